@@ -1,0 +1,1 @@
+"""Data reduction for integral-field spectrographs: d = A f + b + n."""

@@ -1,0 +1,1 @@
+"""The database: raw files, products, jobs, provenance."""

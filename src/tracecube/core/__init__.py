@@ -1,0 +1,1 @@
+"""The nouns: frozen dataclasses, flags, parameters, quality numbers, errors."""

@@ -1,0 +1,84 @@
+"""Frames: one detector's image, raw and calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.fields import FloatArray, IntArray, Meta, image, meta
+
+__all__ = ["Frame", "RawFrame"]
+
+
+@dataclass(frozen=True)
+class RawFrame:
+    """One raw file with its pixels, as the observatory delivered it.
+
+    Parameters
+    ----------
+    name : str
+        File name without ``.fits`` and its compressions.
+    tag : str
+        What the classification rules found it to be.
+    meta : mapping
+        Header cards: the primary's, completed by those of the first image.
+    images : mapping of str to array (y, x)
+        Pixels in adu by extension name, in file order.
+    tables : mapping of str to mapping of str to array
+        Tables by extension name (a star catalogue, for example), by column.
+    """
+
+    name: str
+    tag: str
+    meta: Meta
+    images: Mapping[str, FloatArray]
+    tables: Mapping[str, Mapping[str, FloatArray]]
+
+    @property
+    def data(self) -> FloatArray:
+        """The only image of the file (y, x), adu.
+
+        Raises
+        ------
+        BadData
+            The file has no image, or several.
+        """
+        if len(self.images) != 1:
+            raise BadData(f"{self.name}: {len(self.images)} images where one is expected", hint="look at it with `ls`")
+        return next(iter(self.images.values()))
+
+    def number(self, key: str) -> float:
+        """Return header card ``key`` as a number.
+
+        Raises
+        ------
+        MissingInput
+            The card is absent, blank or not a number: nothing is put in its place.
+        """
+        value = self.meta.get(key)
+        try:
+            return float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise MissingInput(
+                f"{self.name}: header card {key} is {value!r}, a number is needed",
+                hint=f"repair the card {key} of this file, or leave the file out",
+            ) from error
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One detector's image in electrons, with variance and flags.
+
+    Parameters
+    ----------
+    data : array (y, x), electron
+    variance : array (y, x), electron**2
+    flags : int32 array (y, x), bits of `tracecube.core.flags.Flag`
+    meta : mapping
+    """
+
+    data: FloatArray = image("DATA", unit="electron")
+    variance: FloatArray = image("STAT", unit="electron**2")
+    flags: IntArray = image("DQ")
+    meta: Meta = meta()

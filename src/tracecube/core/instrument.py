@@ -1,0 +1,69 @@
+"""An instrument: the one folder that knows its headers, optics and workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracecube.core.fields import Meta, Scalar
+from tracecube.core.workflow import Workflow
+
+__all__ = ["Classification", "Instrument"]
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What the rules found a raw file to be.
+
+    Parameters
+    ----------
+    tag : str
+    setup : mapping of str to scalar
+        Keys that matching and grouping compare; always has "night" (YYYY-MM-DD, UT date of the
+        night's end, None for files of no night such as catalogues).
+    mjd : float or None
+        Start of exposure.
+    exptime : float or None, second
+    object : str or None
+        Bare name of the target.
+    """
+
+    tag: str
+    setup: Mapping[str, Scalar]
+    mjd: float | None = None
+    exptime: float | None = None
+    object: str | None = None
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What the engine needs to know of an instrument.
+
+    Parameters
+    ----------
+    name : str
+    title : str
+        The instrument in a few words.
+    recognises : callable
+        ``(file name, header) -> bool``: is this a file of mine?
+    classify : callable
+        ``(file name, header) -> Classification``; raises `TracecubeError` with the reason when a
+        file of the instrument matches no rule or lacks a card: it is then shown as unclassified.
+    raw_tags : mapping of str to str
+        Every tag that ``classify`` can give, with one line on it.
+    workflow : Workflow
+    simulate : callable or None
+        ``(seed, **choices) -> iterator of simulated raw files`` (see `tracecube.simulate.night`).
+    quality_reasons : mapping of int to str
+        Meaning of the quality codes of targets, if the instrument has them.
+    """
+
+    name: str
+    title: str
+    recognises: Callable[[str, Meta], bool]
+    classify: Callable[[str, Meta], Classification]
+    raw_tags: Mapping[str, str]
+    workflow: Workflow
+    simulate: Callable[..., Any] | None = None
+    quality_reasons: Mapping[int, str] = field(default_factory=dict)

@@ -1,0 +1,131 @@
+"""Where the light of each aperture falls: traces, wavelengths and places on the sky."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta, samples
+
+__all__ = ["Layout", "PixelMap", "TraceSet", "WavelengthSolution"]
+
+
+@dataclass(frozen=True)
+class TraceSet:
+    """Where the light goes: centre and width of every aperture at every pixel along dispersion.
+
+    Sample ``j`` of aperture ``a`` sits at detector pixel ``start[a] + j`` along dispersion.
+
+    Parameters
+    ----------
+    aperture : int array (n,)
+        Number of the aperture; its identity in all products of the night.
+    start : int array (n,)
+        Detector pixel of sample 0, 0-based.
+    q, r : int array (n,)
+        Indices of the aperture in its lattice (hexagonal axial indices, for example).
+    dq : int32 array (n,)
+    centre, sigma : array (n, m), px
+        Position across dispersion (0-based) and width of the core; NaN where there is no trace.
+    sample_dq : int32 array (n, m)
+    profile_u : array (k,)
+        Distance from the centre in units of ``sigma``, rising.
+    profile : array (k,)
+        Cross-dispersion profile density at ``profile_u``; its integral is 1.
+    axis : int
+        Image axis of dispersion: 1 along x, 0 along y.
+    """
+
+    aperture: IntArray = column("TRACES", "aperture")
+    start: IntArray = column("TRACES", "start", unit="pix")
+    q: IntArray = column("TRACES", "q")
+    r: IntArray = column("TRACES", "r")
+    dq: IntArray = column("TRACES", "dq")
+    centre: FloatArray = samples("TRACE_SAMPLES", "centre", unit="pix")
+    sigma: FloatArray = samples("TRACE_SAMPLES", "sigma", unit="pix")
+    sample_dq: IntArray = samples("TRACE_SAMPLES", "dq")
+    profile_u: FloatArray = column("PROFILE", "u")
+    profile: FloatArray = column("PROFILE", "density")
+    axis: int = card("DISPAXIS", text="numpy axis of dispersion", default=1)
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class WavelengthSolution:
+    """Wavelength of every trace sample, with its error and the line-spread function.
+
+    Rows are those of the `TraceSet` it was made with (same ``aperture`` and ``start``).
+
+    Parameters
+    ----------
+    aperture, start : int array (n,)
+    dq : int32 array (n,)
+    wave : array (n, m), Angstrom
+    error : array (n, m), Angstrom
+        One-sigma error of ``wave``.
+    lsf_sigma : array (n, m), px
+        Width of the line-spread function along dispersion.
+    medium : {"AWAV", "WAVE"}
+        Air or vacuum.
+    line_aperture, line_wave, line_pixel, line_residual, line_error, line_used
+        The arc-line positions the solution rests on (residual and error in Angstrom).
+    """
+
+    aperture: IntArray = column("SOLUTION", "aperture")
+    start: IntArray = column("SOLUTION", "start", unit="pix")
+    dq: IntArray = column("SOLUTION", "dq")
+    wave: FloatArray = samples("WAVE_SAMPLES", "wave", unit="Angstrom")
+    error: FloatArray = samples("WAVE_SAMPLES", "error", unit="Angstrom")
+    lsf_sigma: FloatArray = samples("WAVE_SAMPLES", "lsf_sigma", unit="pix")
+    line_aperture: IntArray = column("ARC_LINES", "aperture")
+    line_wave: FloatArray = column("ARC_LINES", "wave", unit="Angstrom")
+    line_pixel: FloatArray = column("ARC_LINES", "pixel", unit="pix")
+    line_residual: FloatArray = column("ARC_LINES", "residual", unit="Angstrom")
+    line_error: FloatArray = column("ARC_LINES", "error", unit="Angstrom")
+    line_used: IntArray = column("ARC_LINES", "used")
+    medium: str = card("WAVETYPE", text="AWAV air, WAVE vacuum", default="WAVE")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class PixelMap:
+    """Which light each detector pixel sees.
+
+    Parameters
+    ----------
+    wave : float64 array (y, x), Angstrom, NaN outside
+    aperture : int32 array (y, x), -1 outside
+    along : array (y, x), px
+        Distance from the trace centre across dispersion (lenslets, fibres) or place in the slice.
+    medium : {"AWAV", "WAVE"}
+    """
+
+    wave: FloatArray = image("WAVE", unit="Angstrom")
+    aperture: IntArray = image("APERTURE")
+    along: FloatArray = image("ALONG", unit="pix")
+    medium: str = card("WAVETYPE", text="AWAV air, WAVE vacuum", default="WAVE")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Place of every aperture on the sky plane, seen from the field centre.
+
+    Parameters
+    ----------
+    aperture : int array (n,)
+    x, y : array (n,), arcsec
+        ``x`` to the east, ``y`` to the north.
+    dq : int32 array (n,)
+    pitch : float, arcsec
+        Distance between neighbouring apertures.
+    angle : float, degree
+        Position angle of the first lattice axis, from north through east.
+    """
+
+    aperture: IntArray = column("LAYOUT", "aperture")
+    x: FloatArray = column("LAYOUT", "x", unit="arcsec")
+    y: FloatArray = column("LAYOUT", "y", unit="arcsec")
+    dq: IntArray = column("LAYOUT", "dq")
+    pitch: float = card("LENSPIT", unit="arcsec")
+    angle: float = card("ARRPA", unit="deg")
+    meta: Meta = meta()

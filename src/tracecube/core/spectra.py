@@ -1,0 +1,136 @@
+"""What extraction and cube building make: spectra of apertures, cubes, images, source spectra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+
+__all__ = ["Cube", "Image", "Response", "Spectra", "Spectrum"]
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Spectra of all apertures of an exposure on one wavelength grid ("row-stacked spectra").
+
+    Parameters
+    ----------
+    flux : array (n, n_wave), electron / Angstrom
+        Detected electrons per Angstrom, divided by the relative throughput of the aperture.
+    variance : array (n, n_wave)
+    flags : int32 array (n, n_wave)
+    covariance : array (n, n_wave)
+        Covariance of each sample with the next one along the spectrum; 0 in the last column.
+    wave : array (n_wave,) or (n, n_wave), Angstrom
+    lsf_sigma : array (n_wave,), Angstrom
+        Width of the line-spread function.
+    aperture : int array (n,)
+    x, y : array (n,), arcsec
+        Place on the sky plane from the field centre, x to the east, y to the north.
+    dq : int32 array (n,)
+    """
+
+    flux: FloatArray = image("FLUX", unit="electron/Angstrom")
+    variance: FloatArray = image("STAT")
+    flags: IntArray = image("DQ")
+    covariance: FloatArray = image("COVAR", text="covariance with the next sample")
+    wave: FloatArray = image("WAVE", unit="Angstrom")
+    lsf_sigma: FloatArray = image("LSF", unit="Angstrom")
+    aperture: IntArray = column("APERTURES", "aperture")
+    x: FloatArray = column("APERTURES", "x", unit="arcsec")
+    y: FloatArray = column("APERTURES", "y", unit="arcsec")
+    dq: IntArray = column("APERTURES", "dq")
+    medium: str = card("WAVETYPE", text="AWAV air, WAVE vacuum", default="WAVE")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class Cube:
+    """A regular grid: two sky axes and wavelength.
+
+    Parameters
+    ----------
+    data, variance : array (n_wave, n_y, n_x)
+        NaN only where nothing was measured; the variance is then NaN too.
+    flags : int32 array (n_wave, n_y, n_x)
+    covariance_offset : int array (k, 3)
+        Offsets (wave, y, x) between samples.
+    covariance_value : array (k,)
+        Mean correlation coefficient of samples that far apart.
+    meta : mapping
+        Holds the celestial and spectral axes (CTYPEi, CRVALi, CRPIXi, CDi_j, CUNITi, BUNIT).
+    """
+
+    data: FloatArray = image("DATA")
+    variance: FloatArray = image("STAT")
+    flags: IntArray = image("DQ")
+    covariance_offset: IntArray = column("COVAR", "offset")
+    covariance_value: FloatArray = column("COVAR", "correlation")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture of the sky with variance and flags, arrays (y, x)."""
+
+    data: FloatArray = image("DATA")
+    variance: FloatArray = image("STAT")
+    flags: IntArray = image("DQ")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Spectrum of one source.
+
+    Parameters
+    ----------
+    wave : array (n_wave,), Angstrom
+    flux : array (n_wave,), erg / (s cm2 Angstrom) once calibrated
+    variance : array (n_wave,)
+    flags : int32 array (n_wave,)
+    sky : array (n_wave,)
+        Sky under the source, per spaxel, in the units of ``flux_uncal``.
+    flux_uncal, variance_uncal : array (n_wave,), electron / (s Angstrom)
+        The spectrum before flux calibration.
+    """
+
+    wave: FloatArray = column("SPECTRUM", "WAVE", unit="Angstrom")
+    flux: FloatArray = column("SPECTRUM", "FLUX", unit="erg/s/cm2/Angstrom")
+    variance: FloatArray = column("SPECTRUM", "STAT")
+    flags: IntArray = column("SPECTRUM", "DQ")
+    sky: FloatArray = column("SPECTRUM", "SKY")
+    flux_uncal: FloatArray = column("SPECTRUM", "FLUX_UNCAL", unit="electron/s/Angstrom")
+    variance_uncal: FloatArray = column("SPECTRUM", "STAT_UNCAL")
+    medium: str = card("WAVETYPE", text="AWAV air, WAVE vacuum", default="WAVE")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class Response:
+    """Electrons per erg: what telescope, instrument and detector make of light above the atmosphere.
+
+    One row a standard star, so that any star can be calibrated by the others alone.
+
+    Parameters
+    ----------
+    wave : array (n_wave,), Angstrom
+    response, variance : array (n_wave,)
+        (electron / (s Angstrom)) / (erg / (s cm2 Angstrom)), of all good standards together.
+    flags : int32 array (n_wave,)
+    star : str array (n_star,)
+        Raw file name of each standard.
+    star_response, star_variance : array (n_star, n_wave)
+    grey : array (n_star,)
+        Factor by which the star was brighter than the common response says.
+    """
+
+    wave: FloatArray = column("RESPONSE", "WAVE", unit="Angstrom")
+    response: FloatArray = column("RESPONSE", "RESPONSE")
+    variance: FloatArray = column("RESPONSE", "STAT")
+    flags: IntArray = column("RESPONSE", "DQ")
+    star: FloatArray = column("STARS", "raw")
+    star_response: FloatArray = column("STARS", "RESPONSE")
+    star_variance: FloatArray = column("STARS", "STAT")
+    grey: FloatArray = column("STARS", "GREY")
+    meta: Meta = meta()

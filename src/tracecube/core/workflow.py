@@ -1,0 +1,144 @@
+"""The association language: tasks, match rules with levels, workflows. Declarations only.
+
+A workflow is data: which recipe runs on which tags, how raw frames group into one job, and which
+calibrations go with them. Every association is an ordered ladder of rules; the level of the rung
+that matched is kept and shown, so the quality of an association is a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tracecube.core.fields import Scalar
+from tracecube.core.recipe import Recipe
+
+__all__ = ["Association", "Main", "Match", "Task", "Workflow"]
+
+
+@dataclass(frozen=True)
+class Match:
+    """One rung of the ladder.
+
+    Parameters
+    ----------
+    level : int
+        0 as the calibration plan wants it, 1 good for science, 2 probably fine, 3 a risk.
+    same : tuple of str
+        Setup keys that must be equal on both sides ("night" counts as one).
+    days : (float, float)
+        Candidate time minus main-input time must lie in this closed interval, in days.
+    during : bool
+        The candidate's start must lie within the exposure of the main input.
+    """
+
+    level: int
+    same: tuple[str, ...] = ()
+    days: tuple[float, float] = (-1e9, 1e9)
+    during: bool = False
+
+
+@dataclass(frozen=True)
+class Main:
+    """The input that triggers a task: one job a group.
+
+    Parameters
+    ----------
+    argument : str
+        Name of the recipe's argument.
+    tags : tuple of str
+        Raw or product tags.
+    group_by : tuple of str or None
+        Setup keys whose equal values make a group; None makes one job of each file.
+    minimum : int
+        Smallest group worth running.
+    where : mapping of str to tuple
+        Setup values that a file must have to count.
+    require : tuple of str
+        Tags of which the group needs at least one file each.
+    """
+
+    argument: str
+    tags: tuple[str, ...]
+    group_by: tuple[str, ...] | None = None
+    minimum: int = 1
+    where: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    require: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Association:
+    """A calibration, catalogue or neighbour that goes with the main input.
+
+    Parameters
+    ----------
+    argument : str
+    tags : tuple of str
+    ladder : tuple of Match
+        Tried in order; the closest candidate in time on the first rung that has enough is taken.
+        Ties end in the content hash, so the result never depends on the order of files.
+    minimum : int
+        0 makes it optional.
+    maximum : int or None
+        None takes all that match the rung.
+    where : mapping of str to tuple
+    hint : str
+        What to look for when it is missing.
+    """
+
+    argument: str
+    tags: tuple[str, ...]
+    ladder: tuple[Match, ...]
+    minimum: int = 1
+    maximum: int | None = 1
+    where: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A recipe placed in a workflow.
+
+    Parameters
+    ----------
+    name : str
+    recipe : Recipe
+    main : Main
+    associations : tuple of Association
+    targets : tuple of str
+        Named groups of end tasks this one belongs to ("science", "calibration").
+    params : mapping
+        The workflow's own settings for the recipe, over the recipe's defaults.
+    tags : mapping of str to str
+        Output name -> tag where the tag is not the output's name in upper case.
+    text : str
+        What it is for, in one line.
+    """
+
+    name: str
+    recipe: Recipe
+    main: Main
+    associations: tuple[Association, ...] = ()
+    targets: tuple[str, ...] = ()
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
+
+    def output_tags(self) -> dict[str, str]:
+        """Return output name -> product tag."""
+        return {out.name: self.tags.get(out.name, out.name.upper()) for out in self.recipe.outputs}
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """The tasks of an instrument; their order follows from the tags.
+
+    Parameters
+    ----------
+    tasks : tuple of Task
+    default_target : str
+        What `reduce` makes when nothing is asked for.
+    """
+
+    tasks: tuple[Task, ...]
+    default_target: str = "science"

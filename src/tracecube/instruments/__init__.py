@@ -1,0 +1,1 @@
+"""The instruments, each complete in its own folder, discovered and never imported by name."""

@@ -1,0 +1,1 @@
+"""Nouns to files and back; the only place that knows FITS."""

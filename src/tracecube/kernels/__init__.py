@@ -1,0 +1,1 @@
+"""The verbs: arrays in, arrays out. Imports nothing of the project."""

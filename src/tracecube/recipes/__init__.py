@@ -1,0 +1,1 @@
+"""The steps: pure, typed in, typed out."""

@@ -1,0 +1,1 @@
+"""Classify, associate, plan, run; knows tasks, never an instrument."""
