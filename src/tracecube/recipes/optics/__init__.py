@@ -1,0 +1,1 @@
+"""Where light falls: traces, wavelengths, throughput, flexure."""

@@ -1,0 +1,1 @@
+"""From spectra and cubes to sources."""
