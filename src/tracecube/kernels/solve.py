@@ -1,0 +1,190 @@
+"""Weighted least squares for d = A f: normal equations in band form, their solution and covariance.
+
+    (Aᵀ W A) f = Aᵀ W d        cov(f) = (Aᵀ W A)⁻¹ ,  W = 1 / variance, 0 where a pixel is bad
+
+Unknowns must be ordered so that those which blend stand near each other (column by column, and by
+position across within a column). The matrix is then a narrow band: it is factorised by Cholesky
+(L D Lᵀ), and the elements of its inverse inside the band follow without the rest of the inverse
+(Takahashi, Fagan & Chen 1973; Erisman & Tinney 1975, CACM 18, 177, eq. 3).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from tracecube.kernels.forward import DesignMatrix
+
+__all__ = ["Solution", "band_width", "normal_equations", "solve_banded"]
+
+F4 = NDArray[np.float32]
+F8 = NDArray[np.float64]
+I4 = NDArray[np.int32]
+
+# An unknown whose good pixels hold less than this share of its footprint's weight (sum of squares)
+# is not measured; it would only inherit its neighbours' noise, thousandfold.
+MEASURED_SHARE = 0.02
+
+
+class Solution(NamedTuple):
+    """Least-squares estimate of f.
+
+    Parameters
+    ----------
+    flux : array (n,)
+        NaN where the unknown was not measured.
+    covariance : array (band + 1, n)
+        ``covariance[b, j]`` = cov(f_j, f_{j+b}); row 0 is the variance.
+    measured : bool array (n,)
+    """
+
+    flux: F8
+    covariance: F8
+    measured: NDArray[np.bool_]
+
+
+def band_width(a: DesignMatrix) -> int:
+    """Return the largest distance, in unknowns, between two whose footprints share pixels."""
+    return int(_band_width(a.origin, a.weight.shape[1], a.weight.shape[2]))
+
+
+def normal_equations(a: DesignMatrix, data: F4, ivar: F4, *, band: int) -> tuple[F8, F8]:
+    """Form AᵀWA in lower band form and AᵀWd.
+
+    Parameters
+    ----------
+    a : DesignMatrix
+    data, ivar : array (across, along)
+        Pixels with ``ivar`` 0 count for nothing, whatever their value.
+    band : int
+        From `band_width`.
+
+    Returns
+    -------
+    matrix : array (band + 1, n)
+        ``matrix[b, j]`` = (AᵀWA)[j + b, j].
+    rhs : array (n,)
+    """
+    matrix = np.zeros((band + 1, a.origin.shape[0]))
+    rhs = np.zeros(a.origin.shape[0])
+    _accumulate(a.origin, a.weight, np.asarray(data), np.asarray(ivar), matrix, rhs)
+    return matrix, rhs
+
+
+def solve_banded(matrix: F8, rhs: F8, *, full_weight: F8) -> Solution:
+    """Solve the band system and give the covariance inside the band.
+
+    Parameters
+    ----------
+    matrix : array (band + 1, n)
+    rhs : array (n,)
+    full_weight : array (n,)
+        What the diagonal would be were no pixel bad; decides which unknowns are measured.
+    """
+    measured = matrix[0] > MEASURED_SHARE * full_weight
+    measured &= matrix[0] > 0.0
+    lower = matrix.copy()
+    _isolate(lower, measured)
+    flux = np.where(measured, rhs, 0.0)
+    covariance = np.zeros_like(lower)
+    _factorise(lower)
+    _substitute(lower, flux)
+    _band_of_inverse(lower, covariance)
+    flux[~measured] = np.nan
+    covariance[0, ~measured] = np.nan
+    return Solution(flux, covariance, measured)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _band_width(origin: I4, k_c: int, k_s: int) -> int:
+    """Follow each unknown to the last one on overlapping columns that overlaps across."""
+    widest = 0
+    n = origin.shape[0]
+    for j in range(n):
+        i = j + 1
+        while i < n and origin[i, 1] < origin[j, 1] + k_s:
+            if abs(origin[i, 0] - origin[j, 0]) < k_c:
+                widest = max(widest, i - j)
+            elif k_s == 1:
+                break
+            i += 1
+    return widest
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _accumulate(origin: I4, weight: F4, data: F4, ivar: F4, matrix: F8, rhs: F8) -> None:
+    """Sum products of footprints over the pixels they share."""
+    n, k_c, k_s = weight.shape
+    for j in range(n):
+        c_j, s_j = origin[j]
+        for b in range(min(matrix.shape[0], n - j)):
+            c_i, s_i = origin[j + b]
+            c0, c1 = max(c_i, c_j, 0), min(c_i + k_c, c_j + k_c, data.shape[0])
+            s0, s1 = max(s_i, s_j, 0), min(s_i + k_s, s_j + k_s, data.shape[1])
+            for c in range(c0, c1):
+                for s in range(s0, s1):
+                    w = ivar[c, s] * weight[j, c - c_j, s - s_j]
+                    if w != 0.0:
+                        matrix[b, j] += w * weight[j + b, c - c_i, s - s_i]
+                        if b == 0:
+                            rhs[j] += w * data[c, s]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _isolate(lower: F8, measured: NDArray[np.bool_]) -> None:
+    """Give unmeasured unknowns a unit equation of their own."""
+    band, n = lower.shape[0] - 1, lower.shape[1]
+    for j in range(n):
+        for b in range(1, min(band, n - 1 - j) + 1):
+            if not (measured[j] and measured[j + b]):
+                lower[b, j] = 0.0
+        if not measured[j]:
+            lower[0, j] = 1.0
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _factorise(lower: F8) -> None:
+    """Turn the band matrix into D (row 0) and unit-lower L (other rows), M = L D Lᵀ, in place."""
+    band, n = lower.shape[0] - 1, lower.shape[1]
+    for j in range(n):
+        reach = min(band, n - 1 - j)
+        for b in range(1, reach + 1):
+            factor = lower[b, j] / lower[0, j]
+            if factor != 0.0:
+                for i in range(b, reach + 1):
+                    lower[i - b, j + b] -= factor * lower[i, j]
+        for b in range(1, reach + 1):
+            lower[b, j] /= lower[0, j]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _substitute(lower: F8, x: F8) -> None:
+    """Solve L D Lᵀ x = rhs in place."""
+    band, n = lower.shape[0] - 1, lower.shape[1]
+    for j in range(n):
+        for b in range(1, min(band, n - 1 - j) + 1):
+            x[j + b] -= lower[b, j] * x[j]
+    for j in range(n - 1, -1, -1):
+        x[j] /= lower[0, j]
+        for b in range(1, min(band, n - 1 - j) + 1):
+            x[j] -= lower[b, j] * x[j + b]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _band_of_inverse(lower: F8, inverse: F8) -> None:
+    """Elements of (L D Lᵀ)⁻¹ inside the band: Z = D⁻¹ + (I - Lᵀ) Z, from the last row upwards."""
+    band, n = lower.shape[0] - 1, lower.shape[1]
+    for j in range(n - 1, -1, -1):
+        reach = min(band, n - 1 - j)
+        for b in range(reach, -1, -1):
+            total = 1.0 / lower[0, j] if b == 0 else 0.0
+            for k in range(1, reach + 1):
+                if b == 0:
+                    total -= lower[k, j] * inverse[k, j]
+                else:
+                    low, high = min(k, b), max(k, b)
+                    total -= lower[k, j] * inverse[high - low, j + low]
+            inverse[b, j] = total
