@@ -93,6 +93,10 @@ class Spectrum:
         Sky under the source, per spaxel, in the units of ``flux_uncal``.
     flux_uncal, variance_uncal : array (n_wave,), electron / (s Angstrom)
         The spectrum before flux calibration.
+    covariance_uncal : array (n_wave,)
+        Covariance of each sample of ``flux_uncal`` with the next one; 0 in the last.
+    lsf_sigma : array (n_wave,), Angstrom
+        Width of the line-spread function.
     """
 
     wave: FloatArray = column("SPECTRUM", "WAVE", unit="Angstrom")
@@ -102,6 +106,8 @@ class Spectrum:
     sky: FloatArray = column("SPECTRUM", "SKY")
     flux_uncal: FloatArray = column("SPECTRUM", "FLUX_UNCAL", unit="electron/s/Angstrom")
     variance_uncal: FloatArray = column("SPECTRUM", "STAT_UNCAL")
+    covariance_uncal: FloatArray = column("SPECTRUM", "COVAR_UNCAL")
+    lsf_sigma: FloatArray = column("SPECTRUM", "LSF", unit="Angstrom")
     medium: str = card("WAVETYPE", text="AWAV air, WAVE vacuum", default="WAVE")
     meta: Meta = meta()
 
@@ -121,8 +127,15 @@ class Response:
     star : str array (n_star,)
         Raw file name of each standard.
     star_response, star_variance : array (n_star, n_wave)
+        The smooth response each star gives by itself.
+    star_dq : int32 array (n_star, n_wave)
     grey : array (n_star,)
         Factor by which the star was brighter than the common response says.
+    airmass : array (n_star,)
+    telluric, telluric_error : array (n_star, n_absorber)
+        Column of each absorber (oxygen, water) over that of the template, at unit airmass.
+    used : int array (n_star,)
+        1 where the star is part of the common response.
     """
 
     wave: FloatArray = column("RESPONSE", "WAVE", unit="Angstrom")
@@ -132,5 +145,10 @@ class Response:
     star: FloatArray = column("STARS", "raw")
     star_response: FloatArray = column("STARS", "RESPONSE")
     star_variance: FloatArray = column("STARS", "STAT")
+    star_dq: IntArray = column("STARS", "DQ")
     grey: FloatArray = column("STARS", "GREY")
+    airmass: FloatArray = column("STARS", "AIRMASS")
+    telluric: FloatArray = column("STARS", "TELLURIC")
+    telluric_error: FloatArray = column("STARS", "TELLURIC_ERR")
+    used: IntArray = column("STARS", "used")
     meta: Meta = meta()
