@@ -59,6 +59,8 @@ class Place:
     unit : str
     text : str
         One line for the header comment and the data-model page.
+    axes : bool
+        The image carries the celestial and spectral axes (and BUNIT) that ``meta`` holds.
     """
 
     kind: str
@@ -66,6 +68,7 @@ class Place:
     name: str = ""
     unit: str = ""
     text: str = ""
+    axes: bool = False
 
 
 def _declare(place: Place, default: Any) -> Any:
@@ -74,9 +77,9 @@ def _declare(place: Place, default: Any) -> Any:
     return field(default=default, metadata={"place": place})
 
 
-def image(hdu: str, *, unit: str = "", text: str = "", default: Any = _NONE) -> Any:
-    """Declare an array stored as image extension ``hdu``."""
-    return _declare(Place("image", hdu, "", unit, text), default)
+def image(hdu: str, *, unit: str = "", text: str = "", axes: bool = False, default: Any = _NONE) -> Any:
+    """Declare an array stored as image extension ``hdu``, with the axes that ``meta`` holds if ``axes``."""
+    return _declare(Place("image", hdu, "", unit, text, axes), default)
 
 
 def column(table: str, name: str, *, unit: str = "", text: str = "", default: Any = _NONE) -> Any:

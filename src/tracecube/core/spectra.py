@@ -61,9 +61,9 @@ class Cube:
         Holds the celestial and spectral axes (CTYPEi, CRVALi, CRPIXi, CDi_j, CUNITi, BUNIT).
     """
 
-    data: FloatArray = image("DATA")
-    variance: FloatArray = image("STAT")
-    flags: IntArray = image("DQ")
+    data: FloatArray = image("DATA", axes=True)
+    variance: FloatArray = image("STAT", axes=True)
+    flags: IntArray = image("DQ", axes=True)
     covariance_offset: IntArray = column("COVAR", "offset")
     covariance_value: FloatArray = column("COVAR", "correlation")
     meta: Meta = meta()
@@ -73,9 +73,9 @@ class Cube:
 class Image:
     """A picture of the sky with variance and flags, arrays (y, x)."""
 
-    data: FloatArray = image("DATA")
-    variance: FloatArray = image("STAT")
-    flags: IntArray = image("DQ")
+    data: FloatArray = image("DATA", axes=True)
+    variance: FloatArray = image("STAT", axes=True)
+    flags: IntArray = image("DQ", axes=True)
     meta: Meta = meta()
 
 

@@ -1,0 +1,162 @@
+"""Raw files with their pixels, as the observatory delivered them."""
+
+from __future__ import annotations
+
+import csv
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
+from numpy.typing import NDArray
+
+from tracecube.core.errors import BadData
+from tracecube.core.frame import RawFrame
+from tracecube.io.checksum import datasum
+from tracecube.io.headers import BLOCK, TABLE_SUFFIXES, bare_name, header_units, read_header
+
+__all__ = ["read_raw", "read_text_table"]
+
+_CORRUPT = (OSError, ValueError, TypeError, IndexError, KeyError, RuntimeError, VerifyError, struct.error, zlib.error)
+"""What the reader of pixels raises on files damaged in one way or another."""
+
+_NARROW = 2  # bytes: 16-bit counts are exact as float32 (24 bits of mantissa)
+
+
+def read_raw(path: Path | str, tag: str) -> RawFrame:
+    """Read a raw file whole.
+
+    Parameters
+    ----------
+    path : Path
+        FITS file (plain, tile-compressed or gzipped), or text table.
+    tag : str
+        What the classification found it to be.
+
+    Returns
+    -------
+    RawFrame
+        16-bit counts as float32, wider integers as float64, by extension name ("" for a nameless
+        one); a text table under ``tables[""]``. Arrays are read-only.
+
+    Raises
+    ------
+    BadData
+        Truncated or corrupt; names the file.
+    """
+    path = Path(path)
+    meta = read_header(path)
+    images: dict[str, NDArray[Any]] = {}
+    tables: dict[str, Mapping[str, NDArray[Any]]] = {}
+    if path.name.endswith(TABLE_SUFFIXES):
+        tables[""] = read_text_table(path)
+    else:
+        _check_sums(path)
+        try:
+            _read_units(path, images, tables)
+        except _CORRUPT as error:
+            raise BadData(f"{path}: pixels cannot be read ({error})", hint="fetch the file again, or leave it out") from error
+    return RawFrame(bare_name(path), tag, meta, images, tables)
+
+
+def _read_units(path: Path, images: dict[str, NDArray[Any]], tables: dict[str, Mapping[str, NDArray[Any]]]) -> None:
+    with fits.open(path, memmap=False) as hdus:
+        for hdu in hdus:
+            name = "" if hdu.name in {"PRIMARY", "COMPRESSED_IMAGE"} else hdu.name
+            if hdu.data is None:
+                continue
+            if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
+                tables[name] = {str(key): _own(np.asarray(hdu.data[key])) for key in hdu.columns.names}
+            else:
+                images[name] = _pixels(hdu.data)
+
+
+def _pixels(data: NDArray[Any]) -> NDArray[Any]:
+    """Return counts as floats that hold them exactly."""
+    narrow = data.dtype.itemsize <= _NARROW or data.dtype == np.dtype(">f4")
+    return _own(data.astype(np.float32 if narrow else np.float64))
+
+
+def _own(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only array in native byte order."""
+    native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
+    native.flags.writeable = False
+    return native
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the data units of an unpacked file with their DATASUM cards, where there are any."""
+    if path.name.endswith(".gz"):
+        return
+    with path.open("rb") as file:
+        for number, unit in enumerate(header_units(path)):
+            promised = unit.cards.get("DATASUM")
+            if promised is None or not unit.size:
+                continue
+            file.seek(unit.data_start)
+            data = file.read(unit.stop - unit.data_start)
+            data += b"\0" * (-len(data) % BLOCK)
+            if str(promised).strip() != str(datasum(data)):
+                raise BadData(
+                    f"{path}: the data of extension {number} do not agree with their DATASUM card",
+                    hint="fetch the file again: bits of it changed since it was written",
+                )
+
+
+def read_text_table(path: Path | str) -> dict[str, NDArray[Any]]:
+    """Read a ``.csv`` or ``.ecsv`` table.
+
+    Returns
+    -------
+    dict of str to array (n_rows,)
+        Columns of whole numbers as int64, of numbers as float64 (NaN for an empty cell), else str.
+
+    Raises
+    ------
+    BadData
+        A line has another number of cells than the line of names, or the file is not text.
+    """
+    path = Path(path)
+    if path.name.endswith(".ecsv"):
+        return _read_ecsv(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [line for line in csv.reader(file) if line and not line[0].startswith("#")]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadData(f"{path}: not a text table ({error})", hint="save it as comma-separated UTF-8 text") from error
+    if not lines:
+        raise BadData(f"{path}: an empty table", hint="leave the file out, or write it again")
+    names, rows = [name.strip() for name in lines[0]], lines[1:]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(names):
+            raise BadData(
+                f"{path}: row {number} has {len(row)} cells where {len(names)} are named",
+                hint="the file may be truncated: fetch it again",
+            )
+    cells = zip(*rows, strict=True) if rows else ([] for _ in names)
+    return {name: _column([cell.strip() for cell in column]) for name, column in zip(names, cells, strict=True)}
+
+
+def _column(cells: list[str]) -> NDArray[Any]:
+    """Give a column the narrowest of int64, float64 and str that holds all its cells."""
+    for convert in (lambda: np.array([int(cell) for cell in cells], np.int64),
+                    lambda: np.array([float(cell or "nan") for cell in cells], np.float64)):
+        try:
+            return _own(convert())
+        except (ValueError, OverflowError):
+            continue
+    return _own(np.array(cells, np.str_))
+
+
+def _read_ecsv(path: Path) -> dict[str, NDArray[Any]]:
+    from astropy.table import Table  # noqa: PLC0415 - slow to import, and rarely needed
+
+    try:
+        table = Table.read(path, format="ascii.ecsv")
+    except _CORRUPT as error:
+        raise BadData(f"{path}: not an ECSV table ({error})", hint="fetch the file again") from error
+    return {str(name): _own(np.ma.getdata(table[name].data)) for name in table.colnames}

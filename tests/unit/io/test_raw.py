@@ -1,0 +1,112 @@
+"""Raw files with their pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from tracecube.core.errors import BadData
+from tracecube.io.raw import read_raw, read_text_table
+
+
+@pytest.fixture
+def counts() -> np.ndarray[Any, Any]:
+    return np.random.default_rng(3).integers(0, 65536, (64, 48)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".fits.fz", ".fits.gz"])
+def test_unsigned_counts_are_exact(tmp_path: Path, counts: np.ndarray[Any, Any], suffix: str) -> None:
+    path = tmp_path / f"ifu1{suffix}"
+    hdu = fits.CompImageHDU(counts) if suffix.endswith("fz") else fits.ImageHDU(counts)
+    hdu.header["EXPTIME"] = 12.0
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    raw = read_raw(path, "DOME")
+    assert (raw.name, raw.tag, raw.number("EXPTIME")) == ("ifu1", "DOME", 12.0)
+    assert list(raw.images) == [""]
+    assert raw.data.dtype == np.float32
+    assert raw.data.dtype.isnative
+    assert not raw.data.flags.writeable
+    np.testing.assert_array_equal(raw.data, counts)
+
+
+def test_wide_integers_are_exact_too(tmp_path: Path) -> None:
+    fits.PrimaryHDU(np.array([[2**31 - 1, 16777217]], np.int32)).writeto(tmp_path / "a.fits")
+    np.testing.assert_array_equal(read_raw(tmp_path / "a.fits", "X").data, [[2**31 - 1, 16777217]])
+
+
+def test_extensions_by_name_and_tables(tmp_path: Path, counts: np.ndarray[Any, Any]) -> None:
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column("name", "4A", array=["a", "bc"]), fits.Column("flux", "D", array=[1.0, 2.0])], name="GUIDE"
+    )
+    images = [fits.ImageHDU(counts, name="CHAN02"), fits.ImageHDU(counts + 1, name="CHAN01")]
+    fits.HDUList([fits.PrimaryHDU(), *images, table]).writeto(tmp_path / "a.fits")
+    raw = read_raw(tmp_path / "a.fits", "FLAT")
+    assert list(raw.images) == ["CHAN02", "CHAN01"]
+    assert raw.tables["GUIDE"]["name"].tolist() == ["a", "bc"]
+    np.testing.assert_array_equal(raw.tables["GUIDE"]["flux"], [1.0, 2.0])
+
+
+def test_changed_bits_are_found_where_there_is_a_sum(tmp_path: Path, counts: np.ndarray[Any, Any]) -> None:
+    path = tmp_path / "a.fits"
+    fits.PrimaryHDU(counts).writeto(path, checksum=True)
+    content = bytearray(path.read_bytes())
+    content[-3000] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(BadData, match=r"a\.fits: the data of extension 0 do not agree with their DATASUM"):
+        read_raw(path, "BIAS")
+
+
+def test_corrupt_compressed_pixels(tmp_path: Path, counts: np.ndarray[Any, Any]) -> None:
+    path = tmp_path / "a.fits.fz"
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(counts, compression_type="GZIP_1")]).writeto(path)
+    content = bytearray(path.read_bytes())
+    content[-4000:-2880] = bytes(1120)
+    path.write_bytes(content)
+    with pytest.raises(BadData, match=r"a\.fits\.fz"):
+        read_raw(path, "BIAS")
+
+
+def test_truncated_file(tmp_path: Path, counts: np.ndarray[Any, Any]) -> None:
+    path = tmp_path / "a.fits"
+    fits.PrimaryHDU(counts).writeto(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(BadData, match=r"truncated, 5000 bytes where its headers promise 9024"):
+        read_raw(path, "BIAS")
+
+
+def test_csv_columns_keep_their_kind(tmp_path: Path) -> None:
+    path = tmp_path / "stars.csv"
+    path.write_text("field,source_id,ra,rmag\nSTD-HZ44,9000000000000001,159.8, 19.2\nZTF21a,2,-0.5,\n")
+    table = read_raw(path, "STAR_CATALOGUE").tables[""]
+    assert table["field"].tolist() == ["STD-HZ44", "ZTF21a"]
+    assert table["source_id"].tolist() == [9000000000000001, 2]
+    np.testing.assert_array_equal(table["ra"], [159.8, -0.5])
+    np.testing.assert_array_equal(table["rmag"], [19.2, np.nan])
+
+
+def test_csv_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("field,ra\n")
+    assert {name: len(column) for name, column in read_text_table(tmp_path / "a.csv").items()} == {"field": 0, "ra": 0}
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"a,b\n1,2\n3\n", "row 2 has 1 cells"), (b"", "empty table"),
+                                                  (b"a,b\n\xff\xfe,1\n", "not a text table")])
+def test_broken_csv(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(BadData, match=message):
+        read_text_table(tmp_path / "a.csv")
+
+
+def test_ecsv(tmp_path: Path) -> None:
+    Table({"name": ["a", "b"], "ra": [1.5, 2.5]}).write(tmp_path / "a.ecsv", format="ascii.ecsv")
+    table = read_text_table(tmp_path / "a.ecsv")
+    assert table["name"].tolist() == ["a", "b"]
+    np.testing.assert_array_equal(table["ra"], [1.5, 2.5])
+    (tmp_path / "b.ecsv").write_text("no such thing")
+    with pytest.raises(BadData, match="not an ECSV table"):
+        read_text_table(tmp_path / "b.ecsv")
