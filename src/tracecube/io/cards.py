@@ -19,7 +19,7 @@ import numpy as np
 from tracecube.core.errors import BadData
 from tracecube.core.fields import Scalar
 
-__all__ = ["CARD", "CardValue", "STRUCTURAL", "format_card", "format_cards", "parse_cards"]
+__all__ = ["CARD", "STRUCTURAL", "CardValue", "format_card", "format_cards", "parse_cards"]
 
 CARD = 80
 """Bytes in a card."""

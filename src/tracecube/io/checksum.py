@@ -16,7 +16,7 @@ _OFFSET = 0x30  # ASCII zero
 
 
 def datasum(data: bytes | bytearray | memoryview) -> int:
-    """Return the 32-bit one's-complement sum of a data unit.
+    r"""Return the 32-bit one's-complement sum of a data unit.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def datasum(data: bytes | bytearray | memoryview) -> int:
 
     Examples
     --------
-    >>> datasum(b"\\xff\\xff\\xff\\xff\\x00\\x00\\x00\\x02")
+    >>> datasum(b"\xff\xff\xff\xff\x00\x00\x00\x02")
     2
     """
     total = int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))

@@ -125,7 +125,9 @@ def read_header(path: Path | str) -> dict[str, Scalar]:
     except FileNotFoundError as error:
         raise MissingInput(f"{path}: no such file", hint="was it moved since the folder was read?") from error
     except OSError as error:
-        raise BadData(f"{path}: cannot be read ({error.strerror})", hint="look at its permissions and its disk") from error
+        raise BadData(
+            f"{path}: cannot be read ({error.strerror})", hint="look at its permissions and its disk"
+        ) from error
     cards = units[0].cards
     if units[0].size == 0:
         image = next((unit for unit in units[1:] if unit.is_image), None)
@@ -168,7 +170,7 @@ def _units(file: IO[bytes], path: Path) -> Iterator[HeaderUnit]:
             more = file.read(_GUESS)
             if not more:
                 raise BadData(
-                    f"{path}: no END card in the header at byte {start}; the file ends after {start + len(block)} bytes",
+                    f"{path}: no END card in the header at byte {start}; the file ends at byte {start + len(block)}",
                     hint=_DAMAGED,
                 )
             block += more
@@ -191,7 +193,7 @@ def _data_size(text: str, path: Path) -> int:
     cards = parse_cards(text[: CARD * 12])  # the mandatory cards come first, in fixed order
     axes = cards.get("NAXIS")
     bits = cards.get("BITPIX")
-    if not isinstance(axes, int) or not isinstance(bits, int) or not 0 <= axes <= 999:  # noqa: PLR2004 - FITS limit
+    if not isinstance(axes, int) or not isinstance(bits, int) or not 0 <= axes <= 999:
         raise BadData(f"{path}: header without BITPIX and NAXIS", hint=_DAMAGED)
     if axes + 5 > 12:
         cards = parse_cards(text)

@@ -175,12 +175,12 @@ def read_product(path: Path | str, noun: type[Noun]) -> Noun:
     meta = {key: value for key, value in head.items() if key not in own}
     try:
         with fits.open(path, memmap=False) as hdus:
-            values = _fields_of(hdus, declared)
+            values: dict[str, Any] = dict(_fields_of(hdus, declared))
             with_axes = next((p.hdu for p in declared.values() if p.axes), "")
             if with_axes:
                 meta |= {k: hdus[with_axes].header[k] for k in hdus[with_axes].header if _AXES.fullmatch(k)}
         values |= _card_fields(head, noun, declared)
-        return noun(**values, **({"meta": meta} if "meta" in noun.__dataclass_fields__ else {}))
+        return noun(**values, **({"meta": meta} if "meta" in get_type_hints(noun) else {}))
     except (KeyError, ValueError, TypeError, OSError, BadData) as error:
         raise BadData(f"{path}: not a whole {noun.__name__} ({error})", hint="make the product again") from error
 
@@ -233,7 +233,7 @@ def _card_fields(head: Meta, noun: type, declared: Mapping[str, Place]) -> dict[
         if value is not None:
             found[name] = kinds[0](value)
         else:
-            found[name] = None if type(None) in kinds else {float: math.nan, str: ""}[hint]
+            found[name] = None if type(None) in kinds else math.nan if hint is float else ""
     return found
 
 

@@ -59,7 +59,9 @@ def read_raw(path: Path | str, tag: str) -> RawFrame:
         try:
             _read_units(path, images, tables)
         except _CORRUPT as error:
-            raise BadData(f"{path}: pixels cannot be read ({error})", hint="fetch the file again, or leave it out") from error
+            raise BadData(
+                f"{path}: pixels cannot be read ({error})", hint="fetch the file again, or leave it out"
+            ) from error
     return RawFrame(bare_name(path), tag, meta, images, tables)
 
 
@@ -143,8 +145,10 @@ def read_text_table(path: Path | str) -> dict[str, NDArray[Any]]:
 
 def _column(cells: list[str]) -> NDArray[Any]:
     """Give a column the narrowest of int64, float64 and str that holds all its cells."""
-    for convert in (lambda: np.array([int(cell) for cell in cells], np.int64),
-                    lambda: np.array([float(cell or "nan") for cell in cells], np.float64)):
+    for convert in (
+        lambda: np.array([int(cell) for cell in cells], np.int64),
+        lambda: np.array([float(cell or "nan") for cell in cells], np.float64),
+    ):
         try:
             return _own(convert())
         except (ValueError, OverflowError):

@@ -36,8 +36,10 @@ def long_columns(
     if len(np.unique(aperture)) != len(aperture):
         raise BadData("an aperture number stands twice in a set of traces", hint="this is a fault of the recipe")
     wrong = {place.name: values.shape for place, values in items if values.shape != (len(aperture), *shape[1:])}
-    if wrong or len(shape) != 2:  # noqa: PLR2004 - (aperture, along)
-        raise BadData(f"samples of shape {wrong or shape} for {len(aperture)} apertures", hint="this is a fault of the recipe")
+    if wrong or len(shape) != 2:
+        raise BadData(
+            f"samples of shape {wrong or shape} for {len(aperture)} apertures", hint="this is a fault of the recipe"
+        )
     first = items[0][1]
     row, step = np.nonzero(~np.isnan(first) if first.dtype.kind == "f" else np.ones(shape, bool))
     columns = [
@@ -58,8 +60,11 @@ def along_arrays(
         The table has samples of no such aperture, or beyond its extent.
     """
     order = np.argsort(aperture, kind="stable")
-    row = order[np.searchsorted(aperture, table["aperture"], sorter=order).clip(0, max(len(order) - 1, 0))] \
-        if len(order) else np.zeros(0, int)
+    row = (
+        order[np.searchsorted(aperture, table["aperture"], sorter=order).clip(0, max(len(order) - 1, 0))]
+        if len(order)
+        else np.zeros(0, int)
+    )
     step = table["pixel"] - start[row]
     if len(row) != len(step) or np.any(aperture[row] != table["aperture"]) or np.any((step < 0) | (step >= extent)):
         raise BadData("samples of an aperture that is not listed, or beyond its extent", hint="make the product again")

@@ -62,7 +62,12 @@ class Column:
 
 def primary_unit(cards: Mapping[str, CardValue]) -> Unit:
     """Return a primary header without data."""
-    head = {"SIMPLE": (True, "conforms to the FITS standard"), "BITPIX": 8, "NAXIS": 0, "EXTEND": True}
+    head: dict[str, CardValue] = {
+        "SIMPLE": (True, "conforms to the FITS standard"),
+        "BITPIX": 8,
+        "NAXIS": 0,
+        "EXTEND": True,
+    }
     return Unit([*format_cards(head), *format_cards(cards)], b"")
 
 
@@ -110,7 +115,9 @@ def table_unit(name: str, columns: Sequence[Column], cards: Mapping[str, CardVal
     if len(set(lengths.values())) > 1:
         raise BadData(f"table {name}: columns of different length {lengths}", hint="this is a fault of the recipe")
     stored = [_stored(name, column) for column in columns]
-    rows = np.zeros(next(iter(lengths.values())), [(c.name, v.dtype, v.shape[1:]) for c, v in zip(columns, stored, strict=True)])
+    rows = np.zeros(
+        next(iter(lengths.values())), [(c.name, v.dtype, v.shape[1:]) for c, v in zip(columns, stored, strict=True)]
+    )
     head: dict[str, CardValue] = {"XTENSION": "BINTABLE", "BITPIX": 8, "NAXIS": 2, "NAXIS1": rows.dtype.itemsize}
     head |= {"NAXIS2": len(rows), "PCOUNT": 0, "GCOUNT": 1, "TFIELDS": len(columns), "EXTNAME": name}
     for i, (column, values) in enumerate(zip(columns, stored, strict=True), start=1):
@@ -124,11 +131,12 @@ def _column_cards(number: int, column: Column, values: NDArray[Any]) -> dict[str
     if values.dtype.kind == "S":
         form = f"{values.dtype.itemsize * repeat}A"
     else:
-        form = f"{repeat if values.ndim > 1 else ''}{'L' if column.values.dtype.kind == 'b' else _TFORM[values.dtype.str[1:]]}"
+        letter = "L" if column.values.dtype.kind == "b" else _TFORM[values.dtype.str[1:]]
+        form = f"{repeat if values.ndim > 1 else ''}{letter}"
     cards: dict[str, CardValue] = {f"TTYPE{number}": (column.name, column.text), f"TFORM{number}": form}
     if column.unit:
         cards[f"TUNIT{number}"] = column.unit
-    if values.ndim > 2 or (values.ndim > 1 and repeat == 1):  # noqa: PLR2004 - what the count alone does not say
+    if values.ndim > 2 or (values.ndim > 1 and repeat == 1):
         cards[f"TDIM{number}"] = "(" + ",".join(str(n) for n in reversed(values.shape[1:])) + ")"
     return cards
 

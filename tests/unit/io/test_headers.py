@@ -43,7 +43,11 @@ def test_same_cards_whatever_the_compression(tmp_path: Path, pixels: np.ndarray[
 
 
 def test_primary_wins_over_first_image(tmp_path: Path, pixels: np.ndarray[Any, Any]) -> None:
-    primary, image, other = fits.PrimaryHDU(), fits.ImageHDU(pixels, name="CHAN01"), fits.ImageHDU(pixels, name="CHAN02")
+    primary, image, other = (
+        fits.PrimaryHDU(),
+        fits.ImageHDU(pixels, name="CHAN01"),
+        fits.ImageHDU(pixels, name="CHAN02"),
+    )
     primary.header["OBJECT"] = "one"
     image.header["OBJECT"], image.header["GAIN"] = "two", 1.5
     other.header["LATER"] = 3
@@ -87,7 +91,7 @@ def test_truncated_file_is_found_without_its_pixels(tmp_path: Path, pixels: np.n
 def test_second_extension_cut_off(tmp_path: Path, pixels: np.ndarray[Any, Any]) -> None:
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(pixels), fits.ImageHDU(pixels)]).writeto(tmp_path / "a.fits")
     path = tmp_path / "a.fits"
-    path.write_bytes(path.read_bytes()[:-2 * BLOCK])
+    path.write_bytes(path.read_bytes()[: -2 * BLOCK])
     with pytest.raises(BadData, match="truncated"):
         read_header(path)
 
@@ -105,7 +109,7 @@ def test_truncated_gzip(tmp_path: Path, keep: float) -> None:
     path = make(tmp_path / "a.fits.gz", noise)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep)])
-    with pytest.raises(BadData, match="a.fits.gz: truncated"):
+    with pytest.raises(BadData, match=r"a\.fits\.gz: truncated"):
         read_header(path)
 
 
@@ -133,9 +137,14 @@ def test_not_a_fits_file(tmp_path: Path, content: bytes) -> None:
         read_header(tmp_path / "a.fits.gz")
 
 
-@pytest.mark.parametrize(("old", "new"), [(b"NAXIS1  =                   50", b"NAXIS1  =                  -50"),
-                                          (b"BITPIX  =                   16", b"BITPIX  =                   AB"),
-                                          (b"NAXIS   =                    2", b"NAXIS   =                  'x'")])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"NAXIS1  =                   50", b"NAXIS1  =                  -50"),
+        (b"BITPIX  =                   16", b"BITPIX  =                   AB"),
+        (b"NAXIS   =                    2", b"NAXIS   =                  'x'"),
+    ],
+)
 def test_header_that_cannot_be(tmp_path: Path, pixels: np.ndarray[Any, Any], old: bytes, new: bytes) -> None:
     path = make(tmp_path / "a.fits", pixels)
     path.write_bytes(path.read_bytes().replace(old, new))
@@ -159,12 +168,24 @@ def test_text_tables(tmp_path: Path) -> None:
     (tmp_path / "c.ecsv").write_text('# %ECSV 1.0\n# ---\nra "dec err"\n1 2\n'.replace("dec err", "dec"))
     (tmp_path / "d.csv").write_text("# nothing\n")
     assert read_header(tmp_path / "a.csv") == {"FILETYPE": "table", "COLUMNS": "field,ra,dec"}
-    assert read_header(tmp_path / "b.ecsv") == read_header(tmp_path / "c.ecsv") == {"FILETYPE": "table", "COLUMNS": "ra,dec"}
+    assert (
+        read_header(tmp_path / "b.ecsv")
+        == read_header(tmp_path / "c.ecsv")
+        == {"FILETYPE": "table", "COLUMNS": "ra,dec"}
+    )
     with pytest.raises(BadData, match="without a line of column names"):
         read_header(tmp_path / "d.csv")
 
 
-@pytest.mark.parametrize(("path", "name"), [("a/b.fits.gz", "b"), ("b.fits", "b"), ("s.2018.054.fits.fz", "s.2018.054"),
-                                            ("stars.csv", "stars"), ("README.md", "README.md")])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/b.fits.gz", "b"),
+        ("b.fits", "b"),
+        ("s.2018.054.fits.fz", "s.2018.054"),
+        ("stars.csv", "stars"),
+        ("README.md", "README.md"),
+    ],
+)
 def test_bare_name(path: str, name: str) -> None:
     assert bare_name(path) == name

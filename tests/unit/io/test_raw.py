@@ -94,8 +94,10 @@ def test_csv_without_rows(tmp_path: Path) -> None:
     assert {name: len(column) for name, column in read_text_table(tmp_path / "a.csv").items()} == {"field": 0, "ra": 0}
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"a,b\n1,2\n3\n", "row 2 has 1 cells"), (b"", "empty table"),
-                                                  (b"a,b\n\xff\xfe,1\n", "not a text table")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"a,b\n1,2\n3\n", "row 2 has 1 cells"), (b"", "empty table"), (b"a,b\n\xff\xfe,1\n", "not a text table")],
+)
 def test_broken_csv(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(BadData, match=message):
