@@ -1,1 +1,1 @@
-"""The database: raw files, products, jobs, provenance."""
+"""The database: raw files, jobs, products and where they come from. The only truth of the engine."""

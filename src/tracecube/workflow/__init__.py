@@ -1,1 +1,1 @@
-"""Classify, associate, plan, run; knows tasks, never an instrument."""
+"""Classify, associate, plan, run. Knows tasks, never an instrument; the archive is its ledger."""

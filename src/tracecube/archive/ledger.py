@@ -1,0 +1,250 @@
+"""The ledger: one database that knows every raw file, job and product of an output folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from tracecube.archive import migrate, tables
+from tracecube.archive.records import JobRecord, PlannedRecord, ProductRecord, RawRecord
+from tracecube.core.errors import BadData, MissingInput
+
+__all__ = ["LEDGER_NAME", "Ledger", "now"]
+
+LEDGER_NAME = "tracecube.db"
+_CHUNK = 500  # values in one IN list; SQLite built before 2020 allows 999
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC."""
+    return datetime.now(tz=UTC).isoformat(timespec="milliseconds")
+
+
+class Ledger:
+    """Open ledger of an output folder.
+
+    Every method that writes is one transaction: it happened whole, or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        The output folder; product paths in the database are relative to it.
+    engine : sqlalchemy.Engine
+    """
+
+    def __init__(self, folder: Path, engine: sa.Engine) -> None:
+        self.folder = folder
+        self.engine = engine
+
+    @classmethod
+    def open(cls, folder: Path, *, create: bool = False, url: str | None = None) -> Self:
+        """Open the ledger of ``folder``, migrating it to today's layout.
+
+        Parameters
+        ----------
+        create : bool
+            Make folder and ledger when they are not there.
+        url : str, optional
+            Another database than ``folder/tracecube.db``.
+
+        Raises
+        ------
+        MissingInput
+            There is no ledger and ``create`` is False.
+        BadData
+            The folder cannot be written, or the file is no ledger.
+        """
+        folder = folder.expanduser().resolve()
+        path = folder / LEDGER_NAME
+        if url is None and not create and not path.is_file():
+            raise MissingInput(
+                f"{folder}: no {LEDGER_NAME} here, so nothing was reduced into this folder",
+                hint="name the folder given to `tracecube reduce RAWDIR -o OUT`",
+            )
+        if create:
+            make_writable(folder)
+        frozen = url is None and not os.access(folder, os.W_OK)
+        engine = sa.create_engine(url or _sqlite_url(path, frozen=frozen))
+        if engine.dialect.name == "sqlite" and not frozen:
+            sa.event.listen(engine, "connect", _tune_sqlite)
+        try:
+            with engine.begin() as connection:
+                if not frozen:
+                    migrate.upgrade(connection)
+        except sa.exc.DatabaseError as error:
+            raise BadData(
+                f"{path}: cannot be opened as a ledger ({error.orig})",
+                hint="check the rights on the folder and its disk; a damaged ledger can be deleted, all is then made again",
+            ) from error
+        return cls(folder, engine)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def save_raw(self, records: Iterable[RawRecord]) -> None:
+        """Insert raw files, replacing earlier rows of the same paths."""
+        rows = [asdict(record) for record in records]
+        if not rows:
+            return
+        with self.engine.begin() as connection:
+            for some in _chunks([row["path"] for row in rows]):
+                connection.execute(sa.delete(tables.raw_file).where(tables.raw_file.c.path.in_(some)))
+            connection.execute(sa.insert(tables.raw_file), rows)
+
+    def start_run(self, *, about: Mapping[str, Any], jobs: Sequence[PlannedRecord]) -> int:
+        """Insert a run with all its planned jobs, in place of those of earlier runs; return its number."""
+        with self.engine.begin() as connection:
+            connection.execute(sa.delete(tables.planned))
+            found = connection.execute(sa.insert(tables.run).values(**about, started=now())).inserted_primary_key
+            number = int(found[0]) if found else 0
+            rows = [{**asdict(job), "run_id": number, "position": i} for i, job in enumerate(jobs)]
+            if rows:
+                connection.execute(sa.insert(tables.planned), rows)
+        return number
+
+    def finish_run(self, run_id: int) -> None:
+        """Note that a run came to its end."""
+        with self.engine.begin() as connection:
+            connection.execute(sa.update(tables.run).where(tables.run.c.id == run_id).values(finished=now()))
+
+    def note(self, run_id: int, states: Mapping[int, tuple[str, str | None, int | None]]) -> None:
+        """Set (state, reason, job id) of planned jobs by position."""
+        rows = [_planned_row(run_id, position, state) for position, state in states.items()]
+        if rows:
+            with self.engine.begin() as connection:
+                connection.execute(_PLANNED_UPDATE, rows)
+
+    def record(self, run_id: int, position: int, done: JobRecord) -> tuple[int, list[str]]:
+        """Insert a job with its inputs and products, and retire what it replaces.
+
+        Returns
+        -------
+        int
+            Number of the job.
+        list of str
+            Paths of retired products that the job did not write again.
+        """
+        with self.engine.begin() as connection:
+            found = connection.execute(sa.insert(tables.job), self._job_row(run_id, done)).inserted_primary_key
+            number = int(found[0]) if found else 0
+            inputs = [
+                {**asdict(given), "path": self.relative(given.path), "job_id": number, "position": i}
+                for i, given in enumerate(done.inputs)
+            ]
+            if inputs:
+                connection.execute(sa.insert(tables.job_input), inputs)
+            left = self._put_products(connection, number, done) if done.state == "done" else []
+            connection.execute(_PLANNED_UPDATE, _planned_row(run_id, position, (done.state, done.error, number)))
+        return number, left
+
+    def _job_row(self, run_id: int, done: JobRecord) -> dict[str, Any]:
+        row = {column.name: getattr(done, column.name) for column in tables.job.columns if column.name != "id"}
+        return {**row, "run_id": run_id, "caveats": list(done.caveats), "params": dict(done.params)}
+
+    def _put_products(self, connection: sa.Connection, number: int, done: JobRecord) -> list[str]:
+        """Insert the products of a job; retire those of its earlier namesakes and those it overwrote."""
+        column = tables.product.c
+        paths = [self.relative(made.path) for made in done.products]
+        namesakes = sa.select(tables.job.c.id).where(
+            tables.job.c.instrument == done.instrument,
+            tables.job.c.task == done.task,
+            tables.job.c.name == done.name,
+            tables.job.c.night.is_not_distinct_from(done.night),
+        )
+        replaced = sa.and_(column.current, sa.or_(column.job_id.in_(namesakes), column.path.in_(paths)))
+        retired = connection.execute(sa.select(column.path).where(replaced)).scalars().all()
+        if retired:
+            connection.execute(sa.update(tables.product).where(replaced).values(current=False))
+        names = [item.name for item in tables.product.columns if item.name not in {"id", "job_id", "path"}]
+        rows = [
+            {**{name: getattr(made, name) for name in names}, "path": path, "job_id": number}
+            for made, path in zip(done.products, paths, strict=True)
+        ]
+        if rows:
+            connection.execute(sa.insert(tables.product), rows)
+        return [self.absolute(path) for path in retired if path not in paths]
+
+    def relative(self, path: str) -> str:
+        """Return ``path`` relative to the output folder when it lies there."""
+        own = f"{self.folder}{os.sep}"
+        return path.removeprefix(own)
+
+    def absolute(self, path: str) -> str:
+        """Undo `relative`."""
+        return str(self.folder / path)
+
+    def with_absolute_path(self, made: ProductRecord) -> ProductRecord:
+        """Return the product with its path on this machine."""
+        return replace(made, path=self.absolute(made.path))
+
+
+_PLANNED_UPDATE = (
+    sa.update(tables.planned)
+    .where(tables.planned.c.run_id == sa.bindparam("of_run"), tables.planned.c.position == sa.bindparam("of_position"))
+    .values(state=sa.bindparam("new_state"), reason=sa.bindparam("new_reason"), job_id=sa.bindparam("new_job"))
+)
+
+
+def _planned_row(run_id: int, position: int, state: tuple[str, str | None, int | None]) -> dict[str, Any]:
+    new = dict(zip(("new_state", "new_reason", "new_job"), state, strict=True))
+    return {"of_run": run_id, "of_position": position, **new}
+
+
+def _chunks(values: list[str]) -> Iterable[list[str]]:
+    """Cut a list for IN clauses."""
+    return (values[i : i + _CHUNK] for i in range(0, len(values), _CHUNK))
+
+
+def make_writable(folder: Path) -> None:
+    """Make the output folder, and find out now whether it can be written.
+
+    Raises
+    ------
+    BadData
+        It cannot.
+    """
+    probe = folder / ".tracecube-probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise BadData(
+            f"{folder}: the output folder cannot be written ({error.strerror})",
+            hint="choose another folder with -o, or change the rights of this one",
+        ) from error
+
+
+def _sqlite_url(path: Path, *, frozen: bool) -> sa.URL:
+    """Return the address of the embedded database; a folder without write access is read as it stands."""
+    if not frozen:
+        return sa.URL.create("sqlite", database=str(path))
+    query = {"mode": "ro", "immutable": "1", "uri": "true"}
+    return sa.URL.create("sqlite", database=f"file:{path}", query=query)
+
+
+def _tune_sqlite(connection: Any, _record: object) -> None:
+    """Set the journal so that a killed process loses no committed row and blocks no reader.
+
+    ``synchronous=NORMAL``: a power cut may undo the last transactions, never tear one; their jobs
+    are then simply run again.
+    """
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

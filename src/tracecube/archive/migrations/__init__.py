@@ -1,0 +1,1 @@
+"""Steps from one layout of the ledger to the next."""

@@ -1,0 +1,126 @@
+"""Questions to the ledger. Read only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from tracecube.archive import tables
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.records import InputRecord, JobRecord, PlannedRecord, ProductRecord, RawRecord, RunRecord
+
+__all__ = [
+    "done_jobs",
+    "find_product",
+    "job_of",
+    "last_run",
+    "planned_of",
+    "products",
+    "raw_files",
+    "raw_with_hash",
+]
+
+_CHUNK = 500  # values in one IN list; SQLite built before 2020 allows 999
+_PRODUCT = sa.select(tables.product, tables.job.c.instrument, tables.job.c.task).join(tables.job)
+
+
+def raw_files(ledger: Ledger, folder: Path | None = None) -> dict[str, RawRecord]:
+    """Return path -> raw file, of all files or of those under ``folder``."""
+    query = sa.select(tables.raw_file)
+    if folder is not None:
+        query = query.where(tables.raw_file.c.path.startswith(f"{folder}/", autoescape=True))
+    return {row["path"]: RawRecord(**_without(row, "id")) for row in _rows(ledger, query)}
+
+
+def raw_with_hash(ledger: Ledger, sha256: str) -> list[RawRecord]:
+    """Return the raw files that have this content, by path."""
+    query = sa.select(tables.raw_file).where(tables.raw_file.c.sha256 == sha256).order_by(tables.raw_file.c.path)
+    return [RawRecord(**_without(row, "id")) for row in _rows(ledger, query)]
+
+
+def done_jobs(ledger: Ledger, keys: Sequence[str]) -> dict[str, tuple[int, tuple[ProductRecord, ...]]]:
+    """Return provenance key -> (job, products) of finished jobs; the latest job counts."""
+    found: dict[str, int] = {}
+    for start in range(0, len(keys), _CHUNK):
+        some = keys[start : start + _CHUNK]
+        query = (
+            sa.select(tables.job.c.provenance_key, tables.job.c.id)
+            .where(tables.job.c.provenance_key.in_(some), tables.job.c.state == "done")
+            .order_by(tables.job.c.id)
+        )
+        found.update({row["provenance_key"]: row["id"] for row in _rows(ledger, query)})
+    made = _products_of(ledger, list(found.values()))
+    return {key: (number, tuple(made.get(number, ()))) for key, number in found.items()}
+
+
+def _products_of(ledger: Ledger, jobs: list[int]) -> dict[int, list[ProductRecord]]:
+    made: dict[int, list[ProductRecord]] = {}
+    for start in range(0, len(jobs), _CHUNK):
+        query = _PRODUCT.where(tables.product.c.job_id.in_(jobs[start : start + _CHUNK])).order_by(tables.product.c.id)
+        for row in _rows(ledger, query):
+            made.setdefault(row["job_id"], []).append(_product(ledger, row))
+    return made
+
+
+def products(ledger: Ledger, *, tag: str | None = None, object_: str | None = None) -> list[ProductRecord]:
+    """Return the current products by time and path."""
+    query = _PRODUCT.where(tables.product.c.current)
+    if tag is not None:
+        query = query.where(tables.product.c.tag == tag)
+    if object_ is not None:
+        query = query.where(tables.product.c.object == object_)
+    found = [_product(ledger, row) for row in _rows(ledger, query)]
+    return sorted(found, key=lambda made: (made.mjd or 0.0, made.path))
+
+
+def find_product(ledger: Ledger, *, path: str | None = None, sha256: str | None = None) -> ProductRecord | None:
+    """Return the newest product of this path or content."""
+    query = _PRODUCT.order_by(tables.product.c.current.desc(), tables.product.c.id.desc()).limit(1)
+    if path is not None:
+        query = query.where(tables.product.c.path == ledger.relative(path))
+    if sha256 is not None:
+        query = query.where(tables.product.c.sha256 == sha256)
+    found = [_product(ledger, row) for row in _rows(ledger, query)]
+    return found[0] if found else None
+
+
+def job_of(ledger: Ledger, number: int) -> JobRecord:
+    """Return a job with its inputs and products."""
+    [row] = _rows(ledger, sa.select(tables.job).where(tables.job.c.id == number))
+    query = sa.select(tables.job_input).where(tables.job_input.c.job_id == number).order_by(tables.job_input.c.position)
+    inputs = [
+        InputRecord(**{**_without(given, "job_id", "position"), "path": ledger.absolute(given["path"])})
+        for given in _rows(ledger, query)
+    ]
+    made = _products_of(ledger, [number]).get(number, [])
+    return JobRecord(**{**row, "caveats": tuple(row["caveats"]), "inputs": tuple(inputs), "products": tuple(made)})
+
+
+def last_run(ledger: Ledger) -> RunRecord | None:
+    """Return the latest run."""
+    rows = _rows(ledger, sa.select(tables.run).order_by(tables.run.c.id.desc()).limit(1))
+    return RunRecord(**{**rows[0], "targets": tuple(rows[0]["targets"])}) if rows else None
+
+
+def planned_of(ledger: Ledger, run_id: int) -> list[PlannedRecord]:
+    """Return the jobs of a run's plan in order, with what became of them."""
+    query = sa.select(tables.planned).where(tables.planned.c.run_id == run_id).order_by(tables.planned.c.position)
+    return [PlannedRecord(**_without(row, "run_id", "position")) for row in _rows(ledger, query)]
+
+
+def _rows(ledger: Ledger, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    with ledger.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in names}
+
+
+def _product(ledger: Ledger, row: dict[str, Any]) -> ProductRecord:
+    return ledger.with_absolute_path(ProductRecord(**_without(row, "id")))
+
+

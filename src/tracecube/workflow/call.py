@@ -1,0 +1,257 @@
+"""Get, call, put: what a worker process does for one job."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import resource
+import sys
+import time
+import traceback
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tracecube.archive.hashing import hash_of_file
+from tracecube.archive.ledger import now
+from tracecube.archive.records import InputRecord
+from tracecube.core.errors import TracecubeError
+from tracecube.core.fields import Scalar
+from tracecube.core.frame import RawFrame
+from tracecube.core.recipe import Argument, Outputs
+from tracecube.core.workflow import Task
+from tracecube.workflow.discover import load
+from tracecube.workflow.provenance import provenance_cards, quality_cards, quality_record
+
+__all__ = ["JobCall", "JobResult", "Made", "Noun", "call_recipe"]
+
+Noun = Any
+"""An instance of one of the frozen dataclasses of ``core``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobCall:
+    """Everything a worker needs to run one job; paths, never pixels.
+
+    Parameters
+    ----------
+    reference : str
+        Where the instrument is imported from.
+    task : str
+    params : mapping
+    inputs : tuple of InputRecord
+    outputs : mapping of str to str
+        Output -> path of its product.
+    key : str
+        Provenance key.
+    scratch : str
+        Folder on the same file system for files that are not yet whole.
+    """
+
+    reference: str
+    task: str
+    params: Mapping[str, Any]
+    inputs: tuple[InputRecord, ...]
+    outputs: Mapping[str, str]
+    key: str
+    scratch: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A product file as it was written."""
+
+    output: str
+    path: str
+    sha256: str
+    size: int
+    data_sha256: str
+    header: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """What became of a call.
+
+    Parameters
+    ----------
+    made : tuple of Made
+    qc : mapping
+    caveats : tuple of str
+    error : str or None
+        What went wrong and what to try; None after success.
+    log : str
+    started : str
+    seconds, cpu_seconds : float
+    peak_memory : int, byte
+    """
+
+    made: tuple[Made, ...] = ()
+    qc: Mapping[str, Mapping[str, Any]]
+    caveats: tuple[str, ...] = ()
+    error: str | None = None
+    log: str = ""
+    started: str = ""
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory: int = 0
+
+
+def call_recipe(call: JobCall) -> JobResult:
+    """Read the inputs, call the recipe, write its products; a failure is a result, never raised."""
+    started, wall, cpu = now(), time.perf_counter(), time.process_time()
+    done = JobResult(qc={})
+    with _recorded() as log:
+        try:
+            done = _called(call)
+        except TracecubeError as error:
+            done = replace(done, error=f"{type(error).__name__}: {error}")
+            log.write(traceback.format_exc())
+        except OSError as error:
+            done = replace(done, error=f"{error} (try: check the disk and the rights on the output folder)")
+            log.write(traceback.format_exc())
+        except Exception as error:  # noqa: BLE001 - a fault in one recipe must not stop the others; it is reported whole
+            done = replace(done, error=f"{type(error).__name__}: {error} (a fault in the recipe; see the log)")
+            log.write(traceback.format_exc())
+    return replace(
+        done,
+        log=log.getvalue(),
+        started=started,
+        seconds=time.perf_counter() - wall,
+        cpu_seconds=time.process_time() - cpu,
+        peak_memory=_peak_memory(),
+    )
+
+
+def _peak_memory() -> int:
+    """Return the largest resident size of this process so far, bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): kilobytes on Linux, bytes on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@contextmanager
+def _recorded() -> Iterator[io.StringIO]:
+    """Collect warnings and log lines."""
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning = lambda message, category, *_: log.write(f"{category.__name__}: {message}\n")  # type: ignore[assignment]
+            yield log
+    finally:
+        root.removeHandler(handler)
+
+
+def _called(call: JobCall) -> JobResult:
+    task = next(task for task in load(call.reference).workflow.tasks if task.name == call.task)
+    arguments = {argument.name: _argument(argument, call.inputs) for argument in task.recipe.inputs}
+    outputs: Outputs = task.recipe(**arguments, params=task.recipe.params.model_validate(dict(call.params)))
+    main = next(given for given in call.inputs if given.main)
+    first = arguments[main.role]
+    first = first[0] if isinstance(first, tuple) else first
+    made = _put(call, task, outputs, getattr(first, "meta", {}))
+    return JobResult(made=made, qc=quality_record(outputs.quality), caveats=tuple(outputs.caveats))
+
+
+def _argument(argument: Argument, inputs: tuple[InputRecord, ...]) -> Noun:
+    """Read what fills one argument of the recipe."""
+    nouns = tuple(_noun(given, argument.noun) for given in inputs if given.role == argument.name)
+    if argument.many:
+        return nouns
+    return nouns[0] if nouns else None
+
+
+_KEPT: OrderedDict[str, tuple[Noun, int]] = OrderedDict()
+KEEP_BYTES = 256 * 2**20
+"""Pixels of products that a worker keeps to hand: two workers of this and a recipe's own arrays stay
+below the 2 GB that a night may take."""
+
+
+def _noun(given: InputRecord, noun: type) -> Noun:
+    """Read a raw file, or a product unless this worker has it to hand."""
+    if noun is RawFrame:
+        from tracecube.io.raw import read_raw  # noqa: PLC0415 - the reader of pixels takes long to import
+
+        return read_raw(given.path, given.tag)
+    key = f"{noun.__name__} {given.sha256}"
+    if key not in _KEPT:
+        from tracecube.io.products import read_product  # noqa: PLC0415
+
+        read = read_product(given.path, noun)
+        _keep(key, read, _bytes_of(read))
+        return read
+    _KEPT.move_to_end(key)
+    return _KEPT[key][0]
+
+
+def _keep(key: str, read: Noun, size: int) -> None:
+    """Keep a product to hand, in place of those not used for longest."""
+    if size > KEEP_BYTES // 2:
+        return
+    _KEPT[key] = (read, size)
+    while sum(kept for _, kept in _KEPT.values()) > KEEP_BYTES:
+        _KEPT.popitem(last=False)
+
+
+def _bytes_of(noun: Noun) -> int:
+    """Return the size of a noun's arrays."""
+    return sum(int(getattr(getattr(noun, item.name), "nbytes", 0)) for item in fields(noun))
+
+
+def _put(call: JobCall, task: Task, outputs: Outputs, meta: Mapping[str, Scalar]) -> tuple[Made, ...]:
+    """Write every product beside its final place, sync, and only then give it its name."""
+    written: list[tuple[Path, Made]] = []
+    quality = quality_cards(outputs.quality)
+    for number, (output, tag) in enumerate(task.output_tags().items()):
+        noun = getattr(outputs, output)
+        if noun is None:
+            continue
+        cards = {**provenance_cards(task, tag, call.key, call.inputs), **quality}
+        temporary = Path(call.scratch) / f"{call.key}-{os.getpid()}-{number}.fits"
+        written.append((temporary, _write(noun, output, Path(call.outputs[output]), temporary, cards, meta)))
+    for temporary, made in written:
+        _rename(temporary, Path(made.path))
+    return tuple(made for _, made in written)
+
+
+def _write(
+    noun: Noun,
+    output: str,
+    path: Path,
+    temporary: Path,
+    cards: Mapping[str, Scalar | tuple[Scalar, str]],
+    meta: Mapping[str, Scalar],
+) -> Made:
+    from tracecube.io.products import read_cards, write_product  # noqa: PLC0415
+
+    if is_dataclass(noun) and not isinstance(noun, type) and not getattr(noun, "meta", True):
+        noun = replace(noun, meta=meta)  # the raw header that it descends from
+    data_sha256 = write_product(temporary, noun, cards=cards)
+    return Made(
+        output=output,
+        path=str(path),
+        sha256=hash_of_file(temporary),
+        size=temporary.stat().st_size,
+        data_sha256=data_sha256,
+        header=read_cards(temporary),
+    )
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    """Give a whole file its name, and make the name survive a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,117 @@
+"""Where jobs run. Thin on purpose: a process pool here, a cluster's executor in its place."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import Protocol
+
+from tracecube.workflow.call import JobCall, JobResult, call_recipe
+
+__all__ = ["DIED", "Executor", "InProcess", "LocalPool"]
+
+DIED = (BrokenProcessPool,)
+"""What a future raises when its worker was killed instead of answering."""
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+"""One thread a worker: parallel are the jobs, and sums are then added in one order everywhere."""
+
+
+class Executor(Protocol):
+    """What the runner asks of a place to run jobs; ``dask.distributed`` clients can answer the same."""
+
+    slots: int
+
+    def submit(self, call: JobCall) -> Future[JobResult]:
+        """Start a call some time soon."""
+        ...
+
+    def close(self) -> None:
+        """Let the workers go."""
+        ...
+
+
+class InProcess:
+    """Runs every call at once in this process: for debugging, and for making one product again."""
+
+    slots = 1
+
+    def submit(self, call: JobCall) -> Future[JobResult]:
+        """Run the call and return its finished future."""
+        future: Future[JobResult] = Future()
+        future.set_result(call_recipe(call))
+        return future
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+
+class LocalPool:
+    """Warm worker processes on this machine, started when the first job comes.
+
+    Parameters
+    ----------
+    slots : int
+        Processes.
+    modules : sequence of str
+        Imported once, before the workers are forked off.
+    work : callable
+        What a worker does with a call.
+    """
+
+    def __init__(
+        self, slots: int, modules: Sequence[str] = (), work: Callable[[JobCall], JobResult] = call_recipe
+    ) -> None:
+        self.slots = slots
+        self._modules = ["tracecube.io.products", "tracecube.io.raw", __name__, *modules]
+        self._work = work
+        self._pool: ProcessPoolExecutor | None = None
+
+    def submit(self, call: JobCall) -> Future[JobResult]:
+        """Queue a call; a pool that lost a worker is replaced."""
+        if self._pool is None:
+            self._pool = self._started()
+        try:
+            return self._pool.submit(self._work, call)
+        except BrokenProcessPool:
+            self._pool.shutdown(wait=False)
+            self._pool = self._started()
+            return self._pool.submit(self._work, call)
+
+    def close(self) -> None:
+        """End the workers; what was queued is dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def _started(self) -> ProcessPoolExecutor:
+        os.environ.update(dict.fromkeys(_THREADS, "1"))  # read by the workers' libraries when they load
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(self._modules)
+        return ProcessPoolExecutor(self.slots, mp_context=context, initializer=_prepare_worker)
+
+
+def _prepare_worker() -> None:
+    """Leave interrupts to the main process, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait until the main process is gone, killed perhaps, then go too."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,87 @@
+"""Sentences that name the missing piece of a dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from tracecube.core.workflow import Association, Main, Workflow
+from tracecube.workflow.associate import Reference, allowed, choose
+from tracecube.workflow.items import Item
+from tracecube.workflow.jobs import Missing, PlannedJob
+
+__all__ = ["inherited", "too_few", "why_missing"]
+
+
+def too_few(main: Main, members: Sequence[Item]) -> Missing:
+    """Say that a group of raw files is too small, or lacks one kind."""
+    have = Counter(item.tag for item in members)
+    lacking = [tag for tag in main.require if not have[tag]]
+    if lacking:
+        return Missing(f"no {' and no '.join(lacking)} among {_counted(have)}", "look for it with `tracecube ls`")
+    return Missing(
+        f"{len(members)} {'/'.join(sorted(have))} where at least {main.minimum} are needed",
+        "add the missing frames to the raw folder",
+    )
+
+
+def _counted(have: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {tag}" for tag, count in sorted(have.items()))
+
+
+def inherited(item: Item, jobs: Sequence[PlannedJob]) -> Missing:
+    """Say why a product cannot be made, by what its own job lacks."""
+    cause = jobs[item.job].missing[0] if item.job is not None else Missing("", "")
+    return replace(cause, chain=(item.tag, *cause.chain))
+
+
+def why_missing(
+    rule: Association,
+    main: Reference,
+    good: Mapping[str, Sequence[Item]],
+    poor: Mapping[str, Sequence[Item]],
+    jobs: Sequence[PlannedJob],
+    workflow: Workflow,
+) -> Missing:
+    """Say why no candidate was found for an association.
+
+    Parameters
+    ----------
+    good, poor : mapping of str to sequence of Item
+        Items by tag that can be had, and that cannot.
+    """
+    lost = choose(main, [item for tag in rule.tags for item in poor.get(tag, ())], rule)
+    if lost is not None:
+        cause = inherited(lost.items[0], jobs)
+        return replace(cause, hint=cause.hint or rule.hint)
+    there = [item for tag in rule.tags for kept in (good, poor) for item in kept.get(tag, ())]
+    wanted = "/".join(rule.tags)
+    if there:
+        return Missing(f"{len(there)} {wanted} found, but {_unlike(there, main, rule)}", rule.hint)
+    return replace(_not_even_raw(rule.tags, workflow), hint=rule.hint)
+
+
+def _unlike(there: Sequence[Item], main: Reference, rule: Association) -> str:
+    """Say what the last rung asks for that no candidate has."""
+    if not any(allowed(item, rule.where) for item in there):
+        asked = ", ".join(f"{key} in {values}" for key, values in rule.where.items())
+        return f"none with {asked}"
+    rung = rule.ladder[-1]
+    asked = ", ".join(f"{key} {main.setup.get(key)}" for key in rung.same)
+    words = [f"with {asked}"] if asked else []
+    if rung.days[0] > -1e8 or rung.days[1] < 1e8:  # noqa: PLR2004 - Match.days means unlimited at 1e9
+        words.append(f"between {rung.days[0]:g} and {rung.days[1]:g} days of it")
+    words += ["started during the exposure"] * rung.during
+    return f"fewer than {max(1, rule.minimum)} {' and '.join(words)}".rstrip()
+
+
+def _not_even_raw(tags: Sequence[str], workflow: Workflow) -> Missing:
+    """Follow the tags back to the raw files that are not there."""
+    chain: list[str] = []
+    while True:
+        makers = [task for task in workflow.tasks if set(tags) & set(task.output_tags().values())]
+        if not makers or len(chain) > len(workflow.tasks):
+            return Missing(f"no {'/'.join(tags)} in the raw folder", "", tuple(chain))
+        chain.append("/".join(tags))
+        tags = makers[0].main.tags

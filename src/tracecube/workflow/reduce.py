@@ -1,0 +1,207 @@
+"""From a folder of raw files to products: scan, plan, run, in one call."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.queries import raw_files
+from tracecube.archive.records import PlannedRecord, RawRecord
+from tracecube.core.errors import BadData
+from tracecube.core.params import Params
+from tracecube.workflow.discover import Found
+from tracecube.workflow.executor import Executor
+from tracecube.workflow.jobs import Dataset, Plan
+from tracecube.workflow.plan import default_targets, make_plan
+from tracecube.workflow.run import Outcome, Quiet, Runner, Watch
+from tracecube.workflow.scan import Scan, scan
+from tracecube.workflow.settings import Settings, resolve
+
+__all__ = ["Prepared", "Summary", "prepare", "reduce_folder"]
+
+SCRATCH = ".tracecube-scratch"
+"""Sub-folder of the output folder for files that are not yet whole."""
+
+LIBRARIES = ("tracecube", "numpy", "scipy", "astropy", "numba", "photutils", "astroscrappy")
+"""Whose versions a run writes down."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is to be done, before it is done.
+
+    Parameters
+    ----------
+    scan : Scan
+    plan : Plan
+    targets : tuple of str
+    params : mapping of (instrument, task) to Params
+    """
+
+    scan: Scan
+    plan: Plan
+    targets: tuple[str, ...]
+    params: Mapping[tuple[str, str], Params]
+
+    @property
+    def datasets(self) -> list[Dataset]:
+        """What it takes to finish each end job of the targets."""
+        return self.plan.datasets(self.targets)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a reduction came to.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    outcomes : tuple of Outcome
+    """
+
+    prepared: Prepared
+    outcomes: tuple[Outcome, ...]
+
+    def of(self, *states: str) -> list[Outcome]:
+        """Return the outcomes in these states."""
+        return [outcome for outcome in self.outcomes if outcome.state in states]
+
+    @property
+    def unreadable(self) -> list[RawRecord]:
+        """Files of an installed instrument, or damaged ones, that could not be classified."""
+        return [file for file in self.prepared.scan.unclassified if not file.foreign]
+
+    @property
+    def good(self) -> bool:
+        """Whether everything that was asked for is there."""
+        return bool(self.outcomes) and not self.of("failed", "blocked", "incomplete") and not self.unreadable
+
+
+def prepare(
+    folder: Path,
+    out: Path,
+    instruments: Mapping[str, Found],
+    *,
+    targets: Sequence[str] = (),
+    settings: Settings | None = None,
+    known: Mapping[str, RawRecord] | None = None,
+) -> Prepared:
+    """Scan a folder and plan all jobs; nothing is run or written.
+
+    Raises
+    ------
+    MissingInput
+        No such folder, or no instrument is installed.
+    BadData
+        A target, task, parameter or value is not known.
+    """
+    params = resolve(settings or {}, [found.instrument for found in instruments.values()])
+    found = scan(folder, [one.instrument for one in instruments.values()], known)
+    present = [one for name, one in instruments.items() if any(file.instrument == name for file in found.classified)]
+    plan = make_plan(present or list(instruments.values()), found.classified, out)
+    wanted = tuple(targets) or default_targets(present)
+    plan.end_jobs(wanted)  # an unknown target is reported before anything is run
+    return Prepared(found, plan, wanted, params)
+
+
+def reduce_folder(
+    folder: Path,
+    out: Path,
+    instruments: Mapping[str, Found],
+    executor: Executor,
+    *,
+    targets: Sequence[str] = (),
+    settings: Settings | None = None,
+    watch: Watch | None = None,
+) -> Summary:
+    """Make the products of the targets from the raw files of a folder.
+
+    Parameters
+    ----------
+    folder, out : Path
+    instruments : mapping of str to Found
+    executor : Executor
+    targets : sequence of str
+        Tasks, product tags or named groups; the workflow's default when empty.
+    settings : mapping of task to parameters, optional
+    watch : Watch, optional
+
+    Raises
+    ------
+    TracecubeError
+        Nothing can be run at all. The failure of single jobs is told in the summary.
+    """
+    out = out.expanduser().resolve()
+    with Ledger.open(out, create=True) as ledger, _locked(out):
+        known = raw_files(ledger)
+        prepared = prepare(folder, out, instruments, targets=targets, settings=settings, known=known)
+        files = prepared.scan.files
+        ledger.save_raw(file for file in files if known.get(file.path) != file)
+        jobs = prepared.plan.needed(prepared.plan.end_jobs(prepared.targets))
+        planned = [
+            PlannedRecord(
+                instrument=job.instrument, task=job.task.name, name=job.name, night=job.night, state="waiting"
+            )
+            for job in jobs
+        ]
+        run_id = ledger.start_run(about=_about(prepared, settings or {}), jobs=planned)
+        with _scratch(out) as scratch:
+            runner = Runner(ledger, executor, prepared.params, scratch, run_id, watch or Quiet())
+            outcomes = runner.run(jobs)
+        ledger.finish_run(run_id)
+    return Summary(prepared, tuple(outcomes))
+
+
+def _about(prepared: Prepared, settings: Settings) -> dict[str, object]:
+    """Return what the ledger keeps of a run."""
+    return {
+        "raw_folder": str(prepared.scan.folder),
+        "targets": list(prepared.targets),
+        "settings": {task: dict(values) for task, values in settings.items()},
+        "software": {"python": sys.version.split()[0], "system": platform.platform(), **dict(_versions())},
+        "host": socket.gethostname(),
+    }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for library in LIBRARIES:
+        try:
+            yield library, version(library)
+        except PackageNotFoundError:
+            continue
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Let only one run write into a folder; the lock ends with the process, however that ends."""
+    with (out / ".tracecube.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadData(
+                f"{out}: another run is writing into this folder", hint="wait for it, or choose another folder with -o"
+            ) from error
+        yield
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """Give a new folder for unfinished files; what an interrupted run left is removed."""
+    root = out / SCRATCH
+    shutil.rmtree(root, ignore_errors=True)
+    scratch = root / str(os.getpid())
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,364 @@
+"""Run a plan: reuse what stands, make what is missing, and let no failure stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.records import InputRecord, JobRecord, ProductRecord
+from tracecube.core.params import Params
+from tracecube.io.headers import bare_name
+from tracecube.workflow.call import JobCall, JobResult
+from tracecube.workflow.executor import DIED, Executor
+from tracecube.workflow.items import Item
+from tracecube.workflow.jobs import Binding, PlannedJob
+from tracecube.workflow.provenance import provenance_key
+from tracecube.workflow.reuse import standing_jobs
+
+__all__ = ["Outcome", "Quiet", "Resolved", "Runner", "Watch", "job_record"]
+
+WINDOW = 2
+"""Jobs handed to the executor at once, in units of its slots: enough that no worker waits."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a planned job.
+
+    Parameters
+    ----------
+    job : PlannedJob
+    state : {"done", "reused", "failed", "blocked", "skipped", "incomplete"}
+        Blocked: something it needs failed. Skipped: its main input turned out not to exist, for its
+        maker found nothing to make it of. Incomplete: something it needs is not there at all.
+    reason : str or None
+    caveats : tuple of str
+    seconds : float
+    """
+
+    job: PlannedJob
+    state: str
+    reason: str | None = None
+    caveats: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class Watch(Protocol):
+    """Whoever wants to see the work go on."""
+
+    def planned(self, jobs: Sequence[PlannedJob]) -> None:
+        """Learn what is to be run or reused."""
+        ...
+
+    def started(self, job: PlannedJob) -> None:
+        """Learn that a job was handed to a worker."""
+        ...
+
+    def settled(self, outcome: Outcome) -> None:
+        """Learn what became of a job."""
+        ...
+
+
+class Quiet:
+    """Sees nothing."""
+
+    def planned(self, jobs: Sequence[PlannedJob]) -> None:
+        """Nothing."""
+
+    def started(self, job: PlannedJob) -> None:
+        """Nothing."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A job whose inputs are all files now."""
+
+    job: PlannedJob
+    inputs: tuple[InputRecord, ...]
+    key: str
+    params: Mapping[str, object]
+    caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """Why a product is not there; ``benign`` when its job did well but had nothing to make it of."""
+
+    reason: str
+    benign: bool = False
+
+
+@dataclass
+class Runner:
+    """Runs planned jobs and writes down what became of them.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    executor : Executor
+    params : mapping of (instrument, task) to Params
+    scratch : Path
+        Folder for files that are not yet whole, on the file system of the products.
+    run_id : int
+    hashes : mapping of str to str
+        Content hash of each raw file by path.
+    watch : Watch
+    """
+
+    ledger: Ledger
+    executor: Executor
+    params: Mapping[tuple[str, str], Params]
+    scratch: Path
+    run_id: int
+    watch: Watch = field(default_factory=Quiet)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    _files: dict[str, InputRecord | _Lost] = field(default_factory=dict)
+    _places: dict[int, int] = field(default_factory=dict)
+    _alone: list[Resolved] = field(default_factory=list)
+
+    def run(self, jobs: Sequence[PlannedJob]) -> list[Outcome]:
+        """Run the jobs, which hold with each job all that it needs, in order.
+
+        Returns
+        -------
+        list of Outcome
+            One a job, in the same order.
+        """
+        self._places = {job.position: place for place, job in enumerate(jobs)}
+        self.watch.planned(jobs)
+        graph = _Graph(jobs)
+        queue: list[Resolved] = []
+        flying: dict[Future[JobResult], Resolved] = {}
+        while graph.ready or queue or flying or self._alone:
+            while graph.ready:
+                settled, to_run = self._sift(graph.take())
+                queue.extend(to_run)
+                graph.finish(settled)
+            self._launch(queue, flying)
+            graph.finish(self._collect(flying))
+        return [self.outcomes[job.position] for job in jobs]
+
+    def _sift(self, ready: Sequence[PlannedJob]) -> tuple[list[int], list[Resolved]]:
+        """Settle the ready jobs that need no work; return their positions, and those that need it."""
+        resolved = [self._resolve(job) for job in ready]
+        live = [one for one in resolved if isinstance(one, Resolved)]
+        standing = standing_jobs(self.ledger, {one.key: [out.path for out in one.job.outputs] for one in live})
+        settled = [one for one in resolved if isinstance(one, Outcome)]
+        notes = {self._places[one.job.position]: (one.state, one.reason, None) for one in settled}
+        to_run = []
+        for one in live:
+            if one.key in standing:
+                number, products = standing[one.key]
+                self._keep(one.job, products)
+                settled.append(Outcome(one.job, "reused", caveats=one.caveats))
+                notes[self._places[one.job.position]] = ("reused", None, number)
+            else:
+                to_run.append(one)
+        self.ledger.note(self.run_id, notes)
+        for outcome in settled:
+            self._settle(outcome)
+        return [outcome.job.position for outcome in settled], to_run
+
+    def _resolve(self, job: PlannedJob) -> Resolved | Outcome:
+        """Replace products to be made by the files that were made."""
+        if not job.complete:
+            return Outcome(job, "incomplete", "; ".join(map(str, job.missing)))
+        inputs: list[InputRecord] = []
+        caveats: list[str] = []
+        for binding in job.bindings:
+            have, lost = self._filled(binding)
+            if (lost and not binding.many and binding.minimum > 0) or not binding.enough(item for item, _ in have):
+                benign = binding.main and all(one.benign for one in lost)
+                return Outcome(job, "skipped" if benign else "blocked", "; ".join(one.reason for one in lost[:3]))
+            caveats += [f"{binding.role} without one input: {one.reason}" for one in lost]
+            inputs += [file for _, file in have]
+        params = self.params[job.instrument, job.task.name].model_dump(mode="json")
+        key = provenance_key(job.instrument, job.task, params, inputs)
+        return Resolved(job, tuple(inputs), key, params, tuple(caveats))
+
+    def _filled(self, binding: Binding) -> tuple[list[tuple[Item, InputRecord]], list[_Lost]]:
+        """Return the files of a binding, and what is lost."""
+        have: list[tuple[Item, InputRecord]] = []
+        lost: list[_Lost] = []
+        for item in binding.items:
+            file = self._file(item)
+            if isinstance(file, _Lost):
+                lost.append(file)
+            else:
+                have.append((item, replace(file, role=binding.role, main=binding.main, level=binding.level)))
+        return have, lost
+
+    def _file(self, item: Item) -> InputRecord | _Lost:
+        if item.job is not None:
+            return self._files[item.identity]
+        return InputRecord(
+            role="", main=False, raw=True, tag=item.tag, name=item.name, path=item.path, sha256=item.identity
+        )
+
+    def _launch(self, queue: list[Resolved], flying: dict[Future[JobResult], Resolved]) -> None:
+        """Hand out work: not more than a window; while some job may have killed a worker, one at a time."""
+        if self._alone:
+            if not flying:
+                one = self._alone.pop(0)
+                flying[self._called_alone(one)] = one
+            return
+        while queue and len(flying) < WINDOW * self.executor.slots:
+            one = queue.pop(0)
+            self.watch.started(one.job)
+            flying[self.executor.submit(self._call(one))] = one
+
+    def _called_alone(self, one: Resolved) -> Future[JobResult]:
+        """Run a job with no other beside it; if its worker dies again, it is the job's doing."""
+        future: Future[JobResult] = Future()
+        try:
+            future.set_result(self.executor.submit(self._call(one)).result())
+        except DIED:
+            died = "its worker was killed (try: look for lack of memory; run again with -j 1)"
+            future.set_result(JobResult(qc={}, error=died))
+        return future
+
+    def _call(self, one: Resolved) -> JobCall:
+        return JobCall(
+            reference=one.job.reference,
+            task=one.job.task.name,
+            params=one.params,
+            inputs=one.inputs,
+            outputs={item.output: item.path for item in one.job.outputs},
+            key=one.key,
+            scratch=str(self.scratch),
+        )
+
+    def _collect(self, flying: dict[Future[JobResult], Resolved]) -> list[int]:
+        """Wait for work to come back, write it down; return the positions of the jobs that are settled."""
+        finished = wait(flying, return_when=FIRST_COMPLETED).done if flying else ()
+        settled = []
+        for future in finished:
+            one = flying.pop(future)
+            if isinstance(future.exception(), DIED):
+                self._alone.append(one)
+                continue
+            self._record(one, future.result())
+            settled.append(one.job.position)
+        return settled
+
+    def _record(self, one: Resolved, result: JobResult) -> None:
+        """Write a job and its products into the ledger, in one transaction."""
+        record = job_record(one, result)
+        _, left = self.ledger.record(self.run_id, self._places[one.job.position], record)
+        for path in left:
+            Path(path).unlink(missing_ok=True)
+        if result.error is None:
+            self._keep(one.job, record.products)
+        self._settle(Outcome(one.job, record.state, record.error, record.caveats, record.seconds))
+
+    def _keep(self, job: PlannedJob, products: Iterable[ProductRecord]) -> None:
+        """Remember where the products of a job are, and which it did not make."""
+        made = {product.output: product for product in products}
+        for item in job.outputs:
+            product = made.get(item.output)
+            if product is None:
+                self._files[item.identity] = _Lost(f"{job.label} made no {item.tag}", benign=True)
+            else:
+                self._files[item.identity] = InputRecord(
+                    role="",
+                    main=False,
+                    raw=False,
+                    tag=item.tag,
+                    name=bare_name(product.path),
+                    path=product.path,
+                    sha256=product.sha256,
+                )
+
+    def _settle(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.job.position] = outcome
+        if outcome.state not in {"done", "reused"}:
+            benign = outcome.state == "skipped"
+            reason = outcome.reason if outcome.state in {"blocked", "skipped"} else None
+            lost = _Lost(reason or f"{outcome.job.label} {outcome.state}: {outcome.reason}", benign)
+            self._files.update(dict.fromkeys((item.identity for item in outcome.job.outputs), lost))
+        self.watch.settled(outcome)
+
+
+class _Graph:
+    """Which jobs wait for which."""
+
+    def __init__(self, jobs: Sequence[PlannedJob]) -> None:
+        self._jobs = {job.position: job for job in jobs}
+        self._waiting = {job.position: len(job.sources) for job in jobs}
+        self._next: dict[int, list[int]] = {}
+        for job in jobs:
+            for source in job.sources:
+                self._next.setdefault(source, []).append(job.position)
+        self.ready = [position for position, count in self._waiting.items() if count == 0]
+
+    def take(self) -> list[PlannedJob]:
+        """Return all jobs that wait for nothing, in order."""
+        taken = sorted(self.ready)
+        self.ready = []
+        return [self._jobs[position] for position in taken]
+
+    def finish(self, settled: Iterable[int]) -> None:
+        """Free the jobs that waited for these."""
+        for position in settled:
+            for follower in self._next.get(position, ()):
+                self._waiting[follower] -= 1
+                if self._waiting[follower] == 0:
+                    self.ready.append(follower)
+
+
+def job_record(one: Resolved, result: JobResult) -> JobRecord:
+    """Return what the ledger keeps of a job."""
+    job = one.job
+    planned = {item.output: item for item in job.outputs}
+    products = tuple(
+        ProductRecord(
+            output=made.output,
+            tag=planned[made.output].tag,
+            path=made.path,
+            sha256=made.sha256,
+            size=made.size,
+            data_sha256=made.data_sha256,
+            setup=dict(planned[made.output].setup),
+            mjd=planned[made.output].mjd,
+            exptime=planned[made.output].exptime,
+            object=planned[made.output].object,
+            night=job.night,
+            raw=planned[made.output].raw,
+            detector=_text(planned[made.output].setup.get("detector")),
+            header=dict(made.header),
+            qc=dict(result.qc),
+        )
+        for made in result.made
+    )
+    return JobRecord(
+        instrument=job.instrument,
+        task=job.task.name,
+        name=job.name,
+        night=job.night,
+        recipe=job.task.recipe.name,
+        version=job.task.recipe.version,
+        provenance_key=one.key,
+        params=dict(one.params),
+        state="done" if result.error is None else "failed",
+        level=job.level,
+        caveats=(*one.caveats, *result.caveats),
+        error=result.error,
+        log=result.log,
+        started=result.started,
+        seconds=result.seconds,
+        cpu_seconds=result.cpu_seconds,
+        peak_memory=result.peak_memory,
+        inputs=one.inputs,
+        products=products,
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

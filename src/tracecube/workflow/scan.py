@@ -1,0 +1,164 @@
+"""Look through a folder of raw files and give each its tag, without reading a pixel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tracecube.archive.hashing import hash_of_file
+from tracecube.archive.records import RawRecord
+from tracecube.core.errors import MissingInput, TracecubeError
+from tracecube.core.instrument import Instrument
+from tracecube.io.headers import FITS_SUFFIXES, TABLE_SUFFIXES, bare_name, read_header
+
+__all__ = ["Scan", "scan"]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a folder holds.
+
+    Parameters
+    ----------
+    folder : Path
+    files : tuple of RawRecord
+        Every file once, classified or not, by time and content.
+    copies : tuple of (str, str)
+        (path of a file with the content of another, path of the one that is used).
+    """
+
+    folder: Path
+    files: tuple[RawRecord, ...]
+    copies: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def classified(self) -> tuple[RawRecord, ...]:
+        """The files that have a tag."""
+        return tuple(file for file in self.files if file.tag is not None)
+
+    @property
+    def unclassified(self) -> tuple[RawRecord, ...]:
+        """The files that have none; ``reason`` says why."""
+        return tuple(file for file in self.files if file.tag is None)
+
+
+def scan(folder: Path, instruments: Sequence[Instrument], known: Mapping[str, RawRecord] | None = None) -> Scan:
+    """Find, read the headers of, and classify all raw files under a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    instruments : sequence of Instrument
+    known : mapping of str to RawRecord, optional
+        Earlier records by path; header and hash of a file of unchanged size and time are taken from
+        there. The tag is always made anew, for the rules may have changed.
+
+    Raises
+    ------
+    MissingInput
+        There is no such folder, or no instrument is installed.
+    """
+    folder = folder.expanduser().resolve()
+    if not folder.is_dir():
+        raise MissingInput(f"{folder}: no such folder", hint="name the folder with the raw files")
+    if not instruments:
+        raise MissingInput("no instrument is installed", hint="install a package that announces one, then `tracecube ls`")
+    paths = sorted(_data_files(folder))
+    with ThreadPoolExecutor(max_workers=4) as pool:  # hashing leaves the interpreter lock
+        opened = list(pool.map(lambda path: _opened(path, known or {}), paths))
+    files, copies = _without_copies(opened)
+    found = sorted((_classified(file, instruments) for file in files), key=_order)
+    return Scan(folder, tuple(found), tuple(copies))
+
+
+def _order(file: RawRecord) -> tuple[float, str]:
+    return (float("inf") if file.mjd is None else file.mjd, file.sha256)
+
+
+def _data_files(folder: Path) -> Iterator[str]:
+    """Yield all files with a known suffix, hidden files and folders and our own products left out."""
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if "tracecube.db" in names:
+            folders.clear()
+            continue
+        yield from (
+            str(Path(root) / name)
+            for name in names
+            if name.endswith((*FITS_SUFFIXES, *TABLE_SUFFIXES)) and not name.startswith(".")
+        )
+
+
+def _opened(path: str, known: Mapping[str, RawRecord]) -> RawRecord:
+    """Return path, content hash and header; what stops the reading becomes the reason."""
+    try:
+        state = Path(path).stat()
+        earlier = known.get(path)
+        if earlier and (earlier.size, earlier.mtime_ns) == (state.st_size, state.st_mtime_ns):
+            return replace(earlier, reason=earlier.reason if earlier.header is None else None)
+        sha256 = hash_of_file(path)
+    except OSError as error:
+        return RawRecord(
+            path=path, name=bare_name(path), size=0, mtime_ns=0, sha256="", header=None,
+            reason=f"{path}: cannot be read ({error.strerror}) (try: check its rights and its disk)",
+        )  # fmt: skip
+    found = RawRecord(
+        path=path, name=bare_name(path), size=state.st_size, mtime_ns=state.st_mtime_ns, sha256=sha256, header=None
+    )
+    return _with_header(found)
+
+
+def _with_header(file: RawRecord) -> RawRecord:
+    try:
+        return replace(file, header=read_header(file.path))
+    except TracecubeError as error:
+        return replace(file, reason=str(error))
+
+
+def _without_copies(files: Iterable[RawRecord]) -> tuple[list[RawRecord], list[tuple[str, str]]]:
+    """Keep one file of each content: that of the first name."""
+    kept: dict[str, RawRecord] = {}
+    copies: list[tuple[str, str]] = []
+    for file in sorted(files, key=lambda file: (file.name, file.path)):
+        if file.sha256 and file.sha256 in kept:
+            copies.append((file.path, kept[file.sha256].path))
+        else:
+            kept[file.sha256 or file.path] = file
+    return list(kept.values()), copies
+
+
+def _classified(file: RawRecord, instruments: Sequence[Instrument]) -> RawRecord:
+    """Give a file its tag, or the reason why it has none."""
+    blank = replace(
+        file, instrument=None, tag=None, setup={}, mjd=None, exptime=None, object=None, night=None, foreign=False
+    )
+    if file.header is None:
+        return blank
+    header = file.header
+    owners = [one for one in instruments if one.recognises(file.name, header)]
+    if len(owners) != 1:
+        return replace(blank, foreign=not owners, reason=_no_owner(owners, instruments))
+    try:
+        found = owners[0].classify(file.name, header)
+    except TracecubeError as error:
+        return replace(blank, instrument=owners[0].name, reason=str(error))
+    night = found.setup.get("night")
+    return replace(
+        blank,
+        instrument=owners[0].name,
+        tag=found.tag,
+        setup=dict(found.setup),
+        mjd=found.mjd,
+        exptime=found.exptime,
+        object=found.object,
+        night=None if night is None else str(night),
+    )
+
+
+def _no_owner(owners: Sequence[Instrument], instruments: Sequence[Instrument]) -> str:
+    if owners:
+        return f"claimed by several instruments: {', '.join(one.name for one in owners)}"
+    return f"not a file of {' or '.join(one.name for one in instruments)}"

@@ -1,0 +1,162 @@
+"""Parameters of every task: command line over file over workflow over recipe."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.instrument import Instrument
+from tracecube.core.params import Params
+from tracecube.core.workflow import Task
+
+__all__ = ["Settings", "from_command_line", "from_file", "merged", "near", "params_of", "resolve"]
+
+Settings = Mapping[str, Mapping[str, Any]]
+"""Task -> parameter -> value."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names what may have been meant.
+
+    Examples
+    --------
+    >>> near("trces", ["bias", "traces"])
+    'did you mean traces?'
+    >>> near("xyz", ["bias", "traces"])
+    'known are bias, traces'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3)
+    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
+
+
+def from_command_line(options: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read ``task.parameter=value`` options.
+
+    Raises
+    ------
+    BadData
+        One has another form.
+
+    Examples
+    --------
+    >>> from_command_line(["traces.order=3"])
+    {'traces': {'order': '3'}}
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        task, dot, parameter = name.strip().partition(".")
+        if not (equals and dot and task and parameter):
+            raise BadData(f"parameter {option!r} is not of the form task.parameter=value", hint="-p traces.order=3")
+        found.setdefault(task, {})[parameter] = value.strip()
+    return found
+
+
+def from_file(path: Path) -> dict[str, dict[str, Any]]:
+    """Read a TOML file with one table a task.
+
+    Raises
+    ------
+    MissingInput
+        No such file.
+    BadData
+        It is not TOML, or has values outside a table.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MissingInput(f"{path}: no such parameter file", hint="check the path given to --params") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadData(f"{path}: not a TOML file ({error})", hint="write tables: [traces] newline order = 3") from error
+    loose = [name for name, table in content.items() if not isinstance(table, dict)]
+    if loose:
+        raise BadData(f"{path}: {', '.join(loose)} outside a task's table", hint="put it under a line like [traces]")
+    return content
+
+
+def merged(*layers: Settings) -> dict[str, dict[str, Any]]:
+    """Return the settings of all layers, the later over the earlier."""
+    found: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        for task, values in layer.items():
+            found.setdefault(task, {}).update(values)
+    return found
+
+
+def resolve(settings: Settings, instruments: Sequence[Instrument]) -> dict[tuple[str, str], Params]:
+    """Return the parameters of every task of every instrument, validated.
+
+    Returns
+    -------
+    dict of (instrument, task) to Params
+
+    Raises
+    ------
+    BadData
+        A task or parameter is unknown, or a value is not allowed.
+    """
+    tasks = {(one.name, task.name): task for one in instruments for task in one.workflow.tasks}
+    names = {name for _, name in tasks}
+    for name in settings:
+        if name not in names:
+            raise BadData(f"no task is called {name!r}", hint=near(name, names))
+    return {key: params_of(task, settings.get(task.name, {})) for key, task in tasks.items()}
+
+
+def params_of(task: Task, chosen: Mapping[str, Any]) -> Params:
+    """Return the parameters of a task: what was chosen, over the workflow's, over the recipe's.
+
+    Raises
+    ------
+    BadData
+        A parameter is unknown, or a value is not allowed.
+    """
+    model = task.recipe.params
+    names = _names(model)
+    values: dict[str, Any] = {}
+    for name, value in {**task.params, **_by_field(chosen, names)}.items():
+        field = names.get(name)
+        if field is None:
+            raise BadData(f"task {task.name} has no parameter {name!r}", hint=near(name, names))
+        values[field] = value
+    try:
+        return model.model_validate(values)
+    except ValidationError as first:
+        decoded = {name: _decoded(value) for name, value in values.items()}
+        wrong = {str(fault["loc"][0]) for fault in first.errors() if fault["loc"]}
+        try:
+            return model.model_validate({name: decoded[name] if name in wrong else values[name] for name in values})
+        except ValidationError as error:
+            raise _not_allowed(task, error) from error
+
+
+def _names(model: type[Params]) -> dict[str, str]:
+    """Return every name by which a parameter may be called -> its field."""
+    names = {name: name for name in model.model_fields}
+    return names | {info.alias: name for name, info in model.model_fields.items() if info.alias}
+
+
+def _by_field(chosen: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Replace aliases, so that a choice always lies over the workflow's own setting."""
+    return {names.get(name, name): value for name, value in chosen.items()}
+
+
+def _decoded(value: Any) -> Any:
+    """Read text of the command line that is not a plain word or number: a list, a truth value, null."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _not_allowed(task: Task, error: ValidationError) -> BadData:
+    faults = [f"{task.name}.{'.'.join(map(str, f['loc']))}={f['input']!r}: {f['msg']}" for f in error.errors()]
+    return BadData("; ".join(faults), hint=f"see `tracecube explain {task.recipe.name}` for what is allowed")
