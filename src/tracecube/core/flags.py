@@ -5,9 +5,11 @@ A flagged sample keeps its value and gets zero weight; 0 means good.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntFlag
+from types import MappingProxyType
 
-__all__ = ["NOT_USABLE", "Flag"]
+__all__ = ["MEANING", "NOT_USABLE", "Flag"]
 
 
 class Flag(IntFlag):
@@ -44,3 +46,22 @@ NOT_USABLE = int(
     | Flag.USER
 )
 """Bits that give a detector pixel zero weight in every fit."""
+
+MEANING: Mapping[Flag, str] = MappingProxyType(
+    {
+        Flag.BAD_PIXEL: "dead or otherwise bad detector pixel",
+        Flag.HOT_PIXEL: "hot detector pixel",
+        Flag.SATURATED: "above the saturation level",
+        Flag.COSMIC_RAY: "hit by a cosmic ray",
+        Flag.NON_LINEAR: "outside the linear range of the detector",
+        Flag.NOT_ILLUMINATED: "outside the illuminated area",
+        Flag.NOT_MEASURED: "interpolated, or not measured at all",
+        Flag.LINE_CORE: "core of a sky or telluric line",
+        Flag.LOW_THROUGHPUT: "aperture or wavelength of low throughput",
+        Flag.OUTLIER: "rejected by the extraction as an outlier",
+        Flag.ASTROMETRY: "place on the sky not trusted",
+        Flag.USER: "masked by the user",
+        Flag.EXTRAPOLATED: "beyond the range that the calibration covers",
+    }
+)
+"""Each bit in words, for the documentation and the report."""
