@@ -1,0 +1,201 @@
+"""Build hook: reference pages made from the declarations themselves, so that they can not lag behind."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import fields
+from types import ModuleType
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+import tracecube
+import tracecube.core
+import tracecube.instruments
+from tracecube.core import flags
+from tracecube.core.fields import place
+from tracecube.core.instrument import Instrument
+from tracecube.core.recipe import Argument, Recipe
+from tracecube.core.workflow import Task
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages to those of the folder."""
+    pages = {
+        "reference/flags.md": flags_page(),
+        "reference/data-model.md": data_model_page(),
+        "reference/recipes.md": recipes_page(),
+        "reference/commands.md": commands_page(),
+        **{f"reference/{name}.md": api_page(name) for name in ("kernels", "core", "io")},
+    }
+    for path, text in pages.items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def modules(package: ModuleType) -> Iterator[ModuleType]:
+    """Import all modules of a package, private ones left out."""
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not found.name.rpartition(".")[2].startswith("_"):
+            yield importlib.import_module(found.name)
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """Write a Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in lines
+    )
+
+
+def instruments() -> list[Instrument]:
+    """Return every instrument of the package, by name."""
+    found = (
+        getattr(importlib.import_module(f"tracecube.instruments.{m.name}"), "instrument", None)
+        for m in pkgutil.iter_modules(tracecube.instruments.__path__)
+        if m.ispkg
+    )
+    return sorted((i for i in found if isinstance(i, Instrument)), key=lambda i: i.name)
+
+
+def flags_page() -> str:
+    """Write the table of flags."""
+    rows = [
+        [str(int(flag)), f"`{flag.name}`", text, "yes" if flag & flags.NOT_USABLE else ""]
+        for flag, text in flags.MEANING.items()
+    ]
+    return "\n\n".join(
+        [
+            "# Flags",
+            (
+                "Bits of every `DQ` plane and column (int32), one table for all instruments and products. "
+                "0 means good. A flagged sample keeps its value; the bits marked give a detector pixel zero weight in fits."
+            ),
+            table(["bit", "name", "meaning", "zero weight"], rows),
+        ]
+    )
+
+
+def nouns() -> list[type]:
+    """Return the dataclasses of core that are stored in files, in the order of the modules."""
+    found = [
+        c
+        for m in modules(tracecube.core)
+        for c in vars(m).values()
+        if inspect.isclass(c)
+        and c.__module__ == m.__name__
+        and hasattr(c, "__dataclass_fields__")
+        and any(place(f) for f in fields(c))
+    ]
+    return sorted(found, key=lambda c: c.__name__)
+
+
+def data_model_page() -> str:
+    """Write one section a noun: its extensions, columns and cards."""
+    tags: dict[str, list[str]] = {}
+    for task in (task for instrument in instruments() for task in instrument.workflow.tasks):
+        for output in task.recipe.outputs:
+            tags.setdefault(output.noun.__name__, []).append(task.output_tags()[output.name])
+    parts = [
+        "# Data model",
+        inspect.cleandoc("""
+        Every product is a FITS file that plain `astropy.io.fits` opens. Axes are in numpy order, slowest first.
+        The primary header holds the cards of the raw frame that the product descends from, the cards listed
+        here, `PRODTAG`, `RECIPE`, `RECIVER`, `PROVKEY`, the inputs, the quality numbers (`QC ...`, unit in the comment)
+        and `PRODSHA`: the sha256 of the noun's own cards, where it has any, and of all data units. Every
+        unit carries `DATASUM` and `CHECKSUM`. Large planes of integers are Rice-compressed without loss. A noun
+        is the same class in memory: `read_product(path, Frame)`."""),
+    ]
+    for noun in nouns():
+        rows = [
+            [f"`{p.hdu or 'primary'}`", p.kind, f"`{p.name}`" if p.name else "", p.unit, f"`{f.name}`", p.text]
+            for f in fields(noun)
+            if (p := place(f)) is not None
+        ]
+        made = ", ".join(f"`{tag}`" for tag in dict.fromkeys(tags.get(noun.__name__, [])))
+        parts += [f"## {noun.__name__}", (inspect.getdoc(noun) or "").split("\n\n")[0]]
+        parts += [f"Products: {made}."] if made else []
+        parts.append(table(["extension", "kind", "column or card", "unit", "field", ""], rows))
+    return "\n\n".join(parts)
+
+
+def recipes_page() -> str:
+    """Write one section a recipe: what it does, takes, makes, and its parameters."""
+    used: dict[str, tuple[Recipe, list[tuple[str, Task]]]] = {}
+    for instrument in instruments():
+        for task in instrument.workflow.tasks:
+            used.setdefault(task.recipe.name, (task.recipe, []))[1].append((instrument.name, task))
+    parts = [
+        "# Recipes",
+        (
+            "Every recipe is a pure function; these are its inputs, products and parameters. "
+            "Set a parameter with `-p task.parameter=value`, or in a settings file (see "
+            "[Change parameters](../howto/change-parameters.md))."
+        ),
+    ]
+    for name, (recipe, tasks) in sorted(used.items()):
+        where = "; ".join(f"{instrument}: task `{task.name}`" for instrument, task in tasks)
+        parts += [f"## {name}", f"Version {recipe.version}. {where}.", prose(recipe.text)]
+        parts.append(
+            table(
+                ["", "name", "kind"],
+                [
+                    *[["input", f"`{a.name}`", kind(a)] for a in recipe.inputs],
+                    *[["product", f"`{a.name.upper()}`", kind(a)] for a in recipe.outputs],
+                ],
+            )
+        )
+        if recipe.params.model_fields:
+            parts.append(parameter_table(recipe))
+    return "\n\n".join(parts)
+
+
+def prose(text: str) -> str:
+    """Return a docstring up to its first section."""
+    lines = text.splitlines()
+    cut = next((i - 1 for i, line in enumerate(lines) if i and set(line.strip()) == {"-"}), len(lines))
+    return "\n".join(lines[:cut]).strip()
+
+
+def kind(argument: Argument) -> str:
+    """Say what an argument is."""
+    noun = argument.noun.__name__
+    return f"{'several ' if argument.many else ''}{noun}{', optional' if argument.optional else ''}"
+
+
+def parameter_table(recipe: Recipe) -> str:
+    """Write name, default, limits and meaning of all parameters."""
+    rows = []
+    for name, info in recipe.params.model_fields.items():
+        limits = ", ".join(
+            f"{sign} {getattr(m, key)}"
+            for m in info.metadata
+            for key, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+            if hasattr(m, key)
+        )
+        alias = f" (also `{info.alias}`)" if info.alias else ""
+        rows.append([f"`{name}`{alias}", f"`{info.get_default()!r}`", limits, info.description or ""])
+    return table(["parameter", "default", "limits", "meaning"], rows)
+
+
+def commands_page() -> str:
+    """Write the help texts of the command line."""
+    app: Any = importlib.import_module("tracecube.cli.main").app
+    typer = importlib.import_module("typer.main")
+    command = typer.get_command(app)
+    parts = ["# Commands"]
+    for name, sub in [("", command), *command.commands.items()]:
+        context = typer.click.Context(sub, info_name=f"tracecube {name}".strip())
+        parts += [f"## tracecube {name}".rstrip(), f"```text\n{sub.get_help(context).strip()}\n```"]
+    return "\n\n".join(parts)
+
+
+def api_page(name: str) -> str:
+    """List the public functions of a package."""
+    package = importlib.import_module(f"tracecube.{name}")
+    found = [module.__name__ for module in modules(package)]
+    return "\n\n".join([f"# {name}", package.__doc__ or "", *(f"::: {module}" for module in found)])
