@@ -113,6 +113,7 @@ def design_matrix(
     -----
     Along dispersion a footprint reaches 4 widths of the line-spread function (6e-5 is left out).
     """
+    foot = Footprints(*(np.ascontiguousarray(values, np.float64) for values in foot))
     widest = float(foot.lsf.max(initial=0.0))
     k_s = 2 * int(np.ceil(4.0 * widest)) + 1
     origin = np.empty((foot.along.size, 2), np.int32)

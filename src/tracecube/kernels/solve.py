@@ -18,15 +18,39 @@ from numpy.typing import NDArray
 
 from tracecube.kernels.forward import DesignMatrix
 
-__all__ = ["Solution", "band_width", "normal_equations", "solve_banded"]
+__all__ = ["Factor", "NormalEquations", "Solution", "band_width", "estimate", "factorise", "normal_equations", "solve"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 I4 = NDArray[np.int32]
 
-# An unknown whose good pixels hold less than this share of its footprint's weight (sum of squares)
-# is not measured; it would only inherit its neighbours' noise, thousandfold.
-MEASURED_SHARE = 0.02
+# An unknown whose good pixels hold less than this share of its footprint (by squared weight) is not
+# measured: what it would give is its neighbours' light and noise, many times over.
+MEASURED_SHARE = 0.05
+
+
+class NormalEquations(NamedTuple):
+    """AᵀWA and AᵀWd in band form.
+
+    Parameters
+    ----------
+    matrix : array (band + 1, n)
+        ``matrix[b, j]`` = (AᵀWA)[j + b, j].
+    rhs : array (n,)
+    share : array (n,)
+        Share of each footprint, by squared weight, that lies on good pixels.
+    """
+
+    matrix: F8
+    rhs: F8
+    share: F8
+
+
+class Factor(NamedTuple):
+    """L D Lᵀ of the normal matrix: D in row 0 of ``lower`` (band + 1, n), L below; ``measured`` (n,)."""
+
+    lower: F8
+    measured: NDArray[np.bool_]
 
 
 class Solution(NamedTuple):
@@ -38,12 +62,10 @@ class Solution(NamedTuple):
         NaN where the unknown was not measured.
     covariance : array (band + 1, n)
         ``covariance[b, j]`` = cov(f_j, f_{j+b}); row 0 is the variance.
-    measured : bool array (n,)
     """
 
     flux: F8
     covariance: F8
-    measured: NDArray[np.bool_]
 
 
 def band_width(a: DesignMatrix) -> int:
@@ -51,51 +73,45 @@ def band_width(a: DesignMatrix) -> int:
     return int(_band_width(a.origin, a.weight.shape[1], a.weight.shape[2]))
 
 
-def normal_equations(a: DesignMatrix, data: F4, ivar: F4, *, band: int) -> tuple[F8, F8]:
-    """Form AᵀWA in lower band form and AᵀWd.
+def normal_equations(a: DesignMatrix, data: F4, ivar: F4, *, band: int) -> NormalEquations:
+    """Form the normal equations.
 
     Parameters
     ----------
     a : DesignMatrix
     data, ivar : array (across, along)
-        Pixels with ``ivar`` 0 count for nothing, whatever their value.
+        Pixels with ``ivar`` 0 count for nothing, whatever their (finite) value.
     band : int
         From `band_width`.
-
-    Returns
-    -------
-    matrix : array (band + 1, n)
-        ``matrix[b, j]`` = (AᵀWA)[j + b, j].
-    rhs : array (n,)
     """
-    matrix = np.zeros((band + 1, a.origin.shape[0]))
-    rhs = np.zeros(a.origin.shape[0])
-    _accumulate(a.origin, a.weight, np.asarray(data), np.asarray(ivar), matrix, rhs)
-    return matrix, rhs
+    n = a.origin.shape[0]
+    matrix, rhs, share = np.zeros((band + 1, n)), np.zeros(n), np.zeros(n)
+    _accumulate(a.origin, a.weight, np.asarray(data), np.asarray(ivar), matrix, rhs, share)
+    return NormalEquations(matrix, rhs, share)
 
 
-def solve_banded(matrix: F8, rhs: F8, *, full_weight: F8) -> Solution:
-    """Solve the band system and give the covariance inside the band.
-
-    Parameters
-    ----------
-    matrix : array (band + 1, n)
-    rhs : array (n,)
-    full_weight : array (n,)
-        What the diagonal would be were no pixel bad; decides which unknowns are measured.
-    """
-    measured = matrix[0] > MEASURED_SHARE * full_weight
-    measured &= matrix[0] > 0.0
-    lower = matrix.copy()
+def factorise(equations: NormalEquations) -> Factor:
+    """Factorise the normal matrix; unmeasured unknowns are cut loose from their neighbours."""
+    measured = (equations.share > MEASURED_SHARE) & (equations.matrix[0] > 0.0)
+    lower = equations.matrix.copy()
     _isolate(lower, measured)
-    flux = np.where(measured, rhs, 0.0)
-    covariance = np.zeros_like(lower)
     _factorise(lower)
-    _substitute(lower, flux)
-    _band_of_inverse(lower, covariance)
-    flux[~measured] = np.nan
-    covariance[0, ~measured] = np.nan
-    return Solution(flux, covariance, measured)
+    return Factor(lower, measured)
+
+
+def solve(factor: Factor, rhs: F8) -> F8:
+    """Solve for the unknowns (n,), 0 where one is not measured."""
+    x = np.where(factor.measured, rhs, 0.0)
+    _substitute(factor.lower, x)
+    return x
+
+
+def estimate(factor: Factor, rhs: F8) -> Solution:
+    """Solve for the unknowns together with their covariance inside the band."""
+    covariance = np.zeros_like(factor.lower)
+    _band_of_inverse(factor.lower, covariance)
+    covariance[0, ~factor.measured] = np.nan
+    return Solution(np.where(factor.measured, solve(factor, rhs), np.nan), covariance)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -115,11 +131,14 @@ def _band_width(origin: I4, k_c: int, k_s: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _accumulate(origin: I4, weight: F4, data: F4, ivar: F4, matrix: F8, rhs: F8) -> None:
+def _accumulate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    origin: I4, weight: F4, data: F4, ivar: F4, matrix: F8, rhs: F8, share: F8
+) -> None:
     """Sum products of footprints over the pixels they share."""
     n, k_c, k_s = weight.shape
     for j in range(n):
         c_j, s_j = origin[j]
+        whole = np.sum(weight[j] * weight[j])
         for b in range(min(matrix.shape[0], n - j)):
             c_i, s_i = origin[j + b]
             c0, c1 = max(c_i, c_j, 0), min(c_i + k_c, c_j + k_c, data.shape[0])
@@ -131,6 +150,7 @@ def _accumulate(origin: I4, weight: F4, data: F4, ivar: F4, matrix: F8, rhs: F8)
                         matrix[b, j] += w * weight[j + b, c - c_i, s - s_i]
                         if b == 0:
                             rhs[j] += w * data[c, s]
+                            share[j] += weight[j, c - c_j, s - s_j] ** 2 / whole
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -1,0 +1,125 @@
+"""Scattered light: a smooth surface fitted jointly with the spectra, not between them.
+
+Minimising |d - A f - B c|² (weighted by W) over f first leaves R = I - A (AᵀWA)⁻¹ AᵀW of every
+image, what no set of spectra can explain, and the surface's coefficients follow from
+
+    BᵀWRB c = BᵀWR d ,
+
+solved by conjugate gradients; one application of R is one extraction with the same factors. Wings
+of bright spectra are part of A f and so cannot leak into b. The surface is smooth: every
+`COLUMN_STEP`-th column carries all there is to know of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline
+
+from tracecube.kernels.forward import DesignMatrix, adjoint, project
+from tracecube.kernels.solve import factorise, normal_equations, solve
+
+__all__ = ["Surface", "conjugate_gradient", "fit_scattered", "spline_basis", "surface"]
+
+F4 = NDArray[np.float32]
+F8 = NDArray[np.float64]
+
+COLUMN_STEP = 8
+# Conjugate-gradient steps at most; it converges to the tolerance in 8 to 15.
+STEPS = 25
+TOLERANCE = 1e-3
+
+
+class Surface(NamedTuple):
+    """Tensor-product splines: value = across @ C @ alongᵀ with C (k_across, k_along)."""
+
+    across: F8
+    along: F8
+
+    def image(self, coefficients: F8) -> F4:
+        """Evaluate on the grid (n_across, n_along)."""
+        return np.asarray((self.across @ coefficients) @ self.along.T, np.float32)
+
+    def adjoint(self, image: F4) -> F8:
+        """Return the inner products (k_across, k_along) of an image with every basis function."""
+        inner: F8 = (self.across.T @ image.astype(np.float64)) @ self.along
+        return inner
+
+
+def spline_basis(n: int, pieces: int) -> F8:
+    """Cubic B-splines on pixels 0 ... n-1 with ``pieces`` equal pieces: array (n, pieces + 3)."""
+    inner = np.linspace(0.0, n - 1.0, pieces + 1)
+    knots = np.concatenate([[inner[0]] * 3, inner, [inner[-1]] * 3])
+    basis: F8 = BSpline.design_matrix(np.arange(n, dtype=float), knots, 3).toarray()
+    return basis
+
+
+def surface(shape: tuple[int, int], pieces: int) -> Surface:
+    """Cubic spline surfaces over an image of ``shape`` (across, along)."""
+    return Surface(spline_basis(shape[0], pieces), spline_basis(shape[1], pieces))
+
+
+def fit_scattered(
+    data: F4, ivar: F4, a: DesignMatrix, band: int, *, pieces: int, start: F8 | None = None
+) -> tuple[F4, F8]:
+    """Fit the scattered light of an image beside its spectra.
+
+    Parameters
+    ----------
+    data, ivar : array (across, along)
+    a : DesignMatrix
+        Footprints one column wide (``lsf`` 0).
+    band : int
+        Reach of blending.
+    pieces : int
+        Spline pieces a side.
+    start : array or None
+        Coefficients to start from.
+
+    Returns
+    -------
+    scattered : array (across, along)
+    coefficients : array (pieces + 3, pieces + 3)
+    """
+    whole = surface(a.shape, pieces)
+    few = Surface(whole.across, whole.along[::COLUMN_STEP])
+    thin, d, w = _every_column(a), np.ascontiguousarray(data[:, ::COLUMN_STEP]), np.ascontiguousarray(ivar[:, ::COLUMN_STEP])
+    factor = factorise(normal_equations(thin, d, w, band=band))
+
+    def unexplained(image: F4) -> F8:
+        flux = solve(factor, adjoint(thin, w * image))
+        return few.adjoint(w * (image - project(thin, flux)))
+
+    rhs = unexplained(d)
+    c = conjugate_gradient(lambda x: unexplained(few.image(x)), rhs, start=np.zeros_like(rhs) if start is None else start)
+    return whole.image(c), c
+
+
+def _every_column(a: DesignMatrix) -> DesignMatrix:
+    """Keep the unknowns on every `COLUMN_STEP`-th column, renumbered."""
+    keep = a.origin[:, 1] % COLUMN_STEP == 0
+    origin = a.origin[keep].copy()
+    origin[:, 1] //= COLUMN_STEP
+    return DesignMatrix(origin, a.weight[keep], (a.shape[0], -(-a.shape[1] // COLUMN_STEP)))
+
+
+def conjugate_gradient(apply: Callable[[F8], F8], rhs: F8, *, start: F8) -> F8:
+    """Solve ``apply(x) = rhs`` for a symmetric positive operator (Hestenes & Stiefel 1952)."""
+    x = start.copy()
+    residual = rhs - apply(x)
+    direction = residual.copy()
+    power = float(np.vdot(residual, residual))
+    target = TOLERANCE**2 * float(np.vdot(rhs, rhs))
+    for _ in range(STEPS):
+        if power <= target:
+            break
+        image = apply(direction)
+        step = power / float(np.vdot(direction, image))
+        x += step * direction
+        residual -= step * image
+        power, last = float(np.vdot(residual, residual)), power
+        direction = residual + (power / last) * direction
+    return x

@@ -1,0 +1,193 @@
+"""Joint extraction: all apertures of a detector in one weighted least-squares solution.
+
+d = A f + b + n is solved for the spectra f on detector columns and a smooth scattered-light
+surface b together (docs: physics/extraction). Bad pixels weigh nothing; the variance of each pixel
+is read noise plus the light that the model, not the noisy count, says is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.flags import NOT_USABLE
+from tracecube.core.frame import Frame
+from tracecube.core.optics import TraceSet
+from tracecube.core.params import Params
+from tracecube.kernels.forward import DesignMatrix, Footprints, cumulative_profile, design_matrix, project
+from tracecube.kernels.scatter import fit_scattered
+from tracecube.kernels.solve import band_width, estimate, factorise, normal_equations
+
+__all__ = ["Extraction", "ExtractionParams", "TraceMatrix", "extract", "trace_matrix"]
+
+
+# Pixels with more than this share of some footprint count in the chi-square.
+LIT_WEIGHT = 0.02
+
+
+class ExtractionParams(Params):
+    """How spectra are taken off the detector."""
+
+    half_width: int = Field(8, ge=2, le=40, description="pixels on either side of a trace that its footprint covers")
+    scatter_pieces: int = Field(6, ge=0, le=30, description="spline pieces of scattered light a side; 0 for none")
+    clip: float = Field(6.0, gt=3.0, description="pixels this many sigma off the model are outliers")
+    passes: int = Field(3, ge=1, le=6, description="solutions; each takes variance and outliers from the last")
+
+
+@dataclass(frozen=True)
+class TraceMatrix:
+    """A on detector columns, with the place of each unknown in the arrays of the trace set.
+
+    Parameters
+    ----------
+    a : DesignMatrix
+    row, sample : int array (n_unknown,)
+        Aperture row and sample of each unknown.
+    size : (int, int)
+        Apertures and samples of the trace set.
+    band : int
+        Reach of blending, in unknowns.
+    axis : int
+        Image axis of dispersion.
+    """
+
+    a: DesignMatrix
+    row: NDArray[np.int64]
+    sample: NDArray[np.int64]
+    size: tuple[int, int]
+    band: int
+    axis: int
+
+    def canonical(self, image: FloatArray) -> FloatArray:
+        """Turn an image to (across, along)."""
+        return image if self.axis == 1 else image.T
+
+    def spread(self, values: FloatArray, missing: float = np.nan) -> FloatArray:
+        """Put values of the unknowns (n_unknown,) into the shape of the trace set."""
+        grid = np.full(self.size, missing)
+        grid[self.row, self.sample] = values
+        return grid
+
+    def gather(self, grid: FloatArray) -> FloatArray:
+        """Take the values of the unknowns out of an array in the shape of the trace set."""
+        return np.ascontiguousarray(grid[self.row, self.sample], np.float64)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Spectra on detector columns.
+
+    Parameters
+    ----------
+    flux, variance : array (n, m), electron a column
+        NaN where nothing was measured.
+    blend : array (n, m)
+        Covariance with the next aperture across on the same column.
+    model, scattered : array (y, x), electron
+        A f + b, and b alone.
+    outlier : bool array (y, x)
+        Pixels far off the model.
+    chi2 : float
+        Reduced chi-square of the good pixels under the footprints.
+    """
+
+    flux: FloatArray
+    variance: FloatArray
+    blend: FloatArray
+    model: FloatArray
+    scattered: FloatArray
+    outlier: BoolArray
+    chi2: float
+
+
+def trace_matrix(
+    traces: TraceSet, shape: tuple[int, int], *, half_width: int, shift: tuple[float, float] = (0.0, 0.0),
+    derivative: bool = False,
+) -> TraceMatrix:
+    """Build A for the light of all traces.
+
+    Parameters
+    ----------
+    traces : TraceSet
+    shape : (int, int)
+        Detector (y, x).
+    half_width : int
+        Pixels of a footprint on either side of its centre.
+    shift : (float, float), px
+        How far the light has moved along and across dispersion since the traces were measured.
+    derivative : bool
+        Give dA / d(shift across) instead.
+    """
+    size = shape if traces.axis == 1 else shape[::-1]
+    centre = shifted(traces.centre, shift[0]) + shift[1]
+    row, sample = np.nonzero(np.isfinite(centre))
+    along = traces.start[row] + sample
+    inside = (along >= 0) & (along < size[1])
+    row, sample, along = row[inside], sample[inside], along[inside]
+    order = np.lexsort((centre[row, sample], along))
+    row, sample, along = row[order], sample[order], along[order]
+    zero = np.zeros(row.size)
+    foot = Footprints(along.astype(float), centre[row, sample], zero, traces.sigma[row, sample].astype(float), zero)
+    profile = cumulative_profile(traces.profile_u.astype(float), traces.profile.astype(float))
+    a = design_matrix(foot, profile, size, half_width=half_width, shift_across=derivative)
+    return TraceMatrix(a, row, sample, centre.shape, band_width(a), traces.axis)
+
+
+def shifted(centre: FloatArray, dx: float) -> FloatArray:
+    """Trace centres (n, m) of light that has moved by ``dx`` along dispersion: centre(x - dx), linear."""
+    slope = np.gradient(centre, axis=1)
+    slope = np.where(np.isfinite(slope), slope, 0.0)
+    return np.asarray(centre - dx * slope, np.float64)
+
+
+def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, read_noise: float) -> Extraction:
+    """Solve d = A f + b + n for the spectra and the scattered light of one frame.
+
+    Parameters
+    ----------
+    frame : Frame
+    matrix : TraceMatrix
+    params : ExtractionParams
+    read_noise : float, electron
+
+    Notes
+    -----
+    The first pass takes the frame's own variance; later passes take read_noise^2 + max(model, 0)
+    and give no weight to pixels more than ``params.clip`` sigma off the model.
+    """
+    data = np.ascontiguousarray(matrix.canonical(frame.data), np.float32)
+    bad = matrix.canonical((frame.flags & NOT_USABLE) != 0) | ~np.isfinite(data)
+    variance = np.ascontiguousarray(matrix.canonical(frame.variance), np.float32)
+    data = np.where(bad, np.float32(0), data)
+    surface, outlier = None, np.zeros(data.shape, bool)
+    scattered = np.zeros_like(data)
+    for _ in range(params.passes):
+        ivar = np.where(bad | outlier, np.float32(0), 1.0 / variance).astype(np.float32)
+        if params.scatter_pieces:
+            scattered, surface = fit_scattered(data, ivar, matrix.a, matrix.band, pieces=params.scatter_pieces, start=surface)
+        equations = normal_equations(matrix.a, data - scattered, ivar, band=matrix.band)
+        solution = estimate(factorise(equations), equations.rhs)
+        model = project(matrix.a, np.nan_to_num(solution.flux)) + scattered
+        deviation = (data - model) / np.sqrt(variance)
+        variance = (read_noise**2 + np.maximum(model, 0)).astype(np.float32)
+        outlier = ~bad & (np.abs(deviation) > params.clip)
+    return Extraction(
+        flux=matrix.spread(solution.flux),
+        variance=matrix.spread(solution.covariance[0]),
+        blend=matrix.spread(solution.covariance[1]) if matrix.band else matrix.spread(np.zeros(matrix.row.size)),
+        model=matrix.canonical(model),
+        scattered=matrix.canonical(scattered),
+        outlier=matrix.canonical(outlier),
+        chi2=_reduced_chi2(matrix, deviation, ivar),
+    )
+
+
+def _reduced_chi2(matrix: TraceMatrix, deviation: FloatArray, ivar: FloatArray) -> float:
+    """Chi-square per degree of freedom of the good pixels that traces light up."""
+    lit = (project(matrix.a, np.ones(matrix.row.size)) > LIT_WEIGHT) & (ivar > 0)
+    freedom = int(lit.sum()) - matrix.row.size
+    return float((deviation[lit].astype(float) ** 2).sum() / max(freedom, 1))
