@@ -1,1 +1,1 @@
-"""The command line: thin."""
+"""The command line: thin, every command one call into the engine."""

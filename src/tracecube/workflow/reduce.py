@@ -23,7 +23,8 @@ from tracecube.workflow.discover import Found
 from tracecube.workflow.executor import Executor
 from tracecube.workflow.jobs import Dataset, Plan
 from tracecube.workflow.plan import default_targets, make_plan
-from tracecube.workflow.run import Outcome, Quiet, Runner, Watch
+from tracecube.workflow.resolve import Outcome
+from tracecube.workflow.run import Quiet, Runner, Watch
 from tracecube.workflow.scan import Scan, scan
 from tracecube.workflow.settings import Settings, resolve
 

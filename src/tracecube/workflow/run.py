@@ -4,47 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from tracecube.archive.ledger import Ledger
-from tracecube.archive.records import InputRecord, JobRecord, ProductRecord
+from tracecube.archive.records import JobRecord, ProductRecord
 from tracecube.core.params import Params
-from tracecube.io.headers import bare_name
 from tracecube.workflow.call import JobCall, JobResult
 from tracecube.workflow.executor import DIED, Executor
-from tracecube.workflow.items import Item
-from tracecube.workflow.jobs import Binding, PlannedJob
-from tracecube.workflow.provenance import provenance_key
+from tracecube.workflow.jobs import PlannedJob
+from tracecube.workflow.resolve import Files, Outcome, Resolved
 from tracecube.workflow.reuse import standing_jobs
 
-__all__ = ["Outcome", "Quiet", "Resolved", "Runner", "Watch", "job_record"]
+__all__ = ["Quiet", "Runner", "Watch", "job_record"]
 
 WINDOW = 2
 """Jobs handed to the executor at once, in units of its slots: enough that no worker waits."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a planned job.
-
-    Parameters
-    ----------
-    job : PlannedJob
-    state : {"done", "reused", "failed", "blocked", "skipped", "incomplete"}
-        Blocked: something it needs failed. Skipped: its main input turned out not to exist, for its
-        maker found nothing to make it of. Incomplete: something it needs is not there at all.
-    reason : str or None
-    caveats : tuple of str
-    seconds : float
-    """
-
-    job: PlannedJob
-    state: str
-    reason: str | None = None
-    caveats: tuple[str, ...] = ()
-    seconds: float = 0.0
 
 
 class Watch(Protocol):
@@ -76,25 +52,6 @@ class Quiet:
         """Nothing."""
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """A job whose inputs are all files now."""
-
-    job: PlannedJob
-    inputs: tuple[InputRecord, ...]
-    key: str
-    params: Mapping[str, object]
-    caveats: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Lost:
-    """Why a product is not there; ``benign`` when its job did well but had nothing to make it of."""
-
-    reason: str
-    benign: bool = False
-
-
 @dataclass
 class Runner:
     """Runs planned jobs and writes down what became of them.
@@ -107,8 +64,6 @@ class Runner:
     scratch : Path
         Folder for files that are not yet whole, on the file system of the products.
     run_id : int
-    hashes : mapping of str to str
-        Content hash of each raw file by path.
     watch : Watch
     """
 
@@ -119,9 +74,12 @@ class Runner:
     run_id: int
     watch: Watch = field(default_factory=Quiet)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
-    _files: dict[str, InputRecord | _Lost] = field(default_factory=dict)
-    _places: dict[int, int] = field(default_factory=dict)
-    _alone: list[Resolved] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Start with nothing made."""
+        self._files = Files(self.params)
+        self._places: dict[int, int] = {}
+        self._alone: list[Resolved] = []
 
     def run(self, jobs: Sequence[PlannedJob]) -> list[Outcome]:
         """Run the jobs, which hold with each job all that it needs, in order.
@@ -147,7 +105,7 @@ class Runner:
 
     def _sift(self, ready: Sequence[PlannedJob]) -> tuple[list[int], list[Resolved]]:
         """Settle the ready jobs that need no work; return their positions, and those that need it."""
-        resolved = [self._resolve(job) for job in ready]
+        resolved = [self._files.resolve(job) for job in ready]
         live = [one for one in resolved if isinstance(one, Resolved)]
         standing = standing_jobs(self.ledger, {one.key: [out.path for out in one.job.outputs] for one in live})
         settled = [one for one in resolved if isinstance(one, Outcome)]
@@ -156,7 +114,7 @@ class Runner:
         for one in live:
             if one.key in standing:
                 number, products = standing[one.key]
-                self._keep(one.job, products)
+                self._files.keep(one.job, products)
                 settled.append(Outcome(one.job, "reused", caveats=one.caveats))
                 notes[self._places[one.job.position]] = ("reused", None, number)
             else:
@@ -165,42 +123,6 @@ class Runner:
         for outcome in settled:
             self._settle(outcome)
         return [outcome.job.position for outcome in settled], to_run
-
-    def _resolve(self, job: PlannedJob) -> Resolved | Outcome:
-        """Replace products to be made by the files that were made."""
-        if not job.complete:
-            return Outcome(job, "incomplete", "; ".join(map(str, job.missing)))
-        inputs: list[InputRecord] = []
-        caveats: list[str] = []
-        for binding in job.bindings:
-            have, lost = self._filled(binding)
-            if (lost and not binding.many and binding.minimum > 0) or not binding.enough(item for item, _ in have):
-                benign = binding.main and all(one.benign for one in lost)
-                return Outcome(job, "skipped" if benign else "blocked", "; ".join(one.reason for one in lost[:3]))
-            caveats += [f"{binding.role} without one input: {one.reason}" for one in lost]
-            inputs += [file for _, file in have]
-        params = self.params[job.instrument, job.task.name].model_dump(mode="json")
-        key = provenance_key(job.instrument, job.task, params, inputs)
-        return Resolved(job, tuple(inputs), key, params, tuple(caveats))
-
-    def _filled(self, binding: Binding) -> tuple[list[tuple[Item, InputRecord]], list[_Lost]]:
-        """Return the files of a binding, and what is lost."""
-        have: list[tuple[Item, InputRecord]] = []
-        lost: list[_Lost] = []
-        for item in binding.items:
-            file = self._file(item)
-            if isinstance(file, _Lost):
-                lost.append(file)
-            else:
-                have.append((item, replace(file, role=binding.role, main=binding.main, level=binding.level)))
-        return have, lost
-
-    def _file(self, item: Item) -> InputRecord | _Lost:
-        if item.job is not None:
-            return self._files[item.identity]
-        return InputRecord(
-            role="", main=False, raw=True, tag=item.tag, name=item.name, path=item.path, sha256=item.identity
-        )
 
     def _launch(self, queue: list[Resolved], flying: dict[Future[JobResult], Resolved]) -> None:
         """Hand out work: not more than a window; while some job may have killed a worker, one at a time."""
@@ -255,34 +177,13 @@ class Runner:
         for path in left:
             Path(path).unlink(missing_ok=True)
         if result.error is None:
-            self._keep(one.job, record.products)
+            self._files.keep(one.job, record.products)
         self._settle(Outcome(one.job, record.state, record.error, record.caveats, record.seconds))
-
-    def _keep(self, job: PlannedJob, products: Iterable[ProductRecord]) -> None:
-        """Remember where the products of a job are, and which it did not make."""
-        made = {product.output: product for product in products}
-        for item in job.outputs:
-            product = made.get(item.output)
-            if product is None:
-                self._files[item.identity] = _Lost(f"{job.label} made no {item.tag}", benign=True)
-            else:
-                self._files[item.identity] = InputRecord(
-                    role="",
-                    main=False,
-                    raw=False,
-                    tag=item.tag,
-                    name=bare_name(product.path),
-                    path=product.path,
-                    sha256=product.sha256,
-                )
 
     def _settle(self, outcome: Outcome) -> None:
         self.outcomes[outcome.job.position] = outcome
         if outcome.state not in {"done", "reused"}:
-            benign = outcome.state == "skipped"
-            reason = outcome.reason if outcome.state in {"blocked", "skipped"} else None
-            lost = _Lost(reason or f"{outcome.job.label} {outcome.state}: {outcome.reason}", benign)
-            self._files.update(dict.fromkeys((item.identity for item in outcome.job.outputs), lost))
+            self._files.lose(outcome)
         self.watch.settled(outcome)
 
 
@@ -347,7 +248,7 @@ def job_record(one: Resolved, result: JobResult) -> JobRecord:
         provenance_key=one.key,
         params=dict(one.params),
         state="done" if result.error is None else "failed",
-        level=job.level,
+        level=one.level,
         caveats=(*one.caveats, *result.caveats),
         error=result.error,
         log=result.log,

@@ -1,0 +1,91 @@
+"""`simulate` and `demo`: nights that nobody observed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tracecube.cli.making import run, show_next, show_summary, write_report
+from tracecube.cli.show import examples, say
+from tracecube.core.errors import MissingInput
+from tracecube.core.instrument import Instrument
+from tracecube.workflow.discover import discover
+from tracecube.workflow.settings import near
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("simulate", epilog=examples("tracecube simulate INSTRUMENT --out night/ --seed 1"))(simulate)
+    app.command("demo", epilog=examples("tracecube demo", "tracecube demo /tmp/demo"))(demo)
+
+
+def simulator(name: str | None) -> Instrument:
+    """Return the instrument of this name, or the first that can simulate.
+
+    Raises
+    ------
+    MissingInput
+        There is none.
+    """
+    able = {one.instrument.name: one.instrument for one in discover().values() if one.instrument.simulate is not None}
+    if not able:
+        raise MissingInput("no installed instrument has a simulator", hint="install one that has")
+    if name is not None and name not in able:
+        raise MissingInput(f"no simulator of an instrument called {name!r}", hint=near(name, able))
+    return able[name] if name is not None else next(iter(able.values()))
+
+
+def write_night(instrument: Instrument, out: Path, seed: int) -> int:
+    """Simulate a night into a folder; return the number of raw files."""
+    from tracecube.io.raw import write_raw  # noqa: PLC0415 - takes long to import
+
+    out.mkdir(parents=True, exist_ok=True)
+    simulate_night = instrument.simulate
+    count = 0
+    for frame in simulate_night(seed=seed) if simulate_night else ():
+        write_raw(out, frame)
+        count += 1
+    return count
+
+
+def simulate(
+    instrument: Annotated[str, typer.Argument(metavar="INSTRUMENT", help="Which one.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the raw files.")],
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same night.")] = 1,
+) -> None:
+    """Simulate a night of raw frames with the forward model that also reduces it."""
+    count = write_night(simulator(instrument), out, seed)
+    say(f"{count} raw files in {out}")
+    say(f"next: tracecube ls {out}   tracecube reduce {out} -o {out}-reduced")
+
+
+def demo(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where.")] = Path("demo")) -> None:
+    """Simulate a small night, reduce it, and show where to look."""
+    raw, out = folder / "raw", folder / "out"
+    if not raw.is_dir():
+        instrument = simulator(None)
+        say(f"simulating a night of {instrument.title} in {raw}", style="bold")
+        write_night(instrument, raw, seed=1)
+    say(f"reducing it into {out}", style="bold")
+    summary, seconds = run(raw, out)
+    show_summary(summary, seconds)
+    show_next(out, write_report(out))
+    say("try:")
+    for line in (
+        f"tracecube ls {raw}",
+        f"tracecube datasets {raw} --tree",
+        f"tracecube targets {out}",
+        f"tracecube why {_example(summary.outcomes)}",
+    ):
+        say(f"  {line}")
+    raise typer.Exit(0 if summary.good else 1)
+
+
+def _example(outcomes: object) -> str:
+    """Return one product to be curious about."""
+    made = [out.path for outcome in reversed(outcomes) for out in outcome.job.outputs if Path(out.path).is_file()]  # type: ignore[call-overload]
+    return made[0] if made else "PRODUCT"

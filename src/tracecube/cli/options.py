@@ -1,0 +1,44 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tracecube.workflow.settings import Settings, from_command_line, from_file, merged
+
+__all__ = ["Files", "Jobs", "Out", "OutFolder", "Parameters", "RawFolder", "Targets", "processors", "settings_of"]
+
+RawFolder = Annotated[Path, typer.Argument(metavar="RAWDIR", help="Folder with raw files; looked through recursively.")]
+OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder that `reduce` wrote into.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for products and ledger; made when it is not there.")]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", "-t", help="Task, product tag or named group to make; may be repeated.", show_default=False),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="TASK.PARAM=VALUE", help="Set a parameter; may be repeated.", show_default=False),
+]
+Files = Annotated[
+    Path | None, typer.Option("--params", metavar="FILE", help="TOML file with one table of parameters a task.")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", metavar="N", min=0, help="Worker processes (default: one a processor); 0 stays in this one."),
+]
+
+
+def processors() -> int:
+    """Return the number of processors that this process may use."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def settings_of(parameters: Sequence[str] | None, file: Path | None) -> Settings:
+    """Return the parameters given on the command line over those of a file."""
+    return merged(from_file(file) if file else {}, from_command_line(parameters or []))

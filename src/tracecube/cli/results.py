@@ -1,0 +1,127 @@
+"""`status`, `products`, `targets`: what an output folder holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+import typer
+
+from tracecube.archive import queries
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.records import PlannedRecord, ProductRecord
+from tracecube.cli.options import OutFolder
+from tracecube.cli.show import examples, print_json, say, table
+
+__all__ = ["product_item", "register", "target_items"]
+
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+STATES = ("done", "reused", "failed", "blocked", "incomplete", "skipped", "waiting")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("status", epilog=examples("tracecube status out/"))(status)
+    app.command(
+        "products",
+        epilog=examples(
+            "tracecube products out/",
+            "tracecube products out/ --tag SPECTRUM --object ZTF21abc",
+            "tracecube products out/ --json",
+        ),
+    )(products)
+    app.command("targets", epilog=examples("tracecube targets out/", "tracecube targets out/ --json"))(targets)
+
+
+def status(out: OutFolder) -> None:
+    """Say what the last run did, what is incomplete or failed, and why."""
+    with Ledger.open(out) as ledger:
+        run = queries.last_run(ledger)
+        planned = queries.planned_of(ledger, run.id) if run else []
+        caveats = [
+            f"{job.task} {job.name}: {caveat}"
+            for number in dict.fromkeys(plan.job_id for plan in planned if plan.job_id is not None)
+            for job in [queries.job_of(ledger, number)]
+            for caveat in job.caveats
+        ]
+        files = queries.raw_files(ledger)
+    if run is None:
+        say("nothing was run here yet")
+        return
+    end = f"finished {run.finished}" if run.finished else "not finished: under way, or cut short; the same command goes on"
+    say(f"reduce {run.raw_folder} --target {' '.join(run.targets)}: started {run.started}, {end}", style="bold")
+    _count(planned)
+    for plan in planned:
+        if plan.reason:
+            say(f"{plan.state}: {plan.task} {plan.name}: {plan.reason}")
+    for line in caveats:
+        say(f"caveat: {line}")
+    for file in files.values():
+        if file.reason and file.path.startswith(run.raw_folder):
+            say(f"unclassified: {file.path}: {file.reason}")
+
+
+def _count(planned: list[PlannedRecord]) -> None:
+    counts: dict[str, Counter[str]] = {}
+    for plan in planned:
+        counts.setdefault(plan.task, Counter())[plan.state] += 1
+    shown = [state for state in STATES if any(count[state] for count in counts.values())]
+    table(["task", *shown], [(name, *(count[state] or "" for state in shown)) for name, count in counts.items()])
+
+
+def products(
+    out: OutFolder,
+    tag: Annotated[str | None, typer.Option("--tag", help="Only products of this tag.")] = None,
+    object_: Annotated[str | None, typer.Option("--object", help="Only products of this target.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List products with their quality numbers."""
+    with Ledger.open(out) as ledger:
+        found = queries.products(ledger, tag=tag, object_=object_)
+    if as_json:
+        print_json([product_item(made) for made in found])
+        return
+    rows = [(made.tag, made.object, made.raw, made.night, _quality(made), made.path) for made in found]
+    table(["tag", "object", "raw", "night", "quality", "path"], rows)
+
+
+def _quality(made: ProductRecord) -> str:
+    """Return the quality numbers in short, one out of its limits with an exclamation mark."""
+    found = made.qc.items()
+    return " ".join(f"{name}={_short(n['value'])}{n['unit']}{'' if n['good'] else '!'}" for name, n in found)
+
+
+def _short(value: float | None) -> str:
+    return "?" if value is None else f"{value:.4g}"
+
+
+def product_item(made: ProductRecord) -> dict[str, Any]:
+    """Return what a program learns of a product."""
+    keys = ("tag", "path", "sha256", "instrument", "task", "object", "raw", "detector", "night", "mjd")
+    return {**{key: getattr(made, key) for key in keys}, "setup": dict(made.setup), "qc": dict(made.qc)}
+
+
+def targets(out: OutFolder, as_json: Json = False) -> None:
+    """List the observed targets with quality code, classification and spectrum."""
+    with Ledger.open(out) as ledger:
+        found = target_items(ledger)
+    if as_json:
+        print_json(found)
+        return
+    columns = ["object", "quality", "reason", "type", "z", "z_err", "probability", "spectrum"]
+    table(columns, [[item[column] for column in columns] for item in found])
+
+
+def target_items(ledger: Ledger) -> list[dict[str, Any]]:
+    """Return what a program learns of the science targets, by time."""
+    spectra = {(made.instrument, made.raw): made.path for made in queries.products(ledger, tag="SPECTRUM")}
+    verdicts = [made for made in queries.products(ledger, tag="TARGET") if made.setup.get("raw_tag") == "SCIENCE"]
+    return [_target_item(made, spectra.get((made.instrument, made.raw))) for made in verdicts]
+
+
+def _target_item(made: ProductRecord, spectrum: str | None) -> dict[str, Any]:
+    cards = {
+        "quality": "QUALITY", "reason": "REASON", "type": "CLSTYPE", "z": "CLSZ", "z_err": "CLSZERR", "probability": "CLSPROB",
+    }  # fmt: skip
+    found = {name: made.header.get(card) for name, card in cards.items()}
+    return {"object": made.header.get("TARGET", made.object), **found, "spectrum": spectrum, "raw": made.raw}

@@ -1,0 +1,144 @@
+"""From planned inputs to files: which products are there, which are lost, and what a job's key is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from tracecube.archive.records import InputRecord, ProductRecord
+from tracecube.core.params import Params
+from tracecube.io.headers import bare_name
+from tracecube.workflow.items import Item
+from tracecube.workflow.jobs import Binding, PlannedJob
+from tracecube.workflow.provenance import provenance_key
+
+__all__ = ["Files", "Outcome", "Resolved"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a planned job.
+
+    Parameters
+    ----------
+    job : PlannedJob
+    state : {"done", "reused", "failed", "blocked", "skipped", "incomplete"}
+        Blocked: something it needs failed. Skipped: its main input turned out not to exist, for its
+        maker found nothing to make it of. Incomplete: something it needs is not there at all.
+    reason : str or None
+    caveats : tuple of str
+    seconds : float
+    """
+
+    job: PlannedJob
+    state: str
+    reason: str | None = None
+    caveats: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A job whose inputs are all files now.
+
+    Parameters
+    ----------
+    job : PlannedJob
+    inputs : tuple of InputRecord
+    key : str
+        Provenance key.
+    params : mapping
+    caveats : tuple of str
+        Inputs that it has to do without.
+    """
+
+    job: PlannedJob
+    inputs: tuple[InputRecord, ...]
+    key: str
+    params: Mapping[str, object]
+    caveats: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> int:
+        """Worst level of the inputs that are really there."""
+        return max((given.level for given in self.inputs), default=0)
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """Why a product is not there; ``benign`` when its job did well but had nothing to make it of."""
+
+    reason: str
+    benign: bool = False
+
+
+class Files:
+    """The products of a plan as they come to be.
+
+    Parameters
+    ----------
+    params : mapping of (instrument, task) to Params
+    """
+
+    def __init__(self, params: Mapping[tuple[str, str], Params]) -> None:
+        self._plain = {key: chosen.model_dump(mode="json") for key, chosen in params.items()}
+        self._found: dict[str, InputRecord | _Lost] = {}
+
+    def resolve(self, job: PlannedJob) -> Resolved | Outcome:
+        """Replace products to be made by the files that were made, or say why the job cannot run."""
+        if not job.complete:
+            return Outcome(job, "incomplete", "; ".join(map(str, job.missing)))
+        inputs: list[InputRecord] = []
+        caveats: list[str] = []
+        for binding in job.bindings:
+            have, lost = self._filled(binding)
+            single = lost and not binding.many and binding.minimum > 0
+            if single or not binding.enough(item for item, _ in have):
+                benign = binding.main and all(one.benign for one in lost)
+                reasons = dict.fromkeys(one.reason for one in lost)
+                return Outcome(job, "skipped" if benign else "blocked", "; ".join(list(reasons)[:3]))
+            caveats += [f"{binding.role} is without one input: {one.reason}" for one in lost]
+            inputs += [file for _, file in have]
+        params = self._plain[job.instrument, job.task.name]
+        key = provenance_key(job.instrument, job.task, params, inputs)
+        return Resolved(job, tuple(inputs), key, params, tuple(caveats))
+
+    def _filled(self, binding: Binding) -> tuple[list[tuple[Item, InputRecord]], list[_Lost]]:
+        """Return the files of a binding, and what is lost."""
+        have: list[tuple[Item, InputRecord]] = []
+        lost: list[_Lost] = []
+        for item in binding.items:
+            file = _raw_input(item) if item.job is None else self._found[item.identity]
+            if isinstance(file, _Lost):
+                lost.append(file)
+            else:
+                have.append((item, replace(file, role=binding.role, main=binding.main, level=binding.level)))
+        return have, lost
+
+    def keep(self, job: PlannedJob, products: Iterable[ProductRecord]) -> None:
+        """Remember where the products of a job are, and which it did not make."""
+        made = {product.output: product for product in products}
+        for item in job.outputs:
+            product = made.get(item.output)
+            self._found[item.identity] = (
+                _Lost(f"{job.label} made no {item.tag}", benign=True)
+                if product is None
+                else _product_input(item.tag, product)
+            )
+
+    def lose(self, outcome: Outcome) -> None:
+        """Remember that the products of a job will not come."""
+        first_hand = outcome.state not in {"blocked", "skipped"} or not outcome.reason
+        reason = f"{outcome.job.label} {outcome.state}: {outcome.reason}" if first_hand else str(outcome.reason)
+        lost = _Lost(reason, benign=outcome.state == "skipped")
+        self._found.update(dict.fromkeys((item.identity for item in outcome.job.outputs), lost))
+
+
+def _raw_input(item: Item) -> InputRecord:
+    return InputRecord(role="", main=False, raw=True, tag=item.tag, name=item.name, path=item.path, sha256=item.identity)
+
+
+def _product_input(tag: str, made: ProductRecord) -> InputRecord:
+    return InputRecord(
+        role="", main=False, raw=False, tag=tag, name=bare_name(made.path), path=made.path, sha256=made.sha256
+    )
