@@ -1,0 +1,29 @@
+"""The SED Machine: a low-resolution lenslet spectrograph for classifying transients."""
+
+from __future__ import annotations
+
+from tracecube.core.instrument import Instrument
+from tracecube.instruments.sedm.classify import RAW_TAGS, classify, recognises
+from tracecube.instruments.sedm.workflow import workflow
+
+__all__ = ["instrument"]
+
+# The observatory's codes, in the order in which they are tried; 1 is set by hand, 2 was never used.
+QUALITY_REASONS = {
+    0: "good",
+    1: "recovered by hand",
+    3: "target outside the field",
+    4: "more than a fifth of the samples are negative",
+    5: "no astrometry from the guider: found by brightness",
+    9: "not extracted",
+}
+
+instrument = Instrument(
+    name="sedm",
+    title="SED Machine, lenslet spectrograph of Palomar's 60-inch and Kitt Peak's 2.1-metre telescopes",
+    recognises=recognises,
+    classify=classify,
+    raw_tags=RAW_TAGS,
+    workflow=workflow,
+    quality_reasons=QUALITY_REASONS,
+)

@@ -1,0 +1,93 @@
+"""Following a cosmic ray from the pixel where it was found to where its charge ends."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_propagation, maximum_filter
+
+__all__ = ["brightest_near", "grow_along_rows", "grow_in_residual"]
+
+F4 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_EIGHT = np.ones((3, 3), bool)
+
+
+def brightest_near(image: F4) -> F4:
+    """Return the brightest of each pixel (y, x) and its eight neighbours."""
+    return np.asarray(maximum_filter(image, 3))
+
+
+def grow_in_residual(seed: Mask, significance: F4, limit: float) -> Mask:
+    """Grow hits into every connected pixel above a lower limit.
+
+    Parameters
+    ----------
+    seed : bool array (y, x)
+    significance : array (y, x)
+        (data - model) / expected noise.
+    limit : float
+
+    Returns
+    -------
+    bool array (y, x)
+        Seeds included.
+    """
+    return np.asarray(binary_propagation(seed, _EIGHT, mask=seed | (significance > limit)))
+
+
+def grow_along_rows(image: F4, good: Mask, seed: Mask, floor: float, half_width: int, limit: float) -> Mask:
+    """Grow hits into touching pixels that stand out of their row.
+
+    The signal of a pixel is the median of the good, not yet flagged pixels within ``half_width``
+    along its row (dispersion), so that a long track does not hide in a median it has spoilt.
+
+    Parameters
+    ----------
+    image : array (y, x), electron
+    good, seed : bool array (y, x)
+    floor : float, electron**2
+        Variance of a pixel without light.
+    half_width : int, px
+    limit : float
+        Expected standard deviations.
+
+    Returns
+    -------
+    bool array (y, x)
+    """
+    found = np.ascontiguousarray(seed).copy()
+    y, x = np.nonzero(found)
+    pending = np.empty((found.size, 2), np.int32)
+    pending[: y.size, 0], pending[: y.size, 1] = y, x
+    _grow(np.ascontiguousarray(image, np.float32), np.ascontiguousarray(good), found, pending, y.size, floor, half_width, limit)
+    return found
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _grow(
+    image: F4, good: Mask, found: Mask, pending: NDArray[np.int32], n: int, floor: float, half: int, limit: float
+) -> None:
+    """Work off the list of flagged pixels whose neighbours were not yet looked at."""
+    rows, columns = image.shape
+    window = np.empty(2 * half + 1, np.float32)
+    at = 0
+    while at < n:
+        y0, x0 = pending[at]
+        at += 1
+        for y in range(max(0, y0 - 1), min(rows, y0 + 2)):
+            for x in range(max(0, x0 - 1), min(columns, x0 + 2)):
+                if found[y, x] or not good[y, x]:
+                    continue
+                m = 0
+                for i in range(max(0, x - half), min(columns, x + half + 1)):
+                    if i != x and good[y, i] and not found[y, i]:
+                        window[m] = image[y, i]
+                        m += 1
+                signal = np.median(window[:m]) if m > 0 else 0.0
+                if image[y, x] - signal > limit * np.sqrt(floor + max(signal, 0.0)):
+                    found[y, x] = True
+                    pending[n, 0], pending[n, 1] = y, x
+                    n += 1

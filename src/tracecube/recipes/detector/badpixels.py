@@ -1,0 +1,95 @@
+"""Pixels that never tell the truth: columns with an offset or another response, hot pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from pydantic import Field
+
+from tracecube.core.fields import BoolArray
+from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.frame import Frame
+from tracecube.core.params import Params
+from tracecube.kernels import columns
+
+__all__ = ["BadPixelParams", "bad_pixels_of", "flag_column_offsets", "flag_column_response", "flag_hot_pixels"]
+
+_KEPT = int(Flag.BAD_PIXEL | Flag.HOT_PIXEL | Flag.USER)
+
+
+class BadPixelParams(Params):
+    """Numbers of the search for bad columns."""
+
+    rows: int = Field(default=256, ge=32, description="Length (px) of the pieces of a column that are judged together")
+    clip: float = Field(default=6.0, gt=0, description="Errors by which a piece must differ from its neighbours")
+    offset: float = Field(default=2.0, gt=0, description="Smallest offset worth a flag, electron")
+    response: float = Field(default=0.03, gt=0, description="Smallest relative error of response worth a flag")
+    light: float = Field(default=100.0, gt=0, description="Lamp light (electron) that a pixel needs to be judged")
+
+
+def flag_column_offsets(frame: Frame, *, params: BadPixelParams | None = None) -> Frame:
+    """Flag pieces of columns that hold too much or too little charge in this exposure.
+
+    Parameters
+    ----------
+    frame : Frame
+        One exposure; the spectra must be many, and short against the frame.
+    params : BadPixelParams
+    """
+    params = params or BadPixelParams()
+    good = frame.flags & int(NOT_USABLE | Flag.NOT_ILLUMINATED) == 0
+    bad = columns.column_offsets(frame.data, good, rows=params.rows, clip=params.clip, least=params.offset)
+    return _flagged(frame, bad, Flag.BAD_PIXEL)
+
+
+def flag_column_response(frame: Frame, *, params: BadPixelParams | None = None) -> Frame:
+    """Flag pieces of columns that answer otherwise to light than their neighbours; from a lamp with a smooth spectrum.
+
+    Parameters
+    ----------
+    frame : Frame
+        Dispersion along x, so that neighbouring columns see nearly the same light.
+    params : BadPixelParams
+    """
+    params = params or BadPixelParams()
+    good = frame.flags & int(NOT_USABLE | Flag.NOT_ILLUMINATED) == 0
+    bad = columns.column_response(
+        frame.data, good, params.light, rows=params.rows, clip=params.clip, least=params.response
+    )
+    return _flagged(frame, bad, Flag.BAD_PIXEL)
+
+
+def flag_hot_pixels(frames: Sequence[Frame], *, minimum: int = 3) -> BoolArray:
+    """Find pixels that look hit by a cosmic ray again and again.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Exposures of different scenes, cosmic rays flagged.
+    minimum : int
+        Exposures in which the same pixel must be flagged: by chance two coincide on a few pixels a
+        night, three on none.
+
+    Returns
+    -------
+    bool array (y, x)
+    """
+    times = np.zeros(frames[0].flags.shape, np.int16)
+    for frame in frames:
+        times += frame.flags & int(Flag.COSMIC_RAY) != 0
+    return np.asarray(times >= minimum)
+
+
+def bad_pixels_of(frames: Sequence[Frame]) -> np.ndarray:
+    """Gather the lasting flags (bad, hot, user) of calibration frames, int32 (y, x)."""
+    flags = np.zeros(frames[0].flags.shape, np.int32)
+    for frame in frames:
+        flags |= frame.flags & _KEPT
+    return flags
+
+
+def _flagged(frame: Frame, bad: BoolArray, bit: Flag) -> Frame:
+    """Return the frame with a bit set."""
+    return replace(frame, flags=np.where(bad, frame.flags | int(bit), frame.flags).astype(np.int32))

@@ -1,0 +1,150 @@
+"""From counts to electrons: bias and its drift, gain, flags, and a variance that no noisy pixel made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tracecube.core.detector import Amplifier, Detector
+from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.fields import FloatArray, Scalar
+from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.kernels import combine, running
+from tracecube.recipes.detector.badpixels import BadPixelParams, bad_pixels_of, flag_column_offsets
+from tracecube.recipes.detector.bias import bias_level_card, read_noise_card
+from tracecube.recipes.detector.raw import check_raw, gain_of
+
+__all__ = ["calibrate_frame", "noise_floor", "with_variance"]
+
+_FLOOR_CARD = "NOISEFLR"
+_ENOUGH_COVERED = 2000  # covered pixels that give a frame's own noise floor to 1.6 per cent (1 / sqrt(2 n))
+
+
+def calibrate_frame(
+    raw: RawFrame,
+    bias: Frame,
+    *,
+    detector: Detector,
+    bad: Sequence[Frame] = (),
+    columns: BadPixelParams | None = None,
+) -> Frame:
+    """Calibrate one exposure to electrons.
+
+    The bias is subtracted, and with it the drift of its level since: covered pixels and overscan
+    follow the electronics and, where they are physical pixels, the dark current.
+
+    Parameters
+    ----------
+    raw : RawFrame
+    bias : Frame
+        Master bias of the same readout mode.
+    detector : Detector
+    bad : sequence of Frame
+        Calibration frames whose lasting flags (bad, hot) hold here too.
+    columns : BadPixelParams
+        Look for bad columns in this very frame, with these numbers.
+
+    Returns
+    -------
+    Frame
+        Data in electron; variance = noise floor + expected signal, the latter from the pixel's
+        neighbours along dispersion; card NOISEFLR holds the floor (electron**2): read noise and dark
+        current of this exposure, and what the master bias adds.
+
+    Raises
+    ------
+    MissingInput
+        No GAIN, or a bias without its read noise.
+    BadData
+        Wrong shape, constant, saturated, or a gain other than the bias has.
+    """
+    check_raw(raw, detector)
+    gain = gain_of([raw])
+    if float(bias.meta.get("GAIN") or gain) != gain:
+        raise BadData(
+            f"{raw.name}: GAIN is {gain}, its master bias has {bias.meta['GAIN']}",
+            hint="take biases in this readout mode, or repair the card GAIN",
+        )
+    counts = np.asarray(raw.data, np.float32)
+    data, floors = np.empty(detector.shape, np.float32), []
+    flags = np.where(detector.dark(), int(Flag.NOT_ILLUMINATED), 0).astype(np.int32)
+    for index, amplifier in enumerate(detector.amplifiers, start=1):
+        at = detector.trimmed(amplifier)
+        level, noise = _level(counts, amplifier, gain)
+        pedestal = _card(bias, bias_level_card(index))
+        drift = 0.0 if level is None else level - pedestal
+        at.of(data)[:] = amplifier.data.of(counts) * gain - at.of(bias.data) - drift
+        floors.append((noise or _card(bias, read_noise_card(index)) ** 2) + float(np.median(at.of(bias.variance))))
+        at.of(flags)[amplifier.data.of(counts) >= amplifier.linear] |= int(Flag.NON_LINEAR)
+        at.of(flags)[amplifier.data.of(counts) >= amplifier.saturation] |= int(Flag.SATURATED)
+    flags |= bad_pixels_of([bias, *bad])
+    meta: dict[str, Scalar] = {**raw.meta, _FLOOR_CARD: round(max(floors), 4)}
+    frame = Frame(data, np.full_like(data, max(floors)), flags, meta)
+    if columns is not None:
+        frame = flag_column_offsets(frame, params=columns)
+    return with_variance(frame, axis=detector.axis)
+
+
+def _card(bias: Frame, key: str) -> float:
+    """Return a card that the master bias carries.
+
+    Raises
+    ------
+    MissingInput
+        It does not.
+    """
+    value = bias.meta.get(key)
+    if not isinstance(value, int | float):
+        raise MissingInput(f"master bias: header card {key} is {value!r}", hint="make the master bias again")
+    return float(value)
+
+
+def _level(counts: FloatArray, amplifier: Amplifier, gain: float) -> tuple[float | None, float | None]:
+    """Return level (electron) and noise floor (electron**2) of the covered pixels, None where there are none.
+
+    The noise of covered pixels holds read noise and dark current of this exposure; differences along a
+    row leave the pattern of the bias out. Of too few pixels the read noise of the biases is better known.
+    """
+    covered = [section.of(counts) for section in amplifier.level]
+    if not covered:
+        return None, None
+    level = combine.clipped_moments(np.concatenate([part.ravel() for part in covered]))[0] * gain
+    steps = np.concatenate([(part[:, 1:] - part[:, :-1]).ravel() for part in covered])
+    if steps.size < _ENOUGH_COVERED:
+        return level, None
+    return level, 0.5 * (combine.clipped_moments(steps)[1] * gain) ** 2
+
+
+def noise_floor(frame: Frame) -> float:
+    """Return the variance (electron**2) of a pixel without light in a calibrated exposure.
+
+    Raises
+    ------
+    MissingInput
+        The frame does not state it.
+    """
+    value = frame.meta.get(_FLOOR_CARD)
+    if not isinstance(value, int | float):
+        raise MissingInput(f"frame: header card {_FLOOR_CARD} is {value!r}", hint="calibrate the raw frame again")
+    return float(value)
+
+
+def with_variance(frame: Frame, *, axis: int = 1) -> Frame:
+    """Return a frame whose variance is its noise floor and the signal that its good neighbours expect.
+
+    Parameters
+    ----------
+    frame : Frame
+    axis : int
+        Image axis of dispersion.
+    """
+    floor = noise_floor(frame)
+    good = frame.flags & NOT_USABLE == 0
+    if axis == 1:
+        signal = running.expected_signal(frame.data, good, floor**0.5)
+    else:
+        signal = running.expected_signal(np.ascontiguousarray(frame.data.T), np.ascontiguousarray(good.T), floor**0.5).T
+    return replace(frame, variance=np.asarray(floor + signal, np.float32))

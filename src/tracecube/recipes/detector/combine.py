@@ -1,0 +1,122 @@
+"""Several exposures of one lamp made one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from tracecube.core.detector import Detector
+from tracecube.core.errors import BadData
+from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.params import Params
+from tracecube.kernels import combine
+from tracecube.recipes.detector.badpixels import BadPixelParams
+from tracecube.recipes.detector.calibrate import calibrate_frame, noise_floor
+from tracecube.recipes.detector.cosmics import CosmicParams, flag_cosmics
+
+__all__ = ["CombineParams", "combine_frames", "combine_lamps"]
+
+
+class CombineParams(Params):
+    """Numbers of combining lamp exposures."""
+
+    clip: float = Field(default=5.0, gt=0, description="Expected noises from the typical exposure beyond which a sample is hit")
+    tolerance: float = Field(
+        default=0.03, ge=0, description="Share of the signal by which exposures may differ besides (shifts of 0.01 px, flicker)"
+    )
+    bright: float = Field(
+        default=15.0, gt=0, description="Signal-to-noise of the pixels that tell how bright exposures are relative to each other"
+    )
+
+
+def combine_frames(
+    frames: Sequence[Frame], *, names: Sequence[str] = (), params: CombineParams | None = None, axis: int = 1
+) -> Frame:
+    """Return the mean of exposures of one scene, hits rejected, lamp drift allowed for.
+
+    Three or more are compared with their median, two with the lower one; of a single one the cosmic
+    rays are looked for by their shape.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Calibrated exposures.
+    names : sequence of str
+        For messages.
+    params : CombineParams
+    axis : int
+        Image axis of dispersion.
+
+    Returns
+    -------
+    Frame
+        Electrons of a mean exposure; a pixel is flagged where no exposure was good, with the flags that
+        all of them share. Card NCOMBINE holds the number of exposures, NOISEFLR the floor of the mean.
+
+    Raises
+    ------
+    BadData
+        An exposure without light.
+    """
+    params = params or CombineParams()
+    names = names or [f"exposure {i + 1}" for i in range(len(frames))]
+    if len(frames) == 1:
+        return flag_cosmics(frames[0], floor=noise_floor(frames[0]), axis=axis, params=CosmicParams())
+    data = np.stack([frame.data for frame in frames])
+    variance = np.stack([frame.variance for frame in frames])
+    good = np.stack([frame.flags & NOT_USABLE == 0 for frame in frames])
+    scale = _scales(data, variance, good, names, params.bright)
+    data, variance = data / scale[:, None, None], variance / scale[:, None, None] ** 2
+    mean, noise, outlier = combine.combine_stack(data, variance, good, clip=params.clip, tolerance=params.tolerance)
+    lost = ~np.isfinite(mean)
+    flags = np.bitwise_and.reduce([frame.flags for frame in frames]) | _hit_in_all(good, outlier)
+    fallback = np.where(lost, frames[0].data / scale[0], mean)
+    noise = np.where(lost, variance.max(axis=0), noise)
+    floor = 1.0 / sum(s**2 / noise_floor(frame) for s, frame in zip(scale, frames, strict=True))
+    flags = np.where(lost & (flags & NOT_USABLE == 0), flags | int(Flag.NOT_MEASURED), flags)
+    meta = {**frames[0].meta, "NCOMBINE": len(frames), "NOISEFLR": round(float(floor), 4)}
+    return Frame(fallback.astype(np.float32), noise.astype(np.float32), flags.astype(np.int32), meta)
+
+
+def combine_lamps(
+    raw: Sequence[RawFrame], bias: Frame, *, detector: Detector, params: CombineParams | None = None
+) -> Frame:
+    """Calibrate and combine the exposures of one lamp, in order of name.
+
+    Raises
+    ------
+    BadData
+        A frame that `calibrate_frame` refuses, or one without light.
+    """
+    ordered = sorted(raw, key=lambda frame: frame.name)
+    frames = [calibrate_frame(frame, bias, detector=detector, columns=BadPixelParams()) for frame in ordered]
+    return combine_frames(frames, names=[frame.name for frame in ordered], params=params, axis=detector.axis)
+
+
+def _scales(
+    data: np.ndarray, variance: np.ndarray, good: np.ndarray, names: Sequence[str], bright: float
+) -> np.ndarray:
+    """Return brightness of each exposure relative to the mean exposure (n,)."""
+    reference = combine.typical(data, good)
+    lit = good.all(axis=0) & (reference > bright * np.sqrt(variance.max(axis=0)))
+    if not lit.any():
+        raise BadData(
+            f"{names[0]} and {len(names) - 1} more: no pixel holds light of the lamp",
+            hint="was the lamp on? Look at its header cards (LAMPCUR, HG_LAMP, CD_LAMP, XE_LAMP) and take the frames again",
+        )
+    scale = np.array([combine.relative_scale(image, reference, lit) for image in data])
+    if scale.min() < 0.2 * np.median(scale):  # lamps drift by per cents; a fifth is another state
+        faint = names[int(scale.argmin())]
+        raise BadData(
+            f"{faint}: {scale.min() / np.median(scale):.2f} of the light of the other exposures of this lamp",
+            hint="was the lamp warming up, or off? Leave the frame out",
+        )
+    return np.asarray(scale / scale.mean(), np.float32)
+
+
+def _hit_in_all(good: np.ndarray, outlier: np.ndarray) -> np.ndarray:
+    """Cosmic-ray bit where every good sample was rejected."""
+    return np.where(good.any(axis=0) & ~(good & ~outlier).any(axis=0), int(Flag.COSMIC_RAY), 0)
