@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.fields import BoolArray
 
 __all__ = ["Amplifier", "Detector", "Section"]
+
+Pixel = TypeVar("Pixel", bound=np.generic[Any])
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Section:
         """Number of rows and columns."""
         return self.y1 - self.y0, self.x1 - self.x0
 
-    def of(self, image: FloatArray) -> FloatArray:
+    def of(self, image: NDArray[Pixel]) -> NDArray[Pixel]:
         """Return this part of an image (y, x), as a view."""
         return image[self.y0 : self.y1, self.x0 : self.x1]
 
@@ -88,7 +92,9 @@ class Detector:
     def frame(self) -> Section:
         """The rectangle of physical pixels in the raw image."""
         data = [amplifier.data for amplifier in self.amplifiers]
-        return Section(min(s.y0 for s in data), max(s.y1 for s in data), min(s.x0 for s in data), max(s.x1 for s in data))
+        return Section(
+            min(s.y0 for s in data), max(s.y1 for s in data), min(s.x0 for s in data), max(s.x1 for s in data)
+        )
 
     @property
     def shape(self) -> tuple[int, int]:

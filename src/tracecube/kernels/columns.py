@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +36,7 @@ def _block_medians(values: F4, counted: Mask, rows: int) -> tuple[F8, F8]:
     edges = np.linspace(0, values.shape[0], blocks + 1).astype(int)
     median = np.full((blocks, values.shape[1]), np.nan)
     error = np.full_like(median, np.nan)
-    for block, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for block, (a, b) in enumerate(pairwise(edges)):
         part = np.where(counted[a:b], values[a:b], np.nan)
         enough = np.isfinite(part).sum(axis=0) > (b - a) // 4
         part = part[:, enough]

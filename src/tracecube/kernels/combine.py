@@ -85,7 +85,7 @@ def typical(stack: NDArray[np.floating], good: Mask) -> F4:
     n = good.sum(axis=0)
     low = np.take_along_axis(ordered, np.maximum((n - 1) // 2, 0)[None], axis=0)[0]
     high = np.take_along_axis(ordered, np.maximum(n // 2, 0)[None].clip(max=len(stack) - 1), axis=0)[0]
-    high = np.where(n <= 2, low, high)  # noqa: PLR2004 - two samples have no middle one
+    high = np.where(n <= 2, low, high)
     with np.errstate(invalid="ignore"):
         return np.where(n > 0, 0.5 * (low + high), np.nan).astype(np.float32)
 

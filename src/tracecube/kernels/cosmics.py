@@ -62,15 +62,17 @@ def grow_along_rows(image: F4, good: Mask, seed: Mask, floor: float, half_width:
     y, x = np.nonzero(found)
     pending = np.empty((found.size, 2), np.int32)
     pending[: y.size, 0], pending[: y.size, 1] = y, x
-    _grow(np.ascontiguousarray(image, np.float32), np.ascontiguousarray(good), found, pending, y.size, floor, half_width, limit)
+    pixels = np.ascontiguousarray(image, np.float32)
+    _grow(pixels, np.ascontiguousarray(good), found, pending, y.size, (floor, half_width, limit))
     return found
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _grow(
-    image: F4, good: Mask, found: Mask, pending: NDArray[np.int32], n: int, floor: float, half: int, limit: float
+    image: F4, good: Mask, found: Mask, pending: NDArray[np.int32], n: int, numbers: tuple[float, int, float]
 ) -> None:
     """Work off the list of flagged pixels whose neighbours were not yet looked at."""
+    floor, half, limit = numbers
     rows, columns = image.shape
     window = np.empty(2 * half + 1, np.float32)
     at = 0

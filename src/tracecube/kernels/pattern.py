@@ -59,9 +59,7 @@ def fixed_pattern(stack: F4, mean: F4, noise: float) -> FixedPattern:
     own = np.abs(residual) > _KEEP * np.sqrt(pattern + noise_of_mean)
     image = structure + np.where(own, residual, share * residual)
     known = noise_of_mean * (share + sum(1.0 / length for length in mean.shape))
-    return FixedPattern(
-        image.astype(np.float32), np.where(own, noise_of_mean, known).astype(np.float32), share
-    )
+    return FixedPattern(image.astype(np.float32), np.where(own, noise_of_mean, known).astype(np.float32), share)
 
 
 def _rows_and_columns(mean: F4, limit: float) -> F4:
@@ -76,4 +74,5 @@ def _rows_and_columns(mean: F4, limit: float) -> F4:
 
 def _clipped_mean(image: F4, limit: float, axis: int) -> F4:
     """Mean along an axis of values cut at +-limit: symmetric, so unbiased for noise; hits count little."""
-    return np.mean(np.clip(image, -limit, limit), axis=axis, keepdims=True, dtype=np.float64).astype(np.float32)
+    mean = np.mean(np.clip(image, -limit, limit), axis=axis, keepdims=True, dtype=np.float64)
+    return np.asarray(mean, np.float32)

@@ -12,7 +12,7 @@ F4 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _BRIGHT = 5.0  # noise floors above which four neighbours tell the signal better than a long median
-_LONG = 7  # half width (px) of the long median: longer than a line is wide (sigma 1.1 px), shorter than a spectrum changes
+_LONG = 7  # half width (px) of the long median: more than a line's (sigma 1.1 px), less than a spectrum changes over
 
 
 def running_median(image: F4, good: Mask, half_width: int) -> F4:

@@ -39,7 +39,7 @@ RAW_TAGS = {
 
 _CATALOGUE_COLUMNS = {"field", "source_id", "ra", "dec", "rmag"}
 _INSTRUMENTS = re.compile(r"sedm|palomar-60", re.IGNORECASE)  # SEDM-P60, SEDm IFU Cam, Palomar-60 (2018)
-# "Calib: dome 1 of 5" at Palomar; a bare "dome", "arc", "bias" at Kitt Peak; IMGTYPE Calibration, bias, dome, lamp, flat
+# OBJECT "Calib: dome 1 of 5" at Palomar, a bare "dome", "arc" at Kitt Peak; IMGTYPE Calibration, bias, dome, lamp, flat
 _CALIBRATION = re.compile(r"\s*(calib|(bias|dome|lamp|flat|arc)\s*$)", re.IGNORECASE)
 
 
@@ -148,7 +148,9 @@ def classify(name: str, header: Meta) -> Classification:
     rule = next((rule for rule in RULES if rule.matches(facts)), None)
     if rule is None or rule.tag is None:
         why = rule.reason if rule else "no rule of instruments/sedm/classify.py matches it"
-        raise BadData(f"{name}: OBJECT {facts['object']!r} is {why}", hint="repair OBJECT, NAME, IMGTYPE or EXPTIME if it is not")
+        raise BadData(
+            f"{name}: OBJECT {facts['object']!r} is {why}", hint="repair OBJECT, NAME, IMGTYPE or EXPTIME if it is not"
+        )
     mjd = start_mjd(header, name)
     on_sky = rule.tag in {"STANDARD", "SCIENCE", "GUIDER"}
     target, nod = bare_object(header) if on_sky else (None, "")

@@ -11,9 +11,11 @@ from tracecube.recipes.detector.bias import BiasParams, MasterBias, combine_bias
 
 __all__ = ["master_bias"]
 
+_BIAS = BiasParams()
+
 
 @recipe(version="1")
-def master_bias(*, raw: Sequence[RawFrame], params: BiasParams = BiasParams()) -> MasterBias:
+def master_bias(*, raw: Sequence[RawFrame], params: BiasParams = _BIAS) -> MasterBias:
     """Combine the biases of one night and readout speed; measure the read noise.
 
     Frames are brought to one level, hits rejected by the read noise, and the pattern of rows and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ def combine_biases(
         Fewer than two frames, a frame of another shape, constant, saturated, or of another gain.
     """
     frames = sorted(raw, key=lambda frame: frame.name)
-    if len(frames) < 2:  # noqa: PLR2004 - a difference needs two
+    if len(frames) < 2:
         raise BadData(
             f"{frames[0].name if frames else 'no file'}: one bias can not tell hits from noise",
             hint="take at least three biases of this readout speed",
@@ -101,14 +102,14 @@ def combine_biases(
         at.of(flags)[_hot(mean, params.hot * part.noise)] = Flag.HOT_PIXEL
         rejected += int(outlier.sum())
         shares.append(known.share)
-    numbers = _numbers(parts, gain, noise_range) + (
+    numbers = (
+        *_numbers(parts, gain, noise_range),
         QualityNumber("N FRAMES", float(len(frames)), low=3.0),
         QualityNumber("PIXEL PATTERN", max(shares)),
         QualityNumber("REJECTED", rejected / images.size, high=1e-3),
     )
-    return MasterBias(
-        master_bias=Frame(data, variance, flags, {**frames[0].meta, **_cards(parts, gain)}), quality=numbers, caveats=caveats
-    )
+    master = Frame(data, variance, flags, {**frames[0].meta, **_cards(parts, gain)})
+    return MasterBias(master_bias=master, quality=numbers, caveats=caveats)
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,11 @@ class _Part:
         return mean, outlier
 
 
-def _quiet(
-    frames: Sequence[RawFrame], detector: Detector, noisy: float
-) -> tuple[list[RawFrame], tuple[str, ...]]:
+def _quiet(frames: Sequence[RawFrame], detector: Detector, noisy: float) -> tuple[list[RawFrame], tuple[str, ...]]:
     """Leave out frames that are much noisier than the others."""
     roughness = np.array([_row_noise(frame, detector) for frame in frames])
     kept = roughness <= noisy * np.median(roughness)
-    if kept.sum() < 2:  # noqa: PLR2004 - the rest would be one frame
+    if kept.sum() < 2:
         kept[:] = True
     left_out = [frame.name for frame, keep in zip(frames, kept, strict=True) if not keep]
     caveats = tuple(f"{name} left out of the master bias: much noisier than the other frames" for name in left_out)
@@ -159,7 +158,8 @@ def _quiet(
 def _row_noise(frame: RawFrame, detector: Detector) -> float:
     """Noise of a frame by itself: differences of neighbours along a row, adu."""
     image = detector.frame.of(np.asarray(frame.data, np.float32))
-    return combine.clipped_moments(image[::4, 1:] - image[::4, :-1])[1] / 2.0**0.5
+    sigma: float = combine.clipped_moments(image[::4, 1:] - image[::4, :-1])[1]
+    return sigma / math.sqrt(2.0)
 
 
 def _hot(mean: FloatArray, excess: float) -> BoolArray:

@@ -78,8 +78,9 @@ def calibrate_frame(
         drift = 0.0 if level is None else level - pedestal
         at.of(data)[:] = amplifier.data.of(counts) * gain - at.of(bias.data) - drift
         floors.append((noise or _card(bias, read_noise_card(index)) ** 2) + float(np.median(at.of(bias.variance))))
-        at.of(flags)[amplifier.data.of(counts) >= amplifier.linear] |= int(Flag.NON_LINEAR)
-        at.of(flags)[amplifier.data.of(counts) >= amplifier.saturation] |= int(Flag.SATURATED)
+        part = at.of(flags)
+        part |= np.where(amplifier.data.of(counts) >= amplifier.linear, int(Flag.NON_LINEAR), 0).astype(np.int32)
+        part |= np.where(amplifier.data.of(counts) >= amplifier.saturation, int(Flag.SATURATED), 0).astype(np.int32)
     flags |= bad_pixels_of([bias, *bad])
     meta: dict[str, Scalar] = {**raw.meta, _FLOOR_CARD: round(max(floors), 4)}
     frame = Frame(data, np.full_like(data, max(floors)), flags, meta)

@@ -23,12 +23,14 @@ __all__ = ["CombineParams", "combine_frames", "combine_lamps"]
 class CombineParams(Params):
     """Numbers of combining lamp exposures."""
 
-    clip: float = Field(default=5.0, gt=0, description="Expected noises from the typical exposure beyond which a sample is hit")
+    clip: float = Field(
+        default=5.0, gt=0, description="Expected noises off the typical exposure beyond which a sample is hit"
+    )
     tolerance: float = Field(
-        default=0.03, ge=0, description="Share of the signal by which exposures may differ besides (shifts of 0.01 px, flicker)"
+        default=0.03, ge=0, description="Share of the signal by which exposures may differ besides (shifts, flicker)"
     )
     bright: float = Field(
-        default=15.0, gt=0, description="Signal-to-noise of the pixels that tell how bright exposures are relative to each other"
+        default=15.0, gt=0, description="Signal-to-noise of the pixels that tell how bright exposures are"
     )
 
 
@@ -105,7 +107,7 @@ def _scales(
     if not lit.any():
         raise BadData(
             f"{names[0]} and {len(names) - 1} more: no pixel holds light of the lamp",
-            hint="was the lamp on? Look at its header cards (LAMPCUR, HG_LAMP, CD_LAMP, XE_LAMP) and take the frames again",
+            hint="was the lamp on? Look at the lamp cards of the header and take the frames again",
         )
     scale = np.array([combine.relative_scale(image, reference, lit) for image in data])
     if scale.min() < 0.2 * np.median(scale):  # lamps drift by per cents; a fifth is another state

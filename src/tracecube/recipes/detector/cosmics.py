@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from tracecube.core.fields import BoolArray, FloatArray
@@ -14,6 +16,8 @@ from tracecube.core.params import Params
 from tracecube.kernels import cosmics, running
 
 __all__ = ["CosmicParams", "flag_cosmics", "flag_residual_cosmics"]
+
+Pixel = TypeVar("Pixel", bound=np.generic[Any])
 
 
 class CosmicParams(Params):
@@ -26,17 +30,15 @@ class CosmicParams(Params):
         default=4.0, gt=0, description="How much sharper than the fine structure a hit is (objlim)", alias="objlim"
     )
     neighbour: float = Field(
-        default=0.3, gt=0, le=1, description="Share of the significance that a hit's neighbours need (sigfrac)", alias="sigfrac"
+        default=0.3, gt=0, le=1, description="Share of it that a hit's neighbours need (sigfrac)", alias="sigfrac"
     )
     rounds: int = Field(default=1, ge=1, description="Iterations of L.A.Cosmic", alias="niter")
-    window: int = Field(
-        default=12, ge=3, description="Pixels on either side, along dispersion, whose median is a pixel's smooth signal"
-    )
-    grow: float = Field(default=4.0, gt=0, description="Significance down to which a hit is followed from pixel to pixel")
+    window: int = Field(default=12, ge=3, description="Pixels to either side whose median is a pixel's smooth signal")
+    grow: float = Field(default=4.0, gt=0, description="Significance down to which a hit is followed")
     residual: float = Field(default=5.0, gt=0, description="Significance of a hit against the model of an extraction")
     residual_grow: float = Field(default=3.0, gt=0, description="Significance down to which such a hit is followed")
     model_error: float = Field(
-        default=0.05, ge=0, description="Share of the brightest neighbouring model pixel by which the model may be wrong"
+        default=0.05, ge=0, description="Share of the brightest nearby model pixel by which the model may be wrong"
     )
 
 
@@ -64,7 +66,8 @@ def flag_cosmics(frame: Frame, *, floor: float, axis: int = 1, params: CosmicPar
     from astroscrappy import detect_cosmics  # noqa: PLC0415 - compiled; not wanted for planning
 
     params = params or CosmicParams()
-    data, usable = _along(frame.data, axis), _along(frame.flags & NOT_USABLE == 0, axis)
+    usable = np.ascontiguousarray(_turned(frame.flags & NOT_USABLE == 0, axis))
+    data = np.ascontiguousarray(_turned(frame.data, axis))
     smooth = np.nan_to_num(running.running_median(data, usable, params.window))
     sharp, _ = detect_cosmics(
         data,
@@ -81,10 +84,12 @@ def flag_cosmics(frame: Frame, *, floor: float, axis: int = 1, params: CosmicPar
         cleantype="medmask",
     )
     hit = cosmics.grow_along_rows(data, usable, sharp & usable, floor, params.window, params.grow)
-    return _with_hits(frame, _along(hit, axis))
+    return _with_hits(frame, _turned(hit, axis))
 
 
-def flag_residual_cosmics(frame: Frame, model: FloatArray, *, floor: float, params: CosmicParams | None = None) -> Frame:
+def flag_residual_cosmics(
+    frame: Frame, model: FloatArray, *, floor: float, params: CosmicParams | None = None
+) -> Frame:
     """Flag what a model of the exposure leaves over: hits that lay on spectra, and tails of others.
 
     Parameters
@@ -112,9 +117,9 @@ def flag_residual_cosmics(frame: Frame, model: FloatArray, *, floor: float, para
     return _with_hits(frame, hit)
 
 
-def _along(image: FloatArray | BoolArray, axis: int) -> FloatArray:
+def _turned(image: NDArray[Pixel], axis: int) -> NDArray[Pixel]:
     """Turn an image so that dispersion runs along rows; the same turns it back."""
-    return np.ascontiguousarray(image if axis == 1 else image.T)
+    return image if axis == 1 else image.T
 
 
 def _with_hits(frame: Frame, hit: BoolArray) -> Frame:
