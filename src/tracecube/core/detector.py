@@ -12,7 +12,7 @@ from tracecube.core.fields import BoolArray
 
 __all__ = ["Amplifier", "Detector", "Section"]
 
-Pixel = TypeVar("Pixel", bound=np.generic[Any])
+Pixel = TypeVar("Pixel", bound="np.generic[Any]")
 
 
 @dataclass(frozen=True)

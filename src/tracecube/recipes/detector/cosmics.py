@@ -17,7 +17,7 @@ from tracecube.kernels import cosmics, running
 
 __all__ = ["CosmicParams", "flag_cosmics", "flag_residual_cosmics"]
 
-Pixel = TypeVar("Pixel", bound=np.generic[Any])
+Pixel = TypeVar("Pixel", bound="np.generic[Any]")
 
 
 class CosmicParams(Params):
