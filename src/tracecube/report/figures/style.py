@@ -1,0 +1,181 @@
+"""What all pictures share: colours, sizes, scales, and spaxels drawn in their true shape.
+
+Figures are made without pyplot: no window, no list of open figures.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, cast
+
+import numpy as np
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import AsinhNorm, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+__all__ = [
+    "BLUE",
+    "DIVERGING",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "PURPLE",
+    "SEQUENTIAL",
+    "SKY",
+    "VERMILION",
+    "hexagons",
+    "legend_above",
+    "outline",
+    "png",
+    "robust_limits",
+    "scale_bar",
+    "sheet",
+    "sky_axes",
+    "styled",
+]
+
+# Okabe & Ito (2008), distinguishable with all common kinds of colour blindness
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#6E6E6E"
+SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
+
+_STYLE: dict[str, Any] = {
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "image.origin": "lower",
+    "image.interpolation": "nearest",
+    "figure.dpi": 110,
+    "savefig.dpi": 130,
+    "mathtext.default": "regular",
+}
+
+Given = ParamSpec("Given")
+
+_NEIGHBOURS = 6  # of a hexagonal lattice
+_ORDERED = 0.6  # share of sixfold order from which a lattice counts as hexagonal
+
+
+def styled(draw: Callable[Given, Figure]) -> Callable[Given, Figure]:
+    """Give a figure function the style of the report."""
+
+    @functools.wraps(draw)
+    def drawn(*args: Given.args, **kwargs: Given.kwargs) -> Figure:
+        with rc_context(cast("Any", _STYLE)):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def sheet(width: float, height: float) -> Figure:
+    """Return an empty figure (inch) whose parts arrange themselves."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def png(figure: Figure) -> bytes:
+    """Render a figure."""
+    file = io.BytesIO()
+    with rc_context(cast("Any", _STYLE)):
+        figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def robust_limits(values: NDArray[Any], low: float = 1.0, high: float = 99.0) -> tuple[float, float]:
+    """Return two percentiles of the finite values, never equal."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    a, b = (float(limit) for limit in np.percentile(finite, [low, high]))
+    return (a, b) if b > a else (a, a + max(abs(a), 1.0) * 1e-3)
+
+
+def sky_axes(ax: Axes, x: NDArray[Any], y: NDArray[Any], margin: float = 1.0) -> None:
+    """Make an axis a piece of sky plane in arcsec: north up, east left."""
+    ax.set_xlim(float(x.max()) + margin, float(x.min()) - margin)
+    ax.set_ylim(float(y.min()) - margin, float(y.max()) + margin)
+    ax.set_aspect("equal")
+    ax.set_xlabel("east (arcsec)")
+    ax.set_ylabel("north (arcsec)")
+
+
+def hexagons(
+    ax: Axes,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    values: NDArray[Any],
+    *,
+    norm: Normalize | None = None,
+    cmap: str = SEQUENTIAL,
+) -> PolyCollection:
+    """Draw spaxels (n,) as the cells of their lattice, coloured by ``values`` (n,); grey where NaN."""
+    colours = colormaps[cmap].with_extremes(bad="#D0D0D0")
+    cells = PolyCollection(
+        list(_cells(x, y)), array=np.ma.masked_invalid(values), cmap=colours, norm=norm, linewidths=0
+    )
+    ax.add_collection(cells)
+    sky_axes(ax, x, y)
+    return cells
+
+
+def outline(ax: Axes, x: NDArray[Any], y: NDArray[Any], chosen: NDArray[Any], **line: Any) -> None:
+    """Draw the edge of the region that the chosen spaxels (n,) of a lattice make."""
+    cells = _cells(x, y)
+    edges = np.stack([cells, np.roll(cells, -1, axis=1)], axis=2)[chosen].reshape(-1, 2, 2)
+    if len(edges) < 2:
+        return
+    # two cells side by side share an edge: its middle is there twice, to within the lattice's distortion
+    apart = cKDTree(edges.mean(1)).query(edges.mean(1), k=2)[0][:, 1]
+    length = np.hypot(*(edges[0, 1] - edges[0, 0]))
+    ax.add_collection(LineCollection(list(edges[apart > 0.4 * length]), **line))
+
+
+def scale_bar(cells: PolyCollection, axes: Any, label: str = "", **place: Any) -> None:
+    """Draw the colour scale of spaxels; where it is no linear one, with values evenly along the bar."""
+    beside = list(np.atleast_1d(np.asarray(axes, dtype=object)).ravel())
+    bar = beside[0].figure.colorbar(cells, ax=beside, label=label, pad=0.02, **place)
+    norm = cells.norm
+    if isinstance(norm, AsinhNorm):
+        ticks = np.asarray(norm.inverse(np.linspace(0.0, 1.0, 6)), np.float64)
+        bar.set_ticks(list(ticks), labels=[f"{float(f'{tick:.2g}'):g}" for tick in ticks])
+        bar.ax.minorticks_off()
+
+
+def _cells(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the corners (n, 6 or 24, 2) of lattice cells: hexagons, or circles where there is no such order."""
+    places = np.column_stack([x, y]).astype(np.float64)
+    if len(places) < 2:
+        return places[:, None] + _corners(0.5, 0.0, _NEIGHBOURS)
+    distance, neighbour = cKDTree(places).query(places, k=2)
+    pitch = float(np.median(distance[:, 1]))
+    step = places[neighbour[:, 1]] - places
+    sixfold = np.exp(1j * _NEIGHBOURS * np.arctan2(step[:, 1], step[:, 0])).mean()
+    if abs(sixfold) < _ORDERED:
+        return places[:, None] + _corners(pitch / 2.0, 0.0, 24)
+    return places[:, None] + _corners(
+        pitch / np.sqrt(3.0), float(np.angle(sixfold)) / _NEIGHBOURS + np.pi / 6, _NEIGHBOURS
+    )
+
+
+def _corners(radius: float, angle: float, count: int) -> NDArray[np.float64]:
+    turn = angle + np.arange(count) * 2.0 * np.pi / count
+    return radius * np.column_stack([np.cos(turn), np.sin(turn)])
+
+
+def legend_above(ax: Axes, handles: Sequence[Any] | None = None, columns: int = 4) -> None:
+    """Put the legend over the axes, where it hides nothing."""
+    given = {} if handles is None else {"handles": list(handles)}
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.2, **given)

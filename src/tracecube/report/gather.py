@@ -1,0 +1,206 @@
+"""What a page says of a night, gathered from the ledger and the products."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tracecube.archive import queries
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.records import JobRecord, PlannedRecord, ProductRecord, RawRecord, RunRecord
+from tracecube.core.fields import Scalar
+from tracecube.report.pictures import CALIBRATION_PICTURES, EXPOSURE_PICTURES, Picture, draw_all
+
+__all__ = ["Exposure", "Night", "Number", "TaskRow", "Verdict", "gather_nights"]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A quality number with where it comes from; ``good`` is None when it has no limits."""
+
+    task: str
+    of: str
+    name: str
+    value: float
+    unit: str
+    good: bool | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was concluded of one target on one exposure: the cards of a `Target` (core/target.py)."""
+
+    cards: Mapping[str, Scalar]
+    raw: str
+    exptime: float | None
+    is_standard: bool
+    files: Sequence[ProductRecord]
+
+    @property
+    def place(self) -> str:
+        """Where it was found in the field, in words; empty when it is not known."""
+        x, y = self.cards.get("XPOS"), self.cards.get("YPOS")
+        return f"{x:.2f}″, {y:.2f}″" if isinstance(x, float) and isinstance(y, float) else ""
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One exposure of the sky with its pictures, numbers and products."""
+
+    raw: str
+    object: str
+    mjd: float | None
+    exptime: float | None
+    pictures: Sequence[Picture]
+    numbers: Sequence[Number]
+    files: Sequence[ProductRecord]
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """One planned job and, if it ran, its record."""
+
+    planned: PlannedRecord
+    job: JobRecord | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether its products are there."""
+        return self.planned.state in {"done", "reused"}
+
+
+@dataclass(frozen=True)
+class Night:
+    """Everything on the page of one night."""
+
+    name: str
+    instruments: str
+    run: RunRecord | None
+    verdicts: Sequence[Verdict]
+    exposures: Sequence[Exposure]
+    pictures: Sequence[Picture]
+    numbers: Sequence[Number]
+    tasks: Sequence[TaskRow]
+    raw: Sequence[RawRecord]
+    products: Sequence[ProductRecord]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many jobs ended in which way."""
+        states = [row.planned.state for row in self.tasks]
+        return {state: states.count(state) for state in sorted(set(states))}
+
+    @property
+    def caveats(self) -> list[tuple[str, str, str]]:
+        """(task, name, caveat) of all jobs."""
+        return [(row.job.task, row.job.name, text) for row in self.tasks if row.job for text in row.job.caveats]
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """All of an output folder, before it is cut into nights."""
+
+    run: RunRecord | None
+    made: Sequence[ProductRecord]
+    planned: Sequence[PlannedRecord]
+    raw: Sequence[RawRecord]
+    jobs: Mapping[tuple[str, str, str | None], JobRecord]
+
+
+def gather_nights(ledger: Ledger, pictures: Path) -> list[Night]:
+    """Read the ledger of an output folder and draw what changed; one `Night` each, by date."""
+    made = queries.products(ledger)
+    run = queries.last_run(ledger)
+    planned = queries.planned_of(ledger, run.id) if run else []
+    raw = sorted(queries.raw_files(ledger).values(), key=lambda file: (file.mjd or 0.0, file.name))
+    folder = _Folder(run, made, planned, raw, _jobs(ledger, made, planned))
+    names = sorted({p.night for p in made if p.night} | {p.night for p in planned if p.night})
+    return [_night(name, folder, pictures) for name in names]
+
+
+def _jobs(
+    ledger: Ledger, made: Sequence[ProductRecord], planned: Sequence[PlannedRecord]
+) -> dict[tuple[str, str, str | None], JobRecord]:
+    """Return the latest job of each name that left products or was run by the last run."""
+    numbers = {p.job_id for p in made} | {p.job_id for p in planned if p.job_id}
+    found = [queries.job_of(ledger, number) for number in sorted(numbers)]
+    return {(job.task, job.name, job.night): job for job in found}
+
+
+def _night(name: str, folder: _Folder, pictures: Path) -> Night:
+    own = [product for product in folder.made if product.night == name]
+    tasks = [TaskRow(p, folder.jobs.get((p.task, p.name, p.night))) for p in folder.planned if p.night == name]
+    return Night(
+        name=name,
+        instruments=", ".join(sorted({row.planned.instrument for row in tasks} | {p.instrument for p in own})),
+        run=folder.run,
+        verdicts=_verdicts(own),
+        exposures=_exposures(own, pictures),
+        pictures=draw_all(pictures, CALIBRATION_PICTURES, own),
+        numbers=_unique([number for product in own for number in _numbers(product)]),
+        tasks=tasks,
+        raw=[file for file in folder.raw if file.night in {name, None}],
+        products=own,
+    )
+
+
+def _numbers(product: ProductRecord) -> list[Number]:
+    of = product.raw or product.object or product.detector or product.tag
+    return [
+        Number(product.task, of, name, number["value"], number.get("unit") or "", number.get("good"))
+        for name, number in product.qc.items()
+    ]
+
+
+def _exposures(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
+    """Return the exposures of which there are spectra, by time."""
+    found = []
+    for spectra in (product for product in own if product.tag == "SPECTRA" and product.raw):
+        files = [product for product in own if product.raw == spectra.raw]
+        found.append(
+            Exposure(
+                raw=str(spectra.raw),
+                object=spectra.object or "",
+                mjd=spectra.mjd,
+                exptime=spectra.exptime,
+                pictures=draw_all(folder, EXPOSURE_PICTURES, files),
+                numbers=_unique([number for product in files for number in _numbers(product)]),
+                files=files,
+            )
+        )
+    return found
+
+
+def _unique(numbers: Sequence[Number]) -> list[Number]:
+    """Drop the repetitions of numbers that a job wrote into several of its products."""
+    return list({(n.task, n.name, n.value): n for n in numbers}.values())
+
+
+def _verdicts(own: Sequence[ProductRecord]) -> list[Verdict]:
+    """Return what was concluded of every target, science before standards."""
+    shown = {"SPECTRUM", "CUBE", "SPECTRA", "PSF_FIT"}
+    found = [
+        Verdict(
+            cards=product.header,
+            raw=product.raw or "",
+            exptime=product.exptime,
+            is_standard=product.setup.get("raw_tag") == "STANDARD",
+            files=[p for p in own if p.raw == product.raw and p.tag in shown],
+        )
+        for product in own
+        if product.tag == "TARGET"
+    ]
+    return sorted(found, key=lambda verdict: verdict.is_standard)
+
+
+def link(path: str | Path, page: Path) -> str:
+    """Return a link from a page to a file that works wherever the output folder is moved."""
+    return Path(os.path.relpath(path, page.parent)).as_posix()
+
+
+def figure_of(value: Any) -> str:
+    """Write a number with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,80 @@
+"""The report of an output folder: one page a night that opens without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from astropy.time import Time
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tracecube.archive.ledger import Ledger
+from tracecube.report.gather import Night, figure_of, gather_nights, link
+
+__all__ = ["write_report"]
+
+
+def write_report(out: Path) -> Path:
+    """Write ``out/report/index.html``, and the pictures that changed since the last time.
+
+    Parameters
+    ----------
+    out : Path
+        Output folder of a reduction.
+
+    Returns
+    -------
+    Path
+        The page to open: that of the night, or a list of nights when there are several.
+
+    Raises
+    ------
+    MissingInput
+        Nothing was reduced into this folder.
+    """
+    folder = Path(out).expanduser().resolve() / "report"
+    pictures = folder / "pictures"
+    with Ledger.open(folder.parent) as ledger:
+        pictures.mkdir(parents=True, exist_ok=True)
+        nights = gather_nights(ledger, pictures)
+    index = folder / "index.html"
+    if len(nights) == 1:
+        _write(index, "night.html", night=nights[0], page=index)
+    else:
+        pages = {night.name: folder / f"{night.name}.html" for night in nights}
+        for night in nights:
+            _write(pages[night.name], "night.html", night=night, page=pages[night.name])
+        _write(index, "nights.html", nights=nights, page=index)
+    _remove_stale(pictures, nights)
+    return index
+
+
+def _write(path: Path, template: str, *, page: Path, **content: Any) -> None:
+    """Fill a template; the page appears whole or not at all."""
+    environment = Environment(
+        loader=PackageLoader("tracecube.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": figure_of, "utc": _utc, "link": lambda file: link(file, page)}
+    text = environment.get_template(template).render(**content)
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _utc(mjd: float | None) -> str:
+    """Write a time as people say it."""
+    return "" if mjd is None else str(Time(mjd, format="mjd").strftime("%Y-%m-%d %H:%M:%S"))
+
+
+def _remove_stale(pictures: Path, nights: Sequence[Night]) -> None:
+    """Delete pictures that no page shows any more."""
+    shown = {picture.file for night in nights for picture in night.pictures}
+    shown |= {picture.file for night in nights for exposure in night.exposures for picture in exposure.pictures}
+    for path in pictures.glob("*.png"):
+        if path.name not in shown:
+            path.unlink()
