@@ -2,101 +2,73 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
-from astropy.io import fits
+
+from tracecube.archive.summary import RunSummary
+from tracecube.workflow.discover import Found, load
+from tracecube.workflow.executor import InProcess, LocalPool
+from tracecube.workflow.reduce import reduce_folder
 
 TOY = Path(__file__).parent / "toy"
-NIGHT = "2021-04-21"
-START = 59325.0
-"""MJD of the first frame."""
+Reduce = Callable[..., RunSummary]
 
 
-def write_frame(folder: Path, name: str, kind: str, *, minutes: float, seed: int, **cards: Any) -> Path:
-    """Write one raw frame."""
-    pixels = np.random.default_rng(seed).integers(100, 200, (16, 24)).astype(np.uint16)
-    header = fits.Header()
-    content = {
-        "INSTRUME": "TOY", "KIND": kind, "MJD-OBS": START + minutes / 1440, "EXPTIME": 60.0, "SPEED": 0.1,
-        "NIGHT": NIGHT, "OBJECT": kind.lower(), **cards,
-    }  # fmt: skip
-    header.update({key: value for key, value in content.items() if value is not None})
-    path = folder / f"{name}.fits"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fits.PrimaryHDU(pixels, header).writeto(path)
-    return path
+@pytest.fixture(scope="session", autouse=True)
+def _toy_on_path() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOY))
+        yield
 
 
-def write_night(folder: Path) -> Path:
-    """Write three biases, two lamps, two standards, three targets, a guider frame and a catalogue."""
-    for i in range(3):
-        write_frame(folder, f"b{i}", "BIAS", minutes=i, seed=i, EXPTIME=0.0)
-    for i in range(2):
-        write_frame(folder, f"l{i}", "LAMP", minutes=10 + i, seed=10 + i)
-    for i in range(2):
-        write_frame(folder, f"std{i}", "STANDARD", minutes=20 + i, seed=20 + i, OBJECT=f"HZ{i}")
-    for i in range(3):
-        write_frame(folder, f"sci{i}", "SCIENCE", minutes=30 + 2 * i, seed=30 + i, OBJECT=f"SN{i}")
-    write_frame(folder, "g0", "GUIDE", minutes=30.5, seed=40)
-    (folder / "stars.csv").write_text("ra,dec,rmag\n1.0,2.0,15.0\n1.1,2.1,16.0\n")
-    return folder
+@pytest.fixture(scope="session")
+def toy(_toy_on_path: None) -> ModuleType:
+    """The raw frames of the toy."""
+    return importlib.import_module("toynight")
+
+
+@pytest.fixture(scope="session")
+def installed(toy: ModuleType) -> Callable[[], dict[str, Found]]:
+    """The toy as the only installed instrument."""
+    return lambda: {"toy": Found("toyspec:instrument", load("toyspec:instrument"))}
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Install the toy spectrograph for one test."""
-    from tracecube.workflow.discover import discover
-
-    monkeypatch.syspath_prepend(str(TOY))
-    return {"toy": discover()["toy"]}
+def raw(tmp_path: Path, toy: ModuleType) -> Path:
+    """A night's raw frames."""
+    return toy.write_night(tmp_path / "raw")
 
 
-@pytest.fixture
-def night(tmp_path: Path) -> Path:
-    """Write the raw frames."""
-    return write_night(tmp_path / "raw")
-
-
-@pytest.fixture
-def pool() -> Iterator[Any]:
-    """Start two worker processes."""
-    from tracecube.workflow.executor import LocalPool
-
+@pytest.fixture(scope="session")
+def pool() -> Iterator[LocalPool]:
+    """Two worker processes."""
     pool = LocalPool(2)
     yield pool
     pool.close()
 
 
 @pytest.fixture
-def inline() -> Any:
-    """Run jobs in this process."""
-    from tracecube.workflow.executor import InProcess
+def reduced(installed: Callable[[], dict[str, Found]]) -> Reduce:
+    """Reduce a folder in this process."""
 
-    return InProcess()
-
-
-def command(*arguments: str | Path) -> list[str]:
-    """Return the command line of a `tracecube` that knows the toy."""
-    start = f"import sys; sys.path.insert(0, {str(TOY)!r}); from tracecube.cli.main import app; app()"
-    return [sys.executable, "-c", start, *map(str, arguments)]
-
-
-@pytest.fixture
-def tracecube() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Call the command line in a process of its own."""
-
-    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, timeout=120)
+    def call(raw: Path, out: Path, **choices: Any) -> RunSummary:
+        return reduce_folder(raw, out, choices.pop("executor", InProcess()), instruments=installed, **choices)
 
     return call
 
 
-def content(out: Path) -> dict[str, bytes]:
-    """Return all products under a folder by relative path."""
-    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*.fits"))}
+@pytest.fixture
+def tracecube(toy: ModuleType) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Call the command line in a process of its own."""
+
+    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        line = toy.command(*arguments)
+        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+
+    return call

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ from tracecube.core.errors import BadData, MissingInput
 __all__ = ["LEDGER_NAME", "Ledger", "now"]
 
 LEDGER_NAME = "tracecube.db"
+T = TypeVar("T")
 _CHUNK = 500  # values in one IN list; SQLite built before 2020 allows 999
 
 
@@ -80,7 +81,7 @@ class Ledger:
         except sa.exc.DatabaseError as error:
             raise BadData(
                 f"{path}: cannot be opened as a ledger ({error.orig})",
-                hint="check the rights on the folder and its disk; a damaged ledger can be deleted, all is then made again",
+                hint="check the rights on the folder and its disk; without its ledger the folder is made again",
             ) from error
         return cls(folder, engine)
 
@@ -96,15 +97,36 @@ class Ledger:
         """Close."""
         self.close()
 
-    def save_raw(self, records: Iterable[RawRecord]) -> None:
-        """Insert raw files, replacing earlier rows of the same paths."""
-        rows = [asdict(record) for record in records]
-        if not rows:
+    def save_raw(self, changed: Iterable[RawRecord], gone: Iterable[str] = ()) -> None:
+        """Insert new and changed raw files; forget paths where there is no file any more."""
+        rows = [asdict(record) for record in changed]
+        paths = [*(row["path"] for row in rows), *gone]
+        if not paths:
             return
         with self.engine.begin() as connection:
-            for some in _chunks([row["path"] for row in rows]):
+            for some in _chunks(paths):
                 connection.execute(sa.delete(tables.raw_file).where(tables.raw_file.c.path.in_(some)))
-            connection.execute(sa.insert(tables.raw_file), rows)
+            if rows:
+                connection.execute(sa.insert(tables.raw_file), rows)
+
+    def retire_others(self, raw_folder: str, possible: Collection[tuple[str, str, str, str | None]]) -> None:
+        """Take off the list what this raw folder once gave and cannot give any more.
+
+        Parameters
+        ----------
+        possible : collection of (instrument, task, name, night)
+            Jobs that the folder allows now.
+        """
+        job = tables.job.c
+        made_here = sa.select(job.id, job.instrument, job.task, job.name, job.night).where(
+            job.id.in_(sa.select(_PRODUCT.c.job_id).where(_PRODUCT.c.current)),
+            job.run_id.in_(sa.select(tables.run.c.id).where(tables.run.c.raw_folder == raw_folder)),
+        )
+        with self.engine.begin() as connection:
+            found = connection.execute(made_here).all()
+            others = [number for number, *name in found if tuple(name) not in possible]
+            for some in _chunks(others):
+                connection.execute(sa.update(_PRODUCT).where(_PRODUCT.c.job_id.in_(some)).values(current=False))
 
     def start_run(self, *, about: Mapping[str, Any], jobs: Sequence[PlannedRecord]) -> int:
         """Insert a run with all its planned jobs, in place of those of earlier runs; return its number."""
@@ -123,11 +145,29 @@ class Ledger:
             connection.execute(sa.update(tables.run).where(tables.run.c.id == run_id).values(finished=now()))
 
     def note(self, run_id: int, states: Mapping[int, tuple[str, str | None, int | None]]) -> None:
-        """Set (state, reason, job id) of planned jobs by position."""
+        """Set (state, reason, job id) of planned jobs by position.
+
+        The products of a job that is taken again are current; those that a job left which cannot run
+        any more are not.
+        """
         rows = [_planned_row(run_id, position, state) for position, state in states.items()]
-        if rows:
-            with self.engine.begin() as connection:
-                connection.execute(_PLANNED_UPDATE, rows)
+        if not rows:
+            return
+        idle = [position for position, (_, _, number) in states.items() if number is None]
+        again = [number for _, _, number in states.values() if number is not None]
+        with self.engine.begin() as connection:
+            connection.execute(_PLANNED_UPDATE, rows)
+            for some in _chunks(idle):
+                connection.execute(sa.update(_PRODUCT).where(_left_by(run_id, some)).values(current=False))
+            for some in _chunks(again):
+                here = _PRODUCT.c.job_id.in_(some) & ~_PRODUCT.c.current
+                connection.execute(sa.update(_PRODUCT).where(here).values(current=True))
+
+    def leftovers(self, run_id: int, positions: Iterable[int]) -> list[str]:
+        """Return the paths of files that earlier namesakes of these planned jobs left."""
+        query = sa.select(_PRODUCT.c.path).where(_left_by(run_id, list(positions)))
+        with self.engine.connect() as connection:
+            return [self.absolute(path) for path in connection.execute(query.distinct()).scalars()]
 
     def record(self, run_id: int, position: int, done: JobRecord) -> tuple[int, list[str]]:
         """Insert a job with its inputs and products, and retire what it replaces.
@@ -148,35 +188,28 @@ class Ledger:
             ]
             if inputs:
                 connection.execute(sa.insert(tables.job_input), inputs)
-            left = self._put_products(connection, number, done) if done.state == "done" else []
+            left = self._put_products(connection, number, done, _left_by(run_id, [position]))
             connection.execute(_PLANNED_UPDATE, _planned_row(run_id, position, (done.state, done.error, number)))
-        return number, left
+        return number, left if done.state == "done" else []
 
     def _job_row(self, run_id: int, done: JobRecord) -> dict[str, Any]:
         row = {column.name: getattr(done, column.name) for column in tables.job.columns if column.name != "id"}
         return {**row, "run_id": run_id, "caveats": list(done.caveats), "params": dict(done.params)}
 
-    def _put_products(self, connection: sa.Connection, number: int, done: JobRecord) -> list[str]:
+    def _put_products(self, connection: sa.Connection, number: int, done: JobRecord, replaced: Any) -> list[str]:
         """Insert the products of a job; retire those of its earlier namesakes and those it overwrote."""
-        column = tables.product.c
         paths = [self.relative(made.path) for made in done.products]
-        namesakes = sa.select(tables.job.c.id).where(
-            tables.job.c.instrument == done.instrument,
-            tables.job.c.task == done.task,
-            tables.job.c.name == done.name,
-            tables.job.c.night.is_not_distinct_from(done.night),
-        )
-        replaced = sa.and_(column.current, sa.or_(column.job_id.in_(namesakes), column.path.in_(paths)))
-        retired = connection.execute(sa.select(column.path).where(replaced)).scalars().all()
+        stale = _PRODUCT.c.current & (replaced | _PRODUCT.c.path.in_(paths))
+        retired = connection.execute(sa.select(_PRODUCT.c.path).where(stale)).scalars().all()
         if retired:
-            connection.execute(sa.update(tables.product).where(replaced).values(current=False))
-        names = [item.name for item in tables.product.columns if item.name not in {"id", "job_id", "path"}]
+            connection.execute(sa.update(_PRODUCT).where(stale).values(current=False))
+        names = [item.name for item in _PRODUCT.columns if item.name not in {"id", "job_id", "path"}]
         rows = [
             {**{name: getattr(made, name) for name in names}, "path": path, "job_id": number}
             for made, path in zip(done.products, paths, strict=True)
         ]
         if rows:
-            connection.execute(sa.insert(tables.product), rows)
+            connection.execute(sa.insert(_PRODUCT), rows)
         return [self.absolute(path) for path in retired if path not in paths]
 
     def relative(self, path: str) -> str:
@@ -193,6 +226,18 @@ class Ledger:
         return replace(made, path=self.absolute(made.path))
 
 
+_PRODUCT = tables.product
+
+
+def _left_by(run_id: int, positions: Sequence[int]) -> sa.ColumnElement[bool]:
+    """Return the condition that a product was made by a job of the same name as one of these planned jobs."""
+    planned, job = tables.planned.c, tables.job.c
+    same = (job.instrument == planned.instrument) & (job.task == planned.task) & (job.name == planned.name)
+    here = (planned.run_id == run_id) & planned.position.in_(positions)
+    namesakes = sa.select(job.id).where(same, here, job.night.is_not_distinct_from(planned.night))
+    return tables.product.c.job_id.in_(namesakes)
+
+
 _PLANNED_UPDATE = (
     sa.update(tables.planned)
     .where(tables.planned.c.run_id == sa.bindparam("of_run"), tables.planned.c.position == sa.bindparam("of_position"))
@@ -205,7 +250,7 @@ def _planned_row(run_id: int, position: int, state: tuple[str, str | None, int |
     return {"of_run": run_id, "of_position": position, **new}
 
 
-def _chunks(values: list[str]) -> Iterable[list[str]]:
+def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
     """Cut a list for IN clauses."""
     return (values[i : i + _CHUNK] for i in range(0, len(values), _CHUNK))
 

@@ -19,6 +19,7 @@ __all__ = [
     "last_run",
     "planned_of",
     "products",
+    "products_of_jobs",
     "raw_files",
     "raw_with_hash",
 ]
@@ -52,11 +53,12 @@ def done_jobs(ledger: Ledger, keys: Sequence[str]) -> dict[str, tuple[int, tuple
             .order_by(tables.job.c.id)
         )
         found.update({row["provenance_key"]: row["id"] for row in _rows(ledger, query)})
-    made = _products_of(ledger, list(found.values()))
+    made = products_of_jobs(ledger, list(found.values()))
     return {key: (number, tuple(made.get(number, ()))) for key, number in found.items()}
 
 
-def _products_of(ledger: Ledger, jobs: list[int]) -> dict[int, list[ProductRecord]]:
+def products_of_jobs(ledger: Ledger, jobs: Sequence[int]) -> dict[int, list[ProductRecord]]:
+    """Return job -> its products."""
     made: dict[int, list[ProductRecord]] = {}
     for start in range(0, len(jobs), _CHUNK):
         query = _PRODUCT.where(tables.product.c.job_id.in_(jobs[start : start + _CHUNK])).order_by(tables.product.c.id)
@@ -95,7 +97,7 @@ def job_of(ledger: Ledger, number: int) -> JobRecord:
         InputRecord(**{**_without(given, "job_id", "position"), "path": ledger.absolute(given["path"])})
         for given in _rows(ledger, query)
     ]
-    made = _products_of(ledger, [number]).get(number, [])
+    made = products_of_jobs(ledger, [number]).get(number, [])
     return JobRecord(**{**row, "caveats": tuple(row["caveats"]), "inputs": tuple(inputs), "products": tuple(made)})
 
 
@@ -122,5 +124,3 @@ def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _product(ledger: Ledger, row: dict[str, Any]) -> ProductRecord:
     return ledger.with_absolute_path(ProductRecord(**_without(row, "id")))
-
-

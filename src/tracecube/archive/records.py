@@ -34,6 +34,8 @@ class RawRecord:
         Why the file has no tag.
     foreign : bool
         No installed instrument recognises it.
+    copy_of : str or None
+        Path of another file with the same content, used in its place.
     """
 
     path: str
@@ -51,6 +53,7 @@ class RawRecord:
     night: str | None = None
     reason: str | None = None
     foreign: bool = False
+    copy_of: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +175,7 @@ class RunRecord:
 
     id: int
     raw_folder: str
+    fingerprint: str
     targets: tuple[str, ...]
     settings: Mapping[str, Mapping[str, Any]]
     software: Mapping[str, str]

@@ -55,6 +55,7 @@ raw_file = sa.Table(
     sa.Column("night", sa.Text),
     sa.Column("reason", sa.Text),  # why it is unclassified; NULL when it has a tag
     sa.Column("foreign", sa.Boolean, nullable=False),  # no installed instrument knows it
+    sa.Column("copy_of", sa.Text),  # path of the file that is used in its place
     sa.Index("raw_file_tag", "instrument", "tag", "night"),
 )
 
@@ -63,6 +64,7 @@ run = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("raw_folder", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.String(SHA), nullable=False),  # of all that decides what the run does
     sa.Column("targets", sa.JSON, nullable=False),
     sa.Column("settings", sa.JSON, nullable=False),
     sa.Column("software", sa.JSON, nullable=False),

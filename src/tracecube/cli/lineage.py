@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +36,8 @@ def register(app: typer.Typer) -> None:
     app.command("rerun", epilog=examples("tracecube rerun out/2021-04-21/flux/sci1_SPECTRUM.fits"))(rerun)
 
 
-def ledger_and_product(path: Path) -> tuple[Ledger, ProductRecord]:
+@contextmanager
+def recorded(path: Path) -> Iterator[tuple[Ledger, ProductRecord]]:
     """Find a product's record in the ledger of the folder it lies in.
 
     Raises
@@ -45,22 +48,23 @@ def ledger_and_product(path: Path) -> tuple[Ledger, ProductRecord]:
     path = path.expanduser().resolve()
     folder = next((parent for parent in path.parents if (parent / LEDGER_NAME).is_file()), None)
     if folder is None:
-        raise MissingInput(f"{path}: no {LEDGER_NAME} in any folder above it", hint="name a product inside an output folder")
-    ledger = Ledger.open(folder)
-    product = find_product(ledger, path=str(path))
-    if product is None:
-        raise MissingInput(f"{path}: the ledger of {folder} knows no such product", hint=f"tracecube products {folder}")
-    return ledger, product
+        raise MissingInput(f"{path}: no {LEDGER_NAME} in a folder above it", hint="name a product in an output folder")
+    with Ledger.open(folder) as ledger:
+        product = find_product(ledger, path=str(path))
+        if product is None:
+            hint = f"tracecube products {folder}"
+            raise MissingInput(f"{path}: the ledger of {folder} knows no such product", hint=hint)
+        yield ledger, product
 
 
 def why(product: ProductFile) -> None:
     """Print the tree of inputs, levels and parameters behind a product."""
-    ledger, made = ledger_and_product(product)
-    job, parents = ancestry(ledger, made)
+    with recorded(product) as (ledger, made):
+        job, parents = ancestry(ledger, made)
     root = Tree(f"[bold]{made.tag}[/] {escape(Path(made.path).name)} [dim]{made.sha256[:12]}[/]")
     _describe(root, job)
     for parent in parents:
-        _branch(root, parent, ledger)
+        _branch(root, parent)
     if not made.current:
         root.add("[red]a later run replaced this product[/]")
     console().print(root)
@@ -76,7 +80,7 @@ def _describe(tree: Tree, job: JobRecord) -> None:
         tree.add(f"[yellow]caveat[/] {escape(caveat)}")
 
 
-def _branch(tree: Tree, node: Ancestor, ledger: Ledger) -> None:
+def _branch(tree: Tree, node: Ancestor) -> None:
     given = node.given
     line = f"{given.role}: {given.tag} [bold]{escape(given.name)}[/] level {given.level} [dim]{given.sha256[:12]}[/]"
     if node.again:
@@ -86,7 +90,7 @@ def _branch(tree: Tree, node: Ancestor, ledger: Ledger) -> None:
     if node.job is not None:
         _describe(branch, node.job)
     for parent in node.parents:
-        _branch(branch, parent, ledger)
+        _branch(branch, parent)
 
 
 def explain(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe or of a task.")]) -> None:
@@ -111,9 +115,9 @@ def _explain_recipe(recipe: Recipe) -> None:
     rows += [("output", made.name, _kind(made)) for made in recipe.outputs]
     table(["", "name", "is"], rows)
     fields = recipe.params.model_fields.items()
-    rows = [(name, _default(info), _limits(info), info.alias, info.description) for name, info in fields]
-    if rows:
-        table(["parameter", "default", "limits", "also called", "meaning"], rows)
+    params = [(name, _default(info), _limits(info), info.alias, info.description) for name, info in fields]
+    if params:
+        table(["parameter", "default", "limits", "also called", "meaning"], params)
 
 
 def _kind(argument: Argument) -> str:
@@ -128,17 +132,25 @@ def _default(info: Any) -> str:
 def _limits(info: Any) -> str:
     """Return the limits of a parameter as text."""
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    found = [f"{sign} {getattr(rule, name)}" for rule in info.metadata for name, sign in signs.items() if hasattr(rule, name)]
+    found = [
+        f"{sign} {getattr(rule, name)}" for rule in info.metadata for name, sign in signs.items() if hasattr(rule, name)
+    ]
     return ", ".join(found)
 
 
 def _explain_use(owner: Instrument, task: Task) -> None:
     """Say where a workflow uses the recipe."""
     say(f"in {owner.name} as task {task.name}{': ' + task.text if task.text else ''}", style="bold")
-    group = "one job a file" if task.main.group_by is None else f"one job a {' and '.join(task.main.group_by) or 'folder'}"
+    group = (
+        "one job a file" if task.main.group_by is None else f"one job a {' and '.join(task.main.group_by) or 'folder'}"
+    )
     rows = [(task.main.argument, "/".join(task.main.tags), group)]
     rows += [
-        (rule.argument, "/".join(rule.tags), "; ".join(map(_rung, rule.ladder)) + ("" if rule.minimum else "; optional"))
+        (
+            rule.argument,
+            "/".join(rule.tags),
+            "; ".join(map(_rung, rule.ladder)) + ("" if rule.minimum else "; optional"),
+        )
         for rule in task.associations
     ]
     table(["input", "tags", "which"], rows)
@@ -157,10 +169,13 @@ def _rung(rung: Match) -> str:
 
 def rerun(product: ProductFile) -> None:
     """Make a product again from its record, and say whether the bytes agree."""
-    ledger, made = ledger_and_product(product)
-    compared = make_again(ledger, made, discover())
+    with recorded(product) as (ledger, made):
+        compared = make_again(ledger, made, discover())
     if compared.version != compared.job.version:
-        say(f"note: {compared.job.recipe} was version {compared.job.version}, it is {compared.version} now", style="yellow")
+        say(
+            f"note: {compared.job.recipe} was version {compared.job.version}, it is {compared.version} now",
+            style="yellow",
+        )
     if compared.result.error is not None:
         say(f"failed: {compared.result.error}", style="red")
         raise typer.Exit(1)

@@ -10,12 +10,12 @@ import typer
 from rich.markup import escape
 from rich.tree import Tree
 
-from tracecube.cli.making import no_jobs, show_files
 from tracecube.cli.options import RawFolder, Targets
 from tracecube.cli.show import COLOURS, console, examples, print_json, say, table
+from tracecube.cli.summary import no_jobs, show_files
 from tracecube.workflow.discover import discover
 from tracecube.workflow.jobs import Dataset, Plan, PlannedJob
-from tracecube.workflow.reduce import Prepared, prepare
+from tracecube.workflow.reduce import prepare
 
 __all__ = ["register"]
 
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 def ls(raw: RawFolder, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """List raw files with the tag that each was given, or the reason why it has none."""
-    prepared = prepare(raw, Path("."), discover())
+    prepared = prepare(raw, Path(), discover())
     files = prepared.scan.files
     if as_json:
         keys = ("path", "name", "instrument", "tag", "night", "mjd", "exptime", "object", "sha256", "reason")
@@ -43,13 +43,24 @@ def ls(raw: RawFolder, as_json: Annotated[bool, typer.Option("--json", help="For
         return
     columns = ["file", "tag", "night", "mjd", "exptime", "object", "setup"]
     rows = [
-        (file.name, file.tag, file.night, _number(file.mjd, 5), _number(file.exptime, 1), file.object, _setup(file.setup))
+        (
+            file.name,
+            file.tag,
+            file.night,
+            _number(file.mjd, 5),
+            _number(file.exptime, 1),
+            file.object,
+            _setup(file.setup),
+        )
         for file in prepared.scan.classified
     ]
     table(columns, rows)
-    show_files(prepared)
+    show_files(prepared.scan.unclassified, prepared.scan.copies)
     counts = Counter(f"{file.instrument} {file.tag}" for file in prepared.scan.classified)
-    say(", ".join(f"{count} {tag}" for tag, count in sorted(counts.items())) or no_jobs(prepared), style="bold")
+    say(
+        ", ".join(f"{count} {tag}" for tag, count in sorted(counts.items())) or no_jobs(raw, prepared.targets, counts),
+        style="bold",
+    )
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -74,20 +85,17 @@ def datasets(
             console().print(_tree(dataset, prepared.plan))
     else:
         table(["target", "dataset", "state", "level", "missing"], [_row(dataset) for dataset in found])
-    _count(prepared, found)
+    show_files(prepared.scan.unclassified, prepared.scan.copies)
+    whole = sum(dataset.complete for dataset in found)
+    text = f"{whole} of {len(found)} datasets complete for {', '.join(prepared.targets)}"
+    tags = {tag: len(items) for tag, items in prepared.plan.raw.items()}
+    say(text if found else no_jobs(raw, prepared.targets, tags), style="bold")
 
 
 def _row(dataset: Dataset) -> tuple[object, ...]:
     state = "complete" if dataset.complete else "incomplete"
     level = dataset.level if dataset.complete else ""
     return dataset.job.task.name, dataset.job.name, state, level, "; ".join(map(str, dataset.missing))
-
-
-def _count(prepared: Prepared, found: list[Dataset]) -> None:
-    show_files(prepared)
-    whole = sum(dataset.complete for dataset in found)
-    text = f"{whole} of {len(found)} datasets complete for {', '.join(prepared.targets)}"
-    say(text if found else no_jobs(prepared), style="bold")
 
 
 def _tree(dataset: Dataset, plan: Plan) -> Tree:

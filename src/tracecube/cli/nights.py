@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tracecube.cli.making import run, show_next, show_summary, write_report
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.queries import products
+from tracecube.cli.making import conclude, run
 from tracecube.cli.show import examples, say
 from tracecube.core.errors import MissingInput
 from tracecube.core.instrument import Instrument
@@ -72,20 +74,20 @@ def demo(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where.")] =
         write_night(instrument, raw, seed=1)
     say(f"reducing it into {out}", style="bold")
     summary, seconds = run(raw, out)
-    show_summary(summary, seconds)
-    show_next(out, write_report(out))
+    conclude(summary, seconds, out)
     say("try:")
     for line in (
         f"tracecube ls {raw}",
         f"tracecube datasets {raw} --tree",
         f"tracecube targets {out}",
-        f"tracecube why {_example(summary.outcomes)}",
+        f"tracecube why {_example(out)}",
     ):
         say(f"  {line}")
     raise typer.Exit(0 if summary.good else 1)
 
 
-def _example(outcomes: object) -> str:
-    """Return one product to be curious about."""
-    made = [out.path for outcome in reversed(outcomes) for out in outcome.job.outputs if Path(out.path).is_file()]  # type: ignore[call-overload]
-    return made[0] if made else "PRODUCT"
+def _example(out: Path) -> str:
+    """Return one product to be curious about: the last that was made of the last target."""
+    with Ledger.open(out) as ledger:
+        made = products(ledger)
+    return max(made, key=lambda product: product.job_id).path if made else "PRODUCT"

@@ -18,18 +18,24 @@ OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder that `red
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for products and ledger; made when it is not there.")]
 Targets = Annotated[
     list[str] | None,
-    typer.Option("--target", "-t", help="Task, product tag or named group to make; may be repeated.", show_default=False),
+    typer.Option(
+        "--target", "-t", help="Task, product tag or named group to make; may be repeated.", show_default=False
+    ),
 ]
 Parameters = Annotated[
     list[str] | None,
-    typer.Option("--param", "-p", metavar="TASK.PARAM=VALUE", help="Set a parameter; may be repeated.", show_default=False),
+    typer.Option(
+        "--param", "-p", metavar="TASK.PARAM=VALUE", help="Set a parameter; may be repeated.", show_default=False
+    ),
 ]
 Files = Annotated[
     Path | None, typer.Option("--params", metavar="FILE", help="TOML file with one table of parameters a task.")
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", metavar="N", min=0, help="Worker processes (default: one a processor); 0 stays in this one."),
+    typer.Option(
+        "--jobs", "-j", metavar="N", min=0, help="Worker processes (default: one a processor); 0 stays in this one."
+    ),
 ]
 
 

@@ -30,7 +30,9 @@ class Bars:
         self._terminal = terminal
         self._live = terminal.is_terminal
         columns = (TextColumn("{task.description:26}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._progress = Progress(*columns, TextColumn("{task.fields[doing]}"), console=terminal, disable=not self._live)
+        self._progress = Progress(
+            *columns, TextColumn("{task.fields[doing]}"), console=terminal, disable=not self._live
+        )
         self._bars: dict[str, TaskID] = {}
         self._left: Counter[str] = Counter()
         self._states: dict[str, Counter[str]] = {}
@@ -67,7 +69,9 @@ class Bars:
         self._left[name] -= 1
         self._states[name][outcome.state] += 1
         doing = "" if self._left[name] else self._count(name)
-        self._progress.update(bar, advance=1, **({"doing": doing} if doing else {}))
+        self._progress.update(bar, advance=1)
+        if doing:
+            self._progress.update(bar, doing=doing)
         if outcome.state == "failed":
             self._terminal.print(f"[red]failed[/] {escape(outcome.job.label)}: {escape(str(outcome.reason))}")
         if doing and not self._live:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated, Any
 
 import typer
 
 from tracecube.archive import queries
 from tracecube.archive.ledger import Ledger
-from tracecube.archive.records import PlannedRecord, ProductRecord
+from tracecube.archive.records import ProductRecord
+from tracecube.archive.summary import last_summary
 from tracecube.cli.options import OutFolder
 from tracecube.cli.show import examples, print_json, say, table
+from tracecube.cli.summary import show_summary
 
 __all__ = ["product_item", "register", "target_items"]
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-STATES = ("done", "reused", "failed", "blocked", "incomplete", "skipped", "waiting")
 
 
 def register(app: typer.Typer) -> None:
@@ -36,37 +36,16 @@ def register(app: typer.Typer) -> None:
 def status(out: OutFolder) -> None:
     """Say what the last run did, what is incomplete or failed, and why."""
     with Ledger.open(out) as ledger:
-        run = queries.last_run(ledger)
-        planned = queries.planned_of(ledger, run.id) if run else []
-        caveats = [
-            f"{job.task} {job.name}: {caveat}"
-            for number in dict.fromkeys(plan.job_id for plan in planned if plan.job_id is not None)
-            for job in [queries.job_of(ledger, number)]
-            for caveat in job.caveats
-        ]
-        files = queries.raw_files(ledger)
-    if run is None:
+        summary = last_summary(ledger)
+    if summary is None:
         say("nothing was run here yet")
         return
-    end = f"finished {run.finished}" if run.finished else "not finished: under way, or cut short; the same command goes on"
+    run = summary.run
+    end = (
+        f"finished {run.finished}" if run.finished else "not finished: under way or cut short; the same command goes on"
+    )
     say(f"reduce {run.raw_folder} --target {' '.join(run.targets)}: started {run.started}, {end}", style="bold")
-    _count(planned)
-    for plan in planned:
-        if plan.reason:
-            say(f"{plan.state}: {plan.task} {plan.name}: {plan.reason}")
-    for line in caveats:
-        say(f"caveat: {line}")
-    for file in files.values():
-        if file.reason and file.path.startswith(run.raw_folder):
-            say(f"unclassified: {file.path}: {file.reason}")
-
-
-def _count(planned: list[PlannedRecord]) -> None:
-    counts: dict[str, Counter[str]] = {}
-    for plan in planned:
-        counts.setdefault(plan.task, Counter())[plan.state] += 1
-    shown = [state for state in STATES if any(count[state] for count in counts.values())]
-    table(["task", *shown], [(name, *(count[state] or "" for state in shown)) for name, count in counts.items()])
+    show_summary(summary)
 
 
 def products(
@@ -121,7 +100,12 @@ def target_items(ledger: Ledger) -> list[dict[str, Any]]:
 
 def _target_item(made: ProductRecord, spectrum: str | None) -> dict[str, Any]:
     cards = {
-        "quality": "QUALITY", "reason": "REASON", "type": "CLSTYPE", "z": "CLSZ", "z_err": "CLSZERR", "probability": "CLSPROB",
-    }  # fmt: skip
+        "quality": "QUALITY",
+        "reason": "REASON",
+        "type": "CLSTYPE",
+        "z": "CLSZ",
+        "z_err": "CLSZERR",
+        "probability": "CLSPROB",
+    }
     found = {name: made.header.get(card) for name, card in cards.items()}
     return {"object": made.header.get("TARGET", made.object), **found, "spectrum": spectrum, "raw": made.raw}

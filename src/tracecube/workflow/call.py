@@ -186,7 +186,7 @@ def _noun(given: InputRecord, noun: type) -> Noun:
     if key not in _KEPT:
         from tracecube.io.products import read_product  # noqa: PLC0415
 
-        read = read_product(given.path, noun)
+        read: Noun = read_product(given.path, noun)
         _keep(key, read, _bytes_of(read))
         return read
     _KEPT.move_to_end(key)

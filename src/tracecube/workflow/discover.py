@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 
 from tracecube.core.errors import BadData
 from tracecube.core.instrument import Instrument
-from tracecube.workflow.deferred import defer_kernels
 
-__all__ = ["GROUP", "Found", "discover", "load"]
+__all__ = ["GROUP", "Found", "discover", "load", "references"]
 
 GROUP = "tracecube.instruments"
 """Package of our own instruments, and the entry-point group in which others announce theirs."""
@@ -55,19 +53,27 @@ def load(reference: str) -> Instrument:
     return found
 
 
+def references() -> list[str]:
+    """Return where instruments may be imported from, without importing any."""
+    package = importlib.import_module(GROUP)
+    own = [
+        f"{module.name}:instrument" for module in pkgutil.iter_modules(package.__path__, f"{GROUP}.") if module.ispkg
+    ]
+    return sorted({*own, *(entry.value for entry in entry_points(group=GROUP))})
+
+
 def discover() -> dict[str, Found]:
     """Return name -> installed instrument.
-
-    Kernels are imported only when a recipe calls them, which planning never does.
 
     Raises
     ------
     BadData
         One cannot be loaded, or two have one name.
     """
-    defer_kernels()
     found: dict[str, Found] = {}
-    for reference in sorted(set(_references())):
+    for reference in references():
+        if _is_bare(reference):
+            continue
         instrument = load(reference)
         if instrument.name in found:
             raise BadData(
@@ -78,10 +84,7 @@ def discover() -> dict[str, Found]:
     return found
 
 
-def _references() -> Iterator[str]:
-    package = importlib.import_module(GROUP)
-    for module in pkgutil.iter_modules(package.__path__, f"{GROUP}."):
-        if module.ispkg and hasattr(importlib.import_module(module.name), "instrument"):
-            yield f"{module.name}:instrument"
-    for entry in entry_points(group=GROUP):
-        yield entry.value
+def _is_bare(reference: str) -> bool:
+    """Whether a sub-package of our own announces nothing (yet)."""
+    module, _, attribute = reference.partition(":")
+    return module.startswith(GROUP) and not hasattr(importlib.import_module(module), attribute)

@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from typing import Protocol
 
@@ -30,9 +31,13 @@ _THREADS = (
 
 
 class Executor(Protocol):
-    """What the runner asks of a place to run jobs; ``dask.distributed`` clients can answer the same."""
+    """What the runner asks of a place to run jobs; a ``dask.distributed`` client can answer the same."""
 
     slots: int
+
+    def warm(self, modules: Sequence[str]) -> None:
+        """Begin to get ready while the plan is made: these modules will be needed."""
+        ...
 
     def submit(self, call: JobCall) -> Future[JobResult]:
         """Start a call some time soon."""
@@ -48,6 +53,9 @@ class InProcess:
 
     slots = 1
 
+    def warm(self, modules: Sequence[str]) -> None:
+        """Nothing to get ready."""
+
     def submit(self, call: JobCall) -> Future[JobResult]:
         """Run the call and return its finished future."""
         future: Future[JobResult] = Future()
@@ -59,36 +67,32 @@ class InProcess:
 
 
 class LocalPool:
-    """Warm worker processes on this machine, started when the first job comes.
+    """Warm worker processes on this machine, forked off one that has imported what they need.
 
     Parameters
     ----------
     slots : int
         Processes.
-    modules : sequence of str
-        Imported once, before the workers are forked off.
-    work : callable
-        What a worker does with a call.
     """
 
-    def __init__(
-        self, slots: int, modules: Sequence[str] = (), work: Callable[[JobCall], JobResult] = call_recipe
-    ) -> None:
+    def __init__(self, slots: int) -> None:
         self.slots = slots
-        self._modules = ["tracecube.io.products", "tracecube.io.raw", __name__, *modules]
-        self._work = work
+        self._context = multiprocessing.get_context("forkserver")
         self._pool: ProcessPoolExecutor | None = None
+
+    def warm(self, modules: Sequence[str]) -> None:
+        """Start the process that workers are forked off; it imports on its own."""
+        os.environ.update(dict.fromkeys(_THREADS, "1"))  # read by the workers' libraries when they load
+        self._context.set_forkserver_preload(["tracecube.io.products", "tracecube.io.raw", __name__, *modules])
+        forkserver.ensure_running()
 
     def submit(self, call: JobCall) -> Future[JobResult]:
         """Queue a call; a pool that lost a worker is replaced."""
-        if self._pool is None:
-            self._pool = self._started()
         try:
-            return self._pool.submit(self._work, call)
+            return self._running().submit(call_recipe, call)
         except BrokenProcessPool:
-            self._pool.shutdown(wait=False)
-            self._pool = self._started()
-            return self._pool.submit(self._work, call)
+            self.close()
+            return self._running().submit(call_recipe, call)
 
     def close(self) -> None:
         """End the workers; what was queued is dropped."""
@@ -96,11 +100,10 @@ class LocalPool:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
-    def _started(self) -> ProcessPoolExecutor:
-        os.environ.update(dict.fromkeys(_THREADS, "1"))  # read by the workers' libraries when they load
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(self._modules)
-        return ProcessPoolExecutor(self.slots, mp_context=context, initializer=_prepare_worker)
+    def _running(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.slots, mp_context=self._context, initializer=_prepare_worker)
+        return self._pool
 
 
 def _prepare_worker() -> None:

@@ -70,7 +70,7 @@ def _unlike(there: Sequence[Item], main: Reference, rule: Association) -> str:
     rung = rule.ladder[-1]
     asked = ", ".join(f"{key} {main.setup.get(key)}" for key in rung.same)
     words = [f"with {asked}"] if asked else []
-    if rung.days[0] > -1e8 or rung.days[1] < 1e8:  # noqa: PLR2004 - Match.days means unlimited at 1e9
+    if rung.days[0] > -1e8 or rung.days[1] < 1e8:
         words.append(f"between {rung.days[0]:g} and {rung.days[1]:g} days of it")
     words += ["started during the exposure"] * rung.during
     return f"fewer than {max(1, rule.minimum)} {' and '.join(words)}".rstrip()

@@ -8,7 +8,7 @@ import platform
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -17,18 +17,19 @@ from pathlib import Path
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import raw_files
 from tracecube.archive.records import PlannedRecord, RawRecord
+from tracecube.archive.summary import RunSummary, last_summary
 from tracecube.core.errors import BadData
 from tracecube.core.params import Params
-from tracecube.workflow.discover import Found
+from tracecube.workflow.discover import Found, discover, references
 from tracecube.workflow.executor import Executor
-from tracecube.workflow.jobs import Dataset, Plan
+from tracecube.workflow.jobs import Dataset, Plan, PlannedJob
 from tracecube.workflow.plan import default_targets, make_plan
-from tracecube.workflow.resolve import Outcome
 from tracecube.workflow.run import Quiet, Runner, Watch
 from tracecube.workflow.scan import Scan, scan
 from tracecube.workflow.settings import Settings, resolve
+from tracecube.workflow.unchanged import as_reused, fingerprint, unchanged
 
-__all__ = ["Prepared", "Summary", "prepare", "reduce_folder"]
+__all__ = ["Prepared", "prepare", "reduce_folder"]
 
 SCRATCH = ".tracecube-scratch"
 """Sub-folder of the output folder for files that are not yet whole."""
@@ -58,34 +59,6 @@ class Prepared:
     def datasets(self) -> list[Dataset]:
         """What it takes to finish each end job of the targets."""
         return self.plan.datasets(self.targets)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a reduction came to.
-
-    Parameters
-    ----------
-    prepared : Prepared
-    outcomes : tuple of Outcome
-    """
-
-    prepared: Prepared
-    outcomes: tuple[Outcome, ...]
-
-    def of(self, *states: str) -> list[Outcome]:
-        """Return the outcomes in these states."""
-        return [outcome for outcome in self.outcomes if outcome.state in states]
-
-    @property
-    def unreadable(self) -> list[RawRecord]:
-        """Files of an installed instrument, or damaged ones, that could not be classified."""
-        return [file for file in self.prepared.scan.unclassified if not file.foreign]
-
-    @property
-    def good(self) -> bool:
-        """Whether everything that was asked for is there."""
-        return bool(self.outcomes) and not self.of("failed", "blocked", "incomplete") and not self.unreadable
 
 
 def prepare(
@@ -118,55 +91,70 @@ def prepare(
 def reduce_folder(
     folder: Path,
     out: Path,
-    instruments: Mapping[str, Found],
     executor: Executor,
     *,
     targets: Sequence[str] = (),
     settings: Settings | None = None,
     watch: Watch | None = None,
-) -> Summary:
+    instruments: Callable[[], Mapping[str, Found]] = discover,
+) -> RunSummary:
     """Make the products of the targets from the raw files of a folder.
 
     Parameters
     ----------
     folder, out : Path
-    instruments : mapping of str to Found
     executor : Executor
     targets : sequence of str
         Tasks, product tags or named groups; the workflow's default when empty.
     settings : mapping of task to parameters, optional
     watch : Watch, optional
+    instruments : callable
+        Gives the installed instruments; called only when there is something to do.
 
     Raises
     ------
     TracecubeError
         Nothing can be run at all. The failure of single jobs is told in the summary.
     """
-    out = out.expanduser().resolve()
+    folder, out = folder.expanduser().resolve(), out.expanduser().resolve()
+    settings = settings or {}
     with Ledger.open(out, create=True) as ledger, _locked(out):
-        known = raw_files(ledger)
-        prepared = prepare(folder, out, instruments, targets=targets, settings=settings, known=known)
-        files = prepared.scan.files
-        ledger.save_raw(file for file in files if known.get(file.path) != file)
+        mark = fingerprint(folder, targets, settings)
+        last = unchanged(ledger, mark)
+        if last is not None:
+            return as_reused(last)
+        executor.warm([reference.partition(":")[0] for reference in references()])
+        known = raw_files(ledger, folder)
+        prepared = prepare(folder, out, instruments(), targets=targets, settings=settings, known=known)
+        _save_scan(ledger, prepared.scan, known)
         jobs = prepared.plan.needed(prepared.plan.end_jobs(prepared.targets))
-        planned = [
-            PlannedRecord(
-                instrument=job.instrument, task=job.task.name, name=job.name, night=job.night, state="waiting"
-            )
-            for job in jobs
-        ]
-        run_id = ledger.start_run(about=_about(prepared, settings or {}), jobs=planned)
+        possible = {(j.instrument, j.task.name, j.name, j.night) for j in prepared.plan.jobs if j.complete}
+        ledger.retire_others(str(folder), possible)
+        run_id = ledger.start_run(about=_about(prepared, settings, mark), jobs=[_planned(job) for job in jobs])
         with _scratch(out) as scratch:
-            runner = Runner(ledger, executor, prepared.params, scratch, run_id, watch or Quiet())
-            outcomes = runner.run(jobs)
+            Runner(ledger, executor, prepared.params, scratch, run_id, watch or Quiet()).run(jobs)
         ledger.finish_run(run_id)
-    return Summary(prepared, tuple(outcomes))
+        done = last_summary(ledger)
+    if done is None:
+        raise BadData(f"{out}: the ledger lost its last run", hint="is another program writing to it?")
+    return done
 
 
-def _about(prepared: Prepared, settings: Settings) -> dict[str, object]:
+def _save_scan(ledger: Ledger, found: Scan, known: Mapping[str, RawRecord]) -> None:
+    files = (*found.files, *found.copies)
+    gone = set(known) - {file.path for file in files}
+    ledger.save_raw((file for file in files if known.get(file.path) != file), gone)
+
+
+def _planned(job: PlannedJob) -> PlannedRecord:
+    return PlannedRecord(instrument=job.instrument, task=job.task.name, name=job.name, night=job.night, state="waiting")
+
+
+def _about(prepared: Prepared, settings: Settings, mark: str) -> dict[str, object]:
     """Return what the ledger keeps of a run."""
     return {
         "raw_folder": str(prepared.scan.folder),
+        "fingerprint": mark,
         "targets": list(prepared.targets),
         "settings": {task: dict(values) for task, values in settings.items()},
         "software": {"python": sys.version.split()[0], "system": platform.platform(), **dict(_versions())},

@@ -135,7 +135,9 @@ class Files:
 
 
 def _raw_input(item: Item) -> InputRecord:
-    return InputRecord(role="", main=False, raw=True, tag=item.tag, name=item.name, path=item.path, sha256=item.identity)
+    return InputRecord(
+        role="", main=False, raw=True, tag=item.tag, name=item.name, path=item.path, sha256=item.identity
+    )
 
 
 def _product_input(tag: str, made: ProductRecord) -> InputRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import done_jobs
 from tracecube.archive.records import ProductRecord
 
-__all__ = ["Standing", "intact", "standing_jobs"]
+__all__ = ["Standing", "all_intact", "intact", "standing_jobs"]
 
 Standing = tuple[int, tuple[ProductRecord, ...]]
 """Number of a finished job, and its products."""
@@ -35,10 +35,17 @@ def standing_jobs(ledger: Ledger, wanted: Mapping[str, Iterable[str]]) -> dict[s
         Provenance key -> paths where the job's products belong.
     """
     found = done_jobs(ledger, list(wanted))
+    in_place = {key: job for key, job in found.items() if {made.path for made in job[1]} <= set(wanted[key])}
+    whole = _intact([made for _, products in in_place.values() for made in products])
+    return {key: job for key, job in in_place.items() if all(whole[made.path] for made in job[1])}
+
+
+def all_intact(products: Sequence[ProductRecord]) -> bool:
+    """Whether all these products are current and stand."""
+    return all(made.current for made in products) and all(_intact(products).values())
+
+
+def _intact(products: Sequence[ProductRecord]) -> dict[str, bool]:
+    """Return path -> whether the product stands."""
     with ThreadPoolExecutor(max_workers=4) as pool:  # hashing leaves the interpreter lock
-        stands = list(pool.map(lambda key: _stands(found[key][1], set(wanted[key])), found))
-    return {key: job for (key, job), good in zip(found.items(), stands, strict=True) if good}
-
-
-def _stands(products: tuple[ProductRecord, ...], paths: set[str]) -> bool:
-    return all(made.current and made.path in paths and intact(made) for made in products)
+        return dict(zip((made.path for made in products), pool.map(intact, products), strict=True))

@@ -109,7 +109,9 @@ class Runner:
         live = [one for one in resolved if isinstance(one, Resolved)]
         standing = standing_jobs(self.ledger, {one.key: [out.path for out in one.job.outputs] for one in live})
         settled = [one for one in resolved if isinstance(one, Outcome)]
-        notes = {self._places[one.job.position]: (one.state, one.reason, None) for one in settled}
+        notes: dict[int, tuple[str, str | None, int | None]] = {
+            self._places[one.job.position]: (one.state, one.reason, None) for one in settled
+        }
         to_run = []
         for one in live:
             if one.key in standing:
@@ -120,6 +122,8 @@ class Runner:
             else:
                 to_run.append(one)
         self.ledger.note(self.run_id, notes)
+        gone = [self._places[one.job.position] for one in settled if one.state == "skipped"]
+        _remove(self.ledger.leftovers(self.run_id, gone) if gone else [])
         for outcome in settled:
             self._settle(outcome)
         return [outcome.job.position for outcome in settled], to_run
@@ -174,8 +178,7 @@ class Runner:
         """Write a job and its products into the ledger, in one transaction."""
         record = job_record(one, result)
         _, left = self.ledger.record(self.run_id, self._places[one.job.position], record)
-        for path in left:
-            Path(path).unlink(missing_ok=True)
+        _remove(left)
         if result.error is None:
             self._files.keep(one.job, record.products)
         self._settle(Outcome(one.job, record.state, record.error, record.caveats, record.seconds))
@@ -185,6 +188,12 @@ class Runner:
         if outcome.state not in {"done", "reused"}:
             self._files.lose(outcome)
         self.watch.settled(outcome)
+
+
+def _remove(paths: Iterable[str]) -> None:
+    """Remove product files that an earlier run made and that are not made any more."""
+    for path in paths:
+        Path(path).unlink(missing_ok=True)
 
 
 class _Graph:

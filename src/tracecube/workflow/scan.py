@@ -14,7 +14,7 @@ from tracecube.core.errors import MissingInput, TracecubeError
 from tracecube.core.instrument import Instrument
 from tracecube.io.headers import FITS_SUFFIXES, TABLE_SUFFIXES, bare_name, read_header
 
-__all__ = ["Scan", "scan"]
+__all__ = ["Scan", "data_files", "scan"]
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Scan:
     folder : Path
     files : tuple of RawRecord
         Every file once, classified or not, by time and content.
-    copies : tuple of (str, str)
-        (path of a file with the content of another, path of the one that is used).
+    copies : tuple of RawRecord
+        Files with the content of another; ``copy_of`` names the one that is used.
     """
 
     folder: Path
     files: tuple[RawRecord, ...]
-    copies: tuple[tuple[str, str], ...] = ()
+    copies: tuple[RawRecord, ...] = ()
 
     @property
     def classified(self) -> tuple[RawRecord, ...]:
@@ -65,8 +65,10 @@ def scan(folder: Path, instruments: Sequence[Instrument], known: Mapping[str, Ra
     if not folder.is_dir():
         raise MissingInput(f"{folder}: no such folder", hint="name the folder with the raw files")
     if not instruments:
-        raise MissingInput("no instrument is installed", hint="install a package that announces one, then `tracecube ls`")
-    paths = sorted(_data_files(folder))
+        raise MissingInput(
+            "no instrument is installed", hint="install a package that announces one, then `tracecube ls`"
+        )
+    paths = sorted(data_files(folder))
     with ThreadPoolExecutor(max_workers=4) as pool:  # hashing leaves the interpreter lock
         opened = list(pool.map(lambda path: _opened(path, known or {}), paths))
     files, copies = _without_copies(opened)
@@ -78,7 +80,7 @@ def _order(file: RawRecord) -> tuple[float, str]:
     return (float("inf") if file.mjd is None else file.mjd, file.sha256)
 
 
-def _data_files(folder: Path) -> Iterator[str]:
+def data_files(folder: Path) -> Iterator[str]:
     """Yield all files with a known suffix, hidden files and folders and our own products left out."""
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -118,23 +120,27 @@ def _with_header(file: RawRecord) -> RawRecord:
         return replace(file, reason=str(error))
 
 
-def _without_copies(files: Iterable[RawRecord]) -> tuple[list[RawRecord], list[tuple[str, str]]]:
+def _without_copies(files: Iterable[RawRecord]) -> tuple[list[RawRecord], list[RawRecord]]:
     """Keep one file of each content: that of the first name."""
     kept: dict[str, RawRecord] = {}
-    copies: list[tuple[str, str]] = []
+    copies: list[RawRecord] = []
     for file in sorted(files, key=lambda file: (file.name, file.path)):
         if file.sha256 and file.sha256 in kept:
-            copies.append((file.path, kept[file.sha256].path))
+            copies.append(replace(_blank(file), reason=None, copy_of=kept[file.sha256].path))
         else:
             kept[file.sha256 or file.path] = file
     return list(kept.values()), copies
 
 
+def _blank(file: RawRecord) -> RawRecord:
+    """Forget all that classification gave."""
+    known = {name: getattr(file, name) for name in ("path", "name", "size", "mtime_ns", "sha256", "header", "reason")}
+    return RawRecord(**known)
+
+
 def _classified(file: RawRecord, instruments: Sequence[Instrument]) -> RawRecord:
     """Give a file its tag, or the reason why it has none."""
-    blank = replace(
-        file, instrument=None, tag=None, setup={}, mjd=None, exptime=None, object=None, night=None, foreign=False
-    )
+    blank = _blank(file)
     if file.header is None:
         return blank
     header = file.header
