@@ -19,12 +19,12 @@ __all__ = ["Exposure", "Night", "Number", "TaskRow", "Verdict", "gather_nights"]
 
 @dataclass(frozen=True)
 class Number:
-    """A quality number with where it comes from; ``good`` is None when it has no limits."""
+    """A quality number with where it comes from; ``value`` is None when it is not finite."""
 
     task: str
     of: str
     name: str
-    value: float
+    value: float | None
     unit: str
     good: bool | None
 
@@ -203,4 +203,6 @@ def link(path: str | Path, page: Path) -> str:
 
 def figure_of(value: Any) -> str:
     """Write a number with four digits."""
+    if value is None:
+        return "not finite"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
