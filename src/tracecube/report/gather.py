@@ -94,6 +94,12 @@ class Night:
         return {state: states.count(state) for state in sorted(set(states))}
 
     @property
+    def remarkable(self) -> bool:
+        """Whether anything failed, is missing, lies outside its limits or was done differently."""
+        unusual = any(number.good is False for number in self.numbers) or bool(self.caveats)
+        return unusual or not all(row.ok for row in self.tasks)
+
+    @property
     def caveats(self) -> list[tuple[str, str, str]]:
         """(task, name, caveat) of all jobs."""
         return [(row.job.task, row.job.name, text) for row in self.tasks if row.job for text in row.job.caveats]

@@ -44,7 +44,7 @@ def _draw(ax: Axes, wave: NDArray[Any], flux: NDArray[Any], sigma: NDArray[Any],
     shown = np.where(good, flux, np.nan)
     ax.fill_between(wave, shown - sigma, shown + sigma, step="mid", color=SKY, alpha=0.6, lw=0, label="1 $\\sigma$")
     ax.step(wave, shown, where="mid", color=BLUE, lw=0.9, label="flux")
-    low, high = robust_limits(shown, 0.0, 100.0)
+    low, high = robust_limits(np.concatenate([shown - sigma, shown + sigma]), 0.5, 99.8)
     low, high = min(low, 0.0) - 0.04 * (high - low), high + 0.06 * (high - low)
     bad = ~good & np.isfinite(flux)
     ax.plot(wave[bad], np.clip(flux[bad], low, high), "x", color=VERMILION, ms=3.5, mew=0.8, label="flagged")
