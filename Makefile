@@ -15,7 +15,7 @@ help:            ## list what can be made
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 setup: $(STAMP)-test  ## install the package; the command is then .venv/bin/tracecube
-	@$(BIN)/tracecube --version
+	@$(BIN)/tracecube --help > /dev/null && echo "ready: $(BIN)/tracecube --help"
 
 demo: $(STAMP)-test   ## simulate a night, reduce it, write a report (demo/)
 	$(BIN)/tracecube demo
@@ -34,7 +34,7 @@ format: $(STAMP)-dev  ## let the formatter have its way
 	$(BIN)/ruff format
 
 docs: $(STAMP)-dev    ## build the documentation (site/index.html); warnings are errors
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(STAMP)-test  ## print the benchmark figures
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only

@@ -7,20 +7,23 @@ import inspect
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from typer.testing import CliRunner
 
 import tracecube
 import tracecube.core
 import tracecube.instruments
+from tracecube.cli.main import app
 from tracecube.core import flags
 from tracecube.core.fields import place
 from tracecube.core.instrument import Instrument
 from tracecube.core.recipe import Argument, Recipe
 from tracecube.core.workflow import Task
+from tracecube.workflow.discover import discover
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -30,6 +33,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/data-model.md": data_model_page(),
         "reference/recipes.md": recipes_page(),
         "reference/commands.md": commands_page(),
+        **instrument_pages(),
         **{f"reference/{name}.md": api_page(name) for name in ("kernels", "core", "io")},
     }
     for path, text in pages.items():
@@ -53,13 +57,14 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 
 def instruments() -> list[Instrument]:
-    """Return every instrument of the package, by name."""
-    found = (
-        getattr(importlib.import_module(f"tracecube.instruments.{m.name}"), "instrument", None)
-        for m in pkgutil.iter_modules(tracecube.instruments.__path__)
-        if m.ispkg
-    )
-    return sorted((i for i in found if isinstance(i, Instrument)), key=lambda i: i.name)
+    """Return every installed instrument, by name."""
+    return sorted((found.instrument for found in discover().values()), key=lambda one: one.name)
+
+
+def instrument_pages() -> dict[str, str]:
+    """Return the README of every instrument folder as a page."""
+    folders = sorted(Path(tracecube.instruments.__path__[0]).glob("*/README.md"))
+    return {f"instruments/{readme.parent.name}.md": readme.read_text(encoding="utf-8") for readme in folders}
 
 
 def flags_page() -> str:
@@ -73,7 +78,7 @@ def flags_page() -> str:
             "# Flags",
             (
                 "Bits of every `DQ` plane and column (int32), one table for all instruments and products. "
-                "0 means good. A flagged sample keeps its value; the bits marked give a detector pixel zero weight in fits."
+                "0 is good. A flagged sample keeps its value; the marked bits give a pixel zero weight in fits."
             ),
             table(["bit", "name", "meaning", "zero weight"], rows),
         ]
@@ -184,13 +189,12 @@ def parameter_table(recipe: Recipe) -> str:
 
 def commands_page() -> str:
     """Write the help texts of the command line."""
-    app: Any = importlib.import_module("tracecube.cli.main").app
-    typer = importlib.import_module("typer.main")
-    command = typer.get_command(app)
+    names = [""] + [command.name or "" for command in app.registered_commands]
     parts = ["# Commands"]
-    for name, sub in [("", command), *command.commands.items()]:
-        context = typer.click.Context(sub, info_name=f"tracecube {name}".strip())
-        parts += [f"## tracecube {name}".rstrip(), f"```text\n{sub.get_help(context).strip()}\n```"]
+    for name in names:
+        shown = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "100", "NO_COLOR": "1"})
+        text = "\n".join(line.rstrip() for line in shown.output.splitlines() if line.strip())
+        parts += [f"## tracecube {name}".rstrip(), f"```text\n{text}\n```"]
     return "\n\n".join(parts)
 
 
