@@ -19,7 +19,7 @@ from tracecube.core.frame import RawFrame
 from tracecube.io.checksum import datasum
 from tracecube.io.headers import BLOCK, TABLE_SUFFIXES, bare_name, header_units, read_header
 
-__all__ = ["read_raw", "read_text_table"]
+__all__ = ["read_raw", "read_text_table", "write_raw"]
 
 _CORRUPT = (OSError, ValueError, TypeError, IndexError, KeyError, RuntimeError, VerifyError, struct.error, zlib.error)
 """What the reader of pixels raises on files damaged in one way or another."""
@@ -164,3 +164,52 @@ def _read_ecsv(path: Path) -> dict[str, NDArray[Any]]:
     except _CORRUPT as error:
         raise BadData(f"{path}: not an ECSV table ({error})", hint="fetch the file again") from error
     return {str(name): _own(np.ma.getdata(table[name].data)) for name in table.colnames}
+
+
+def write_raw(folder: Path | str, frame: RawFrame) -> Path:
+    """Write a raw file, as an observatory would.
+
+    Images become a Rice-compressed ``.fits.fz``, tables with names a ``.fits``, a nameless table a
+    ``.csv``. A name may lead into a sub-folder ("truth/lenslets").
+
+    Parameters
+    ----------
+    folder : Path
+    frame : RawFrame
+        Integer images are kept bit for bit.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    suffix = ".fits.fz" if frame.images else ".csv" if "" in frame.tables else ".fits"
+    path = Path(folder) / f"{frame.name}{suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if suffix == ".csv":
+        columns = frame.tables[""]
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([list(columns), *zip(*columns.values(), strict=True)])
+        return path
+    units: list[Any] = [fits.PrimaryHDU()]
+    units += [
+        fits.CompImageHDU(image, fits.Header(list(frame.meta.items())), compression_type="RICE_1", name=name or None)
+        for name, image in frame.images.items()
+    ]
+    units += [
+        fits.BinTableHDU.from_columns(_columns(table), fits.Header(list(frame.meta.items())), name=name)
+        for name, table in frame.tables.items()
+    ]
+    fits.HDUList(units).writeto(path, overwrite=True)
+    return path
+
+
+def _columns(table: Mapping[str, NDArray[Any]]) -> list[fits.Column]:
+    """Lay columns (n_rows, ...) out as FITS knows them."""
+    codes = {"b": "L", "i": "J", "u": "J", "f": "D"}
+    made = []
+    for key, values in table.items():
+        text = values.dtype.kind == "U"
+        width = max(values.itemsize // 4, 1) if text else int(np.prod(values.shape[1:]))
+        made.append(fits.Column(key, f"{width}{'A' if text else codes[values.dtype.kind]}", array=values))
+    return made

@@ -1,0 +1,1 @@
+"""A simulated SED Machine: optics, lamps, sky, guider, headers and truth."""
