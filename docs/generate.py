@@ -116,8 +116,16 @@ def data_model_page() -> str:
         is the same class in memory: `read_product(path, Frame)`."""),
     ]
     for noun in nouns():
+        meaning = described(noun)
         rows = [
-            [f"`{p.hdu or 'primary'}`", p.kind, f"`{p.name}`" if p.name else "", p.unit, f"`{f.name}`", p.text]
+            [
+                f"`{p.hdu or 'primary'}`",
+                p.kind,
+                f"`{p.name}`" if p.name else "",
+                p.unit,
+                f"`{f.name}`",
+                meaning.get(f.name, p.text),
+            ]
             for f in fields(noun)
             if (p := place(f)) is not None
         ]
@@ -126,6 +134,21 @@ def data_model_page() -> str:
         parts += [f"Products: {made}."] if made else []
         parts.append(table(["extension", "kind", "column or card", "unit", "field", ""], rows))
     return "\n\n".join(parts)
+
+
+def described(noun: type) -> dict[str, str]:
+    """Return field -> shape and meaning, from the Parameters of a noun's docstring."""
+    section = (inspect.getdoc(noun) or "").partition("Parameters\n----------\n")[2].split("\n\n")[0]
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in section.splitlines():
+        if line.startswith(" "):
+            found |= {name: f"{found[name]}. {line.strip()}" for name in names}
+        else:
+            heads, _, text = line.partition(" : ")
+            names = [name.strip() for name in heads.split(",")]
+            found |= dict.fromkeys(names, text.strip())
+    return found
 
 
 def recipes_page() -> str:
