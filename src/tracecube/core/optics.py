@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta, samples
 
-__all__ = ["Layout", "PixelMap", "TraceSet", "WavelengthSolution"]
+__all__ = ["Layout", "PixelMap", "Throughput", "TraceSet", "WavelengthSolution"]
 
 
 @dataclass(frozen=True)
@@ -128,4 +128,28 @@ class Layout:
     dq: IntArray = column("LAYOUT", "dq")
     pitch: float = card("LENSPIT", unit="arcsec")
     angle: float = card("ARRPA", unit="deg")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Relative throughput of the apertures against wavelength; its median over the field is 1.
+
+    Parameters
+    ----------
+    aperture : int array (n,)
+    dq : int32 array (n,)
+    mean : array (n,)
+        Throughput averaged over wavelength.
+    wave : array (k,), Angstrom
+    value, error : array (n, k)
+        Throughput and its one-sigma error; NaN where an aperture gave no light.
+    """
+
+    aperture: IntArray = column("THROUGHPUT", "aperture")
+    dq: IntArray = column("THROUGHPUT", "dq")
+    mean: FloatArray = column("THROUGHPUT", "mean")
+    value: FloatArray = image("VALUE")
+    error: FloatArray = image("ERROR")
+    wave: FloatArray = image("WAVE", unit="Angstrom")
     meta: Meta = meta()

@@ -10,7 +10,7 @@ from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
 from tracecube.instruments.sedm.headers import exposure_time, number, start_mjd, text
 
-__all__ = ["Site", "airmass", "parallactic_angle", "site"]
+__all__ = ["Site", "airmass", "parallactic_angle", "pointing", "site", "weather"]
 
 
 @dataclass(frozen=True)
@@ -101,3 +101,24 @@ def _sexagesimal(header: Meta, *keys: str) -> float | None:
             value = int(found[2]) + int(found[3]) / 60.0 + float(found[4]) / 3600.0
             return -value if found[1] == "-" else value
     return None
+
+
+def pointing(header: Meta) -> tuple[float, float] | None:
+    """Return right ascension and declination (degree) of the field centre, None where no card says."""
+    right_ascension = _sexagesimal(header, "TEL_RA", "RA", "OBJRA")
+    declination = _sexagesimal(header, "TEL_DEC", "DEC", "OBJDEC")
+    if right_ascension is None or declination is None:
+        return None
+    return 15.0 * right_ascension, declination
+
+
+def weather(header: Meta) -> tuple[float, float, float]:
+    """Return pressure (hPa), temperature (C) and humidity (per cent) of the air outside.
+
+    Pressure is the site's. A silent weather station is answered with 10 C and 30 per cent: 10 degrees
+    change the refraction from 4000 to 9000 Angstrom by 3 per cent, humidity by less than 0.1.
+    """
+    temperature, humidity = (number(header, key) for key in ("OUT_AIR", "OUT_HUM"))
+    mild = temperature is not None and -40.0 < temperature < 50.0
+    damp = humidity is not None and 0.0 <= humidity <= 100.0
+    return site(header).pressure, temperature if mild else 10.0, humidity if damp else 30.0

@@ -70,7 +70,7 @@ class _Night:
         self.angle = float(self.draw("guider").normal(0.0, 1.5))
         self.exposures: list[dict[str, Any]] = []
         self.sources: list[tuple[targets.Source, str, float, float]] = []
-        self.hits: dict[str, dict[str, FloatArray]] = {}
+        self.hits: dict[str, dict[str, Any]] = {}
         self.spectra: list[RawFrame] = []
         self.fields: list[guider.StarField] = []
         self._home: tuple[float, float] | None = None
@@ -111,7 +111,9 @@ class _Night:
         air = targets.air_of(cards, shot.name, rng, fwhm=1.75)
         sky = light.sky_light(rng, moon=visit.moon)
         grid = optics.SpectralGrid.of(self.optics.shifted(dx, dy))
-        star = targets.source_light(grid, source, air, shot.exptime) + targets.galaxy_light(grid, source, air, shot.exptime)
+        star = targets.source_light(grid, source, air, shot.exptime) + targets.galaxy_light(
+            grid, source, air, shot.exptime
+        )
         painted = self._paint(grid, sky.electrons(grid, shot.exptime) + star)
         hits = cosmic_rays(self.camera, shot.exptime, rng)
         self._note(visit, (dx, dy), air)
@@ -222,5 +224,3 @@ def _ghosts(shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
         along = np.clip(0.5 * length - np.abs(columns - x), 0.0, 1.0)
         image[rows[:, None], columns] += (rng.uniform(0.5, 1.5) * across[:, None] * along).astype(np.float32)
     return image
-
-

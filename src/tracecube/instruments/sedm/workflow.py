@@ -7,7 +7,9 @@ flexure measured anyway; an arc of last year is not.
 
 from __future__ import annotations
 
-from tracecube.core.workflow import Main, Match, Task, Workflow
+from tracecube.core.workflow import Association, Main, Match, Task, Workflow
+from tracecube.instruments.sedm.ifu_steps import ifu
+from tracecube.instruments.sedm.optics_steps import lenslet_flat, trace_domes, wavelength_calibration
 from tracecube.instruments.sedm.steps import master_bias
 
 __all__ = ["SAME_NIGHT_FIRST", "SAME_READOUT_FIRST", "workflow"]
@@ -34,4 +36,50 @@ BIAS = Task(
     text="master bias and read noise of a readout mode",
 )
 
-workflow = Workflow(tasks=(BIAS,), default_target="science")
+MASTER_BIAS = Association(
+    "master_bias", ("MASTER_BIAS",), SAME_READOUT_FIRST, hint="at least 2 biases (EXPTIME 0) at this readout speed"
+)
+TRACES = Association("traces", ("TRACES",), SAME_NIGHT_FIRST, hint="dome flats")
+WAVELENGTH = Association("wavelength", ("WAVELENGTH",), SAME_NIGHT_FIRST, hint="Hg, Cd or Xe arcs")
+LAYOUT = Association("layout", ("LAYOUT",), SAME_NIGHT_FIRST, hint="dome flats")
+DOME = Association("master_dome", ("MASTER_DOME",), SAME_NIGHT_FIRST, hint="dome flats")
+FLAT = Association("lenslet_flat", ("LENSLET_FLAT",), SAME_NIGHT_FIRST, hint="dome flats and arcs")
+TWILIGHT = Association("twilight", ("TWILIGHT",), SAME_NIGHT_FIRST[:1], minimum=0, maximum=None)
+
+DOMES = Task(
+    name="traces",
+    recipe=trace_domes,
+    main=Main("raw", ("DOME",), group_by=("night", "speed", "generation")),
+    associations=(MASTER_BIAS,),
+    targets=("calibration",),
+    text="where the light of each lenslet falls, from the dome flats",
+)
+
+ARCS = Task(
+    name="wavelength_calibration",
+    recipe=wavelength_calibration,
+    main=Main("raw", ("ARC_HG", "ARC_CD", "ARC_XE"), group_by=("night", "speed", "generation")),
+    associations=(MASTER_BIAS, TRACES),
+    targets=("calibration",),
+    text="wavelengths of all spectra, from the arc lamps",
+)
+
+LENSLETS = Task(
+    name="lenslet_flat",
+    recipe=lenslet_flat,
+    main=Main("master_dome", ("MASTER_DOME",)),
+    associations=(TWILIGHT, MASTER_BIAS, TRACES, WAVELENGTH, LAYOUT),
+    targets=("calibration",),
+    text="relative throughput of the lenslets, from dome and twilight",
+)
+
+IFU = Task(
+    name="ifu",
+    recipe=ifu,
+    main=Main("raw", ("SCIENCE", "STANDARD")),
+    associations=(MASTER_BIAS, DOME, TRACES, WAVELENGTH, FLAT, LAYOUT),
+    targets=("spectra",),
+    text="spectra of all lenslets and cube of one exposure",
+)
+
+workflow = Workflow(tasks=(BIAS, DOMES, ARCS, LENSLETS, IFU), default_target="spectra")

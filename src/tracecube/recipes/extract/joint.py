@@ -144,7 +144,7 @@ def shifted(centre: FloatArray, dx: float) -> FloatArray:
     return np.asarray(centre - dx * slope, np.float64)
 
 
-def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, read_noise: float) -> Extraction:
+def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floor: float) -> Extraction:
     """Solve d = A f + b + n for the spectra and the scattered light of one frame.
 
     Parameters
@@ -152,11 +152,12 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, read
     frame : Frame
     matrix : TraceMatrix
     params : ExtractionParams
-    read_noise : float, electron
+    floor : float, electron**2
+        Variance of a pixel without light.
 
     Notes
     -----
-    The first pass takes the frame's own variance; later passes take read_noise^2 + max(model, 0)
+    The first pass takes the frame's own variance; later passes take floor + max(model, 0)
     and give no weight to pixels more than ``params.clip`` sigma off the model.
     """
     data = np.ascontiguousarray(matrix.canonical(frame.data), np.float32)
@@ -173,7 +174,7 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, read
         solution = estimate(factorise(equations), equations.rhs)
         model = project(matrix.a, np.nan_to_num(solution.flux)) + scattered
         deviation = (data - model) / np.sqrt(variance)
-        variance = (read_noise**2 + np.maximum(model, 0)).astype(np.float32)
+        variance = (floor + np.maximum(model, 0)).astype(np.float32)
         outlier = ~bad & (np.abs(deviation) > params.clip)
     return Extraction(
         flux=matrix.spread(solution.flux),

@@ -28,7 +28,7 @@ from tracecube.kernels.lines import line_image
 from tracecube.kernels.scatter import spline_basis
 from tracecube.recipes.extract.joint import Extraction, TraceMatrix
 
-__all__ = ["FlexureParams", "MeanSky", "SkyModel", "mean_sky", "shift_across", "shift_along"]
+__all__ = ["FlexureParams", "MeanSky", "SkyModel", "coarse_shift", "mean_sky", "shift_across", "shift_along"]
 
 
 # Samples of the envelope of the solar spectrum, and width of its windows, Angstrom: a few times the
@@ -43,8 +43,8 @@ class FlexureParams(Params):
     """How far and where flexure is looked for."""
 
     reach: float = Field(2.5, gt=0.0, description="largest shift that is looked for, px")
-    wave_low: float = Field(4000.0, description="blue end of the sky spectrum used, Angstrom")
-    wave_high: float = Field(9300.0, description="red end of the sky spectrum used, Angstrom")
+    sky_low: float = Field(4000.0, description="blue end of the sky spectrum used, Angstrom")
+    sky_high: float = Field(9300.0, description="red end of the sky spectrum used, Angstrom")
     continuum_pieces: int = Field(9, ge=3, description="spline pieces of the sky continuum")
 
 
@@ -94,6 +94,22 @@ class MeanSky:
     sigma: FloatArray
 
 
+def coarse_shift(frame: Frame, traces: TraceSet, reach: float) -> float:
+    """Shift across dispersion, to half a pixel, at which the traces catch most light."""
+    image = np.where((frame.flags & NOT_USABLE) == 0, frame.data, 0.0)
+    image = image if traces.axis == 1 else image.T
+    row, sample = np.nonzero(np.isfinite(traces.centre))
+    every = slice(None, None, 16)
+    centre, along = traces.centre[row, sample][every], (traces.start[row] + sample)[every]
+    trial = np.arange(-reach, reach + 0.01, 0.5)
+    light = []
+    for shift in trial:
+        at = np.clip(np.round(centre + shift).astype(int), 0, image.shape[0] - 1)
+        values = image[at, np.clip(along, 0, image.shape[1] - 1)]
+        light.append(float(np.mean(np.clip(values, None, np.percentile(values, 99)))))
+    return float(trial[int(np.argmax(light))])
+
+
 def shift_across(frame: Frame, extraction: Extraction, matrix: TraceMatrix, slope: TraceMatrix) -> tuple[float, float]:
     """Shift of the light across dispersion that the residual asks for, with its error, px.
 
@@ -135,7 +151,7 @@ def mean_sky(
         Relative throughput of the apertures.
     params : FlexureParams
     """
-    table = np.arange(params.wave_low - 300.0, params.wave_high + 300.0, 5.0)
+    table = np.arange(params.sky_low - 300.0, params.sky_high + 300.0, 5.0)
     z_table = _common_scale(traces, solution, table)
     flux = extraction.flux / scale[:, None]
     variance = extraction.variance / scale[:, None] ** 2
@@ -151,7 +167,7 @@ def mean_sky(
     grid = (np.arange(mean.size) + low + 0.5) * STEP
     wave = np.interp(sign * grid, sign * z_table, table)
     sigma = np.interp(wave, *_typical_width(solution))
-    keep = (wave > params.wave_low) & (wave < params.wave_high) & np.isfinite(mean) & (error > 0)
+    keep = (wave > params.sky_low) & (wave < params.sky_high) & np.isfinite(mean) & (error > 0)
     return MeanSky(grid[keep], wave[keep], mean[keep], error[keep], sigma[keep])
 
 

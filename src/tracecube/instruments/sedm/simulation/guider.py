@@ -66,7 +66,14 @@ def draw_field(name: str, pointing: Pointing, first: int, rng: np.random.Generat
 
 
 def guide_frame(
-    field: StarField, exptime: float, rng: np.random.Generator, *, angle: float, gain: float, fwhm: float, trail: float = 0.0
+    field: StarField,
+    exptime: float,
+    rng: np.random.Generator,
+    *,
+    angle: float,
+    gain: float,
+    fwhm: float,
+    trail: float = 0.0,
 ) -> tuple[NDArray[np.uint16], dict[str, Scalar]]:
     """Expose the guide camera.
 

@@ -14,15 +14,41 @@ from tracecube.core.fields import FloatArray
 from tracecube.instruments.sedm.simulation.optics import BLUE, PITCH, RED, SCALE, SpectralGrid
 from tracecube.simulate.scene import flux_of_magnitude, moonlight, planck
 
-__all__ = ["AREA", "LENSLET_AREA", "SkyLight", "arc_light", "dome_light", "efficiency", "photons", "sky_light", "static"]
+__all__ = [
+    "AREA",
+    "LENSLET_AREA",
+    "SkyLight",
+    "arc_light",
+    "dome_light",
+    "efficiency",
+    "photons",
+    "sky_light",
+    "static",
+]
 
 AREA = 18000.0  # cm2, the mirror as the observatory's reduction counts it
 LENSLET_AREA = np.sqrt(0.75) * (PITCH * SCALE) ** 2  # arcsec2, a hexagon
 _HC = 1.98644586e-8  # erg Angstrom
 
-# Telescope, prism and detector together: near 15 per cent in the red, falling to both ends of a thinned silicon detector
+# Telescope, prism and detector together: near 15 per cent in the red, falling to both ends of a thinned detector
 _EFFICIENCY = (
-    (3300.0, 3500.0, 3700.0, 4000.0, 4500.0, 5000.0, 5500.0, 6000.0, 6500.0, 7000.0, 8000.0, 9000.0, 9500.0, 10000.0, 10700.0),
+    (
+        3300.0,
+        3500.0,
+        3700.0,
+        4000.0,
+        4500.0,
+        5000.0,
+        5500.0,
+        6000.0,
+        6500.0,
+        7000.0,
+        8000.0,
+        9000.0,
+        9500.0,
+        10000.0,
+        10700.0,
+    ),
     (0.004, 0.014, 0.03, 0.068, 0.108, 0.13, 0.146, 0.155, 0.157, 0.152, 0.137, 0.088, 0.058, 0.031, 0.008),
 )
 
@@ -79,7 +105,7 @@ def arc_light(grid: SpectralGrid, lamp: str, strength: float, *, continuum: floa
     # lines without a seed are there, but faint: a hundredth of the brightest, as far as efficiency lets them through
     light = strength * np.where(seed > 0, seed, 0.01 * seed.max() * efficiency(wave) / 0.15)
     smooth = np.where(grid.width > 0, continuum / 5.0 * efficiency(grid.wave) / 0.15, 0.0)
-    return grid.lines(wave, light) + smooth
+    return np.asarray(grid.lines(wave, light) + smooth)
 
 
 @dataclass(frozen=True)
@@ -119,8 +145,26 @@ _RAYLEIGH = 1e6 / (4.0 * np.pi) * 2.3504e-11
 
 # Brightness of carriers of airglow, Rayleigh; lines of one carrier share it by their strengths. Typical of a dark site
 # near a large city at solar mean (Leinert et al. 1998, A&AS 127, 1, section 5; Benn & Ellison 1998 for the lamps).
-_NAMED = {"OI5577": 220.0, "NaI": 70.0, "OI6300": 90.0, "OI6364": 30.0, "Hg4047": 3.0, "Hg4358": 8.0, "Hg5461": 14.0, "Hg5780": 6.0}
-_WINDOWS = ((3600.0, 3.0), (4500.0, 3.0), (6000.0, 10.0), (6800.0, 50.0), (7400.0, 180.0), (8400.0, 350.0), (9000.0, 500.0), (10050.0, 800.0))
+_NAMED = {
+    "OI5577": 220.0,
+    "NaI": 70.0,
+    "OI6300": 90.0,
+    "OI6364": 30.0,
+    "Hg4047": 3.0,
+    "Hg4358": 8.0,
+    "Hg5461": 14.0,
+    "Hg5780": 6.0,
+}
+_WINDOWS = (
+    (3600.0, 3.0),
+    (4500.0, 3.0),
+    (6000.0, 10.0),
+    (6800.0, 50.0),
+    (7400.0, 180.0),
+    (8400.0, 350.0),
+    (9000.0, 500.0),
+    (10050.0, 800.0),
+)
 
 
 def sky_light(rng: np.random.Generator, *, moon: float | None, dark: float = 21.6) -> SkyLight:
@@ -140,12 +184,13 @@ def sky_light(rng: np.random.Generator, *, moon: float | None, dark: float = 21.
         solar = static("solar_spectrum.csv")
         flux = flux + moonlight(wave, np.interp(wave, solar["wave"], solar["flux"]), moon)
     lines = static("night_sky_lines.csv")
+    windows = np.array(_WINDOWS)
     brightness = np.zeros(lines["wave"].size)
     for carrier in np.unique(lines["carrier"]):
         own = lines["carrier"] == carrier
         named = _NAMED.get(str(carrier))
         if named is None and not str(carrier).isdigit():
             named = 1.0
-        total = named if named is not None else float(np.interp(float(carrier), *zip(*_WINDOWS, strict=True)))
+        total = named if named is not None else float(np.interp(float(carrier), windows[:, 0], windows[:, 1]))
         brightness[own] = total * rng.lognormal(0.0, 0.2) * lines["strength"][own] / lines["strength"][own].sum()
     return SkyLight(wave, flux, lines["wave"], brightness * _RAYLEIGH)

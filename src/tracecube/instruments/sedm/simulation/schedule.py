@@ -75,11 +75,13 @@ def calibrations(seed: int, size: str, camera: RobotCamera) -> list[Shot]:
 
 
 def visits(seed: int, size: str, camera: RobotCamera, rng: np.random.Generator) -> list[Visit]:
-    """Standards and targets: a plain one, one outside the field, one without guider, then as many as the night holds."""
+    """Standards and targets: one plain, one outside the field, one without guider; more in a full night."""
     start = _evening(seed)
     plan = [
         _standard("STD-Feige34", start + timedelta(hours=4, minutes=4), 120.0, camera, rng),
-        _target(start + timedelta(hours=4, minutes=20), 2250.0, ("II", 0.03, 17.6), camera, rng, guided=False, moon=20.6),
+        _target(
+            start + timedelta(hours=4, minutes=20), 2250.0, ("II", 0.03, 17.6), camera, rng, guided=False, moon=20.6
+        ),
         _target(start + timedelta(hours=7, minutes=10), 1350.0, ("Ia", 0.07, 17.5), camera, rng, at=(17.0, -8.0)),
         _target(start + timedelta(hours=8, minutes=40), 900.0, ("Ia", 0.033, 16.2), camera, rng),
         _standard("STD-HZ44", start + timedelta(hours=9, minutes=12), 180.0, camera, rng),

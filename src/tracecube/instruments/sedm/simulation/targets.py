@@ -10,7 +10,7 @@ import numpy as np
 
 from tracecube.core.fields import FloatArray, Meta
 from tracecube.instruments.sedm.observing import PALOMAR, airmass, parallactic_angle
-from tracecube.instruments.sedm.simulation.light import AREA, LENSLET_AREA, efficiency, photons
+from tracecube.instruments.sedm.simulation.light import AREA, LENSLET_AREA, efficiency, photons, static
 from tracecube.instruments.sedm.simulation.optics import AXIS, PITCH, POSITION_ANGLE_X, SCALE, Optics, SpectralGrid
 from tracecube.kernels import atmosphere
 from tracecube.simulate.scene import Seeing, galaxy_spectrum, hexagon_points, point_fractions, supernova_spectrum
@@ -22,14 +22,6 @@ WAVE = np.arange(3300.0, 10700.0, 10.0)
 
 GUIDE_WAVE = 6200.0  # Angstrom: where the guider holds the source (night log)
 _COARSE = np.linspace(3400.0, 10600.0, 25)
-
-# Extinction of Palomar, mag an airmass (Hayes & Latham 1975, ApJ 197, 593)
-_EXTINCTION = np.array(
-    (3200, 1.058, 3300, 0.826, 3390, 0.719, 3448, 0.663, 3509, 0.617, 3571, 0.575, 3636, 0.537, 3704, 0.5)
-    + (3862, 0.428, 4036, 0.364, 4167, 0.325, 4255, 0.302, 4464, 0.256, 4785, 0.206, 5263, 0.164, 5556, 0.151)
-    + (5840, 0.14, 6055, 0.133, 6435, 0.104, 6790, 0.084, 7100, 0.071, 7550, 0.061, 8090, 0.051, 8708, 0.044)
-    + (9832, 0.036, 10795, 0.032)
-).reshape(-1, 2)
 
 _OXYGEN_POWER, _WATER_POWER = 0.58, 0.40  # of airmass in absorption of saturated bands, as the observatory finds them
 
@@ -82,8 +74,11 @@ class Air:
         """Transmission at `WAVE`."""
         x = float(np.mean(self.airmass))
         bands = _arrays("telluric.npz")
-        oxygen, water = (np.interp(WAVE, bands["wave"], bands[kind], left=1.0, right=1.0) for kind in ("oxygen", "water"))
-        clear = atmosphere.extinction_transmission(WAVE, _EXTINCTION[:, 0], _EXTINCTION[:, 1], x)
+        oxygen, water = (
+            np.interp(WAVE, bands["wave"], bands[kind], left=1.0, right=1.0) for kind in ("oxygen", "water")
+        )
+        curve = static("extinction.csv")
+        clear = atmosphere.extinction_transmission(WAVE, np.asarray(curve["wave"]), np.asarray(curve["magnitude"]), x)
         with np.errstate(divide="ignore"):
             lines = oxygen ** (self.oxygen * x**_OXYGEN_POWER) * water ** (self.water * x**_WATER_POWER)
         return np.asarray(self.grey * clear * lines)
@@ -100,7 +95,14 @@ def air_of(header: Meta, name: str, rng: np.random.Generator, *, fwhm: float) ->
     pair = tuple(airmass({**header, "AIRMASS": None}, name, fraction=f) for f in (0.0, 1.0))
     angle = tuple(parallactic_angle(header, name, fraction=f) for f in (0.0, 1.0))
     seeing = Seeing(fwhm * float(np.mean(pair)) ** 0.6 * rng.lognormal(0.0, 0.06), rho=rng.normal(-0.2, 0.03))
-    return Air((pair[0], pair[1]), (angle[0], angle[1]), seeing, rng.normal(1.0, 0.003), rng.normal(1.0, 0.05), rng.normal(1.0, 0.1))
+    return Air(
+        (pair[0], pair[1]),
+        (angle[0], angle[1]),
+        seeing,
+        rng.normal(1.0, 0.003),
+        rng.normal(1.0, 0.05),
+        rng.normal(1.0, 0.1),
+    )
 
 
 @dataclass(frozen=True)

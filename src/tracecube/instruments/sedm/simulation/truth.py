@@ -76,7 +76,9 @@ def source_table(rows: Sequence[tuple[Source, str, float, float]]) -> RawFrame:
     return text_table("truth/sources", "TRUTH", columns)
 
 
-def spectrum_table(optics: Optics, source: Source, air: Air, sky: SkyLight, *, exptime: float, floor: float, raw: str) -> RawFrame:
+def spectrum_table(
+    optics: Optics, source: Source, air: Air, sky: SkyLight, *, exptime: float, floor: float, raw: str
+) -> RawFrame:
     """Spectrum above the atmosphere, at full and at instrumental resolution, and the photon-limited error.
 
     Parameters
@@ -92,27 +94,30 @@ def spectrum_table(optics: Optics, source: Source, air: Air, sky: SkyLight, *, e
         File name.
     """
     flux = source.flux()
-    dispersion = np.abs(np.gradient(WAVE, optics.column(WAVE).mean(axis=0)))
+    dispersion = _dispersion(optics)
     seen = broadening_matrix(WAVE, WAVE, optics.lsf.mean() * dispersion) @ flux
     columns = {
         "WAVE": WAVE,
         "FLUX": flux,
         "FLUX_LSF": seen,
-        "SIGMA_OPT": _photon_limit(optics, source, air, sky, exptime, floor, dispersion),
+        "SIGMA_OPT": _photon_limit(optics, source, air, sky, exptime, floor),
     }
     header = {"OBJECT": source.object, "WAVETYPE": "WAVE", "RAWFILE": f"{raw}.fits"}
     return truth_table(f"spectrum_{source.object}", header, {"TRUTH": columns})
 
 
-def _photon_limit(
-    optics: Optics, source: Source, air: Air, sky: SkyLight, exptime: float, floor: float, dispersion: FloatArray
-) -> FloatArray:
+def _dispersion(optics: Optics) -> FloatArray:
+    """Angstrom a pixel at `WAVE`, on average over the field."""
+    return np.asarray(np.abs(np.gradient(WAVE, optics.column(WAVE).mean(axis=0))))
+
+
+def _photon_limit(optics: Optics, source: Source, air: Air, sky: SkyLight, exptime: float, floor: float) -> FloatArray:
     """Error of the best linear estimate from all lenslets (Horne 1986, PASP 98, 609), a bin of 25.57 Angstrom."""
     share = shares(optics, (source.east, source.north), air, WAVE[::20])
     share = np.array([np.interp(WAVE, WAVE[::20], row) for row in share]) * (optics.throughput * ~optics.dead)[:, None]
     per_flux = AREA * exptime * air.transmission() * photons(WAVE) * efficiency(WAVE)
     background = sky.density(WAVE, exptime)[None] * (optics.throughput * ~optics.dead)[:, None]
-    pixels = 2.0 * np.sqrt(np.pi) * optics.sigma.mean() / dispersion  # noise-equivalent pixels an Angstrom
+    pixels = 2.0 * np.sqrt(np.pi) * optics.sigma.mean() / _dispersion(optics)  # noise-equivalent pixels an Angstrom
     variance = share * per_flux * source.flux() + background + floor * pixels
     information = ((share * per_flux) ** 2 / variance).sum(axis=0)
     return np.asarray(1.0 / np.sqrt(np.maximum(information, 1e-300) * _BIN))

@@ -1,0 +1,96 @@
+"""One exposure of the sky: calibrated, freed of cosmic rays, placed on the traces, extracted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracecube.core.flags import Flag
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.optics import TraceSet
+from tracecube.instruments.sedm.detectors import detector
+from tracecube.recipes.detector.calibrate import calibrate_frame, noise_floor
+from tracecube.recipes.detector.cosmics import flag_cosmics, flag_residual_cosmics
+from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extract, trace_matrix
+from tracecube.recipes.optics.flexure import coarse_shift, shift_across
+
+__all__ = ["Exposed", "extract_shifted", "measure_exposure"]
+
+# The shift across dispersion is good when a turn changes it by less than this, px.
+CONVERGED = 0.003
+TURNS = 6
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """An exposure on the night's traces.
+
+    Parameters
+    ----------
+    frame : Frame
+        Calibrated, with cosmic rays flagged.
+    extraction : Extraction
+    shift, error : float, px
+        Flexure across dispersion.
+    """
+
+    frame: Frame
+    extraction: Extraction
+    shift: float
+    error: float
+
+
+def measure_exposure(
+    raw: RawFrame, bias: Frame, lasting: Sequence[Frame], traces: TraceSet, params: ExtractionParams, *,
+    reach: float = 2.5, cosmic_exptime: float = 10.0,
+) -> Exposed:
+    """Calibrate an exposure, measure its flexure across dispersion, and flag its cosmic rays.
+
+    Parameters
+    ----------
+    raw : RawFrame
+    bias : Frame
+    lasting : sequence of Frame
+        Calibration frames whose bad pixels hold here too.
+    traces : TraceSet
+    params : ExtractionParams
+    reach : float, px
+    cosmic_exptime : float, s
+        Shorter exposures are not searched for cosmic rays.
+    """
+    frame = calibrate_frame(raw, bias, detector=detector(raw.meta, raw.name), bad=lasting)
+    floor = noise_floor(frame)
+    searched = raw.number("EXPTIME") >= cosmic_exptime
+    if searched:
+        frame = flag_cosmics(frame, floor=floor, axis=traces.axis)
+    quick = params.model_copy(update={"passes": 2})
+    shift, error = coarse_shift(frame, traces, reach), np.inf
+    for _ in range(TURNS):
+        matrix = trace_matrix(traces, frame.data.shape, half_width=params.half_width, shift=(0.0, shift))
+        slope = trace_matrix(
+            traces, frame.data.shape, half_width=params.half_width, shift=(0.0, shift), derivative=True
+        )
+        extraction = extract(frame, matrix, quick, floor=floor)
+        step, error = shift_across(frame, extraction, matrix, slope)
+        shift += float(np.clip(step, -1.0, 1.0))
+        if abs(step) < CONVERGED:
+            break
+    if searched:
+        frame = flag_residual_cosmics(frame, extraction.model, floor=floor)
+    return Exposed(frame, extraction, shift, error)
+
+
+def extract_shifted(
+    frame: Frame, traces: TraceSet, params: ExtractionParams, shift: tuple[float, float]
+) -> tuple[Frame, Extraction]:
+    """Extract with the light's full shift; hits that only the final model shows are flagged, and left out."""
+    floor = noise_floor(frame)
+    matrix = trace_matrix(traces, frame.data.shape, half_width=params.half_width, shift=shift)
+    extraction = extract(frame, matrix, params.model_copy(update={"passes": 2}), floor=floor)
+    before = int(np.count_nonzero(frame.flags & Flag.COSMIC_RAY))
+    frame = flag_residual_cosmics(frame, extraction.model, floor=floor)
+    if int(np.count_nonzero(frame.flags & Flag.COSMIC_RAY)) > before:
+        extraction = extract(frame, matrix, params.model_copy(update={"passes": 2}), floor=floor)
+    return frame, extraction

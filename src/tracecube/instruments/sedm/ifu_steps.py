@@ -1,0 +1,122 @@
+"""From a raw exposure of the sky to calibrated frame, spectra of all lenslets, and cube."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracecube.core.errors import MissingInput, NoConvergence
+from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.flags import Flag
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.quality import QualityNumber
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.spectra import Cube, Spectra
+from tracecube.instruments.sedm.observing import airmass, parallactic_angle, pointing, weather
+from tracecube.instruments.sedm.parameters import IfuParams
+
+if TYPE_CHECKING:
+    from tracecube.instruments.sedm.exposure import Exposed
+
+__all__ = ["ifu"]
+
+# Wavelength at which the telescope guides, Angstrom: no refraction shift there [night log].
+GUIDE_WAVE = 6200.0
+# Flexure beyond this is unusual: the spread over real nights is 0.31 px along dispersion, px.
+USUAL_FLEXURE = 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exposure(Outputs):
+    """An exposure as calibrated frame, spectra and cube."""
+
+    calibrated: Frame
+    spectra: Spectra
+    cube: Cube
+
+
+@recipe(version="1")
+def ifu(
+    *, raw: RawFrame, master_bias: Frame, master_dome: Frame, traces: TraceSet, wavelength: WavelengthSolution,
+    lenslet_flat: Throughput, layout: Layout, params: IfuParams,
+) -> Exposure:
+    """Extract all lenslets of an exposure of the sky, and build its cube.
+
+    Bias, cosmic rays, flexure in both directions from the frame itself, joint extraction, one
+    flux-conserving rebinning to the wavelength grid, lenslet flat, and a cube without refraction.
+    """
+    from tracecube.instruments.sedm.exposure import extract_shifted, measure_exposure  # noqa: PLC0415 - brings numba
+    from tracecube.recipes.cube.hexagons import build_cube  # noqa: PLC0415
+    from tracecube.recipes.extract.grid import on_grid  # noqa: PLC0415
+
+    extraction = params.extraction()
+    exposed = measure_exposure(
+        raw, master_bias, (master_dome,), traces, extraction, reach=params.reach, cosmic_exptime=params.cosmic_exptime
+    )
+    along, numbers, caveats = _shift_along(exposed, traces, wavelength, lenslet_flat, params)
+    frame, final = extract_shifted(exposed.frame, traces, extraction, (along, exposed.shift))
+    meta = {**raw.meta, "NOISEFLR": frame.meta["NOISEFLR"]}
+    spectra = on_grid(
+        final, traces, wavelength, lenslet_flat, layout, params.grid(), shift=along, meta=meta
+    )
+    shift, more = _refraction(meta, raw.name, spectra.wave)
+    cube = build_cube(spectra, shift, params.cube(), pitch=layout.pitch, pointing=pointing(meta))
+    hit = float(np.mean((frame.flags & Flag.COSMIC_RAY) != 0))
+    variance = np.asarray(np.maximum(final.model, 0.0) + float(frame.meta["NOISEFLR"]), np.float32)  # type: ignore[arg-type]
+    return Exposure(
+        calibrated=replace(frame, variance=variance, meta=meta),
+        spectra=spectra,
+        cube=cube,
+        quality=(
+            *numbers,
+            QualityNumber("FLEXURE DY", exposed.shift, "pix", -USUAL_FLEXURE, USUAL_FLEXURE),
+            QualityNumber("FLEXURE DY ERROR", exposed.error, "pix", high=0.02),
+            QualityNumber("EXTRACTION CHI2", final.chi2, "", 0.8, 1.3),
+            QualityNumber("COSMIC RAYS", hit, "", high=0.02),
+        ),
+        caveats=(*caveats, *more),
+    )
+
+
+def _shift_along(
+    exposed: Exposed, traces: TraceSet, wavelength: WavelengthSolution, flat: Throughput, params: IfuParams
+) -> tuple[float, tuple[QualityNumber, ...], tuple[str, ...]]:
+    """Flexure along dispersion; where the sky does not tell it, the afternoon's wavelengths stay, visibly."""
+    from tracecube.instruments.sedm.static_data import sky_model  # noqa: PLC0415 - brings numba
+    from tracecube.recipes.optics.flexure import mean_sky, shift_along  # noqa: PLC0415
+
+    try:
+        sky = mean_sky(exposed.extraction, traces, wavelength, flat.mean, params.flexure())
+        shift, error, chi2 = shift_along(sky, sky_model(), params.flexure())
+    except NoConvergence as failure:
+        return 0.0, (), (f"wavelengths as in the afternoon, flexure along dispersion unknown: {failure}",)
+    return (
+        shift,
+        (
+            QualityNumber("FLEXURE DX", shift, "pix", -USUAL_FLEXURE, USUAL_FLEXURE),
+            QualityNumber("FLEXURE DX ERROR", error, "pix", high=0.1),
+            QualityNumber("FLEXURE SKY CHI2", chi2, "", high=5.0),
+        ),
+        (),
+    )
+
+
+def _refraction(
+    meta: Meta, name: str, wave: FloatArray
+) -> tuple[tuple[FloatArray, FloatArray], tuple[str, ...]]:
+    """Shift of the light east and north (arcsec) by refraction, against the guide wavelength."""
+    from tracecube.kernels.atmosphere import refraction_shift  # noqa: PLC0415 - not wanted for planning
+
+    try:
+        masses = airmass(meta, name), airmass(meta, name, fraction=1.0)
+        angles = parallactic_angle(meta, name), parallactic_angle(meta, name, fraction=1.0)
+    except MissingInput as failure:
+        return (np.zeros(wave.size), np.zeros(wave.size)), (f"refraction left in the cube: {failure}",)
+    pressure, temperature, humidity = weather(meta)
+    shift = refraction_shift(
+        wave, GUIDE_WAVE, masses, angles, pressure=pressure, temperature=temperature, humidity=humidity
+    )
+    return shift, ()

@@ -1,0 +1,121 @@
+"""Relative throughput of the apertures against wavelength, from a dome flat and the twilight sky.
+
+All apertures see the same lamp: the ratio of an aperture's dome spectrum to the mean of all, both
+per Angstrom, is its throughput times the dome's illumination. A twilight sky, even over a field of
+an arcminute, tells the illumination apart: a smooth surface over the field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from tracecube.core.errors import BadData
+from tracecube.core.fields import FloatArray
+from tracecube.core.flags import Flag
+from tracecube.core.optics import Layout, Throughput, WavelengthSolution
+from tracecube.core.params import Params
+from tracecube.core.quality import QualityNumber
+from tracecube.kernels.resample import rebin
+from tracecube.recipes.extract.grid import bin_edges
+from tracecube.recipes.extract.joint import Extraction
+from tracecube.recipes.optics.dispersion import field_basis
+
+__all__ = ["ThroughputParams", "illumination", "relative_throughput"]
+
+
+class ThroughputParams(Params):
+    """Settings of the throughput measurement."""
+
+    wave_low: float = Field(3700.0, description="blue end of the table, Angstrom")
+    wave_high: float = Field(9800.0, description="red end of the table, Angstrom")
+    step: float = Field(100.0, gt=0, description="step of the table, Angstrom")
+    degree: int = Field(2, ge=0, le=6, description="degree of an aperture's colour term in wavelength")
+    illumination_degree: int = Field(2, ge=0, le=4, description="degree of the dome's illumination over the field")
+
+
+@dataclass(frozen=True)
+class _Ratio:
+    """Spectra over their mean: value, variance (n, k)."""
+
+    value: FloatArray
+    variance: FloatArray
+
+
+def relative_throughput(
+    dome: Extraction, solution: WavelengthSolution, params: ThroughputParams
+) -> tuple[Throughput, tuple[QualityNumber, ...]]:
+    """Measure every aperture's throughput relative to the median of all.
+
+    Raises
+    ------
+    BadData
+        The dome holds no light.
+    """
+    wave = np.arange(params.wave_low, params.wave_high + 0.5 * params.step, params.step)
+    ratio = _ratio(dome, solution, wave, shift=0.0)
+    weight = np.where(np.isfinite(ratio.value), 1.0 / np.where(ratio.variance > 0, ratio.variance, np.inf), 0.0)
+    t = 2.0 * (wave - wave[0]) / (wave[-1] - wave[0]) - 1.0
+    basis = np.polynomial.legendre.legvander(t, params.degree)
+    value = np.nan_to_num(ratio.value)
+    normal = np.einsum("nk,ki,kj->nij", weight, basis, basis)
+    enough = (weight > 0).sum(axis=1) > wave.size // 2
+    normal[~enough] = np.eye(basis.shape[1])
+    inverse = np.linalg.inv(normal + 1e-12 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(basis.shape[1]))
+    coefficients = np.einsum("nij,nk,kj->ni", inverse, weight * value, basis)
+    fit = coefficients @ basis.T
+    error = np.sqrt(np.einsum("ki,nij,kj->nk", basis, inverse, basis))
+    fit, error = (np.where(enough[:, None], a, np.nan) for a in (fit, error))
+    mean = np.nanmean(fit, axis=1)
+    scatter = float(np.nanstd((value - fit)[weight > 0] / np.sqrt(ratio.variance[weight > 0])))
+    numbers = (
+        QualityNumber("FLAT APERTURES", float(enough.mean()), "", low=0.9),
+        QualityNumber("FLAT RMS", float(np.nanstd(mean[mean > 0.5])), "", high=0.2),  # noqa: PLR2004
+        QualityNumber("FLAT COLOUR PULL", scatter, "", high=3.0),
+    )
+    dq = np.where(enough, 0, int(Flag.NOT_MEASURED)).astype(np.int32)
+    return Throughput(aperture=solution.aperture, dq=dq, mean=mean, value=fit, error=error, wave=wave), numbers
+
+
+def _ratio(extraction: Extraction, solution: WavelengthSolution, wave: FloatArray, *, shift: float) -> _Ratio:
+    """Spectra in bins around ``wave`` over their median spectrum."""
+    step = wave[1] - wave[0]
+    bins = np.concatenate([wave - 0.5 * step, [wave[-1] + 0.5 * step]])
+    flux, variance, _, _ = rebin(extraction.flux, extraction.variance, bin_edges(solution.wave, bins) + shift)
+    level = np.nanmedian(flux, axis=1)
+    if not np.nanmax(level, initial=0.0) > 0.0:
+        raise BadData("flat field: no light in any aperture", hint="check the dome lamp of this night")
+    mean = np.nanmedian(np.where((level > 0.5 * np.nanmedian(level))[:, None], flux, np.nan), axis=0)
+    mean = np.where(mean > 0, mean, np.nan)
+    return _Ratio(flux / mean, variance / mean**2)
+
+
+def illumination(
+    sky: Extraction, solution: WavelengthSolution, throughput: Throughput, layout: Layout, params: ThroughputParams,
+    *, shift: float,
+) -> tuple[Throughput, tuple[QualityNumber, ...]]:
+    """Correct a dome's throughput with an evenly lit sky: a smooth surface over the field."""
+    ratio = _ratio(sky, solution, throughput.wave, shift=shift)
+    inner = slice(throughput.wave.size // 5, -throughput.wave.size // 5)
+    quotient = np.nanmedian((ratio.value / throughput.value)[:, inner], axis=1)
+    radius = max(float(np.nanmax(np.hypot(layout.x, layout.y))), 1e-6)
+    basis = field_basis(np.stack([layout.x, layout.y], axis=1) / radius, params.illumination_degree)
+    use = np.isfinite(quotient) & (throughput.mean > 0.5) & np.isfinite(basis).all(axis=1)  # noqa: PLR2004
+    c = np.zeros(basis.shape[1])
+    for _ in range(4):
+        c = np.linalg.lstsq(basis[use], quotient[use], rcond=None)[0]
+        off = quotient - basis @ c
+        use &= np.abs(off) < 4.0 * 1.4826 * np.median(np.abs(off[use]))
+    surface = basis @ c
+    surface /= np.median(surface[use])
+    value = throughput.value * surface[:, None]
+    value /= np.nanmedian(value, axis=0)
+    numbers = (
+        QualityNumber("ILLUMINATION RANGE", float(np.ptp(surface[use])), "", high=0.2),
+        QualityNumber("ILLUMINATION SCATTER", float(1.4826 * np.median(np.abs(off[use]))), "", high=0.02),
+    )
+    return Throughput(
+        throughput.aperture, throughput.dq, np.nanmean(value, axis=1), value, throughput.error, throughput.wave
+    ), numbers
