@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from tracecube.archive.records import ProductRecord
 from tracecube.core.errors import TracecubeError
 from tracecube.core.frame import Frame
-from tracecube.core.optics import Layout, TraceSet, WavelengthSolution
+from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.spectra import Response, Spectra, Spectrum
 from tracecube.core.target import PointSourceFit, Target
 from tracecube.io import read_product
+from tracecube.report.figures.flat_map import flat_map
 from tracecube.report.figures.psf_fit import psf_fit
 from tracecube.report.figures.response import response
 from tracecube.report.figures.spaxel_image import spaxel_image
@@ -62,6 +63,9 @@ CALIBRATION_PICTURES = (
         ((("WAVELENGTH",), WavelengthSolution), (("LAYOUT",), Layout)),
         wavelength_map,
         needs=2,
+    ),
+    PictureKind(
+        "flat", "Flat map", ((("LENSLET_FLAT", "FIBRE_FLAT"), Throughput), (("LAYOUT",), Layout)), flat_map, needs=2
     ),
     PictureKind("response", "Response", ((("RESPONSE",), Response),), response),
 )

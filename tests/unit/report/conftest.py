@@ -14,7 +14,7 @@ import pytest
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.records import JobRecord, PlannedRecord, ProductRecord, RawRecord
 from tracecube.core.frame import Frame
-from tracecube.core.optics import Layout, TraceSet, WavelengthSolution
+from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.spectra import Response, Spectra, Spectrum
 from tracecube.core.target import PointSourceFit, Target
 from tracecube.io import read_cards, write_product
@@ -85,6 +85,14 @@ def sketch() -> Sketch:
         "MASTER_DOME": dome,
         "LAYOUT": Layout(number, x, y, flagged, 0.64, 0.0),
         "WAVELENGTH": solution,
+        "LENSLET_FLAT": Throughput(
+            aperture=number[::-1],
+            dq=flagged[::-1],
+            mean=1 + 0.01 * number[::-1],
+            value=(1 + 0.01 * number[::-1])[:, None] + 0 * WAVE,
+            error=np.ones((n, WAVE.size)),
+            wave=WAVE,
+        ),
         "RESPONSE": response,
         "SPECTRA": spectra,
         "TARGET": Target("ZTF21abc", 3, "target outside the field", 1.0, 0.0, 0.1, 0.1, "auto"),
@@ -93,7 +101,7 @@ def sketch() -> Sketch:
     }
 
 
-PER_NIGHT = {"TRACES", "MASTER_DOME", "LAYOUT", "WAVELENGTH", "RESPONSE"}
+PER_NIGHT = {"TRACES", "MASTER_DOME", "LAYOUT", "WAVELENGTH", "LENSLET_FLAT", "RESPONSE"}
 
 
 @pytest.fixture

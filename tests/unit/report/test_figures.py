@@ -11,6 +11,7 @@ import pytest
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
+from tracecube.report.figures.flat_map import flat_map
 from tracecube.report.figures.psf_fit import psf_fit
 from tracecube.report.figures.response import response
 from tracecube.report.figures.spaxel_image import band_image, spaxel_image
@@ -25,6 +26,7 @@ DRAWN: dict[str, Callable[[Sketch], Figure]] = {
     "traces": lambda s: trace_map(s["TRACES"], s["MASTER_DOME"]),
     "traces alone": lambda s: trace_map(s["TRACES"]),
     "wavelength": lambda s: wavelength_map(s["WAVELENGTH"], s["LAYOUT"]),
+    "flat": lambda s: flat_map(s["LENSLET_FLAT"], s["LAYOUT"]),
     "response": lambda s: response(s["RESPONSE"]),
     "field": lambda s: spaxel_image(s["SPECTRA"], s["TARGET"], s["PSF_FIT"]),
     "field alone": lambda s: spaxel_image(s["SPECTRA"]),
@@ -61,6 +63,13 @@ def test_rms_of_each_aperture_is_in_its_place(sketch: Sketch) -> None:
     mine = (solution.line_aperture == 5) & (solution.line_used != 0)
     cells = next(c for c in wavelength_map(solution, layout).axes[0].collections if isinstance(c, PolyCollection))
     assert cells.get_array()[5] == pytest.approx(np.sqrt(np.mean(solution.line_residual[mine] ** 2)))
+
+
+def test_throughput_of_each_aperture_is_in_its_place(sketch: Sketch) -> None:
+    ax = flat_map(sketch["LENSLET_FLAT"], sketch["LAYOUT"]).axes[0]
+    shown = next(c for c in ax.collections if isinstance(c, PolyCollection)).get_array()
+    assert shown[10] == pytest.approx(1.10)
+    assert np.ma.is_masked(shown[3]), "flagged"
 
 
 def test_lines_of_apertures_without_a_place_are_left_out(sketch: Sketch) -> None:

@@ -44,8 +44,8 @@ def test_everything_is_linked_and_there(one_night: Path) -> None:
     page = Page(index)
     assert not page.open
     files = [link for link in page.links if not link.startswith("#")]
-    assert len({link for link in files if link.endswith(".fits")}) == 9
-    assert len({link for link in files if link.endswith(".png")}) == 6
+    assert len({link for link in files if link.endswith(".fits")}) == 10
+    assert len({link for link in files if link.endswith(".png")}) == 7
     assert all((index.parent / link).is_file() for link in files)
     anchors = {link[1:] for link in page.links if link.startswith("#")}
     assert all(f'id="{anchor}"' in page.text for anchor in anchors)
@@ -58,7 +58,7 @@ def test_what_a_person_must_see_is_said(one_night: Path) -> None:
     assert "lamp &lt;Xe&gt; was weak" in text
     assert "no rule &lt;x&gt;" in text
     assert "no DOME" in text
-    assert "9 jobs done" in text
+    assert "10 jobs done" in text
     assert "1 jobs incomplete" in text
     assert "outside its limits" in text
     assert "0.3123" in text
