@@ -14,7 +14,7 @@ from tracecube.core.frame import RawFrame
 __all__ = ["raw_image", "text_table", "truth_table"]
 
 
-def raw_image(name: str, tag: str, header: Meta, image: NDArray[np.uint16]) -> RawFrame:
+def raw_image(name: str, tag: str, header: Meta, image: NDArray[Any]) -> RawFrame:
     """A raw file with one image; ``name`` without suffix."""
     return RawFrame(name=name, tag=tag, meta=header, images={"": image}, tables={})
 

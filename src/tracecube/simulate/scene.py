@@ -115,7 +115,7 @@ def supernova_spectrum(wave: FloatArray, kind: str, redshift: float, magnitude: 
 
 
 def galaxy_spectrum(wave: FloatArray, redshift: float, magnitude: float) -> FloatArray:
-    """Spectrum (erg/s/cm2/Angstrom) of a star-forming galaxy in analytic form, of an AB magnitude around 6350 Angstrom."""
+    """Spectrum (erg/s/cm2/Angstrom) of a star-forming galaxy in analytic form; AB magnitude around 6350 Angstrom."""
     temperature, lines = GALAXY
     rest = wave / (1.0 + redshift)
     shape = planck(rest, temperature) * (1.0 - 0.35 / (1.0 + np.exp((rest - 3990.0) / 40.0)))  # 4000 Angstrom break
@@ -186,7 +186,11 @@ def hexagon_points(pitch: float, angle: float) -> FloatArray:
 
 
 def point_fractions(
-    field: tuple[FloatArray, FloatArray], lenslet: FloatArray, centre: tuple[FloatArray, FloatArray], wave: FloatArray, seeing: Seeing
+    field: tuple[FloatArray, FloatArray],
+    lenslet: FloatArray,
+    centre: tuple[FloatArray, FloatArray],
+    wave: FloatArray,
+    seeing: Seeing,
 ) -> FloatArray:
     """Share of a point source's light that each lenslet catches.
 
@@ -208,8 +212,6 @@ def point_fractions(
     """
     out = np.empty((field[0].size, wave.size))
     for i, (east, north, w) in enumerate(zip(*centre, wave, strict=True)):
-        radius = np.hypot(
-            field[0][:, None] + lenslet[:, 0] - east, field[1][:, None] + lenslet[:, 1] - north
-        )
+        radius = np.hypot(field[0][:, None] + lenslet[:, 0] - east, field[1][:, None] + lenslet[:, 1] - north)
         out[:, i] = seeing.density(radius, float(w)).mean(axis=1)
     return out

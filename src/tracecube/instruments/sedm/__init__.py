@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+from tracecube.core.frame import RawFrame
 from tracecube.core.instrument import Instrument
 from tracecube.instruments.sedm.classify import RAW_TAGS, classify, recognises
 from tracecube.instruments.sedm.workflow import workflow
@@ -18,6 +22,14 @@ QUALITY_REASONS = {
     9: "not extracted",
 }
 
+
+def _simulate(**choices: Any) -> Iterator[RawFrame]:
+    """Simulate a night: see `tracecube.instruments.sedm.simulate.simulate`."""
+    from tracecube.instruments.sedm.simulate import simulate  # noqa: PLC0415 - not wanted for planning
+
+    return simulate(**choices)
+
+
 instrument = Instrument(
     name="sedm",
     title="SED Machine, lenslet spectrograph of Palomar's 60-inch and Kitt Peak's 2.1-metre telescopes",
@@ -25,5 +37,6 @@ instrument = Instrument(
     classify=classify,
     raw_tags=RAW_TAGS,
     workflow=workflow,
+    simulate=_simulate,
     quality_reasons=QUALITY_REASONS,
 )

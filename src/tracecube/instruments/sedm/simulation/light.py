@@ -129,7 +129,8 @@ class SkyLight:
         """Electrons a sub-pixel (n, m) in an exposure."""
         smooth = np.interp(grid.wave, self.wave, self.flux * photons(self.wave) * efficiency(self.wave))
         lines = self.line_flux * efficiency(self.line_wave)
-        return AREA * exptime * LENSLET_AREA * (smooth * grid.width + grid.lines(self.line_wave, lines))
+        light = smooth * grid.width + grid.lines(self.line_wave, lines)
+        return np.asarray(AREA * exptime * LENSLET_AREA * light)
 
     def density(self, wave: FloatArray, exptime: float) -> FloatArray:
         """Electrons an Angstrom on a lenslet (n_wave,), lines spread over 60 Angstrom, for error budgets."""

@@ -85,9 +85,8 @@ class Air:
 
     def shift(self, wave: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Place east and north (arcsec) against the guiding wavelength, by refraction."""
-        return atmosphere.refraction_shift(
-            wave, GUIDE_WAVE, self.airmass, self.parallactic, pressure=PALOMAR.pressure, temperature=9.0, humidity=31.0
-        )
+        air = {"pressure": PALOMAR.pressure, "temperature": 9.0, "humidity": 31.0}
+        return atmosphere.refraction_shift(np.asarray(wave, float), GUIDE_WAVE, self.airmass, self.parallactic, **air)
 
 
 def air_of(header: Meta, name: str, rng: np.random.Generator, *, fwhm: float) -> Air:
@@ -156,9 +155,10 @@ class Source:
 def shares(optics: Optics, place: tuple[float, float], air: Air, wave: FloatArray) -> FloatArray:
     """Share of a source's light that each lenslet catches (n, n_wave)."""
     east, north = air.shift(wave)
-    return LENSLET_AREA * point_fractions(
+    density = point_fractions(
         (optics.east, optics.north), _lenslet(), (place[0] + east, place[1] + north), wave, air.seeing
     )
+    return np.asarray(LENSLET_AREA * density)
 
 
 def _lenslet() -> FloatArray:
