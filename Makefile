@@ -37,7 +37,8 @@ docs: $(STAMP)-dev    ## build the documentation (site/index.html); warnings are
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(STAMP)-test  ## print the benchmark figures
-	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only
+	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only --benchmark-columns=min,mean,rounds -o python_files='bench_*.py'
+	for script in $$(grep -l __main__ bench/*.py); do $(BIN)/python $$script || exit 1; done
 
 clean:           ## remove what was installed and built
 	rm -rf .venv .tools site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
