@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -13,6 +13,14 @@ import sqlalchemy as sa
 
 from tracecube.archive import migrate, tables
 from tracecube.archive.records import JobRecord, PlannedRecord, ProductRecord, RawRecord
+from tracecube.archive.statements import (
+    LEFT_BY_NAMESAKES,
+    RETIRE_LEFT,
+    RETIRE_STALE,
+    SET_PLANNED,
+    STALE_PATHS,
+    planned_row,
+)
 from tracecube.core.errors import BadData, MissingInput
 
 __all__ = ["LEDGER_NAME", "Ledger", "now"]
@@ -70,7 +78,8 @@ class Ledger:
             )
         if create:
             make_writable(folder)
-        frozen = url is None and not os.access(folder, os.W_OK)
+        effective = os.access in os.supports_effective_ids
+        frozen = url is None and not os.access(folder, os.W_OK, effective_ids=effective)
         engine = sa.create_engine(url or _sqlite_url(path, frozen=frozen))
         if engine.dialect.name == "sqlite" and not frozen:
             sa.event.listen(engine, "connect", _tune_sqlite)
@@ -99,7 +108,7 @@ class Ledger:
 
     def save_raw(self, changed: Iterable[RawRecord], gone: Iterable[str] = ()) -> None:
         """Insert new and changed raw files; forget paths where there is no file any more."""
-        rows = [asdict(record) for record in changed]
+        rows = [dict(vars(record)) for record in changed]
         paths = [*(row["path"] for row in rows), *gone]
         if not paths:
             return
@@ -118,15 +127,16 @@ class Ledger:
             Jobs that the folder allows now.
         """
         job = tables.job.c
+        column = tables.product.c
         made_here = sa.select(job.id, job.instrument, job.task, job.name, job.night).where(
-            job.id.in_(sa.select(_PRODUCT.c.job_id).where(_PRODUCT.c.current)),
+            job.id.in_(sa.select(column.job_id).where(column.current)),
             job.run_id.in_(sa.select(tables.run.c.id).where(tables.run.c.raw_folder == raw_folder)),
         )
         with self.engine.begin() as connection:
             found = connection.execute(made_here).all()
             others = [number for number, *name in found if tuple(name) not in possible]
             for some in _chunks(others):
-                connection.execute(sa.update(_PRODUCT).where(_PRODUCT.c.job_id.in_(some)).values(current=False))
+                connection.execute(sa.update(tables.product).where(column.job_id.in_(some)).values(current=False))
 
     def start_run(self, *, about: Mapping[str, Any], jobs: Sequence[PlannedRecord]) -> int:
         """Insert a run with all its planned jobs, in place of those of earlier runs; return its number."""
@@ -134,7 +144,7 @@ class Ledger:
             connection.execute(sa.delete(tables.planned))
             found = connection.execute(sa.insert(tables.run).values(**about, started=now())).inserted_primary_key
             number = int(found[0]) if found else 0
-            rows = [{**asdict(job), "run_id": number, "position": i} for i, job in enumerate(jobs)]
+            rows = [{**vars(job), "run_id": number, "position": i} for i, job in enumerate(jobs)]
             if rows:
                 connection.execute(sa.insert(tables.planned), rows)
         return number
@@ -150,24 +160,28 @@ class Ledger:
         The products of a job that is taken again are current; those that a job left which cannot run
         any more are not.
         """
-        rows = [_planned_row(run_id, position, state) for position, state in states.items()]
+        rows = [planned_row(run_id, position, state) for position, state in states.items()]
         if not rows:
             return
         idle = [position for position, (_, _, number) in states.items() if number is None]
         again = [number for _, _, number in states.values() if number is not None]
+        column = tables.product.c
         with self.engine.begin() as connection:
-            connection.execute(_PLANNED_UPDATE, rows)
+            connection.execute(SET_PLANNED, rows)
             for some in _chunks(idle):
-                connection.execute(sa.update(_PRODUCT).where(_left_by(run_id, some)).values(current=False))
+                connection.execute(RETIRE_LEFT, {"of_run": run_id, "positions": some})
             for some in _chunks(again):
-                here = _PRODUCT.c.job_id.in_(some) & ~_PRODUCT.c.current
-                connection.execute(sa.update(_PRODUCT).where(here).values(current=True))
+                back = column.job_id.in_(some) & ~column.current
+                connection.execute(sa.update(tables.product).where(back).values(current=True))
 
-    def leftovers(self, run_id: int, positions: Iterable[int]) -> list[str]:
+    def leftovers(self, run_id: int, positions: Sequence[int]) -> list[str]:
         """Return the paths of files that earlier namesakes of these planned jobs left."""
-        query = sa.select(_PRODUCT.c.path).where(_left_by(run_id, list(positions)))
+        found: list[str] = []
         with self.engine.connect() as connection:
-            return [self.absolute(path) for path in connection.execute(query.distinct()).scalars()]
+            for some in _chunks(positions):
+                rows = connection.execute(LEFT_BY_NAMESAKES, {"of_run": run_id, "positions": some})
+                found += [self.absolute(path) for path in rows.scalars()]
+        return found
 
     def record(self, run_id: int, position: int, done: JobRecord) -> tuple[int, list[str]]:
         """Insert a job with its inputs and products, and retire what it replaces.
@@ -180,36 +194,32 @@ class Ledger:
             Paths of retired products that the job did not write again.
         """
         with self.engine.begin() as connection:
-            found = connection.execute(sa.insert(tables.job), self._job_row(run_id, done)).inserted_primary_key
+            found = connection.execute(sa.insert(tables.job), _job_row(run_id, done)).inserted_primary_key
             number = int(found[0]) if found else 0
             inputs = [
-                {**asdict(given), "path": self.relative(given.path), "job_id": number, "position": i}
+                {**vars(given), "path": self.relative(given.path), "job_id": number, "position": i}
                 for i, given in enumerate(done.inputs)
             ]
             if inputs:
                 connection.execute(sa.insert(tables.job_input), inputs)
-            left = self._put_products(connection, number, done, _left_by(run_id, [position]))
-            connection.execute(_PLANNED_UPDATE, _planned_row(run_id, position, (done.state, done.error, number)))
+            left = self._put_products(connection, {"of_run": run_id, "positions": [position]}, number, done)
+            connection.execute(SET_PLANNED, planned_row(run_id, position, (done.state, done.error, number)))
         return number, left if done.state == "done" else []
 
-    def _job_row(self, run_id: int, done: JobRecord) -> dict[str, Any]:
-        row = {column.name: getattr(done, column.name) for column in tables.job.columns if column.name != "id"}
-        return {**row, "run_id": run_id, "caveats": list(done.caveats), "params": dict(done.params)}
-
-    def _put_products(self, connection: sa.Connection, number: int, done: JobRecord, replaced: Any) -> list[str]:
+    def _put_products(
+        self, connection: sa.Connection, planned: Mapping[str, Any], number: int, done: JobRecord
+    ) -> list[str]:
         """Insert the products of a job; retire those of its earlier namesakes and those it overwrote."""
         paths = [self.relative(made.path) for made in done.products]
-        stale = _PRODUCT.c.current & (replaced | _PRODUCT.c.path.in_(paths))
-        retired = connection.execute(sa.select(_PRODUCT.c.path).where(stale)).scalars().all()
+        retired = connection.execute(STALE_PATHS, {**planned, "paths": paths}).scalars().all()
         if retired:
-            connection.execute(sa.update(_PRODUCT).where(stale).values(current=False))
-        names = [item.name for item in _PRODUCT.columns if item.name not in {"id", "job_id", "path"}]
+            connection.execute(RETIRE_STALE, {**planned, "paths": paths})
         rows = [
-            {**{name: getattr(made, name) for name in names}, "path": path, "job_id": number}
+            {**{name: getattr(made, name) for name in _PRODUCT_FIELDS}, "path": path, "job_id": number}
             for made, path in zip(done.products, paths, strict=True)
         ]
         if rows:
-            connection.execute(sa.insert(_PRODUCT), rows)
+            connection.execute(sa.insert(tables.product), rows)
         return [self.absolute(path) for path in retired if path not in paths]
 
     def relative(self, path: str) -> str:
@@ -226,28 +236,13 @@ class Ledger:
         return replace(made, path=self.absolute(made.path))
 
 
-_PRODUCT = tables.product
+_PRODUCT_FIELDS = [item.name for item in tables.product.columns if item.name not in {"id", "job_id", "path"}]
+_JOB_FIELDS = [item.name for item in tables.job.columns if item.name not in {"id", "run_id"}]
 
 
-def _left_by(run_id: int, positions: Sequence[int]) -> sa.ColumnElement[bool]:
-    """Return the condition that a product was made by a job of the same name as one of these planned jobs."""
-    planned, job = tables.planned.c, tables.job.c
-    same = (job.instrument == planned.instrument) & (job.task == planned.task) & (job.name == planned.name)
-    here = (planned.run_id == run_id) & planned.position.in_(positions)
-    namesakes = sa.select(job.id).where(same, here, job.night.is_not_distinct_from(planned.night))
-    return tables.product.c.job_id.in_(namesakes)
-
-
-_PLANNED_UPDATE = (
-    sa.update(tables.planned)
-    .where(tables.planned.c.run_id == sa.bindparam("of_run"), tables.planned.c.position == sa.bindparam("of_position"))
-    .values(state=sa.bindparam("new_state"), reason=sa.bindparam("new_reason"), job_id=sa.bindparam("new_job"))
-)
-
-
-def _planned_row(run_id: int, position: int, state: tuple[str, str | None, int | None]) -> dict[str, Any]:
-    new = dict(zip(("new_state", "new_reason", "new_job"), state, strict=True))
-    return {"of_run": run_id, "of_position": position, **new}
+def _job_row(run_id: int, done: JobRecord) -> dict[str, Any]:
+    row = {name: getattr(done, name) for name in _JOB_FIELDS}
+    return {**row, "run_id": run_id, "caveats": list(done.caveats), "params": dict(done.params)}
 
 
 def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:

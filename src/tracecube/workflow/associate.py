@@ -5,14 +5,18 @@ Pure functions of sets: neither the order of files, nor their paths, nor copies 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tracecube.core.fields import Scalar
 from tracecube.core.workflow import Association, Match
 from tracecube.workflow.items import DAY, Item
 
-__all__ = ["Choice", "Reference", "allowed", "choose", "middle", "reference"]
+__all__ = ["Candidates", "Choice", "Reference", "allowed", "choose", "middle", "reference"]
+
+UNLIMITED = Match(level=0).days
+"""The interval of a rung that says nothing of time."""
 
 
 @dataclass(frozen=True)
@@ -67,34 +71,92 @@ def allowed(item: Item, where: Mapping[str, tuple[Scalar, ...]]) -> bool:
     return all(item.setup.get(key) in values for key, values in where.items())
 
 
-def choose(main: Reference, candidates: Iterable[Item], rule: Association) -> Choice | None:
+class Candidates:
+    """What a rule may choose from, each content once, found by setup and by time.
+
+    Parameters
+    ----------
+    items : iterable of Item
+    rule : Association
+    """
+
+    def __init__(self, items: Iterable[Item], rule: Association) -> None:
+        once = {item.identity: item for item in items if item.tag in rule.tags and allowed(item, rule.where)}
+        self._items = sorted(once.values(), key=lambda item: item.order)
+        self._alike: dict[tuple[str, ...], dict[tuple[Scalar, ...], _Timed]] = {}
+
+    def on(self, rung: Match, main: Reference) -> list[Item]:
+        """Return the candidates that stand on a rung.
+
+        A setup key that is unknown on either side never counts as equal; an unknown time is in no
+        interval but the unlimited one.
+        """
+        wanted = tuple(main.setup.get(key) for key in rung.same)
+        if None in wanted:
+            return []
+        alike = self._with(rung.same).get(wanted)
+        if alike is None:
+            return []
+        found = alike.items
+        if rung.days != UNLIMITED:
+            found = [] if main.mjd is None else alike.between(main.mjd, rung.days)
+        if rung.during:
+            allowed_here = {item.identity for item in found}
+            inside = {item.identity: item for start, end in main.exposures for item in alike.within(start, end)}
+            found = [item for identity, item in inside.items() if identity in allowed_here]
+        return found
+
+    def _with(self, keys: tuple[str, ...]) -> dict[tuple[Scalar, ...], _Timed]:
+        """Return the candidates by their values of some setup keys."""
+        if keys not in self._alike:
+            alike: dict[tuple[Scalar, ...], list[Item]] = {}
+            for item in self._items:
+                alike.setdefault(tuple(item.setup.get(key) for key in keys), []).append(item)
+            self._alike[keys] = {values: _Timed(items) for values, items in alike.items()}
+        return self._alike[keys]
+
+
+class _Timed:
+    """Items in order of time."""
+
+    def __init__(self, items: list[Item]) -> None:
+        self.items = items
+        self._dated = [item for item in items if item.mjd is not None]
+        self._times = [item.order[0] for item in self._dated]
+
+    def within(self, start: float, end: float) -> list[Item]:
+        """Return the items of a closed interval of time."""
+        return self._dated[bisect_left(self._times, start) : bisect_right(self._times, end)]
+
+    def between(self, mjd: float, days: tuple[float, float]) -> list[Item]:
+        """Return the items whose time minus ``mjd`` lies in a closed interval.
+
+        The difference decides, as the rule says it; the bounds of the search are a day too wide, for
+        a sum of floats rounds differently.
+        """
+        near = self.within(mjd + days[0] - 1, mjd + days[1] + 1)
+        return [item for item in near if item.mjd is not None and days[0] <= item.mjd - mjd <= days[1]]
+
+
+def choose(
+    main: Reference, candidates: Candidates, rule: Association, *, own: Collection[str] = frozenset()
+) -> Choice | None:
     """Return what the first rung with enough candidates gives, None when no rung has.
 
-    Candidates closest in time come first; then the earlier, then the smaller content hash. A setup
-    key that is unknown on either side never counts as equal, an unknown time is in no interval but
-    the unlimited one, and is the farthest.
+    Candidates closest in time come first; then the earlier, then the smaller content hash. An unknown
+    time is the farthest.
+
+    Parameters
+    ----------
+    own : collection of str
+        Identities of the main inputs themselves, which are never their own calibration.
     """
-    once = {item.identity: item for item in candidates if item.tag in rule.tags and allowed(item, rule.where)}
     for rung in rule.ladder:
-        fit = sorted((item for item in once.values() if _fits(main, item, rung)), key=lambda item: _rank(main, item))
+        fit = [item for item in candidates.on(rung, main) if item.identity not in own]
         if len(fit) >= max(1, rule.minimum):
-            return Choice(tuple(fit[: rule.maximum]), rung.level)
+            closest = sorted(fit, key=lambda item: _rank(main, item))
+            return Choice(tuple(closest[: rule.maximum]), rung.level)
     return None
-
-
-def _fits(main: Reference, item: Item, rung: Match) -> bool:
-    """Whether a candidate stands on a rung."""
-    for key in rung.same:
-        if item.setup.get(key) is None or item.setup.get(key) != main.setup.get(key):
-            return False
-    if rung.days != Match(level=0).days:
-        if item.mjd is None or main.mjd is None:
-            return False
-        if not rung.days[0] <= item.mjd - main.mjd <= rung.days[1]:
-            return False
-    if rung.during:
-        return item.mjd is not None and any(start <= item.mjd <= end for start, end in main.exposures)
-    return True
 
 
 def _rank(main: Reference, item: Item) -> tuple[float, float, str]:

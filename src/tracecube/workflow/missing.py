@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tracecube.core.workflow import Association, Main, Workflow
-from tracecube.workflow.associate import Reference, allowed, choose
+from tracecube.workflow.associate import UNLIMITED, Candidates, Reference, allowed, choose
 from tracecube.workflow.items import Item
 from tracecube.workflow.jobs import Missing, PlannedJob
 
@@ -39,8 +39,8 @@ def inherited(item: Item, jobs: Sequence[PlannedJob]) -> Missing:
 def why_missing(
     rule: Association,
     main: Reference,
-    good: Mapping[str, Sequence[Item]],
-    poor: Mapping[str, Sequence[Item]],
+    there: Sequence[Item],
+    lost: Sequence[Item],
     jobs: Sequence[PlannedJob],
     workflow: Workflow,
 ) -> Missing:
@@ -48,16 +48,16 @@ def why_missing(
 
     Parameters
     ----------
-    good, poor : mapping of str to sequence of Item
-        Items by tag that can be had, and that cannot.
+    there, lost : sequence of Item
+        Those of the rule's tags that can be had, and that cannot.
     """
-    lost = choose(main, [item for tag in rule.tags for item in poor.get(tag, ())], rule)
-    if lost is not None:
-        cause = inherited(lost.items[0], jobs)
+    first = choose(main, Candidates(lost, rule), rule)
+    if first is not None:
+        cause = inherited(first.items[0], jobs)
         return replace(cause, hint=cause.hint or rule.hint)
-    there = [item for tag in rule.tags for kept in (good, poor) for item in kept.get(tag, ())]
-    wanted = "/".join(rule.tags)
+    there = [*there, *lost]
     if there:
+        wanted = "/".join(rule.tags)
         return Missing(f"{len(there)} {wanted} found, but {_unlike(there, main, rule)}", rule.hint)
     return replace(_not_even_raw(rule.tags, workflow), hint=rule.hint)
 
@@ -70,7 +70,7 @@ def _unlike(there: Sequence[Item], main: Reference, rule: Association) -> str:
     rung = rule.ladder[-1]
     asked = ", ".join(f"{key} {main.setup.get(key)}" for key in rung.same)
     words = [f"with {asked}"] if asked else []
-    if rung.days[0] > -1e8 or rung.days[1] < 1e8:
+    if rung.days != UNLIMITED:
         words.append(f"between {rung.days[0]:g} and {rung.days[1]:g} days of it")
     words += ["started during the exposure"] * rung.during
     return f"fewer than {max(1, rule.minimum)} {' and '.join(words)}".rstrip()
