@@ -153,7 +153,8 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
     matrix : TraceMatrix
     params : ExtractionParams
     floor : float, electron**2
-        Variance of a pixel without light.
+        Variance of a pixel without light. The card NCOMBINE of the frame says of how many exposures
+        it is the mean, and so by how much the shot noise of the light is less.
 
     Notes
     -----
@@ -164,6 +165,7 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
     bad = matrix.canonical((frame.flags & NOT_USABLE) != 0) | ~np.isfinite(data)
     variance = np.ascontiguousarray(matrix.canonical(frame.variance), np.float32)
     data = np.where(bad, np.float32(0), data)
+    shot = 1.0 / float(frame.meta.get("NCOMBINE") or 1)
     surface, outlier = None, np.zeros(data.shape, bool)
     scattered = np.zeros_like(data)
     for _ in range(params.passes):
@@ -174,7 +176,7 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
         solution = estimate(factorise(equations), equations.rhs)
         model = project(matrix.a, np.nan_to_num(solution.flux)) + scattered
         deviation = (data - model) / np.sqrt(variance)
-        variance = (floor + np.maximum(model, 0)).astype(np.float32)
+        variance = (floor + shot * np.maximum(model, 0)).astype(np.float32)
         outlier = ~bad & (np.abs(deviation) > params.clip)
     return Extraction(
         flux=matrix.spread(solution.flux),
