@@ -133,7 +133,7 @@ class Response:
         Factor by which the star was brighter than the common response says.
     airmass : array (n_star,)
     telluric, telluric_error : array (n_star, n_absorber)
-        Column of each absorber (oxygen, water) over that of the template, at unit airmass.
+        Depth of each absorber (oxygen, water) seen by the star, over that of the template.
     used : int array (n_star,)
         1 where the star is part of the common response.
     """

@@ -14,7 +14,8 @@ from tracecube.core.spectra import Spectra
 __all__ = ["Scene", "Slices", "Track", "brightest", "make_scene", "make_slices"]
 
 F8 = NDArray[np.float64]
-BAD = NOT_USABLE | int(Flag.NOT_ILLUMINATED)
+# A lenslet that hardly passes light is divided by a small number: its calibration error is large.
+BAD = NOT_USABLE | int(Flag.NOT_ILLUMINATED | Flag.LOW_THROUGHPUT)
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,8 @@ def brightest(scene: Scene, *, low: float, high: float, radius: float) -> tuple[
     """Place of the brightest source: where most light above the sky falls within ``radius`` (arcsec).
 
     Each lenslet's own light counts as the median over wavelength, so that one hit of a cosmic ray
-    does not make a source.
+    does not make a source, and the brightest of the group does not count, so that one bad lenslet
+    does not either.
     """
     band = (scene.wave >= low) & (scene.wave <= high)
     flux = np.where(scene.good[band], scene.flux[band], np.nan)
@@ -198,7 +200,8 @@ def brightest(scene: Scene, *, low: float, high: float, radius: float) -> tuple[
     x, y = scene.x[measured], scene.y[measured]
     light = light - np.median(light)
     near = np.hypot(x[:, None] - x, y[:, None] - y) <= radius
-    total = np.where(near, light[None, :], 0.0).sum(axis=1) / np.sqrt(near.sum(axis=1))
+    group = np.where(near, light[None, :], -np.inf)
+    total = (np.where(near, light[None, :], 0.0).sum(axis=1) - group.max(axis=1)) / np.sqrt(near.sum(axis=1))
     peak = int(np.argmax(total))
     weight = np.where(near[peak], np.maximum(light, 0.0), 0.0)
     if weight.sum() <= 0:

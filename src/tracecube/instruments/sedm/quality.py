@@ -1,0 +1,49 @@
+"""The observatory's quality codes of a spectrum, in the order in which its users know them tried."""
+
+from __future__ import annotations
+
+__all__ = ["REASONS", "quality_code"]
+
+REASONS = {
+    0: "good",
+    1: "recovered by hand",
+    3: "target outside the field",
+    4: "more than a fifth of the samples are negative",
+    5: "no astrometry from the guider: found by brightness",
+    9: "not extracted",
+}
+"""Codes of the observatory's documentation; 2 was never used."""
+
+NEGATIVE_SHARE = 0.2  # of the samples, from which a spectrum gets code 4 (documentation of the observatory)
+
+
+def quality_code(*, standard: bool, located: bool, manual: bool, inside: bool, negative: float) -> int:
+    """Return the code of an extraction.
+
+    Parameters
+    ----------
+    standard : bool
+        Standards are found by brightness as a rule, and never get 5.
+    located : bool
+        The guider's astrometry gave the place.
+    manual : bool
+        A person gave the place: 1, unless something worse is true.
+    inside : bool
+        The place lies in the field.
+    negative : float
+        Share of the samples below zero.
+
+    Examples
+    --------
+    >>> quality_code(standard=False, located=False, manual=False, inside=True, negative=0.0)
+    5
+    >>> quality_code(standard=False, located=True, manual=False, inside=False, negative=0.0)
+    3
+    """
+    if not (standard or located or manual):
+        return 5
+    if not inside:
+        return 3
+    if negative > NEGATIVE_SHARE:
+        return 4
+    return 1 if manual else 0

@@ -1,0 +1,79 @@
+"""Parameters of the steps from lenslet spectra to calibrated spectra of stars and targets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tracecube.core.params import Params
+
+__all__ = ["ExtractStarParams", "FluxCalibrationParams", "ResponseParams"]
+
+
+class ExtractStarParams(Params):
+    """How a point source is found and extracted.
+
+    ``centroid``, ``seeing`` and ``buffer`` are the names that users of the observatory's extraction know.
+    """
+
+    centroid: Literal["auto", "brightest"] = Field(
+        default="auto",
+        description="auto: standards by brightness, targets by the guider; brightest: always by brightness",
+    )
+    centroid_x: float | None = Field(
+        default=None, description="place given by hand, arcsec east of the field centre; needs centroid_y"
+    )
+    centroid_y: float | None = Field(default=None, description="place given by hand, arcsec north")
+    centroid_error: float = Field(default=0.5, gt=0, description="error of a place given by hand, arcsec")
+    seeing: float = Field(default=2.0, gt=0, description="width of the star (FWHM, arcsec) where no guide star tells")
+    radius: float = Field(
+        default=9.0, gt=3, alias="buffer", description="radius of the region about the source, arcsec"
+    )
+    host: Literal["auto", "never"] = Field(
+        default="auto", description="fit smooth light (a host galaxy) together with a target where there is any"
+    )
+    host_detail: float = Field(default=1.1, gt=0.5, description="finest detail of the smooth light, arcsec")
+    host_pictures: int = Field(default=2, ge=1, le=4, description="pictures of different colour of the smooth light")
+    host_gain: float = Field(
+        default=5.0, ge=0, description="decrease of chi2 a free amplitude from which smooth light is believed"
+    )
+    host_share: float = Field(
+        default=0.0005,
+        ge=0,
+        description="scatter of the smooth light over the peak of the source from which it matters",
+    )
+    fit_low: float = Field(default=4000.0, description="place and shape are fitted from here, Angstrom")
+    fit_high: float = Field(default=9200.0, description="place and shape are fitted to here, Angstrom")
+    slices: int = Field(default=14, ge=4, description="ranges of wavelength in that fit", alias="autobins")
+    clip: float = Field(
+        default=5.0, gt=2, description="samples that deviate by more sigma are given up", alias="byecr_cut"
+    )
+
+
+class ResponseParams(Params):
+    """How the response of a night follows from its standards."""
+
+    reference: Literal["oke", "calspec"] = Field(
+        default="oke", description="tables of the standards: Oke 1990, as the observatory, or CALSPEC"
+    )
+    knots: float = Field(default=100.0, gt=30, description="distance of the knots of the response, Angstrom")
+    line_error: float = Field(
+        default=0.1, ge=0, description="error of references inside lines, relative to the depth of the line"
+    )
+    floor: float = Field(default=0.003, ge=0, description="relative error of references outside lines, a sample")
+    grey_tolerance: float = Field(
+        default=0.05, ge=0, description="standards dimmer by more than this share were seen through clouds"
+    )
+    colour_tolerance: float = Field(
+        default=0.05, ge=0, description="standards whose colour departs by more than this share are left out"
+    )
+
+
+class FluxCalibrationParams(Params):
+    """How a spectrum is calibrated."""
+
+    grey_tolerance: float = Field(
+        default=0.05, ge=0, description="as for the response; used when a standard is left out"
+    )
+    colour_tolerance: float = Field(default=0.05, ge=0, description="as for the response")
