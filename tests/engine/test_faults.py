@@ -114,7 +114,7 @@ def test_no_standard_star_leaves_the_spectra_uncalibrated_but_made(raw, tmp_path
     ("name", "sentence"),
     [
         ("FAINT", "NoConvergence: sci9: no star found (try: look at the guide frame)"),
-        ("FAULT", "ZeroDivisionError: division by zero (a fault in the recipe; see the log)"),
+        ("FAULT", "ZeroDivisionError: division by zero (a fault in the recipe; try: tracecube status OUT --log)"),
     ],
 )
 def test_a_job_that_fails_blocks_what_needs_it_and_nothing_else(raw, tmp_path, reduced, toy, name, sentence):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from rich.tree import Tree
 from tracecube.cli.options import RawFolder, Targets
 from tracecube.cli.show import COLOURS, console, examples, print_json, say, table
 from tracecube.cli.summary import no_jobs, show_files
+from tracecube.core.fields import Scalar
 from tracecube.workflow.discover import discover
 from tracecube.workflow.jobs import Dataset, Plan, PlannedJob
 from tracecube.workflow.reduce import prepare
@@ -67,8 +69,8 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def _setup(setup: object) -> str:
-    shown = {k: v for k, v in dict(setup).items() if k not in {"night", "raw_tag"}}  # type: ignore[call-overload]
+def _setup(setup: Mapping[str, Scalar]) -> str:
+    shown = {k: v for k, v in setup.items() if v is not None and k not in {"night", "raw_tag", "object"}}
     return " ".join(f"{key}={value}" for key, value in shown.items())
 
 

@@ -94,8 +94,9 @@ def conclude(summary: RunSummary, seconds: float, out: Path) -> None:
     show_summary(summary, most=SHOWN)
     total = ", ".join(f"{len(summary.of(state))} {state}" for state in STATES if summary.of(state))
     say(f"{total or 'nothing to do'} in {seconds:.1f} s", style="bold")
-    made = bool(summary.of("done", "failed"))
-    show_next(out, write_report(out) if made else None)
+    if summary.results:
+        say(f"report: {report_of(out, changed=bool(summary.of('done', 'failed')))}")
+    show_next(out)
 
 
 def plan(raw: RawFolder, out: Out, target: Targets = None, param: Parameters = None, params: Files = None) -> None:
@@ -115,10 +116,11 @@ def plan(raw: RawFolder, out: Out, target: Targets = None, param: Parameters = N
     say(said or no_jobs(raw, prepared.targets, tags), style="bold")
 
 
-def write_report(out: Path) -> Path | None:
-    """Draw the night's page when the drawing part is installed."""
-    try:
-        from tracecube.report.night import write_report as draw  # noqa: PLC0415 - figures take long to import
-    except ModuleNotFoundError:
-        return None
-    return Path(draw(out.expanduser().resolve()))
+def report_of(out: Path, *, changed: bool) -> Path:
+    """Return the page of the output folder, drawn again when something changed."""
+    page = out.expanduser().resolve() / "report" / "index.html"
+    if page.is_file() and not changed:
+        return page
+    from tracecube.report.night import write_report  # noqa: PLC0415 - figures take long to import
+
+    return write_report(out.expanduser().resolve())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,8 @@ import typer
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import products
 from tracecube.cli.making import conclude, run
-from tracecube.cli.show import examples, say
-from tracecube.core.errors import MissingInput
+from tracecube.cli.show import console, examples, say
+from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.instrument import Instrument
 from tracecube.workflow.discover import discover
 from tracecube.workflow.settings import near
@@ -21,7 +22,13 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("simulate", epilog=examples("tracecube simulate INSTRUMENT --out night/ --seed 1"))(simulate)
+    app.command(
+        "simulate",
+        epilog=examples(
+            "tracecube simulate INSTRUMENT --out night/ --seed 1",
+            "tracecube simulate INSTRUMENT --out night/ --seed 1 --choice size=night",
+        ),
+    )(simulate)
     app.command("demo", epilog=examples("tracecube demo", "tracecube demo /tmp/demo"))(demo)
 
 
@@ -41,16 +48,27 @@ def simulator(name: str | None) -> Instrument:
     return able[name] if name is not None else next(iter(able.values()))
 
 
-def write_night(instrument: Instrument, out: Path, seed: int) -> int:
-    """Simulate a night into a folder; return the number of raw files."""
+def write_night(instrument: Instrument, out: Path, seed: int, choices: Mapping[str, str] | None = None) -> int:
+    """Simulate a night into a folder; return the number of files.
+
+    Raises
+    ------
+    BadData
+        The simulator knows no such choice, or no such value of it.
+    """
     from tracecube.io.raw import write_raw  # noqa: PLC0415 - takes long to import
 
-    out.mkdir(parents=True, exist_ok=True)
     simulate_night = instrument.simulate
     count = 0
-    for frame in simulate_night(seed=seed) if simulate_night else ():
-        write_raw(out, frame)
-        count += 1
+    try:
+        with console().status(f"simulating {instrument.name}") as status:
+            for count, frame in enumerate(simulate_night(seed=seed, **(choices or {})) if simulate_night else (), 1):
+                status.update(f"{count}: {write_raw(out, frame).name}")
+    except (TypeError, KeyError) as error:
+        if count or not choices:
+            raise
+        said = ", ".join(f"{name}={value}" for name, value in choices.items())
+        raise BadData(f"simulator of {instrument.name}: {said} ({error})", hint="leave it out") from error
     return count
 
 
@@ -58,10 +76,14 @@ def simulate(
     instrument: Annotated[str, typer.Argument(metavar="INSTRUMENT", help="Which one.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the raw files.")],
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same night.")] = 1,
+    choice: Annotated[
+        list[str] | None, typer.Option("--choice", "-c", metavar="NAME=VALUE", help="A choice of this simulator.")
+    ] = None,
 ) -> None:
     """Simulate a night of raw frames with the forward model that also reduces it."""
-    count = write_night(simulator(instrument), out, seed)
-    say(f"{count} raw files in {out}")
+    choices = {name: value for name, _, value in (text.partition("=") for text in choice or ())}
+    count = write_night(simulator(instrument), out, seed, choices)
+    say(f"{count} files in {out}")
     say(f"next: tracecube ls {out}   tracecube reduce {out} -o {out}-reduced")
 
 

@@ -21,7 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("status", epilog=examples("tracecube status out/"))(status)
+    app.command("status", epilog=examples("tracecube status out/", "tracecube status out/ --log"))(status)
     app.command(
         "products",
         epilog=examples(
@@ -33,10 +33,15 @@ def register(app: typer.Typer) -> None:
     app.command("targets", epilog=examples("tracecube targets out/", "tracecube targets out/ --json"))(targets)
 
 
-def status(out: OutFolder) -> None:
+def status(
+    out: OutFolder,
+    log: Annotated[bool, typer.Option("--log", help="Show the log of every job that failed.")] = False,
+) -> None:
     """Say what the last run did, what is incomplete or failed, and why."""
     with Ledger.open(out) as ledger:
         summary = last_summary(ledger)
+        failed = summary.of("failed") if summary and log else []
+        logs = [(one.label, queries.job_of(ledger, one.job_id).log) for one in failed if one.job_id is not None]
     if summary is None:
         say("nothing was run here yet")
         return
@@ -46,6 +51,9 @@ def status(out: OutFolder) -> None:
     )
     say(f"reduce {run.raw_folder} --target {' '.join(run.targets)}: started {run.started}, {end}", style="bold")
     show_summary(summary)
+    for label, text in logs:
+        say(f"log of {label}", style="bold")
+        say(text)
 
 
 def products(

@@ -61,8 +61,6 @@ def no_jobs(folder: Path, targets: Iterable[str], tags: Mapping[str, int]) -> st
     return f"{folder}: no file here is what {', '.join(targets)} starts from; there are {have}"
 
 
-def show_next(out: Path, report: Path | None) -> None:
+def show_next(out: Path) -> None:
     """Print where to look."""
-    if report is not None:
-        say(f"report: {report}")
     say(f"next: tracecube products {out}   tracecube targets {out}   tracecube status {out}")

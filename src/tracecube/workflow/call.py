@@ -116,7 +116,8 @@ def call_recipe(call: JobCall) -> JobResult:
             done = replace(done, error=f"{error} (try: check the disk and the rights on the output folder)")
             log.write(traceback.format_exc())
         except Exception as error:  # noqa: BLE001 - a fault in one recipe must not stop the others; it is reported whole
-            done = replace(done, error=f"{type(error).__name__}: {error} (a fault in the recipe; see the log)")
+            fault = f"{type(error).__name__}: {error} (a fault in the recipe; try: tracecube status OUT --log)"
+            done = replace(done, error=fault)
             log.write(traceback.format_exc())
     return replace(
         done,

@@ -17,6 +17,10 @@ from tracecube.io.headers import FITS_SUFFIXES, TABLE_SUFFIXES, bare_name, read_
 __all__ = ["Scan", "data_files", "scan"]
 
 
+TRUTH = "truth"
+"""Folder of a simulated night that says what was put in; no reduction looks there."""
+
+
 @dataclass(frozen=True)
 class Scan:
     """What a folder holds.
@@ -81,9 +85,9 @@ def _order(file: RawRecord) -> tuple[float, str]:
 
 
 def data_files(folder: Path) -> Iterator[str]:
-    """Yield all files with a known suffix, hidden files and folders and our own products left out."""
+    """Yield all files with a known suffix; hidden ones, the truth and our own products are left out."""
     for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != TRUTH)
         if "tracecube.db" in names:
             folders.clear()
             continue

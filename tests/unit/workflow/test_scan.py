@@ -1,0 +1,134 @@
+"""A folder of raw files: found, hashed once, classified, copies named."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tracecube.core.errors import MissingInput
+from tracecube.workflow import scan as scanning
+from tracecube.workflow.scan import data_files, scan
+
+
+def write(folder: Path, name: str, **cards: str) -> Path:
+    """Write the smallest FITS file with these cards."""
+    head = [f"{key:8}= {value:>20}" for key, value in {"SIMPLE": "T", "BITPIX": "8", "NAXIS": "0"}.items()]
+    head += [f"{key:8}= '{value}'" for key, value in cards.items()]
+    text = "".join(card.ljust(80) for card in [*head, "END"])
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.ljust(2880).encode())
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    write(tmp_path, "deep/er/b.fits", INSTRUME="small", TAG="BIAS")
+    write(tmp_path, "a.fits", INSTRUME="small", TAG="HG")
+    return tmp_path
+
+
+def names(found) -> list[str]:
+    return sorted(file.name for file in found.files)
+
+
+def test_looks_into_all_folders_and_at_data_files_alone(folder, instrument_of):
+    (folder / "README.md").write_text("no data")
+    write(folder, ".hidden.fits", INSTRUME="small")
+    write(folder, ".trash/x.fits", INSTRUME="small")
+    write(folder, "truth/lenslets.fits", INSTRUME="small")
+    write(folder, "out/2020-01-01/p.fits", INSTRUME="small")
+    (folder / "out" / "tracecube.db").write_text("")
+    assert names(scan(folder, [instrument_of()])) == ["a", "b"]
+
+
+def test_classifies(folder, instrument_of):
+    found = scan(folder, [instrument_of()])
+    assert {file.name: (file.instrument, file.tag, file.night) for file in found.classified} == {
+        "a": ("small", "HG", "2020-01-01"),
+        "b": ("small", "BIAS", "2020-01-01"),
+    }
+    assert found.unclassified == ()
+
+
+def test_reasons(folder, instrument_of):
+    def lacks(_name, header):
+        raise MissingInput("no card TAG", hint="write it")
+
+    own = replace(instrument_of(), classify=lacks)
+    write(folder, "foreign.fits", INSTRUME="other")
+    (folder / "broken.fits").write_text("x")
+    found = {file.name: file for file in scan(folder, [own]).unclassified}
+    assert found["a"].reason == "no card TAG (try: write it)"
+    assert not found["a"].foreign
+    assert found["foreign"].reason == "not a file of small"
+    assert found["foreign"].foreign
+    assert "not a FITS file" in found["broken"].reason
+    assert not found["broken"].foreign
+
+
+def test_two_owners_are_one_too_many(folder, instrument_of):
+    greedy = replace(instrument_of(name="greedy"), recognises=lambda *_: True)
+    reasons = {file.reason for file in scan(folder, [instrument_of(), greedy]).unclassified}
+    assert reasons == {"claimed by several instruments: small, greedy"}
+
+
+def test_copies_are_named_and_the_first_name_is_kept(folder, instrument_of):
+    shutil.copy(folder / "a.fits", folder / "0.fits")
+    found = scan(folder, [instrument_of()])
+    assert names(found) == ["0", "b"]
+    assert [(Path(c.path).name, Path(c.copy_of).name) for c in found.copies] == [("a.fits", "0.fits")]
+
+
+def test_unchanged_files_are_neither_read_nor_hashed_again(folder, instrument_of, monkeypatch):
+    shutil.copy(folder / "a.fits", folder / "copy.fits")
+    first = scan(folder, [instrument_of()])
+    known = {file.path: file for file in (*first.files, *first.copies)}
+    asked: list[str] = []
+    monkeypatch.setattr(scanning, "read_header", lambda path: asked.append(path) or {})
+    monkeypatch.setattr(scanning, "hash_of_file", lambda path: asked.append(path) or "new")
+    again = scan(folder, [instrument_of()], known)
+    assert asked == []
+    assert again == first
+    write(folder, "a.fits", INSTRUME="small", TAG="XE", MORE="1")
+    assert scan(folder, [instrument_of()], known) != first
+    assert set(asked) == {str(folder / "a.fits")}
+
+
+def test_tags_are_made_anew_from_known_headers(folder, instrument_of):
+    first = scan(folder, [instrument_of()])
+    known = {file.path: replace(file, tag="OLD", reason="old") for file in first.files}
+    assert scan(folder, [instrument_of()], known) == first
+
+
+def test_a_file_that_cannot_be_read_has_its_reason(folder, instrument_of, monkeypatch):
+    def denied(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(scanning, "hash_of_file", denied)
+    found = scan(folder, [instrument_of()])
+    assert all("cannot be read (Permission denied)" in file.reason for file in found.unclassified)
+    assert len(found.unclassified) == 2
+
+
+def test_a_dangling_link_has_its_reason(folder, instrument_of):
+    (folder / "gone.fits").symlink_to(folder / "nowhere.fits")
+    [file] = scan(folder, [instrument_of()]).unclassified
+    assert "gone.fits: cannot be read" in file.reason
+
+
+def test_wrong_folders(tmp_path, instrument_of):
+    with pytest.raises(MissingInput, match="no such folder"):
+        scan(tmp_path / "nowhere", [instrument_of()])
+    with pytest.raises(MissingInput, match="no instrument is installed"):
+        scan(tmp_path, [])
+    assert scan(tmp_path, [instrument_of()]).files == ()
+
+
+def test_a_folder_linked_into_another_is_followed(folder, tmp_path_factory, instrument_of):
+    other = tmp_path_factory.mktemp("other")
+    (other / "link").symlink_to(folder)
+    assert {Path(path).name for path in data_files(other)} == {"a.fits", "b.fits"}
