@@ -116,7 +116,10 @@ def combine_stack(
     outlier : bool array (n, y, x)
     """
     middle = typical(stack, good)
-    limit = clip * np.sqrt(variance) + tolerance * np.abs(middle)
+    n = good.sum(axis=0)
+    # noise of the typical sample itself, over that of one: of one sample, or of a median (large n)
+    own = np.where(n <= 2, 1.0, 0.5 * np.pi / np.maximum(n, 1)).astype(np.float32)
+    limit = clip * np.sqrt(variance * (1.0 + own)) + tolerance * np.abs(middle)
     with np.errstate(invalid="ignore"):
         outlier = good & (np.abs(stack - middle) > limit)
     weight = np.where(good & ~outlier, 1.0 / variance, 0.0)

@@ -25,8 +25,8 @@ def scene() -> np.ndarray:
 
 
 def test_offsets_of_whole_and_partial_columns(scene: np.ndarray) -> None:
-    scene[:, 100] += 5.0
-    scene[256:, 200] -= 5.0
+    scene[:, 100] += 60.0
+    scene[256:, 200] -= 60.0
     found = column_offsets(scene, np.ones(scene.shape, bool), rows=128, clip=6.0, least=2.0)
     assert found[:, 100].mean() > 0.7
     assert found[256:, 200].mean() > 0.7
