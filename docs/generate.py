@@ -26,6 +26,17 @@ from tracecube.core.workflow import Task
 from tracecube.workflow.discover import discover
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the pages of instruments and of decision records to the navigation."""
+    decisions = sorted(path.name for path in Path(config.docs_dir, "adr").glob("*.md"))
+    config.nav = [
+        *(config.nav or []),
+        {"Instruments": sorted(instrument_pages())},
+        {"Decisions": [f"adr/{name}" for name in decisions]},
+    ]
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages to those of the folder."""
     pages = {
