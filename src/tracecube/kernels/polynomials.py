@@ -1,0 +1,157 @@
+"""Smooth functions of place: polynomials over a plane, and coefficients that follow one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Field", "Shrunk", "fit_field", "monomials", "shrink_to_field"]
+
+F8 = NDArray[np.float64]
+B1 = NDArray[np.bool_]
+
+
+class Field(NamedTuple):
+    """Polynomial over the plane with values in k dimensions.
+
+    ``coefficients`` (terms, k) belong to the `monomials` of ``(points - centre) / scale``.
+    """
+
+    centre: F8
+    scale: float
+    degree: int
+    coefficients: F8
+
+    def __call__(self, points: F8) -> F8:
+        """Return the values (n, k) at ``points`` (n, 2)."""
+        return self.design(points) @ self.coefficients
+
+    def design(self, points: F8) -> F8:
+        """Return the monomials (n, terms) at ``points`` (n, 2)."""
+        return monomials((np.asarray(points, float) - self.centre) / self.scale, self.degree)
+
+    def jacobian(self, points: F8) -> F8:
+        """Return d values / d points (n, k, 2)."""
+        u = (np.asarray(points, float) - self.centre) / self.scale
+        powers = [(i, k - i) for k in range(self.degree + 1) for i in range(k, -1, -1)]
+        grad = [
+            np.stack([i * u[:, 0] ** max(i - 1, 0) * u[:, 1] ** j for i, j in powers], axis=1) @ self.coefficients,
+            np.stack([j * u[:, 0] ** i * u[:, 1] ** max(j - 1, 0) for i, j in powers], axis=1) @ self.coefficients,
+        ]
+        return np.stack(grad, axis=2) / self.scale
+
+
+def monomials(points: F8, degree: int) -> F8:
+    """Return x^i y^j for all i + j <= degree at ``points`` (n, 2): array (n, terms), lowest first.
+
+    Examples
+    --------
+    >>> monomials(np.array([[2.0, 3.0]]), 2)
+    array([[1., 2., 3., 4., 6., 9.]])
+    """
+    x, y = points[:, 0], points[:, 1]
+    return np.stack([x**i * y ** (k - i) for k in range(degree + 1) for i in range(k, -1, -1)], axis=1)
+
+
+def fit_field(points: F8, values: F8, *, degree: int, weight: F8 | None = None) -> Field:
+    """Fit a polynomial field by weighted least squares.
+
+    Parameters
+    ----------
+    points : array (n, 2)
+    values : array (n, k)
+    degree : int
+    weight : array (n,), optional
+        Inverse variances, up to a factor; a point of weight 0 counts for nothing.
+    """
+    points = np.asarray(points, float)
+    root = np.ones(len(points)) if weight is None else np.sqrt(weight)
+    used = points[root > 0.0]
+    centre = 0.5 * (used.min(axis=0) + used.max(axis=0))
+    scale = max(float(np.abs(used - centre).max()), 1e-12)
+    design = monomials((points - centre) / scale, degree)
+    coefficients = np.linalg.lstsq(design * root[:, None], values * root[:, None], rcond=None)[0]
+    return Field(centre, scale, degree, coefficients)
+
+
+class Shrunk(NamedTuple):
+    """Coefficients of many fits, each drawn towards a common field by its own error.
+
+    ``coefficients`` (n, k) with ``covariance`` (n, k, k); ``field`` (terms, k) is the common field
+    over the given design, ``scatter`` (k,) the standard deviation about it (inf where the
+    coefficient is free).
+    """
+
+    coefficients: F8
+    covariance: F8
+    field: F8
+    scatter: F8
+
+
+def shrink_to_field(matrix: F8, rhs: F8, design: F8, *, free: B1, rounds: int = 40) -> Shrunk:
+    """Estimate coefficients of many linear fits that vary smoothly over a plane.
+
+    Fit l has normal equations ``matrix[l] c = rhs[l]``; the coefficients are drawn from
+    ``c_l ~ N(design[l] @ field, diag(scatter**2))``. Field and scatter are found together from the
+    marginal likelihood (empirical Bayes; MacKay 1992, Neural Comput. 4, 415, eq. 2.12 for the
+    update of the scatter), the coefficients are the posterior means.
+
+    Parameters
+    ----------
+    matrix : array (n, k, k)
+        Weighted normal matrices; zero for a fit without data.
+    rhs : array (n, k)
+    design : array (n, terms)
+        Values of the field's basis functions at the place of each fit.
+    free : bool array (k,)
+        Coefficients that follow no field (an offset of each aperture, for example).
+    rounds : int
+        Largest number of updates of the scatter.
+    """
+    n, k = rhs.shape
+    bound = np.flatnonzero(~free)
+    measured = matrix[:, bound, bound] > 0.0
+    # First scatter: that of the separate fits where they are well determined; it only has to be large.
+    start = np.linalg.solve(matrix + _small_ridge(matrix), rhs[:, :, None])[:, :, 0]
+    variance = np.full(k, np.inf)
+    for j, good in zip(bound, measured.T, strict=True):
+        variance[j] = max(float(np.median(start[good, j] ** 2)) if good.any() else 1.0, 1e-300)
+    field = np.zeros((design.shape[1], k))
+    for _ in range(rounds):
+        precision = np.where(np.isinf(variance), 0.0, 1.0 / variance)
+        field[:, bound] = _marginal_field(matrix, rhs, design, precision, bound)
+        mean, covariance = _posterior(matrix, rhs, design @ field, precision)
+        known = n - np.einsum("ljj->j", covariance)[bound] * precision[bound]
+        excess = ((mean - design @ field) ** 2).sum(axis=0)[bound]
+        new = np.maximum(excess / np.maximum(known, 1e-9 * n), 1e-9 * variance[bound])
+        done = bool(np.all(np.abs(np.log(new / variance[bound])) < 0.02) | np.all(new < 1e-8 * start.var()))
+        variance[bound] = new
+        if done:
+            break
+    return Shrunk(mean, covariance, field, np.sqrt(variance))
+
+
+def _small_ridge(matrix: F8) -> F8:
+    """Diagonal that makes singular normal matrices solvable without touching the regular ones."""
+    scale = np.einsum("ljj->j", matrix) / max(len(matrix), 1)
+    return np.asarray(np.diag(1e-10 * scale + 1e-300))
+
+
+def _posterior(matrix: F8, rhs: F8, prior: F8, precision: F8) -> tuple[F8, F8]:
+    """Posterior means (n, k) and covariances (n, k, k) of the coefficients."""
+    covariance = np.linalg.inv(matrix + np.diag(precision) + _small_ridge(matrix))
+    mean = np.einsum("ljk,lk->lj", covariance, rhs + precision * prior)
+    return mean, covariance
+
+
+def _marginal_field(matrix: F8, rhs: F8, design: F8, precision: F8, bound: NDArray[np.intp]) -> F8:
+    """Generalised least squares of the field, the scatter and the free coefficients integrated out."""
+    gain = matrix @ np.linalg.inv(matrix + np.diag(precision) + _small_ridge(matrix))
+    information = (matrix - gain @ matrix)[:, bound][:, :, bound]
+    score = (rhs - np.einsum("ljk,lk->lj", gain, rhs))[:, bound]
+    terms, k = design.shape[1], bound.size
+    left = np.einsum("lp,ljk,lq->pjqk", design, information, design, optimize=True).reshape(terms * k, -1)
+    right = np.einsum("lp,lj->pj", design, score).ravel()
+    return np.linalg.lstsq(left, right, rcond=1e-13)[0].reshape(terms, k)
