@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from tracecube.core.target import Target
+from tracecube.instruments.sedm.headers import number
 from tracecube.recipes.science.chromatic_fit import Prior
 
-__all__ = ["REFERENCE_WAVE", "place_and_shape"]
+__all__ = ["REFERENCE_WAVE", "place_and_shape", "refraction_of_night"]
 
 REFERENCE_WAVE = 6200.0
 """Angstrom: the guider's wavelength, at which refraction leaves a target where the guider holds it."""
@@ -21,10 +25,40 @@ _GUIDER_ERROR = 0.15  # of the width, when guide stars were measured: another ca
 # The refraction is known from first principles; pressures of 630 to 824 hPa are met for this site, and the fit of
 # any but the faintest source is far better than this prior.
 _REFRACTION_ERROR = 0.3
-_LATTICE_ANGLE_ERROR = np.radians(2.5)  # of the lenslet lattice against north
+_LATTICE_ANGLE_ERROR = float(np.radians(2.5))  # of the lenslet lattice against north
+_NIGHT_ERROR = 0.03  # of either from one exposure of a night to the next: temperature, and the mean over the exposure
 
 
-def place_and_shape(x: float, y: float, place_error: float, *, fwhm: float, measured: bool) -> Prior:
+def refraction_of_night(standards: Sequence[Target]) -> tuple[float, float, float, float]:
+    """Refraction over the computed one, as the night's standards measured it.
+
+    Returns
+    -------
+    scale, scale_error : float
+        Natural logarithm.
+    turn, turn_error : float, radian
+        Of the lattice against north: the same all night.
+    """
+    scale = _weighted(standards, "PSFADRSC", "PSFADRSE", _REFRACTION_ERROR)
+    turn = _weighted(standards, "PSFADRTU", "PSFADRTE", _LATTICE_ANGLE_ERROR)
+    return *scale, *turn
+
+
+def _weighted(standards: Sequence[Target], value: str, error: str, width: float) -> tuple[float, float]:
+    """Mean of a card over the standards and its error, for another exposure; zero of the given width without any."""
+    rows = [(number(star.meta, value), number(star.meta, error)) for star in standards]
+    known = [(v, e) for v, e in rows if v is not None and e is not None]
+    if not known:
+        return 0.0, width
+    # A standard near the zenith says little, and its error says so.
+    weight = np.array([1.0 / np.hypot(e, _NIGHT_ERROR) ** 2 for _, e in known])
+    total = float(weight.sum() + 1.0 / width**2)
+    return float(np.sum(weight * [v for v, _ in known]) / total), float(np.hypot(_NIGHT_ERROR, total**-0.5))
+
+
+def place_and_shape(
+    x: float, y: float, place_error: float, *, fwhm: float, measured: bool, standards: Sequence[Target] = ()
+) -> Prior:
     """Prior of place and shape.
 
     Parameters
@@ -33,14 +67,17 @@ def place_and_shape(x: float, y: float, place_error: float, *, fwhm: float, meas
     fwhm : float, arcsec
     measured : bool
         The width was measured on guide stars of this exposure.
+    standards : sequence of Target
+        Of the night: they measured refraction and the angle of the lattice.
     """
     # 2.3548: full width at half maximum over the width of a Gaussian; core and halo are about equally wide
     width = (np.log(fwhm / 2.3548), _GUIDER_ERROR if measured else _SEEING_ERROR)
+    refraction = refraction_of_night(standards)
     rows = [
         (x, place_error),
         (y, place_error),
-        (0.0, _REFRACTION_ERROR),
-        (0.0, _LATTICE_ANGLE_ERROR),
+        refraction[:2],
+        refraction[2:],
         width,
         *_SHAPE.values(),
         (0.0, _ELLIPTICITY),

@@ -118,6 +118,7 @@ def extract(
         start.error,
         fwhm=start.fwhm if np.isfinite(start.fwhm) else params.seeing,
         measured=bool(np.isfinite(start.fwhm)),
+        standards=() if standard else standards,
     )
     source = extract_point_source(scene, track, prior, _choices(params, standard))
     negative = float(np.mean(source.flux[source.flags == 0] < 0)) if (source.flags == 0).any() else 1.0
@@ -186,6 +187,7 @@ def _choices(params: ExtractStarParams, standard: bool) -> Choices:
         pictures=params.host_pictures,
         minimum_gain=params.host_gain,
         minimum_share=params.host_share,
+        minimum_sky_share=params.host_sky_share,
     )
 
 
@@ -226,8 +228,10 @@ def _fit_cards(source: PointSource, meta: Meta) -> dict[str, Scalar]:
         "PSFAB": math.exp(-2.0 * ellipse),
         "PSFRHO": fit["rho"],
         "PSFCHI2": fit.chi2,
-        "PSFADRSC": math.exp(fit["log_refraction"]),
-        "PSFADRTU": math.degrees(fit["turn"]),
+        "PSFADRSC": fit["log_refraction"],
+        "PSFADRSE": fit.error("log_refraction"),
+        "PSFADRTU": fit["turn"],
+        "PSFADRTE": fit.error("turn"),
         "EXTRACT": "joint PSF",
         "HOST": source.extended is not None,
         "RAWNAME": raw_name(meta),
@@ -240,7 +244,7 @@ def _doubts(source: PointSource, prior: Prior, start: _Start) -> list[str]:
     gap = math.hypot(fit["x"] - prior.mean[0], fit["y"] - prior.mean[1])
     if start.how == "astrom" and gap > 3.0 * start.error:
         doubts.append(f"source found {gap:.1f} arcsec from where the guider puts the target")
-    if abs(fit["log_refraction"]) > 2.0 * prior.sd[2]:
+    if abs(fit["log_refraction"] - prior.mean[2]) > 3.0 * prior.sd[2]:
         doubts.append(f"refraction {math.exp(fit['log_refraction']):.2f} times the computed one")
     if source.extended is not None:
         doubts.append("smooth light around the target was fitted with it")
@@ -276,7 +280,7 @@ def _numbers(source: PointSource, start: _Start, negative: float) -> list[Qualit
         QualityNumber("PSF FWHM", float(source.picture.fwhm[middle]), "arcsec", 0.8, 4.0),
         QualityNumber("PSF AXIS RATIO", math.exp(-2.0 * math.hypot(fit["e1"], fit["e2"])), "", low=0.8),
         QualityNumber("PSF RHO", fit["rho"], "", -0.45, 0.05),
-        QualityNumber("PSF CHI2", fit.chi2, "", 0.8, 2.0),
+        QualityNumber("PSF CHI2", float(fit.chi2), "", 0.8, 2.0),
         QualityNumber("PSF MODEL ERROR", fit.model_error, "", high=0.05),
         QualityNumber("REFRACTION SCALE", math.exp(fit["log_refraction"]), "", 0.7, 1.4),
         QualityNumber("REFRACTION TURN", math.degrees(fit["turn"]), "deg", -5.0, 5.0),

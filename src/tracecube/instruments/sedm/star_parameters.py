@@ -43,6 +43,11 @@ class ExtractStarParams(Params):
         ge=0,
         description="scatter of the smooth light over the peak of the source from which it matters",
     )
+    host_sky_share: float = Field(
+        default=0.02,
+        ge=0,
+        description="scatter of the smooth light over the sky from which it is more than an error of the lenslet flat",
+    )
     fit_low: float = Field(default=4000.0, description="place and shape are fitted from here, Angstrom")
     fit_high: float = Field(default=9200.0, description="place and shape are fitted to here, Angstrom")
     slices: int = Field(default=14, ge=4, description="ranges of wavelength in that fit", alias="autobins")

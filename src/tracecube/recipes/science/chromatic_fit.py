@@ -41,6 +41,8 @@ __all__ = [
 
 F8 = NDArray[np.float64]
 
+_SPREAD = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
+
 NAMES = ("x", "y", "log_refraction", "turn", "log_sigma", "log_ratio", "log_beta", "logit_core", "rho", "e1", "e2")
 
 
@@ -259,10 +261,11 @@ def _search(problem: _Problem, prior: Prior, start: F8) -> tuple[F8, F8]:
 
 
 def _reweigh(slices: Slices, own: F8, deviation: F8, clip: float) -> tuple[float, F8]:
-    """Find the relative model error and the outliers; return it and the new weights.
+    """Find the errors that the noise does not know, and the outliers; return model error and weights.
 
-    The excess of the scatter over the noise, in lenslets where the star is ten times brighter than
-    the noise, is taken to be proportional to the star's light.
+    Around the source, excess scatter is taken as noise of that slice (flat errors of a bright sky). In
+    lenslets where the star is ten times brighter than the noise, it is taken to be proportional to
+    the star's light (errors of the shape).
 
     Parameters
     ----------
@@ -273,16 +276,27 @@ def _reweigh(slices: Slices, own: F8, deviation: F8, clip: float) -> tuple[float
     """
     known = slices.weight > 0
     variance = np.where(known, 1.0 / np.where(known, slices.weight, 1.0), np.inf)
+    variance = variance * _sky_excess(deviation, variance, known & (own < np.sqrt(variance)))
     bright = known & (own > 10.0 * np.sqrt(np.where(known, variance, 0.0)))
     model_error = 0.0
     if np.count_nonzero(bright) >= 30:
         relative = deviation[bright] / own[bright]
-        # 1.4826: standard deviation of a normal distribution over its median absolute deviation
-        excess = (1.4826 * np.median(np.abs(relative))) ** 2 - np.median(variance[bright] / own[bright] ** 2)
+        excess = (_SPREAD * np.median(np.abs(relative))) ** 2 - np.median(variance[bright] / own[bright] ** 2)
         model_error = float(np.sqrt(max(0.0, excess)))
     total = variance + (model_error * own) ** 2
     keep = known & (np.abs(deviation) <= clip * np.sqrt(total))
     return model_error, np.where(keep, 1.0 / total, 0.0)
+
+
+def _sky_excess(deviation: F8, variance: F8, faint: NDArray[np.bool_]) -> F8:
+    """Variance about the source over that of the noise, slice by slice, one at least; array (k, 1)."""
+    rows = [
+        (_SPREAD * np.median(np.abs(gap[where]))) ** 2 / np.median(noise[where])
+        if np.count_nonzero(where) >= 30
+        else 1.0
+        for gap, noise, where in zip(deviation, variance, faint, strict=True)
+    ]
+    return np.asarray(np.maximum(1.0, np.array(rows))[:, None])
 
 
 def slice_solution(slices: Slices, weight: F8, columns: F8) -> F8:

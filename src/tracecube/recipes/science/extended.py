@@ -47,6 +47,8 @@ class ExtendedLight:
         Decrease of chi2 that the pictures bring.
     freedom : float
         Number of amplitudes that the data determine.
+    precision : array (a,)
+        Inverse variance of each picture's amplitudes, as found.
     """
 
     node_x: F8
@@ -54,6 +56,7 @@ class ExtendedLight:
     width: float
     amplitude: F8
     spectrum: F8
+    precision: F8
     gain: float = 0.0
     freedom: float = 0.0
 
@@ -119,7 +122,8 @@ def fit_with_extended(
     slices, scene = setting.slices, setting.scene
     node_x, node_y = _lattice(scene.x, scene.y, width)
     empty = np.zeros((pictures, node_x.size))
-    extended = ExtendedLight(node_x, node_y, width, empty, _first_spectra(slices, pictures))
+    flat = np.full(pictures, 1e-6)
+    extended = ExtendedLight(node_x, node_y, width, empty, _first_spectra(slices, pictures), flat)
     values, weight = prior.mean, slices.weight
     for _ in range(2):
         values, covariance, extended = _iterate(setting, weight, prior, values, extended)
@@ -134,21 +138,20 @@ def _iterate(
     setting: Setting, weight: F8, prior: Prior, values: F8, extended: ExtendedLight
 ) -> tuple[F8, F8, ExtendedLight]:
     """Gauss-Newton steps until none moves by more than a fiftieth of its prior's width."""
-    precision = np.full(extended.spectrum.shape[0], 1e-6)
     for _ in range(12):
         system = _linearise(setting, weight, prior, values, extended)
-        joint = _solve(system, extended.spectrum, precision, (values - prior.mean) / prior.sd)
+        joint = _solve(system, extended.spectrum, extended.precision, (values - prior.mean) / prior.sd)
         step = joint.step / max(1.0, float(np.abs(joint.step).max()))
         values = values + prior.sd * step
         right = system.bd - np.einsum("kjt,t->kj", system.bt, step)
         spectrum = _spectra(system.bb, right, joint.amplitude)
         size = np.sqrt(np.mean(spectrum**2, axis=1))
         amplitude, spectrum = joint.amplitude * size[:, None], spectrum / size[:, None]
-        precision = joint.precision / size**2
         extended = replace(
             extended,
             amplitude=amplitude,
             spectrum=spectrum,
+            precision=joint.precision / size**2,
             gain=system.power - _chi2(system, spectrum, amplitude),
             freedom=joint.freedom,
         )
@@ -201,7 +204,7 @@ def _solve(system: _System, spectrum: F8, precision: F8, offset: F8) -> _Joint:
     matrix[size:, :size] = matrix[:size, size:].T
     matrix[size:, size:] = system.tt
     right = np.concatenate([np.einsum("ak,kj->aj", spectrum, system.bd).ravel(), system.td - offset])
-    for _ in range(3):
+    for _ in range(2):
         own = np.append(np.repeat(precision, nodes), np.ones(shared))
         inverse = np.linalg.inv(matrix + np.diag(own))
         found = inverse @ right

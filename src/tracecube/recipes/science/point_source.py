@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tracecube.core.flags import Flag
 from tracecube.core.target import PointSourceFit
-from tracecube.kernels.psf import full_width
+from tracecube.kernels.psf import full_width, lattice_pitch
 from tracecube.recipes.science.chromatic_fit import (
     ChromaticFit,
     Geometry,
@@ -57,7 +57,9 @@ class Choices:
     minimum_gain : float
         Decrease of chi2, a free amplitude, from which smooth light is believed.
     minimum_share : float
-        Smooth light under the core over the source's own, from which it matters.
+        Scatter of the smooth light over the source's peak, from which it matters.
+    minimum_sky_share : float
+        Scatter of the smooth light over the sky, from which it is more than an error of the flat.
     """
 
     radius: float
@@ -70,6 +72,7 @@ class Choices:
     pictures: int
     minimum_gain: float
     minimum_share: float
+    minimum_sky_share: float
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def extract_point_source(scene: Scene, track: Track, prior: Prior, choices: Choi
     sky = np.broadcast_to(planes, (slices.wave.size, *planes.shape))
     setting = Setting(slices, region, geometry, sky)
     fit, extended = fit_source(setting, prior, clip=choices.clip), None
-    if choices.extended:
+    if choices.extended and _smooth_residuals(setting, fit):
         fit, extended = _with_host(setting, prior, fit, choices)
     columns = _columns(region, track, fit, geometry, planes, extended)
     solution = _solve(region, columns)
@@ -192,6 +195,24 @@ def _columns(
     return _stack(share, planes, pictures)
 
 
+def _smooth_residuals(setting: Setting, fit: ChromaticFit) -> bool:
+    """Whether neighbouring lenslets deviate together, as they do where light was left out of the model.
+
+    Mean product of normalised residuals over pairs of neighbours (Moran 1950, Biometrika 37, 17), against five
+    times its error for white noise.
+    """
+    from scipy.spatial import cKDTree  # noqa: PLC0415 - slow to import
+
+    slices, scene = setting.slices, setting.scene
+    columns = setting.columns(fit.values)
+    model = np.einsum("kc,kcn->kn", slice_solution(slices, fit.weight, columns), columns)
+    residual = np.clip((slices.flux - model) * np.sqrt(slices.weight), -5.0, 5.0)
+    points = np.column_stack([scene.x, scene.y])
+    first, second = cKDTree(points).query_pairs(1.2 * lattice_pitch(scene.x, scene.y), output_type="ndarray").T
+    product = residual[:, first] * residual[:, second]
+    return bool(product.sum() > 5.0 * np.sqrt(np.count_nonzero(product)))
+
+
 def _with_host(
     setting: Setting, prior: Prior, alone: ChromaticFit, choices: Choices
 ) -> tuple[ChromaticFit, ExtendedLight | None]:
@@ -206,7 +227,9 @@ def _with_host(
     found = slice_solution(setting.slices, fit.weight, setting.columns(fit.values, pictures))
     peak = float(np.mean(found[:, 0] * share.max(axis=1)))
     scatter = float(np.std(np.mean(np.einsum("ka,kan->kn", found[:, 4:], pictures), axis=0)))
-    real = extended.gain > choices.minimum_gain * extended.freedom and scatter > choices.minimum_share * peak
+    sky = float(np.mean(found[:, 1]))
+    least = max(choices.minimum_share * peak, choices.minimum_sky_share * sky)
+    real = extended.gain > choices.minimum_gain * extended.freedom and scatter > least
     return (fit, extended) if real else (alone, None)
 
 
