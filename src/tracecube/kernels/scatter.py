@@ -27,10 +27,10 @@ __all__ = ["Surface", "conjugate_gradient", "fit_scattered", "spline_basis", "su
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
-COLUMN_STEP = 8
+COLUMN_STEP = 16
 # Conjugate-gradient steps at most; it converges to the tolerance in 8 to 15.
 STEPS = 25
-TOLERANCE = 1e-3
+TOLERANCE = 2e-3
 
 
 class Surface(NamedTuple):

@@ -21,10 +21,10 @@ from tracecube.core.spectra import Cube, Spectra
 
 __all__ = ["CubeParams", "build_cube"]
 
-# Points a side of a square spaxel that sample the overlap with hexagons: areas good to 2 %.
-FINE = 7
-# Shifts are rounded to this before hexagons are cut, arcsec: a 30th of a lenslet.
-ROUNDING = 0.02
+# Points a side of a square spaxel that sample the overlap with hexagons: areas good to 3 %.
+FINE = 6
+# Shifts are rounded to this before hexagons are cut, arcsec: a 13th of a lenslet.
+ROUNDING = 0.05
 # A spaxel of which less than this share lies on measured hexagons is not measured.
 LEAST_COVER = 0.5
 # Neighbours whose correlation is stated, in (wave, y, x).

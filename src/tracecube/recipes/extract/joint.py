@@ -106,7 +106,7 @@ class Extraction:
 
 def trace_matrix(
     traces: TraceSet, shape: tuple[int, int], *, half_width: int, shift: tuple[float, float] = (0.0, 0.0),
-    derivative: bool = False,
+    derivative: bool = False, every: int = 1,
 ) -> TraceMatrix:
     """Build A for the light of all traces.
 
@@ -121,12 +121,14 @@ def trace_matrix(
         How far the light has moved along and across dispersion since the traces were measured.
     derivative : bool
         Give dA / d(shift across) instead.
+    every : int
+        Take every so many detector columns alone; enough for what is smooth along dispersion.
     """
     size = shape if traces.axis == 1 else shape[::-1]
     centre = shifted(traces.centre, shift[0]) + shift[1]
     row, sample = np.nonzero(np.isfinite(centre))
     along = traces.start[row] + sample
-    inside = (along >= 0) & (along < size[1])
+    inside = (along >= 0) & (along < size[1]) & (along % every == 0)
     row, sample, along = row[inside], sample[inside], along[inside]
     order = np.lexsort((centre[row, sample], along))
     row, sample, along = row[order], sample[order], along[order]

@@ -122,9 +122,10 @@ def shift_across(frame: Frame, extraction: Extraction, matrix: TraceMatrix, slop
         A and dA/dy at the present shift.
     """
     derivative = project(slope.a, np.nan_to_num(slope.gather(extraction.flux)))
+    measured = project(matrix.a, np.ones(matrix.row.size)) > 0
     residual = matrix.canonical(frame.data - extraction.model)
     variance = matrix.canonical(np.maximum(frame.variance, 1e-6))
-    bad = matrix.canonical(((frame.flags & NOT_USABLE) != 0) | extraction.outlier)
+    bad = matrix.canonical(((frame.flags & NOT_USABLE) != 0) | extraction.outlier) | ~measured
     weight = np.where(bad, 0.0, 1.0 / variance)
     power = float((weight * derivative.astype(float) ** 2).sum())
     if power <= 0.0:
@@ -156,8 +157,10 @@ def mean_sky(
     flux = extraction.flux / scale[:, None]
     variance = extraction.variance / scale[:, None] ** 2
     usable = np.isfinite(flux) & np.isfinite(solution.wave) & (variance > 0) & (scale[:, None] > 0.1)
-    brightness = np.nanmedian(np.where(usable, flux, np.nan), axis=1)
-    usable &= (brightness < np.nanpercentile(brightness, 100 * (1 - SOURCE_SHARE)))[:, None]
+    seen = np.nonzero(usable.any(axis=1))[0]
+    brightness = np.full(usable.shape[0], np.inf)
+    brightness[seen] = np.nanmedian(np.where(usable[seen], flux[seen], np.nan), axis=1)
+    usable &= (brightness < np.percentile(brightness[seen], 100 * (1 - SOURCE_SHARE)))[:, None]
     usable &= (solution.wave > table[0]) & (solution.wave < table[-1])
     sign = 1 if z_table[-1] > z_table[0] else -1
     z = np.interp(solution.wave[usable], table, z_table)
