@@ -37,13 +37,13 @@ def _image(meta: Meta) -> Image:
 
 
 @recipe(version="1")
-def make_zero(*, frames: Sequence[RawFrame], params: Params = Params()) -> ZeroOutputs:  # noqa: ARG001
+def make_zero(*, frames: Sequence[RawFrame], params: Params = Params()) -> ZeroOutputs:
     """Make nothing of a group."""
     return ZeroOutputs(zero=_image(frames[0].meta))
 
 
 @recipe(version="1")
-def make_one(*, frame: RawFrame, zero: Image, params: Params = Params()) -> OneOutputs:  # noqa: ARG001
+def make_one(*, frame: RawFrame, zero: Image, params: Params = Params()) -> OneOutputs:
     """Make nothing of a frame."""
     return OneOutputs(one=_image(frame.meta))
 

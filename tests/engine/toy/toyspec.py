@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,6 @@ from tracecube.core.spectra import Image
 from tracecube.core.target import Target
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.kernels import forward  # noqa: F401 - as real recipes do; must not slow planning down
-
-from dataclasses import dataclass
 
 SAME = (Match(0, same=("night", "speed")), Match(1, same=("speed",), days=(-7, 7)))
 NEAR = (Match(0, same=("night",)), Match(2, days=(-7, 7)))

@@ -1,7 +1,7 @@
-"""Start reductions that may be killed: one fork a line on standard input, its process id on standard output.
+"""Start reductions that may be killed: one fork a line of input; process ids and exit statuses come out.
 
-A line is ``RAW OUT WORKERS``, an empty one asks for its exit status; forking from a process that has imported everything makes a start take
-milliseconds instead of seconds.
+A line is ``RAW OUT WORKERS``, an empty one asks for its exit status. Forking from a process that has
+imported everything makes a start take milliseconds instead of seconds.
 """
 
 from __future__ import annotations

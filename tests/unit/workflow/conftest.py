@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,21 +54,21 @@ def plain_image(value: float, meta: Meta) -> Image:
 
 
 @recipe(version="3")
-def make_bias(*, raw: Sequence[RawFrame], params: Params = NO_PARAMS) -> BiasOut:  # noqa: ARG001
+def make_bias(*, raw: Sequence[RawFrame], params: Params = NO_PARAMS) -> BiasOut:
     """Average."""
     data = np.mean([frame.data for frame in raw], axis=0)
     return BiasOut(master_bias=Frame(data, data, np.zeros(data.shape, np.int32)))
 
 
 @recipe(version="1")
-def make_flat(*, lamps: Sequence[RawFrame], master_bias: Frame, params: FlatParams = FLAT_PARAMS) -> FlatOut:  # noqa: ARG001
+def make_flat(*, lamps: Sequence[RawFrame], master_bias: Frame, params: FlatParams = FLAT_PARAMS) -> FlatOut:
     """Divide."""
     return FlatOut(flat=plain_image(params.order, lamps[0].meta))
 
 
 @recipe(version="1")
 def make_cube(
-    *, frame: RawFrame, flat: Image, guide: RawFrame | None = None, params: Params = NO_PARAMS  # noqa: ARG001
+    *, frame: RawFrame, flat: Image, guide: RawFrame | None = None, params: Params = NO_PARAMS
 ) -> ScienceOut:  # fmt: skip
     """Build."""
     return ScienceOut(cube=plain_image(1.0, frame.meta))
@@ -122,7 +123,9 @@ def instrument_of() -> Callable[..., Instrument]:
 def raw() -> Callable[..., RawRecord]:
     """Make classified raw files by tag, name and time (days)."""
 
-    def make(tag: str, name: str, mjd: float, *, night: str = "2020-01-01", speed: float = 0.1, **more) -> RawRecord:
+    def make(
+        tag: str, name: str, mjd: float, *, night: str = "2020-01-01", speed: float = 0.1, **more: Any
+    ) -> RawRecord:
         return RawRecord(
             path=f"/raw/{name}.fits",
             name=name,

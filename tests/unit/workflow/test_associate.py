@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -149,7 +150,7 @@ def test_one_index_serves_many_mains_alike(members, files, rule):
         assert said(choose(reference([member]), shared, rule)) == said(chosen([member], files, rule))
 
 
-def frame(name: str, mjd: float | None, **setup) -> Item:
+def frame(name: str, mjd: float | None, **setup: Any) -> Item:
     return Item(tag="BIAS", name=name, identity=name, path=f"/{name}", setup={"night": "a", **setup}, mjd=mjd)
 
 

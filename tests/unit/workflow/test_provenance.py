@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tracecube.core.quality import QualityNumber
 from tracecube.workflow.provenance import provenance_cards, provenance_key, quality_cards, quality_record
 
 
-def given(role: str, name: str, *, raw: bool = True, **more) -> InputRecord:
+def given(role: str, name: str, *, raw: bool = True, **more: Any) -> InputRecord:
     fields = {"main": role == "raw", "tag": "BIAS", "path": f"/{name}", "sha256": f"sha-{name}", **more}
     return InputRecord(role=role, name=name, raw=raw, **fields)
 

@@ -1,0 +1,69 @@
+"""Whether a workflow closes: every argument bound, every tag made by something, every target known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tracecube.core.errors import BadData
+from tracecube.core.instrument import Instrument
+from tracecube.core.workflow import Task
+from tracecube.workflow.plan import ordered_tasks
+from tracecube.workflow.settings import params_of
+
+__all__ = ["faults"]
+
+
+def faults(instrument: Instrument) -> list[str]:
+    """Return what is wrong with an instrument's workflow, in sentences; empty when all is well."""
+    workflow = instrument.workflow
+    made = {tag for task in workflow.tasks for tag in task.output_tags().values()}
+    known = made | set(instrument.raw_tags)
+    names = [task.name for task in workflow.tasks]
+    found = [f"two tasks are called {name}" for name in sorted({name for name in names if names.count(name) > 1})]
+    found += [f"{tag} is a raw tag and a product tag" for tag in sorted(made & set(instrument.raw_tags))]
+    targets = {target for task in workflow.tasks for target in (task.name, *task.targets)}
+    if workflow.default_target not in targets:
+        found.append(f"default target {workflow.default_target} is that of no task")
+    for task in workflow.tasks:
+        found += _faults_of_task(task, known)
+    try:
+        ordered_tasks(workflow)
+    except BadData as error:
+        found.append(error.what)
+    return found
+
+
+def _faults_of_task(task: Task, known: set[str]) -> Iterator[str]:
+    """Yield what is wrong with one task."""
+    arguments = {argument.name: argument for argument in task.recipe.inputs}
+    bound = [task.main.argument, *(rule.argument for rule in task.associations)]
+    for name in bound:
+        if name not in arguments:
+            yield f"{task.name}: recipe {task.recipe.name} has no argument {name}"
+    for name in sorted({name for name in bound if bound.count(name) > 1}):
+        yield f"{task.name}: argument {name} is bound twice"
+    for name, argument in arguments.items():
+        if name not in bound and not argument.optional:
+            yield f"{task.name}: argument {name} is bound to nothing"
+    for rule in task.associations:
+        argument = arguments.get(rule.argument)
+        if argument is None:
+            continue
+        if rule.minimum == 0 and not (argument.optional or argument.many):
+            yield f"{task.name}: {rule.argument} may be missing, but the recipe does not take None"
+        if rule.maximum != 1 and not argument.many:
+            yield f"{task.name}: {rule.argument} may be several, but the recipe takes one"
+        if not rule.ladder:
+            yield f"{task.name}: {rule.argument} has no rung to match on"
+    for tag in (*task.main.tags, *task.main.require, *(tag for rule in task.associations for tag in rule.tags)):
+        if tag not in known:
+            yield f"{task.name}: nothing makes {tag}"
+    if task.main.group_by is not None and task.main.argument in arguments and not arguments[task.main.argument].many:
+        yield f"{task.name}: {task.main.argument} is a group, but the recipe takes one"
+    for name in task.tags:
+        if name not in {output.name for output in task.recipe.outputs}:
+            yield f"{task.name}: recipe {task.recipe.name} has no output {name}"
+    try:
+        params_of(task, {})
+    except BadData as error:
+        yield error.what
