@@ -1,4 +1,4 @@
-"""Hexagonal lattices seen through a distortion: which node is each point?
+"""Hexagonal lattices seen through a distortion, and which node each point is.
 
 Axial indices (q, r): node = origin + q a + r b, where a and b are 60 degrees apart. The indices are
 found from all points together: a polynomial from the plane to index space, grown from where the
@@ -134,7 +134,7 @@ def _grow(points: F8, basis: F8, weight: F8, degree: int, seed: int) -> tuple[I8
         index, on_node = _assign(points, field, basis, weight, near)
         if on_node.sum() >= 3:
             allowed = int(_allowed_degree(int(on_node.sum()), degree))
-            field = fit_field(points, index.astype(float), degree=allowed, weight=on_node * 1.0)
+            field = fit_field(points, index.astype(float), degree=allowed, weight=on_node.astype(np.float64))
         settled = settled + 1 if near.all() else 0
         reach *= _GROWTH
     index, on_node = _assign(points, field, basis, weight, np.ones(len(points), bool))

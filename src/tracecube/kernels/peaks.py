@@ -148,7 +148,9 @@ def vertex(score: F8, places: I8, *, axis: int) -> F8:
     return np.where(inside, np.clip(offset, -0.5, 0.5), 0.0)
 
 
-def spikes(data: NDArray[np.floating], variance: NDArray[np.floating], *, sigmas: float, share: float) -> NDArray[np.bool_]:
+def spikes(
+    data: NDArray[np.floating], variance: NDArray[np.floating], *, sigmas: float, share: float
+) -> NDArray[np.bool_]:
     """Return the pixels (across, along) that stand out of their seven neighbours along dispersion.
 
     A lamp's spectrum is smooth along dispersion; hot pixels, cosmic rays and single bad columns are

@@ -72,7 +72,8 @@ def fit_field(points: F8, values: F8, *, degree: int, weight: F8 | None = None) 
     centre = 0.5 * (used.min(axis=0) + used.max(axis=0))
     scale = max(float(np.abs(used - centre).max()), 1e-12)
     design = monomials((points - centre) / scale, degree)
-    coefficients = np.linalg.lstsq(design * root[:, None], values * root[:, None], rcond=None)[0]
+    solution = np.linalg.lstsq(design * root[:, None], values * root[:, None], rcond=None)[0]
+    coefficients = np.asarray(solution, np.float64)
     return Field(centre, scale, degree, coefficients)
 
 
@@ -141,8 +142,8 @@ def _small_ridge(matrix: F8) -> F8:
 
 def _posterior(matrix: F8, rhs: F8, prior: F8, precision: F8) -> tuple[F8, F8]:
     """Posterior means (n, k) and covariances (n, k, k) of the coefficients."""
-    covariance = np.linalg.inv(matrix + np.diag(precision) + _small_ridge(matrix))
-    mean = np.einsum("ljk,lk->lj", covariance, rhs + precision * prior)
+    covariance = np.asarray(np.linalg.inv(matrix + np.diag(precision) + _small_ridge(matrix)), np.float64)
+    mean: F8 = np.einsum("ljk,lk->lj", covariance, rhs + precision * prior)
     return mean, covariance
 
 
@@ -154,4 +155,5 @@ def _marginal_field(matrix: F8, rhs: F8, design: F8, precision: F8, bound: NDArr
     terms, k = design.shape[1], bound.size
     left = np.einsum("lp,ljk,lq->pjqk", design, information, design, optimize=True).reshape(terms * k, -1)
     right = np.einsum("lp,lj->pj", design, score).ravel()
-    return np.linalg.lstsq(left, right, rcond=1e-13)[0].reshape(terms, k)
+    field: F8 = np.linalg.lstsq(left, right, rcond=1e-13)[0].reshape(terms, k)
+    return field

@@ -150,6 +150,7 @@ def to_core_gauge(knots: F8, coefficients: F8, *, step: float = 0.05) -> tuple[F
     shift, stretch : float
         Centre and width of the core in the old ``u``: old u = shift + stretch * new u.
     """
+
     def density(u: F8) -> F8:
         values = [np.nan_to_num(s(u)) for s in _splines(knots)]
         return np.asarray(coefficients @ np.array(values))

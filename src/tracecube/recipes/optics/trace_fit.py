@@ -150,9 +150,7 @@ def centre_residuals(measured: Measured, model: TraceModel, before: TraceModel) 
     return measured.moment / flux + shift, measured.moment_error / flux
 
 
-def align_to_lamp(
-    measured: Measured, model: TraceModel, lamp: Lamp, *, reference: float
-) -> tuple[Lamp, Levels]:
+def align_to_lamp(measured: Measured, model: TraceModel, lamp: Lamp, *, reference: float) -> tuple[Lamp, Levels]:
     """Find level and reference point of each lenslet from its lamp spectrum.
 
     Lamp and lenslets are learnt in turn. Reference points follow the lattice, a smooth function of
@@ -237,4 +235,5 @@ def _match(measured: Measured, model: TraceModel, lamp: Lamp) -> Levels:
 def _tiny_ridge(matrix: F8) -> F8:
     """Diagonal (n, k, k) that keeps matrices without information invertible."""
     diagonal = 1e-9 * np.einsum("ljj->lj", matrix) + 1e-300
-    return diagonal[:, :, None] * np.eye(matrix.shape[1])
+    ridge: F8 = diagonal[:, :, None] * np.eye(matrix.shape[1])
+    return ridge

@@ -58,27 +58,31 @@ class TraceModel:
     covariance: F8
     width: F8
 
-    def centre(self, row: I8, along: F8) -> F8:
+    def centre(self, row: I8, along: F8 | I8) -> F8:
         """Return the position across dispersion of trace ``row`` at pixel ``along``."""
         d = along - self.along[row]
-        return self.across[row] + self.tilt * d + (self.powers(row, along, self.shape) * self.shape[row]).sum(axis=-1)
+        bent: F8 = (self.powers(row, along, self.shape) * self.shape[row]).sum(axis=-1)
+        return self.across[row] + self.tilt * d + bent
 
-    def sigma(self, row: I8, along: F8) -> F8:
+    def sigma(self, row: I8, along: F8 | I8) -> F8:
         """Return the core width of trace ``row`` at pixel ``along``, px."""
-        return np.exp((self.powers(row, along, self.width) * self.width[row]).sum(axis=-1))
+        log_width: F8 = (self.powers(row, along, self.width) * self.width[row]).sum(axis=-1)
+        return np.exp(log_width)
 
-    def error(self, row: I8, along: F8) -> F8:
+    def error(self, row: I8, along: F8 | I8) -> F8:
         """Return the standard deviation of the centre of trace ``row`` at pixel ``along``, px."""
         t = self.powers(row, along, self.shape)
-        return np.sqrt(np.maximum(np.einsum("...j,...jk,...k->...", t, self.covariance[row], t), 0.0))
+        variance: F8 = np.einsum("...j,...jk,...k->...", t, self.covariance[row], t)
+        return np.sqrt(np.maximum(variance, 0.0))
 
-    def powers(self, row: I8, along: F8, of: F8) -> F8:
+    def powers(self, row: I8, along: F8 | I8, of: F8) -> F8:
         """Return t^0 ... t^(k-1) for the coefficients ``of`` (n, k)."""
         t = (along - self.along[row]) / self.scale
-        return np.asarray(t)[..., None] ** np.arange(of.shape[1])
+        powers: F8 = np.asarray(t)[..., None] ** np.arange(of.shape[1])
+        return powers
 
-    def keep(self, rows: B1) -> TraceModel:
-        """Return the model of the chosen apertures."""
+    def keep(self, rows: B1 | I8) -> TraceModel:
+        """Return the model of the chosen apertures, by mask or by order."""
         names = ("index", "across", "along", "shape", "covariance", "width")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
@@ -110,6 +114,10 @@ class Measured(NamedTuple):
     moment_error: F8
     spread: F8
     spread_error: F8
+
+    def keep(self, entries: B1) -> Measured:
+        """Return the chosen entries."""
+        return Measured(*(values[entries] for values in self))  # type: ignore[arg-type]
 
 
 def unknowns(model: TraceModel, columns: I8, n_along: int) -> tuple[I8, I8]:
@@ -170,7 +178,9 @@ def _measure_chunk(
     equations = normal_equations(joint, data, light.ivar[:, columns], band=band_width(joint))
     found = estimate(factorise(equations), equations.rhs)
     value = found.flux.reshape(-1, 3)
-    error = np.sqrt(found.covariance[0]).reshape(-1, 3)
+    # Traces that lie on each other leave a variance that rounding may turn negative: not measured.
+    variance = found.covariance[0]
+    error = np.sqrt(np.where(variance > 0.0, variance, np.nan)).reshape(-1, 3)
     columns_of = [x for pair in zip(value.T, error.T, strict=True) for x in pair]
     return Measured(row, along, *columns_of), project(a, np.nan_to_num(value[:, 0]))
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
 from scipy.linalg import cho_factor, cho_solve
 
 from tracecube.kernels.forward import DesignMatrix, Footprints, Profile, design_matrix, project
@@ -32,6 +31,17 @@ _TREND_TERMS = 3
 _RIDGE = 1e-9
 
 
+class _Column(NamedTuple):
+    """One detector column: its pixels, its traces (with powers of their distance), the ground's splines."""
+
+    data: F8
+    ivar: F8
+    ground: F8
+    foot: Footprints
+    trend: F8
+    smooth: F8
+
+
 class Shape(NamedTuple):
     """Profile and ground.
 
@@ -47,9 +57,7 @@ class Shape(NamedTuple):
     ground: F4
 
 
-def fit_profile(
-    light: Light, model: TraceModel, old: Profile, columns: I8, *, reach: float, pieces: int
-) -> Shape:
+def fit_profile(light: Light, model: TraceModel, old: Profile, columns: I8, *, reach: float, pieces: int) -> Shape:
     """Improve the profile of all traces, and fit the ground, for known centres and widths.
 
     One Gauss-Newton step on d = A(p) f + ground, with the fluxes f of all traces eliminated column
@@ -85,14 +93,14 @@ def fit_profile(
         here = column == x
         foot = footprints(model, row[here], column[here], columns)
         foot = foot._replace(along=np.zeros(int(here.sum())))
-        one = light.data[:, x].astype(float), light.ivar[:, x].astype(float), light.ground[:, x].astype(float)
+        data, ivar, ground = (image[:, x].astype(float) for image in (light.data, light.ivar, light.ground))
         trend = (column[here, None] - model.along[row[here], None]) / model.scale
         powers = trend ** np.arange(1, _TREND_TERMS + 1)
         touching = np.flatnonzero(along[x])
         smooth = np.einsum("ci,j->cij", across, along[x, touching]).reshape(shape[0], -1)
-        left, right = _column_equations(one, foot, old, basis, powers, half_width, smooth)
-        ground = np.add.outer(np.arange(across.shape[1]) * along.shape[1], touching).ravel()
-        place = np.concatenate([np.arange(size - n_ground), size - n_ground + ground])
+        left, right = _column_equations(_Column(data, ivar, ground, foot, powers, smooth), old, basis, half_width)
+        under = np.add.outer(np.arange(across.shape[1]) * along.shape[1], touching).ravel()
+        place = np.concatenate([np.arange(size - n_ground), size - n_ground + under])
         matrix[np.ix_(place, place)] += left
         rhs[place] += right
     area = np.array([one.cumulative[-1] for one in basis])
@@ -102,17 +110,9 @@ def fit_profile(
     return Shape(u, density, shift, stretch, np.asarray(across @ surface @ along.T, np.float32))
 
 
-def _column_equations(
-    column: tuple[F8, F8, F8],
-    foot: Footprints,
-    old: Profile,
-    basis: list[Profile],
-    trend: F8,
-    half_width: int,
-    smooth: F8,
-) -> tuple[F8, F8]:
+def _column_equations(column: _Column, old: Profile, basis: list[Profile], half_width: int) -> tuple[F8, F8]:
     """Normal equations of profile, trends and ground from one column, the fluxes eliminated."""
-    data, ivar, ground = column
+    data, ivar, ground, foot, trend, smooth = column
     shape = (data.size, 1)
 
     def build(profile: Profile, widened: float = 1.0, *, shift: bool = False) -> DesignMatrix:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from tracecube.core.errors import BadData
 from tracecube.kernels.lattice import hexagon_basis, index_lattice, invert_field
@@ -87,14 +88,14 @@ class TraceGuess:
 class Lenslets(NamedTuple):
     """What the search found, one row a lattice node.
 
-    ``place`` (n, 2) is the reference point (along, across) in pixels, ``index`` (n, 2) the node,
+    ``place`` (n, 2) is the reference point (along, across) in pixels, ``node`` (n, 2) its indices,
     ``seen`` (n,) whether the lenslet was found by itself or only expected by the lattice.
     ``spurious`` counts traces that stand on no node; ``lamp`` (k,) is the shape of the lamp's
     spectrum from ``lamp_start`` on, one sample a pixel, its peak 1.
     """
 
     place: F8
-    index: I8
+    node: I8
     seen: B1
     spurious: int
     lamp: F8
@@ -188,8 +189,7 @@ def _complete_lattice(points: F8, trust: F8, guess: TraceGuess, shape: tuple[int
     q, r = np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij")
     every = np.stack([q.ravel(), r.ravel()], axis=1)
     anchor = points[on_node], index[on_node]
-    step = every[:, None, :] - anchor[1][None]
-    nearest = np.argmin(np.linalg.norm(step @ basis, axis=2), axis=1)
+    nearest = cKDTree(anchor[1] @ basis).query(every @ basis)[1]
     jump = (every - anchor[1][nearest]) @ basis
     close = np.linalg.norm(jump, axis=1) < _BEYOND * guess.pitch
     every, start = every[close], (anchor[0][nearest] + jump)[close]

@@ -9,6 +9,7 @@ Gauss-Newton step of one model.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from tracecube.recipes.optics.trace_model import Light, Measured, TraceModel, me
 from tracecube.recipes.optics.trace_profile import Shape, fit_profile
 from tracecube.recipes.optics.trace_search import Lenslets, TraceGuess, find_lenslets
 
-__all__ = ["Traced", "TraceParams", "trace_apertures"]
+__all__ = ["TraceParams", "Traced", "trace_apertures"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -150,7 +151,7 @@ def trace_apertures(dome: Frame, guess: TraceGuess, *, params: TraceParams | Non
 
 
 def _refuse_saturated(dome: Frame, params: TraceParams) -> None:
-    share = float(np.mean((dome.flags & Flag.SATURATED) != 0))
+    share = float(np.mean((dome.flags & int(Flag.SATURATED)) != 0))
     if share > params.max_saturated:
         raise BadData(
             f"lamp frame: {100 * share:.1f} per cent of the pixels are saturated,"
@@ -161,10 +162,11 @@ def _refuse_saturated(dome: Frame, params: TraceParams) -> None:
 
 def _light(dome: Frame, guess: TraceGuess) -> Light:
     """The frame with dispersion along the second axis, its spikes out of the way."""
-    turned = [np.asarray(a if guess.axis == 1 else a.T) for a in (dome.data, dome.variance, dome.flags)]
-    good = ((turned[2] & NOT_USABLE) == 0) & np.isfinite(turned[0]) & (turned[1] > 0.0)
-    data = np.where(good, turned[0], 0.0).astype(np.float32)
-    variance = np.where(good, turned[1], 1.0).astype(np.float32)
+    good = ((dome.flags & NOT_USABLE) == 0) & np.isfinite(dome.data) & (dome.variance > 0.0)
+    data = np.where(good, dome.data, 0.0).astype(np.float32)
+    variance = np.where(good, dome.variance, 1.0).astype(np.float32)
+    if guess.axis == 0:
+        good, data, variance = (np.ascontiguousarray(image.T) for image in (good, data, variance))
     good &= ~spikes(data, variance, sigmas=_SPIKE_SIGMAS, share=_SPIKE_SHARE)
     return Light(data, np.where(good, 1.0 / variance, 0.0).astype(np.float32), np.zeros_like(data))
 
@@ -176,8 +178,9 @@ def _first_look(light: Light, lenslets: Lenslets, columns: I8, guess: TraceGuess
     span = (-guess.reference - _EDGE, guess.length - guess.reference - _EDGE)
     width = np.full((n, 1), np.log(guess.sigma))
     straight = (np.zeros((n, 1)), np.zeros((n, 1, 1)), width)
-    model = TraceModel(lenslets.index, across, along, guess.tilt, 0.5 * guess.length, span, *straight)
-    lamp = Lamp(np.arange(lenslets.lamp.size) + lenslets.lamp_start, lenslets.lamp, lenslets.lamp_start)
+    model = TraceModel(lenslets.node, across, along, guess.tilt, 0.5 * guess.length, span, *straight)
+    distance = np.arange(lenslets.lamp.size, dtype=np.float64) + lenslets.lamp_start
+    lamp = Lamp(distance, lenslets.lamp, lenslets.lamp_start)
     lit = lamp.lit(_FIRST_LIT)
     u, density = gaussian_density(params.reach)
     window = max(2, round(_FIRST_WINDOW * guess.spacing))
@@ -239,7 +242,7 @@ def _drop_dark(state: _State, params: TraceParams) -> _State:
     shines &= level.value > params.faintest * typical
     number = np.cumsum(shines) - 1
     kept = shines[state.measured.row]
-    measured = Measured(*(values[kept] for values in state.measured))._replace(row=number[state.measured.row[kept]])
+    measured = state.measured.keep(kept)._replace(row=number[state.measured.row[kept]])
     return replace(
         state,
         model=state.model.keep(shines),
@@ -249,54 +252,58 @@ def _drop_dark(state: _State, params: TraceParams) -> _State:
     )
 
 
-def _result(
-    dome: Frame, state: _State, lenslets: Lenslets, guess: TraceGuess, params: TraceParams
-) -> Traced:
-    """Write the model down as samples."""
-    model, level = state.model, state.level
-    typical = float(np.median(level.value))
-    relative = level.value / typical
-    order = np.lexsort((model.along, model.across))
-    model = model.keep(order)
-    n_across, n_along = state.light.data.shape
+class _Samples(NamedTuple):
+    """The traces at every pixel along dispersion, arrays (n, m); ``start`` (n,). NaN outside the detector."""
+
+    start: I8
+    centre: F8
+    sigma: F8
+    error: F8
+
+
+def _sample(model: TraceModel, shape: tuple[int, int], guess: TraceGuess, params: TraceParams) -> _Samples:
+    """Evaluate the traces from end to end, margins included, as far as the detector reaches."""
     size = int(np.ceil(guess.length)) + 2 * params.margin + 1
-    start = np.floor(model.along - guess.reference).astype(int) - params.margin
-    end = np.minimum(start + size, n_along)
-    start = np.maximum(start, 0)
-    row = np.broadcast_to(np.arange(order.size)[:, None], (order.size, size))
+    first = np.floor(model.along - guess.reference).astype(np.int64) - params.margin
+    start = np.maximum(first, 0)
+    row = np.broadcast_to(np.arange(start.size)[:, None], (start.size, size))
     along = start[:, None] + np.arange(size)
-    centre, sigma, error = model.centre(row, along), model.sigma(row, along), model.error(row, along)
-    outside = (along >= end[:, None]) | (centre < -0.5) | (centre > n_across - 0.5)
-    for values in (centre, sigma, error):
-        values[outside] = np.nan
-    sample_dq = np.where(error > params.max_error, int(Flag.EXTRAPOLATED), 0).astype(np.int32)
-    dq = np.where(relative[order] < params.low_throughput, int(Flag.LOW_THROUGHPUT), 0).astype(np.int32)
-    shape = state.shape
+    centre = model.centre(row, along)
+    outside = (along >= np.minimum(first + size, shape[1])[:, None]) | (centre < -0.5) | (centre > shape[0] - 0.5)
+    arrays = (centre, model.sigma(row, along), model.error(row, along))
+    return _Samples(start, *(np.where(outside, np.nan, values) for values in arrays))
+
+
+def _result(dome: Frame, state: _State, lenslets: Lenslets, guess: TraceGuess, params: TraceParams) -> Traced:
+    """Write the model down as samples, apertures numbered across the detector."""
+    order = np.lexsort((state.model.along, state.model.across)).astype(np.int64)
+    model = state.model.keep(order)
+    samples = _sample(model, state.light.data.shape, guess, params)
+    level = (state.level.value / np.median(state.level.value))[order]
     traces = TraceSet(
         aperture=np.arange(order.size),
-        start=start,
+        start=samples.start,
         q=model.index[:, 0],
         r=model.index[:, 1],
-        dq=dq,
-        centre=centre,
-        sigma=sigma,
-        sample_dq=sample_dq,
-        profile_u=shape.u,
-        profile=shape.density,
+        dq=np.where(level < params.low_throughput, int(Flag.LOW_THROUGHPUT), 0).astype(np.int32),
+        centre=samples.centre,
+        sigma=samples.sigma,
+        sample_dq=np.where(samples.error > params.max_error, int(Flag.EXTRAPOLATED), 0).astype(np.int32),
+        profile_u=state.shape.u,
+        profile=state.shape.density,
         axis=guess.axis,
         meta=dome.meta,
     )
-    reference = np.stack([model.along, model.centre(np.arange(order.size), model.along)], axis=1)
-    ground = shape.ground if guess.axis == 1 else shape.ground.T
-    quality, caveats = _quality(state, lenslets, relative, error, params)
+    ground = state.shape.ground
+    quality, caveats = _quality(state, lenslets, level, samples.error, params)
     return Traced(
         traces=traces,
-        reference=reference,
-        reference_error=level.along_error[order],
-        centre_error=error,
-        level=relative[order],
+        reference=np.stack([model.along, model.centre(np.arange(order.size), model.along)], axis=1),
+        reference_error=state.level.along_error[order],
+        centre_error=samples.error,
+        level=level,
         lamp=state.lamp,
-        ground=ground,
+        ground=ground if guess.axis == 1 else ground.T,
         quality=quality,
         caveats=caveats,
     )
