@@ -154,7 +154,7 @@ def _night(name: str, folder: _Folder, pictures: Path) -> Night:
 
 
 def _numbers(product: ProductRecord) -> list[Number]:
-    of = product.raw or product.object or product.detector or product.tag
+    of = product.raw or product.object or product.detector or ""
     return [
         Number(product.task, of, name, number["value"], number.get("unit") or "", number.get("good"))
         for name, number in product.qc.items()

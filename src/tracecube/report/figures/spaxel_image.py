@@ -26,11 +26,11 @@ def spaxel_image(spectra: Spectra, target: Target | None = None, fit: PointSourc
     figure = sheet(5.2, 5.0)
     ax = figure.subplots()
     flux = band_image(spectra)
-    middle, high = robust_limits(flux, 50.0, 99.8)
-    low = robust_limits(flux, 0.5, 50.0)[0]
-    norm = AsinhNorm(linear_width=max(middle - low, (high - middle) / 50.0, 1e-9), vmin=low, vmax=high)
+    low, high = robust_limits(flux, 1.0, 99.9)
+    quarter, three = robust_limits(flux, 15.87, 84.13)  # one sigma of a Gaussian on either side
+    norm = AsinhNorm(linear_width=max(three - quarter, (high - low) / 100.0, 1e-9), vmin=low, vmax=high)
     cells = hexagons(ax, spectra.x, spectra.y, flux, norm=norm)
-    scale_bar(cells, ax, "median flux (electron / Å)", shrink=0.85)
+    scale_bar(cells, ax, "median of flux − typical flux of the field (electron / Å)", shrink=0.85)
     marks = []
     if fit is not None:
         outline(ax, fit.x, fit.y, fit.used != 0, colors="white", linewidths=1.0)
@@ -48,10 +48,15 @@ def spaxel_image(spectra: Spectra, target: Target | None = None, fit: PointSourc
 
 
 def band_image(spectra: Spectra) -> NDArray[np.float64]:
-    """Return the median flux (n,) of good samples over all wavelengths, NaN where few are good."""
+    """Return the median over wavelength (n,) of what each spaxel has over the field's typical spectrum.
+
+    A spaxel whose spectrum is cut off by the detector's edge is so compared with the others at its own
+    wavelengths; NaN where few samples are good.
+    """
     good: NDArray[Any] = (spectra.flags == 0) & np.isfinite(spectra.flux)
     flux = np.where(good, spectra.flux, np.nan)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # a dead spaxel: NaN is the answer
-        middle = np.nanmedian(flux, axis=1)
+        typical = np.nanmedian(flux, axis=0)
+        middle = np.nanmedian(flux - typical, axis=1)
     return np.where(good.mean(1) >= _GOOD_SHARE, middle, np.nan)

@@ -149,8 +149,10 @@ def scale_bar(cells: PolyCollection, axes: Any, label: str = "", **place: Any) -
     bar = beside[0].figure.colorbar(cells, ax=beside, label=label, pad=0.02, **place)
     norm = cells.norm
     if isinstance(norm, AsinhNorm):
-        ticks = np.asarray(norm.inverse(np.linspace(0.0, 1.0, 6)), np.float64)
-        bar.set_ticks(list(ticks), labels=[f"{float(f'{tick:.2g}'):g}" for tick in ticks])
+        inner = np.asarray(norm.inverse(np.linspace(0.0, 1.0, 6)[1:-1]), np.float64)
+        rounded = [0.0 if abs(tick) < norm.linear_width / 4 else float(f"{tick:.1g}") for tick in inner]
+        ticks = [float(norm.vmin or 0.0), *rounded, float(norm.vmax or 0.0)]
+        bar.set_ticks(ticks, labels=[f"{float(f'{tick:.2g}'):g}" for tick in ticks])
         bar.ax.minorticks_off()
 
 
