@@ -25,6 +25,16 @@ def _around(image: F4) -> F4:
     return 0.5 * (_middle(*near[:3]) + _middle(*near[3:]))
 
 
+def _between(good: Mask) -> Mask:
+    """Good pixels whose neighbours, as `_around` takes them, are good too."""
+    padded = np.pad(good, ((0, 0), (_REACH, _REACH)), mode="edge")
+    columns = good.shape[1]
+    kept = good.copy()
+    for shift in (-4, -3, -2, 2, 3, 4):
+        kept &= padded[:, _REACH + shift : _REACH + shift + columns]
+    return kept
+
+
 def _middle(a: F4, b: F4, c: F4) -> F4:
     """Median of three images."""
     return np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
@@ -82,7 +92,7 @@ def column_offsets(image: F4, good: Mask, *, rows: int, clip: float, least: floa
     -------
     bool array (y, x)
     """
-    median, error = _block_medians(image - _around(image), good, rows)
+    median, error = _block_medians(image - _around(image), _between(good), rows)
     return _spread_out(_outlying(median, error, clip, least), image.shape[0])
 
 
@@ -106,6 +116,6 @@ def column_response(image: F4, good: Mask, light: float, *, rows: int, clip: flo
     bool array (y, x)
     """
     around = _around(image)
-    bright = good & (around > light)
+    bright = _between(good) & (around > light)
     median, error = _block_medians(np.divide(image, around, where=bright, out=np.zeros_like(image)), bright, rows)
     return _spread_out(_outlying(median, error, clip, least), image.shape[0])

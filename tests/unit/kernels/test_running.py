@@ -14,9 +14,7 @@ def test_running_median_agrees_with_its_plain_twin(rows: int, columns: int, half
     rng = np.random.default_rng(seed)
     image = (rng.integers(0, 4, (rows, columns)) if ties else rng.normal(size=(rows, columns))).astype(np.float32)
     good = rng.random(image.shape) < 0.7
-    assert np.array_equal(
-        running_median(image, good, half), running_median_oracle(image, good, half), equal_nan=True
-    )
+    assert np.array_equal(running_median(image, good, half), running_median_oracle(image, good, half), equal_nan=True)
 
 
 def test_expected_signal_of_smooth_light_is_that_light() -> None:

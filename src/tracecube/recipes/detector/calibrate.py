@@ -106,17 +106,22 @@ def _card(bias: Frame, key: str) -> float:
 def _level(counts: FloatArray, amplifier: Amplifier, gain: float) -> tuple[float | None, float | None]:
     """Return level (electron) and noise floor (electron**2) of the covered pixels, None where there are none.
 
-    The noise of covered pixels holds read noise and dark current of this exposure; differences along a
-    row leave the pattern of the bias out. Of too few pixels the read noise of the biases is better known.
+    The noise of covered pixels holds read noise and dark current of this exposure; centred differences
+    between columns leave the pattern of the bias out. Of too few pixels the biases' read noise is better.
     """
     covered = [section.of(counts) for section in amplifier.level]
     if not covered:
         return None, None
     level = combine.clipped_moments(np.concatenate([part.ravel() for part in covered]))[0] * gain
-    steps = np.concatenate([(part[:, 1:] - part[:, :-1]).ravel() for part in covered])
+    steps = np.concatenate([_centred(part[:, 1:] - part[:, :-1]).ravel() for part in covered])
     if steps.size < _ENOUGH_COVERED:
         return level, None
     return level, 0.5 * (combine.clipped_moments(steps)[1] * gain) ** 2
+
+
+def _centred(steps: FloatArray) -> FloatArray:
+    """Take the pattern out of differences between columns (y, x)."""
+    return np.asarray(steps - np.median(steps, axis=0))
 
 
 def noise_floor(frame: Frame) -> float:

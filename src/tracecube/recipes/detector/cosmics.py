@@ -47,7 +47,8 @@ def flag_cosmics(frame: Frame, *, floor: float, axis: int = 1, params: CosmicPar
 
     One round of L.A.Cosmic (van Dokkum 2001, PASP 113, 1420) on the frame with the smooth part of its
     spectra protected finds the sharp edges; each hit is then followed as far as it stands out of
-    its row. Emission lines are as wide as the profile is and pass the fine-structure test.
+    its row. Night-sky lines are as wide as the profile is and pass the fine-structure test; of lines
+    more than 50 times the noise, as arc lamps have, a tenth of the flank pixels may not.
 
     Parameters
     ----------

@@ -60,7 +60,13 @@ ANDOR = {
 def test_spellings_of_object(
     generation: dict[str, object], object_: str, imgtype: str, exptime: float, tag: str
 ) -> None:
-    header = {**generation, "OBJECT": object_, "IMGTYPE": imgtype, "EXPTIME": exptime, "NAME": object_.split()[-1]}
+    header = {
+        **generation,
+        "OBJECT": object_,
+        "IMGTYPE": imgtype,
+        "EXPTIME": exptime,
+        "NAME": object_.rsplit(maxsplit=1)[-1],
+    }
     found = classify(NAME, header)
     assert found.tag == tag
     assert found.setup["raw_tag"] == tag
@@ -122,8 +128,10 @@ def test_no_time_at_all_is_an_error() -> None:
 
 
 def test_calibrations_of_the_afternoon_belong_to_the_coming_night() -> None:
-    nights = {classify(f"ifu2019{day}.fits", {**PIXIS, "UTC": ""}).setup["night"] for day in
-              ("0703_23_30_00", "0704_00_05_00", "0704_11_59_00", "0704_13_10_00")}
+    nights = {
+        classify(f"ifu2019{day}.fits", {**PIXIS, "UTC": ""}).setup["night"]
+        for day in ("0703_23_30_00", "0704_00_05_00", "0704_11_59_00", "0704_13_10_00")
+    }
     assert nights == {"2019-07-04"}
 
 
