@@ -175,7 +175,7 @@ def _planes(region: Scene, prior: Prior) -> F8:
 def _rough_spectrum(region: Scene, track: Track, prior: Prior, geometry: Geometry, planes: F8) -> F8:
     """Spectrum with the shape of the prior, smoothed: the weight of wavelengths within a slice."""
     share = fractions(prior.mean, track, region.x, region.y, geometry)
-    flux = _solve(region, _stack(share, planes, None)).flux
+    flux = np.nan_to_num(_solve(region, _stack(share, planes, None)).flux)
     kernel = np.ones(9) / 9.0
     smooth = np.convolve(np.pad(flux, 4, mode="edge"), kernel, mode="valid")
     return np.asarray(np.maximum(smooth, 0.1 * np.median(np.abs(smooth)) + 1e-30))
@@ -244,7 +244,8 @@ def _solve(region: Scene, columns: F8) -> _Solution:
     weight = np.where(region.good, 1.0 / region.variance, 0.0)
     weighted = columns * weight[:, None, :]
     normal = np.matmul(weighted, np.swapaxes(columns, 1, 2))
-    scale = np.sqrt(np.maximum(np.einsum("kcc->kc", normal), 1e-300))
+    scale = np.sqrt(np.einsum("kcc->kc", normal))
+    scale = np.where(scale > 0, scale, 1.0)
     normal /= scale[:, :, None] * scale[:, None, :]
     # Nearly free directions (a picture without light there) get a variance, not an infinity.
     normal += 1e-12 * np.eye(columns.shape[1])
@@ -257,12 +258,14 @@ def _solve(region: Scene, columns: F8) -> _Solution:
     covered = np.sum(np.where(region.good, share, 0.0), axis=1) / np.maximum(share.sum(axis=1), 1e-30)
     model = np.einsum("kc,kcn->kn", found, columns)
     variance = np.einsum("kn,kn,kn->k", estimator, estimator, region.variance)
-    return _Solution(found[:, 0], variance, covariance, found[:, 1], covered, model)
+    measured = covered > 0
+    flux, variance, sky = (np.where(measured, values, np.nan) for values in (found[:, 0], variance, found[:, 1]))
+    return _Solution(flux, variance, covariance, sky, covered, model)
 
 
 def _outliers(region: Scene, columns: F8, solution: _Solution, model_error: float, clip: float) -> NDArray[np.bool_]:
     """Samples that no model of this scene explains."""
-    own = solution.flux[:, None] * columns[:, 0]
+    own = np.nan_to_num(solution.flux)[:, None] * columns[:, 0]
     # Up to a tenth of the star's own light in one lenslet is blamed on the shape, never on the sample.
     total = region.variance + (np.maximum(3.0 * model_error, 0.1) * own) ** 2
     return np.asarray(region.good & (np.abs(region.flux - solution.model) > clip * np.sqrt(total)))

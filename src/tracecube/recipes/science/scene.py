@@ -159,7 +159,7 @@ def make_slices(scene: Scene, track: Track, light: F8, *, low: float, high: floa
     if inside.size < number:
         raise BadData(
             f"spectra: {inside.size} samples between {low:.0f} and {high:.0f} Angstrom",
-            hint="widen fit_range or lower slices",
+            hint="widen fit_low and fit_high, or lower slices",
         )
     wave = scene.wave[inside]
     drift = -(wave**-2.0)

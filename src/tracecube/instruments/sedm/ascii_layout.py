@@ -1,0 +1,57 @@
+"""The observatory's text form of a spectrum, which classifiers and brokers read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracecube.core.fields import Meta
+from tracecube.core.spectra import Spectrum
+from tracecube.core.target import Target
+
+__all__ = ["ascii_name", "ascii_spectrum"]
+
+OUTSIDE = 3  # quality code of a target outside the field
+
+
+def ascii_name(target: Target, raw: str) -> str:
+    """File name of the text form, by the observatory's custom.
+
+    Examples
+    --------
+    >>> from tracecube.core.target import Target
+    >>> star = Target("ZTF18abc", 0, "good", 0.0, 0.0, 0.1, 0.1, "astrom")
+    >>> ascii_name(star, "ifu20180907_10_55_22")
+    'spec_auto_robot_lstep1__crr_b_ifu20180907_10_55_22_ZTF18abc.txt'
+    """
+    return f"spec_auto_robot_lstep1__crr_b_{raw}_{target.object}.txt"
+
+
+def ascii_spectrum(spectrum: Spectrum, target: Target, meta: Meta) -> str:
+    """Write a calibrated spectrum as ``# KEY: value`` lines, then wavelength, flux and variance.
+
+    Wavelengths are vacuum, as in the observatory's files. Bad samples are left out: the readers of
+    this form know no flags.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    target : Target
+    meta : mapping
+        Header of the exposure; blank cards are left out.
+    """
+    good = (spectrum.flags == 0) & np.isfinite(spectrum.flux) & (spectrum.variance > 0)
+    own = {
+        "BUNIT": "erg/s/cm2/A",
+        "FLUXCAL": True,
+        "POSOK": target.quality != OUTSIDE,
+        "XPOS": target.x,
+        "YPOS": target.y,
+        "SRCPOS": target.source_position,
+        "QUALITY": target.quality,
+        "REASON": target.reason,
+    }
+    cards = {**meta, **spectrum.meta, **own}
+    lines = [f"# {key}: {value}" for key, value in cards.items() if value is not None and value != ""]
+    columns = zip(spectrum.wave[good], spectrum.flux[good], spectrum.variance[good], strict=True)
+    lines.extend(f"{wave:.1f} {flux:.3e} {variance:.3e}" for wave, flux, variance in columns)
+    return "\n".join(lines) + "\n"
