@@ -11,7 +11,8 @@ from astropy.io import fits
 from astropy.table import Table
 
 from tracecube.core.errors import BadData
-from tracecube.io.raw import read_raw, read_text_table
+from tracecube.core.frame import RawFrame
+from tracecube.io.raw import read_raw, read_text_table, write_raw
 
 
 @pytest.fixture
@@ -112,3 +113,21 @@ def test_ecsv(tmp_path: Path) -> None:
     (tmp_path / "b.ecsv").write_text("no such thing")
     with pytest.raises(BadData, match="not an ECSV table"):
         read_text_table(tmp_path / "b.ecsv")
+
+
+def test_what_is_written_as_raw_reads_back(tmp_path: Path, counts: np.ndarray[Any, Any]) -> None:
+    meta = {"OBJECT": "Calib: bias", "EXPTIME": 0.0, "ABPAIR": False}
+    bias = RawFrame("ifu1", "BIAS", meta, {"": counts}, {})
+    stars = RawFrame(
+        "stars", "STAR_CATALOGUE", {}, {}, {"": {"name": np.array(["a", "b"]), "ra": np.array([1.5, 2.5])}}
+    )
+    truth = RawFrame("truth/x", "TRUTH", {}, {}, {"LENSLETS": {"q": np.array([1, 2]), "w": np.ones((2, 3))}})
+    paths = [write_raw(tmp_path, frame) for frame in (bias, stars, truth)]
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == ["ifu1.fits.fz", "stars.csv", "truth/x.fits"]
+    back = read_raw(paths[0], "BIAS")
+    assert back.meta == meta
+    np.testing.assert_array_equal(back.data, counts)
+    assert read_raw(paths[1], "STAR_CATALOGUE").tables[""]["name"].tolist() == ["a", "b"]
+    assert read_raw(paths[2], "TRUTH").tables["LENSLETS"]["w"].shape == (2, 3)
+    first = paths[0].read_bytes()
+    assert write_raw(tmp_path, bias).read_bytes() == first
