@@ -17,7 +17,7 @@ def pool(tmp_path, monkeypatch):
     """A pool whose workers can import small modules; importing one is all that these calls do."""
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "says_threads.py").write_text(
-        "import os\nraise ImportError(' '.join(os.environ.get(k, '-') for k in ('OMP_NUM_THREADS', 'NUMBA_NUM_THREADS')))"
+        "import os\nraise ImportError(os.environ['OMP_NUM_THREADS'] + ' ' + os.environ['NUMBA_NUM_THREADS'])"
     )
     (tmp_path / "dies.py").write_text("import os\nos._exit(9)")
     pool = LocalPool(1)
