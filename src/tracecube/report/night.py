@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from astropy.time import Time
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tracecube.archive.ledger import Ledger
 from tracecube.report.gather import Night, figure_of, gather_nights, link
 
 __all__ = ["write_report"]
+
+_MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)  # definition of the modified Julian date
 
 
 def write_report(out: Path) -> Path:
@@ -68,7 +70,7 @@ def _write(path: Path, template: str, *, page: Path, **content: Any) -> None:
 
 def _utc(mjd: float | None) -> str:
     """Write a time as people say it."""
-    return "" if mjd is None else str(Time(mjd, format="mjd").strftime("%Y-%m-%d %H:%M:%S"))
+    return "" if mjd is None else f"{_MJD_ZERO + timedelta(days=mjd):%Y-%m-%d %H:%M:%S}"
 
 
 def _remove_stale(pictures: Path, nights: Sequence[Night]) -> None:
