@@ -112,3 +112,22 @@ def processes_of_session(session: int) -> list[int]:
         if int(of) == session and state != "Z":
             found.append(int(entry.parent.name))
     return found
+
+
+def test_an_interrupt_ends_at_once_and_keeps_what_is_done(raw, tmp_path, toy):
+    out = tmp_path / "out"
+    line = toy.command("reduce", raw, "-o", out, "-j", "2", "-p", "star.pause=30")
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        deadline = time.monotonic() + 60
+        while not list(out.glob("*/lamp/*.fits")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        run.send_signal(signal.SIGINT)
+        text, errors = run.communicate(timeout=20)
+    assert run.returncode == 1
+    assert "interrupted; what was finished is kept" in text
+    assert "Traceback" not in errors
+    with Ledger.open(out) as ledger:
+        assert {made.task for made in queries.products(ledger)} == {"bias", "lamp"}

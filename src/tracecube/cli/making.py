@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections import Counter
 from pathlib import Path
@@ -82,6 +83,8 @@ def run(
         with Bars(console()) as bars:
             summary = reduce_folder(raw, out, executor, targets=target or (), settings=settings, watch=bars)
     except KeyboardInterrupt:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
         say("interrupted; what was finished is kept: the same command goes on from there", style="yellow")
         raise typer.Exit(1) from None
     finally:

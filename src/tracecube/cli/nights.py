@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -93,7 +94,10 @@ def demo(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where.")] =
     if not raw.is_dir():
         instrument = simulator(None)
         say(f"simulating a night of {instrument.title} in {raw}", style="bold")
-        write_night(instrument, raw, seed=1)
+        unfinished = folder / ".raw"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        write_night(instrument, unfinished, seed=1)
+        unfinished.rename(raw)
     say(f"reducing it into {out}", style="bold")
     summary, seconds = run(raw, out)
     conclude(summary, seconds, out)

@@ -50,7 +50,7 @@ def show_files(unclassified: Iterable[RawRecord], copies: Iterable[RawRecord]) -
     for file in unclassified:
         say(f"unclassified: {file.path}: {file.reason}")
     for file in copies:
-        say(f"copy: {file.path} has the content of {file.copy_of}; it is used once")
+        say(f"copy: {file.path} holds the same as {file.copy_of}; it is used once")
 
 
 def no_jobs(folder: Path, targets: Iterable[str], tags: Mapping[str, int]) -> str:

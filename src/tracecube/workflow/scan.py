@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tracecube.archive.hashing import hash_of_file
+from tracecube.archive.hashing import hash_of_file, hash_of_value
+from tracecube.archive.ledger import LEDGER_NAME
 from tracecube.archive.records import RawRecord
 from tracecube.core.errors import MissingInput, TracecubeError
 from tracecube.core.instrument import Instrument
@@ -86,11 +87,14 @@ def _order(file: RawRecord) -> tuple[float, str]:
 
 def data_files(folder: Path) -> Iterator[str]:
     """Yield all files with a known suffix; hidden ones, the truth and our own products are left out."""
+    seen: set[tuple[int, int]] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != TRUTH)
-        if "tracecube.db" in names:
-            folders.clear()
+        state = Path(root).stat()
+        if LEDGER_NAME in names or (state.st_dev, state.st_ino) in seen:
+            folders.clear()  # products, or a link back to a folder already looked through
             continue
+        seen.add((state.st_dev, state.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != TRUTH)
         yield from (
             str(Path(root) / name)
             for name in names
@@ -125,15 +129,30 @@ def _with_header(file: RawRecord) -> RawRecord:
 
 
 def _without_copies(files: Iterable[RawRecord]) -> tuple[list[RawRecord], list[RawRecord]]:
-    """Keep one file of each content: that of the first name."""
-    kept: dict[str, RawRecord] = {}
+    """Keep one file of each content: that of the shortest name, for copies are called "x (1)" or "copy of x".
+
+    A frame of the same name and header in another compression counts as the same content too.
+    """
+    kept: list[RawRecord] = []
+    first: dict[str, RawRecord] = {}
     copies: list[RawRecord] = []
-    for file in sorted(files, key=lambda file: (file.name, file.path)):
-        if file.sha256 and file.sha256 in kept:
-            copies.append(replace(_blank(file), reason=None, copy_of=kept[file.sha256].path))
+    for file in sorted(files, key=lambda file: (len(file.name), file.name, file.path)):
+        marks = _marks(file)
+        original = next((first[mark] for mark in marks if mark in first), None)
+        if original is not None:
+            copies.append(replace(_blank(file), reason=None, copy_of=original.path))
         else:
-            kept[file.sha256 or file.path] = file
-    return list(kept.values()), copies
+            kept.append(file)
+            first.update(dict.fromkeys(marks, file))
+    return kept, copies
+
+
+def _marks(file: RawRecord) -> list[str]:
+    """Return what two files that hold the same have in common."""
+    marks = [file.sha256] if file.sha256 else []
+    if file.header is not None and "FILETYPE" not in file.header:  # a text table's header says little of it
+        marks.append(hash_of_value([file.name, sorted(file.header.items())]))
+    return marks
 
 
 def _blank(file: RawRecord) -> RawRecord:

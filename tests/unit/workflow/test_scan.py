@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,32 @@ def test_copies_are_named_and_the_first_name_is_kept(folder, instrument_of):
     found = scan(folder, [instrument_of()])
     assert names(found) == ["0", "b"]
     assert [(Path(c.path).name, Path(c.copy_of).name) for c in found.copies] == [("a.fits", "0.fits")]
+
+
+def test_of_copies_the_shortest_name_is_kept(folder, instrument_of):
+    shutil.copy(folder / "a.fits", folder / "Copy of a.fits")
+    shutil.copy(folder / "a.fits", folder / "0a (1).fits")
+    assert names(scan(folder, [instrument_of()])) == ["a", "b"]
+
+
+def test_the_same_frame_in_another_compression_is_a_copy(folder, instrument_of):
+    (folder / "a.fits.gz").write_bytes(gzip.compress((folder / "a.fits").read_bytes()))
+    write(folder, "night2/a.fits", INSTRUME="small", TAG="HG", MORE="another frame of this name")
+    found = scan(folder, [instrument_of()])
+    assert names(found) == ["a", "a", "b"]
+    assert [Path(copy.path).name for copy in found.copies] == ["a.fits.gz"]
+
+
+def test_two_tables_of_one_name_and_the_same_columns_are_two(folder, instrument_of):
+    for name, value in (("n1", 1), ("n2", 2)):
+        (folder / name).mkdir()
+        (folder / name / "stars.csv").write_text(f"ra,dec\n{value},2\n")
+    assert names(scan(folder, [instrument_of()])) == ["a", "b", "stars", "stars"]
+
+
+def test_links_in_a_circle_end(folder, instrument_of):
+    (folder / "deep" / "up").symlink_to(folder)
+    assert names(scan(folder, [instrument_of()])) == ["a", "b"]
 
 
 def test_unchanged_files_are_neither_read_nor_hashed_again(folder, instrument_of, monkeypatch):
