@@ -19,6 +19,8 @@ REACH = 5.0
 LEAST_STRENGTH = 0.2
 # Share of a group's pixels that must be good.
 LEAST_PIXELS = 0.8
+# A neighbour whose light in the window is this share of the group's, squared and summed, is no neighbour.
+EMPTY = 1e-6
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
@@ -70,10 +72,11 @@ def line_image(position: F8, sigma: F8, strength: F8, start: I8, m: int) -> F8:
 def group_fits(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     residual: F8, ivar: F8, start: I8, position: F8, sigma: F8, strength: F8, group: I8, n_group: int, with_width: bool
 ) -> tuple[F8, F8]:
-    """Fit every group of lines in every spectrum: strength, shift, width, local continuum.
+    """Fit every group of lines in every spectrum: strength, shift, width.
 
     With M the present model of a group, residual + M = alpha M + beta dM/dx + gamma dM/dsigma + c0
-    + c1 t is solved by linear weighted least squares.
+    + c1 t + left L + right R is solved by linear weighted least squares, L and R being the lines
+    on either side, whose strengths in this spectrum are not better known than the group's.
 
     Parameters
     ----------
@@ -95,51 +98,82 @@ def group_fits(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     error : array (n, n_group, 3)
     """
     n, m = residual.shape
-    size = 5 if with_width else 4
+    size = 7 if with_width else 6
     fit, error = np.full((n, n_group, 3), np.nan), np.full((n, n_group, 3), np.nan)
-    basis = np.zeros((m, 5))
+    basis = np.zeros((m, 7))
     for i in range(n):
+        place = position[i] - start[i]
         for g in range(n_group):
-            low, high = m, -1
-            for j in range(group.size):
-                x = position[i, j] - start[i]
-                if group[j] == g and np.isfinite(x) and strength[i, j] > 0.0:
-                    low = min(low, max(0, int(x - 3.5 * sigma[i, j])))
-                    high = max(high, min(m - 1, int(x + 3.5 * sigma[i, j]) + 1))
+            low, high = _window(place, sigma[i], strength[i], group == g, m)
             if high - low < size:
                 continue
-            basis[low : high + 1] = 0.0
-            for j in range(group.size):
-                x = position[i, j] - start[i]
-                if group[j] == g and np.isfinite(x) and strength[i, j] > 0.0:
-                    for p in range(low, high + 1):
-                        value, d_centre, d_sigma = gaussian_pixel(p - x, sigma[i, j])
-                        basis[p, 0] += strength[i, j] * value
-                        basis[p, 1] += strength[i, j] * d_centre
-                        basis[p, 4] += strength[i, j] * d_sigma
-            normal, rhs = np.zeros((size, size)), np.zeros(size)
-            used = 0
-            for p in range(low, high + 1):
-                basis[p, 2] = 1.0
-                basis[p, 3] = p - 0.5 * (low + high)
-                if ivar[i, p] > 0.0:
-                    used += 1
-                    for a in range(size):
-                        rhs[a] += ivar[i, p] * basis[p, a] * residual[i, p]
-                        for b in range(size):
-                            normal[a, b] += ivar[i, p] * basis[p, a] * basis[p, b]
-            if used <= size + 1 or used < LEAST_PIXELS * (high - low + 1):
+            _fill_basis(basis, place, sigma[i], strength[i], group == g, low, high)
+            x, covariance, ok = _solve_window(basis[low : high + 1, :size], residual[i, low : high + 1], ivar[i, low : high + 1])
+            alpha = 1.0 + x[0]
+            if not ok or alpha < LEAST_STRENGTH:
                 continue
-            scale = np.sqrt(np.diag(normal))
-            if scale.min() <= 0.0:
-                continue
-            inverse = np.linalg.inv(normal / np.outer(scale, scale) + 1e-10 * np.eye(size)) / np.outer(scale, scale)
-            x_hat = inverse @ rhs
-            alpha = 1.0 + x_hat[0]
-            if alpha < LEAST_STRENGTH:
-                continue
-            fit[i, g, 0], error[i, g, 0] = alpha, sqrt(inverse[0, 0])
-            fit[i, g, 1], error[i, g, 1] = x_hat[1] / alpha, sqrt(inverse[1, 1]) / alpha
+            fit[i, g, 0], error[i, g, 0] = alpha, sqrt(covariance[0, 0])
+            fit[i, g, 1], error[i, g, 1] = x[1] / alpha, sqrt(covariance[1, 1]) / alpha
             if with_width:
-                fit[i, g, 2], error[i, g, 2] = x_hat[4] / alpha, sqrt(inverse[4, 4]) / alpha
+                fit[i, g, 2], error[i, g, 2] = x[6] / alpha, sqrt(covariance[6, 6]) / alpha
     return fit, error
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _window(place: F8, sigma: F8, strength: F8, mine: NDArray[np.bool_], m: int) -> tuple[int, int]:
+    """First and last sample within 3.5 widths of a group's lines."""
+    low, high = m, -1
+    for j in range(place.size):
+        if mine[j] and np.isfinite(place[j]) and strength[j] > 0.0:
+            low = min(low, max(0, int(place[j] - 3.5 * sigma[j])))
+            high = max(high, min(m - 1, int(place[j] + 3.5 * sigma[j]) + 1))
+    return low, high
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill_basis(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    basis: F8, place: F8, sigma: F8, strength: F8, mine: NDArray[np.bool_], low: int, high: int
+) -> None:
+    """Columns M, dM/dx, 1, t, L, R, dM/dsigma on the samples of a window."""
+    basis[low : high + 1] = 0.0
+    middle = 0.5 * (low + high)
+    for p in range(low, high + 1):
+        basis[p, 2], basis[p, 3] = 1.0, p - middle
+    for j in range(place.size):
+        x = place[j]
+        if not np.isfinite(x) or strength[j] <= 0.0 or x < low - REACH * sigma[j] or x > high + REACH * sigma[j]:
+            continue
+        for p in range(low, high + 1):
+            value, d_centre, d_sigma = gaussian_pixel(p - x, sigma[j])
+            if mine[j]:
+                basis[p, 0] += strength[j] * value
+                basis[p, 1] += strength[j] * d_centre
+                basis[p, 6] += strength[j] * d_sigma
+            else:
+                basis[p, 4 if x < middle else 5] += strength[j] * value
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _solve_window(basis: F8, data: F8, ivar: F8) -> tuple[F8, F8, bool]:
+    """Weighted least squares of one window: solution, covariance, and whether enough pixels were good.
+
+    Columns that are empty here (no neighbour) get the solution 0.
+    """
+    m, size = basis.shape
+    normal, rhs, used = np.zeros((size, size)), np.zeros(size), 0
+    for p in range(m):
+        if ivar[p] > 0.0:
+            used += 1
+            for a in range(size):
+                rhs[a] += ivar[p] * basis[p, a] * data[p]
+                for b in range(size):
+                    normal[a, b] += ivar[p] * basis[p, a] * basis[p, b]
+    top = normal[0, 0]
+    for a in range(size):
+        if normal[a, a] <= EMPTY * top:
+            normal[a, :], normal[:, a], rhs[a] = 0.0, 0.0, 0.0
+            normal[a, a] = 1.0
+    scale = np.sqrt(np.diag(normal))
+    outer = scale.reshape(-1, 1) * scale
+    covariance = np.linalg.inv(normal / outer + 1e-10 * np.eye(size)) / outer
+    return covariance @ rhs, covariance, used > size + 1 and used >= LEAST_PIXELS * m and top > 0.0

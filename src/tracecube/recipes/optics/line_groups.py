@@ -27,6 +27,9 @@ ALONE = 0.97
 # Error of the place of a blend, as a share of the spread of its lines. The strengths inside a blend
 # are fitted together with its place and can stand in for a shift of it, so it counts for little.
 BLEND_ERROR = 0.3
+# Light of lines that no list has, as a share of the lamp's strongest line: such a line a pixel away moves
+# a faint one by their ratio, px.
+UNLISTED = 0.002
 # Widths are taken from groups whose lines spread less than this, px.
 NARROW = 0.2
 # A group is used when its strength is measured at this S/N in the median aperture.
@@ -110,8 +113,10 @@ def _measure_lamp(arc: ArcSpectra, start: IntArray, wave: FloatArray, state: Lin
     keep = (signal > LEAST_SIGNAL) & seen & ((share.max(axis=0) > ALONE) | (not stage.isolated))
     place = np.median(state.position - state.position[:, :1], axis=0)
     extent = np.sqrt(np.maximum((place**2) @ share - (place @ share) ** 2, 0.0))
+    total = np.bincount(np.maximum(group, 0), np.where(group >= 0, strength, 0.0), minlength=max(count, 1))[:count]
+    blend = np.hypot(BLEND_ERROR * extent, UNLISTED * strength.max(initial=0.0) / np.maximum(total, 1e-30))
     return LineGroups(
-        (wave @ share)[keep], BLEND_ERROR * extent[keep], at[:, keep] + fit[:, keep, 1], error[:, keep, 1], width[:, keep] + fit[:, keep, 2], error[:, keep, 2]
+        (wave @ share)[keep], blend[keep], at[:, keep] + fit[:, keep, 1], error[:, keep, 1], width[:, keep] + fit[:, keep, 2], error[:, keep, 2]
     )
 
 

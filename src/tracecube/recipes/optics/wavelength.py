@@ -28,11 +28,9 @@ __all__ = ["WavelengthParams", "fit_wavelengths", "pixel_map"]
 
 # First the isolated lines alone, which nothing can pull; then the blends; then every listed line.
 STAGES = (
-    Stage(isolated=True, seeded=True, width=False),
-    Stage(isolated=True, seeded=True, width=True),
-    Stage(isolated=False, seeded=True, width=True),
-    Stage(isolated=False, seeded=False, width=True),
-    Stage(isolated=False, seeded=False, width=True),
+    *(2 * (Stage(isolated=True, seeded=True, width=True),)),
+    *(4 * (Stage(isolated=False, seeded=True, width=True),)),
+    *(6 * (Stage(isolated=False, seeded=False, width=True),)),
 )
 # Error of the mean place of an isolated line that the errors do not show, px.
 LAW_FLOOR = 0.005
