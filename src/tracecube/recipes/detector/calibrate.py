@@ -20,6 +20,7 @@ from tracecube.recipes.detector.raw import check_raw, gain_of
 __all__ = ["calibrate_frame", "noise_floor", "with_variance"]
 
 _FLOOR_CARD = "NOISEFLR"
+_COLUMNS = BadPixelParams()
 _ENOUGH_COVERED = 2000  # covered pixels that give a frame's own noise floor to 1.6 per cent (1 / sqrt(2 n))
 
 
@@ -29,7 +30,7 @@ def calibrate_frame(
     *,
     detector: Detector,
     bad: Sequence[Frame] = (),
-    columns: BadPixelParams | None = None,
+    columns: BadPixelParams | None = _COLUMNS,
 ) -> Frame:
     """Calibrate one exposure to electrons.
 
@@ -44,8 +45,9 @@ def calibrate_frame(
     detector : Detector
     bad : sequence of Frame
         Calibration frames whose lasting flags (bad, hot) hold here too.
-    columns : BadPixelParams
-        Look for bad columns in this very frame, with these numbers.
+    columns : BadPixelParams or None
+        Look for columns with an offset in this very frame, with these numbers: a hot column shows in a
+        long exposure alone. None does not look.
 
     Returns
     -------

@@ -13,7 +13,6 @@ from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.params import Params
 from tracecube.kernels import combine
-from tracecube.recipes.detector.badpixels import BadPixelParams
 from tracecube.recipes.detector.calibrate import calibrate_frame, noise_floor
 from tracecube.recipes.detector.cosmics import CosmicParams, flag_cosmics
 
@@ -94,7 +93,7 @@ def combine_lamps(
         A frame that `calibrate_frame` refuses, or one without light.
     """
     ordered = sorted(raw, key=lambda frame: frame.name)
-    frames = [calibrate_frame(frame, bias, detector=detector, columns=BadPixelParams()) for frame in ordered]
+    frames = [calibrate_frame(frame, bias, detector=detector) for frame in ordered]
     return combine_frames(frames, names=[frame.name for frame in ordered], params=params, axis=detector.axis)
 
 
