@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter, zoom
 
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import RawFrame
+from tracecube.instruments.sedm.classify import classify
 from tracecube.instruments.sedm.detectors import detector
 from tracecube.instruments.sedm.simulation import guider, light, optics, schedule, targets, truth
 from tracecube.instruments.sedm.simulation.headers import Pointing, Shot, header
@@ -100,7 +101,9 @@ class _Night:
             painted = self._paint(grid, _lamp(grid, shot.bare, rng))
         self.exposures.append(row)
         hits = cosmic_rays(self.camera, shot.exptime + 20.0, rng)  # some gather while the frame is read
-        return raw_image(shot.name, shot.bare, cards, expose(self.camera, painted, shot.exptime, rng, hits=hits))
+        return raw_image(
+            shot.name, classify(shot.name, cards).tag, cards, expose(self.camera, painted, shot.exptime, rng, hits=hits)
+        )
 
     def spectrum(self, visit: schedule.Visit) -> RawFrame:
         """Expose on the sky, and note what was there."""
@@ -123,7 +126,9 @@ class _Night:
             self.spectra.append(
                 truth.spectrum_table(self.optics, source, air, sky, exptime=shot.exptime, floor=floor, raw=shot.name)
             )
-        return raw_image(shot.name, shot.kind, cards, expose(self.camera, painted, shot.exptime, rng, hits=hits))
+        return raw_image(
+            shot.name, shot.kind.upper(), cards, expose(self.camera, painted, shot.exptime, rng, hits=hits)
+        )
 
     def guide(self, visit: schedule.Visit) -> RawFrame:
         """Expose the guider half a minute into the spectrum."""

@@ -133,7 +133,7 @@ def draw_optics(rng: np.random.Generator, *, dead: float = 0.015) -> Optics:
     lit = np.hypot(x - _ILLUMINATED[0], y - _ILLUMINATED[1]) < _ILLUMINATED[2]
     lit &= (x + high > 100.0) & (x + low < 1950.0) & (y > 8.0) & (y < 2036.0)
     n = x.size
-    centre_angle, y_angle = np.radians(POSITION_ANGLE_X + rng.normal(0, 1.0)), np.radians(POSITION_ANGLE_Y)
+    x_angle, y_angle = np.radians(np.array([POSITION_ANGLE_X, POSITION_ANGLE_Y]) + rng.normal(0.0, 1.0))
     optics = Optics(
         q=q,
         r=r,
@@ -147,8 +147,8 @@ def draw_optics(rng: np.random.Generator, *, dead: float = 0.015) -> Optics:
         throughput=np.clip((1.0 - 0.08 * (s**2 + t**2)) * rng.normal(1.0, 0.04, n), 0.2, None),
         dead=rng.random(n) < dead,
         full=(x + low > 2.0) & (x + high < 2042.0),
-        east=SCALE * (u * np.sin(centre_angle) + v * np.sin(y_angle)),
-        north=SCALE * (u * np.cos(centre_angle) + v * np.cos(y_angle)),
+        east=SCALE * (u * np.sin(x_angle) + v * np.sin(y_angle)),
+        north=SCALE * (u * np.cos(x_angle) + v * np.cos(y_angle)),
     )
     return replace(optics, **{name: getattr(optics, name)[lit] for name in optics.__dataclass_fields__})
 
