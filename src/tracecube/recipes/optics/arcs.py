@@ -136,7 +136,7 @@ def recognise(z: FloatArray, mean: Mapping[str, FloatArray], lines: LineList, gu
         The best match is no better than chance.
     """
     nominal = np.interp(lines.wave, guess.wave, guess.pixel)
-    middle, half = 0.5 * (nominal.min() + nominal.max()), 0.5 * np.ptp(nominal)
+    middle, half = 0.5 * (guess.pixel.min() + guess.pixel.max()), 0.5 * np.ptp(guess.pixel)
     t = (nominal - middle) / half
     best, found = -1.0, nominal
     for step, span in ((2.0, (30.0, 8.0, 6.0)), (1.0, (2.0, 2.0, 2.0)), (0.5, (1.0, 1.0, 1.0))):

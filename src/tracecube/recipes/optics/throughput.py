@@ -26,6 +26,10 @@ from tracecube.recipes.optics.dispersion import field_basis
 __all__ = ["ThroughputParams", "illumination", "relative_throughput"]
 
 
+# A flat field needs this S/N in the median bin of the median aperture.
+LEAST_SIGNAL = 10.0
+
+
 class ThroughputParams(Params):
     """Settings of the throughput measurement."""
 
@@ -84,8 +88,10 @@ def _ratio(extraction: Extraction, solution: WavelengthSolution, wave: FloatArra
     step = wave[1] - wave[0]
     bins = np.concatenate([wave - 0.5 * step, [wave[-1] + 0.5 * step]])
     flux, variance, _, _ = rebin(extraction.flux, extraction.variance, bin_edges(solution.wave, bins) + shift)
-    level = np.nanmedian(flux, axis=1)
-    if not np.nanmax(level, initial=0.0) > 0.0:
+    seen = np.isfinite(flux).any(axis=1)
+    level = np.full(seen.size, np.nan)
+    level[seen] = np.nanmedian(flux[seen], axis=1)
+    if not np.nanmedian((flux / np.sqrt(variance))[seen]) > LEAST_SIGNAL:
         raise BadData("flat field: no light in any aperture", hint="check the dome lamp of this night")
     mean = np.nanmedian(np.where((level > 0.5 * np.nanmedian(level))[:, None], flux, np.nan), axis=0)
     mean = np.where(mean > 0, mean, np.nan)

@@ -1,0 +1,64 @@
+"""Joint extraction on simulated frames: pulls, cross-talk, scattered light, bad pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.unit.recipes.small_field import SHAPE, frame, small_field
+from tracecube.core.flags import Flag
+from tracecube.recipes.extract.joint import ExtractionParams, extract, trace_matrix
+
+FIELD = small_field()
+MATRIX = trace_matrix(FIELD.traces, SHAPE, half_width=12)
+PLAIN = ExtractionParams(scatter_pieces=0)
+
+
+def truth(level: float) -> np.ndarray:
+    wave = np.linspace(0, 6, FIELD.traces.centre.shape[1])
+    return level * FIELD.throughput[:, None] * (1.2 + np.sin(wave))
+
+
+@pytest.mark.parametrize("level", [5.0, 3000.0])
+def test_pulls_have_unit_width(level: float) -> None:
+    rng, flux = np.random.default_rng(2), truth(level)
+    found = extract(frame(FIELD.image(flux), rng), MATRIX, PLAIN, floor=16.0)
+    pull = (found.flux - flux) / np.sqrt(found.variance)
+    assert np.nanstd(pull) == pytest.approx(1.0, abs=0.05)
+    assert abs(np.nanmean(pull)) < 0.05
+    assert found.chi2 == pytest.approx(1.0, abs=0.05)
+
+
+def test_scattered_light_is_told_from_the_wings_of_bright_spectra() -> None:
+    rng, flux = np.random.default_rng(3), truth(20.0)
+    flux[30] = 30000.0
+    y, x = np.indices(SHAPE)
+    scattered = 30.0 + 20.0 * np.sin(x / 300.0) * np.cos(y / 250.0)
+    found = extract(frame(FIELD.image(flux) + scattered, rng), MATRIX, ExtractionParams(scatter_pieces=4), floor=16.0)
+    assert np.abs(found.scattered - scattered)[40:-40, 40:-40].mean() < 1.0
+    faint = np.arange(flux.shape[0]) != 30
+    pull = ((found.flux - flux) / np.sqrt(found.variance))[faint]
+    assert abs(np.nanmean(pull)) < 0.1
+
+
+def test_a_bright_spectrum_leaves_its_neighbours_alone() -> None:
+    flux = truth(0.0)
+    flux[30] = 1e5
+    found = extract(frame(FIELD.image(flux), np.random.default_rng(4)), MATRIX, PLAIN, floor=16.0)
+    share = np.nanmean(found.flux, axis=1) / 1e5
+    share[30] = 0.0
+    assert np.abs(share).max() < 0.002
+
+
+def test_flagged_and_wild_pixels_do_no_harm() -> None:
+    rng, flux = np.random.default_rng(5), truth(500.0)
+    seen = frame(FIELD.image(flux), rng)
+    hit = rng.random(SHAPE) < 0.01
+    seen.data[hit] += 5000.0
+    seen.flags[hit] |= Flag.COSMIC_RAY
+    wild = rng.random(SHAPE) < 0.0005
+    seen.data[wild] += 4000.0
+    found = extract(seen, MATRIX, PLAIN, floor=16.0)
+    assert found.outlier[wild & ~hit].mean() > 0.95
+    pull = (found.flux - flux) / np.sqrt(found.variance)
+    assert 1.4826 * np.nanmedian(np.abs(pull)) == pytest.approx(1.0, abs=0.06)

@@ -1,0 +1,57 @@
+"""Relative throughput from a dome, with and without a twilight sky."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.unit.recipes.small_field import SHAPE, frame, small_field
+from tracecube.core.errors import BadData
+from tracecube.recipes.extract.grid import GridParams, on_grid
+from tracecube.recipes.extract.joint import ExtractionParams, extract, trace_matrix
+from tracecube.recipes.optics.throughput import ThroughputParams, illumination, relative_throughput
+
+FIELD = small_field()
+MATRIX = trace_matrix(FIELD.traces, SHAPE, half_width=12)
+PLAIN = ExtractionParams(scatter_pieces=0)
+
+
+def lamp(level: float, tilt: float = 0.0):  # noqa: ANN202 - an Extraction
+    wave = FIELD.wave()
+    per_pixel = level * np.abs(np.gradient(wave, axis=1)) / 30.0
+    field = 1.0 + tilt * FIELD.layout.x / np.abs(FIELD.layout.x).max()
+    expected = FIELD.image(per_pixel * (FIELD.throughput * field)[:, None])
+    return extract(frame(expected, np.random.default_rng(1)), MATRIX, PLAIN, floor=16.0)
+
+
+def test_throughput_is_recovered() -> None:
+    flat, _ = relative_throughput(lamp(5000.0), FIELD.solution(), ThroughputParams())
+    ratio = flat.mean / FIELD.throughput
+    assert np.std(ratio / np.median(ratio)) < 0.003
+
+
+def test_the_twilight_takes_the_illumination_of_the_dome_off() -> None:
+    dome, sky = lamp(5000.0, tilt=0.05), lamp(2000.0)
+    flat, _ = relative_throughput(dome, FIELD.solution(), ThroughputParams())
+    tilted = flat.mean / FIELD.throughput
+    better, numbers = illumination(sky, FIELD.solution(), flat, FIELD.layout, ThroughputParams(), shift=0.0)
+    level = better.mean / FIELD.throughput
+    assert np.std(level / level.mean()) < 0.1 * np.std(tilted / tilted.mean())
+    assert numbers[0].name == "ILLUMINATION RANGE"
+    assert numbers[0].value == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_dark_dome_is_refused() -> None:
+    with pytest.raises(BadData, match="no light"):
+        relative_throughput(lamp(0.0), FIELD.solution(), ThroughputParams())
+
+
+def test_a_flat_spectrum_stays_flat_on_the_grid_and_pulls_have_unit_width() -> None:
+    sky = lamp(300.0)
+    spectra = on_grid(
+        sky, FIELD.traces, FIELD.solution(), FIELD.flat(), FIELD.layout, GridParams(), shift=0.0, meta={}
+    )
+    inner = (spectra.wave > 4000) & (spectra.wave < 9000)
+    pull = (spectra.flux[:, inner] - 10.0) / np.sqrt(spectra.variance[:, inner])
+    assert np.nanstd(pull) == pytest.approx(1.0, abs=0.05)
+    assert abs(np.nanmean(pull)) < 0.05
