@@ -1,0 +1,52 @@
+"""Raw files that are written read back as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from tracecube.core.frame import RawFrame
+from tracecube.io.headers import read_header
+from tracecube.io.raw import read_raw, read_text_table, write_raw
+
+
+def test_image_is_compressed_without_loss(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 65536, (40, 60)).astype(np.uint16)
+    cards = {"EXPTIME": 2250.0, "OBJECT": "STD-BD+28d4211", "ABPAIR": False, "PSCANX0": 1}
+    path = write_raw(tmp_path, RawFrame("ifu20210506_00_05_12", "BIAS", cards, {"": image}, {}))
+    assert path.name == "ifu20210506_00_05_12.fits.fz"
+    back = read_raw(path, "BIAS")
+    assert back.name == "ifu20210506_00_05_12"
+    assert np.array_equal(back.data, image)
+    assert {key: read_header(path)[key] for key in cards} == cards
+
+
+def test_same_frame_same_bytes(tmp_path: Path) -> None:
+    frame = RawFrame("a", "BIAS", {"GAIN": 1.0}, {"": np.arange(64, dtype=np.uint16).reshape(8, 8)}, {})
+    one, two = (write_raw(tmp_path / name, frame).read_bytes() for name in ("x", "y"))
+    assert one == two
+
+
+def test_text_table(tmp_path: Path) -> None:
+    table = {"field": np.array(["A", "B c"]), "source_id": np.array([1, 2]), "ra": np.array([1.5, 2.25])}
+    path = write_raw(tmp_path, RawFrame("field_stars", "STAR_CATALOGUE", {}, {}, {"": table}))
+    back = read_text_table(path)
+    assert path.name == "field_stars.csv"
+    assert all(np.array_equal(back[key], table[key]) for key in table)
+
+
+def test_named_tables_in_a_subfolder(tmp_path: Path) -> None:
+    table = {
+        "Q": np.array([1, -2]),
+        "DEAD": np.array([True, False]),
+        "WCHEB": np.arange(6.0).reshape(2, 3),
+        "NAME": np.array(["x", "yz"]),
+    }
+    path = write_raw(tmp_path, RawFrame("truth/lenslets", "TRUTH", {"LENSPIT": 0.64}, {}, {"LENSLETS": table}))
+    assert path == tmp_path / "truth" / "lenslets.fits"
+    with fits.open(path) as file:
+        assert file["LENSLETS"].header["LENSPIT"] == 0.64
+        for key, values in table.items():
+            assert np.array_equal(file["LENSLETS"].data[key], values)
