@@ -46,12 +46,12 @@ def _faults_of_task(task: Task, known: set[str]) -> Iterator[str]:
         if name not in bound and not argument.optional:
             yield f"{task.name}: argument {name} is bound to nothing"
     for rule in task.associations:
-        argument = arguments.get(rule.argument)
-        if argument is None:
+        taken = arguments.get(rule.argument)
+        if taken is None:
             continue
-        if rule.minimum == 0 and not (argument.optional or argument.many):
+        if rule.minimum == 0 and not (taken.optional or taken.many):
             yield f"{task.name}: {rule.argument} may be missing, but the recipe does not take None"
-        if rule.maximum != 1 and not argument.many:
+        if rule.maximum != 1 and not taken.many:
             yield f"{task.name}: {rule.argument} may be several, but the recipe takes one"
         if not rule.ladder:
             yield f"{task.name}: {rule.argument} has no rung to match on"
