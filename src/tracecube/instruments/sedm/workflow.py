@@ -10,6 +10,7 @@ from __future__ import annotations
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.sedm.ifu_steps import ifu
 from tracecube.instruments.sedm.optics_steps import lenslet_flat, trace_domes, wavelength_calibration
+from tracecube.instruments.sedm.star_steps import extract_star, flux_calibration, response
 from tracecube.instruments.sedm.steps import master_bias
 
 __all__ = ["SAME_NIGHT_FIRST", "SAME_READOUT_FIRST", "workflow"]
@@ -82,4 +83,47 @@ IFU = Task(
     text="spectra of all lenslets and cube of one exposure",
 )
 
-workflow = Workflow(tasks=(BIAS, DOMES, ARCS, LENSLETS, IFU), default_target="spectra")
+GUIDER = Association("guider", ("GUIDER",), (Match(level=0, during=True),), minimum=0, maximum=None)
+CATALOGUE = Association("catalogue", ("STAR_CATALOGUE",), (Match(level=0),), minimum=0)
+STANDARDS = Association("standards", ("STANDARD_TARGET",), SAME_NIGHT_FIRST, minimum=0, maximum=None)
+RESPONSE = Association("response", ("RESPONSE",), SAME_NIGHT_FIRST, hint="a standard star (OBJECT STD-...)")
+
+STANDARD_STARS = Task(
+    name="extract_standard",
+    recipe=extract_star,
+    main=Main("spectra", ("SPECTRA",), where={"raw_tag": ("STANDARD",)}),
+    associations=(GUIDER, CATALOGUE),
+    targets=("uncalibrated",),
+    tags={"target": "STANDARD_TARGET"},
+    text="spectrum of a standard star in electrons, and how guider and spectrograph are aligned",
+)
+
+STARS = Task(
+    name="extract_star",
+    recipe=extract_star,
+    main=Main("spectra", ("SPECTRA",), where={"raw_tag": ("SCIENCE",)}),
+    associations=(GUIDER, CATALOGUE, STANDARDS),
+    targets=("uncalibrated", "science"),
+    text="spectrum of a target in electrons, with its quality code",
+)
+
+NIGHT_RESPONSE = Task(
+    name="response",
+    recipe=response,
+    main=Main("spectrum_uncal", ("SPECTRUM_UNCAL",), group_by=("night",), where={"raw_tag": ("STANDARD",)}),
+    targets=("calibration",),
+    text="electrons per erg, from all standards of a night together",
+)
+
+FLUXCAL = Task(
+    name="fluxcal",
+    recipe=flux_calibration,
+    main=Main("spectrum_uncal", ("SPECTRUM_UNCAL",)),
+    associations=(RESPONSE,),
+    targets=("science",),
+    text="spectrum above the atmosphere",
+)
+
+workflow = Workflow(
+    tasks=(BIAS, DOMES, ARCS, LENSLETS, IFU, STANDARD_STARS, STARS, NIGHT_RESPONSE, FLUXCAL), default_target="science"
+)
