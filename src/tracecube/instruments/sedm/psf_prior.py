@@ -10,7 +10,7 @@ from tracecube.core.target import Target
 from tracecube.instruments.sedm.headers import number
 from tracecube.recipes.science.chromatic_fit import Prior
 
-__all__ = ["REFERENCE_WAVE", "place_and_shape", "refraction_of_night"]
+__all__ = ["REFERENCE_WAVE", "halo_of_night", "place_and_shape", "refraction_of_night"]
 
 REFERENCE_WAVE = 6200.0
 """Angstrom: the guider's wavelength, at which refraction leaves a target where the guider holds it."""
@@ -27,6 +27,21 @@ _GUIDER_ERROR = 0.15  # of the width, when guide stars were measured: another ca
 _REFRACTION_ERROR = 0.3
 _LATTICE_ANGLE_ERROR = float(np.radians(2.5))  # of the lenslet lattice against north
 _NIGHT_ERROR = 0.03  # of either from one exposure of a night to the next: temperature, and the mean over the exposure
+
+
+def halo_of_night(standards: Sequence[Target]) -> dict[str, tuple[float, float]]:
+    """Halo as the night's standards show it, far brighter than any target; the literature's without any.
+
+    Half of the literature's width is left: seeing changes through a night, and halves by chance of two stars.
+    """
+    found = {}
+    for name, key in (("log_ratio", "PSFRATIO"), ("log_beta", "PSFBETA"), ("logit_core", "PSFCORE")):
+        mean, width = _SHAPE[name]
+        values = [value for star in standards if (value := number(star.meta, key)) is not None]
+        found[name] = (
+            (float(np.mean(values)), max(0.5 * width, float(np.ptp(values)) / 2.0)) if values else (mean, width)
+        )
+    return found
 
 
 def refraction_of_night(standards: Sequence[Target]) -> tuple[float, float, float, float]:
@@ -68,7 +83,7 @@ def place_and_shape(
     measured : bool
         The width was measured on guide stars of this exposure.
     standards : sequence of Target
-        Of the night: they measured refraction and the angle of the lattice.
+        Of the night: they measured refraction, the angle of the lattice, and the halo.
     """
     # 2.3548: full width at half maximum over the width of a Gaussian; core and halo are about equally wide
     width = (np.log(fwhm / 2.3548), _GUIDER_ERROR if measured else _SEEING_ERROR)
@@ -79,7 +94,8 @@ def place_and_shape(
         refraction[:2],
         refraction[2:],
         width,
-        *_SHAPE.values(),
+        *halo_of_night(standards).values(),
+        _SHAPE["rho"],
         (0.0, _ELLIPTICITY),
         (0.0, _ELLIPTICITY),
     ]

@@ -28,7 +28,7 @@ class ExtractStarParams(Params):
     centroid_error: float = Field(default=0.5, gt=0, description="error of a place given by hand, arcsec")
     seeing: float = Field(default=2.0, gt=0, description="width of the star (FWHM, arcsec) where no guide star tells")
     radius: float = Field(
-        default=9.0, gt=3, alias="buffer", description="radius of the region about the source, arcsec"
+        default=8.0, gt=3, alias="buffer", description="radius of the region about the source, arcsec: four seeing discs"
     )
     host: Literal["auto", "never"] = Field(
         default="auto", description="fit smooth light (a host galaxy) together with a target where there is any"
