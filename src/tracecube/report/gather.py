@@ -71,6 +71,11 @@ class TaskRow:
         """Whether its products are there."""
         return self.planned.state in {"done", "reused"}
 
+    @property
+    def colour(self) -> str:
+        """How the page shows its state: a job skipped because there is nothing to do is not bad."""
+        return "good" if self.ok else "soft" if self.planned.state == "skipped" else "bad"
+
 
 @dataclass(frozen=True)
 class Night:
@@ -88,10 +93,10 @@ class Night:
     products: Sequence[ProductRecord]
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """How many jobs ended in which way."""
+    def counts(self) -> Mapping[str, tuple[int, str]]:
+        """How many jobs ended in which way, and how the page shows it."""
         states = [row.planned.state for row in self.tasks]
-        return {state: states.count(state) for state in sorted(set(states))}
+        return {row.planned.state: (states.count(row.planned.state), row.colour) for row in self.tasks}
 
     @property
     def remarkable(self) -> bool:

@@ -28,7 +28,7 @@ from tracecube.report.figures.wavelength_map import wavelength_map
 
 __all__ = ["CALIBRATION_PICTURES", "EXPOSURE_PICTURES", "Picture", "PictureKind", "draw_all"]
 
-DRAWING = "3"
+DRAWING = "4"
 """Changes when a figure function draws the same product differently."""
 
 

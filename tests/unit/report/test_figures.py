@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 
 from tracecube.report.figures.flat_map import flat_map
@@ -16,7 +17,7 @@ from tracecube.report.figures.psf_fit import psf_fit
 from tracecube.report.figures.response import response
 from tracecube.report.figures.spaxel_image import band_image, spaxel_image
 from tracecube.report.figures.spectrum import spectrum
-from tracecube.report.figures.style import hexagons, outline, png, robust_limits, sheet
+from tracecube.report.figures.style import _even_ticks, hexagons, outline, png, robust_limits, sheet
 from tracecube.report.figures.trace_map import trace_map
 from tracecube.report.figures.wavelength_map import wavelength_map
 
@@ -140,6 +141,14 @@ def test_outline_is_the_edge_of_the_region_alone(sketch: Sketch) -> None:
     ax = sheet(3, 3).subplots()
     outline(ax, layout.x, layout.y, np.hypot(layout.x, layout.y) < 0.7)  # a cell and its six neighbours
     assert len(ax.collections[0].get_segments()) == 18
+
+
+@pytest.mark.parametrize(("low", "high"), [(45.2, 55.1), (0.2, 480.0), (-0.3, 17.0), (1e-17, 3e-16), (20.0, 20.5)])
+def test_ticks_of_a_colour_scale_lie_on_it_and_apart(low: float, high: float) -> None:
+    ticks = _even_ticks(AsinhNorm(linear_width=(high - low) / 20, vmin=low, vmax=high))
+    assert 4 <= len(ticks) <= 6
+    assert low <= ticks[0] < ticks[-1] <= high
+    assert min(np.diff(ticks)) > 0
 
 
 def test_limits_of_nothing_and_of_equal_values() -> None:

@@ -59,7 +59,7 @@ def test_what_a_person_must_see_is_said(one_night: Path) -> None:
     assert "no rule &lt;x&gt;" in text
     assert "no DOME" in text
     assert "10 jobs done" in text
-    assert "1 jobs incomplete" in text
+    assert "1 job incomplete" in text
     assert "outside its limits" in text
     assert "0.3123" in text
 

@@ -12,6 +12,7 @@ from tracecube.report.figures.style import DIVERGING, VERMILION, hexagons, robus
 __all__ = ["psf_fit"]
 
 _BANDS = 4  # columns; more are too small to see
+_SKY = 10.0  # percentile of the model that is taken as sky
 _SIGMAS = 5.0  # range of the residual map
 
 
@@ -24,7 +25,8 @@ def psf_fit(fit: PointSourceFit) -> Figure:
     seen = fit.used != 0 if (fit.used != 0).any() else np.ones(len(fit.x), bool)
     x, y = fit.x[seen], fit.y[seen]
     for column, band in enumerate(chosen):
-        data, model = fit.data[band][seen], fit.model[band][seen]
+        sky = np.nanpercentile(fit.model[band][seen], _SKY) if np.isfinite(fit.model[band][seen]).any() else 0.0
+        data, model = fit.data[band][seen] - sky, fit.model[band][seen] - sky
         low, high = robust_limits(data, 1.0, 99.7)
         norm = AsinhNorm(linear_width=max((high - low) / 20.0, 1e-9), vmin=low, vmax=high)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -39,7 +41,7 @@ def psf_fit(fit: PointSourceFit) -> Figure:
         scale_bar(light, parts[:2, column], shrink=0.8, aspect=25, location="bottom")
     for ax in parts.flat:
         ax.label_outer()
-    for row, name in enumerate(("data", "model", "residual / $\\sigma$")):
+    for row, name in enumerate(("data − sky", "model − sky", "residual / $\\sigma$")):
         parts[row, 0].set_ylabel(f"{name}\nnorth (arcsec)")
     scale_bar(rest, parts[2, :], shrink=0.4, aspect=40, location="bottom")
     return figure

@@ -147,13 +147,20 @@ def scale_bar(cells: PolyCollection, axes: Any, label: str = "", **place: Any) -
     """Draw the colour scale of spaxels; where it is no linear one, with values evenly along the bar."""
     beside = list(np.atleast_1d(np.asarray(axes, dtype=object)).ravel())
     bar = beside[0].figure.colorbar(cells, ax=beside, label=label, pad=0.02, **place)
-    norm = cells.norm
-    if isinstance(norm, AsinhNorm):
-        inner = np.asarray(norm.inverse(np.linspace(0.0, 1.0, 6)[1:-1]), np.float64)
-        rounded = [0.0 if abs(tick) < norm.linear_width / 4 else float(f"{tick:.1g}") for tick in inner]
-        ticks = [float(norm.vmin or 0.0), *rounded, float(norm.vmax or 0.0)]
-        bar.set_ticks(ticks, labels=[f"{float(f'{tick:.2g}'):g}" for tick in ticks])
+    if isinstance(cells.norm, AsinhNorm):
+        ticks = _even_ticks(cells.norm)
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
         bar.ax.minorticks_off()
+
+
+def _even_ticks(norm: AsinhNorm) -> list[float]:
+    """Return values evenly along a bar, each rounded as far as it stays apart from its neighbours."""
+    places = np.asarray(norm.inverse(np.linspace(0.0, 1.0, 6)), np.float64)
+    gaps = np.diff(places)
+    apart = np.minimum(np.append(gaps, np.inf), np.insert(gaps, 0, np.inf))
+    digits = -np.floor(np.log10(np.maximum(apart, 1e-300))).astype(int)
+    rounded = {round(float(place), int(digit)) for place, digit in zip(places, digits, strict=True)}
+    return sorted(tick + 0.0 for tick in rounded if places[0] <= tick <= places[-1])  # + 0.0: no minus zero
 
 
 def _cells(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
