@@ -8,19 +8,10 @@ from typing import Any
 from tracecube.core.frame import RawFrame
 from tracecube.core.instrument import Instrument
 from tracecube.instruments.sedm.classify import RAW_TAGS, classify, recognises
+from tracecube.instruments.sedm.quality import REASONS
 from tracecube.instruments.sedm.workflow import workflow
 
 __all__ = ["instrument"]
-
-# The observatory's codes, in the order in which they are tried; 1 is set by hand, 2 was never used.
-QUALITY_REASONS = {
-    0: "good",
-    1: "recovered by hand",
-    3: "target outside the field",
-    4: "more than a fifth of the samples are negative",
-    5: "no astrometry from the guider: found by brightness",
-    9: "not extracted",
-}
 
 
 def _simulate(**choices: Any) -> Iterator[RawFrame]:
@@ -38,5 +29,5 @@ instrument = Instrument(
     raw_tags=RAW_TAGS,
     workflow=workflow,
     simulate=_simulate,
-    quality_reasons=QUALITY_REASONS,
+    quality_reasons=REASONS,
 )

@@ -33,27 +33,11 @@ def night_response(
     spectra: Sequence[Spectrum], params: ResponseParams
 ) -> tuple[Response, list[QualityNumber], list[str]]:
     """Measure the response; see `tracecube.instruments.sedm.star_steps.response`."""
-    ordered = sorted(spectra, key=lambda item: raw_name(item.meta))
-    kept, stars, caveats = [], [], []
-    for spectrum in ordered:
-        try:
-            stars.append(_star(spectrum, params, caveats))
-            kept.append(spectrum)
-        except TracecubeError as failure:
-            caveats.append(f"{raw_name(spectrum.meta)} {bare_object(spectrum.meta)[0]} not used: {failure.what}")
-    if not stars:
-        raise MissingInput(
-            f"response: no usable standard ({'; '.join(caveats)})", hint="observe a standard of the list"
-        )
-    wave = kept[0].wave
-    if any(item.wave.shape != wave.shape or not np.allclose(item.wave, wave) for item in kept):
-        raise BadData(
-            "response: standards on different wavelength grids", hint="extract them with one set of parameters"
-        )
+    kept, stars, caveats = _fitted(spectra, params)
+    wave, names = kept[0].wave, [raw_name(item.meta) for item in kept]
     log_response, variance, flags = (
         np.array([getattr(star, name) for star in stars]) for name in ("log_response", "variance", "flags")
     )
-    names = [raw_name(item.meta) for item in kept]
     together = combine_responses(
         wave,
         log_response,
@@ -81,6 +65,31 @@ def night_response(
         meta=kept[0].meta,
     )
     return found, _numbers(found, together, stars), [*caveats, *together.caveats]
+
+
+def _fitted(
+    spectra: Sequence[Spectrum], params: ResponseParams
+) -> tuple[list[Spectrum], list[StarResponse], list[str]]:
+    """Fit every standard that can be; say of the others why not."""
+    kept: list[Spectrum] = []
+    stars: list[StarResponse] = []
+    caveats: list[str] = []
+    for spectrum in sorted(spectra, key=lambda item: raw_name(item.meta)):
+        try:
+            stars.append(_star(spectrum, params, caveats))
+            kept.append(spectrum)
+        except TracecubeError as failure:
+            caveats.append(f"{raw_name(spectrum.meta)} {bare_object(spectrum.meta)[0]} not used: {failure.what}")
+    if not stars:
+        raise MissingInput(
+            f"response: no usable standard ({'; '.join(caveats)})", hint="observe a standard of the list"
+        )
+    wave = kept[0].wave
+    if any(item.wave.shape != wave.shape or not np.allclose(item.wave, wave) for item in kept):
+        raise BadData(
+            "response: standards on different wavelength grids", hint="extract them with one set of parameters"
+        )
+    return kept, stars, caveats
 
 
 def _star(spectrum: Spectrum, params: ResponseParams, caveats: list[str]) -> StarResponse:

@@ -88,30 +88,18 @@ def extract(
 ) -> Extraction:
     """Find and extract the target of an exposure; see `tracecube.instruments.sedm.star_steps.extract_star`."""
     scene = make_scene(spectra)
-    track, caveats = _track(spectra)
     standard = is_standard(spectra.meta)
     pointing, reasons = locate(guider, catalogue, spectra.meta)
     if pointing is not None and not standard:
         pointing = aligned(pointing, standards)
     start = _start(scene, pointing, standard, params)
-    name, _ = bare_object(spectra.meta)
-    if not standard and start.how == "auto":
-        caveats.append(f"place by brightness: {'; '.join(reasons)}")
+    cards = _guider_cards(spectra.meta, pointing)
+    caveats = [f"place by brightness: {'; '.join(reasons)}"] if start.how == "auto" else []
     if not _inside(scene, start):
-        place = f"target {math.hypot(start.x, start.y):.1f} arcsec from the field centre, outside the field"
-        target = _target(
-            name,
-            quality_code(
-                standard=standard,
-                located=start.how == "astrom",
-                manual=start.how == "manual",
-                inside=False,
-                negative=0.0,
-            ),
-            start,
-            _guider_cards(spectra.meta, pointing),
-        )
-        return Extraction(target, caveats=[*caveats, place])
+        far = math.hypot(start.x, start.y)
+        caveats.append(f"target {far:.1f} arcsec from the field centre, outside the field")
+        return Extraction(_target(_code(start, inside=False), start, cards), caveats=caveats)
+    track, unknown = _track(spectra)
     prior = place_and_shape(
         start.x,
         start.y,
@@ -122,22 +110,24 @@ def extract(
     )
     source = extract_point_source(scene, track, prior, _choices(params, standard))
     negative = float(np.mean(source.flux[source.flags == 0] < 0)) if (source.flags == 0).any() else 1.0
-    code = quality_code(
-        standard=standard,
-        located=start.how == "astrom",
-        manual=start.how == "manual",
-        inside=True,
-        negative=negative,
-    )
-    caveats.extend(_doubts(source, prior, start))
-    cards = {**_guider_cards(spectra.meta, pointing), **_fit_cards(source, spectra.meta)}
-    target = _target(name, code, start, cards, source)
+    code = _code(start, inside=True, negative=negative)
+    cards |= {**_fit_cards(source, spectra.meta), "QUALITY": code, "SRCPOS": start.how}
     return Extraction(
-        target,
-        spectrum=_spectrum(spectra, source, {**cards, "QUALITY": code, "SRCPOS": start.how}),
+        _target(code, start, cards, source),
+        spectrum=_spectrum(spectra, source, cards),
         picture=source.picture,
         quality=_numbers(source, start, negative),
-        caveats=caveats,
+        caveats=[*caveats, *unknown, *_doubts(source, prior, start)],
+    )
+
+
+def _code(start: _Start, *, inside: bool, negative: float = 0.0) -> int:
+    return quality_code(
+        standard=start.how == "brightest",
+        located=start.how == "astrom",
+        manual=start.how == "manual",
+        inside=inside,
+        negative=negative,
     )
 
 
@@ -191,10 +181,10 @@ def _choices(params: ExtractStarParams, standard: bool) -> Choices:
     )
 
 
-def _target(name: str, code: int, start: _Start, cards: dict[str, Scalar], source: PointSource | None = None) -> Target:
+def _target(code: int, start: _Start, cards: dict[str, Scalar], source: PointSource | None = None) -> Target:
     fit = None if source is None else source.fit
     return Target(
-        object=name,
+        object=bare_object(cards)[0],
         quality=code,
         reason=REASONS[code],
         x=start.x if fit is None else fit["x"],
