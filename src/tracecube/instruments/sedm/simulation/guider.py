@@ -106,7 +106,7 @@ def guide_frame(
     yy, xx = np.mgrid[:size, :size]
     sigma = fwhm / 2.355 / _SCALE
     direction = rng.uniform(0.0, np.pi)
-    steps = np.linspace(-0.5, 0.5, 9) * trail / _SCALE if trail else np.zeros(1)
+    steps = np.linspace(-0.5, 0.5, int(3.0 * trail / fwhm) + 2) * trail / _SCALE  # closer than a star is wide
     for k in np.nonzero((x > -20) & (x < size + 20) & (y > -20) & (y < size + 20))[0]:
         for step in steps:
             r2 = (xx - x[k] - step * np.cos(direction)) ** 2 + (yy - y[k] - step * np.sin(direction)) ** 2
