@@ -102,9 +102,20 @@ class Ledger:
         """Return itself."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close."""
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Close; a database that refuses to work is told as such.
+
+        Raises
+        ------
+        BadData
+            The disk is full, the database locked or damaged.
+        """
         self.close()
+        if isinstance(error, sa.exc.OperationalError):
+            raise BadData(
+                f"{self.folder}: the ledger cannot be used ({error.orig})",
+                hint="check disk and rights, and whether another program holds the database; then run again",
+            ) from error
 
     def save_raw(self, changed: Iterable[RawRecord], gone: Iterable[str] = ()) -> None:
         """Insert new and changed raw files; forget paths where there is no file any more."""

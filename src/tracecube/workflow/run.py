@@ -167,10 +167,12 @@ class Runner:
         settled = []
         for future in finished:
             one = flying.pop(future)
-            if isinstance(future.exception(), DIED):
+            error = future.exception()
+            if isinstance(error, DIED):
                 self._alone.append(one)
                 continue
-            self._record(one, future.result())
+            lost = JobResult(qc={}, error=f"{type(error).__name__}: {error} (between this process and its worker)")
+            self._record(one, future.result() if error is None else lost)
             settled.append(one.job.position)
         return settled
 

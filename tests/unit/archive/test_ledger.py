@@ -172,3 +172,10 @@ def test_every_statement_can_be_said_to_postgresql(name):
 def test_every_table_can_be_made_in_postgresql(table):
     text = str(sa.schema.CreateTable(table).compile(dialect=postgresql.dialect()))
     assert "BLOB" not in text
+
+
+def test_a_database_that_refuses_to_work_is_told(tmp_path):
+    refused = sa.exc.OperationalError("INSERT", {}, Exception("database or disk is full"))
+    with pytest.raises(BadData, match=r"the ledger cannot be used \(database or disk is full\)"):  # noqa: SIM117
+        with Ledger.open(tmp_path / "out", create=True):
+            raise refused

@@ -195,6 +195,20 @@ def test_a_lost_worker_is_suspected_alone(tmp_path, small, whole_night, raw):
     assert "its worker was killed (try: look for lack of memory" in bench.summary.of("failed")[0].reason
 
 
+def test_a_call_that_cannot_reach_its_worker_fails_alone(bench):
+    class Mute(Pretender):
+        def submit(self, call):
+            future = super().submit(call)
+            if call.task == "flat":
+                future = Future()
+                future.set_exception(TypeError("cannot pickle"))
+            return future
+
+    bench.executor = Mute()
+    assert bench.run() == {"bias 20200101_0.1": "done", "flat 20200101": "failed", "cube s0": "blocked"}
+    assert bench.summary.of("failed")[0].reason.startswith("TypeError: cannot pickle")
+
+
 def test_forecast_says_what_run_does(tmp_path, small, whole_night):
     bench = Bench(tmp_path, small, whole_night)
     jobs = bench.plan.needed(bench.plan.end_jobs(["science"]))
