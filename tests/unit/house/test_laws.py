@@ -19,9 +19,7 @@ LONGEST_FUNCTION = 50
 LONG_FILES: dict[str, str] = {}
 """Path under src/tracecube -> reason why it may be longer."""
 
-LONG_FUNCTIONS: dict[str, str] = {
-    "archive/migrations/versions/0001_first_layout.py:upgrade": "a migration is a list of tables, read top to bottom",
-}
+LONG_FUNCTIONS: dict[str, str] = {}
 """path:function -> reason why it may be longer."""
 
 INSTRUMENTS = re.compile(r"(?<![a-z])(sedm|muse|virus|sphere|sphere_?ifs)(?![a-z])", re.IGNORECASE)
