@@ -9,12 +9,10 @@ detector, the line-spread function along dispersion times the profile across it:
 ``s`` is the pixel along dispersion, ``c`` the pixel across, L and P are integrated over the pixel,
 and ``across_j(s) = across_j + slope_j (s - along_j)``. Two choices of unknowns serve everything:
 
-* ``lsf = 0``: f lives on detector columns; L is one on its own column, and AᵀN⁻¹A couples only the
-  neighbours of one column (extraction, scattered light, flexure across dispersion);
+* ``lsf = 0``: f lives on detector columns; L is one on its own, and AᵀN⁻¹A couples only neighbours;
 * ``lsf > 0``: f lives on wavelengths; the same footprints simulate frames, and invert them.
 
-The derivative of A with a shift of the light comes from the same loop, so a fitted shift, a
-predicted image and an extracted spectrum can not disagree about where light falls.
+The derivative of A with a shift comes from the same loop: shift, image and spectrum must agree.
 
 Images are (across, along): transposed where dispersion runs along y. Integer pixel centres, 0-based.
 """
@@ -35,16 +33,14 @@ F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 I4 = NDArray[np.int32]
 
-# Nodes of the cumulative profile, in units of the core width: linear interpolation between them
-# errs by p'(u) du^2 / 8, less than 1e-6 for a Gaussian core.
+# Nodes of the cumulative profile, in core widths; linear between them errs by p' du^2 / 8 < 1e-6.
 PROFILE_STEP = 0.005
 
 
 class Profile(NamedTuple):
     """A profile ready to be integrated over pixels.
 
-    ``cumulative[i]`` (k,) is the integral of the density up to ``u = low + i * step``, where ``u``
-    is the distance from the centre in units of the core width; it ends at 1.
+    ``cumulative[i]`` (k,) is the integral of the density up to ``u = low + i * step`` in core widths.
     """
 
     low: float
@@ -133,7 +129,8 @@ def project(a: DesignMatrix, flux: F8) -> F4:
 
 def adjoint(a: DesignMatrix, image: F4) -> F8:
     """Return Aᵀ image (n,): each unknown's sum of the image under its footprint."""
-    return _adjoint(a.origin, a.weight, np.ascontiguousarray(image, np.float32))
+    total: F8 = _adjoint(a.origin, a.weight, np.ascontiguousarray(image, np.float32))
+    return total
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
@@ -141,17 +138,19 @@ def _integral(profile: Profile, u: float) -> float:
     """Cumulative profile at ``u``."""
     t = (u - profile.low) / profile.step
     last = profile.cumulative.size - 1
-    if t <= 0.0 or t >= last:
-        return 0.0 if t <= 0.0 else profile.cumulative[last]
+    if t <= 0.0:
+        return 0.0
+    if t >= last:
+        return 1.0
     i = int(t)
-    return profile.cumulative[i] + (t - i) * (profile.cumulative[i + 1] - profile.cumulative[i])
+    return float(profile.cumulative[i] + (t - i) * (profile.cumulative[i + 1] - profile.cumulative[i]))
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _density(profile: Profile, u: float) -> float:
     """Profile density at ``u``, over eight nodes."""
     h = 4.0 * profile.step
-    return (_integral(profile, u + h) - _integral(profile, u - h)) / (2.0 * h)
+    return float((_integral(profile, u + h) - _integral(profile, u - h)) / (2.0 * h))
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

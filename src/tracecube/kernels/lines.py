@@ -108,7 +108,9 @@ def group_fits(  # noqa: PLR0913, PLR0917 - the arrays of one loop
             if high - low < size:
                 continue
             _fill_basis(basis, place, sigma[i], strength[i], group == g, low, high)
-            x, covariance, ok = _solve_window(basis[low : high + 1, :size], residual[i, low : high + 1], ivar[i, low : high + 1])
+            x, covariance, ok = _solve_window(
+                basis[low : high + 1, :size], residual[i, low : high + 1], ivar[i, low : high + 1]
+            )
             alpha = 1.0 + x[0]
             if not ok or alpha < LEAST_STRENGTH:
                 continue

@@ -86,7 +86,11 @@ def fit_scattered(
     """
     whole = surface(a.shape, pieces)
     few = Surface(whole.across, whole.along[::COLUMN_STEP])
-    thin, d, w = _every_column(a), np.ascontiguousarray(data[:, ::COLUMN_STEP]), np.ascontiguousarray(ivar[:, ::COLUMN_STEP])
+    thin, d, w = (
+        _every_column(a),
+        np.ascontiguousarray(data[:, ::COLUMN_STEP]),
+        np.ascontiguousarray(ivar[:, ::COLUMN_STEP]),
+    )
     factor = factorise(normal_equations(thin, d, w, band=band))
 
     def unexplained(image: F4) -> F8:
@@ -94,7 +98,9 @@ def fit_scattered(
         return few.adjoint(w * (image - project(thin, flux)))
 
     rhs = unexplained(d)
-    c = conjugate_gradient(lambda x: unexplained(few.image(x)), rhs, start=np.zeros_like(rhs) if start is None else start)
+    c = conjugate_gradient(
+        lambda x: unexplained(few.image(x)), rhs, start=np.zeros_like(rhs) if start is None else start
+    )
     return whole.image(c), c
 
 

@@ -57,8 +57,18 @@ class SmallField:
         n = self.zero.size
         lsf = np.where(np.isfinite(wave), LSF, np.nan)
         return WavelengthSolution(
-            self.traces.aperture, self.traces.start, np.zeros(n, np.int32), wave, 0 * wave, lsf,
-            none.astype(int), none, none, none, none, none.astype(int),
+            self.traces.aperture,
+            self.traces.start,
+            np.zeros(n, np.int32),
+            wave,
+            0 * wave,
+            lsf,
+            none.astype(int),
+            none,
+            none,
+            none,
+            none,
+            none.astype(int),
         )
 
     def flat(self) -> Throughput:
@@ -99,18 +109,30 @@ def small_field(seed: int = 0) -> SmallField:
     basis = 45.5 * np.array([[0.9622, -0.2723], [0.7169, 0.6973]])
     q, r = (v.ravel() for v in np.meshgrid(np.arange(-15, 25), np.arange(-15, 25)))
     place = np.stack([q, r], axis=1) @ basis + [60.0, 40.0]
-    keep = (place[:, 0] > 5) & (place[:, 0] < SHAPE[1] - LENGTH - 5) & (place[:, 1] > 15) & (place[:, 1] < SHAPE[0] - 18)
+    keep = (
+        (place[:, 0] > 5) & (place[:, 0] < SHAPE[1] - LENGTH - 5) & (place[:, 1] > 15) & (place[:, 1] < SHAPE[0] - 18)
+    )
     q, r, place = q[keep], r[keep], place[keep]
     n = q.size
     start = np.floor(place[:, 0]).astype(int)
     t = np.arange(LENGTH)
     centre = place[:, 1:] + 0.007 * (t - 142) + 2e-6 * (t - 142) ** 2
     traces = TraceSet(
-        np.arange(n), start, q, r, np.zeros(n, np.int32), centre, np.full(centre.shape, 1.12),
-        np.zeros(centre.shape, np.int32), U, DENSITY,
+        np.arange(n),
+        start,
+        q,
+        r,
+        np.zeros(n, np.int32),
+        centre,
+        np.full(centre.shape, 1.12),
+        np.zeros(centre.shape, np.int32),
+        U,
+        DENSITY,
     )
     scale = 1.0 + 0.01 * (place[:, 0] / SHAPE[1] - place[:, 1] / SHAPE[0])
-    layout = Layout(np.arange(n), 0.01407 * (place[:, 0] - 140), 0.01407 * (place[:, 1] - 210), np.zeros(n, np.int32), 0.64, 104.3)
+    layout = Layout(
+        np.arange(n), 0.01407 * (place[:, 0] - 140), 0.01407 * (place[:, 1] - 210), np.zeros(n, np.int32), 0.64, 104.3
+    )
     return SmallField(traces, place[:, 0] + 142.0, scale, rng.uniform(0.8, 1.1, n), layout)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import find_objects, label
 
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
@@ -23,6 +24,8 @@ CONVERGED = 0.003
 TURNS = 6
 # Columns that the shift is measured on: every so many, which leaves its error below 0.001 px.
 EVERY = 8
+# A hit that is longer than this along dispersion is a spectrum, px: muons at grazing incidence are rarer than those.
+LONGEST_HIT = 30
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,14 @@ class Exposed:
 
 
 def measure_exposure(
-    raw: RawFrame, bias: Frame, lasting: Sequence[Frame], traces: TraceSet, params: ExtractionParams, *,
-    reach: float = 2.5, cosmic_exptime: float = 10.0,
+    raw: RawFrame,
+    bias: Frame,
+    lasting: Sequence[Frame],
+    traces: TraceSet,
+    params: ExtractionParams,
+    *,
+    reach: float = 2.5,
+    cosmic_exptime: float = 10.0,
 ) -> Exposed:
     """Calibrate an exposure, measure its flexure across dispersion, and flag its cosmic rays.
 
@@ -71,7 +80,7 @@ def measure_exposure(
     matrix = trace_matrix(traces, frame.data.shape, half_width=params.half_width, shift=(0.0, shift))
     extraction = extract(frame, matrix, params.model_copy(update={"passes": 2}), floor=floor)
     if searched:
-        frame = flag_residual_cosmics(frame, extraction.model, floor=floor)
+        frame = _flag_residual(frame, extraction, floor, axis=traces.axis)
     return Exposed(frame, extraction, shift, error)
 
 
@@ -82,7 +91,11 @@ def _shift_across(frame: Frame, traces: TraceSet, params: ExtractionParams, shif
     for _ in range(TURNS):
         matrix, slope = (
             trace_matrix(
-                traces, frame.data.shape, half_width=params.half_width, shift=(0.0, shift), every=EVERY,
+                traces,
+                frame.data.shape,
+                half_width=params.half_width,
+                shift=(0.0, shift),
+                every=EVERY,
                 derivative=derivative,
             )
             for derivative in (False, True)
@@ -95,6 +108,23 @@ def _shift_across(frame: Frame, traces: TraceSet, params: ExtractionParams, shif
     return shift, float(error)
 
 
+def _flag_residual(frame: Frame, extraction: Extraction, floor: float, *, axis: int) -> Frame:
+    """Flag what the model leaves over, but not streaks along dispersion: spectra that no trace was found for.
+
+    Lenslets whose red end lies beyond the detector's edge show too little of the dome's light to be
+    traced; moonlight shows them.
+    """
+    found = flag_residual_cosmics(frame, extraction.model, floor=floor)
+    new = ((found.flags & Flag.COSMIC_RAY) != 0) & ((frame.flags & Flag.COSMIC_RAY) == 0)
+    groups, _ = label(new, np.ones((3, 3)))
+    boxes = find_objects(groups)
+    flags = found.flags.copy()
+    for number, box in enumerate(boxes, start=1):
+        if box[axis].stop - box[axis].start > LONGEST_HIT:
+            flags[box][groups[box] == number] &= ~int(Flag.COSMIC_RAY)
+    return replace(found, flags=flags)
+
+
 def extract_shifted(
     frame: Frame, traces: TraceSet, params: ExtractionParams, shift: tuple[float, float]
 ) -> tuple[Frame, Extraction]:
@@ -103,7 +133,7 @@ def extract_shifted(
     matrix = trace_matrix(traces, frame.data.shape, half_width=params.half_width, shift=shift)
     extraction = extract(frame, matrix, params.model_copy(update={"passes": 2}), floor=floor)
     before = int(np.count_nonzero(frame.flags & Flag.COSMIC_RAY))
-    frame = flag_residual_cosmics(frame, extraction.model, floor=floor)
+    frame = _flag_residual(frame, extraction, floor, axis=traces.axis)
     if int(np.count_nonzero(frame.flags & Flag.COSMIC_RAY)) > before:
         known = replace(frame, variance=(floor + np.maximum(extraction.model, 0.0)).astype(np.float32))
         extraction = extract(known, matrix, params.model_copy(update={"passes": 1}), floor=floor)

@@ -40,8 +40,15 @@ class Exposure(Outputs):
 
 @recipe(version="1")
 def ifu(
-    *, raw: RawFrame, master_bias: Frame, master_dome: Frame, traces: TraceSet, wavelength: WavelengthSolution,
-    lenslet_flat: Throughput, layout: Layout, params: IfuParams,
+    *,
+    raw: RawFrame,
+    master_bias: Frame,
+    master_dome: Frame,
+    traces: TraceSet,
+    wavelength: WavelengthSolution,
+    lenslet_flat: Throughput,
+    layout: Layout,
+    params: IfuParams,
 ) -> Exposure:
     """Extract all lenslets of an exposure of the sky, and build its cube.
 
@@ -56,12 +63,10 @@ def ifu(
     exposed = measure_exposure(
         raw, master_bias, (master_dome,), traces, extraction, reach=params.reach, cosmic_exptime=params.cosmic_exptime
     )
-    along, numbers, caveats = _shift_along(exposed, traces, wavelength, lenslet_flat, params)
+    along, numbers, caveats = _shift_along(exposed, wavelength, lenslet_flat, params)
     frame, final = extract_shifted(exposed.frame, traces, extraction, (along, exposed.shift))
     meta = {**raw.meta, "NOISEFLR": frame.meta["NOISEFLR"]}
-    spectra = on_grid(
-        final, traces, wavelength, lenslet_flat, layout, params.grid(), shift=along, meta=meta
-    )
+    spectra = on_grid(final, traces, wavelength, lenslet_flat, layout, params.grid(), shift=along, meta=meta)
     shift, more = _refraction(meta, raw.name, spectra.wave)
     cube = build_cube(spectra, shift, params.cube(), pitch=layout.pitch, pointing=pointing(meta))
     hit = float(np.mean((frame.flags & Flag.COSMIC_RAY) != 0))
@@ -82,14 +87,14 @@ def ifu(
 
 
 def _shift_along(
-    exposed: Exposed, traces: TraceSet, wavelength: WavelengthSolution, flat: Throughput, params: IfuParams
+    exposed: Exposed, wavelength: WavelengthSolution, flat: Throughput, params: IfuParams
 ) -> tuple[float, tuple[QualityNumber, ...], tuple[str, ...]]:
     """Flexure along dispersion; where the sky does not tell it, the afternoon's wavelengths stay, visibly."""
     from tracecube.instruments.sedm.static_data import sky_model  # noqa: PLC0415 - brings numba
     from tracecube.recipes.optics.flexure import mean_sky, shift_along  # noqa: PLC0415
 
     try:
-        sky = mean_sky(exposed.extraction, traces, wavelength, flat.mean, params.flexure())
+        sky = mean_sky(exposed.extraction, wavelength, flat.mean, params.flexure())
         shift, error, chi2 = shift_along(sky, sky_model(), params.flexure())
     except NoConvergence as failure:
         return 0.0, (), (f"wavelengths as in the afternoon, flexure along dispersion unknown: {failure}",)
@@ -104,9 +109,7 @@ def _shift_along(
     )
 
 
-def _refraction(
-    meta: Meta, name: str, wave: FloatArray
-) -> tuple[tuple[FloatArray, FloatArray], tuple[str, ...]]:
+def _refraction(meta: Meta, name: str, wave: FloatArray) -> tuple[tuple[FloatArray, FloatArray], tuple[str, ...]]:
     """Shift of the light east and north (arcsec) by refraction, against the guide wavelength."""
     from tracecube.kernels.atmosphere import refraction_shift  # noqa: PLC0415 - not wanted for planning
 

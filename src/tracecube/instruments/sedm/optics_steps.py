@@ -125,8 +125,14 @@ def _extract_lamp(
 
 @recipe(version="1")
 def lenslet_flat(
-    *, master_dome: Frame, twilight: Sequence[RawFrame], master_bias: Frame, traces: TraceSet,
-    wavelength: WavelengthSolution, layout: Layout, params: FlatParams,
+    *,
+    master_dome: Frame,
+    twilight: Sequence[RawFrame],
+    master_bias: Frame,
+    traces: TraceSet,
+    wavelength: WavelengthSolution,
+    layout: Layout,
+    params: FlatParams,
 ) -> Flat:
     """Measure the relative throughput of every lenslet against wavelength.
 

@@ -47,7 +47,11 @@ class _Grid:
 
 
 def build_cube(
-    spectra: Spectra, shift: tuple[FloatArray, FloatArray], params: CubeParams, *, pitch: float,
+    spectra: Spectra,
+    shift: tuple[FloatArray, FloatArray],
+    params: CubeParams,
+    *,
+    pitch: float,
     pointing: tuple[float, float] | None,
 ) -> Cube:
     """Resample the spectra of an exposure to a cube.
@@ -78,8 +82,12 @@ def build_cube(
         sample = overlap
     correlation = _correlations(spectra, sample, size[1:])
     return Cube(
-        data=data, variance=variance, flags=flags, covariance_offset=np.array(OFFSETS),
-        covariance_value=correlation, meta={**spectra.meta, **_axes(spectra, grid, pointing)},
+        data=data,
+        variance=variance,
+        flags=flags,
+        covariance_offset=np.array(OFFSETS),
+        covariance_value=correlation,
+        meta={**spectra.meta, **_axes(spectra, grid, pointing)},
     )
 
 
@@ -127,7 +135,9 @@ def _correlations(spectra: Spectra, overlap: csr_array | None, size: tuple[int, 
     usable = np.isfinite(spectra.variance) & (spectra.variance > 0)
     pairs = usable[:, :-1] & usable[:, 1:]
     spread = np.sqrt(spectra.variance[:, :-1] * spectra.variance[:, 1:])
-    values[0] = float(np.mean((spectra.covariance[:, :-1] / np.where(pairs, spread, 1.0))[pairs])) if pairs.any() else 0.0
+    values[0] = (
+        float(np.mean((spectra.covariance[:, :-1] / np.where(pairs, spread, 1.0))[pairs])) if pairs.any() else 0.0
+    )
     if overlap is None:
         return values
     index = np.arange(size[0] * size[1]).reshape(size)
@@ -146,15 +156,34 @@ def _axes(spectra: Spectra, grid: _Grid, pointing: tuple[float, float] | None) -
     centre = (float(np.argmin(np.abs(grid.x))) + 1.0, float(np.argmin(np.abs(grid.y))) + 1.0)
     if pointing is None:
         sky: dict[str, Scalar] = {
-            "CTYPE1": "LINEAR", "CTYPE2": "LINEAR", "CUNIT1": "arcsec", "CUNIT2": "arcsec",
-            "CRVAL1": 0.0, "CRVAL2": 0.0, "CDELT1": -grid.step, "CDELT2": grid.step,
+            "CTYPE1": "LINEAR",
+            "CTYPE2": "LINEAR",
+            "CUNIT1": "arcsec",
+            "CUNIT2": "arcsec",
+            "CRVAL1": 0.0,
+            "CRVAL2": 0.0,
+            "CDELT1": -grid.step,
+            "CDELT2": grid.step,
         }
     else:
         sky = {
-            "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg", "CRVAL1": pointing[0],
-            "CRVAL2": pointing[1], "CDELT1": -grid.step / 3600.0, "CDELT2": grid.step / 3600.0,
+            "CTYPE1": "RA---TAN",
+            "CTYPE2": "DEC--TAN",
+            "CUNIT1": "deg",
+            "CUNIT2": "deg",
+            "CRVAL1": pointing[0],
+            "CRVAL2": pointing[1],
+            "CDELT1": -grid.step / 3600.0,
+            "CDELT2": grid.step / 3600.0,
         }
     return {
-        **sky, "CRPIX1": centre[0], "CRPIX2": centre[1], "CTYPE3": spectra.medium, "CUNIT3": "Angstrom",
-        "CRVAL3": float(spectra.wave[0]), "CRPIX3": 1.0, "CDELT3": step, "BUNIT": "electron/Angstrom",
+        **sky,
+        "CRPIX1": centre[0],
+        "CRPIX2": centre[1],
+        "CTYPE3": spectra.medium,
+        "CUNIT3": "Angstrom",
+        "CRVAL3": float(spectra.wave[0]),
+        "CRPIX3": 1.0,
+        "CDELT3": step,
+        "BUNIT": "electron/Angstrom",
     }

@@ -33,8 +33,15 @@ class GridParams(Params):
 
 
 def on_grid(
-    extraction: Extraction, traces: TraceSet, solution: WavelengthSolution, throughput: Throughput, layout: Layout,
-    params: GridParams, *, shift: float, meta: Meta,
+    extraction: Extraction,
+    traces: TraceSet,
+    solution: WavelengthSolution,
+    throughput: Throughput,
+    layout: Layout,
+    params: GridParams,
+    *,
+    shift: float,
+    meta: Meta,
 ) -> Spectra:
     """Rebin to the common grid, conserving flux, and divide by the relative throughput.
 
@@ -54,7 +61,7 @@ def on_grid(
     step = wave[1] - wave[0]
     bins = np.concatenate([wave - 0.5 * step, [wave[-1] + 0.5 * step]])
     edges = bin_edges(solution.wave, bins) + shift
-    flux, variance, covariance, cover = rebin(extraction.flux, extraction.variance, edges)
+    flux, variance, covariance, _ = rebin(extraction.flux, extraction.variance, edges)
     relative = throughput_at(throughput, wave)
     flags = np.where(np.isfinite(flux), 0, int(Flag.NOT_MEASURED))
     flags |= np.where(np.isfinite(relative), 0, int(Flag.NOT_MEASURED))
@@ -104,7 +111,9 @@ def _lsf(solution: WavelengthSolution, wave: FloatArray) -> FloatArray:
     good = np.isfinite(width) & np.isfinite(solution.wave)
     edges = np.linspace(wave[0], wave[-1], 41)
     index = np.digitize(solution.wave[good], edges)
-    typical = np.array([np.median(width[good][index == b]) if (index == b).any() else np.nan for b in range(1, edges.size)])
+    typical = np.array(
+        [np.median(width[good][index == b]) if (index == b).any() else np.nan for b in range(1, edges.size)]
+    )
     centre = 0.5 * (edges[1:] + edges[:-1])
     known = np.isfinite(typical)
-    return np.interp(wave, centre[known], typical[known])
+    return np.asarray(np.interp(wave, centre[known], typical[known]))

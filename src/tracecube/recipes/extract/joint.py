@@ -105,8 +105,13 @@ class Extraction:
 
 
 def trace_matrix(
-    traces: TraceSet, shape: tuple[int, int], *, half_width: int, shift: tuple[float, float] = (0.0, 0.0),
-    derivative: bool = False, every: int = 1,
+    traces: TraceSet,
+    shape: tuple[int, int],
+    *,
+    half_width: int,
+    shift: tuple[float, float] = (0.0, 0.0),
+    derivative: bool = False,
+    every: int = 1,
 ) -> TraceMatrix:
     """Build A for the light of all traces.
 
@@ -173,7 +178,9 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
     for _ in range(params.passes):
         ivar = np.where(bad | outlier, np.float32(0), 1.0 / variance).astype(np.float32)
         if params.scatter_pieces:
-            scattered, surface = fit_scattered(data, ivar, matrix.a, matrix.band, pieces=params.scatter_pieces, start=surface)
+            scattered, surface = fit_scattered(
+                data, ivar, matrix.a, matrix.band, pieces=params.scatter_pieces, start=surface
+            )
         equations = normal_equations(matrix.a, data - scattered, ivar, band=matrix.band)
         solution = estimate(factorise(equations), equations.rhs)
         model = project(matrix.a, np.nan_to_num(solution.flux)) + scattered
@@ -186,7 +193,7 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
         blend=matrix.spread(solution.covariance[1]) if matrix.band else matrix.spread(np.zeros(matrix.row.size)),
         model=matrix.canonical(model),
         scattered=matrix.canonical(scattered),
-        outlier=matrix.canonical(outlier),
+        outlier=outlier if matrix.axis == 1 else outlier.T,
         chi2=_reduced_chi2(matrix, deviation, ivar),
     )
 

@@ -88,7 +88,9 @@ def align(arcs: Mapping[str, ArcSpectra], start: IntArray) -> FloatArray:
     return np.asarray(start + shift, np.float64)
 
 
-def _correlation_peak(spectra: list[NDArray[np.complex128]], reference: list[NDArray[np.complex128]], size: int) -> FloatArray:
+def _correlation_peak(
+    spectra: list[NDArray[np.complex128]], reference: list[NDArray[np.complex128]], size: int
+) -> FloatArray:
     """Lag (n,) of the summed, normalised correlations; parabola through the peak."""
     total = np.zeros((spectra[0].shape[0], size))
     for s, r in zip(spectra, reference, strict=True):
@@ -103,7 +105,9 @@ def _correlation_peak(spectra: list[NDArray[np.complex128]], reference: list[NDA
     return np.asarray(lags[peak] + np.where(bend < 0, 0.5 * (low - high) / np.where(bend < 0, bend, -1.0), 0.0))
 
 
-def mean_arcs(arcs: Mapping[str, ArcSpectra], start: IntArray, offset: FloatArray) -> tuple[FloatArray, dict[str, FloatArray]]:
+def mean_arcs(
+    arcs: Mapping[str, ArcSpectra], start: IntArray, offset: FloatArray
+) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Robust mean spectrum of every lamp on the fine common scale z.
 
     Returns
@@ -117,7 +121,9 @@ def mean_arcs(arcs: Mapping[str, ArcSpectra], start: IntArray, offset: FloatArra
     z = np.arange(low, high, FINE)
     mean = {}
     for lamp, arc in arcs.items():
-        rows = np.stack([np.interp(z, p, f, left=np.nan, right=np.nan) for p, f in zip(position, arc.flux, strict=True)])
+        rows = np.stack(
+            [np.interp(z, p, f, left=np.nan, right=np.nan) for p, f in zip(position, arc.flux, strict=True)]
+        )
         mean[lamp] = np.nan_to_num(np.nanmedian(rows, axis=0)) if n else np.zeros(z.size)
     return z, mean
 
@@ -216,7 +222,11 @@ def line_strengths(
 
 
 def _solve_strengths(
-    flux: FloatArray, weight: FloatArray, start: IntArray, lines: tuple[FloatArray, FloatArray], scale: FloatArray,
+    flux: FloatArray,
+    weight: FloatArray,
+    start: IntArray,
+    lines: tuple[FloatArray, FloatArray],
+    scale: FloatArray,
     rows: IntArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Least squares for strengths (not negative) and continuum over some apertures."""
@@ -236,4 +246,5 @@ def _solve_strengths(
 def _single_lines(position: FloatArray, sigma: FloatArray, start: int, m: int) -> FloatArray:
     """Each line of one aperture by itself: array (k, m)."""
     ones = np.ones((position.size, 1))
-    return line_image(position[:, None], sigma[:, None], ones, np.full(position.size, start, np.int64), m)
+    image = line_image(position[:, None], sigma[:, None], ones, np.full(position.size, start, np.int64), m)
+    return np.asarray(image, np.float64)

@@ -125,7 +125,8 @@ def shift_across(frame: Frame, extraction: Extraction, matrix: TraceMatrix, slop
     measured = project(matrix.a, np.ones(matrix.row.size)) > 0
     residual = matrix.canonical(frame.data - extraction.model)
     variance = matrix.canonical(np.maximum(frame.variance, 1e-6))
-    bad = matrix.canonical(((frame.flags & NOT_USABLE) != 0) | extraction.outlier) | ~measured
+    wrong = ((frame.flags & NOT_USABLE) != 0) | extraction.outlier
+    bad = (wrong if matrix.axis == 1 else wrong.T) | ~measured
     weight = np.where(bad, 0.0, 1.0 / variance)
     power = float((weight * derivative.astype(float) ** 2).sum())
     if power <= 0.0:
@@ -139,21 +140,19 @@ STEP = 0.5
 SOURCE_SHARE = 0.3
 
 
-def mean_sky(
-    extraction: Extraction, traces: TraceSet, solution: WavelengthSolution, scale: FloatArray, params: FlexureParams
-) -> MeanSky:
+def mean_sky(extraction: Extraction, solution: WavelengthSolution, scale: FloatArray, params: FlexureParams) -> MeanSky:
     """Mean of all apertures that hold no source, on the pixel scale of the mean aperture.
 
     Parameters
     ----------
     extraction : Extraction
-    traces, solution
+    solution : WavelengthSolution
     scale : array (n,)
         Relative throughput of the apertures.
     params : FlexureParams
     """
     table = np.arange(params.sky_low - 300.0, params.sky_high + 300.0, 5.0)
-    z_table = _common_scale(traces, solution, table)
+    z_table = _common_scale(solution, table)
     flux = extraction.flux / scale[:, None]
     variance = extraction.variance / scale[:, None] ** 2
     usable = np.isfinite(flux) & np.isfinite(solution.wave) & (variance > 0) & (scale[:, None] > 0.1)
@@ -166,7 +165,7 @@ def mean_sky(
     z = np.interp(solution.wave[usable], table, z_table)
     low = int(np.floor(z.min() / STEP))
     index = np.floor(z / STEP).astype(int) - low
-    mean, error = _clipped_means(index, flux[usable], variance[usable])
+    mean, error = _clipped_means(index, flux[usable])
     grid = (np.arange(mean.size) + low + 0.5) * STEP
     wave = np.interp(sign * grid, sign * z_table, table)
     sigma = np.interp(wave, *_typical_width(solution))
@@ -174,7 +173,7 @@ def mean_sky(
     return MeanSky(grid[keep], wave[keep], mean[keep], error[keep], sigma[keep])
 
 
-def _common_scale(traces: TraceSet, solution: WavelengthSolution, table: FloatArray) -> FloatArray:
+def _common_scale(solution: WavelengthSolution, table: FloatArray) -> FloatArray:
     """Pixel of wavelengths in the mean aperture, from an arbitrary zero."""
     rows = np.nonzero(np.isfinite(solution.wave).sum(axis=1) > 0.9 * solution.wave.shape[1])[0]
     rows = rows[:: max(1, rows.size // 200)]
@@ -194,7 +193,7 @@ def _typical_width(solution: WavelengthSolution) -> tuple[FloatArray, FloatArray
     return wave[order], width[order]
 
 
-def _clipped_means(index: NDArray[np.int64], flux: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _clipped_means(index: NDArray[np.int64], flux: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean of every bin, clipped at 4 sigma of the bin's own scatter, and its variance from the scatter."""
     count = int(index.max()) + 1
     use = np.ones(flux.size, bool)
@@ -253,7 +252,8 @@ ABSORPTION_ERROR = 0.2
 def _model_error(sky: MeanSky, model: SkyModel) -> FloatArray:
     """Relative error of the sky model at every sample (k,)."""
     whole = [model.fraunhofer()[0], *model.absorption.values()]
-    return MODEL_ERROR + ABSORPTION_ERROR * np.sum([_blurred(sky, wave, depth, 0.0) for wave, depth in whole], axis=0)
+    depths = np.sum([_blurred(sky, wave, depth, 0.0) for wave, depth in whole], axis=0)
+    return np.asarray(MODEL_ERROR + ABSORPTION_ERROR * depths)
 
 
 def _design(sky: MeanSky, model: SkyModel, params: FlexureParams, shift: float) -> FloatArray:
@@ -263,7 +263,11 @@ def _design(sky: MeanSky, model: SkyModel, params: FlexureParams, shift: float) 
     inside = np.isfinite(place)
     width = np.interp(model.line_wave, sky.wave[order], sky.sigma[order])
     carriers = np.unique(model.line_carrier[inside])
-    columns = [_lines(sky.z, place[m], width[m], model.line_strength[m]) for c in carriers if (m := inside & (model.line_carrier == c)).any()]
+    columns = [
+        _lines(sky.z, place[m], width[m], model.line_strength[m])
+        for c in carriers
+        if (m := inside & (model.line_carrier == c)).any()
+    ]
     smooth = spline_basis(int(np.ceil(np.ptp(sky.z))) + 2, params.continuum_pieces)
     basis = np.stack([np.interp(sky.z - sky.z.min(), np.arange(b.size), b) for b in smooth.T], axis=1)
     level = basis @ nnls(basis, np.clip(sky.flux, 0, None))[0]

@@ -66,8 +66,13 @@ def hexagonal_layout(traces: TraceSet, place: FloatArray, guess: SkyGuess, *, me
     at_centre = _index_of_centre(steps, origin) + middle
     x, y = ((index - at_centre) @ np.stack([q_unit, r_unit])).T
     return Layout(
-        aperture=traces.aperture, x=x, y=y, dq=np.zeros(x.size, np.int32), pitch=guess.pitch,
-        angle=float(np.degrees(np.arctan2(q_unit[0], q_unit[1])) % 360.0), meta=meta,
+        aperture=traces.aperture,
+        x=x,
+        y=y,
+        dq=np.zeros(x.size, np.int32),
+        pitch=guess.pitch,
+        angle=float(np.degrees(np.arctan2(q_unit[0], q_unit[1])) % 360.0),
+        meta=meta,
     )
 
 

@@ -116,7 +116,12 @@ def _measure_lamp(arc: ArcSpectra, start: IntArray, wave: FloatArray, state: Lin
     total = np.bincount(np.maximum(group, 0), np.where(group >= 0, strength, 0.0), minlength=max(count, 1))[:count]
     blend = np.hypot(BLEND_ERROR * extent, UNLISTED * strength.max(initial=0.0) / np.maximum(total, 1e-30))
     return LineGroups(
-        (wave @ share)[keep], blend[keep], at[:, keep] + fit[:, keep, 1], error[:, keep, 1], width[:, keep] + fit[:, keep, 2], error[:, keep, 2]
+        (wave @ share)[keep],
+        blend[keep],
+        at[:, keep] + fit[:, keep, 1],
+        error[:, keep, 1],
+        width[:, keep] + fit[:, keep, 2],
+        error[:, keep, 2],
     )
 
 

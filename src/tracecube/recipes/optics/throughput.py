@@ -99,8 +99,13 @@ def _ratio(extraction: Extraction, solution: WavelengthSolution, wave: FloatArra
 
 
 def illumination(
-    sky: Extraction, solution: WavelengthSolution, throughput: Throughput, layout: Layout, params: ThroughputParams,
-    *, shift: float,
+    sky: Extraction,
+    solution: WavelengthSolution,
+    throughput: Throughput,
+    layout: Layout,
+    params: ThroughputParams,
+    *,
+    shift: float,
 ) -> tuple[Throughput, tuple[QualityNumber, ...]]:
     """Correct a dome's throughput with an evenly lit sky: a smooth surface over the field."""
     ratio = _ratio(sky, solution, throughput.wave, shift=shift)
@@ -109,9 +114,9 @@ def illumination(
     radius = max(float(np.nanmax(np.hypot(layout.x, layout.y))), 1e-6)
     basis = field_basis(np.stack([layout.x, layout.y], axis=1) / radius, params.illumination_degree)
     use = np.isfinite(quotient) & (throughput.mean > 0.5) & np.isfinite(basis).all(axis=1)  # noqa: PLR2004
-    c = np.zeros(basis.shape[1])
+    c: FloatArray = np.zeros(basis.shape[1])
     for _ in range(4):
-        c = np.linalg.lstsq(basis[use], quotient[use], rcond=None)[0]
+        c = np.asarray(np.linalg.lstsq(basis[use], quotient[use], rcond=None)[0])
         off = quotient - basis @ c
         use &= np.abs(off) < 4.0 * 1.4826 * np.median(np.abs(off[use]))
     surface = basis @ c

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from tracecube.core.errors import MissingInput
-from tracecube.core.fields import FloatArray, IntArray
+from tracecube.core.fields import FloatArray
 from tracecube.core.flags import Flag
 from tracecube.core.optics import PixelMap, TraceSet, WavelengthSolution
 from tracecube.core.params import Params
@@ -139,7 +139,9 @@ def _solution(
         wave_error[a, on] = np.interp(wave[a, on], table, error[a] * per_pixel)
         lsf[a, on] = np.interp(wave[a, on], *(widths[0], widths[1][a]))
     poor = fit.used.sum(axis=1) < 3  # noqa: PLR2004 - zero point, scale and a check
-    dispersion = np.abs(np.gradient(fit.x(groups.wave), groups.wave, axis=1)) if groups.wave.size > 1 else np.ones_like(groups.x)
+    dispersion = (
+        np.abs(np.gradient(fit.x(groups.wave), groups.wave, axis=1)) if groups.wave.size > 1 else np.ones_like(groups.x)
+    )
     row = np.broadcast_to(np.arange(n)[:, None], groups.x.shape)
     known = np.isfinite(groups.x)
     return WavelengthSolution(

@@ -22,15 +22,23 @@ def spectra(flux: np.ndarray | None = None, *, seed: int = 0) -> Spectra:
     rng = np.random.default_rng(seed)
     values = rng.normal(100.0, 2.0, (n, WAVE.size)) if flux is None else flux(x, y)
     return Spectra(
-        values, np.full((n, WAVE.size), 4.0), np.zeros((n, WAVE.size), np.int32), np.zeros((n, WAVE.size)), WAVE,
-        np.full(WAVE.size, 20.0), np.arange(n), x, y, np.zeros(n, np.int32),
+        values,
+        np.full((n, WAVE.size), 4.0),
+        np.zeros((n, WAVE.size), np.int32),
+        np.zeros((n, WAVE.size)),
+        WAVE,
+        np.full(WAVE.size, 20.0),
+        np.arange(n),
+        x,
+        y,
+        np.zeros(n, np.int32),
     )
 
 
 NO_SHIFT = (np.zeros(WAVE.size), np.zeros(WAVE.size))
 
 
-def star(x0: np.ndarray, y0: np.ndarray):  # noqa: ANN201 - a function of places
+def star(x0: np.ndarray, y0: np.ndarray):
     def flux(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return 1e4 * np.exp(-0.5 * ((x[:, None] - x0) ** 2 + (y[:, None] - y0) ** 2) / 0.8**2)
 

@@ -16,7 +16,7 @@ MATRIX = trace_matrix(FIELD.traces, SHAPE, half_width=12)
 PLAIN = ExtractionParams(scatter_pieces=0)
 
 
-def lamp(level: float, tilt: float = 0.0):  # noqa: ANN202 - an Extraction
+def lamp(level: float, tilt: float = 0.0):
     wave = FIELD.wave()
     per_pixel = level * np.abs(np.gradient(wave, axis=1)) / 30.0
     field = 1.0 + tilt * FIELD.layout.x / np.abs(FIELD.layout.x).max()
@@ -48,9 +48,7 @@ def test_a_dark_dome_is_refused() -> None:
 
 def test_a_flat_spectrum_stays_flat_on_the_grid_and_pulls_have_unit_width() -> None:
     sky = lamp(300.0)
-    spectra = on_grid(
-        sky, FIELD.traces, FIELD.solution(), FIELD.flat(), FIELD.layout, GridParams(), shift=0.0, meta={}
-    )
+    spectra = on_grid(sky, FIELD.traces, FIELD.solution(), FIELD.flat(), FIELD.layout, GridParams(), shift=0.0, meta={})
     inner = (spectra.wave > 4000) & (spectra.wave < 9000)
     pull = (spectra.flux[:, inner] - 10.0) / np.sqrt(spectra.variance[:, inner])
     assert np.nanstd(pull) == pytest.approx(1.0, abs=0.05)

@@ -35,11 +35,11 @@ def arcs(lamps: tuple[str, ...] = ("Hg", "Cd", "Xe")) -> dict[str, ArcSpectra]:
 
 
 @pytest.fixture(scope="module")
-def solved():  # noqa: ANN201 - a tuple of the function under test
+def solved():
     return fit_wavelengths(arcs(), FIELD.traces, LINES, nominal_law(), WavelengthParams())
 
 
-def test_wavelengths_are_right_over_the_whole_field(solved) -> None:  # noqa: ANN001
+def test_wavelengths_are_right_over_the_whole_field(solved) -> None:
     solution, numbers, caveats = solved
     off, wave = solution.wave - FIELD.wave(), FIELD.wave()
     inside = (wave > 4000) & (wave < 9200)
@@ -52,11 +52,11 @@ def test_wavelengths_are_right_over_the_whole_field(solved) -> None:  # noqa: AN
     assert caveats == ()
 
 
-def test_line_widths_are_measured(solved) -> None:  # noqa: ANN001
+def test_line_widths_are_measured(solved) -> None:
     assert np.nanmedian(solved[0].lsf_sigma) == pytest.approx(1.1, abs=0.03)
 
 
-def test_pixel_map_shows_the_nearest_trace(solved) -> None:  # noqa: ANN001
+def test_pixel_map_shows_the_nearest_trace(solved) -> None:
     shown = pixel_map(FIELD.traces, solved[0], SHAPE, half_width=3.0)
     row, sample = 40, 150
     c, s = round(FIELD.traces.centre[row, sample]), FIELD.traces.start[row] + sample
