@@ -26,6 +26,9 @@ from tracecube.recipes.optics.dispersion import field_basis
 __all__ = ["ThroughputParams", "illumination", "relative_throughput"]
 
 
+# Spectra of which less than this share lies on the detector have no flat; those that are not nearly
+# whole have a grey one, for a colour would be extrapolated.
+LEAST_SHARE, WHOLE_SHARE = 0.3, 0.9
 # A flat field needs this S/N in the median bin of the median aperture.
 LEAST_SIGNAL = 10.0
 
@@ -65,8 +68,11 @@ def relative_throughput(
     basis = np.polynomial.legendre.legvander(t, params.degree)
     value = np.nan_to_num(ratio.value)
     normal = np.einsum("nk,ki,kj->nij", weight, basis, basis)
-    enough = (weight > 0).sum(axis=1) > wave.size // 2
+    share = (weight > 0).mean(axis=1)
+    enough = share > LEAST_SHARE
     normal[~enough] = np.eye(basis.shape[1])
+    cut = enough & (share < WHOLE_SHARE)
+    normal[cut] += np.diag([0.0] + [1e6] * params.degree) * normal[cut, :1, :1]
     inverse = np.linalg.inv(normal + 1e-12 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(basis.shape[1]))
     coefficients = np.einsum("nij,nk,kj->ni", inverse, weight * value, basis)
     fit = coefficients @ basis.T
