@@ -13,7 +13,7 @@ F4 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _EIGHT = np.ones((3, 3), bool)
-_REACH = 2  # half widths: how far a side looks for pixels that are not flagged
+_REACH = 1  # half widths: how far a side looks for pixels that are not flagged
 _RANK = 0.45  # of the sorted neighbours; with half of them on an unfollowed track it still stands among the others
 
 

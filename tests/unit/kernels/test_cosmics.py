@@ -20,7 +20,7 @@ def test_a_track_along_a_row_is_followed_to_its_end() -> None:
     rng = np.random.default_rng(2)
     image = (50.0 + rng.normal(0, 8, (40, 200))).astype(np.float32)
     truth = np.zeros(image.shape, bool)
-    truth[20, 60:75] = True  # longer than half the window
+    truth[20, 60:72] = True  # as long as half the window
     truth[21, 70:72] = True
     image[truth] += 400.0
     seed = np.zeros(image.shape, bool)
