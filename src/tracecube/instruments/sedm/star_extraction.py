@@ -168,6 +168,7 @@ def _inside(scene: Scene, start: _Start) -> bool:
 def _choices(params: ExtractStarParams, standard: bool) -> Choices:
     return Choices(
         radius=params.radius,
+        host_radius=params.host_radius,
         fit_low=params.fit_low,
         fit_high=params.fit_high,
         slices=params.slices,
@@ -178,6 +179,7 @@ def _choices(params: ExtractStarParams, standard: bool) -> Choices:
         minimum_gain=params.host_gain,
         minimum_share=params.host_share,
         minimum_sky_share=params.host_sky_share,
+        minimum_neighbour=params.neighbour_share,
     )
 
 
@@ -239,6 +241,9 @@ def _doubts(source: PointSource, prior: Prior, start: _Start) -> list[str]:
         doubts.append(f"source found {gap:.1f} arcsec from where the guider puts the target")
     if abs(fit["log_refraction"] - prior.mean[2]) > 3.0 * prior.sd[2]:
         doubts.append(f"refraction {math.exp(fit['log_refraction']):.2f} times the computed one")
+    if source.neighbours.size:
+        where = ", ".join(f"({x:.1f}, {y:.1f})" for x, y in source.neighbours)
+        doubts.append(f"neighbouring stars at {where} arcsec were fitted with the target")
     if source.extended is not None:
         doubts.append("smooth light around the target was fitted with it")
     return doubts

@@ -28,7 +28,13 @@ class ExtractStarParams(Params):
     centroid_error: float = Field(default=0.5, gt=0, description="error of a place given by hand, arcsec")
     seeing: float = Field(default=2.0, gt=0, description="width of the star (FWHM, arcsec) where no guide star tells")
     radius: float = Field(
-        default=8.0, gt=3, alias="buffer", description="radius of the region about the source, arcsec: four seeing discs"
+        default=12.0,
+        gt=3,
+        alias="buffer",
+        description="radius of the region about the source, arcsec: wide, so that sky and halo are told apart",
+    )
+    host_radius: float = Field(
+        default=9.0, gt=3, description="radius of the region in which smooth light is fitted, arcsec"
     )
     host: Literal["auto", "never"] = Field(
         default="auto", description="fit smooth light (a host galaxy) together with a target where there is any"
@@ -47,6 +53,9 @@ class ExtractStarParams(Params):
         default=0.02,
         ge=0,
         description="scatter of the smooth light over the sky from which it is more than an error of the lenslet flat",
+    )
+    neighbour_share: float = Field(
+        default=0.1, gt=0, description="flux of a neighbouring star over the target's from which it is fitted too"
     )
     fit_low: float = Field(default=4000.0, description="place and shape are fitted from here, Angstrom")
     fit_high: float = Field(default=9200.0, description="place and shape are fitted to here, Angstrom")

@@ -7,12 +7,10 @@ region, and, where there is one, the light of a host galaxy. Variances are those
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.core.flags import Flag
 from tracecube.core.target import PointSourceFit
 from tracecube.kernels.psf import full_width, lattice_pitch
 from tracecube.recipes.science.chromatic_fit import (
@@ -28,6 +26,8 @@ from tracecube.recipes.science.chromatic_fit import (
     slice_solution,
 )
 from tracecube.recipes.science.extended import ExtendedLight, fit_with_extended, refraction_of
+from tracecube.recipes.science.flux_by_wavelength import find_outliers, solution_flags, solve
+from tracecube.recipes.science.neighbours import find_neighbours, neighbour_columns, with_neighbours
 from tracecube.recipes.science.scene import Scene, Track, make_slices
 
 __all__ = ["Choices", "PointSource", "extract_point_source"]
@@ -42,7 +42,9 @@ class Choices:
     Parameters
     ----------
     radius : float, arcsec
-        Of the region about the source.
+        Of the region about a source alone: wide, so that sky and halo are told apart.
+    host_radius : float, arcsec
+        Of the region in which smooth light is fitted.
     fit_low, fit_high : float, Angstrom
         Range in which place and shape are fitted.
     slices : int
@@ -60,9 +62,12 @@ class Choices:
         Scatter of the smooth light over the source's peak, from which it matters.
     minimum_sky_share : float
         Scatter of the smooth light over the sky, from which it is more than an error of the flat.
+    minimum_neighbour : float
+        Flux of a neighbouring star over the source's, from which it is fitted too.
     """
 
     radius: float
+    host_radius: float
     fit_low: float
     fit_high: float
     slices: int
@@ -73,6 +78,7 @@ class Choices:
     minimum_gain: float
     minimum_share: float
     minimum_sky_share: float
+    minimum_neighbour: float
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,8 @@ class PointSource:
         Relative error of the flux level that place and shape bring with them.
     outliers : float
         Share of samples given up.
+    neighbours : array (p, 2), arcsec
+        Places of neighbouring stars.
     picture : PointSourceFit
         Data and model in slices.
     """
@@ -103,18 +111,8 @@ class PointSource:
     extended: ExtendedLight | None
     shape_error: float
     outliers: float
+    neighbours: F8
     picture: PointSourceFit
-
-
-class _Solution(NamedTuple):
-    """Flux, its errors and the sky at every wavelength."""
-
-    flux: F8
-    variance: F8
-    covariance: F8
-    sky: F8
-    covered: F8
-    model: F8
 
 
 def extract_point_source(scene: Scene, track: Track, prior: Prior, choices: Choices) -> PointSource:
@@ -137,32 +135,45 @@ def extract_point_source(scene: Scene, track: Track, prior: Prior, choices: Choi
     BadData
         Too few samples in the range of the fit.
     """
-    geometry = Geometry.of(scene)
-    region = scene.near(prior.mean[0], prior.mean[1], choices.radius)
-    planes = _planes(region, prior)
-    light = _rough_spectrum(region, track, prior, geometry, planes)
-    slices = make_slices(region, track, light, low=choices.fit_low, high=choices.fit_high, number=choices.slices)
-    sky = np.broadcast_to(planes, (slices.wave.size, *planes.shape))
-    setting = Setting(slices, region, geometry, sky)
+    setting = _setting(scene, track, prior, choices, choices.radius)
+    places = find_neighbours(setting, prior, minimum_share=choices.minimum_neighbour)
+    setting, core = with_neighbours(setting, prior, places)
     fit, extended = fit_source(setting, prior, clip=choices.clip), None
     if choices.extended and _smooth_residuals(setting, fit):
-        fit, extended = _with_host(setting, prior, fit, choices)
-    columns = _columns(region, track, fit, geometry, planes, extended)
-    solution = _solve(region, columns)
-    bad = _outliers(region, columns, solution, fit.model_error, choices.clip)
-    solution = _solve(region.without(bad), columns)
+        narrow = _setting(scene, track, prior, choices, choices.host_radius)
+        found = _with_host(narrow, prior, choices)
+        if found is not None:
+            setting, places, core, (fit, extended) = narrow, places[:0], np.zeros(narrow.scene.x.size, bool), found
+    columns = np.concatenate(
+        [_columns(setting, track, fit, extended), neighbour_columns(setting, track, prior, places)], axis=1
+    )
+    region = setting.scene.without(np.broadcast_to(core, setting.scene.good.shape))
+    solution = solve(region, columns)
+    bad = find_outliers(region, columns, solution, fit.model_error, choices.clip)
+    solution = solve(region.without(bad), columns)
     return PointSource(
         flux=solution.flux,
         variance=solution.variance,
         covariance=solution.covariance,
         sky=solution.sky,
-        flags=_flags(solution),
+        flags=solution_flags(solution),
         fit=fit,
         extended=extended,
         shape_error=_shape_error(setting, fit),
         outliers=float(bad.sum() / max(1, region.good.sum())),
+        neighbours=places,
         picture=_picture(setting, fit, extended),
     )
+
+
+def _setting(scene: Scene, track: Track, prior: Prior, choices: Choices, radius: float) -> Setting:
+    """Cut out a region and average it over slices."""
+    geometry = Geometry.of(scene)
+    region = scene.near(prior.mean[0], prior.mean[1], radius)
+    planes = _planes(region, prior)
+    light = _rough_spectrum(region, track, prior, geometry, planes)
+    slices = make_slices(region, track, light, low=choices.fit_low, high=choices.fit_high, number=choices.slices)
+    return Setting(slices, region, geometry, np.broadcast_to(planes, (slices.wave.size, *planes.shape)))
 
 
 def _planes(region: Scene, prior: Prior) -> F8:
@@ -175,7 +186,7 @@ def _planes(region: Scene, prior: Prior) -> F8:
 def _rough_spectrum(region: Scene, track: Track, prior: Prior, geometry: Geometry, planes: F8) -> F8:
     """Spectrum with the shape of the prior, smoothed: the weight of wavelengths within a slice."""
     share = fractions(prior.mean, track, region.x, region.y, geometry)
-    flux = np.nan_to_num(_solve(region, _stack(share, planes, None)).flux)
+    flux = np.nan_to_num(solve(region, _stack(share, planes, None)).flux)
     kernel = np.ones(9) / 9.0
     smooth = np.convolve(np.pad(flux, 4, mode="edge"), kernel, mode="valid")
     return np.asarray(np.maximum(smooth, 0.1 * np.median(np.abs(smooth)) + 1e-30))
@@ -187,12 +198,12 @@ def _stack(share: F8, planes: F8, pictures: F8 | None) -> F8:
     return np.asarray(np.concatenate(rows if pictures is None else [*rows, pictures], axis=1))
 
 
-def _columns(
-    region: Scene, track: Track, fit: ChromaticFit, geometry: Geometry, planes: F8, extended: ExtendedLight | None
-) -> F8:
-    share = fractions(fit.values, track, region.x, region.y, geometry)
+def _columns(setting: Setting, track: Track, fit: ChromaticFit, extended: ExtendedLight | None) -> F8:
+    """Columns of the linear problem at every wavelength, array (m, c, n)."""
+    region = setting.scene
+    share = fractions(fit.values, track, region.x, region.y, setting.geometry)
     pictures = None if extended is None else extended.pictures(region.x, region.y, refraction_of(fit.values, track))
-    return _stack(share, planes, pictures)
+    return _stack(share, setting.sky[0, :3], pictures)
 
 
 def _smooth_residuals(setting: Setting, fit: ChromaticFit) -> bool:
@@ -213,10 +224,8 @@ def _smooth_residuals(setting: Setting, fit: ChromaticFit) -> bool:
     return bool(product.sum() > 5.0 * np.sqrt(np.count_nonzero(product)))
 
 
-def _with_host(
-    setting: Setting, prior: Prior, alone: ChromaticFit, choices: Choices
-) -> tuple[ChromaticFit, ExtendedLight | None]:
-    """Fit source and smooth light together; keep the fit without if there is no such light.
+def _with_host(setting: Setting, prior: Prior, choices: Choices) -> tuple[ChromaticFit, ExtendedLight] | None:
+    """Fit source and smooth light together; None if there is no such light.
 
     The start is the prior and not the fit without host: that one may have gone to the galaxy.
     """
@@ -230,51 +239,13 @@ def _with_host(
     sky = float(np.mean(found[:, 1]))
     least = max(choices.minimum_share * peak, choices.minimum_sky_share * sky)
     real = extended.gain > choices.minimum_gain * extended.freedom and scatter > least
-    return (fit, extended) if real else (alone, None)
+    return (fit, extended) if real else None
 
 
 def _pictures(setting: Setting, fit: ChromaticFit, extended: ExtendedLight) -> F8:
     """Pictures of the smooth light in the slices, array (k, a, n)."""
     shift = refraction_of(fit.values, setting.slices.track)
     return extended.pictures(setting.scene.x, setting.scene.y, shift)
-
-
-def _solve(region: Scene, columns: F8) -> _Solution:
-    """Weighted least squares at every wavelength, with the covariance of neighbours carried along."""
-    weight = np.where(region.good, 1.0 / region.variance, 0.0)
-    weighted = columns * weight[:, None, :]
-    normal = np.matmul(weighted, np.swapaxes(columns, 1, 2))
-    scale = np.sqrt(np.einsum("kcc->kc", normal))
-    scale = np.where(scale > 0, scale, 1.0)
-    normal /= scale[:, :, None] * scale[:, None, :]
-    # Nearly free directions (a picture without light there) get a variance, not an infinity.
-    normal += 1e-12 * np.eye(columns.shape[1])
-    inverse = np.linalg.inv(normal) / (scale[:, :, None] * scale[:, None, :])
-    found = np.einsum("kcd,kdn,kn->kc", inverse, weighted, region.flux, optimize=True)
-    estimator = np.einsum("kd,kdn->kn", inverse[:, 0], weighted)
-    covariance = np.zeros(region.wave.size)
-    covariance[:-1] = np.einsum("kn,kn,kn->k", estimator[:-1], region.covariance[:-1], estimator[1:])
-    share = columns[:, 0]
-    covered = np.sum(np.where(region.good, share, 0.0), axis=1) / np.maximum(share.sum(axis=1), 1e-30)
-    model = np.einsum("kc,kcn->kn", found, columns)
-    variance = np.einsum("kn,kn,kn->k", estimator, estimator, region.variance)
-    measured = covered > 0
-    flux, variance, sky = (np.where(measured, values, np.nan) for values in (found[:, 0], variance, found[:, 1]))
-    return _Solution(flux, variance, covariance, sky, covered, model)
-
-
-def _outliers(region: Scene, columns: F8, solution: _Solution, model_error: float, clip: float) -> NDArray[np.bool_]:
-    """Samples that no model of this scene explains."""
-    own = np.nan_to_num(solution.flux)[:, None] * columns[:, 0]
-    # Up to a tenth of the star's own light in one lenslet is blamed on the shape, never on the sample.
-    total = region.variance + (np.maximum(3.0 * model_error, 0.1) * own) ** 2
-    return np.asarray(region.good & (np.abs(region.flux - solution.model) > clip * np.sqrt(total)))
-
-
-def _flags(solution: _Solution) -> NDArray[np.int32]:
-    """Not measured where less than half of the source's light fell on good samples."""
-    lost = (solution.covered < 0.5) | ~np.isfinite(solution.flux)
-    return np.where(lost, int(Flag.NOT_MEASURED), 0).astype(np.int32)
 
 
 def _shape_error(setting: Setting, fit: ChromaticFit) -> float:

@@ -105,7 +105,8 @@ def prior(x: float, y: float, error: float, *, fwhm: float = 1.8, width: float =
 
 def choices(**other: Any) -> Choices:
     usual = {
-        "radius": 9.0,
+        "radius": 12.0,
+        "host_radius": 9.0,
         "fit_low": 4000.0,
         "fit_high": 9200.0,
         "slices": 14,
@@ -116,6 +117,7 @@ def choices(**other: Any) -> Choices:
         "minimum_gain": 5.0,
         "minimum_share": 0.0005,
         "minimum_sky_share": 0.02,
+        "minimum_neighbour": 0.1,
     }
     return Choices(**{**usual, **other})
 

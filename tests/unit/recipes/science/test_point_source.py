@@ -130,6 +130,17 @@ def test_no_host_is_invented(sim: ModuleType, star: np.ndarray) -> None:
     assert found.extended is None
 
 
+@pytest.mark.parametrize("distance", [6.0, 9.0])
+def test_a_neighbouring_star_does_not_bias(sim: ModuleType, star: np.ndarray, distance: float) -> None:
+    neighbour = sim.light_of_star(np.full(WAVE.size, 1e4), 0.4 - distance, -0.7)
+    clean = extract_point_source(
+        make_scene(sim.observe(3e3 * star, 8)), sim.track(), sim.prior(0.4, -0.7, 0.2), sim.choices()
+    )
+    scene = make_scene(sim.observe(3e3 * star + neighbour, 8))
+    found = extract_point_source(scene, sim.track(), sim.prior(0.4, -0.7, 0.2), sim.choices())
+    assert found.flux[MIDDLE].mean() == pytest.approx(clean.flux[MIDDLE].mean(), rel=0.02)
+
+
 def test_picture_holds_data_and_model(sim: ModuleType, star: np.ndarray) -> None:
     found = extract_point_source(
         make_scene(sim.observe(5e3 * star, 6)), sim.track(), sim.prior(0.4, -0.7, 0.2), sim.choices()
