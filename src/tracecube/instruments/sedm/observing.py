@@ -118,7 +118,9 @@ def weather(header: Meta) -> tuple[float, float, float]:
     Pressure is the site's. A silent weather station is answered with 10 C and 30 per cent: 10 degrees
     change the refraction from 4000 to 9000 Angstrom by 3 per cent, humidity by less than 0.1.
     """
-    temperature, humidity = (number(header, key) for key in ("OUT_AIR", "OUT_HUM"))
-    mild = temperature is not None and -40.0 < temperature < 50.0
-    damp = humidity is not None and 0.0 <= humidity <= 100.0
-    return site(header).pressure, temperature if mild else 10.0, humidity if damp else 30.0
+    temperature, humidity = number(header, "OUT_AIR"), number(header, "OUT_HUM")
+    if temperature is None or not -40.0 < temperature < 50.0:
+        temperature = 10.0
+    if humidity is None or not 0.0 <= humidity <= 100.0:
+        humidity = 30.0
+    return site(header).pressure, temperature, humidity
