@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def zygote(toy) -> Iterator[Zygote]:
 def kill_at_random(zygote: Zygote, raw: Path, out: Path, chance: random.Random, workers: int) -> bool:
     """Start a run and kill its main process; return whether it was killed before it ended."""
     child = zygote.start(raw, out, workers)
-    time.sleep(chance.uniform(0, SLOWEST) * (2 if workers else 1))
+    time.sleep(SLOWEST * chance.random() ** 2 * (2 if workers else 1))  # more often early, while the ledger is made
     os.kill(child, signal.SIGKILL)
     return zygote.wait() == -signal.SIGKILL
 
@@ -73,7 +74,9 @@ def test_twenty_kills_then_the_same_hashes(raw, tmp_path, zygote, toy):
     chance = random.Random(20210421)
     killed = 0
     for turn in range(ROUNDS):
-        if chance.random() < 0.3:  # begin anew now and then, so that early jobs are cut short too
+        if turn % 5 == 0:
+            shutil.rmtree(out, ignore_errors=True)
+        elif chance.random() < 0.3:  # early jobs are to be cut short too
             for path in sorted(out.glob("2021-04-21/*/*.fits"))[:: chance.randint(1, 3)]:
                 path.unlink()
         killed += kill_at_random(zygote, raw, out, chance, workers=2 if turn % 4 == 3 else 0)
@@ -97,6 +100,22 @@ def test_workers_end_when_their_main_process_is_killed(raw, tmp_path, zygote):
     while time.monotonic() < deadline and (left := processes_of_session(child)):
         time.sleep(0.05)
     assert not left
+
+
+def test_a_script_without_a_guard_may_reduce_with_workers(raw, tmp_path, toy):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from tracecube.workflow.executor import LocalPool\n"
+        "from tracecube.workflow.reduce import reduce_folder\n"
+        f"print(reduce_folder(Path({str(raw)!r}), Path({str(tmp_path / 'out')!r}), LocalPool(2)).good)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(toy.__file__).parent)}
+    for how in ([str(script)], ["-c", script.read_text()]):
+        done = subprocess.run(
+            [sys.executable, *how], env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
 def processes_of_session(session: int) -> list[int]:

@@ -83,6 +83,7 @@ class Ledger:
         engine = sa.create_engine(url or _sqlite_url(path, frozen=frozen))
         if engine.dialect.name == "sqlite" and not frozen:
             sa.event.listen(engine, "connect", _tune_sqlite)
+            sa.event.listen(engine, "begin", _begin_sqlite)
         try:
             with engine.begin() as connection:
                 if not frozen:
@@ -295,7 +296,17 @@ def _tune_sqlite(connection: Any, _record: object) -> None:
     ``synchronous=NORMAL``: a power cut may undo the last transactions, never tear one; their jobs
     are then simply run again.
     """
+    connection.isolation_level = None  # the driver would begin too late, and leave tables outside; see below
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """Begin every transaction outright, so that making tables belongs to it like all else.
+
+    Python's driver begins by itself only before a row is changed: a process killed while it made the
+    tables would leave half of them.
+    """
+    connection.exec_driver_sql("BEGIN")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
+from types import ModuleType
 from typing import Protocol
 
 from tracecube.workflow.call import JobCall, JobResult, call_recipe
@@ -84,15 +87,17 @@ class LocalPool:
         """Start the process that workers are forked off; it imports on its own."""
         os.environ.update(dict.fromkeys(_THREADS, "1"))  # read by the workers' libraries when they load
         self._context.set_forkserver_preload(["tracecube.io.products", "tracecube.io.raw", __name__, *modules])
-        forkserver.ensure_running()
+        with _main_left_alone():
+            forkserver.ensure_running()
 
     def submit(self, call: JobCall) -> Future[JobResult]:
         """Queue a call; a pool that lost a worker is replaced."""
-        try:
-            return self._running().submit(call_recipe, call)
-        except BrokenProcessPool:
-            self.close()
-            return self._running().submit(call_recipe, call)
+        with _main_left_alone():
+            try:
+                return self._running().submit(call_recipe, call)
+            except BrokenProcessPool:
+                self.close()
+                return self._running().submit(call_recipe, call)
 
     def close(self) -> None:
         """End the workers; what was queued is dropped."""
@@ -104,6 +109,21 @@ class LocalPool:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.slots, mp_context=self._context, initializer=_prepare_worker)
         return self._pool
+
+
+@contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """Start processes that do not import the main script again.
+
+    Workers need nothing of it: its imports would only cost time, and a script or notebook without an
+    ``if __name__ == "__main__"`` would start itself over and over.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _prepare_worker() -> None:

@@ -10,6 +10,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from tracecube.archive import migrate, tables
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.queries import last_run
 from tracecube.core.errors import BadData
 
 
@@ -42,6 +44,24 @@ def test_migrating_twice_does_nothing(connection):
     connection.execute(sa.text("INSERT INTO run VALUES (1, 'f', 'x', '[]', '{}', '{}', 'h', 's', NULL)"))
     migrate.upgrade(connection)
     assert connection.execute(sa.text("SELECT count(*) FROM run")).scalar() == 1
+
+
+def test_a_migration_cut_short_leaves_nothing(tmp_path, monkeypatch):
+    from alembic import op
+
+    made = []
+
+    def killed(name: str, *_args: object, **_more: object) -> None:
+        made.append(name)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(op, "create_index", killed)  # the first comes after a table was made
+        with pytest.raises(KeyboardInterrupt):
+            Ledger.open(tmp_path / "out", create=True)
+    assert made
+    with Ledger.open(tmp_path / "out") as ledger:
+        assert last_run(ledger) is None
 
 
 def test_migrations_can_be_taken_back(connection):
