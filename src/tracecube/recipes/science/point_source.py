@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tracecube.core.target import PointSourceFit
 from tracecube.kernels.psf import full_width, lattice_pitch
 from tracecube.recipes.science.chromatic_fit import (
+    NAMES,
     ChromaticFit,
     Geometry,
     Prior,
@@ -33,6 +34,7 @@ from tracecube.recipes.science.scene import Scene, Track, make_slices
 __all__ = ["Choices", "PointSource", "extract_point_source"]
 
 F8 = NDArray[np.float64]
+HALO = ("log_ratio", "log_beta", "logit_core")
 
 
 @dataclass(frozen=True)
@@ -229,8 +231,10 @@ def _with_host(setting: Setting, prior: Prior, choices: Choices) -> tuple[Chroma
 
     The start is the prior and not the fit without host: that one may have gone to the galaxy.
     """
+    # Wings of the source and light of the galaxy look alike: the prior of the halo rules here.
+    tight = prior._replace(sd=np.where(np.isin(NAMES, HALO), prior.sd / 3.0, prior.sd))
     fit, extended = fit_with_extended(
-        setting, prior, width=choices.blob_width, pictures=choices.pictures, clip=choices.clip
+        setting, tight, width=choices.blob_width, pictures=choices.pictures, clip=choices.clip
     )
     share, pictures = setting.share(fit.values), _pictures(setting, fit, extended)
     found = slice_solution(setting.slices, fit.weight, setting.columns(fit.values, pictures))
