@@ -17,14 +17,18 @@ from scipy.optimize import lsq_linear
 from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import FloatArray, IntArray
 from tracecube.kernels.lines import line_image
+from tracecube.kernels.robust import known_median
 from tracecube.kernels.scatter import spline_basis
 
 __all__ = ["ArcSpectra", "DispersionGuess", "LineList", "align", "line_strengths", "mean_arcs", "recognise"]
 
 # Fine steps of the mean spectrum, px.
 FINE = 0.25
-# Offsets between apertures that are searched, px: twice the error of a start read off a dome flat.
-SEARCH = 40
+# Offsets between apertures that are searched, px: twice the error of a start read off a dome flat; most
+# of a spectrum where one is cut off by the detector's edge, and starts there whatever its light.
+SEARCH, SEARCH_CUT = 40, 240
+# A spectrum shorter than this share of the typical one is cut off.
+CUT = 0.97
 # Spline pieces of a lamp's continuum along a spectrum.
 CONTINUUM_PIECES = 10
 # Apertures from which the strengths of lines are taken: hundreds of sampling phases.
@@ -77,28 +81,35 @@ def align(arcs: Mapping[str, ArcSpectra], start: IntArray) -> FloatArray:
     """
     compressed = [np.sqrt(np.clip(np.nan_to_num(arc.flux), 0, None)) for arc in arcs.values()]
     n, m = compressed[0].shape
-    size = 2 ** int(np.ceil(np.log2(m + 2 * SEARCH)))
-    spectra = [np.fft.rfft(c - c.mean(axis=1, keepdims=True), size, axis=1) for c in compressed]
+    size = 2 ** int(np.ceil(np.log2(m + 2 * SEARCH_CUT)))
+    lit = np.isfinite(next(iter(arcs.values())).flux)
+    level = [c.sum(axis=1) / np.maximum(lit.sum(axis=1), 1) for c in compressed]
+    spectra = [
+        np.fft.rfft(np.where(lit, c - a[:, None], 0.0), size, axis=1) for c, a in zip(compressed, level, strict=True)
+    ]
+    length = lit.sum(axis=1)
+    reach = np.where(length < CUT * np.median(length), SEARCH_CUT, SEARCH)
     brightest = int(np.argsort(sum(c.sum(axis=1) for c in compressed))[int(0.9 * n)])
     reference = [s[brightest] for s in spectra]
     for _ in range(3):
-        shift = _correlation_peak(spectra, reference, size)
+        shift = _correlation_peak(spectra, reference, size, reach)
         phase = np.exp(2j * np.pi * np.fft.rfftfreq(size) * shift[:, None])
         reference = [np.median((s * phase).real, axis=0) + 1j * np.median((s * phase).imag, axis=0) for s in spectra]
     return np.asarray(start + shift, np.float64)
 
 
 def _correlation_peak(
-    spectra: list[NDArray[np.complex128]], reference: list[NDArray[np.complex128]], size: int
+    spectra: list[NDArray[np.complex128]], reference: list[NDArray[np.complex128]], size: int, reach: IntArray
 ) -> FloatArray:
-    """Lag (n,) of the summed, normalised correlations; parabola through the peak."""
+    """Lag (n,) of the summed, normalised correlations within ``reach``; parabola through the peak."""
     total = np.zeros((spectra[0].shape[0], size))
     for s, r in zip(spectra, reference, strict=True):
         norm = np.sqrt((np.abs(s) ** 2).sum(axis=1) * (np.abs(r) ** 2).sum())
         total += np.fft.irfft(s * np.conj(r), size, axis=1) / np.maximum(norm, 1e-30)[:, None]
-    lags = np.concatenate([np.arange(-SEARCH, 0), np.arange(SEARCH + 1)])
+    lags = np.arange(-SEARCH_CUT, SEARCH_CUT + 1)
     window = total[:, lags]
-    peak = np.clip(np.argmax(window, axis=1), 1, lags.size - 2)
+    allowed = np.where(np.abs(lags) <= reach[:, None], window, -np.inf)
+    peak = np.clip(np.argmax(allowed, axis=1), 1, lags.size - 2)
     rows = np.arange(peak.size)
     low, mid, high = window[rows, peak - 1], window[rows, peak], window[rows, peak + 1]
     bend = low - 2 * mid + high
@@ -119,12 +130,12 @@ def mean_arcs(
     position = start[:, None] + np.arange(m) - offset[:, None]
     low, high = np.percentile(position[:, 0], 50), np.percentile(position[:, -1], 50)
     z = np.arange(low, high, FINE)
-    mean = {}
+    mean: dict[str, FloatArray] = {}
     for lamp, arc in arcs.items():
         rows = np.stack(
             [np.interp(z, p, f, left=np.nan, right=np.nan) for p, f in zip(position, arc.flux, strict=True)]
         )
-        mean[lamp] = np.nan_to_num(np.nanmedian(rows, axis=0)) if n else np.zeros(z.size)
+        mean[lamp] = np.nan_to_num(known_median(rows, axis=0)) if n else np.zeros(z.size)
     return z, mean
 
 

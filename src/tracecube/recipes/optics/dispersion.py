@@ -21,6 +21,7 @@ from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 
 from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.kernels.robust import known_median
 
 __all__ = ["Dispersion", "Law", "fit_dispersion", "fit_law", "leave_one_out"]
 
@@ -174,7 +175,7 @@ def fit_dispersion(law: Law, wave: FloatArray, x: FloatArray, error: FloatArray,
         weight = np.where(used, 1.0 / (np.where(used, error, 1.0) ** 2 + floor**2), 0.0)
         zero, scale, covariance, field = _solve(x - bias, weight, v, terms, spread)
         off = np.where(used, x - (zero[:, None] + scale[:, None] * v + terms @ field), np.nan)
-        bias = np.nan_to_num(np.nanmedian(off, axis=0))
+        bias = np.nan_to_num(known_median(off, axis=0))
         bias -= np.average(bias, weights=np.sqrt(weight.sum(axis=0)))
         residual = x - bias - (zero[:, None] + scale[:, None] * v + terms @ field)
         used = np.isfinite(residual) & (np.abs(residual) < REJECT * np.sqrt(error**2 + floor**2))

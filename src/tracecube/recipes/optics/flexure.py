@@ -25,6 +25,7 @@ from tracecube.core.optics import TraceSet, WavelengthSolution
 from tracecube.core.params import Params
 from tracecube.kernels.forward import project
 from tracecube.kernels.lines import line_image
+from tracecube.kernels.robust import known_median
 from tracecube.kernels.scatter import spline_basis
 from tracecube.recipes.extract.joint import Extraction, TraceMatrix
 
@@ -158,7 +159,7 @@ def mean_sky(extraction: Extraction, solution: WavelengthSolution, scale: FloatA
     usable = np.isfinite(flux) & np.isfinite(solution.wave) & (variance > 0) & (scale[:, None] > 0.1)
     seen = np.nonzero(usable.any(axis=1))[0]
     brightness = np.full(usable.shape[0], np.inf)
-    brightness[seen] = np.nanmedian(np.where(usable[seen], flux[seen], np.nan), axis=1)
+    brightness[seen] = known_median(np.where(usable[seen], flux[seen], np.nan), axis=1)
     usable &= (brightness < np.percentile(brightness[seen], 100 * (1 - SOURCE_SHARE)))[:, None]
     usable &= (solution.wave > table[0]) & (solution.wave < table[-1])
     sign = 1 if z_table[-1] > z_table[0] else -1
@@ -188,7 +189,7 @@ def _common_scale(solution: WavelengthSolution, table: FloatArray) -> FloatArray
 
 def _typical_width(solution: WavelengthSolution) -> tuple[FloatArray, FloatArray]:
     """Median line-spread width (px) against wavelength."""
-    wave, width = np.nanmedian(solution.wave, axis=0), np.nanmedian(solution.lsf_sigma, axis=0)
+    wave, width = known_median(solution.wave, axis=0), known_median(solution.lsf_sigma, axis=0)
     order = np.argsort(wave)
     return wave[order], width[order]
 

@@ -10,6 +10,7 @@ import numpy as np
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.optics import TraceSet
 from tracecube.kernels.lines import group_fits, line_image
+from tracecube.kernels.robust import known_median
 from tracecube.recipes.optics.arcs import ArcSpectra, LineList, line_strengths
 from tracecube.recipes.optics.dispersion import Law, field_basis
 
@@ -108,7 +109,7 @@ def _measure_lamp(arc: ArcSpectra, start: IntArray, wave: FloatArray, state: Lin
     share = np.where(group[:, None] == np.arange(count), strength[:, None], 0.0)
     share /= np.maximum(share.sum(axis=0), 1e-30)
     at, width = state.position @ share, state.sigma @ share
-    signal = np.nanmedian(fit[:, :, 0] / error[:, :, 0], axis=0) if count else np.zeros(0)
+    signal = known_median(fit[:, :, 0] / error[:, :, 0], axis=0) if count else np.zeros(0)
     seen = np.isfinite(fit[:, :, 0]).sum(axis=0) > n // 3
     keep = (signal > LEAST_SIGNAL) & seen & ((share.max(axis=0) > ALONE) | (not stage.isolated))
     place = np.median(state.position - state.position[:, :1], axis=0)

@@ -19,6 +19,7 @@ from tracecube.core.optics import Layout, Throughput, WavelengthSolution
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.resample import rebin
+from tracecube.kernels.robust import known_mean, known_median
 from tracecube.recipes.extract.grid import bin_edges
 from tracecube.recipes.extract.joint import Extraction
 from tracecube.recipes.optics.dispersion import field_basis
@@ -78,7 +79,7 @@ def relative_throughput(
     fit = coefficients @ basis.T
     error = np.sqrt(np.einsum("ki,nij,kj->nk", basis, inverse, basis))
     fit, error = (np.where(enough[:, None], a, np.nan) for a in (fit, error))
-    mean = np.nanmean(fit, axis=1)
+    mean = known_mean(fit, axis=1)
     scatter = float(np.nanstd((value - fit)[weight > 0] / np.sqrt(ratio.variance[weight > 0])))
     numbers = (
         QualityNumber("FLAT APERTURES", float(enough.mean()), "", low=0.9),
@@ -96,7 +97,7 @@ def _ratio(extraction: Extraction, solution: WavelengthSolution, wave: FloatArra
     flux, variance, _, _ = rebin(extraction.flux, extraction.variance, bin_edges(solution.wave, bins) + shift)
     seen = np.isfinite(flux).any(axis=1)
     level = np.full(seen.size, np.nan)
-    level[seen] = np.nanmedian(flux[seen], axis=1)
+    level[seen] = known_median(flux[seen], axis=1)
     if not np.nanmedian((flux / np.sqrt(variance))[seen]) > LEAST_SIGNAL:
         raise BadData("flat field: no light in any aperture", hint="check the dome lamp of this night")
     mean = np.nanmedian(np.where((level > 0.5 * np.nanmedian(level))[:, None], flux, np.nan), axis=0)
@@ -116,7 +117,7 @@ def illumination(
     """Correct a dome's throughput with an evenly lit sky: a smooth surface over the field."""
     ratio = _ratio(sky, solution, throughput.wave, shift=shift)
     inner = slice(throughput.wave.size // 5, -throughput.wave.size // 5)
-    quotient = np.nanmedian((ratio.value / throughput.value)[:, inner], axis=1)
+    quotient = known_median((ratio.value / throughput.value)[:, inner], axis=1)
     radius = max(float(np.nanmax(np.hypot(layout.x, layout.y))), 1e-6)
     basis = field_basis(np.stack([layout.x, layout.y], axis=1) / radius, params.illumination_degree)
     use = np.isfinite(quotient) & (throughput.mean > 0.5) & np.isfinite(basis).all(axis=1)  # noqa: PLR2004
@@ -128,11 +129,11 @@ def illumination(
     surface = basis @ c
     surface /= np.median(surface[use])
     value = throughput.value * surface[:, None]
-    value /= np.nanmedian(value, axis=0)
+    value /= known_median(value, axis=0)
     numbers = (
         QualityNumber("ILLUMINATION RANGE", float(np.ptp(surface[use])), "", high=0.2),
         QualityNumber("ILLUMINATION SCATTER", float(1.4826 * np.median(np.abs(off[use]))), "", high=0.02),
     )
     return Throughput(
-        throughput.aperture, throughput.dq, np.nanmean(value, axis=1), value, throughput.error, throughput.wave
+        throughput.aperture, throughput.dq, known_mean(value, axis=1), value, throughput.error, throughput.wave
     ), numbers

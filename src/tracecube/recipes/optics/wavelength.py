@@ -13,6 +13,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.optics import PixelMap, TraceSet, WavelengthSolution
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
+from tracecube.kernels.robust import known_median
 from tracecube.recipes.optics.arcs import (
     ArcSpectra,
     DispersionGuess,
@@ -98,9 +99,9 @@ def _too_few(groups: LineGroups, arcs: Mapping[str, ArcSpectra], params: Wavelen
 def _fit(groups: LineGroups, offset: FloatArray, place: FloatArray, guess: DispersionGuess) -> Dispersion:
     """Fit the mean law and the model of the field, twice: the first shows the lines' offsets from the law."""
     relative = groups.x - offset[:, None]
-    zero = np.nanmedian(relative - np.nanmedian(relative, axis=0), axis=1)
-    mean = np.nanmedian(relative - zero[:, None], axis=0)
-    own = np.nanmedian(groups.error, axis=0) / np.sqrt(np.isfinite(groups.x).sum(axis=0))
+    zero = known_median(relative - np.nanmedian(relative, axis=0), axis=1)
+    mean = known_median(relative - zero[:, None], axis=0)
+    own = known_median(groups.error, axis=0) / np.sqrt(np.isfinite(groups.x).sum(axis=0))
     weight = 1.0 / (own**2 + LAW_FLOOR**2 + groups.blend**2)
     for _ in range(2):
         law = fit_law(groups.wave, mean, weight, (guess.wave, guess.pixel))
@@ -132,13 +133,13 @@ def _solution(
     pixel = traces.start[:, None] + np.arange(m)
     wave, wave_error, lsf = (np.full((n, m), np.nan) for _ in range(3))
     widths = np.sort(lines.wave), state.sigma[:, np.argsort(lines.wave)]
-    for a in range(n):
+    poor = fit.used.sum(axis=1) < 3  # noqa: PLR2004 - zero point, scale and a check
+    for a in np.nonzero(~poor)[0]:
         on = np.isfinite(traces.centre[a])
         wave[a, on] = np.interp(direction * pixel[a, on], direction * x[a], table)
         per_pixel = np.abs(np.gradient(table, x[a]))
         wave_error[a, on] = np.interp(wave[a, on], table, error[a] * per_pixel)
         lsf[a, on] = np.interp(wave[a, on], *(widths[0], widths[1][a]))
-    poor = fit.used.sum(axis=1) < 3  # noqa: PLR2004 - zero point, scale and a check
     dispersion = (
         np.abs(np.gradient(fit.x(groups.wave), groups.wave, axis=1)) if groups.wave.size > 1 else np.ones_like(groups.x)
     )
