@@ -11,6 +11,7 @@ Four places exist: an image extension, a table column, a ragged table of samples
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from types import MappingProxyType
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "PER_PRODUCT",
     "BoolArray",
     "FloatArray",
     "IntArray",
@@ -33,6 +35,7 @@ __all__ = [
     "place",
     "places",
     "samples",
+    "suffix_of",
 ]
 
 Scalar = str | int | float | bool | None
@@ -41,6 +44,9 @@ IntArray = NDArray[np.integer[Any]]
 BoolArray = NDArray[np.bool_]
 Meta = Mapping[str, Scalar]
 """Header cards without the structural ones; keys as in FITS, values plain Python scalars."""
+
+PER_PRODUCT = re.compile(r"PRODTAG|PRODSHA|PROVKEY|RECIPE|RECIVER|(RAW|CAL)\d+\w*|QC .*")
+"""Cards of one product alone: what descends from it does not inherit them (full match)."""
 
 _NONE: Any = object()
 
@@ -116,3 +122,8 @@ def place(item: Field[Any]) -> Place | None:
 def places(noun: type) -> dict[str, Place]:
     """Return field name -> place for all stored fields of a noun, in order."""
     return {f.name: p for f in fields(noun) if (p := place(f)) is not None}
+
+
+def suffix_of(noun: type) -> str:
+    """Return how the names of a noun's files end: ``.fits``, unless its class attribute ``suffix`` says otherwise."""
+    return str(getattr(noun, "suffix", ".fits"))

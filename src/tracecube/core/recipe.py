@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from tracecube.core.fields import suffix_of
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 
@@ -45,6 +46,11 @@ class Argument:
     noun: type
     many: bool
     optional: bool
+
+    @property
+    def suffix(self) -> str:
+        """How the name of its file ends."""
+        return suffix_of(self.noun)
 
 
 @dataclass(frozen=True)

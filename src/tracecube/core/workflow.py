@@ -128,6 +128,10 @@ class Task:
         """Return output name -> product tag."""
         return {out.name: self.tags.get(out.name, out.name.upper()) for out in self.recipe.outputs}
 
+    def output_suffixes(self) -> dict[str, str]:
+        """Return output name -> how the name of its file ends."""
+        return {out.name: out.suffix for out in self.recipe.outputs}
+
 
 @dataclass(frozen=True)
 class Workflow:

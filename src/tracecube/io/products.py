@@ -1,4 +1,4 @@
-"""Products: any noun to a FITS file and back, as its own declarations say.
+"""Products: any noun to a FITS file (a text to a text file) and back, as its own declarations say.
 
 The layout of every noun follows from `tracecube.core.fields`; nothing here knows a particular one.
 The same noun with the same cards gives the same bytes: no dates, no host, no order of a set.
@@ -12,24 +12,23 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
 from tracecube.core.errors import BadData, MissingInput
-from tracecube.core.fields import Meta, Place, Scalar, places
+from tracecube.core.fields import PER_PRODUCT, Meta, Place, Scalar, places
+from tracecube.core.text import TextFile
 from tracecube.io.cards import STRUCTURAL, CardValue, format_cards
 from tracecube.io.checksum import datasum
 from tracecube.io.headers import header_units
 from tracecube.io.samples import along_arrays, long_columns
+from tracecube.io.text import is_text, read_text, text_hash, write_text
 from tracecube.io.units import Column, Unit, image_unit, primary_unit, table_unit
 
 __all__ = ["read_cards", "read_product", "verify_product", "write_product"]
-
-_BOOKKEEPING = re.compile(r"PRODTAG|PRODSHA|PROVKEY|RECIPE|RECIVER|(RAW|CAL)\d+\w*|QC .*")
-"""Cards of one product alone: what descends from it does not inherit them (full match)."""
 
 _AXES = re.compile(
     r"WCSAXES|(CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CROTA|CNAME)\d|(CD|PC|PV|PS)\d_\d+|LONPOLE|LATPOLE"
@@ -58,13 +57,15 @@ def write_product(path: Path | str, noun: Any, *, cards: Mapping[str, CardValue]
     -------
     str
         Content hash, also on card PRODSHA: sha256 of the cards that are fields of the noun,
-        followed by all data units.
+        followed by all data units. Of a `TextFile` that of the text; its file holds no cards.
 
     Raises
     ------
     BadData
         A field is of a kind that a FITS file cannot hold.
     """
+    if isinstance(noun, TextFile):
+        return write_text(path, noun)
     declared = places(type(noun))
     own = {p.name: (getattr(noun, name), _comment(p)) for name, p in declared.items() if p.kind == "card"}
     units = _data_units(noun, declared)
@@ -74,7 +75,7 @@ def write_product(path: Path | str, noun: Any, *, cards: Mapping[str, CardValue]
     sha = digest.hexdigest()
     meta: Meta = getattr(noun, "meta", {})
     axes = any(p.axes for p in declared.values())
-    inherited = {k: v for k, v in meta.items() if not _BOOKKEEPING.fullmatch(k) and not (axes and _AXES.fullmatch(k))}
+    inherited = {k: v for k, v in meta.items() if not PER_PRODUCT.fullmatch(k) and not (axes and _AXES.fullmatch(k))}
     head = {**inherited, **own, **(cards or {}), "PRODSHA": (sha, "content hash")}
     _write(Path(path), [primary_unit(head), *units])
     return sha
@@ -132,13 +133,15 @@ def _image_cards(place: Place, meta: Meta) -> dict[str, CardValue]:
 
 
 def read_cards(path: Path | str) -> dict[str, Scalar]:
-    """Return the cards of a product's primary header, without those that describe the file.
+    """Return the cards of a product's primary header, without those that describe the file; a text has none.
 
     Raises
     ------
     BadData
         Not a FITS file, or truncated.
     """
+    if is_text(path):
+        return {}
     first = next(iter(header_units(path)))
     return {key: value for key, value in first.cards.items() if not STRUCTURAL.fullmatch(key)}
 
@@ -165,6 +168,8 @@ def read_product(path: Path | str, noun: type[Noun]) -> Noun:
     MissingInput
         No such file.
     """
+    if issubclass(noun, TextFile):
+        return cast("Noun", read_text(path))
     path = Path(path)
     if not path.exists():
         raise MissingInput(f"{path}: no such product", hint="run `tracecube reduce` again: it is made anew")
@@ -240,6 +245,8 @@ def _card_fields(head: Meta, noun: type, declared: Mapping[str, Place]) -> dict[
 def verify_product(path: Path | str) -> str:
     """Check every byte of a product against its checksums and return its content hash.
 
+    A text has no checksums: its hash is for the ledger to compare.
+
     Raises
     ------
     BadData
@@ -247,6 +254,8 @@ def verify_product(path: Path | str) -> str:
     MissingInput
         No such file.
     """
+    if is_text(path):
+        return text_hash(path)
     path = Path(path)
     if not path.exists():
         raise MissingInput(f"{path}: no such product", hint="run `tracecube reduce` again: it is made anew")

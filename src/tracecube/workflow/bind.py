@@ -202,13 +202,14 @@ def _outputs(job: PlannedJob, out: Path) -> tuple[Item, ...]:
         raw=raws.pop() if len(raws) == 1 else None,
         job=job.position,
     )
+    suffixes = job.task.output_suffixes()
     origin = [job.instrument, job.task.name, sorted(item.identity for item in members)]
     return tuple(
         replace(
             first,
             tag=tag,
             identity=hash_of_value([*origin, output]),
-            path=str(folder / f"{job.name}_{tag}.fits"),
+            path=str(folder / f"{job.name}_{tag}{suffixes[output]}"),
             output=output,
         )
         for output, tag in job.task.output_tags().items()

@@ -217,8 +217,9 @@ def _put(call: JobCall, task: Task, outputs: Outputs, meta: Mapping[str, Scalar]
         if noun is None:
             continue
         cards = {**provenance_cards(task, tag, call.key, call.inputs), **quality}
-        temporary = Path(call.scratch) / f"{call.key}-{os.getpid()}-{number}.fits"
-        written.append((temporary, _write(noun, output, Path(call.outputs[output]), temporary, cards, meta)))
+        path = Path(call.outputs[output])
+        temporary = Path(call.scratch) / f"{call.key}-{os.getpid()}-{number}{path.suffix}"
+        written.append((temporary, _write(noun, output, path, temporary, cards, meta)))
     for temporary, made in written:
         _rename(temporary, Path(made.path))
     return tuple(made for _, made in written)
@@ -243,8 +244,13 @@ def _write(
         sha256=hash_of_file(temporary),
         size=temporary.stat().st_size,
         data_sha256=data_sha256,
-        header=read_cards(temporary),
+        header=read_cards(temporary) or _values(cards),  # a text holds no cards
     )
+
+
+def _values(cards: Mapping[str, Scalar | tuple[Scalar, str]]) -> dict[str, Scalar]:
+    """Return cards without their comments."""
+    return {key: card[0] if isinstance(card, tuple) else card for key, card in cards.items()}
 
 
 def _rename(temporary: Path, path: Path) -> None:

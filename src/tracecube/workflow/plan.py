@@ -31,7 +31,7 @@ def make_plan(instruments: Sequence[Found], files: Iterable[RawRecord], out: Pat
     files : iterable of RawRecord
         Classified files; the order does not matter.
     out : Path
-        Where products will lie: ``out/<night>/<task>/<name>_<TAG>.fits``.
+        Where products will lie: ``out/<night>/<task>/<name>_<TAG>.fits`` (``.txt`` for texts).
     """
     files = list(files)
     jobs: list[PlannedJob] = []

@@ -70,7 +70,8 @@ def rerun(ledger: Ledger, product: ProductRecord, instruments: Mapping[str, Foun
         raise BadData(f"{job.instrument} has no task {job.task} any more", hint=near(job.task, tasks))
     inputs = tuple(_found_again(ledger, given) for given in job.inputs)
     with tempfile.TemporaryDirectory(prefix="tracecube-rerun-") as folder:
-        outputs = {output: str(Path(folder) / f"{output}.fits") for output in tasks[job.task].output_tags()}
+        suffixes = tasks[job.task].output_suffixes()
+        outputs = {output: str(Path(folder) / f"{output}{suffix}") for output, suffix in suffixes.items()}
         call = JobCall(
             reference=found.reference,
             task=job.task,

@@ -19,6 +19,7 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Image
+from tracecube.core.text import TextFile
 from tracecube.core.workflow import Main, Task
 from tracecube.io import read_cards, read_product, write_product
 from tracecube.workflow import call as calling
@@ -31,7 +32,7 @@ NO_PARAMS = Params()
 @dataclass(frozen=True, kw_only=True)
 class TwoOut(Outputs):
     one: Image
-    other: Image | None = None
+    other: Image | TextFile | None = None
 
 
 def image(value: float, **meta: Any) -> Image:
@@ -63,7 +64,7 @@ def call(tmp_path, monkeypatch, instrument_of) -> Callable[[Behaviour], calling.
     source = tmp_path / "source.fits"
     write_product(source, image(7.0, TELESCOP="P60", OBJECT="M31"), cards={"QC OLD": 1.0, "PROVKEY": "old"})
 
-    def run(how: Behaviour = behave_well) -> calling.JobResult:
+    def run(how: Behaviour = behave_well, *, spare: str = "x_SPARE.fits") -> calling.JobResult:
         monkeypatch.setitem(behaviour, "now", how)
         given = InputRecord(
             role="source",
@@ -74,7 +75,7 @@ def call(tmp_path, monkeypatch, instrument_of) -> Callable[[Behaviour], calling.
             path=str(source),
             sha256=hash_of_file(source),
         )
-        outputs = {"one": str(tmp_path / "n" / "x_ONE.fits"), "other": str(tmp_path / "n" / "x_SPARE.fits")}
+        outputs = {"one": str(tmp_path / "n" / "x_ONE.fits"), "other": str(tmp_path / "n" / spare)}
         job = JobCall(
             reference="x",
             task="do",
@@ -107,6 +108,17 @@ def test_products_are_written_whole_with_their_cards(call, tmp_path):
     assert list((tmp_path / "scratch").iterdir()) == []
     assert result.caveats == ("a caveat",)
     assert result.qc["RMS"]["value"] == 0.5
+
+
+def test_a_text_is_written_as_it_is_and_its_cards_are_reported(call, tmp_path):
+    result = call(lambda source: replace(behave_well(source), other=TextFile("7\n")), spare="x_SPARE.txt")
+    assert result.error is None
+    text = result.made[1]
+    assert Path(text.path).read_bytes() == b"7\n"
+    assert text.sha256 == text.data_sha256 == hash_of_file(text.path)
+    assert text.size == 2
+    assert (text.header["PRODTAG"], text.header["RAW1"], text.header["QC RMS"]) == ("SPARE", "source", 0.5)
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_the_same_call_gives_the_same_bytes(call):

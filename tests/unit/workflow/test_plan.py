@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tracecube.core.errors import BadData
+from tracecube.core.frame import RawFrame
+from tracecube.core.params import Params
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.spectra import Image
+from tracecube.core.text import TextFile
 from tracecube.core.workflow import Association, Main, Match, Task
 from tracecube.workflow.discover import Found
 from tracecube.workflow.jobs import Plan
@@ -20,6 +26,18 @@ OUT = Path("/out")
 
 def plan_of(found: Found, files) -> Plan:
     return make_plan([found], files, OUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteOut(Outputs):
+    text: TextFile | None
+    seen: Image
+
+
+@recipe(version="1")
+def make_note(*, frame: RawFrame, params: Params = Params()) -> NoteOut:
+    """Only planned."""
+    raise NotImplementedError
 
 
 def labels(jobs) -> list[str]:
@@ -48,6 +66,15 @@ def test_products_inherit_what_their_main_inputs_agree_on(small, whole_night):
     assert "raw_tag" not in flat[0].setup  # an HG and a XE frame have no common tag
     assert (cube[0].raw, cube[0].object, cube[0].exptime, cube[0].mjd) == ("s0", "M31", 1000.0, 0.5)
     assert cube[0].path == "/out/2020-01-01/cube/s0_CUBE.fits"
+
+
+def test_the_noun_of_an_output_says_how_its_file_is_called(instrument_of, small, whole_night):
+    task = Task("note", make_note, Main("frame", ("SCIENCE",)), tags={"text": "NOTE"})
+    [job] = plan_of(replace(small, instrument=instrument_of(task)), whole_night).jobs
+    assert [item.path for item in job.outputs] == [
+        "/out/2020-01-01/note/s0_NOTE.txt",
+        "/out/2020-01-01/note/s0_SEEN.fits",
+    ]
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracecube.core.fields import Meta
+from tracecube.core.fields import PER_PRODUCT, Meta, Scalar
 from tracecube.core.spectra import Spectrum
 from tracecube.core.target import Target
 
@@ -37,10 +37,10 @@ def ascii_spectrum(spectrum: Spectrum, target: Target, meta: Meta) -> str:
     spectrum : Spectrum
     target : Target
     meta : mapping
-        Header of the exposure; blank cards are left out.
+        Header of the exposure. Blank cards are left out, and those of one FITS product alone.
     """
     good = (spectrum.flags == 0) & np.isfinite(spectrum.flux) & (spectrum.variance > 0)
-    own = {
+    own: dict[str, Scalar] = {
         "BUNIT": "erg/s/cm2/A",
         "FLUXCAL": True,
         "POSOK": target.quality != OUTSIDE,
@@ -51,7 +51,11 @@ def ascii_spectrum(spectrum: Spectrum, target: Target, meta: Meta) -> str:
         "REASON": target.reason,
     }
     cards = {**meta, **spectrum.meta, **own}
-    lines = [f"# {key}: {value}" for key, value in cards.items() if value is not None and value != ""]
+    lines = [f"# {key}: {value}" for key, value in cards.items() if _told(key, value)]
     columns = zip(spectrum.wave[good], spectrum.flux[good], spectrum.variance[good], strict=True)
     lines.extend(f"{wave:.1f} {flux:.3e} {variance:.3e}" for wave, flux, variance in columns)
     return "\n".join(lines) + "\n"
+
+
+def _told(key: str, value: Scalar) -> bool:
+    return value is not None and value != "" and not PER_PRODUCT.fullmatch(key)

@@ -13,7 +13,7 @@ from tracecube.instruments.sedm.optics_steps import lenslet_flat, trace_domes, w
 from tracecube.instruments.sedm.star_steps import extract_star, flux_calibration, response
 from tracecube.instruments.sedm.steps import master_bias
 
-__all__ = ["SAME_NIGHT_FIRST", "SAME_READOUT_FIRST", "workflow"]
+__all__ = ["SAME_EXPOSURE", "SAME_NIGHT_FIRST", "SAME_READOUT_FIRST", "workflow"]
 
 SAME_NIGHT_FIRST = (
     Match(level=0, same=("night",)),
@@ -28,6 +28,9 @@ SAME_READOUT_FIRST = (
     Match(level=2, same=("speed", "generation"), days=(-60.0, 60.0)),
 )
 """Electronics: never of another camera or speed."""
+
+SAME_EXPOSURE = (Match(level=0, same=("night", "raw_tag"), days=(0.0, 0.0)),)
+"""What was found of the same raw frame: the spectrograph takes one exposure at a time."""
 
 BIAS = Task(
     name="bias",
@@ -85,7 +88,8 @@ IFU = Task(
 
 GUIDER = Association("guider", ("GUIDER",), (Match(level=0, during=True),), minimum=0, maximum=None)
 CATALOGUE = Association("catalogue", ("STAR_CATALOGUE",), (Match(level=0),), minimum=0)
-STANDARDS = Association("standards", ("STANDARD_TARGET",), SAME_NIGHT_FIRST, minimum=0, maximum=None)
+STANDARDS = Association("standards", ("STANDARD_TARGET",), SAME_NIGHT_FIRST[:1], minimum=0, maximum=None)
+VERDICT = Association("target", ("TARGET", "STANDARD_TARGET"), SAME_EXPOSURE, minimum=0)
 RESPONSE = Association("response", ("RESPONSE",), SAME_NIGHT_FIRST, hint="a standard star (OBJECT STD-...)")
 
 STANDARD_STARS = Task(
@@ -119,9 +123,9 @@ FLUXCAL = Task(
     name="fluxcal",
     recipe=flux_calibration,
     main=Main("spectrum_uncal", ("SPECTRUM_UNCAL",)),
-    associations=(RESPONSE,),
+    associations=(RESPONSE, VERDICT),
     targets=("science",),
-    text="spectrum above the atmosphere",
+    text="spectrum above the atmosphere, and its text form",
 )
 
 workflow = Workflow(
