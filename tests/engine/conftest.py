@@ -19,6 +19,9 @@ from tracecube.workflow.reduce import reduce_folder
 TOY = Path(__file__).parent / "toy"
 Reduce = Callable[..., RunSummary]
 
+collect_ignore = ["toy/toytext.py"]
+"""Has no examples to try, and imports a neighbour that is found only while tests run."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _toy_on_path() -> Iterator[None]:
