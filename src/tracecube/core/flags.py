@@ -37,13 +37,7 @@ class Flag(IntFlag):
 
 
 NOT_USABLE = int(
-    Flag.BAD_PIXEL
-    | Flag.HOT_PIXEL
-    | Flag.SATURATED
-    | Flag.COSMIC_RAY
-    | Flag.NOT_MEASURED
-    | Flag.OUTLIER
-    | Flag.USER
+    Flag.BAD_PIXEL | Flag.HOT_PIXEL | Flag.SATURATED | Flag.COSMIC_RAY | Flag.NOT_MEASURED | Flag.OUTLIER | Flag.USER
 )
 """Bits that give a detector pixel zero weight in every fit."""
 

@@ -80,7 +80,8 @@ def fit_field(points: F8, values: F8, *, degree: int, weight: F8 | None = None) 
 class Shrunk(NamedTuple):
     """Coefficients of many fits, each drawn towards a common field by its own error.
 
-    ``coefficients`` (n, k) with ``covariance`` (n, k, k); ``field`` (terms, k) is the common field
+    ``coefficients`` (n, k) with ``covariance`` (n, k, k), which holds the field's own error too;
+    ``field`` (terms, k) is the common field
     over the given design, ``scatter`` (k,) the standard deviation about it (inf where the
     coefficient is free).
     """
@@ -122,7 +123,7 @@ def shrink_to_field(matrix: F8, rhs: F8, design: F8, *, free: B1, rounds: int = 
     field = np.zeros((design.shape[1], k))
     for _ in range(rounds):
         precision = np.where(np.isinf(variance), 0.0, 1.0 / variance)
-        field[:, bound] = _marginal_field(matrix, rhs, design, precision, bound)
+        field[:, bound], field_covariance = _marginal_field(matrix, rhs, design, precision, bound)
         mean, covariance = _posterior(matrix, rhs, design @ field, precision)
         known = n - np.einsum("ljj->j", covariance)[bound] * precision[bound]
         excess = ((mean - design @ field) ** 2).sum(axis=0)[bound]
@@ -131,6 +132,9 @@ def shrink_to_field(matrix: F8, rhs: F8, design: F8, *, free: B1, rounds: int = 
         variance[bound] = new
         if done:
             break
+    common = np.einsum("lp,pjqk,lq->ljk", design, field_covariance, design, optimize=True)
+    taken = covariance[:, :, bound] * precision[bound]
+    covariance = covariance + taken @ common @ taken.transpose(0, 2, 1)
     return Shrunk(mean, covariance, field, np.sqrt(variance))
 
 
@@ -147,13 +151,16 @@ def _posterior(matrix: F8, rhs: F8, prior: F8, precision: F8) -> tuple[F8, F8]:
     return mean, covariance
 
 
-def _marginal_field(matrix: F8, rhs: F8, design: F8, precision: F8, bound: NDArray[np.intp]) -> F8:
-    """Generalised least squares of the field, the scatter and the free coefficients integrated out."""
+def _marginal_field(matrix: F8, rhs: F8, design: F8, precision: F8, bound: NDArray[np.intp]) -> tuple[F8, F8]:
+    """Generalised least squares of the field, the scatter and the free coefficients integrated out.
+
+    Returns the field (terms, k) and its covariance (terms, k, terms, k).
+    """
     gain = matrix @ np.linalg.inv(matrix + np.diag(precision) + _small_ridge(matrix))
     information = (matrix - gain @ matrix)[:, bound][:, :, bound]
     score = (rhs - np.einsum("ljk,lk->lj", gain, rhs))[:, bound]
-    terms, k = design.shape[1], bound.size
-    left = np.einsum("lp,ljk,lq->pjqk", design, information, design, optimize=True).reshape(terms * k, -1)
+    shape = (design.shape[1], bound.size)
+    left = np.einsum("lp,ljk,lq->pjqk", design, information, design, optimize=True).reshape(shape[0] * shape[1], -1)
     right = np.einsum("lp,lj->pj", design, score).ravel()
-    field: F8 = np.linalg.lstsq(left, right, rcond=1e-13)[0].reshape(terms, k)
-    return field
+    covariance = np.linalg.pinv(left, rcond=1e-13, hermitian=True)
+    return (covariance @ right).reshape(shape), covariance.reshape(*shape, *shape)

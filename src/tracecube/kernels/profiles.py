@@ -38,6 +38,9 @@ _WING_STRETCH = 1.2
 # The share of its own information that holds an unknown at its old value where nothing else does,
 # ground where no pixel counts, for example; ten times the rounding of the footprints.
 _RIDGE = 1e-8
+# Weight by which the profile keeps its integral: far above the ridge, and far below the data, for
+# the splines meet the old profile to some 1e-4 only and it must not matter in which measure.
+_HOLD = 1e-5
 
 
 def gaussian_density(reach: float, *, step: float = 0.05) -> tuple[F8, F8]:
@@ -117,15 +120,17 @@ def solve_profile(matrix: F8, rhs: F8, old: F8, area: F8) -> tuple[F8, F8]:
     right = rhs + matrix @ known
     reduced = right[:n] - gain.T @ right[n:]
     inner = matrix[:n, :n] - matrix[:n, n:] @ gain
-    hold = np.trace(inner) / float(area @ area)
+    hold = _HOLD * np.trace(inner) / float(area @ area)
     reduced += hold * area * float(area @ old)
     left = steps.T @ (inner + hold * np.outer(area, area)) @ steps
     unit = np.sqrt(np.maximum(np.diag(left), np.finfo(float).tiny))
-    root = np.linalg.cholesky(left / np.outer(unit, unit) + _RIDGE * np.eye(unit.size))
+    power, axes = np.linalg.eigh(left / np.outer(unit, unit))
+    power = np.maximum(power, 0.0) + _RIDGE
     before = np.linalg.lstsq(steps, old, rcond=None)[0] * unit
-    target = np.linalg.solve(root, (steps.T @ reduced) / unit + _RIDGE * before)
+    target = axes.T @ ((steps.T @ reduced) / unit + _RIDGE * before) / np.sqrt(power)
     low = np.where(np.arange(unit.size) < n // 2 + 1, 0.0, -np.inf)
-    profile = steps @ (np.asarray(lsq_linear(root.T, target, bounds=(low, np.inf), tol=1e-12).x) / unit)
+    root = np.sqrt(power)[:, None] * axes.T
+    profile = steps @ (np.asarray(lsq_linear(root, target, bounds=(low, np.inf), method="bvls", tol=1e-12).x) / unit)
     others = np.linalg.solve(free, (rhs[n:] - matrix[n:, :n] @ (profile - old)) / scale[n:]) / scale[n:]
     return profile, others
 

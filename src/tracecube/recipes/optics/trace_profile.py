@@ -17,6 +17,7 @@ from tracecube.kernels.profiles import (
     to_core_gauge,
 )
 from tracecube.kernels.scatter import spline_basis
+from tracecube.kernels.solve import MEASURED_SHARE
 from tracecube.recipes.optics.trace_model import WIDTH_STEP, Light, TraceModel, footprints, unknowns
 
 __all__ = ["Shape", "fit_profile"]
@@ -28,7 +29,7 @@ I8 = NDArray[np.int64]
 # Powers of the distance along the traces that centre and width may be off by, all traces alike.
 _TREND_TERMS = 3
 # Share of its own information by which a flux is held at zero: parts traces that lie on each other.
-_RIDGE = 1e-9
+_RIDGE = 1e-6
 
 
 class _Column(NamedTuple):
@@ -120,11 +121,16 @@ def _column_equations(column: _Column, old: Profile, basis: list[Profile], half_
         return design_matrix(wide, profile, shape, half_width=half_width, shift_across=shift)
 
     a = build(old).sparse()
+    squared = a.multiply(a)
+    share = (squared.T @ (ivar > 0.0)) / np.maximum(np.median(squared.sum(axis=0)), np.finfo(float).tiny)
+    measured = share > MEASURED_SHARE
+    a = a[:, measured]
     weighted = a.T.multiply(ivar).tocsr()
     gram = (weighted @ a).toarray()
-    gram += np.diag(_RIDGE * np.diag(gram) + np.finfo(float).tiny)
+    gram += np.diag(_RIDGE * np.diag(gram))
     factor = cho_factor(gram)
-    flux = cho_solve(factor, weighted @ (data - ground))
+    flux = np.zeros(measured.size)
+    flux[measured] = cho_solve(factor, weighted @ (data - ground))
     images = [project(build(one), flux)[:, 0] for one in basis]
     moved, wider = build(old, shift=True), build(old, 1.0 + WIDTH_STEP)
     narrower = build(old, 1.0 - WIDTH_STEP)

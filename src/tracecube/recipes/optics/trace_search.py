@@ -171,8 +171,7 @@ def _stack(flux: F8, power: F8, match: Match, places: I8, length: int, tilt: flo
     at = (np.where(inside, rows, 0), np.where(inside, cols, 0))
     values = np.where(inside & (power[at] > 0.0), flux[at], np.nan) / match.amplitude[tuple(bright.T)][:, None]
     enough = np.isfinite(values).sum(axis=0) >= 0.2 * len(bright)
-    shape = np.zeros(steps.size)
-    shape[enough] = np.nanmedian(values[:, enough], axis=0)
+    shape = np.interp(steps, steps[enough], np.nanmedian(values[:, enough], axis=0))
     top = int(np.argmax(np.where(np.abs(steps) <= length // 2, shape, 0.0)))
     low = shape < FOOT * shape[top]
     first = int(np.flatnonzero(low[:top])[-1]) + 1 if low[:top].any() else 0

@@ -24,7 +24,16 @@ from tracecube.core.quality import QualityNumber
 from tracecube.kernels.forward import cumulative_profile
 from tracecube.kernels.peaks import spikes
 from tracecube.kernels.profiles import gaussian_density
-from tracecube.recipes.optics.trace_fit import Lamp, Levels, align_to_lamp, centre_residuals, fit_centres, fit_widths
+from tracecube.recipes.optics.trace_fit import (
+    Lamp,
+    Levels,
+    align_to_lamp,
+    centre_residuals,
+    column_response,
+    expected_flux,
+    fit_centres,
+    fit_widths,
+)
 from tracecube.recipes.optics.trace_model import Light, Measured, TraceModel, measure
 from tracecube.recipes.optics.trace_profile import Shape, fit_profile
 from tracecube.recipes.optics.trace_search import Lenslets, TraceGuess, find_lenslets
@@ -41,16 +50,21 @@ B1 = NDArray[np.bool_]
 _EDGE = 5.0
 # A pixel is an outlier when it misses the model by so many standard deviations and so much of it.
 _SIGMAS, _SHARE = 6.0, 0.05
+# A column whose traces are off their expected light by so much is a bad one.
+_RESPONSE = 0.2
 # Before any model is known: so much of the median along dispersion as well.
 _SPIKE_SIGMAS, _SPIKE_SHARE = 8.0, 0.15
 # The lamp is bright enough to show shifts down to this share of its peak.
 _LIT = 0.01
 # Half of the window of the first look, px in units of the distance of traces: neighbours stay out.
 _FIRST_WINDOW = 0.6
+# Fluxes so many standard deviations above nothing take part in the first look.
+_BRIGHT = 5.0
 # Light down to this share of the lamp's peak takes part in the first look.
 _FIRST_LIT = 0.1
 # Columns that profile and ground are fitted to: some 15 000 samples of all phases.
 _PROFILE_COLUMNS = 64
+_GOLDEN = 0.5 * (5.0**0.5 - 1.0)
 # A lenslet shines when its light is so many standard deviations above nothing.
 _SIGNIFICANT = 5.0
 # Column centres with a smaller error (px) enter the quoted scatter about the traces.
@@ -141,13 +155,24 @@ def trace_apertures(dome: Frame, guess: TraceGuess, *, params: TraceParams | Non
     _refuse_saturated(dome, params)
     light = _light(dome, guess)
     lenslets = find_lenslets(light.data.astype(float), (light.ivar > 0.0).astype(float), guess)
-    columns = np.arange(params.column_step // 2, light.data.shape[1], params.column_step)
+    columns = _columns(light.data.shape[1], params.column_step)
     state = _first_look(light, lenslets, columns, guess, params)
     for turn in range(params.turns):
         state = _reshape(state, columns, params)
         state = _turn(state, columns, guess, params, mask=turn > 0)
         state = _drop_dark(state, params)
     return _result(dome, state, lenslets, guess, params)
+
+
+def _columns(size: int, step: int) -> I8:
+    """One column of every ``step``, at golden-section offsets.
+
+    Evenly spaced columns would see the lamp's spectrum at few phases only, for the lenslets stand on a
+    lattice; their places along dispersion could then not be compared.
+    """
+    i = np.arange(size // step)
+    columns: I8 = i * step + np.floor(step * ((i * _GOLDEN) % 1.0)).astype(np.int64)
+    return columns
 
 
 def _refuse_saturated(dome: Frame, params: TraceParams) -> None:
@@ -187,8 +212,9 @@ def _first_look(light: Light, lenslets: Lenslets, columns: I8, guess: TraceGuess
     for terms in (2, 3):
         before = model
         measured, _ = measure(light, model, cumulative_profile(u, density), columns, half_width=window, lit=lit)
-        model = fit_centres(measured, model, model.along, terms=terms, degree=terms)
-    model = fit_widths(measured, model, terms=2, degree=2)
+        flux = np.where(measured.flux > _BRIGHT * measured.flux_error, measured.flux, 0.0)
+        model = fit_centres(measured, model, model.along, flux, terms=terms, degree=terms)
+    model = fit_widths(measured, model, flux, terms=2, degree=2)
     level = Levels(np.ones(n), np.zeros(n), model.along, np.full(n, np.inf))
     state = _State(light, model, Shape(u, density, 0.0, 1.0, light.ground), lamp, lit, level, measured, before)
     return _reshape(state, columns, params)
@@ -202,9 +228,11 @@ def _turn(state: _State, columns: I8, guess: TraceGuess, params: TraceParams, *,
     measured, fitted = measure(light, model, profile, columns, half_width=half_width, lit=state.lit)
     if mask:
         light = _mask_outliers(light, fitted, columns)
-    lamp, level = align_to_lamp(measured, model, state.lamp, reference=guess.reference)
-    new = fit_centres(measured, model, level.along, terms=params.terms, degree=params.degree)
-    new = fit_widths(measured, new, terms=params.width_terms, degree=params.degree)
+    lamp, level = align_to_lamp(measured, model, state.lamp, state.level.along_error, reference=guess.reference)
+    light = _mask_columns(light, column_response(measured, lamp, level, columns), columns)
+    flux = expected_flux(measured, lamp, level)
+    new = fit_centres(measured, model, level.along, flux, terms=params.terms, degree=params.degree)
+    new = fit_widths(measured, new, flux, terms=params.width_terms, degree=params.degree)
     return replace(
         state, light=light, model=new, lamp=lamp, lit=lamp.lit(_LIT), level=level, measured=measured, before=model
     )
@@ -218,6 +246,13 @@ def _mask_outliers(light: Light, fitted: F4, columns: I8) -> Light:
     known = here > 0.0
     limit = _SIGMAS / np.sqrt(np.where(known, here, 1.0)) + _SHARE * np.abs(fitted)
     ivar[:, columns] = np.where(known & (miss > limit), 0.0, here)
+    return light._replace(ivar=ivar)
+
+
+def _mask_columns(light: Light, response: F8, columns: I8) -> Light:
+    """Give columns no weight that respond unlike their neighbours: their ground is not the others' either."""
+    ivar = light.ivar.copy()
+    ivar[:, columns[np.abs(response - 1.0) > _RESPONSE]] = 0.0
     return light._replace(ivar=ivar)
 
 
@@ -235,11 +270,12 @@ def _reshape(state: _State, columns: I8, params: TraceParams) -> _State:
 
 
 def _drop_dark(state: _State, params: TraceParams) -> _State:
-    """Leave out the nodes without light."""
+    """Leave out the nodes without light, and those whose light nowhere fixes a centre."""
     level = state.level
     shines = level.value > _SIGNIFICANT * level.error
     typical = float(np.median(level.value[shines]))
     shines &= level.value > params.faintest * typical
+    shines &= _sharpest(state.model, state.lit, state.light.data.shape[1]) < params.max_error
     number = np.cumsum(shines) - 1
     kept = shines[state.measured.row]
     measured = state.measured.keep(kept)._replace(row=number[state.measured.row[kept]])
@@ -250,6 +286,15 @@ def _drop_dark(state: _State, params: TraceParams) -> _State:
         level=Levels(*(values[shines] for values in level)),
         measured=measured,
     )
+
+
+def _sharpest(model: TraceModel, lit: tuple[float, float], n_along: int) -> F8:
+    """Smallest error (n,) of each trace's centre where the lamp lights it on the detector; inf if nowhere."""
+    row = np.arange(model.along.size)[:, None]
+    along = model.along[:, None] + np.linspace(*lit, 32)
+    seen = (along >= 0.0) & (along <= n_along - 1.0)
+    nearest: F8 = np.where(seen, model.error(row, along), np.inf).min(axis=1)
+    return nearest
 
 
 class _Samples(NamedTuple):
@@ -313,10 +358,12 @@ def _quality(
     state: _State, lenslets: Lenslets, level: F8, error: F8, params: TraceParams
 ) -> tuple[tuple[QualityNumber, ...], tuple[str, ...]]:
     """Measure the work done."""
-    residual, sigma = centre_residuals(state.measured, state.model, state.before)
-    sharp = sigma < _SHARP
+    flux = expected_flux(state.measured, state.lamp, state.level)
+    residual, sigma = centre_residuals(state.measured, state.model, state.before, flux)
+    known = np.isfinite(residual)
+    sharp = known & (sigma < max(_SHARP, float(np.quantile(sigma[known], 0.25))))
     rms = float(1.4826 * np.median(np.abs(residual[sharp])))
-    pull = residual[np.isfinite(residual)] / sigma[np.isfinite(residual)]
+    pull = residual[known] / sigma[known]
     spread = float(1.4826 * np.median(np.abs(pull)))
     u, density = state.shape.u, state.shape.density
     wings = float(density[np.abs(u) > 3.0].sum() * (u[1] - u[0]))

@@ -74,7 +74,7 @@ def lattice(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     place = index @ basis
     u = place / 500.0
     place += np.stack([3.0 * u[:, 0] * u[:, 1], 2.0 * u[:, 0] ** 2 - u[:, 1] ** 3], axis=1)
-    place += rng.normal(0, 0.15, place.shape) + [352.0, 221.0]
+    place += rng.normal((352.0, 221.0), 0.15, place.shape)
     touches = (place[:, 0] > -60) & (place[:, 0] < SHAPE[1] + 60) & (np.abs(place[:, 1] - 230) < 205)
     return index[touches], place[touches]
 
@@ -93,7 +93,7 @@ def make(seed: int = 3, light: float = 1.0) -> Scene:
         index, place[:, 0], place[:, 1], 0.0076 + 0.0012 * u[:, 1] + 5e-4 * u[:, 0] ** 2, bend, width, throughput,
         30.0 + 8.0 * np.sin(np.mgrid[: SHAPE[0], : SHAPE[1]][0] / 150.0), winged(),
     )  # fmt: skip
-    row, along = np.nonzero((lamp(np.arange(SHAPE[1]) - scene.along[:, None]) > 0.0))
+    row, along = np.nonzero(lamp(np.arange(SHAPE[1]) - scene.along[:, None]) > 0.0)
     flux = light * FULL * throughput[row] * lamp(along - scene.along[row])
     zero = np.zeros(row.size)
     foot = Footprints(along.astype(float), scene.centre(row, along), zero, width[row], zero)

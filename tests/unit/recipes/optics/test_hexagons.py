@@ -20,9 +20,7 @@ def traces(rng: np.random.Generator, angle: float) -> tuple[TraceSet, np.ndarray
     n, empty = q.size, np.zeros((q.size, 1))
     flags = np.zeros(n, np.int32)
     number = np.arange(n) + 7
-    return TraceSet(
-        number, flags, q, r, flags, empty, empty, flags[:, None], np.zeros(3), np.zeros(3)
-    ), place
+    return TraceSet(number, flags, q, r, flags, empty, empty, flags[:, None], np.zeros(3), np.zeros(3)), place
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-29.0, 29.0), st.floats(0.0, 360.0))

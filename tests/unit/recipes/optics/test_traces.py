@@ -52,7 +52,7 @@ def test_indices_are_right(scene: Scene, traced: Traced) -> None:
     assert np.abs(found[middle]).max() <= 1
 
 
-@pytest.mark.parametrize(("which", "limit"), [("scene", 0.006), ("dim_scene", 0.03)])
+@pytest.mark.parametrize(("which", "limit"), [("scene", 0.008), ("dim_scene", 0.03)])
 def test_centres_and_their_errors(which: str, limit: float, request: pytest.FixtureRequest) -> None:
     scene = request.getfixturevalue(which)
     traced = request.getfixturevalue("traced" if which == "scene" else "dim")
