@@ -81,9 +81,8 @@ class Shrunk(NamedTuple):
     """Coefficients of many fits, each drawn towards a common field by its own error.
 
     ``coefficients`` (n, k) with ``covariance`` (n, k, k), which holds the field's own error too;
-    ``field`` (terms, k) is the common field
-    over the given design, ``scatter`` (k,) the standard deviation about it (inf where the
-    coefficient is free).
+    ``field`` (terms, k) is the common field over the given design, ``scatter`` (k,) the standard
+    deviation about it (inf where the coefficient is free).
     """
 
     coefficients: F8

@@ -73,3 +73,13 @@ def test_a_fit_without_data_takes_the_value_of_the_field() -> None:
     fit = shrink_to_field(matrix, rhs, design, free=np.array([False, False]))
     assert np.allclose(fit.coefficients[0], true[0], atol=0.1)
     assert np.allclose(fit.coefficients[0], design[0] @ fit.field, atol=1e-6)
+
+
+def test_few_fits_know_that_their_field_is_uncertain() -> None:
+    """With as many field terms as a fifth of the fits, the field's own error counts."""
+    pulls = []
+    for seed in range(40):
+        true, design, matrix, rhs = measured(np.random.default_rng(seed), 30, (3.0, 0.0))
+        fit = shrink_to_field(matrix, rhs, design, free=np.array([True, False]))
+        pulls.append((fit.coefficients[:, 1] - true[:, 1]) / np.sqrt(fit.covariance[:, 1, 1]))
+    assert 0.85 < np.std(pulls) < 1.15
