@@ -72,7 +72,7 @@ def trace_domes(*, raw: Sequence[RawFrame], master_bias: Frame, params: TracesPa
     )
 
 
-@recipe(version="1")
+@recipe(version="2")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], master_bias: Frame, traces: TraceSet, params: WavelengthsParams
 ) -> Wavelengths:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebvander
-from numpy.typing import NDArray
 
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.kernels.robust import known_median
@@ -35,8 +34,6 @@ FIRST_SPREAD, FIRST_FLOOR = 0.02, 0.005
 # Median of a chi-square of one degree of freedom.
 CHI2_MEDIAN = 0.455
 ROUNDS = 5
-# Every so many apertures serve to predict a line from the others; the answer is a median.
-LEFT_OUT_STEP = 5
 
 
 @dataclass(frozen=True)
@@ -49,11 +46,14 @@ class Law:
         Nominal law.
     coefficients : array (d + 1,)
         Chebyshev coefficients of z in the scaled nominal coordinate.
+    covariance : array (d + 1, d + 1)
+        Of the coefficients, scaled up where the lines miss the law by more than their errors.
     """
 
     wave: FloatArray
     nominal: FloatArray
     coefficients: FloatArray
+    covariance: FloatArray
 
     def z(self, wave: FloatArray) -> FloatArray:
         """Place of wavelengths on the common scale, px."""
@@ -63,6 +63,15 @@ class Law:
         """Law scaled to -1 ... 1 over the nominal range."""
         ends = self.z(self.wave[[0, -1]])
         return np.asarray((self.z(wave) - ends.mean()) / (0.5 * abs(ends[1] - ends[0])))
+
+    def slope(self, wave: FloatArray) -> FloatArray:
+        """Size of dz / dwave, px / Angstrom, over 10 Angstrom."""
+        return np.asarray(np.abs(self.z(wave + 5.0) - self.z(wave - 5.0)) / 10.0)
+
+    def error(self, wave: FloatArray) -> FloatArray:
+        """One-sigma error of `z`, px: common to all apertures."""
+        basis = chebvander(self._scaled(wave), self.coefficients.size - 1)
+        return np.asarray(np.sqrt(np.einsum("ki,ij,kj->k", basis, self.covariance, basis)))
 
     def _scaled(self, wave: FloatArray) -> FloatArray:
         low, high = self.nominal.min(), self.nominal.max()
@@ -89,7 +98,7 @@ class Dispersion:
     bias : array (f,)
         Common offset of each line from the law, px.
     residual : array (n, f)
-        Measured minus model, less the bias, px.
+        Measured minus model, px; its median over the apertures is the bias of the line.
     used : bool array (n, f)
     floor : float, px
         What the model misses beyond the errors of the measurements, a line (rms).
@@ -117,16 +126,20 @@ class Dispersion:
         """One-sigma error of `x`: array (n, k), px."""
         basis = np.stack([np.ones(wave.size), self.law.v(wave)])
         own = np.einsum("ik,aij,jk->ak", basis, self.covariance, basis)
-        return np.asarray(np.sqrt(own + self.floor**2))
+        return np.asarray(np.sqrt(own + self.floor**2 + self.law.error(wave) ** 2))
 
 
 def fit_law(wave: FloatArray, z: FloatArray, weight: FloatArray, nominal: tuple[FloatArray, FloatArray]) -> Law:
     """Fit the mean law to lines at ``z`` (k,); the degree falls when lines are few."""
-    law = Law(nominal[0], nominal[1], np.zeros(1))
+    law = Law(nominal[0], nominal[1], np.zeros(1), np.zeros((1, 1)))
     degree = min(LAW_DEGREE, max(1, wave.size - 3))
     basis = chebvander(law._scaled(wave), degree)  # noqa: SLF001 - its own scaling
     root = np.sqrt(weight)
-    return Law(nominal[0], nominal[1], np.linalg.lstsq(basis * root[:, None], z * root, rcond=None)[0])
+    coefficients = np.linalg.lstsq(basis * root[:, None], z * root, rcond=None)[0]
+    freedom = max(wave.size - degree - 1, 1)
+    chi2 = float((weight * (z - basis @ coefficients) ** 2).sum()) / freedom
+    covariance = np.linalg.pinv((basis * weight[:, None]).T @ basis) * max(chi2, 1.0)
+    return Law(nominal[0], nominal[1], coefficients, covariance)
 
 
 def field_basis(place: FloatArray, degree: int) -> FloatArray:
@@ -182,7 +195,7 @@ def fit_dispersion(law: Law, wave: FloatArray, x: FloatArray, error: FloatArray,
         many = used.sum(axis=1) >= 3  # noqa: PLR2004 - two unknowns and one degree of freedom
         spread = float(np.sqrt(np.mean(scale[many] ** 2 + covariance[many, 1, 1])))
         floor = float(np.sqrt(max(np.median(residual[used] ** 2) / CHI2_MEDIAN - np.median(error[used] ** 2), 1e-6)))
-    return Dispersion(law, zero, scale, covariance, field, place, spread, bias, residual, used, floor)
+    return Dispersion(law, zero, scale, covariance, field, place, spread, bias, residual + bias, used, floor)
 
 
 def _solve(
@@ -206,16 +219,12 @@ def _solve(
     return own_values[:, 0], own_values[:, 1], inverse, field
 
 
-def leave_one_out(fit: Dispersion, wave: FloatArray, x: FloatArray, error: FloatArray) -> NDArray[np.float64]:
-    """Predict every line from all others: median residual (f, 0) and robust scatter (f, 1), px."""
-    result = np.full((wave.size, 2), np.nan)
-    few = slice(None, None, LEFT_OUT_STEP)
-    x, error, place = x[few], error[few], fit.place[few]
+def leave_one_out(
+    wave: FloatArray, z: FloatArray, weight: FloatArray, nominal: tuple[FloatArray, FloatArray]
+) -> FloatArray:
+    """Predict the mean place of every line (f,) by a law fitted to all others: measured minus predicted, px."""
+    missed = np.empty(wave.size)
     for f in range(wave.size):
         others = np.arange(wave.size) != f
-        again = fit_dispersion(fit.law, wave[others], x[:, others], error[:, others], place)
-        off = x[:, f] - again.x(wave[f : f + 1])[:, 0]
-        off = off[np.isfinite(off)]
-        if off.size:
-            result[f] = np.median(off), 1.4826 * np.median(np.abs(off - np.median(off)))
-    return result
+        missed[f] = z[f] - fit_law(wave[others], z[others], weight[others], nominal).z(wave[f : f + 1])[0]
+    return missed

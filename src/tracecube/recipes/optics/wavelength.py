@@ -81,10 +81,10 @@ def fit_wavelengths(
         groups = measure_groups(arcs, traces, lines, state, stage)
         if groups.wave.size < params.least_lines:
             raise _too_few(groups, arcs, params)
-        fit = _fit(groups, offset, place, guess)
+        fit, mean_place, weight = _fit(groups, offset, place, guess)
         sigma = width_field(groups, lines.wave, fit.law, place) if stage.width else state.sigma
         state = LineState(fit.x(lines.wave), sigma)
-    left_out = leave_one_out(fit, groups.wave, groups.x, groups.error)
+    left_out = leave_one_out(groups.wave, mean_place, weight, (guess.wave, guess.pixel))
     return _solution(fit, groups, traces, state, lines, params), _quality(fit, groups, left_out), _caveats(arcs, asked)
 
 
@@ -96,8 +96,13 @@ def _too_few(groups: LineGroups, arcs: Mapping[str, ArcSpectra], params: Wavelen
     )
 
 
-def _fit(groups: LineGroups, offset: FloatArray, place: FloatArray, guess: DispersionGuess) -> Dispersion:
-    """Fit the mean law and the model of the field, twice: the first shows the lines' offsets from the law."""
+def _fit(
+    groups: LineGroups, offset: FloatArray, place: FloatArray, guess: DispersionGuess
+) -> tuple[Dispersion, FloatArray, FloatArray]:
+    """Fit the mean law and the model of the field, twice: the first shows the lines' offsets from the law.
+
+    Returns the model, and the mean places (f,) of the lines with the weights the law gave them.
+    """
     relative = groups.x - offset[:, None]
     zero = known_median(relative - np.nanmedian(relative, axis=0), axis=1)
     mean = known_median(relative - zero[:, None], axis=0)
@@ -107,7 +112,7 @@ def _fit(groups: LineGroups, offset: FloatArray, place: FloatArray, guess: Dispe
         law = fit_law(groups.wave, mean, weight, (guess.wave, guess.pixel))
         fit = fit_dispersion(law, groups.wave, groups.x, groups.error, place)
         mean = law.z(groups.wave) + fit.bias
-    return fit
+    return fit, mean, weight
 
 
 def _field_place(traces: TraceSet) -> FloatArray:
@@ -140,9 +145,7 @@ def _solution(
         per_pixel = np.abs(np.gradient(table, x[a]))
         wave_error[a, on] = np.interp(wave[a, on], table, error[a] * per_pixel)
         lsf[a, on] = np.interp(wave[a, on], *(widths[0], widths[1][a]))
-    dispersion = (
-        np.abs(np.gradient(fit.x(groups.wave), groups.wave, axis=1)) if groups.wave.size > 1 else np.ones_like(groups.x)
-    )
+    dispersion = fit.law.slope(groups.wave)
     row = np.broadcast_to(np.arange(n)[:, None], groups.x.shape)
     known = np.isfinite(groups.x)
     return WavelengthSolution(
@@ -163,13 +166,13 @@ def _solution(
 
 def _quality(fit: Dispersion, groups: LineGroups, left_out: FloatArray) -> tuple[QualityNumber, ...]:
     """What the fit says of itself."""
-    step = np.abs(np.gradient(groups.wave, np.median(fit.x(groups.wave), axis=0)))
+    step = 1.0 / fit.law.slope(groups.wave)
     used = fit.used
     weight = np.where(used, 1.0 / (groups.error**2 + fit.floor**2), 0.0)
     rms = float(np.sqrt(np.nansum(weight * np.nan_to_num(fit.residual * step) ** 2) / weight.sum()))
     inner = np.ones(groups.wave.size, bool)
     inner[[int(np.argmin(groups.wave)), int(np.argmax(groups.wave))]] = False
-    missed = left_out[:, 0] * step
+    missed = left_out * step
     return (
         QualityNumber("WAVE RMS", rms, "Angstrom", high=3.0),
         QualityNumber("WAVE LINES", float(groups.wave.size), "", low=6.0),
