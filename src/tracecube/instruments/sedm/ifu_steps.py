@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracecube.core.errors import MissingInput, NoConvergence
-from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.errors import NoConvergence
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, Spectra
-from tracecube.instruments.sedm.observing import airmass, parallactic_angle, pointing, weather
+from tracecube.instruments.sedm.observing import pointing
 from tracecube.instruments.sedm.parameters import IfuParams
+from tracecube.instruments.sedm.refraction import refraction
 
 if TYPE_CHECKING:
     from tracecube.instruments.sedm.exposure import Exposed
@@ -67,7 +67,7 @@ def ifu(
     frame, final = extract_shifted(exposed.frame, traces, extraction, (along, exposed.shift))
     meta = {**raw.meta, "NOISEFLR": frame.meta["NOISEFLR"]}
     spectra = on_grid(final, traces, wavelength, lenslet_flat, layout, params.grid(), shift=along, meta=meta)
-    shift, more = _refraction(meta, raw.name, spectra.wave)
+    shift, more = refraction(meta, raw.name, spectra.wave, GUIDE_WAVE)
     cube = build_cube(spectra, shift, params.cube(), pitch=layout.pitch, pointing=pointing(meta))
     hit = float(np.mean((frame.flags & Flag.COSMIC_RAY) != 0))
     variance = np.asarray(np.maximum(final.model, 0.0) + float(frame.meta["NOISEFLR"]), np.float32)  # type: ignore[arg-type]
@@ -107,19 +107,3 @@ def _shift_along(
         ),
         (),
     )
-
-
-def _refraction(meta: Meta, name: str, wave: FloatArray) -> tuple[tuple[FloatArray, FloatArray], tuple[str, ...]]:
-    """Shift of the light east and north (arcsec) by refraction, against the guide wavelength."""
-    from tracecube.kernels.atmosphere import refraction_shift  # noqa: PLC0415 - not wanted for planning
-
-    try:
-        masses = airmass(meta, name), airmass(meta, name, fraction=1.0)
-        angles = parallactic_angle(meta, name), parallactic_angle(meta, name, fraction=1.0)
-    except MissingInput as failure:
-        return (np.zeros(wave.size), np.zeros(wave.size)), (f"refraction left in the cube: {failure}",)
-    pressure, temperature, humidity = weather(meta)
-    shift = refraction_shift(
-        wave, GUIDE_WAVE, masses, angles, pressure=pressure, temperature=temperature, humidity=humidity
-    )
-    return shift, ()

@@ -10,7 +10,7 @@ from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
 from tracecube.instruments.sedm.headers import exposure_time, number, start_mjd, text
 
-__all__ = ["Site", "airmass", "parallactic_angle", "pointing", "site", "weather"]
+__all__ = ["Air", "Site", "airmass", "parallactic_angle", "pointing", "site", "weather"]
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,28 @@ def pointing(header: Meta) -> tuple[float, float] | None:
     return 15.0 * right_ascension, declination
 
 
-def weather(header: Meta) -> tuple[float, float, float]:
-    """Return pressure (hPa), temperature (C) and humidity (per cent) of the air outside.
+@dataclass(frozen=True)
+class Air:
+    """The air outside: pressure (hPa, the site's), temperature (C), humidity (per cent); ``known`` by the header."""
 
-    Pressure is the site's. A silent weather station is answered with 10 C and 30 per cent: 10 degrees
+    pressure: float
+    temperature: float
+    humidity: float
+    known: bool
+
+
+def weather(header: Meta) -> Air:
+    """Return the air outside.
+
+    A silent weather station is answered with 10 C and 30 per cent, and ``known`` is False: 10 degrees
     change the refraction from 4000 to 9000 Angstrom by 3 per cent, humidity by less than 0.1.
     """
     temperature, humidity = number(header, "OUT_AIR"), number(header, "OUT_HUM")
-    if temperature is None or not -40.0 < temperature < 50.0:
-        temperature = 10.0
-    if humidity is None or not 0.0 <= humidity <= 100.0:
-        humidity = 30.0
-    return site(header).pressure, temperature, humidity
+    mild = temperature is not None and -40.0 < temperature < 50.0
+    damp = humidity is not None and 0.0 <= humidity <= 100.0
+    return Air(
+        site(header).pressure,
+        temperature if temperature is not None and mild else 10.0,
+        humidity if humidity is not None and damp else 30.0,
+        mild and damp,
+    )

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta, Scalar
 from tracecube.core.frame import RawFrame
 from tracecube.core.quality import QualityNumber
@@ -19,11 +18,11 @@ from tracecube.core.spectra import Spectra, Spectrum
 from tracecube.core.target import PointSourceFit, Target
 from tracecube.instruments.sedm.guider import Pointing, aligned, locate
 from tracecube.instruments.sedm.headers import bare_object, exposure_time, start_mjd, text
-from tracecube.instruments.sedm.observing import airmass, parallactic_angle, weather
+from tracecube.instruments.sedm.observing import airmass
 from tracecube.instruments.sedm.psf_prior import REFERENCE_WAVE, place_and_shape
 from tracecube.instruments.sedm.quality import REASONS, quality_code
+from tracecube.instruments.sedm.refraction import refraction
 from tracecube.instruments.sedm.star_parameters import ExtractStarParams
-from tracecube.kernels.atmosphere import refraction_shift
 from tracecube.kernels.psf import lattice_pitch
 from tracecube.recipes.science.chromatic_fit import Prior
 from tracecube.recipes.science.point_source import Choices, PointSource, extract_point_source
@@ -135,17 +134,8 @@ def _track(spectra: Spectra) -> tuple[Track, list[str]]:
     """Refraction from the header; none, visibly, where the header does not tell where the telescope looked."""
     wave = np.asarray(spectra.wave, dtype=float)
     growth = np.log(wave / REFERENCE_WAVE)
-    meta, name = spectra.meta, text(spectra.meta, "OBJECT")
-    try:
-        masses = airmass(meta, name), airmass(meta, name, fraction=1.0)
-        angles = parallactic_angle(meta, name), parallactic_angle(meta, name, fraction=1.0)
-    except MissingInput as failure:
-        return Track(np.zeros_like(wave), np.zeros_like(wave), growth), [f"refraction not known: {failure}"]
-    pressure, temperature, humidity = weather(meta)
-    east, north = refraction_shift(
-        wave, REFERENCE_WAVE, masses, angles, pressure=pressure, temperature=temperature, humidity=humidity
-    )
-    return Track(east, north, growth), []
+    (east, north), caveats = refraction(spectra.meta, text(spectra.meta, "OBJECT"), wave, REFERENCE_WAVE)
+    return Track(east, north, growth), list(caveats)
 
 
 def _start(scene: Scene, pointing: Pointing | None, standard: bool, params: ExtractStarParams) -> _Start:

@@ -12,12 +12,13 @@ from tracecube.core.frame import RawFrame
 from tracecube.core.spectra import Response, Spectra, Spectrum
 from tracecube.core.target import Target
 from tracecube.instruments.sedm.ascii_layout import ascii_spectrum
-from tracecube.instruments.sedm.observing import airmass, parallactic_angle, weather
 from tracecube.instruments.sedm.references import absorbers, extinction, standards
+from tracecube.instruments.sedm.observing import airmass
+from tracecube.instruments.sedm.refraction import refraction
 from tracecube.instruments.sedm.star_extraction import raw_name
 from tracecube.instruments.sedm.star_parameters import ExtractStarParams, ResponseParams
 from tracecube.instruments.sedm.star_steps import extract_star, flux_calibration, response
-from tracecube.kernels.atmosphere import broadening_matrix, extinction_transmission, refraction_shift
+from tracecube.kernels.atmosphere import broadening_matrix, extinction_transmission
 from tracecube.kernels.psf import Shape, hexagon_area, hexagon_nodes, lenslet_fractions
 from tracecube.recipes.flux.standards import find_reference
 
@@ -87,9 +88,7 @@ def exposure(
     """A star at a place (arcsec, at the guider's wavelength) on an even sky."""
     x, y = lenslets()
     masses = airmass(meta, ""), airmass(meta, "", fraction=1.0)
-    angles = parallactic_angle(meta, ""), parallactic_angle(meta, "", fraction=1.0)
-    air = dict(zip(("pressure", "temperature", "humidity"), weather(meta), strict=True))
-    east, north = refraction_shift(WAVE, 6200.0, masses, angles, **air)
+    (east, north), _ = refraction(meta, "", WAVE, 6200.0)
     shape = Shape(sigma=0.78, alpha=1.6, beta=3.0, core=0.5, rho=-0.2, e1=0.0, e2=0.0)
     share = lenslet_fractions(
         x,

@@ -1,0 +1,40 @@
+"""Atmospheric refraction of an exposure, from its header; what the header does not tell is said."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracecube.core.errors import MissingInput
+from tracecube.core.fields import FloatArray, Meta
+from tracecube.instruments.sedm.observing import airmass, parallactic_angle, weather
+from tracecube.kernels.atmosphere import refraction_shift
+
+__all__ = ["refraction"]
+
+
+def refraction(
+    meta: Meta, name: str, wave: FloatArray, reference: float
+) -> tuple[tuple[FloatArray, FloatArray], tuple[str, ...]]:
+    """Mean shift of the light east and north (arcsec) through an exposure, and caveats.
+
+    Parameters
+    ----------
+    meta : mapping
+    name : str
+        Of the exposure, for messages.
+    wave : array (n_wave,), Angstrom
+    reference : float, Angstrom
+        Wavelength without shift.
+    """
+    wave = np.asarray(wave, dtype=float)
+    try:
+        masses = airmass(meta, name), airmass(meta, name, fraction=1.0)
+        angles = parallactic_angle(meta, name), parallactic_angle(meta, name, fraction=1.0)
+    except MissingInput as failure:
+        return (np.zeros_like(wave), np.zeros_like(wave)), (f"refraction not known, none assumed: {failure}",)
+    air = weather(meta)
+    shift = refraction_shift(
+        wave, reference, masses, angles, pressure=air.pressure, temperature=air.temperature, humidity=air.humidity
+    )
+    caveats = () if air.known else ("OUT_AIR or OUT_HUM not usable: refraction with 10 C and 30 per cent humidity",)
+    return shift, caveats
