@@ -12,8 +12,8 @@ from tracecube.core.frame import RawFrame
 from tracecube.core.spectra import Response, Spectra, Spectrum
 from tracecube.core.target import Target
 from tracecube.instruments.sedm.ascii_layout import ascii_spectrum
-from tracecube.instruments.sedm.references import absorbers, extinction, standards
 from tracecube.instruments.sedm.observing import airmass
+from tracecube.instruments.sedm.references import absorbers, extinction, standards
 from tracecube.instruments.sedm.refraction import refraction
 from tracecube.instruments.sedm.star_extraction import raw_name
 from tracecube.instruments.sedm.star_parameters import ExtractStarParams, ResponseParams
