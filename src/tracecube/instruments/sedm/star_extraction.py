@@ -99,15 +99,16 @@ def extract(
         caveats.append(f"target {far:.1f} arcsec from the field centre, outside the field")
         return Extraction(_target(_code(start, inside=False), start, cards), caveats=caveats)
     track, unknown = _track(spectra)
+    known = [] if standard else [star for star in standards if "PSFCORE" in star.meta]
     prior = place_and_shape(
         start.x,
         start.y,
         start.error,
         fwhm=start.fwhm if np.isfinite(start.fwhm) else params.seeing,
         measured=bool(np.isfinite(start.fwhm)),
-        standards=() if standard else standards,
+        standards=known,
     )
-    source = extract_point_source(scene, track, prior, _choices(params, standard))
+    source = extract_point_source(scene, track, prior, _choices(params, standard, halo_known=bool(known)))
     negative = float(np.mean(source.flux[source.flags == 0] < 0)) if (source.flags == 0).any() else 1.0
     code = _code(start, inside=True, negative=negative)
     cards |= {**_fit_cards(source, spectra.meta), "QUALITY": code, "SRCPOS": start.how}
@@ -155,10 +156,12 @@ def _inside(scene: Scene, start: _Start) -> bool:
     return nearest <= 1.5 * lattice_pitch(scene.x, scene.y)  # one and a half: a dead lenslet is no border
 
 
-def _choices(params: ExtractStarParams, standard: bool) -> Choices:
+def _choices(params: ExtractStarParams, standard: bool, *, halo_known: bool) -> Choices:
     return Choices(
         radius=params.radius,
         host_radius=params.host_radius,
+        # A curved sky and a halo look alike: only where standards told the halo may the sky be curved.
+        sky_degree=params.sky_degree if halo_known else min(params.sky_degree, 1),
         fit_low=params.fit_low,
         fit_high=params.fit_high,
         slices=params.slices,

@@ -36,6 +36,13 @@ class ExtractStarParams(Params):
     host_radius: float = Field(
         default=9.0, gt=3, description="radius of the region in which smooth light is fitted, arcsec"
     )
+    sky_degree: int = Field(
+        default=2,
+        ge=0,
+        le=3,
+        description="degree of the sky over the region, 2 for moonlight and errors of the flat's illumination; "
+        "at most 1 where no standard told the halo",
+    )
     host: Literal["auto", "never"] = Field(
         default="auto", description="fit smooth light (a host galaxy) together with a target where there is any"
     )

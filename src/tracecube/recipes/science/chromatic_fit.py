@@ -151,12 +151,15 @@ class Setting:
         Of the whole field.
     sky : array (k, c, n)
         Columns that each slice may use freely.
+    surface : int
+        The first so many of them are the surface of the sky, alike in all slices.
     """
 
     slices: Slices
     scene: Scene
     geometry: Geometry
     sky: F8
+    surface: int
 
     def share(self, values: F8) -> F8:
         """Share of the source's flux in each lenslet, array (k, n)."""

@@ -47,6 +47,8 @@ class Choices:
         Of the region about a source alone: wide, so that sky and halo are told apart.
     host_radius : float, arcsec
         Of the region in which smooth light is fitted.
+    sky_degree : int
+        Degree of the sky over the region: 1 is a plane. With smooth light it is a plane always.
     fit_low, fit_high : float, Angstrom
         Range in which place and shape are fitted.
     slices : int
@@ -70,6 +72,7 @@ class Choices:
 
     radius: float
     host_radius: float
+    sky_degree: int
     fit_low: float
     fit_high: float
     slices: int
@@ -137,12 +140,12 @@ def extract_point_source(scene: Scene, track: Track, prior: Prior, choices: Choi
     BadData
         Too few samples in the range of the fit.
     """
-    setting = _setting(scene, track, prior, choices, choices.radius)
+    setting = _setting(scene, track, prior, choices, choices.radius, choices.sky_degree)
     places = find_neighbours(setting, prior, minimum_share=choices.minimum_neighbour)
     setting, core = with_neighbours(setting, prior, places)
     fit, extended = fit_source(setting, prior, clip=choices.clip), None
     if choices.extended and _smooth_residuals(setting, fit):
-        narrow = _setting(scene, track, prior, choices, choices.host_radius)
+        narrow = _setting(scene, track, prior, choices, choices.host_radius, 1)
         found = _with_host(narrow, prior, choices)
         if found is not None:
             setting, places, core, (fit, extended) = narrow, places[:0], np.zeros(narrow.scene.x.size, bool), found
@@ -168,35 +171,36 @@ def extract_point_source(scene: Scene, track: Track, prior: Prior, choices: Choi
     )
 
 
-def _setting(scene: Scene, track: Track, prior: Prior, choices: Choices, radius: float) -> Setting:
+def _setting(scene: Scene, track: Track, prior: Prior, choices: Choices, radius: float, degree: int) -> Setting:
     """Cut out a region and average it over slices."""
     geometry = Geometry.of(scene)
     region = scene.near(prior.mean[0], prior.mean[1], radius)
-    planes = _planes(region, prior)
-    light = _rough_spectrum(region, track, prior, geometry, planes)
+    sky = _sky_surface(region, prior, degree)
+    light = _rough_spectrum(region, track, prior, geometry, sky)
     slices = make_slices(region, track, light, low=choices.fit_low, high=choices.fit_high, number=choices.slices)
-    return Setting(slices, region, geometry, np.broadcast_to(planes, (slices.wave.size, *planes.shape)))
+    return Setting(slices, region, geometry, np.broadcast_to(sky, (slices.wave.size, *sky.shape)), len(sky))
 
 
-def _planes(region: Scene, prior: Prior) -> F8:
-    """Columns of the sky: a constant and two slopes, array (3, n)."""
+def _sky_surface(region: Scene, prior: Prior, degree: int) -> F8:
+    """Columns of the sky: a constant and the powers of the place up to a degree, array (c, n)."""
     dx, dy = region.x - prior.mean[0], region.y - prior.mean[1]
     scale = max(float(np.hypot(dx, dy).max()), 1.0)
-    return np.stack([np.ones_like(dx), dx / scale, dy / scale])
+    powers = [(total - j, j) for total in range(degree + 1) for j in range(total + 1)]
+    return np.stack([(dx / scale) ** i * (dy / scale) ** j for i, j in powers])
 
 
-def _rough_spectrum(region: Scene, track: Track, prior: Prior, geometry: Geometry, planes: F8) -> F8:
+def _rough_spectrum(region: Scene, track: Track, prior: Prior, geometry: Geometry, sky: F8) -> F8:
     """Spectrum with the shape of the prior, smoothed: the weight of wavelengths within a slice."""
     share = fractions(prior.mean, track, region.x, region.y, geometry)
-    flux = np.nan_to_num(solve(region, _stack(share, planes, None)).flux)
+    flux = np.nan_to_num(solve(region, _stack(share, sky, None)).flux)
     kernel = np.ones(9) / 9.0
     smooth = np.convolve(np.pad(flux, 4, mode="edge"), kernel, mode="valid")
     return np.asarray(np.maximum(smooth, 0.1 * np.median(np.abs(smooth)) + 1e-30))
 
 
-def _stack(share: F8, planes: F8, pictures: F8 | None) -> F8:
+def _stack(share: F8, sky: F8, pictures: F8 | None) -> F8:
     """Columns of the linear problem at each wavelength, array (m, c, n)."""
-    rows = [share[:, None, :], np.broadcast_to(planes, (share.shape[0], *planes.shape))]
+    rows = [share[:, None, :], np.broadcast_to(sky, (share.shape[0], *sky.shape))]
     return np.asarray(np.concatenate(rows if pictures is None else [*rows, pictures], axis=1))
 
 
@@ -205,7 +209,7 @@ def _columns(setting: Setting, track: Track, fit: ChromaticFit, extended: Extend
     region = setting.scene
     share = fractions(fit.values, track, region.x, region.y, setting.geometry)
     pictures = None if extended is None else extended.pictures(region.x, region.y, refraction_of(fit.values, track))
-    return _stack(share, setting.sky[0, :3], pictures)
+    return _stack(share, setting.sky[0, : setting.surface], pictures)
 
 
 def _smooth_residuals(setting: Setting, fit: ChromaticFit) -> bool:
@@ -239,7 +243,7 @@ def _with_host(setting: Setting, prior: Prior, choices: Choices) -> tuple[Chroma
     share, pictures = setting.share(fit.values), _pictures(setting, fit, extended)
     found = slice_solution(setting.slices, fit.weight, setting.columns(fit.values, pictures))
     peak = float(np.mean(found[:, 0] * share.max(axis=1)))
-    scatter = float(np.std(np.mean(np.einsum("ka,kan->kn", found[:, 4:], pictures), axis=0)))
+    scatter = float(np.std(np.mean(np.einsum("ka,kan->kn", found[:, 1 + setting.sky.shape[1] :], pictures), axis=0)))
     sky = float(np.mean(found[:, 1]))
     least = max(choices.minimum_share * peak, choices.minimum_sky_share * sky)
     real = extended.gain > choices.minimum_gain * extended.freedom and scatter > least

@@ -107,6 +107,7 @@ def choices(**other: Any) -> Choices:
     usual = {
         "radius": 12.0,
         "host_radius": 9.0,
+        "sky_degree": 1,
         "fit_low": 4000.0,
         "fit_high": 9200.0,
         "slices": 14,

@@ -17,7 +17,7 @@ def setting(sim: ModuleType, light: np.ndarray) -> Setting:
     region = scene.near(0.4, -0.7, 12.0)
     slices = make_slices(region, sim.track(), np.ones(WAVE.size), low=4000.0, high=9200.0, number=6)
     planes = np.stack([np.ones_like(region.x), region.x / 12, region.y / 12])
-    return Setting(slices, region, Geometry.of(scene), np.broadcast_to(planes, (slices.wave.size, *planes.shape)))
+    return Setting(slices, region, Geometry.of(scene), np.broadcast_to(planes, (slices.wave.size, *planes.shape)), 3)
 
 
 def test_neighbours_are_found_brightest_first(sim: ModuleType, star: np.ndarray) -> None:

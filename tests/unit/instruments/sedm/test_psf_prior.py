@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tracecube.core.target import Target
+from tracecube.instruments.sedm.psf_prior import halo_of_night, place_and_shape
+from tracecube.recipes.science.chromatic_fit import NAMES
+
+
+def standard(ratio: float, beta: float, core: float) -> Target:
+    return Target(
+        object="STD-Feige34",
+        quality=0,
+        reason="",
+        x=0.0,
+        y=0.0,
+        x_error=0.1,
+        y_error=0.1,
+        source_position="brightest",
+        meta={"PSFRATIO": ratio, "PSFBETA": beta, "PSFCORE": core},
+    )
+
+
+def test_without_standards_the_halo_is_that_of_the_literature() -> None:
+    halo = halo_of_night([])
+    assert halo["logit_core"] == (-0.36, 0.6)
+    assert halo == halo_of_night([Target("a", 0, "", 0.0, 0.0, 0.1, 0.1, "auto", {})])
+
+
+def test_standards_tell_the_halo_far_better_than_the_literature() -> None:
+    found = halo_of_night([standard(0.2, 0.2, 0.9), standard(0.4, 0.6, 0.3)])
+    assert [round(mean, 6) for mean, _ in found.values()] == [0.3, 0.4, 0.6]
+    loose = halo_of_night([])
+    assert all(found[name][1] == pytest.approx(0.2 * loose[name][1]) for name in found)
+
+
+def test_the_prior_names_its_numbers_in_order() -> None:
+    prior = place_and_shape(1.0, -2.0, 0.3, fwhm=2.3548, measured=True, standards=[standard(0.3, 0.4, 0.5)])
+    by_name = dict(zip(NAMES, prior.mean, strict=True))
+    assert (by_name["x"], by_name["y"]) == (1.0, -2.0)
+    assert by_name["log_sigma"] == pytest.approx(0.0, abs=1e-3)
+    assert (by_name["log_ratio"], by_name["log_beta"], by_name["logit_core"]) == pytest.approx((0.3, 0.4, 0.5))
+    assert np.all(prior.sd > 0)
