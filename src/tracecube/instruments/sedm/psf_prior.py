@@ -20,9 +20,9 @@ REFERENCE_WAVE = 6200.0
 # 2.06, share of the core 0.41, growth with wavelength -0.17, axis ratio 0.85 to 1. The widths are about doubled.
 _SHAPE = {"log_ratio": (0.59, 0.2), "log_beta": (0.18, 0.35), "logit_core": (-0.36, 0.6), "rho": (-0.2, 0.1)}
 _HALO = {"log_ratio": "PSFRATIO", "log_beta": "PSFBETA", "logit_core": "PSFCORE"}  # and the cards that keep them
-# Of the literature's width, once standards were seen. Stars of 18.4 mag put into moonlit sky come out with a scatter
-# of 3.2 per cent where half of that width is left to them, of 1.8 with a fifth; a twentieth changes no flux by more
-# than 0.3 per cent, and neither does the profile of one bright star or another. Bright targets overrule it.
+# Of the literature's width, once standards were seen. Stars of 18.4 mag put at 18 places of one moonlit frame of a
+# simulated night, with the profile fitted there, come out with a scatter of 3.2 per cent with half of that width and
+# more, of 1.8 with a fifth; the profiles of three bright stars of that night give the same flux to 0.5 per cent.
 _HALO_OF_NIGHT = 0.2
 _ELLIPTICITY = 0.05
 _SEEING_ERROR = 0.3  # of the width, when it is only a habit (1.56 to 2.40 arcsec in 77 real exposures)
@@ -37,8 +37,8 @@ _NIGHT_ERROR = 0.03  # of either from one exposure of a night to the next: tempe
 def halo_of_night(standards: Sequence[Target]) -> dict[str, tuple[float, float]]:
     """Halo as the night's standards show it, far brighter than any target; the literature's without any.
 
-    The three numbers trade for one another: standards whose numbers differ by a whole width of the
-    literature agree in the profile, and their mean lies on it too.
+    The three numbers trade for one another, so that their scatter from star to star says little of how
+    well the profile is known; the width left is the same for any number of standards.
     """
     found = {}
     for name, key in _HALO.items():

@@ -108,6 +108,8 @@ def extract(
         measured=bool(np.isfinite(start.fwhm)),
         standards=known,
     )
+    if not standard and not known:
+        caveats.append("no standard of the night told the halo: the literature's is used, and the sky taken as a plane")
     source = extract_point_source(scene, track, prior, _choices(params, standard, halo_known=bool(known)))
     negative = float(np.mean(source.flux[source.flags == 0] < 0)) if (source.flags == 0).any() else 1.0
     code = _code(start, inside=True, negative=negative)

@@ -48,7 +48,7 @@ class Choices:
     host_radius : float, arcsec
         Of the region in which smooth light is fitted.
     sky_degree : int
-        Degree of the sky over the region: 1 is a plane. With smooth light it is a plane always.
+        Degree of the sky over the region: 1 is a plane, the most where smooth light is fitted.
     fit_low, fit_high : float, Angstrom
         Range in which place and shape are fitted.
     slices : int
@@ -145,7 +145,7 @@ def extract_point_source(scene: Scene, track: Track, prior: Prior, choices: Choi
     setting, core = with_neighbours(setting, prior, places)
     fit, extended = fit_source(setting, prior, clip=choices.clip), None
     if choices.extended and _smooth_residuals(setting, fit):
-        narrow = _setting(scene, track, prior, choices, choices.host_radius, 1)
+        narrow = _setting(scene, track, prior, choices, choices.host_radius, min(choices.sky_degree, 1))
         found = _with_host(narrow, prior, choices)
         if found is not None:
             setting, places, core, (fit, extended) = narrow, places[:0], np.zeros(narrow.scene.x.size, bool), found

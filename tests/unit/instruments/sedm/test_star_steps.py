@@ -178,6 +178,7 @@ def test_a_target_without_guider_gets_5_and_a_good_spectrum(science: Spectra, ni
     assert found.target.quality == 5
     assert found.target.source_position == "auto"
     assert any("no guide frame" in caveat for caveat in found.caveats)
+    assert any("no standard of the night told the halo" in caveat for caveat in found.caveats)
     calibrated = flux_calibration(spectrum_uncal=found.spectrum_uncal, response=night.response)
     absolute, colour = checked(calibrated.spectrum, supernova())
     assert abs(absolute) < 0.02
@@ -227,6 +228,12 @@ def test_standards_of_the_night_tell_refraction(science: Spectra, stars: list[An
     scale = next(number.value for number in found.quality if number.name == "REFRACTION SCALE")
     assert scale == pytest.approx(1.0, abs=0.05)
     assert all(isinstance(star.target, Target) for star in stars)
+
+
+def test_standards_of_the_night_tell_the_halo(science: Spectra, stars: list[Any]) -> None:
+    found = extract_star(spectra=science, standards=[star.target for star in stars])
+    assert not any("halo" in caveat for caveat in found.caveats)
+    assert not any("halo" in caveat for star in stars for caveat in star.caveats)
 
 
 def test_response_carries_one_row_a_star(night: Any) -> None:
