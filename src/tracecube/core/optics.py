@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta, samples
 
-__all__ = ["Layout", "PixelMap", "Throughput", "TraceSet", "WavelengthSolution"]
+__all__ = ["Layout", "Lenslets", "PixelMap", "Throughput", "TraceSet", "WavelengthSolution"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,12 @@ class TraceSet:
     sample_dq : int32 array (n, m)
     profile_u : array (k,)
         Distance from the centre in units of ``sigma``, rising.
-    profile : array (k,)
-        Cross-dispersion profile density at ``profile_u``; its integral is 1.
+    profile : array (k,) or (k, n_shape)
+        Cross-dispersion profile density at ``profile_u``; its integral is 1. With several shapes (the
+        first of integral 1, the others of 0) the profile of a sample is their sum weighted by ``mix``; they
+        are effective profiles, in which the width of a pixel is included.
+    mix : array (n_shape, n, m) or None
+        Weights of the shapes in every sample; None where there is one shape.
     axis : int
         Image axis of dispersion: 1 along x, 0 along y.
     """
@@ -45,7 +49,47 @@ class TraceSet:
     sample_dq: IntArray = samples("TRACE_SAMPLES", "dq")
     profile_u: FloatArray = column("PROFILE", "u")
     profile: FloatArray = column("PROFILE", "density")
+    mix: FloatArray | None = image("MIX", text="weights of the shapes of the profile", default=None)
     axis: int = card("DISPAXIS", text="numpy axis of dispersion", default=1)
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class Lenslets:
+    """Where each laser falls in the column of every lenslet, and what its spot looks like.
+
+    Parameters
+    ----------
+    aperture, q, r : int array (n,)
+        Number, and axial indices in the hexagonal lattice.
+    dq : int32 array (n,)
+    x, y : array (n, n_laser), px
+        Place of the spots' cores: a smooth model of the lattice plus one offset a lenslet.
+    x_residual, y_residual : array (n, n_laser), px
+        Measured place less that; NaN where a spot was not measured.
+    x_error, y_error : array (n, n_laser), px
+        One-sigma errors of the measured places.
+    flux : array (n, n_laser), electron
+    laser : array (n_laser,), Angstrom, vacuum
+    template : array (n_laser, zones, zones, k, k)
+        Effective point-spread functions, ``step`` px a grid point, by zone (y, x) of the detector.
+    step : float, px
+    """
+
+    aperture: IntArray = column("LENSLETS", "aperture")
+    q: IntArray = column("LENSLETS", "q")
+    r: IntArray = column("LENSLETS", "r")
+    dq: IntArray = column("LENSLETS", "dq")
+    x: FloatArray = column("LENSLETS", "x", unit="pix")
+    y: FloatArray = column("LENSLETS", "y", unit="pix")
+    x_residual: FloatArray = column("LENSLETS", "x_residual", unit="pix")
+    y_residual: FloatArray = column("LENSLETS", "y_residual", unit="pix")
+    x_error: FloatArray = column("LENSLETS", "x_error", unit="pix")
+    y_error: FloatArray = column("LENSLETS", "y_error", unit="pix")
+    flux: FloatArray = column("LENSLETS", "flux", unit="electron")
+    laser: FloatArray = column("LASERS", "wave", unit="Angstrom")
+    template: FloatArray = image("TEMPLATE")
+    step: float = card("PSFSTEP", unit="pix", text="grid of the templates")
     meta: Meta = meta()
 
 

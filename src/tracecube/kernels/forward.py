@@ -141,7 +141,7 @@ def _integral(profile: Profile, u: float) -> float:
     if t <= 0.0:
         return 0.0
     if t >= last:
-        return 1.0
+        return float(profile.cumulative[last])
     i = int(t)
     return float(profile.cumulative[i] + (t - i) * (profile.cumulative[i + 1] - profile.cumulative[i]))
 

@@ -22,6 +22,7 @@ __all__ = [
     "profile_basis",
     "profile_coefficients",
     "profile_knots",
+    "profile_shapes",
     "solve_profile",
     "to_core_gauge",
 ]
@@ -112,7 +113,7 @@ def solve_profile(matrix: F8, rhs: F8, old: F8, area: F8) -> tuple[F8, F8]:
     others : array (k - k_profile,)
     """
     n = old.size
-    steps = _shapes(n)
+    steps = profile_shapes(n)
     known = np.concatenate([old, np.zeros(len(rhs) - n)])
     scale = np.sqrt(np.maximum(np.diag(matrix), np.finfo(float).tiny))
     free = matrix[n:, n:] / np.outer(scale[n:], scale[n:]) + _RIDGE * np.eye(len(rhs) - n)
@@ -135,7 +136,7 @@ def solve_profile(matrix: F8, rhs: F8, old: F8, area: F8) -> tuple[F8, F8]:
     return profile, others
 
 
-def _shapes(n: int) -> F8:
+def profile_shapes(n: int) -> F8:
     """Shapes (n, n_even + n_odd) that make a profile: even steps from the outside in, then odd pairs."""
     i, half = np.arange(n), n // 2
     even = [((i >= k) & (i <= n - 1 - k)) * 1.0 for k in range(half + 1)]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tracecube.core.errors import BadData
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.frame import Frame
@@ -20,6 +21,7 @@ from tracecube.core.optics import TraceSet
 from tracecube.core.params import Params
 from tracecube.kernels.forward import DesignMatrix, Footprints, cumulative_profile, design_matrix, project
 from tracecube.kernels.scatter import fit_scattered
+from tracecube.kernels.shapes import effective_profile
 from tracecube.kernels.solve import band_width, estimate, factorise, normal_equations
 
 __all__ = ["Extraction", "ExtractionParams", "TraceMatrix", "extract", "trace_matrix"]
@@ -139,9 +141,35 @@ def trace_matrix(
     row, sample, along = row[order], sample[order], along[order]
     zero = np.zeros(row.size)
     foot = Footprints(along.astype(float), centre[row, sample], zero, traces.sigma[row, sample].astype(float), zero)
-    profile = cumulative_profile(traces.profile_u.astype(float), traces.profile.astype(float))
-    a = design_matrix(foot, profile, size, half_width=half_width, shift_across=derivative)
+    a = _mixed(traces, foot, size, (row, sample), half_width=half_width, derivative=derivative)
     return TraceMatrix(a, row, sample, centre.shape, band_width(a), traces.axis)
+
+
+def _mixed(
+    traces: TraceSet,
+    foot: Footprints,
+    size: tuple[int, int],
+    where: tuple[NDArray[np.int64], NDArray[np.int64]],
+    *,
+    half_width: int,
+    derivative: bool,
+) -> DesignMatrix:
+    """Build A of traces whose profile is one shape, or several mixed sample by sample."""
+    u, shapes = traces.profile_u.astype(float), traces.profile.astype(float)
+    if traces.mix is None:
+        return design_matrix(foot, cumulative_profile(u, shapes), size, half_width=half_width, shift_across=derivative)
+    total: DesignMatrix | None = None
+    for shape, mix in zip(shapes.T, traces.mix, strict=True):
+        profile = effective_profile(u, shape)
+        one = design_matrix(foot, profile, size, half_width=half_width, shift_across=derivative)
+        np.multiply(one.weight, mix[where][:, None, None], out=one.weight)
+        if total is None:
+            total = one
+        else:
+            np.add(total.weight, one.weight, out=total.weight)
+    if total is None:
+        raise BadData("traces have no profile", hint="make the traces again")
+    return total
 
 
 def shifted(centre: FloatArray, dx: float) -> FloatArray:
