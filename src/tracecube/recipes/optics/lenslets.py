@@ -26,7 +26,7 @@ from tracecube.kernels.polynomials import fit_field
 from tracecube.kernels.spots import SpotFit
 from tracecube.recipes.optics.lasers import Columns
 
-__all__ = ["PrismLaw", "lenslets_of_lasers", "place_at", "rows_of"]
+__all__ = ["PrismLaw", "lenslets_of_lasers", "place_at", "place_error", "rows_of"]
 
 _MAX_DEGREE = 3  # of the polynomial through the lasers: a prism needs no more (brief: cubic in ln wavelength)
 _CLIP = 5.0
@@ -230,6 +230,20 @@ def place_at(lenslets: Lenslets, wave: FloatArray, law: PrismLaw) -> tuple[Float
     weights = _lagrange(np.log(lenslets.laser), np.log(np.asarray(wave, float)))
     bent = (lenslets.y - law(lenslets.laser)) @ weights.T + law(wave)
     return lenslets.x @ weights.T, bent
+
+
+def place_error(lenslets: Lenslets, wave: FloatArray) -> FloatArray:
+    """Error (n, k) of `place_at` along dispersion at wavelengths (k,), px: of the lenslet's offset and of the lasers.
+
+    Beyond the lasers the polynomial carries the error of the smooth model outwards.
+    """
+    weights = _lagrange(np.log(lenslets.laser), np.log(np.asarray(wave, float)))
+    seen = np.isfinite(lenslets.y_residual)
+    scatter = np.array([_spread(lenslets.y_residual[seen[:, k], k]) for k in range(lenslets.laser.size)])
+    own = float(np.median(scatter)) / np.sqrt(np.maximum(seen.sum(axis=1), 1))
+    terms = 21.0  # of the polynomial of fifth degree over the lattice
+    smooth = np.sqrt(weights**2 @ (scatter**2 * terms / np.maximum(seen.sum(axis=0), 1)))
+    return np.asarray(np.hypot(own[:, None], smooth))
 
 
 def _lagrange(nodes: FloatArray, at: FloatArray) -> FloatArray:

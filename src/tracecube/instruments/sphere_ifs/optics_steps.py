@@ -1,0 +1,224 @@
+"""Day calibrations of the optics: lenslets, traces, wavelengths, lenslet flat, places on the sky."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from tracecube.core.pixels import BadPixels, DetectorFlat, Master
+
+from tracecube.core.errors import BadData
+from tracecube.core.fields import FloatArray
+from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.optics import Layout, Lenslets, PixelMap, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.quality import QualityNumber
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.spectra import Spectra
+from tracecube.instruments.sphere_ifs.parameters import (
+    DistortionParams,
+    IfuFlatParams,
+    SpectraPositionsParams,
+    WaveCalibParams,
+)
+
+__all__ = ["distortion_map", "ifu_flat", "spectra_positions", "wavelength_calibration"]
+
+# A detector pixel belongs to the nearest trace within half the distance of traces, px.
+HALF_TRACE = 2.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Positions(Outputs):
+    """Where the lasers fall in each lenslet's column, and where white light falls."""
+
+    lenslets: Lenslets
+    traces: TraceSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wavelengths(Outputs):
+    """Wavelength of every trace sample, and the same as a map of the detector."""
+
+    wavelength: WavelengthSolution
+    pixel_map: PixelMap
+
+
+@dataclass(frozen=True, kw_only=True)
+class IfuFlat(Outputs):
+    """Spectra of the white lamp, and the lenslets' throughput relative to their median."""
+
+    spectra: Spectra
+    lenslet_flat: Throughput
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distortion(Outputs):
+    """Spectra of the pinholes, and the lenslets' places on the sky."""
+
+    spectra: Spectra
+    layout: Layout
+
+
+@recipe(version="1")
+def spectra_positions(
+    *,
+    raw: Sequence[RawFrame],
+    lasers: Sequence[RawFrame],
+    pinholes: Sequence[RawFrame],
+    darks: Sequence[Master],
+    detector_flat: DetectorFlat | None = None,
+    static_badpix: BadPixels | None = None,
+    params: SpectraPositionsParams,
+) -> Positions:
+    """Find all lenslets, and where the light of each falls.
+
+    The lasers tell the lattice and its distortion, all lenslets at once; white light, evenly over the
+    field and through pinholes, tells how the light spreads across a trace.
+    """
+    from tracecube.instruments.sphere_ifs.exposure import Calibrations, mean_frame, mode_of_frame  # noqa: PLC0415
+    from tracecube.recipes.optics.lasers import find_lattice, measure_lasers  # noqa: PLC0415 - brings numba
+    from tracecube.recipes.optics.lenslet_traces import trace_lenslets  # noqa: PLC0415
+    from tracecube.recipes.optics.lenslets import lenslets_of_lasers  # noqa: PLC0415
+
+    mode = mode_of_frame(raw[0])
+    known = Calibrations(darks, detector_flat, static_badpix)
+    spots, caveats = mean_frame(lasers, known)
+    weight = _weights(spots)
+    image = np.where(weight > 0, spots.data, 0.0).astype(np.float32)
+    lattice = find_lattice(image, weight, mode.lattice, distortion=params.lattice_degree)
+    columns = measure_lasers(image, weight, lattice, sigma=mode.lattice.sigma)
+    lenslets, numbers, more = lenslets_of_lasers(
+        columns, mode.lattice.lasers, distortion=params.lattice_degree, meta=lasers[0].meta
+    )
+    lamps = []
+    for frames in (raw, pinholes):
+        if frames:
+            frame, less = mean_frame(frames, known)
+            lamps.append(frame)
+            more = (*more, *less)
+    if not pinholes:
+        more = (*more, "no frame of pinholes: how much light spills from trace to trace is hardly known")
+    traces, further = trace_lenslets(lenslets, mode.law, mode.band, lamps, params.tracing(), sigma=mode.lattice.sigma)
+    return Positions(
+        lenslets=lenslets,
+        traces=replace(traces, meta=raw[0].meta),
+        quality=(*numbers, *further),
+        caveats=tuple(dict.fromkeys((*caveats, *more))),
+    )
+
+
+def _weights(frame: Frame) -> FloatArray:
+    """Inverse variance (y, x), 0 where a pixel is not usable."""
+    bad = ((frame.flags & (NOT_USABLE | int(Flag.NOT_ILLUMINATED))) != 0) | ~np.isfinite(frame.data)
+    return np.where(bad, 0.0, 1.0 / np.where(bad, 1.0, frame.variance)).astype(np.float32)
+
+
+@recipe(version="1")
+def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: WaveCalibParams) -> Wavelengths:
+    """Give every trace sample its wavelength: the prism's law through the night's lasers."""
+    from tracecube.instruments.sphere_ifs.exposure import mode_of_frame  # noqa: PLC0415 - brings numba
+    from tracecube.recipes.optics.lenslet_traces import lenslet_wavelengths  # noqa: PLC0415
+    from tracecube.recipes.optics.wavelength import pixel_map  # noqa: PLC0415
+
+    mode = mode_of_frame(RawFrame("lenslets", "WAVE", lenslets.meta, {}, {}))
+    solution, numbers = lenslet_wavelengths(lenslets, traces, mode.law, mode.band, margin=params.margin)
+    shape = (params.rows, params.rows)
+    return Wavelengths(
+        wavelength=solution,
+        pixel_map=replace(pixel_map(traces, solution, shape, half_width=HALF_TRACE), meta=lenslets.meta),
+        quality=numbers,
+    )
+
+
+@recipe(version="1")
+def ifu_flat(
+    *,
+    raw: Sequence[RawFrame],
+    darks: Sequence[Master],
+    traces: TraceSet,
+    wavelength: WavelengthSolution,
+    pixel_map: PixelMap,
+    detector_flat: DetectorFlat | None = None,
+    static_badpix: BadPixels | None = None,
+    params: IfuFlatParams,
+) -> IfuFlat:
+    """Measure the throughput of every lenslet against wavelength from the white lamp."""
+    from tracecube.instruments.sphere_ifs.exposure import mode_of_frame, native_spectra  # noqa: PLC0415
+    from tracecube.recipes.optics.lenslet_flat import lenslet_throughput  # noqa: PLC0415 - brings numba
+
+    mode = mode_of_frame(raw[0])
+    extraction, caveats = _extract_lamp(
+        raw, darks, detector_flat, static_badpix, traces, pixel_map, params.extraction()
+    )
+    flat, numbers = lenslet_throughput(
+        extraction, wavelength, np.linspace(*mode.channels[:2], mode.channels[2]), least=params.least_signal
+    )
+    spectra = native_spectra(extraction, traces, wavelength.wave, wavelength)
+    return IfuFlat(
+        spectra=replace(spectra, meta=raw[0].meta),
+        lenslet_flat=replace(flat, meta=raw[0].meta),
+        quality=(QualityNumber("EXTRACTION CHI2", extraction.chi2, "", high=2.0), *numbers),
+        caveats=caveats,
+    )
+
+
+@recipe(version="1")
+def distortion_map(
+    *,
+    raw: Sequence[RawFrame],
+    darks: Sequence[Master],
+    traces: TraceSet,
+    wavelength: WavelengthSolution,
+    pixel_map: PixelMap,
+    lenslet_flat: Throughput,
+    detector_flat: DetectorFlat | None = None,
+    static_badpix: BadPixels | None = None,
+    params: DistortionParams,
+) -> Distortion:
+    """Measure plate scale, anamorphism and distortion from the grid of pinholes."""
+    from tracecube.instruments.sphere_ifs.exposure import native_spectra  # noqa: PLC0415 - brings numba
+    from tracecube.instruments.sphere_ifs.guess import NOMINAL_PITCH  # noqa: PLC0415
+    from tracecube.recipes.optics.pinholes import lattice_plane, map_sky  # noqa: PLC0415
+
+    extraction, caveats = _extract_lamp(
+        raw, darks, detector_flat, static_badpix, traces, pixel_map, params.extraction()
+    )
+    spectra = native_spectra(extraction, traces, wavelength.wave, wavelength)
+    share = lenslet_flat.mean
+    whole = np.isfinite(extraction.flux).sum(axis=1) > 0.9 * np.isfinite(wavelength.wave).sum(axis=1)  # noqa: PLR2004
+    usable = whole & (share > params.least_throughput)
+    light = np.where(usable, np.nansum(extraction.flux, axis=1) / share, np.nan)
+    noise = np.where(usable, np.nansum(extraction.variance, axis=1) / share**2, np.nan)
+    mapped, numbers = map_sky(
+        light, noise, lattice_plane(traces.q, traces.r), nominal_pitch=NOMINAL_PITCH, params=params.pinholes()
+    )
+    layout = Layout(
+        aperture=traces.aperture,
+        x=mapped.x,
+        y=mapped.y,
+        dq=np.zeros(traces.aperture.size, np.int32),
+        pitch=mapped.pitch,
+        angle=-90.0,
+        meta=raw[0].meta,
+    )
+    return Distortion(
+        spectra=replace(spectra, x=mapped.x, y=mapped.y, meta=raw[0].meta),
+        layout=layout,
+        quality=(QualityNumber("EXTRACTION CHI2", extraction.chi2, "", high=2.0), *numbers),
+        caveats=caveats,
+    )
+
+
+def _extract_lamp(raw, darks, flat, bad, traces, pixel_map, extraction):  # type: ignore[no-untyped-def]
+    """Calibrate and extract lamp frames."""
+    from tracecube.instruments.sphere_ifs.exposure import Calibrations, mean_frame  # noqa: PLC0415 - brings numba
+    from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415
+    from tracecube.recipes.extract.joint import extract, trace_matrix  # noqa: PLC0415
+
+    frame, caveats = mean_frame(raw, Calibrations(darks, flat, bad), wave=pixel_map.wave)
+    if not np.isfinite(frame.data).any():
+        raise BadData(f"{raw[0].name}: no usable pixel", hint="look at the frame")
+    matrix = trace_matrix(traces, frame.data.shape, half_width=extraction.half_width)
+    return extract(frame, matrix, extraction, floor=noise_floor(frame)), caveats

@@ -1,0 +1,102 @@
+"""Parameters of the recipes: those of the steps they consist of, flat, under one name each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from tracecube.core.params import Params
+
+if TYPE_CHECKING:
+    from tracecube.recipes.extract.joint import ExtractionParams
+    from tracecube.recipes.optics.lenslet_traces import LensletTraceParams
+    from tracecube.recipes.optics.pinholes import PinholeParams
+
+__all__ = ["DistortionParams", "Extracting", "IfuFlatParams", "SpectraPositionsParams", "WaveCalibParams"]
+
+_MARGIN = 1.8
+
+
+class Extracting(Params):
+    """What every step that extracts spectra can set."""
+
+    half_width: int = Field(15, ge=2, le=40, description="pixels on either side of a trace that its footprint covers")
+    scatter_pieces: int = Field(0, ge=0, le=30, description="spline pieces of scattered light a side; 0 for none")
+    clip: float = Field(6.0, gt=3.0, description="pixels this many sigma off the model are outliers")
+    passes: int = Field(3, ge=1, le=6, description="solutions; each takes variance and outliers from the last")
+
+    def extraction(self) -> ExtractionParams:
+        """Settings of the joint extraction."""
+        from tracecube.recipes.extract.joint import ExtractionParams  # noqa: PLC0415 - brings numba
+
+        return ExtractionParams(
+            half_width=self.half_width, scatter_pieces=self.scatter_pieces, clip=self.clip, passes=self.passes
+        )
+
+
+class SpectraPositionsParams(Params):
+    """How lenslets and traces are found."""
+
+    lattice_degree: int = Field(
+        5,
+        ge=1,
+        le=7,
+        description="degree of the lattice's distortion over the detector; at most 4 in the observatory's",
+    )
+    margin: float = Field(_MARGIN, ge=0, le=4, description="rows beyond the ends of the band")
+    profile_reach: float = Field(14.0, gt=4, le=40, description="px from the centre to the end of a profile's wings")
+    profile_zones: int = Field(5, ge=1, le=12, description="zones a side of the detector with a profile each")
+    profile_shapes: int = Field(5, ge=1, le=12, description="shapes of the profile that are kept")
+    profile_every: int = Field(8, ge=1, le=64, description="use every so many detector rows for the profile")
+    wing_tolerance: float = Field(0.1, gt=0, description="how far a zone's wings may be from the detector's, share")
+
+    def tracing(self) -> LensletTraceParams:
+        """Settings of the tracing."""
+        from tracecube.recipes.optics.lenslet_traces import LensletTraceParams  # noqa: PLC0415 - brings numba
+
+        return LensletTraceParams(
+            **{k: v for k, v in self.model_dump().items() if k in LensletTraceParams.model_fields}
+        )
+
+
+class WaveCalibParams(Params):
+    """How wavelengths are calibrated."""
+
+    margin: float = Field(_MARGIN, ge=0, le=4, description="rows beyond the ends of the band, as the traces have")
+    rows: int = Field(2048, gt=0, description="rows and columns of the detector")
+
+
+class IfuFlatParams(Extracting):
+    """How the lenslet flat is measured."""
+
+    least_signal: float = Field(10.0, gt=0, description="S/N that the median lenslet needs in the median channel")
+
+
+class DistortionParams(Extracting):
+    """How the places of lenslets are measured; defaults of the observatory's recipe."""
+
+    grid_pitch: float = Field(0.1677, gt=0, description="distance of pinholes on the sky, arcsec")
+    threshold: float = Field(
+        3.0,
+        gt=0,
+        description="a pinhole outshines the typical lenslet so many times",
+        alias="ifs.distortion_map.threshold",
+    )
+    fitting_order: int = Field(
+        3, ge=1, le=5, description="degree of the map to the sky", alias="ifs.distortion_map.fitting_order"
+    )
+    max_distortion: float = Field(
+        4.0,
+        gt=0,
+        description="largest departure from the regular grid, lenslets",
+        alias="ifs.distortion_map.max_distortion",
+    )
+    least_throughput: float = Field(0.3, gt=0, lt=1, description="lenslets of less relative throughput do not count")
+
+    def pinholes(self) -> PinholeParams:
+        """Settings of the grid's measurement."""
+        from tracecube.recipes.optics.pinholes import PinholeParams  # noqa: PLC0415 - brings numba
+
+        names = ("grid_pitch", "threshold", "fitting_order", "max_distortion")
+        return PinholeParams(**{name: getattr(self, name) for name in names})

@@ -1,0 +1,181 @@
+"""Traces and wavelengths of lenslet spectra, from the lenslets' laser places and frames of white light."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from tracecube.core.fields import FloatArray, IntArray
+from tracecube.core.flags import Flag
+from tracecube.core.frame import Frame
+from tracecube.core.optics import Lenslets, TraceSet, WavelengthSolution
+from tracecube.core.quality import QualityNumber
+from tracecube.recipes.optics.lenslet_profile import LensletProfile, ProfileParams, fit_lenslet_profile
+from tracecube.recipes.optics.lenslets import PrismLaw, place_at, place_error, rows_of
+
+__all__ = ["LensletTraceParams", "lenslet_wavelengths", "trace_lenslets"]
+
+_WORST_OFF = 3.0  # px: a spectrum of which more rows than this lie off the detector is not whole
+
+
+class LensletTraceParams(ProfileParams):
+    """How lenslet spectra are traced."""
+
+    margin: float = Field(
+        1.8, ge=0, le=4, description="rows beyond the ends of the band, for what the line-spread function carries there"
+    )
+
+
+def trace_lenslets(
+    lenslets: Lenslets,
+    law: PrismLaw,
+    band: tuple[float, float],
+    white: Sequence[Frame],
+    params: LensletTraceParams,
+    *,
+    sigma: float,
+) -> tuple[TraceSet, tuple[QualityNumber, ...]]:
+    """Lay the traces through the lasers, and measure their profile in white light.
+
+    Parameters
+    ----------
+    lenslets : Lenslets
+    law : PrismLaw
+    band : (float, float), Angstrom
+        Ends of the light.
+    white : sequence of Frame
+        Lamp frames, evenly lit and through pinholes.
+    params : LensletTraceParams
+    sigma : float, px
+        First guess of the profile's width.
+    """
+    start, wave, centre = rows_of(lenslets, law, band, margin=params.margin)
+    node = np.interp(wave, lenslets.laser, np.arange(lenslets.laser.size))
+    node = np.where(np.isfinite(wave), node, np.nan)
+    own = params.model_copy(update={"profile_nodes": max(int(lenslets.laser.size), 2)})
+    profile, numbers = fit_lenslet_profile(white, start, centre, node, own, sigma=sigma)
+    rows = start[:, None] + np.arange(centre.shape[1])
+    traces = TraceSet(
+        aperture=lenslets.aperture,
+        start=start,
+        q=lenslets.q,
+        r=lenslets.r,
+        dq=lenslets.dq | _cut(rows, centre, white[0].data.shape),
+        centre=centre,
+        sigma=np.where(np.isfinite(centre), 1.0, np.nan),
+        sample_dq=np.zeros(centre.shape, np.int32),
+        profile_u=profile.u,
+        profile=profile.value,
+        mix=profile.mix(centre, rows.astype(float), node),
+        axis=0,
+        meta=white[0].meta,
+    )
+    return traces, (*numbers, *_width_numbers(profile))
+
+
+def _cut(rows: IntArray, centre: FloatArray, shape: tuple[int, ...]) -> IntArray:
+    """Flag spectra that the edge of the detector cuts."""
+    off = (rows < 0) | (rows >= shape[0]) | (centre < 0) | (centre > shape[1] - 1)
+    lost = (off & np.isfinite(centre)).sum(axis=1)
+    return np.where(lost > _WORST_OFF, int(Flag.NOT_MEASURED), 0).astype(np.int32)
+
+
+def _width_numbers(profile: LensletProfile) -> tuple[QualityNumber, ...]:
+    """Full width at half maximum of the mean profile, and its light beyond 2.5 px."""
+    mean = profile.value[:, 0]
+    above = profile.u[mean > 0.5 * mean.max()]
+    wing = float(mean[np.abs(profile.u) > 2.5].sum() / mean.sum())  # noqa: PLR2004 - half the distance of traces
+    return (
+        QualityNumber("PROFILE FWHM", float(above[-1] - above[0]), "pix", 1.5, 4.0),
+        QualityNumber("PROFILE WINGS", wing, "", high=0.3),
+    )
+
+
+def lenslet_wavelengths(
+    lenslets: Lenslets, traces: TraceSet, law: PrismLaw, band: tuple[float, float], *, margin: float
+) -> tuple[WavelengthSolution, tuple[QualityNumber, ...]]:
+    """Give every trace sample its wavelength, with the error that the lasers leave.
+
+    Parameters
+    ----------
+    lenslets, traces
+        Rows alike.
+    law : PrismLaw
+    band : (float, float), Angstrom
+    margin : float, px
+        As the traces were made with.
+    """
+    start, wave, _ = rows_of(lenslets, law, band, margin=margin)
+    dispersion = np.abs(np.gradient(np.where(np.isfinite(wave), wave, np.nan), axis=1))
+    grid = np.exp(np.linspace(np.log(0.99 * band[0]), np.log(1.01 * band[1]), 60))
+    px_error = place_error(lenslets, grid)
+    error = np.stack([np.interp(row, grid, one) for row, one in zip(wave, px_error, strict=True)]) * dispersion
+    known = np.isfinite(lenslets.y_residual)
+    row, laser = np.nonzero(known)
+    per_px = _dispersion_at(lenslets, law)
+    solution = WavelengthSolution(
+        aperture=traces.aperture,
+        start=start,
+        dq=traces.dq,
+        wave=wave,
+        error=np.where(np.isfinite(wave), error, np.nan),
+        lsf_sigma=_line_spread(lenslets, traces, wave),
+        line_aperture=traces.aperture[row],
+        line_wave=lenslets.laser[laser],
+        line_pixel=(lenslets.y + lenslets.y_residual)[known] - start[row],
+        line_residual=-lenslets.y_residual[known] * per_px[laser],
+        line_error=lenslets.y_error[known] * per_px[laser],
+        line_used=np.ones(row.size, np.int32),
+        medium="WAVE",
+        meta=lenslets.meta,
+    )
+    return solution, _wave_numbers(solution, lenslets, per_px, wave)
+
+
+def _dispersion_at(lenslets: Lenslets, law: PrismLaw) -> FloatArray:
+    """Angstrom a pixel (n_laser,) at the lasers, of the median lenslet."""
+    step = 20.0
+    low, high = (place_at(lenslets, lenslets.laser + side, law)[1] for side in (-step, step))
+    return np.asarray(2.0 * step / np.median(high - low, axis=0))
+
+
+def _line_spread(lenslets: Lenslets, traces: TraceSet, wave: FloatArray) -> FloatArray:
+    """Width (n, m), px, of the line-spread function: that of the laser templates' cores, by zone and wavelength."""
+    n_laser, zones, _, size, _ = lenslets.template.shape
+    t = (np.arange(size) - size // 2) * lenslets.step
+    core = np.abs(t) < 2.5  # noqa: PLR2004 - beyond are the feet of neighbouring spots
+    line = lenslets.template[..., core].sum(axis=-1)[..., core]
+    line = line - np.minimum(line[..., :1], line[..., -1:])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        middle = (line * t[core]).sum(axis=-1) / line.sum(axis=-1)
+        width = np.sqrt((line * (t[core] - middle[..., None]) ** 2).sum(axis=-1) / line.sum(axis=-1))
+    width = np.where(np.isfinite(width), width, np.nanmedian(width, axis=(1, 2), keepdims=True))
+    shape = float(np.nanmax(lenslets.x)) + 1.0, float(np.nanmax(lenslets.y)) + 1.0
+    column = np.clip((np.nanmean(traces.centre, axis=1) / shape[0] * zones).astype(int), 0, zones - 1)
+    row = np.clip(((traces.start + 0.5 * wave.shape[1]) / shape[1] * zones).astype(int), 0, zones - 1)
+    by_lenslet = width[:, row, column].T
+    found = np.stack([np.interp(w, lenslets.laser, one) for w, one in zip(wave, by_lenslet, strict=True)])
+    return np.where(np.isfinite(wave), found, np.nan)
+
+
+def _wave_numbers(
+    solution: WavelengthSolution, lenslets: Lenslets, per_px: FloatArray, wave: FloatArray
+) -> tuple[QualityNumber, ...]:
+    """Quality numbers in the observatory's words."""
+    residual = solution.line_residual
+    spread = 1.4826 * float(np.median(np.abs(residual)))
+    fwhm = 2.3548 * np.nanmedian(solution.lsf_sigma)
+    sampled = wave[np.isfinite(wave)]
+    return (
+        QualityNumber("WAVE RMS", spread, "Angstrom", high=10.0),
+        QualityNumber("WAVE ERROR", float(np.nanmedian(solution.error)), "Angstrom", high=10.0),
+        QualityNumber("MEDIAN DISPERSION", float(np.median(per_px)), "Angstrom/pix"),
+        QualityNumber("MEDIAN RESOLVING POWER", float(np.median(lenslets.laser / (fwhm * per_px))), ""),
+        QualityNumber("MIN LAMBDA", float(sampled.min()), "Angstrom"),
+        *(
+            QualityNumber(f"RESPOW LASER{k + 1}", float(one / (fwhm * per_px[k])), "")
+            for k, one in enumerate(lenslets.laser)
+        ),
+    )
