@@ -19,8 +19,8 @@ from tracecube.workflow.reduce import reduce_folder
 TOY = Path(__file__).parent / "toy"
 Reduce = Callable[..., RunSummary]
 
-collect_ignore = ["toy/toytext.py"]
-"""Has no examples to try, and imports a neighbour that is found only while tests run."""
+collect_ignore = ["toy/toytext.py", "toy/toymany.py"]
+"""Have no examples to try, and import a neighbour that is found only while tests run."""
 
 
 @pytest.fixture(scope="session", autouse=True)

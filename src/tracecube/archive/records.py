@@ -58,7 +58,10 @@ class RawRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class InputRecord:
-    """One input of a job: its role, its content hash, the level of its association."""
+    """One input of a job: its role, its content hash, the level of its association.
+
+    ``plane`` is which image of a raw file that holds one for every integration; None for a whole file.
+    """
 
     role: str
     main: bool
@@ -68,6 +71,7 @@ class InputRecord:
     path: str
     sha256: str
     level: int = 0
+    plane: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,6 +111,7 @@ job_input = sa.Table(
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("sha256", sa.String(SHA), nullable=False, index=True),
     sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("plane", sa.Integer),  # of a raw file with one image an integration
 )
 
 product = sa.Table(

@@ -20,7 +20,8 @@ class Outputs:
     """Base of what recipes return: one field a product, with quality numbers and caveats.
 
     A product's tag is its field's name in upper case. A field that may be None is an optional
-    product. ``caveats`` are sentences for people: what was done differently, and why.
+    product; one that is a tuple of nouns makes a product of each, told apart by its noun's ``object`` (the
+    companions of a star, for example). ``caveats`` are sentences for people: what was done differently, and why.
     """
 
     quality: tuple[QualityNumber, ...] = ()

@@ -27,8 +27,8 @@ _CORRUPT = (OSError, ValueError, TypeError, IndexError, KeyError, RuntimeError, 
 _NARROW = 2  # bytes: 16-bit counts are exact as float32 (24 bits of mantissa)
 
 
-def read_raw(path: Path | str, tag: str) -> RawFrame:
-    """Read a raw file whole.
+def read_raw(path: Path | str, tag: str, *, plane: int | None = None) -> RawFrame:
+    """Read a raw file whole, or one plane of it.
 
     Parameters
     ----------
@@ -36,6 +36,8 @@ def read_raw(path: Path | str, tag: str) -> RawFrame:
         FITS file (plain, tile-compressed or gzipped), or text table.
     tag : str
         What the classification found it to be.
+    plane : int, optional
+        Which image of the cubes (plane, y, x) of the file, from 0; the header then has it as ``PLANE``.
 
     Returns
     -------
@@ -57,24 +59,32 @@ def read_raw(path: Path | str, tag: str) -> RawFrame:
     else:
         _check_sums(path)
         try:
-            _read_units(path, images, tables)
+            _read_units(path, images, tables, plane)
         except _CORRUPT as error:
             raise BadData(
                 f"{path}: pixels cannot be read ({error})", hint="fetch the file again, or leave it out"
             ) from error
+    if plane is not None:
+        meta = {**meta, "PLANE": plane}
     return RawFrame(bare_name(path), tag, meta, images, tables)
 
 
-def _read_units(path: Path, images: dict[str, NDArray[Any]], tables: dict[str, Mapping[str, NDArray[Any]]]) -> None:
+def _read_units(
+    path: Path,
+    images: dict[str, NDArray[Any]],
+    tables: dict[str, Mapping[str, NDArray[Any]]],
+    plane: int | None,
+) -> None:
     with fits.open(path, memmap=False) as hdus:
         for hdu in hdus:
             name = "" if hdu.name in {"PRIMARY", "COMPRESSED_IMAGE"} else hdu.name
-            if hdu.data is None:
+            if not hdu.header.get("NAXIS"):
                 continue
             if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
                 tables[name] = {str(key): _own(np.asarray(hdu.data[key])) for key in hdu.columns.names}
             else:
-                images[name] = _pixels(hdu.data)
+                cube = plane is not None and len(hdu.shape) > 2  # noqa: PLR2004 - planes, rows, columns
+                images[name] = _pixels(hdu.section[plane] if cube else hdu.data)
 
 
 def _pixels(data: NDArray[Any]) -> NDArray[Any]:

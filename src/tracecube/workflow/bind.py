@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.workflow import Association, Main, Task, Workflow
 from tracecube.workflow.associate import Candidates, Choice, allowed, choose, reference
 from tracecube.workflow.discover import Found
-from tracecube.workflow.items import Item
+from tracecube.workflow.items import Item, as_file_name
 from tracecube.workflow.jobs import Binding, Missing, PlannedJob
 from tracecube.workflow.missing import inherited, too_few, why_missing
 
@@ -108,15 +107,11 @@ def _groups(main: Main, pool: Pool) -> list[list[Item]]:
 def _name(main: Main, members: Sequence[Item]) -> str:
     """Return the name of a job: its only file's, or the values its files were grouped by."""
     if main.group_by is None:
-        return _as_file_name(members[0].name)
+        return as_file_name(members[0].name)
     values = [str(members[0].setup.get(key)) for key in main.group_by]
     night = members[0].night
     words = [value.replace("-", "") if value == night else value for value in values]
-    return _as_file_name("_".join(words)) or "all"
-
-
-def _as_file_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.+_-]", "-", text)
+    return as_file_name("_".join(words)) or "all"
 
 
 def _bound(job: PlannedJob, members: list[Item], offers: _Offers, pool: Pool, workflow: Workflow) -> PlannedJob:

@@ -26,6 +26,7 @@ from tracecube.core.frame import RawFrame
 from tracecube.core.recipe import Argument, Outputs
 from tracecube.core.workflow import Task
 from tracecube.workflow.discover import load
+from tracecube.workflow.items import as_file_name
 from tracecube.workflow.provenance import provenance_cards, quality_cards, quality_record
 
 __all__ = ["JobCall", "JobResult", "Made", "Noun", "call_recipe"]
@@ -64,7 +65,10 @@ class JobCall:
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A product file as it was written."""
+    """A product file as it was written.
+
+    ``object`` is what the product itself says it is of, where a recipe makes several of a kind.
+    """
 
     output: str
     path: str
@@ -72,6 +76,7 @@ class Made:
     size: int
     data_sha256: str
     header: Mapping[str, Scalar]
+    object: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +187,7 @@ def _noun(given: InputRecord, noun: type) -> Noun:
     if noun is RawFrame:
         from tracecube.io.raw import read_raw  # noqa: PLC0415 - the reader of pixels takes long to import
 
-        return read_raw(given.path, given.tag)
+        return read_raw(given.path, given.tag, plane=given.plane)
     key = f"{noun.__name__} {given.sha256}"
     if key not in _KEPT:
         from tracecube.io.products import read_product  # noqa: PLC0415
@@ -212,17 +217,26 @@ def _put(call: JobCall, task: Task, outputs: Outputs, meta: Mapping[str, Scalar]
     """Write every product beside its final place, sync, and only then give it its name."""
     written: list[tuple[Path, Made]] = []
     quality = quality_cards(outputs.quality)
-    for number, (output, tag) in enumerate(task.output_tags().items()):
-        noun = getattr(outputs, output)
-        if noun is None:
-            continue
-        cards = {**provenance_cards(task, tag, call.key, call.inputs), **quality}
+    tags = task.output_tags()
+    for number, (output, label, noun) in enumerate(_products(task, outputs)):
+        cards = {**provenance_cards(task, tags[output], call.key, call.inputs), **quality}
         path = Path(call.outputs[output])
+        path = path if label is None else path.with_name(f"{path.stem}_{as_file_name(label)}{path.suffix}")
         temporary = Path(call.scratch) / f"{call.key}-{os.getpid()}-{number}{path.suffix}"
-        written.append((temporary, _write(noun, output, path, temporary, cards, meta)))
+        written.append((temporary, replace(_write(noun, output, path, temporary, cards, meta), object=label)))
     for temporary, made in written:
         _rename(temporary, Path(made.path))
     return tuple(made for _, made in written)
+
+
+def _products(task: Task, outputs: Outputs) -> Iterator[tuple[str, str | None, Noun]]:
+    """Yield output, label among several of its kind, and noun, of every product there is."""
+    for output in task.recipe.outputs:
+        noun = getattr(outputs, output.name)
+        if output.many:
+            yield from ((output.name, str(one.object), one) for one in noun)
+        elif noun is not None:
+            yield output.name, None, noun
 
 
 def _write(

@@ -18,6 +18,7 @@ def faults(instrument: Instrument) -> list[str]:
     workflow = instrument.workflow
     made = {tag for task in workflow.tasks for tag in task.output_tags().values()}
     known = made | set(instrument.raw_tags)
+    several = {task.output_tags()[out.name] for task in workflow.tasks for out in task.recipe.outputs if out.many}
     names = [task.name for task in workflow.tasks]
     found = [f"two tasks are called {name}" for name in sorted({name for name in names if names.count(name) > 1})]
     found += [f"{tag} is a raw tag and a product tag" for tag in sorted(made & set(instrument.raw_tags))]
@@ -26,6 +27,9 @@ def faults(instrument: Instrument) -> list[str]:
         found.append(f"default target {workflow.default_target} is that of no task")
     for task in workflow.tasks:
         found += _faults_of_task(task, known)
+    for task in workflow.tasks:
+        taken = several.intersection(task.main.tags, *(rule.tags for rule in task.associations))
+        found += [f"{task.name}: {tag} is made several at a time, and cannot be an input" for tag in sorted(taken)]
     try:
         ordered_tasks(workflow)
     except BadData as error:

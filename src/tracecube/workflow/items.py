@@ -1,14 +1,16 @@
-"""What association chooses from: raw files and products, those not yet made included."""
+"""What association chooses from: raw files, their planes, and products, those not yet made included."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from tracecube.archive.hashing import hash_of_value
 from tracecube.archive.records import RawRecord
 from tracecube.core.fields import Scalar
 
-__all__ = ["DAY", "Item", "raw_item"]
+__all__ = ["DAY", "Item", "as_file_name", "raw_items"]
 
 DAY = 86400.0
 """Seconds."""
@@ -16,7 +18,7 @@ DAY = 86400.0
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """A raw file, or a product that exists or will exist once its job has run.
+    """A raw file or one plane of it, or a product that exists or will exist once its job has run.
 
     Parameters
     ----------
@@ -38,6 +40,10 @@ class Item:
         Position in the plan of the job that makes it; None for a raw file.
     output : str
         Field of the recipe's outputs; empty for a raw file.
+    sha256 : str
+        Content of the raw file, of all its planes; empty for a product.
+    plane : int or None
+        Which image of a file that holds one for every integration, from 0.
     """
 
     tag: str
@@ -51,6 +57,8 @@ class Item:
     raw: str | None = None
     job: int | None = None
     output: str = ""
+    sha256: str = ""
+    plane: int | None = None
 
     @property
     def night(self) -> str | None:
@@ -64,17 +72,50 @@ class Item:
         return (float("inf") if self.mjd is None else self.mjd, self.identity)
 
 
-def raw_item(record: RawRecord) -> Item:
-    """Return a classified raw file as an item."""
+def raw_items(record: RawRecord) -> list[Item]:
+    """Return a classified raw file as items: one, or one for each plane of a cube of integrations.
+
+    A file is a cube when its instrument's rules put the number ``planes`` into its setup; ``plane_step``
+    (day) is then the time from one to the next. Planes are integrations of their own, with their own time.
+    """
     tag = record.tag or ""
-    return Item(
+    setup = {**record.setup, "night": record.night, "raw_tag": tag}
+    whole = Item(
         tag=tag,
         name=record.name,
         identity=record.sha256,
         path=record.path,
-        setup={**record.setup, "night": record.night, "raw_tag": tag},
+        setup=setup,
         mjd=record.mjd,
         exptime=record.exptime,
         object=record.object,
         raw=record.name,
+        sha256=record.sha256,
     )
+    planes = int(record.setup.get("planes") or 0)
+    return [_plane(whole, number, planes) for number in range(planes)] or [whole]
+
+
+def _plane(whole: Item, number: int, planes: int) -> Item:
+    """Return one plane of a file; the only one keeps the name and the identity of its file."""
+    step = float(whole.setup.get("plane_step") or 0.0)
+    several = planes > 1
+    return replace(
+        whole,
+        name=f"{whole.name}_{number:03d}" if several else whole.name,
+        identity=hash_of_value([whole.sha256, number]) if several else whole.identity,
+        setup={**whole.setup, "plane": number},
+        mjd=None if whole.mjd is None else whole.mjd + number * step,
+        plane=number,
+    )
+
+
+def as_file_name(text: str) -> str:
+    """Return a name with dashes in place of what file names should not hold.
+
+    Examples
+    --------
+    >>> as_file_name("HR 8799 e")
+    'HR-8799-e'
+    """
+    return re.sub(r"[^A-Za-z0-9.+_-]", "-", text)

@@ -11,7 +11,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.workflow import Task, Workflow
 from tracecube.workflow.bind import Pool, jobs_of
 from tracecube.workflow.discover import Found
-from tracecube.workflow.items import Item, raw_item
+from tracecube.workflow.items import Item, raw_items
 from tracecube.workflow.jobs import Plan, PlannedJob
 
 __all__ = ["default_targets", "make_plan", "ordered_tasks"]
@@ -39,7 +39,8 @@ def make_plan(instruments: Sequence[Found], files: Iterable[RawRecord], out: Pat
     tasks: dict[str, tuple[str, ...]] = {}
     for found in instruments:
         own = sorted(
-            (raw_item(file) for file in files if file.instrument == found.instrument.name), key=lambda item: item.order
+            (item for file in files if file.instrument == found.instrument.name for item in raw_items(file)),
+            key=lambda item: item.order,
         )
         pool = Pool(jobs=jobs)
         for item in own:

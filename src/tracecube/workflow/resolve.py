@@ -136,7 +136,14 @@ class Files:
 
 def _raw_input(item: Item) -> InputRecord:
     return InputRecord(
-        role="", main=False, raw=True, tag=item.tag, name=item.name, path=item.path, sha256=item.identity
+        role="",
+        main=False,
+        raw=True,
+        tag=item.tag,
+        name=item.name,
+        path=item.path,
+        sha256=item.sha256,
+        plane=item.plane,
     )
 
 

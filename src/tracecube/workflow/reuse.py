@@ -35,9 +35,14 @@ def standing_jobs(ledger: Ledger, wanted: Mapping[str, Iterable[str]]) -> dict[s
         Provenance key -> paths where the job's products belong.
     """
     found = done_jobs(ledger, list(wanted))
-    in_place = {key: job for key, job in found.items() if {made.path for made in job[1]} <= set(wanted[key])}
+    in_place = {key: job for key, job in found.items() if all(_belongs(made.path, wanted[key]) for made in job[1])}
     whole = _intact([made for _, products in in_place.values() for made in products])
     return {key: job for key, job in in_place.items() if all(whole[made.path] for made in job[1])}
+
+
+def _belongs(path: str, places: Iterable[str]) -> bool:
+    """Whether a product lies at one of its job's places, or is one of several that share the place's name."""
+    return any(path == place or path.startswith(f"{place.rpartition('.')[0]}_") for place in places)
 
 
 def all_intact(products: Sequence[ProductRecord]) -> bool:

@@ -240,7 +240,7 @@ def job_record(one: Resolved, result: JobResult) -> JobRecord:
             setup=dict(planned[made.output].setup),
             mjd=planned[made.output].mjd,
             exptime=planned[made.output].exptime,
-            object=planned[made.output].object,
+            object=made.object or planned[made.output].object,
             night=job.night,
             raw=planned[made.output].raw,
             detector=_text(planned[made.output].setup.get("detector")),

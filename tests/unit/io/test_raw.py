@@ -131,3 +131,24 @@ def test_what_is_written_as_raw_reads_back(tmp_path: Path, counts: np.ndarray[An
     assert read_raw(paths[2], "TRUTH").tables["LENSLETS"]["w"].shape == (2, 3)
     first = paths[0].read_bytes()
     assert write_raw(tmp_path, bias).read_bytes() == first
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_one_plane_of_a_cube(tmp_path: Path, compressed: bool) -> None:
+    cube = np.random.default_rng(4).integers(0, 60000, (3, 32, 24)).astype(np.uint16)
+    hdu = fits.CompImageHDU(cube) if compressed else fits.ImageHDU(cube)
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "a.fits")
+    raw = read_raw(tmp_path / "a.fits", "OBJECT", plane=1)
+    np.testing.assert_array_equal(raw.data, cube[1])
+    assert raw.meta["PLANE"] == 1
+
+
+def test_plane_of_a_single_image_is_the_image(tmp_path: Path, counts: np.ndarray[Any, Any]) -> None:
+    fits.PrimaryHDU(counts).writeto(tmp_path / "a.fits")
+    np.testing.assert_array_equal(read_raw(tmp_path / "a.fits", "OBJECT", plane=0).data, counts)
+
+
+def test_plane_that_is_not_there_is_bad_data(tmp_path: Path) -> None:
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((2, 8, 8), np.float32))]).writeto(tmp_path / "a.fits")
+    with pytest.raises(BadData, match=r"a\.fits"):
+        read_raw(tmp_path / "a.fits", "OBJECT", plane=2)
