@@ -1,0 +1,137 @@
+"""What is known of a detector's pixels: master frames, response by wavelength, bad pixels, linearity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracecube.core.errors import BadData
+from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+
+__all__ = ["BadPixels", "DetectorFlat", "Linearity", "Master"]
+
+
+@dataclass(frozen=True)
+class Master:
+    """A master frame of one detector: dark, background, or response to one lamp.
+
+    The planes of the observatory's four-plane products (image, bad pixels, rms, weight), and the
+    variance of the mean. Card BUNIT holds the unit.
+
+    Parameters
+    ----------
+    data : array (y, x)
+    flags : int32 array (y, x)
+    rms : array (y, x)
+        Scatter of one integration about the mean: of the raw frames where there are several, else
+        what the noise model expects.
+    weight : array (y, x)
+        Number of integrations behind each pixel.
+    variance : array (y, x)
+        Of ``data``.
+    """
+
+    data: FloatArray = image("DATA", axes=True)
+    flags: IntArray = image("DQ")
+    rms: FloatArray = image("RMS", axes=True)
+    weight: FloatArray = image("WEIGHT")
+    variance: FloatArray = image("STAT", axes=True)
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class BadPixels:
+    """Pixels that never tell the truth, by kind: dead or noisy (bit 1), hot (bit 2), see `Flag`.
+
+    Parameters
+    ----------
+    flags : int32 array (y, x)
+    """
+
+    flags: IntArray = image("DQ")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class DetectorFlat:
+    """Response of each pixel to light, relative to its surroundings, against wavelength.
+
+    A straight line in wavelength, ``response + slope (wave - reference)``, times the pattern of the
+    amplifiers, which knows no wavelength.
+
+    Parameters
+    ----------
+    data : array (y, x)
+        Response at the reference wavelength, amplifier pattern divided out; 1 on average.
+    flags : int32 array (y, x)
+    slope : array (y, x), 1 / Angstrom
+    variance, slope_variance, covariance : array (y, x)
+        Of response and slope at the reference wavelength, and between them.
+    amplifiers : array (y, x)
+        Relative gain of amplifiers and of their even and odd columns.
+    chi2 : array (y, x)
+        Reduced chi-square of the exposures about the fit: large where a pixel is noisy.
+    wave : array (n_lamp,), Angstrom
+    level : array (n_lamp,), electron
+        Brightest typical signal of each lamp's exposures.
+    reference : float, Angstrom
+    """
+
+    data: FloatArray = image("DATA")
+    flags: IntArray = image("DQ")
+    slope: FloatArray = image("SLOPE", unit="1/Angstrom")
+    variance: FloatArray = image("STAT")
+    slope_variance: FloatArray = image("SLOPESTAT")
+    covariance: FloatArray = image("COVAR")
+    amplifiers: FloatArray = image("AMPLIFIERS")
+    chi2: FloatArray = image("CHI2")
+    wave: FloatArray = column("LAMPS", "wave", unit="Angstrom")
+    level: FloatArray = column("LAMPS", "level", unit="electron")
+    reference: float = card("WAVEREF", unit="Angstrom")
+    meta: Meta = meta()
+
+    def response(self, wave: FloatArray | float | None = None) -> tuple[FloatArray, FloatArray]:
+        """Return response (y, x) to light of some wavelength and its variance, amplifier pattern included.
+
+        Parameters
+        ----------
+        wave : float or array (y, x), Angstrom
+            Wavelength that each pixel sees; NaN (no spectrum there) and None mean the reference. Beyond the
+            lamps the straight line goes on, and its error with it.
+
+        Raises
+        ------
+        BadData
+            Wavelengths of another shape.
+        """
+        if wave is None:
+            return self.data * self.amplifiers, self.variance * self.amplifiers**2
+        given = np.asarray(wave)
+        if given.ndim and given.shape != self.data.shape:
+            raise BadData(
+                f"wavelengths of {given.shape} pixels for a flat of {self.data.shape}",
+                hint="give one number, or one wavelength a detector pixel",
+            )
+        step = np.nan_to_num(np.asarray(given - self.reference, np.float32))
+        value = (self.data + step * self.slope) * self.amplifiers
+        variance = self.variance + step * (2.0 * self.covariance + step * self.slope_variance)
+        return value, variance * self.amplifiers**2
+
+
+@dataclass(frozen=True)
+class Linearity:
+    """How much more light there was than counts say.
+
+    Parameters
+    ----------
+    level : array (n,), adu
+        Counts above the level without light, of one integration.
+    factor, variance : array (n,)
+        True over counted signal, and its variance.
+    """
+
+    level: FloatArray = column("LINEARITY", "level", unit="adu")
+    factor: FloatArray = column("LINEARITY", "factor")
+    variance: FloatArray = column("LINEARITY", "variance")
+    meta: Meta = meta()

@@ -1,0 +1,286 @@
+"""Recipes of the detector: darks, backgrounds, flats, bad pixels, and a plane calibrated with all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TypeVar
+
+from pydantic import Field
+
+from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.instruments.sphere_ifs.classify import LAMPS
+from tracecube.instruments.sphere_ifs.detectors import (
+    detector,
+    exposure_of,
+    known_linearity,
+    lamp_wave,
+    read_noise_range,
+)
+from tracecube.instruments.sphere_ifs.headers import text
+from tracecube.recipes.detector.array import CleanExposure, clean_exposure, clean_smooth_scene
+from tracecube.recipes.detector.background import (
+    Background,
+    BackgroundFit,
+    BackgroundParams,
+    MatchParams,
+    background_for,
+    combine_backgrounds,
+)
+from tracecube.recipes.detector.dark import DarkParams, MasterDark, combine_darks
+from tracecube.recipes.detector.flat import FlatParams, LampExposure, LampFlat, SuperFlat, lamp_flat, super_flat
+from tracecube.recipes.detector.plane import PixelCalibration, PlaneParams, calibrate_plane
+from tracecube.recipes.detector.static_badpixels import StaticBadPixels, StaticParams, find_bad_pixels
+
+__all__ = [
+    "DetectorMasters",
+    "broad_band_flat",
+    "calibrated",
+    "detector_flat",
+    "instrument_background",
+    "master_dark",
+    "narrow_band_flat",
+    "sky_background",
+    "static_bad_pixels",
+]
+
+_DARK_SCALE = 64.0  # px: a dark has no finer structure but hot pixels and what the readout adds
+_THERMAL_SCALE = 16.0  # px: thermal light is out of focus, and as wide as the optics that send it
+
+Product = TypeVar("Product", Master, BadPixels, DetectorFlat)
+Made = TypeVar("Made", bound=Outputs)
+
+
+
+class LampFlatParams(FlatParams):
+    """How the flat of one lamp is made."""
+
+    extra: bool = Field(
+        default=False,
+        alias="save_addprod",
+        description="Write pattern of the amplifiers, large-scale light and departure from linearity too",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LampFlatProducts(Outputs):
+    """Flat of one lamp; the three others on demand."""
+
+    lamp_flat: Master
+    preamp_flat: Master | None
+    large_scale_flat: Master | None
+    non_linear_pixelmap: Master | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkyBackground(Outputs):
+    """Background of the sky (electron / s)."""
+
+    sky_background: Master
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstrumentBackground(Outputs):
+    """Background of the instrument (electron / s), and a polynomial surface through it on demand."""
+
+    instrument_background: Master
+    background_fit: Master | None
+
+
+@dataclass(frozen=True)
+class DetectorMasters:
+    """The night's masters that a plane is calibrated with; what is None was not to be had.
+
+    Parameters
+    ----------
+    darks : sequence of Master
+        Of any DIT; at least one.
+    background, sky : Master or None
+        Electron / s.
+    flat : DetectorFlat or None
+    bad : BadPixels or None
+    linearity : Linearity or None
+        None takes what is known of the detector.
+    """
+
+    darks: Sequence[Master]
+    background: Master | None = None
+    sky: Master | None = None
+    flat: DetectorFlat | None = None
+    bad: BadPixels | None = None
+    linearity: Linearity | None = None
+
+
+@cache
+def _linearity() -> Linearity:
+    return known_linearity()
+
+
+def calibrated(
+    raw: RawFrame,
+    masters: DetectorMasters,
+    *,
+    wave: FloatArray | float | None = None,
+    unlit: BoolArray | None = None,
+    params: PlaneParams | None = None,
+    match: MatchParams | None = None,
+) -> tuple[Frame, tuple[str, ...]]:
+    """Calibrate one plane of any kind; see `tracecube.recipes.detector.plane.calibrate_plane`.
+
+    Parameters
+    ----------
+    raw : RawFrame
+        A plane of a cube, or a mean of integrations.
+    masters : DetectorMasters
+        Of backgrounds, a sky is preferred to the instrument's, that to the dark. A lamp frame is best given
+        without ``sky``: it did not see it.
+    wave : float or array (y, x), Angstrom, optional
+        Wavelength that each pixel sees; NaN where none.
+    unlit : bool array (y, x), optional
+        Pixels between and outside the spectra.
+    params : PlaneParams
+    match : MatchParams
+
+    Returns
+    -------
+    frame : Frame
+    caveats : tuple of str
+
+    Raises
+    ------
+    MissingInput
+        No dark, DIT or NDIT.
+    BadData
+        Wrong shape, constant, saturated.
+    """
+    exposure, caveats = exposure_of(raw)
+    background, notes = background_for(masters.sky, masters.background, masters.darks, exposure.dit, match)
+    missing = () if masters.flat is not None else ("no detector flat: the response of pixels is left in",)
+    calibration = PixelCalibration(background, masters.flat, masters.bad, masters.linearity or _linearity())
+    frame = calibrate_plane(exposure, detector(), calibration, wave=wave, unlit=unlit, params=params)
+    return frame, (*caveats, *notes, *missing)
+
+
+def _cleaned(raw: Sequence[RawFrame], scale: float | None) -> tuple[list[CleanExposure], tuple[str, ...]]:
+    """Clean frames in order of name; ``scale`` is the finest structure of a smooth scene, None of any other."""
+    cleaned, caveats = [], []
+    for frame in sorted(raw, key=lambda one: one.name):
+        exposure, notes = exposure_of(frame)
+        caveats += notes
+        cleaned.append(
+            clean_exposure(exposure, detector(), linearity=_linearity())
+            if scale is None
+            else clean_smooth_scene(exposure, detector(), scale=scale, linearity=_linearity())
+        )
+    return cleaned, tuple(caveats)
+
+
+def _named(product: Product, category: str) -> Product:
+    """Give a product the observatory's name for its kind."""
+    return replace(product, meta={**product.meta, "ESO PRO CATG": category})
+
+
+def _with(outputs: Made, caveats: tuple[str, ...], **products: object) -> Made:
+    """Return outputs with caveats put before their own, and products exchanged."""
+    return replace(outputs, caveats=(*caveats, *outputs.caveats), **products)  # type: ignore[arg-type]
+
+
+@recipe(version="1")
+def master_dark(*, raw: Sequence[RawFrame], params: DarkParams = DarkParams()) -> MasterDark:
+    """Combine the darks of one DIT; measure the read noise and find hot pixels."""
+    cleaned, caveats = _cleaned(raw, _DARK_SCALE)
+    made = combine_darks(cleaned, params, noise_range=read_noise_range())
+    return _with(made, caveats, master_dark=_named(made.master_dark, "IFS_MASTER_DARK"))
+
+
+def _background(
+    raw: Sequence[RawFrame], darks: Sequence[Master], params: BackgroundParams, scale: float | None
+) -> BackgroundFit:
+    """Make a background of either kind."""
+    cleaned, caveats = _cleaned(raw, scale)
+    made = combine_backgrounds(cleaned, darks, params, noise_range=read_noise_range())
+    return _with(made, caveats, background=_named(made.background, "IFS_CAL_BACKGROUND"))
+
+
+@recipe(version="1")
+def instrument_background(
+    *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: BackgroundParams = BackgroundParams()
+) -> InstrumentBackground:
+    """Combine frames with the shutter open and no source: thermal light of the instrument, electron / s."""
+    made = _background(raw, master_dark, params, _THERMAL_SCALE)
+    fit = None if made.background_fit is None else _named(made.background_fit, "IFS_CAL_BACKGROUND_FIT")
+    return InstrumentBackground(
+        instrument_background=made.background, background_fit=fit, quality=made.quality, caveats=made.caveats
+    )
+
+
+@recipe(version="1")
+def sky_background(
+    *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: BackgroundParams = BackgroundParams()
+) -> SkyBackground:
+    """Combine frames of the sky beside the target: thermal light of instrument and sky, electron / s."""
+    made: Background = _background(raw, master_dark, params, None)
+    return SkyBackground(sky_background=made.background, quality=made.quality, caveats=made.caveats)
+
+
+def _lamps(raw: Sequence[RawFrame]) -> tuple[list[LampExposure], tuple[str, ...]]:
+    """Clean lamp flats and say which wavelength each saw."""
+    cleaned, caveats = _cleaned(raw, None)
+    return [LampExposure(one, lamp_wave(one.exposure.meta, one.exposure.name)) for one in cleaned], caveats
+
+
+def _lamp_flat(raw: Sequence[RawFrame], darks: Sequence[Master], params: LampFlatParams) -> LampFlatProducts:
+    """Make the flat of one lamp, with the observatory's names."""
+    lamps, caveats = _lamps(raw)
+    made: LampFlat = lamp_flat(lamps, darks, detector(), params, noise_range=read_noise_range())
+    comb = text(raw[0].meta, "ESO INS2 COMB IFS")
+    lamp = next(lamp for lamp in LAMPS if comb.startswith(f"CAL_{lamp}"))
+    category = f"IFS_MASTER_DFF_LONG{lamp.removeprefix('NB')}"
+    extra = params.extra
+    return LampFlatProducts(
+        lamp_flat=_named(made.lamp_flat, category),
+        preamp_flat=_named(made.amplifier_flat, "IFS_PREAMP_FLAT") if extra else None,
+        large_scale_flat=_named(made.large_scale_flat, "IFS_LARGE_SCALE_FLAT") if extra else None,
+        non_linear_pixelmap=_named(made.non_linear_pixels, "IFS_NON_LINEAR_PIXELMAP") if extra else None,
+        quality=made.quality,
+        caveats=(*caveats, *made.caveats),
+    )
+
+
+@recipe(version="1")
+def narrow_band_flat(
+    *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: LampFlatParams = LampFlatParams()
+) -> LampFlatProducts:
+    """Response of the pixels to one narrow-band lamp: their signal against the illumination."""
+    return _lamp_flat(raw, master_dark, params)
+
+
+@recipe(version="1")
+def broad_band_flat(
+    *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: LampFlatParams = LampFlatParams()
+) -> LampFlatProducts:
+    """Response of the pixels to the white lamp: their signal against the illumination."""
+    return _lamp_flat(raw, master_dark, params)
+
+
+@recipe(version="1")
+def detector_flat(
+    *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: FlatParams = FlatParams()
+) -> SuperFlat:
+    """Response of the pixels against wavelength, from all lamps in one fit."""
+    lamps, caveats = _lamps(raw)
+    made = super_flat(lamps, master_dark, detector(), params, noise_range=read_noise_range())
+    return _with(made, caveats)
+
+
+@recipe(version="1")
+def static_bad_pixels(
+    *, master_dark: Sequence[Master], detector_flat: DetectorFlat | None, params: StaticParams = StaticParams()
+) -> StaticBadPixels:
+    """Bad pixels of a night: hot ones of the darks, dead, odd and noisy ones of the flats."""
+    made = find_bad_pixels(master_dark, detector_flat, params)
+    return _with(made, (), static_badpix=_named(made.static_badpix, "IFS_STATIC_BADPIXELMAP"))

@@ -1,0 +1,153 @@
+"""Reading the headers of SPHERE-IFS files; what a card may lack and what then stands in for it.
+
+Keys are as the observatory writes them, without the word HIERARCH.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from tracecube.core.errors import MissingInput
+from tracecube.core.fields import Meta
+
+__all__ = [
+    "cadence",
+    "gain",
+    "integration_time",
+    "integrations",
+    "is_cube",
+    "night_of",
+    "number",
+    "start_mjd",
+    "text",
+]
+
+_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
+_DAY = 86400.0
+_LOCAL_NOON_TO_UT_MIDNIGHT = (24.0 - 16.69) / 24.0  # noon on Paranal, longitude -70.40 deg, is 16.69 h UT
+
+
+def text(header: Meta, key: str) -> str:
+    """Return a card as a stripped string in upper case, empty when it is absent or blank."""
+    value = header.get(key)
+    return "" if value is None else str(value).strip().upper()
+
+
+def number(header: Meta, key: str) -> float | None:
+    """Return a card as a finite number, None when it is absent, blank or no number."""
+    value = header.get(key)
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def integration_time(header: Meta, name: str) -> float:
+    """Return DIT, second: card DET SEQ1 DIT, or EXPTIME, which holds the same.
+
+    Raises
+    ------
+    MissingInput
+        Neither is there.
+    """
+    for key in ("ESO DET SEQ1 DIT", "EXPTIME"):
+        found = number(header, key)
+        if found is not None and found > 0:
+            return found
+    raise MissingInput(
+        f"{name}: no integration time (header cards ESO DET SEQ1 DIT and EXPTIME)",
+        hint="write ESO DET SEQ1 DIT (s) into the header from the observing log, or leave the file out",
+    )
+
+
+def integrations(header: Meta, name: str) -> int:
+    """Return NDIT, the number of integrations of a file.
+
+    Raises
+    ------
+    MissingInput
+        No card ESO DET NDIT.
+    """
+    found = number(header, "ESO DET NDIT")
+    if found is None or found < 1:
+        raise MissingInput(
+            f"{name}: header card ESO DET NDIT is {header.get('ESO DET NDIT')!r}, a number of integrations is needed",
+            hint="write ESO DET NDIT into the header from the observing log, or leave the file out",
+        )
+    return int(found)
+
+
+def is_cube(header: Meta) -> bool:
+    """Whether a file holds one image for every integration, not their mean.
+
+    Card DET FRAM FORMAT says so ("cube", "single"); without it, files of the sky are cubes.
+    """
+    form = text(header, "ESO DET FRAM FORMAT")
+    return form.startswith("CUBE") if form else text(header, "ESO DPR CATG") == "SCIENCE"
+
+
+def gain(header: Meta) -> float | None:
+    """Return electrons per adu, None where no card states it."""
+    found = number(header, "ESO DET OUT1 GAIN")
+    return found if found is not None and found > 0 else None
+
+
+def start_mjd(header: Meta, name: str) -> float:
+    """Return the start of exposure, MJD (UTC): DATE-OBS, else MJD-OBS.
+
+    Raises
+    ------
+    MissingInput
+        Neither is there.
+    """
+    stamp = _instant(header, "DATE-OBS")
+    if stamp is not None:
+        return (stamp - _MJD_EPOCH) / timedelta(days=1)
+    found = number(header, "MJD-OBS")
+    if found is None or found <= 0:
+        raise MissingInput(
+            f"{name}: no start of exposure (header cards DATE-OBS and MJD-OBS)",
+            hint="write DATE-OBS into the header: it is the time in the name that the archive gave the file",
+        )
+    return found
+
+
+def cadence(header: Meta, name: str) -> tuple[float, bool]:
+    """Return the time (day) from one integration to the next, and whether the header tells it.
+
+    (FRAM UTC - DATE-OBS) / NDIT, FRAM UTC being the end of the last integration; without that card DIT + DITDELAY,
+    which leaves the readout out.
+    """
+    count, dit = integrations(header, name), integration_time(header, name)
+    end, begin = _instant(header, "ESO DET FRAM UTC"), _instant(header, "DATE-OBS")
+    if end is not None and begin is not None:
+        step = (end - begin) / timedelta(seconds=1) / count
+        if step >= dit:
+            return step / _DAY, True
+    return (dit + (number(header, "ESO DET DITDELAY") or 0.0)) / _DAY, False
+
+
+def _instant(header: Meta, key: str) -> datetime | None:
+    """Return a card like 2018-11-18T03:43:25.807 as a time, None when it is absent or unreadable."""
+    try:
+        found = datetime.fromisoformat(text(header, key))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def night_of(mjd: float) -> str:
+    """Return the night of a time: the UT date on which it ends, YYYY-MM-DD.
+
+    A night lasts from local noon to local noon, so that the calibrations of the morning after belong to it.
+
+    Examples
+    --------
+    >>> night_of(58440.15), night_of(58440.58), night_of(58440.75)
+    ('2018-11-18', '2018-11-18', '2018-11-19')
+    """
+    return (_MJD_EPOCH + timedelta(days=mjd + _LOCAL_NOON_TO_UT_MIDNIGHT)).strftime("%Y-%m-%d")

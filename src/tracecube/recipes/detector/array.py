@@ -1,0 +1,283 @@
+"""Exposures of an infrared array: output levels and row stripes taken out, electrons, measured noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from tracecube.core.detector import Detector
+from tracecube.core.errors import BadData
+from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta
+from tracecube.core.flags import Flag
+from tracecube.core.frame import RawFrame
+from tracecube.core.params import Params
+from tracecube.core.pixels import Linearity
+from tracecube.core.quality import QualityNumber
+from tracecube.kernels.combine import clipped_moments
+from tracecube.kernels.smooth import smooth_surface
+from tracecube.kernels.stripes import Stripes, find_stripes
+from tracecube.recipes.detector.raw import check_raw
+
+__all__ = [
+    "ArrayParams",
+    "CleanExposure",
+    "Exposure",
+    "blind_pixels",
+    "check_same",
+    "clean_exposure",
+    "clean_smooth_scene",
+    "noise_numbers",
+]
+
+
+class ArrayParams(Params):
+    """Numbers of the correction of output levels and row stripes."""
+
+    rows: bool = Field(default=True, description="Take out the slow signal of rows, not only the levels of outputs")
+    unlit_scale: float = Field(
+        default=5.0, gt=0, description="Noises off the expected scene beyond which an unlit pixel does not count"
+    )
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A raw frame with what its header says of the readout.
+
+    Parameters
+    ----------
+    raw : RawFrame
+        One plane.
+    dit : float, second
+        One integration.
+    count : int
+        Integrations whose mean the frame is.
+    gain : float, electron / adu
+    step : float, adu
+        Smallest difference between counts; means of several integrations are rounded to it too.
+    """
+
+    raw: RawFrame
+    dit: float
+    count: int
+    gain: float
+    step: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.raw.name
+
+    @property
+    def meta(self) -> Meta:
+        """Header cards."""
+        return self.raw.meta
+
+
+@dataclass(frozen=True)
+class CleanExposure:
+    """An exposure in electrons, stripes removed; nothing subtracted or divided yet.
+
+    Parameters
+    ----------
+    data : array (y, x), electron
+    floor : float, electron**2
+        Variance of a pixel without light, of this frame: measured on its blind pixels.
+    flags : int32 array (y, x)
+        Saturated, non-linear, and not illuminated pixels.
+    linear_variance : array (y, x) or None, electron**2
+        What the uncertain linearity adds.
+    stripes : Stripes
+        What was taken out, adu.
+    """
+
+    exposure: Exposure
+    data: FloatArray
+    floor: float
+    flags: IntArray
+    linear_variance: FloatArray | None
+    stripes: Stripes
+
+    @property
+    def dit(self) -> float:
+        """Length of an integration, second."""
+        return self.exposure.dit
+
+    @property
+    def count(self) -> int:
+        """Integrations averaged."""
+        return self.exposure.count
+
+    @property
+    def read_noise(self) -> float:
+        """Read noise of a single integration, electron; rounding of the counts taken out."""
+        rounding = (self.exposure.step * self.exposure.gain) ** 2 / 12.0
+        return float(np.sqrt(max(self.floor - rounding, 0.0) * self.count))
+
+    def noise(self, signal: FloatArray | float) -> FloatArray:
+        """Return the variance (electron**2) of pixels expected to hold ``signal`` (electron)."""
+        return np.asarray(self.floor + np.maximum(signal, 0.0) / self.count, np.float32)
+
+
+def blind_pixels(detector: Detector) -> BoolArray:
+    """Pixels (y, x) without a photodiode: the level sections of the amplifiers."""
+    blind = np.zeros(detector.raw_shape, bool)
+    for amplifier in detector.amplifiers:
+        for section in amplifier.level:
+            section.of(blind)[:] = True
+    return blind
+
+
+def clean_exposure(
+    exposure: Exposure,
+    detector: Detector,
+    *,
+    linearity: Linearity | None = None,
+    unlit: BoolArray | None = None,
+    scene: FloatArray | float = 0.0,
+    params: ArrayParams | None = None,
+) -> CleanExposure:
+    """Take output levels and row stripes out of a frame and bring it to electrons.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    detector : Detector
+        Its amplifiers are strips of columns; their level sections are the reference pixels.
+    linearity : Linearity, optional
+    unlit : bool array (y, x), optional
+        Pixels besides the reference pixels that hold nothing but ``scene``: those of a dark, or those
+        outside the field and between spectra.
+    scene : array (y, x) or float, electron
+        What the unlit pixels hold: dark current, background.
+    params : ArrayParams
+
+    Raises
+    ------
+    BadData
+        Another shape, constant, or full of saturated pixels.
+    """
+    params = params or ArrayParams()
+    check_raw(exposure.raw, detector)
+    counts, unread = _read(exposure.raw)
+    outputs = [(amplifier.data.x0, amplifier.data.x1) for amplifier in detector.amplifiers]
+    blind = blind_pixels(detector)
+    stripes = find_stripes(counts, outputs, blind)
+    if unlit is not None:
+        expected = np.broadcast_to(np.asarray(scene, np.float32) / np.float32(exposure.gain), counts.shape)
+        off = counts - _pattern(stripes, outputs, rows=True) - expected
+        quiet = unlit & (np.abs(off) < params.unlit_scale * _unlit_noise(stripes.noise, expected, exposure))
+        less = np.where(blind, counts, counts - expected).astype(np.float32)
+        stripes = _with_noise(find_stripes(less, outputs, blind | quiet), stripes)
+    signal = counts - _pattern(stripes, outputs, rows=params.rows)
+    flags = np.where(unread, int(Flag.NOT_MEASURED), _limits(counts, detector)).astype(np.int32)
+    variance = None
+    if linearity is not None:
+        factor = np.interp(signal, linearity.level, linearity.factor).astype(np.float32)
+        wrong = np.interp(signal, linearity.level, linearity.variance).astype(np.float32)
+        variance = wrong * (signal * np.float32(exposure.gain)) ** 2
+        signal *= factor
+    gain = np.float32(exposure.gain)
+    return CleanExposure(exposure, signal * gain, float((stripes.noise * gain) ** 2), flags, variance, stripes)
+
+
+def clean_smooth_scene(
+    exposure: Exposure, detector: Detector, *, scale: float, linearity: Linearity | None = None
+) -> CleanExposure:
+    """Clean an exposure of a smooth scene (dark, background), in which all pixels tell of stripes.
+
+    A first pass by the reference pixels alone gives the scene as a smooth surface, which keeps its level; a
+    second takes what is left in outputs and rows from all pixels.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    detector : Detector
+    scale : float, px
+        Structure of the scene is not smaller than this.
+    linearity : Linearity, optional
+    """
+    first = clean_exposure(exposure, detector, linearity=linearity)
+    lit = ~detector.dark()
+    level = float(np.median(first.data[lit]))
+    quiet = lit & (np.abs(first.data - level) < 5.0 * np.sqrt(first.noise(level)) + 0.5 * abs(level))
+    scene = np.nan_to_num(smooth_surface(first.data, quiet.astype(np.float32), scale))
+    return clean_exposure(exposure, detector, linearity=linearity, unlit=lit, scene=scene)
+
+
+def _read(raw: RawFrame) -> tuple[FloatArray, BoolArray]:
+    """Return counts (y, x), and which of them are no numbers; those read 0."""
+    counts = np.asarray(raw.data, np.float32)
+    unread = ~np.isfinite(counts)
+    return (np.where(unread, np.float32(0.0), counts) if unread.any() else counts), unread
+
+
+def _unlit_noise(noise: float, expected: FloatArray, exposure: Exposure) -> FloatArray:
+    """Standard deviation (adu) of an unlit pixel that holds ``expected`` (adu)."""
+    return np.sqrt(noise**2 + np.maximum(expected, 0.0) / np.float32(exposure.gain * exposure.count))
+
+
+def _with_noise(found: Stripes, blind: Stripes) -> Stripes:
+    """Keep the noise of the reference pixels: unlit ones hold photon noise besides."""
+    return Stripes(
+        found.offsets, found.offset_error, found.rows, found.row_error, found.width, blind.noise, blind.count
+    )
+
+
+def _pattern(stripes: Stripes, outputs: Sequence[tuple[int, int]], *, rows: bool) -> FloatArray:
+    """Return what the electronics added (y, x), adu."""
+    columns = np.concatenate([np.full(b - a, v) for (a, b), v in zip(outputs, stripes.offsets, strict=True)])
+    along = stripes.rows if rows else np.full_like(stripes.rows, stripes.rows.mean())
+    return (along[:, None] + columns[None, :]).astype(np.float32)
+
+
+def _limits(counts: FloatArray, detector: Detector) -> IntArray:
+    """Flag what is not linear, saturated, or never sees light."""
+    flags = np.where(detector.dark(), int(Flag.NOT_ILLUMINATED), 0).astype(np.int32)
+    linear = min(amplifier.linear for amplifier in detector.amplifiers)
+    if float(counts.max()) >= linear:
+        saturation = min(amplifier.saturation for amplifier in detector.amplifiers)
+        flags[counts >= linear] |= int(Flag.NON_LINEAR)
+        flags[counts >= saturation] |= int(Flag.SATURATED)
+    return flags
+
+
+def check_same(exposures: Sequence[CleanExposure]) -> None:
+    """Refuse exposures of different integration times where one is wanted.
+
+    Raises
+    ------
+    BadData
+    """
+    first = exposures[0]
+    for other in exposures:
+        if other.dit != first.dit:
+            raise BadData(
+                f"{other.exposure.name}: integrations of {other.dit} s, {first.exposure.name} has {first.dit} s",
+                hint="combine frames of one integration time only",
+            )
+
+
+def noise_numbers(exposures: Sequence[CleanExposure], expected: tuple[float, float]) -> tuple[QualityNumber, ...]:
+    """Quality numbers of the readout: noise, its spread over frames, stripes.
+
+    Parameters
+    ----------
+    exposures : sequence of CleanExposure
+    expected : (float, float)
+        Unremarkable range of the read noise, electron.
+    """
+    noises = np.array([e.read_noise for e in exposures])
+    gain = exposures[0].exposure.gain
+    low, high = expected
+    stripe = max(clipped_moments(e.stripes.rows)[1] for e in exposures) * gain
+    return (
+        QualityNumber("READ NOISE", float(noises.mean()), "electron", low, high),
+        QualityNumber("RON", float(noises.mean()), "electron", low, high),
+        QualityNumber("RON RMS", float(noises.std()), "electron"),
+        QualityNumber("MEAN RON", float(noises.mean() / gain), "adu"),
+        QualityNumber("GAIN", gain, "electron/adu"),
+        QualityNumber("STRIPES RMS", float(stripe), "electron"),
+    )

@@ -1,0 +1,234 @@
+"""Background of instrument and sky: light and dark current that no aperture of the target sent, per second."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pydantic import Field
+
+from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.params import Params
+from tracecube.core.pixels import Master
+from tracecube.core.quality import QualityNumber
+from tracecube.core.recipe import Outputs
+from tracecube.kernels.combine import clipped_moments
+from tracecube.kernels.polynomials import fit_field
+from tracecube.kernels.smooth import smooth_surface
+from tracecube.recipes.detector.array import CleanExposure, check_same, noise_numbers
+from tracecube.recipes.detector.collapse import CollapseParams, collapse
+from tracecube.recipes.detector.dark import DIT_CARD, dark_for
+
+__all__ = ["Background", "BackgroundFit", "BackgroundParams", "MatchParams", "background_for", "combine_backgrounds"]
+
+_CLIP = 5.0  # noises off the surface beyond which a pixel does not tell of it
+
+
+class BackgroundParams(CollapseParams):
+    """Numbers of a master background."""
+
+    reject_high: int = Field(
+        default=1, ge=0, alias="clean_mean.reject_high", description="Highest samples a pixel left out of a clean mean"
+    )
+    reject_low: int = Field(
+        default=1, ge=0, alias="clean_mean.reject_low", description="Lowest samples a pixel left out of a clean mean"
+    )
+    hot_clip: float = Field(
+        default=5.0, gt=0, alias="sigma_clip", description="Expected noises off its surroundings beyond which: bad"
+    )
+    fit: bool = Field(default=False, description="Make a polynomial surface through the background besides")
+    fit_order: int = Field(default=10, ge=0, le=20, alias="fitorder", description="Its degree")
+    samples: int = Field(default=1000, ge=100, alias="nsamples", description="Places at which it is fitted")
+    smooth: float = Field(default=0.0, ge=0, description="Smooth the background over so many px; 0 leaves it")
+
+
+class MatchParams(Params):
+    """Numbers of bringing a background to a night's level."""
+
+    sky_scale: float = Field(
+        default=48.0, gt=0, description="Structure (px) of the sky's difference from the instrument background"
+    )
+    surface_scale: float = Field(
+        default=16.0, gt=0, description="Structure (px) of the background where only a sky or dark tells of it"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Background(Outputs):
+    """A background (electron / s)."""
+
+    background: Master
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundFit(Background):
+    """A background (electron / s), and the surface through it."""
+
+    background_fit: Master | None = None
+
+
+def combine_backgrounds(
+    exposures: Sequence[CleanExposure],
+    darks: Sequence[Master],
+    params: BackgroundParams,
+    *,
+    noise_range: tuple[float, float],
+) -> BackgroundFit:
+    """Make a background per second from frames of one integration time.
+
+    Parameters
+    ----------
+    exposures : sequence of CleanExposure
+        Shutter open, no source.
+    darks : sequence of Master
+        Tell hot pixels from light; may be empty.
+    params : BackgroundParams
+    noise_range : (float, float)
+        Unremarkable range of the read noise, electron.
+
+    Raises
+    ------
+    BadData
+        Different integration times.
+    """
+    check_same(exposures)
+    dit = exposures[0].dit
+    few = len(exposures) <= params.reject_high + params.reject_low
+    if few:  # the observatory's default rejection needs three frames; one or two are averaged
+        params = params.model_copy(update={"reject_high": 0, "reject_low": 0})
+    master = collapse(exposures, params)
+    dark, caveats = dark_for(darks, dit) if darks else (None, ("no dark: hot pixels are told by their surroundings",))
+    light = master.data if dark is None else master.data - dark.data
+    known = master.flags == 0 if dark is None else (master.flags | dark.flags) == 0
+    surface, kept = _surface(light, master.variance, known, max(params.smooth, 16.0), params.hot_clip)
+    odd = known & ~kept
+    data = master.data if params.smooth == 0 else surface + (0.0 if dark is None else dark.data)
+    flags = master.flags | np.where(odd, int(Flag.HOT_PIXEL), 0)
+    flags |= 0 if dark is None else dark.flags
+    made = _per_second(replace(master, data=np.asarray(data, np.float32), flags=flags.astype(np.int32)), dit)
+    fitted = None
+    if params.fit:
+        field = _polynomial(light, kept, params)
+        fitted = _per_second(replace(master, data=field, flags=np.zeros_like(master.flags)), dit)
+    shown = made.data[kept]
+    middle, spread, _ = clipped_moments(shown)
+    numbers = (
+        *noise_numbers(exposures, noise_range),
+        QualityNumber("BACKGROUND MEAN", middle, "electron/s"),
+        QualityNumber("BACKGROUND RMS", spread, "electron/s"),
+        QualityNumber("BACKGROUND MEDIAN", float(np.median(shown)), "electron/s"),
+        QualityNumber("NUM BADPIXELS", float((made.flags & NOT_USABLE != 0).sum())),
+        QualityNumber("N FRAMES", float(len(exposures))),
+    )
+    return BackgroundFit(background=made, background_fit=fitted, quality=numbers, caveats=caveats)
+
+
+def background_for(
+    sky: Master | None,
+    instrument: Master | None,
+    darks: Sequence[Master],
+    dit: float,
+    params: MatchParams | None = None,
+) -> tuple[Master, tuple[str, ...]]:
+    """Return the best background (electron in one integration) that there is: sky, instrument, dark.
+
+    A sky is a frame or two whose noise would be added to the target's. With an instrument background
+    its level is taken over large scales and the pixels' own pattern from the better measured one; without
+    it a surface through the sky stands on the dark.
+
+    Parameters
+    ----------
+    sky, instrument : Master or None
+        Electron / s.
+    darks : sequence of Master
+        Electron in one integration of their own.
+    dit : float, second
+    params : MatchParams
+
+    Returns
+    -------
+    background : Master
+        Electron; the dark current is part of it.
+    caveats : tuple of str
+        What stood in for what.
+
+    Raises
+    ------
+    MissingInput
+        Not even a dark.
+    """
+    params = params or MatchParams()
+    if instrument is not None:
+        base = _for_time(instrument, dit)
+        if sky is None:
+            return base, ()
+        surface, error = _difference(_for_time(sky, dit), base, params.sky_scale)
+        return replace(base, data=base.data + surface, variance=base.variance + error), ()
+    dark, caveats = dark_for(darks, dit)
+    if sky is None:
+        return dark, (*caveats, "no background of sky or instrument: the dark alone is subtracted")
+    surface, error = _difference(_for_time(sky, dit), dark, params.surface_scale)
+    note = f"no instrument background: a surface through the sky, structure below {params.surface_scale:g} px is lost"
+    return replace(dark, data=dark.data + surface, variance=dark.variance + error), (*caveats, note)
+
+
+def _difference(sky: Master, base: Master, scale: float) -> tuple[FloatArray, FloatArray]:
+    """Return the smooth difference sky - base and its variance."""
+    variance = sky.variance + base.variance
+    known = (sky.flags | base.flags) & (NOT_USABLE | int(Flag.NOT_ILLUMINATED)) == 0
+    surface, _ = _surface(sky.data - base.data, variance, known, scale, _CLIP)
+    # a Gaussian weight of scale s averages 4 pi s^2 pixels
+    return surface, np.asarray(variance / np.float32(4.0 * np.pi * scale**2), np.float32)
+
+
+def _surface(
+    image: FloatArray, variance: FloatArray, known: BoolArray, scale: float, clip: float
+) -> tuple[FloatArray, BoolArray]:
+    """Return a smooth surface through known pixels, and which of them agree with it."""
+    kept = known & (np.abs(image - np.median(image[known])) < 10.0 * clip * np.sqrt(np.median(variance)))
+    surface = np.zeros_like(image)
+    for _ in range(2):
+        surface = np.nan_to_num(smooth_surface(image, kept.astype(np.float32), scale))
+        kept = known & (np.abs(image - surface) < clip * np.sqrt(variance))
+    return surface, kept
+
+
+def _polynomial(light: FloatArray, kept: BoolArray, params: BackgroundParams) -> FloatArray:
+    """Return a polynomial surface through evenly spread samples, each the mean of its cell."""
+    side = int(np.ceil(np.sqrt(params.samples)))
+    smooth = smooth_surface(light, kept.astype(np.float32), light.shape[0] / side / 2.0)
+    y, x = (np.linspace(0, size - 1, side).astype(int) for size in light.shape)
+    gy, gx = (axis.ravel() for axis in np.meshgrid(y, x, indexing="ij"))
+    value = smooth[gy, gx].astype(float)
+    told = np.isfinite(value)
+    points = np.column_stack([gx, gy]).astype(float)
+    field = fit_field(points[told], value[told][:, None], degree=params.fit_order)
+    rows = [
+        field(np.column_stack([np.arange(light.shape[1]), np.full(light.shape[1], float(row))]))[:, 0]
+        for row in range(light.shape[0])
+    ]
+    return np.asarray(rows, np.float32)
+
+
+def _per_second(master: Master, dit: float) -> Master:
+    """Bring a master from one integration to a second."""
+    return _times(master, 1.0 / dit, {"BUNIT": "electron/s", DIT_CARD: dit})
+
+
+def _for_time(background: Master, dit: float) -> Master:
+    """Bring a background (electron / s) to an integration time."""
+    return _times(background, dit, {"BUNIT": "electron", DIT_CARD: dit})
+
+
+def _times(master: Master, factor: float, cards: dict[str, str | float]) -> Master:
+    """Scale a master."""
+    f = np.float32(factor)
+    return replace(
+        master,
+        data=master.data * f,
+        rms=master.rms * f,
+        variance=master.variance * f * f,
+        meta={**master.meta, **cards},
+    )
