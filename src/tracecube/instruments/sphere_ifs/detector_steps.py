@@ -55,7 +55,6 @@ Product = TypeVar("Product", Master, BadPixels, DetectorFlat)
 Made = TypeVar("Made", bound=Outputs)
 
 
-
 class LampFlatParams(FlatParams):
     """How the flat of one lamp is made."""
 

@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from tracecube.core.pixels import BadPixels, DetectorFlat, Master
-from tracecube.instruments.sphere_ifs.classify import classify
-from tracecube.instruments.sphere_ifs.detectors import detector, exposure_of, known_linearity
-from tracecube.recipes.detector.background import background_for
-from tracecube.recipes.detector.dark import dark_for
-from tracecube.recipes.detector.plane import PixelCalibration, calibrate_plane
 
 from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.pixels import BadPixels, DetectorFlat, Master
 from tracecube.core.spectra import Spectra
-from tracecube.instruments.sphere_ifs.guess import Mode, mode_of
+from tracecube.instruments.sphere_ifs.classify import classify
+from tracecube.instruments.sphere_ifs.detectors import detector, exposure_of, known_linearity
+from tracecube.instruments.sphere_ifs.guess import NOMINAL_PITCH, Mode, mode_of
+from tracecube.recipes.detector.background import background_for
+from tracecube.recipes.detector.dark import dark_for
+from tracecube.recipes.detector.plane import PixelCalibration, calibrate_plane
 from tracecube.recipes.extract.joint import Extraction
+from tracecube.recipes.optics.pinholes import lattice_plane
 
 __all__ = ["Calibrations", "calibrated", "mean_frame", "mode_of_frame", "native_spectra"]
 
@@ -138,14 +139,14 @@ def native_spectra(
     flat : Throughput, optional
         Divided out where given.
     layout : Layout, optional
-        Places; NaN where not given.
+        Places; those of a perfect lattice of nominal pitch, flagged, where not given.
     """
     step = np.abs(np.gradient(np.where(np.isfinite(wave), wave, np.nan), axis=1))
     scale = step if flat is None else step * _relative(flat, wave)
     missing = ~np.isfinite(extraction.flux) | ~np.isfinite(scale) | (scale <= 0)
     scale = np.where(missing, np.nan, scale)
-    n = traces.aperture.size
-    nowhere = np.full(n, np.nan)
+    if layout is None:
+        layout = _nominal_layout(traces)
     flags = np.where(missing, int(Flag.NOT_MEASURED), 0)
     return Spectra(
         flux=(extraction.flux / scale).astype(np.float32),
@@ -155,11 +156,19 @@ def native_spectra(
         wave=wave,
         lsf_sigma=np.nanmedian(solution.lsf_sigma * step, axis=0),
         aperture=traces.aperture,
-        x=nowhere if layout is None else layout.x,
-        y=nowhere if layout is None else layout.y,
-        dq=traces.dq if layout is None else traces.dq | layout.dq,
+        x=layout.x,
+        y=layout.y,
+        dq=traces.dq | layout.dq,
         medium="WAVE",
     )
+
+
+def _nominal_layout(traces: TraceSet) -> Layout:
+    """A perfect lattice of nominal pitch, its places not to be trusted."""
+    plane = lattice_plane(traces.q, traces.r) * NOMINAL_PITCH
+    plane = plane - plane.mean(axis=0)
+    dq = np.full(traces.aperture.size, int(Flag.ASTROMETRY), np.int32)
+    return Layout(traces.aperture, plane[:, 0], plane[:, 1], dq, NOMINAL_PITCH, -90.0)
 
 
 def _relative(flat: Throughput, wave: FloatArray) -> FloatArray:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from tracecube.core.pixels import BadPixels, DetectorFlat, Master
 
-from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import Layout, Lenslets, PixelMap, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.pixels import BadPixels, DetectorFlat, Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Spectra
@@ -22,6 +22,10 @@ from tracecube.instruments.sphere_ifs.parameters import (
     SpectraPositionsParams,
     WaveCalibParams,
 )
+
+if TYPE_CHECKING:
+    from tracecube.instruments.sphere_ifs.exposure import Calibrations
+    from tracecube.recipes.extract.joint import Extraction, ExtractionParams
 
 __all__ = ["distortion_map", "ifu_flat", "spectra_positions", "wavelength_calibration"]
 
@@ -140,22 +144,22 @@ def ifu_flat(
     traces: TraceSet,
     wavelength: WavelengthSolution,
     pixel_map: PixelMap,
+    layout: Layout | None = None,
     detector_flat: DetectorFlat | None = None,
     static_badpix: BadPixels | None = None,
     params: IfuFlatParams,
 ) -> IfuFlat:
     """Measure the throughput of every lenslet against wavelength from the white lamp."""
-    from tracecube.instruments.sphere_ifs.exposure import mode_of_frame, native_spectra  # noqa: PLC0415
+    from tracecube.instruments.sphere_ifs.exposure import Calibrations, mode_of_frame, native_spectra  # noqa: PLC0415
     from tracecube.recipes.optics.lenslet_flat import lenslet_throughput  # noqa: PLC0415 - brings numba
 
     mode = mode_of_frame(raw[0])
-    extraction, caveats = _extract_lamp(
-        raw, darks, detector_flat, static_badpix, traces, pixel_map, params.extraction()
-    )
+    known = Calibrations(darks, detector_flat, static_badpix)
+    extraction, caveats = _extract_lamp(raw, known, traces, pixel_map, params.extraction())
     flat, numbers = lenslet_throughput(
         extraction, wavelength, np.linspace(*mode.channels[:2], mode.channels[2]), least=params.least_signal
     )
-    spectra = native_spectra(extraction, traces, wavelength.wave, wavelength)
+    spectra = native_spectra(extraction, traces, wavelength.wave, wavelength, layout=layout)
     return IfuFlat(
         spectra=replace(spectra, meta=raw[0].meta),
         lenslet_flat=replace(flat, meta=raw[0].meta),
@@ -172,21 +176,24 @@ def distortion_map(
     traces: TraceSet,
     wavelength: WavelengthSolution,
     pixel_map: PixelMap,
-    lenslet_flat: Throughput,
+    white: Sequence[RawFrame],
     detector_flat: DetectorFlat | None = None,
     static_badpix: BadPixels | None = None,
     params: DistortionParams,
 ) -> Distortion:
-    """Measure plate scale, anamorphism and distortion from the grid of pinholes."""
-    from tracecube.instruments.sphere_ifs.exposure import native_spectra  # noqa: PLC0415 - brings numba
+    """Measure plate scale, anamorphism and distortion from the grid of pinholes.
+
+    A frame of white light tells how bright each lenslet is by itself.
+    """
+    from tracecube.instruments.sphere_ifs.exposure import Calibrations, native_spectra  # noqa: PLC0415 - brings numba
     from tracecube.instruments.sphere_ifs.guess import NOMINAL_PITCH  # noqa: PLC0415
     from tracecube.recipes.optics.pinholes import lattice_plane, map_sky  # noqa: PLC0415
 
-    extraction, caveats = _extract_lamp(
-        raw, darks, detector_flat, static_badpix, traces, pixel_map, params.extraction()
-    )
+    known = Calibrations(darks, detector_flat, static_badpix)
+    extraction, caveats = _extract_lamp(raw, known, traces, pixel_map, params.extraction())
+    even, more = _extract_lamp(white, known, traces, pixel_map, params.extraction())
     spectra = native_spectra(extraction, traces, wavelength.wave, wavelength)
-    share = lenslet_flat.mean
+    share = np.nansum(even.flux, axis=1) / np.median(np.nansum(even.flux, axis=1))
     whole = np.isfinite(extraction.flux).sum(axis=1) > 0.9 * np.isfinite(wavelength.wave).sum(axis=1)  # noqa: PLR2004
     usable = whole & (share > params.least_throughput)
     light = np.where(usable, np.nansum(extraction.flux, axis=1) / share, np.nan)
@@ -207,18 +214,18 @@ def distortion_map(
         spectra=replace(spectra, x=mapped.x, y=mapped.y, meta=raw[0].meta),
         layout=layout,
         quality=(QualityNumber("EXTRACTION CHI2", extraction.chi2, "", high=2.0), *numbers),
-        caveats=caveats,
+        caveats=tuple(dict.fromkeys((*caveats, *more))),
     )
 
 
-def _extract_lamp(raw, darks, flat, bad, traces, pixel_map, extraction):  # type: ignore[no-untyped-def]
+def _extract_lamp(
+    raw: Sequence[RawFrame], known: Calibrations, traces: TraceSet, pixel_map: PixelMap, settings: ExtractionParams
+) -> tuple[Extraction, tuple[str, ...]]:
     """Calibrate and extract lamp frames."""
-    from tracecube.instruments.sphere_ifs.exposure import Calibrations, mean_frame  # noqa: PLC0415 - brings numba
+    from tracecube.instruments.sphere_ifs.exposure import mean_frame  # noqa: PLC0415 - brings numba
     from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415
     from tracecube.recipes.extract.joint import extract, trace_matrix  # noqa: PLC0415
 
-    frame, caveats = mean_frame(raw, Calibrations(darks, flat, bad), wave=pixel_map.wave)
-    if not np.isfinite(frame.data).any():
-        raise BadData(f"{raw[0].name}: no usable pixel", hint="look at the frame")
-    matrix = trace_matrix(traces, frame.data.shape, half_width=extraction.half_width)
-    return extract(frame, matrix, extraction, floor=noise_floor(frame)), caveats
+    frame, caveats = mean_frame(raw, known, wave=pixel_map.wave)
+    matrix = trace_matrix(traces, frame.data.shape, half_width=settings.half_width)
+    return extract(frame, matrix, settings, floor=noise_floor(frame)), caveats

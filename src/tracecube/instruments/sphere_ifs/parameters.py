@@ -42,7 +42,7 @@ class SpectraPositionsParams(Params):
         5,
         ge=1,
         le=7,
-        description="degree of the lattice's distortion over the detector; at most 4 in the observatory's",
+        description="degree of the lattice's distortion over the detector",
     )
     margin: float = Field(_MARGIN, ge=0, le=4, description="rows beyond the ends of the band")
     profile_reach: float = Field(14.0, gt=4, le=40, description="px from the centre to the end of a profile's wings")

@@ -5,6 +5,8 @@ Ladders: level 0 is the calibration plan (same night), 1 within two weeks, 2 wit
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.sphere_ifs.detector_steps import (
     broad_band_flat,
@@ -14,6 +16,12 @@ from tracecube.instruments.sphere_ifs.detector_steps import (
     narrow_band_flat,
     sky_background,
     static_bad_pixels,
+)
+from tracecube.instruments.sphere_ifs.optics_steps import (
+    distortion_map,
+    ifu_flat,
+    spectra_positions,
+    wavelength_calibration,
 )
 
 __all__ = ["DETECTOR_TASKS", "SAME_NIGHT_FIRST", "workflow"]
@@ -108,6 +116,71 @@ DETECTOR_TASKS = (
     DETECTOR_FLAT,
     BAD_PIXELS,
 )
-"""What the detector needs, in the observatory's names; ``ifs_detector_flat`` is the super flat of its pipeline's science step."""
+"""What the detector needs, in the observatory's names; ``ifs_detector_flat`` is the super flat of its science step."""
 
-workflow = Workflow(tasks=DETECTOR_TASKS, default_target="calibration")
+SAME_MODE_FIRST = (
+    Match(level=0, same=("night", "mode")),
+    Match(level=1, same=("mode",), days=(-14.0, 14.0)),
+    Match(level=2, same=("mode",), days=(-60.0, 60.0)),
+)
+"""Optics: never of the other prism."""
+
+ALL_DARKS = replace(DARKS, argument="darks")
+BADPIX_IF_ANY = Association("static_badpix", ("STATIC_BADPIX",), SAME_NIGHT_FIRST, minimum=0)
+PIXELS = (ALL_DARKS, FLAT_IF_ANY, BADPIX_IF_ANY)
+TRACES = Association("traces", ("TRACES",), SAME_MODE_FIRST, hint="SPECPOS,LAMP and WAVE,LAMP frames of this mode")
+LENSLETS = Association("lenslets", ("LENSLETS",), SAME_MODE_FIRST, hint="WAVE,LAMP frames of this mode")
+WAVELENGTH = Association("wavelength", ("WAVELENGTH",), SAME_MODE_FIRST, hint="WAVE,LAMP frames of this mode")
+PIXEL_MAP = Association("pixel_map", ("PIXEL_MAP",), SAME_MODE_FIRST, hint="WAVE,LAMP frames of this mode")
+LAYOUT_IF_ANY = Association("layout", ("LAYOUT",), SAME_MODE_FIRST, minimum=0)
+IFU_FLAT_OF = Association("lenslet_flat", ("LENSLET_FLAT",), SAME_MODE_FIRST, hint="FLAT,LAMP / IFU of this mode")
+
+SPECTRA_POSITIONS = Task(
+    name="ifs_spectra_positions",
+    recipe=spectra_positions,
+    main=Main("raw", ("SPECPOS",), group_by=("night", "mode")),
+    associations=(
+        *PIXELS,
+        Association("lasers", ("WAVE",), SAME_MODE_FIRST, hint="a WAVE,LAMP frame of this mode", maximum=None),
+        Association("pinholes", ("DISTORT",), SAME_MODE_FIRST, minimum=0, maximum=None),
+    ),
+    targets=("calibration",),
+    text="which lenslets there are, and where the light of each falls",
+)
+
+WAVELENGTHS = Task(
+    name="ifs_wavelength_calibration",
+    recipe=wavelength_calibration,
+    main=Main("lenslets", ("LENSLETS",)),
+    associations=(TRACES,),
+    targets=("calibration",),
+    text="wavelength of every detector pixel",
+)
+
+IFU_FLAT = Task(
+    name="ifs_ifu_flat",
+    recipe=ifu_flat,
+    main=Main("raw", ("IFUFLAT",), group_by=("night", "mode")),
+    associations=(*PIXELS, TRACES, WAVELENGTH, PIXEL_MAP, LAYOUT_IF_ANY),
+    targets=("calibration",),
+    text="throughput of the lenslets",
+)
+
+DISTORTION = Task(
+    name="ifs_distortion_map",
+    recipe=distortion_map,
+    main=Main("raw", ("DISTORT",), group_by=("night", "mode")),
+    associations=(
+        *PIXELS,
+        TRACES,
+        WAVELENGTH,
+        PIXEL_MAP,
+        Association("white", ("SPECPOS", "IFUFLAT"), SAME_MODE_FIRST, hint="a SPECPOS,LAMP frame of this mode"),
+    ),
+    targets=("calibration",),
+    text="places of the lenslets on the sky",
+)
+
+OPTICS_TASKS = (SPECTRA_POSITIONS, WAVELENGTHS, IFU_FLAT, DISTORTION)
+
+workflow = Workflow(tasks=(*DETECTOR_TASKS, *OPTICS_TASKS), default_target="calibration")

@@ -11,7 +11,6 @@ from pydantic import Field
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
-from tracecube.core.params import Params
 from tracecube.core.pixels import Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs

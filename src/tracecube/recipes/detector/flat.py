@@ -48,7 +48,10 @@ class FlatParams(Params):
         default=4.0, gt=1, description="Significance (sigma) of excess scatter about the fit that makes a pixel noisy"
     )
     chi2: float = Field(
-        default=50.0, gt=1, alias="badpix_chisqtolerance", description="Reduced chi-square beyond which: bad, in any case"
+        default=50.0,
+        gt=1,
+        alias="badpix_chisqtolerance",
+        description="Reduced chi-square beyond which: bad, in any case",
     )
     dim: float = Field(
         default=0.3, gt=0, lt=1, description="Share of the typical light below which a pixel is vignetted"
@@ -115,9 +118,7 @@ class SuperFlat(Outputs):
     detector_flat: DetectorFlat
 
 
-def fit_flat(
-    lamps: Sequence[LampExposure], darks: Sequence[Master], detector: Detector, params: FlatParams
-) -> FlatFit:
+def fit_flat(lamps: Sequence[LampExposure], darks: Sequence[Master], detector: Detector, params: FlatParams) -> FlatFit:
     """Fit the responses of all pixels to all lamp exposures.
 
     Parameters
@@ -137,7 +138,7 @@ def fit_flat(
     """
     if not lamps:
         raise BadData("no lamp exposure for a detector flat", hint="take lamp flats without dispersion")
-    lamps = sorted(lamps, key=lambda lamp: (lamp.clean.exposure.name))
+    lamps = sorted(lamps, key=lambda lamp: lamp.clean.exposure.name)
     dits = {lamp.clean.dit for lamp in lamps}
     if len(dits) > 1:
         raise BadData(
@@ -172,9 +173,7 @@ def fit_flat(
     flags, spread = _flags(fit, dark, good, inside, surfaces[int(np.argmax(typical))], params)
     if len({lamp.wave for lamp in lamps}) > 1 and fit.slope_spread == 0:
         caveats = (*caveats, "no change of response with wavelength was found beyond the noise")
-    return FlatFit(
-        fit, amplifiers, flags, tuple(typical), surfaces[int(np.argmax(typical))], spread, caveats
-    )
+    return FlatFit(fit, amplifiers, flags, tuple(typical), surfaces[int(np.argmax(typical))], spread, caveats)
 
 
 def _typical(clean: CleanExposure, dark: Master, inside: BoolArray) -> float:
@@ -194,9 +193,7 @@ def _typical(clean: CleanExposure, dark: Master, inside: BoolArray) -> float:
     return level
 
 
-def _surface(
-    clean: CleanExposure, dark: Master, good: BoolArray, amplifiers: FloatArray, scale: float
-) -> FloatArray:
+def _surface(clean: CleanExposure, dark: Master, good: BoolArray, amplifiers: FloatArray, scale: float) -> FloatArray:
     """Return the smooth light of an exposure (y, x)."""
     return smooth_surface((clean.data - dark.data) / amplifiers, good.astype(np.float32), scale)
 
@@ -314,9 +311,7 @@ def lamp_flat(
     )
 
 
-def _departure(
-    lamps: Sequence[LampExposure], darks: Sequence[Master], found: FlatFit
-) -> tuple[FloatArray, float]:
+def _departure(lamps: Sequence[LampExposure], darks: Sequence[Master], found: FlatFit) -> tuple[FloatArray, float]:
     """Return what the faint exposure has over the fit, relative to its light (y, x), and the typical value."""
     i = int(np.argmin(found.levels))
     clean, ratio = lamps[i].clean, found.levels[i] / max(found.levels)

@@ -143,7 +143,7 @@ def _dispersion_at(lenslets: Lenslets, law: PrismLaw) -> FloatArray:
 
 def _line_spread(lenslets: Lenslets, traces: TraceSet, wave: FloatArray) -> FloatArray:
     """Width (n, m), px, of the line-spread function: that of the laser templates' cores, by zone and wavelength."""
-    n_laser, zones, _, size, _ = lenslets.template.shape
+    _, zones, _, size, _ = lenslets.template.shape
     t = (np.arange(size) - size // 2) * lenslets.step
     core = np.abs(t) < 2.5  # noqa: PLR2004 - beyond are the feet of neighbouring spots
     line = lenslets.template[..., core].sum(axis=-1)[..., core]
