@@ -57,19 +57,18 @@ class BadPixels:
 class DetectorFlat:
     """Response of each pixel to light, relative to its surroundings, against wavelength.
 
-    A straight line in wavelength, ``response + slope (wave - reference)``, times the pattern of the
-    amplifiers, which knows no wavelength.
+    A straight line in wavelength, ``response + slope (wave - reference)``.
 
     Parameters
     ----------
     data : array (y, x)
-        Response at the reference wavelength, amplifier pattern divided out; 1 on average.
+        Response at the reference wavelength; 1 on average. The pattern of the amplifiers is part of it.
     flags : int32 array (y, x)
     slope : array (y, x), 1 / Angstrom
     variance, slope_variance, covariance : array (y, x)
         Of response and slope at the reference wavelength, and between them.
     amplifiers : array (y, x)
-        Relative gain of amplifiers and of their even and odd columns.
+        The part of it that is the relative gain of amplifiers and of their even and odd columns.
     chi2 : array (y, x)
         Reduced chi-square of the exposures about the fit: large where a pixel is noisy.
     wave : array (n_lamp,), Angstrom
@@ -92,7 +91,7 @@ class DetectorFlat:
     meta: Meta = meta()
 
     def response(self, wave: FloatArray | float | None = None) -> tuple[FloatArray, FloatArray]:
-        """Return response (y, x) to light of some wavelength and its variance, amplifier pattern included.
+        """Return response (y, x) to light of some wavelength and its variance.
 
         Parameters
         ----------
@@ -106,7 +105,7 @@ class DetectorFlat:
             Wavelengths of another shape.
         """
         if wave is None:
-            return self.data * self.amplifiers, self.variance * self.amplifiers**2
+            return self.data, self.variance
         given = np.asarray(wave)
         if given.ndim and given.shape != self.data.shape:
             raise BadData(
@@ -114,9 +113,9 @@ class DetectorFlat:
                 hint="give one number, or one wavelength a detector pixel",
             )
         step = np.nan_to_num(np.asarray(given - self.reference, np.float32))
-        value = (self.data + step * self.slope) * self.amplifiers
+        value = self.data + step * self.slope
         variance = self.variance + step * (2.0 * self.covariance + step * self.slope_variance)
-        return value, variance * self.amplifiers**2
+        return value, variance
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tracecube.kernels.combine import clipped_moments
+from tracecube.kernels.rounding import COARSE, rounded_levels
 
 __all__ = ["Stripes", "find_stripes", "smooth_series"]
 
@@ -28,6 +29,7 @@ WIDTHS = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 
 """Gaussian smoothing lengths (px) that are tried; 0 keeps each row by itself."""
 
 _CLIP = 5.0  # noises off beyond which a blind pixel is hit or bad
+_COARSE_REACH = 3.0  # steps: five noises and more where the scatter is below 0.6
 _ROUNDS = 3  # of outputs and rows in turn: each of the two is known to a tenth of the other's error after one
 
 
@@ -111,7 +113,7 @@ def _peak(width: float) -> float:
     return float(1.0 / np.exp(-0.5 * (x / width) ** 2).sum())
 
 
-def find_stripes(image: F4, outputs: Sequence[tuple[int, int]], blind: Mask) -> Stripes:
+def find_stripes(image: F4, outputs: Sequence[tuple[int, int]], blind: Mask, *, step: float = 0.0) -> Stripes:
     """Find output levels and row signal of a frame.
 
     Parameters
@@ -122,6 +124,9 @@ def find_stripes(image: F4, outputs: Sequence[tuple[int, int]], blind: Mask) -> 
         Columns of each output, first and one past the last; each needs blind pixels.
     blind : bool array (y, x)
         Pixels without light: reference pixels, and others that are known to be dark.
+    step : float
+        Smallest difference between values; where it is not small against the noise, levels and noise are
+        those of rounded samples, and rows are left as they are: nothing can be seen of them.
 
     Raises
     ------
@@ -136,6 +141,10 @@ def find_stripes(image: F4, outputs: Sequence[tuple[int, int]], blind: Mask) -> 
     if (count == 0).any():
         raise ValueError(f"output {int(np.argmin(count))} has no blind pixel")
     offsets = np.array([float(np.median(value[output == i])) for i in range(len(outputs))])
+    if step > 0.0:
+        coarse = _rounded(value, output, offsets, step, image.shape[0])
+        if coarse is not None:
+            return coarse
     rows, row_error, width = np.zeros(image.shape[0]), 0.0, 0.0
     noise = clipped_moments(value - offsets[output])[1]
     for _ in range(_ROUNDS):
@@ -146,6 +155,17 @@ def find_stripes(image: F4, outputs: Sequence[tuple[int, int]], blind: Mask) -> 
         offsets = np.bincount(output, left, minlength=len(outputs)) / good
         noise = clipped_moments(value - offsets[output] - rows[y])[1]
     return Stripes(offsets, float(noise / np.sqrt(np.median(good))), rows, row_error, width, noise, int(kept.sum()))
+
+
+def _rounded(value: F8, output: NDArray[np.intp], offsets: F8, step: float, rows: int) -> Stripes | None:
+    """Levels and noise where counts are coarse; None where they are not."""
+    kept = np.abs(value - offsets[output]) <= _COARSE_REACH * step
+    if float(np.std((value - offsets[output])[kept])) > COARSE * step:
+        return None
+    levels, sigma = rounded_levels(value[kept], output[kept], offsets.size, step)
+    total = float(np.hypot(sigma, step / np.sqrt(12.0)))
+    error = total / np.sqrt(np.median(np.bincount(output[kept])))
+    return Stripes(levels, float(error), np.zeros(rows), 0.0, 0.0, total, int(kept.sum()))
 
 
 def _rows(value: F8, y: NDArray[np.intp], kept: Mask, noise: float, n: int) -> tuple[F8, float, float]:

@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 _DARK_SCALE = 64.0  # px: a dark has no finer structure but hot pixels and what the readout adds
+_LAMP_SCALE = 25.0  # px: the lamps light the detector evenly
 _THERMAL_SCALE = 16.0  # px: thermal light is out of focus, and as wide as the optics that send it
 
 Product = TypeVar("Product", Master, BadPixels, DetectorFlat)
@@ -228,7 +229,7 @@ def sky_background(
 
 def _lamps(raw: Sequence[RawFrame]) -> tuple[list[LampExposure], tuple[str, ...]]:
     """Clean lamp flats and say which wavelength each saw."""
-    cleaned, caveats = _cleaned(raw, None)
+    cleaned, caveats = _cleaned(raw, _LAMP_SCALE)
     return [LampExposure(one, lamp_wave(one.exposure.meta, one.exposure.name)) for one in cleaned], caveats
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
@@ -164,13 +164,14 @@ def clean_exposure(
     counts, unread = _read(exposure.raw)
     outputs = [(amplifier.data.x0, amplifier.data.x1) for amplifier in detector.amplifiers]
     blind = blind_pixels(detector)
-    stripes = find_stripes(counts, outputs, blind)
+    stripes = find_stripes(counts, outputs, blind, step=exposure.step)
     if unlit is not None:
         expected = np.broadcast_to(np.asarray(scene, np.float32) / np.float32(exposure.gain), counts.shape)
         off = counts - _pattern(stripes, outputs, rows=True) - expected
         quiet = unlit & (np.abs(off) < params.unlit_scale * _unlit_noise(stripes.noise, expected, exposure))
         less = np.where(blind, counts, counts - expected).astype(np.float32)
-        stripes = _with_noise(find_stripes(less, outputs, blind | quiet), stripes)
+        told = quiet if _richer(quiet, blind, outputs) else blind | quiet
+        stripes = _with_noise(find_stripes(less, outputs, told), stripes)
     signal = counts - _pattern(stripes, outputs, rows=params.rows)
     flags = np.where(unread, int(Flag.NOT_MEASURED), _limits(counts, detector)).astype(np.int32)
     variance = None
@@ -219,11 +220,23 @@ def _unlit_noise(noise: float, expected: FloatArray, exposure: Exposure) -> Floa
     return np.sqrt(noise**2 + np.maximum(expected, 0.0) / np.float32(exposure.gain * exposure.count))
 
 
+def _richer(quiet: BoolArray, blind: BoolArray, outputs: Sequence[tuple[int, int]]) -> bool:
+    """Whether unlit pixels alone outnumber the reference pixels in each output.
+
+    They then do without them: counts of reference pixels may be rounded to steps that hide their level.
+    """
+    many, few = quiet.sum(axis=0), blind.sum(axis=0)
+    return all(int(many[a:b].sum()) > int(few[a:b].sum()) for a, b in outputs)
+
+
 def _with_noise(found: Stripes, blind: Stripes) -> Stripes:
-    """Keep the noise of the reference pixels: unlit ones hold photon noise besides."""
-    return Stripes(
-        found.offsets, found.offset_error, found.rows, found.row_error, found.width, blind.noise, blind.count
-    )
+    """Keep the noise of the reference pixels, for unlit ones hold photon noise besides.
+
+    Where no rows could be seen in them, theirs is part of that noise; it is taken out of it.
+    """
+    left = float(np.var(found.rows - blind.rows)) if blind.width == 0.0 else 0.0
+    noise = max(blind.noise**2 - left, 0.5 * blind.noise**2) ** 0.5  # never more than half of it
+    return replace(found, noise=noise, count=blind.count)
 
 
 def _pattern(stripes: Stripes, outputs: Sequence[tuple[int, int]], *, rows: bool) -> FloatArray:

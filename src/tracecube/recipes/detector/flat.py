@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
+from scipy import ndimage
 
 from tracecube.core.detector import Detector
 from tracecube.core.errors import BadData
-from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.params import Params
 from tracecube.core.pixels import DetectorFlat, Master
@@ -25,6 +26,8 @@ from tracecube.recipes.detector.dark import dark_for
 
 __all__ = ["FlatFit", "FlatParams", "LampExposure", "LampFlat", "SuperFlat", "fit_flat", "lamp_flat", "super_flat"]
 
+_REGION = 11  # px: clusters of dead pixels are smaller
+_PENUMBRA = 8  # px over which a stop out of focus lets light fade
 _PER_MICROMETRE = 1e-4  # steps of wavelength in the fit, so that slopes are of the order of responses
 
 
@@ -48,13 +51,10 @@ class FlatParams(Params):
         default=4.0, gt=1, description="Significance (sigma) of excess scatter about the fit that makes a pixel noisy"
     )
     chi2: float = Field(
-        default=50.0,
-        gt=1,
-        alias="badpix_chisqtolerance",
-        description="Reduced chi-square beyond which: bad, in any case",
+        default=50.0, gt=1, alias="badpix_chisqtolerance", description="Reduced chi-square beyond which: bad, in any case"
     )
     dim: float = Field(
-        default=0.3, gt=0, lt=1, description="Share of the typical light below which a pixel is vignetted"
+        default=0.5, gt=0, lt=1, description="Share of the typical light below which a region is vignetted"
     )
     reference: float = Field(default=12500.0, gt=0, description="Wavelength of the super flat's response, Angstrom")
 
@@ -94,7 +94,7 @@ class FlatFit:
 
     fit: ResponseFit
     amplifiers: FloatArray
-    flags: FloatArray
+    flags: IntArray
     levels: tuple[float, ...]
     surface: FloatArray
     spread: float
@@ -118,7 +118,9 @@ class SuperFlat(Outputs):
     detector_flat: DetectorFlat
 
 
-def fit_flat(lamps: Sequence[LampExposure], darks: Sequence[Master], detector: Detector, params: FlatParams) -> FlatFit:
+def fit_flat(
+    lamps: Sequence[LampExposure], darks: Sequence[Master], detector: Detector, params: FlatParams
+) -> FlatFit:
     """Fit the responses of all pixels to all lamp exposures.
 
     Parameters
@@ -138,7 +140,7 @@ def fit_flat(lamps: Sequence[LampExposure], darks: Sequence[Master], detector: D
     """
     if not lamps:
         raise BadData("no lamp exposure for a detector flat", hint="take lamp flats without dispersion")
-    lamps = sorted(lamps, key=lambda lamp: lamp.clean.exposure.name)
+    lamps = sorted(lamps, key=lambda lamp: (lamp.clean.exposure.name))
     dits = {lamp.clean.dit for lamp in lamps}
     if len(dits) > 1:
         raise BadData(
@@ -149,13 +151,13 @@ def fit_flat(lamps: Sequence[LampExposure], darks: Sequence[Master], detector: D
     inside = ~detector.dark()
     outputs = [(amplifier.data.x0, amplifier.data.x1) for amplifier in detector.amplifiers]
     typical = [_typical(lamp.clean, dark, inside) for lamp in lamps]
-    good = inside & (dark.flags & NOT_USABLE == 0)
+    vignetted = _vignetted(lamps[int(np.argmax(typical))].clean, dark, inside, params.dim)
+    good = inside & ~vignetted & (dark.flags & NOT_USABLE == 0)
     for lamp, level in zip(lamps, typical, strict=True):
         good &= np.abs(lamp.clean.data - dark.data - level) < 0.7 * level
     amplifiers = _amplifiers(lamps, dark, good, outputs, params.scale)
-    surfaces = [
-        np.maximum(np.nan_to_num(_surface(lamp.clean, dark, good, amplifiers, params.scale)), 0.0) for lamp in lamps
-    ]
+    lit = inside & ~vignetted
+    surfaces = [np.where(lit, _surface(lamp.clean, dark, good, amplifiers, params.scale), 0.0) for lamp in lamps]
     variances = [
         np.where(lamp.clean.flags & NOT_USABLE == 0, lamp.clean.noise(surface + np.maximum(dark.data, 0.0)), np.inf)
         for lamp, surface in zip(lamps, surfaces, strict=True)
@@ -164,16 +166,19 @@ def fit_flat(lamps: Sequence[LampExposure], darks: Sequence[Master], detector: D
     fit = fit_responses(
         [lamp.clean.data for lamp in lamps],
         [np.asarray(v, np.float32) for v in variances],
-        [surface * amplifiers for surface in surfaces],
+        surfaces,
         steps,
         dark=(dark.data, dark.variance),
         typical=good,
         robust=params.robust,
     )
-    flags, spread = _flags(fit, dark, good, inside, surfaces[int(np.argmax(typical))], params)
+    flags, spread = _flags(fit, dark, good, lit, amplifiers, params)
+    fit = _unlit_responses(fit, lit, amplifiers, spread)
     if len({lamp.wave for lamp in lamps}) > 1 and fit.slope_spread == 0:
         caveats = (*caveats, "no change of response with wavelength was found beyond the noise")
-    return FlatFit(fit, amplifiers, flags, tuple(typical), surfaces[int(np.argmax(typical))], spread, caveats)
+    return FlatFit(
+        fit, amplifiers, flags, tuple(typical), surfaces[int(np.argmax(typical))], spread, caveats
+    )
 
 
 def _typical(clean: CleanExposure, dark: Master, inside: BoolArray) -> float:
@@ -193,9 +198,35 @@ def _typical(clean: CleanExposure, dark: Master, inside: BoolArray) -> float:
     return level
 
 
-def _surface(clean: CleanExposure, dark: Master, good: BoolArray, amplifiers: FloatArray, scale: float) -> FloatArray:
-    """Return the smooth light of an exposure (y, x)."""
-    return smooth_surface((clean.data - dark.data) / amplifiers, good.astype(np.float32), scale)
+def _vignetted(clean: CleanExposure, dark: Master, inside: BoolArray, dim: float) -> BoolArray:
+    """Find regions without the lamp's light: most pixels around are dim, which no cluster of dead ones is."""
+    light = clean.data - dark.data
+    low = inside & (light < dim * float(np.median(light[inside])))
+    around = ndimage.uniform_filter(low.astype(np.float32), _REGION)
+    region = ndimage.binary_propagation(around > 0.5, mask=low)
+    return np.asarray(ndimage.binary_dilation(region, iterations=_PENUMBRA))
+
+
+def _unlit_responses(fit: ResponseFit, lit: BoolArray, amplifiers: FloatArray, spread: float) -> ResponseFit:
+    """Give pixels that saw no lamp the response of their amplifier, and the spread of responses as its error."""
+    zero = np.float32(0.0)
+    return replace(
+        fit,
+        response=np.where(lit, fit.response, amplifiers),
+        slope=np.where(lit, fit.slope, zero),
+        variance=np.where(lit, fit.variance, np.float32(spread**2)),
+        slope_variance=np.where(lit, fit.slope_variance, np.float32(fit.slope_spread**2)),
+        covariance=np.where(lit, fit.covariance, zero),
+        chi2=np.where(lit, fit.chi2, zero),
+    )
+
+
+def _surface(
+    clean: CleanExposure, dark: Master, good: BoolArray, amplifiers: FloatArray, scale: float
+) -> FloatArray:
+    """Return the smooth light of an exposure (y, x), electron; 0 where none can be told."""
+    surface = smooth_surface((clean.data - dark.data) / amplifiers, good.astype(np.float32), scale)
+    return np.maximum(np.nan_to_num(surface), 0.0)
 
 
 def _amplifiers(
@@ -220,26 +251,26 @@ def _amplifiers(
 
 
 def _flags(
-    fit: ResponseFit,
-    dark: Master,
-    good: BoolArray,
-    inside: BoolArray,
-    surface: FloatArray,
-    params: FlatParams,
-) -> tuple[FloatArray, float]:
-    """Flag dead, odd, noisy and vignetted pixels; return the spread of the others' responses too."""
-    spread = clipped_moments(fit.response[good])[1]
-    odd = np.abs(fit.response - 1.0) > params.spread * np.sqrt(spread**2 + fit.variance)
-    dead = (fit.response < params.low) | (fit.response > params.high)
+    fit: ResponseFit, dark: Master, good: BoolArray, lit: BoolArray, amplifiers: FloatArray, params: FlatParams
+) -> tuple[IntArray, float]:
+    """Flag dead, odd, noisy and unlit pixels; return the spread of the others' responses too."""
+    own = fit.response / amplifiers
+    spread = clipped_moments(own[good])[1]
+    odd = np.abs(own - 1.0) > params.spread * np.sqrt(spread**2 + fit.variance)
+    dead = (own < params.low) | (own > params.high)
     # chi-square of f degrees: its cube root is nearly Gaussian (Wilson & Hilferty 1931)
     width = 2.0 / (9.0 * max(fit.freedom, 1.0))
-    typical = float(np.median(fit.chi2[good])) / (1.0 - width) ** 3  # an error of the noise model is common to all
+    typical = _typical_chi2(fit, good)  # an error of the noise model is common to all
     pull = (np.cbrt(fit.chi2 / max(typical, 1.0)) - (1.0 - width)) / np.sqrt(width)
     noisy = (pull > params.noisy) | (fit.chi2 > params.chi2)
-    dim = surface < params.dim * float(np.median(surface[inside]))
-    flags = np.where(inside & ~dim & (odd | dead | noisy), int(Flag.BAD_PIXEL), 0)
-    flags |= np.where(~inside | dim, int(Flag.NOT_ILLUMINATED), 0) | dark.flags
+    flags = np.where(lit & (odd | dead | noisy), int(Flag.BAD_PIXEL), 0)
+    flags |= np.where(lit, 0, int(Flag.NOT_ILLUMINATED)) | dark.flags
     return flags.astype(np.int32), spread
+
+
+def _typical_chi2(fit: ResponseFit, good: BoolArray) -> float:
+    """Reduced chi-square of the typical pixel: the median over that of the distribution."""
+    return float(np.median(fit.chi2[good])) / (1.0 - 2.0 / (9.0 * max(fit.freedom, 1.0))) ** 3
 
 
 def _numbers(
@@ -259,7 +290,7 @@ def _numbers(
         QualityNumber("NUM BADPIXELS", float((found.flags & int(Flag.BAD_PIXEL) != 0).sum()), high=0.05 * good.size),
         QualityNumber("RMS", found.spread),
         QualityNumber("FPN", float(np.sqrt(max(found.spread**2 - float(np.median(found.fit.variance[good])), 0.0)))),
-        QualityNumber("CHI2", float(np.median(found.fit.chi2[good])), low=0.7, high=1.3),
+        QualityNumber("CHI2", _typical_chi2(found.fit, good), low=0.7, high=1.3),
         QualityNumber("PREAMP CORR MEAN", float(np.mean(columns))),
         QualityNumber("PREAMP CORR MEDIAN", float(np.median(columns))),
         QualityNumber("PREAMP CORR RMS", float(np.std(columns))),
@@ -297,7 +328,7 @@ def lamp_flat(
     rows = np.broadcast_to(found.amplifiers, fit.response.shape).astype(np.float32)
     good = np.zeros(fit.response.shape, np.int32)
 
-    def master(data: FloatArray, flags: FloatArray, variance: FloatArray, unit: str = "") -> Master:
+    def master(data: FloatArray, flags: IntArray, variance: FloatArray, unit: str = "") -> Master:
         rms = np.sqrt(variance * count).astype(np.float32)
         return Master(data, flags, rms, count, variance, {**meta, "BUNIT": unit})
 
@@ -311,11 +342,13 @@ def lamp_flat(
     )
 
 
-def _departure(lamps: Sequence[LampExposure], darks: Sequence[Master], found: FlatFit) -> tuple[FloatArray, float]:
+def _departure(
+    lamps: Sequence[LampExposure], darks: Sequence[Master], found: FlatFit
+) -> tuple[FloatArray, float]:
     """Return what the faint exposure has over the fit, relative to its light (y, x), and the typical value."""
     i = int(np.argmin(found.levels))
     clean, ratio = lamps[i].clean, found.levels[i] / max(found.levels)
-    light = found.surface * np.float32(ratio) * found.amplifiers
+    light = found.surface * np.float32(ratio)
     left = clean.data - found.fit.offset - light * found.fit.response
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.where(light > 0, left / light, 0.0).astype(np.float32)
