@@ -24,6 +24,8 @@ __all__ = ["Astrometry", "Moment", "Orientation", "astrometry", "moment", "orien
 UT3 = Site(-24.62743, -70.40498, 2648.0)
 # Header angles are rounded to 0.001 deg; beyond this the header and the computed angle tell two stories, degree.
 AGREEMENT = 0.05
+# Packed coordinates are cut to 0.001 s: the two say the same within this, degree.
+ROUNDING = 0.02 / 3600.0
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 
@@ -218,15 +220,21 @@ def site(meta: Meta) -> tuple[Site, tuple[str, ...]]:
 def pointing(meta: Meta) -> tuple[float, float] | None:
     """Return right ascension and declination (degree, J2000) of the target.
 
-    The derotator's cards are packed HHMMSS.s and DDMMSS.s; RA and DEC (degree) stand in for them.
+    The derotator's cards are the target's, packed HHMMSS.TTT and DDMMSS.TTT: rounded to 15 mas. RA and DEC
+    (degree) are finer, but may be those of the guide field: they are taken where the two agree within
+    `ROUNDING`, and where the derotator's are missing.
     """
     packed = _number(meta, "ESO INS4 DROT2 RA"), _number(meta, "ESO INS4 DROT2 DEC")
-    if packed[0] is not None and packed[1] is not None and (packed[0] != 0.0 or packed[1] != 0.0):
-        return 15.0 * _unpacked(packed[0]), _unpacked(packed[1])
     plain = _number(meta, "RA"), _number(meta, "DEC")
-    if plain[0] is not None and plain[1] is not None:
-        return plain[0], plain[1]
-    return None
+    fine = None if plain[0] is None or plain[1] is None else (plain[0], plain[1])
+    if packed[0] is None or packed[1] is None or packed == (0.0, 0.0):
+        return fine
+    target = 15.0 * _unpacked(packed[0]), _unpacked(packed[1])
+    if fine is not None:
+        east = (fine[0] - target[0]) * math.cos(math.radians(target[1]))
+        if math.hypot(east, fine[1] - target[1]) < ROUNDING:
+            return fine
+    return target
 
 
 def _unpacked(value: float) -> float:
