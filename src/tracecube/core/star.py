@@ -1,0 +1,93 @@
+"""What is known of the star behind a coronagraph: its place, its satellite spots, its image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+
+__all__ = ["StarCentre", "StarPsf"]
+
+
+@dataclass(frozen=True)
+class StarCentre:
+    """Place of the star in every channel of a DIT, in the coordinates of its `Spectra`.
+
+    Errors of the channels are common to all of them up to the refraction term: place(wave) = (CENX, CENY)
+    + (REFRX, REFRY) ((CENWAVE / wave)**2 - 1).
+
+    Parameters
+    ----------
+    file : str array (n_wave,)
+        Raw file name.
+    plane : int array (n_wave,)
+        DIT, 0-based.
+    wave : array (n_wave,), Angstrom
+    x, y, x_error, y_error : array (n_wave,), arcsec
+    dq : int32 array (n_wave,)
+    spot_flux, spot_variance : array (n_wave, n_spot), electron / Angstrom
+        Total flux of each satellite spot; NaN where not measured, no column entries at all (n_spot = 0) without spots.
+    reference_wave : float, Angstrom
+    centre_x, centre_y, centre_x_error, centre_y_error : float, arcsec
+        At the reference wavelength.
+    refraction_x, refraction_y : float, arcsec
+    method : str
+        "spots", "halo" (relative to a frame with spots), "carried" (that of the frame with spots), "core" (star seen).
+    """
+
+    file: FloatArray = column("STAR_CENTRE", "file")
+    plane: IntArray = column("STAR_CENTRE", "plane")
+    wave: FloatArray = column("STAR_CENTRE", "wave", unit="Angstrom")
+    x: FloatArray = column("STAR_CENTRE", "x", unit="arcsec")
+    y: FloatArray = column("STAR_CENTRE", "y", unit="arcsec")
+    x_error: FloatArray = column("STAR_CENTRE", "x_error", unit="arcsec")
+    y_error: FloatArray = column("STAR_CENTRE", "y_error", unit="arcsec")
+    dq: IntArray = column("STAR_CENTRE", "dq")
+    spot_flux: FloatArray = column("SPOTS", "flux", unit="electron/Angstrom")
+    spot_variance: FloatArray = column("SPOTS", "STAT")
+    reference_wave: float = card("CENWAVE", unit="Angstrom")
+    centre_x: float = card("CENX", unit="arcsec", text="star at CENWAVE")
+    centre_y: float = card("CENY", unit="arcsec", text="star at CENWAVE")
+    centre_x_error: float = card("CENXERR", unit="arcsec")
+    centre_y_error: float = card("CENYERR", unit="arcsec")
+    refraction_x: float = card("REFRX", unit="arcsec", text="residual refraction along x")
+    refraction_y: float = card("REFRY", unit="arcsec", text="residual refraction along y")
+    method: str = card("CENHOW", text="spots, halo, carried or core")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class StarPsf:
+    """Image of the star without mask against wavelength, and its flux in one science DIT.
+
+    Parameters
+    ----------
+    wave : array (n_wave,), Angstrom
+    flux, variance : array (n_wave,), electron / Angstrom
+        Total flux of the star in one science DIT without neutral density filter, before the coronagraph.
+    flags : int32 array (n_wave,)
+    radius : array (n_radius,), lambda / D
+    profile, profile_variance : array (n_wave, n_radius), 1 / (lambda / D)**2
+        Mean density at a radius as the lenslets see it (their area and the channel included), of unit flux.
+    x, y, share, share_variance : array (n,), arcsec and array (n_wave, n)
+        Measured share of the flux in each lenslet around the star: place from the star, light.
+    dit : float, s
+        Of the science DIT that ``flux`` is scaled to.
+    width : float
+        Width of the core over that of an ideal aperture.
+    """
+
+    wave: FloatArray = column("STAR_PSF", "WAVE", unit="Angstrom")
+    flux: FloatArray = column("STAR_PSF", "FLUX", unit="electron/Angstrom")
+    variance: FloatArray = column("STAR_PSF", "STAT")
+    flags: IntArray = column("STAR_PSF", "DQ")
+    radius: FloatArray = column("RADII", "radius", text="lambda / D")
+    profile: FloatArray = image("PROFILE")
+    profile_variance: FloatArray = image("PROFILE_STAT")
+    x: FloatArray = column("LENSLETS", "x", unit="arcsec")
+    y: FloatArray = column("LENSLETS", "y", unit="arcsec")
+    share: FloatArray = image("SHARE", text="share of the flux per lenslet")
+    share_variance: FloatArray = image("SHARE_STAT")
+    dit: float = card("PSFDIT", unit="s", text="science DIT that FLUX is for")
+    width: float = card("PSFWIDTH", text="core width over ideal")
+    meta: Meta = meta()

@@ -1,0 +1,161 @@
+"""Noise of satellite spots from the frame itself: the same estimator at other position angles.
+
+Speckles are no white noise, so the variance of the samples tells too little. Between the spots, at
+the same radius and along the same tracks, the frame holds the same halo without spots: what the fit
+makes of it there is its error (as with detection limits: Mawet et al. 2014, ApJ 792, 97).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracecube.core.spectra import Spectra
+from tracecube.recipes.science.spot_fit import Part, Setting, SpotFit, window_equations
+from tracecube.recipes.science.spot_windows import NAMES, Window, windows
+
+__all__ = ["SpotNoise", "spot_noise"]
+
+F8 = NDArray[np.float64]
+
+# Position angles are tried this far from the spots, in lambda / D, and this far from each other.
+AWAY, APART = 4.0, 1.5
+
+
+@dataclass(frozen=True)
+class SpotNoise:
+    """Error of the tracks and of the fluxes.
+
+    Parameters
+    ----------
+    covariance : array (p, p)
+        Of the parameters of the tracks.
+    flux_excess : array (n_wave,)
+        Variance of one spot's flux beyond that of the samples.
+    speckle : float
+        Standard deviation of the spot-like light between the spots over the flux of the spots, mean of the channels.
+    samples : int
+        Number of independent places behind it; 0 where there was no room.
+    """
+
+    covariance: F8
+    flux_excess: F8
+    speckle: float
+    samples: int
+
+
+def spot_noise(
+    spectra: Spectra, fit: SpotFit, window_list: list[Window], setting: Setting, *, reach: float, good: NDArray[np.bool_]
+) -> SpotNoise:
+    """Measure the error of a fit of tracks.
+
+    Parameters
+    ----------
+    spectra : Spectra
+    fit : SpotFit
+        Made of ``window_list``.
+    reach : float
+        Radius of windows, lambda / D.
+    good : bool array (n, n_wave)
+    """
+    mean = _mean_flux(fit, window_list, setting)
+    vectors, formal, fluxes, expected = [], [], [], []
+    for turn in _turns(setting):
+        turned = replace(setting, pattern=replace(setting.pattern, directions=setting.pattern.directions + turn))
+        there = windows(spectra, fit.values, setting.track, turned.pattern, reach=reach, good=good)
+        for spot in range(setting.pattern.directions.size):
+            own = [w for w in there if w.spot == spot and np.isfinite(mean[w.channel])]
+            if len(own) < 0.5 * setting.track.wave.size:
+                continue
+            parts = [
+                window_equations(fit.values, w, turned, model_error=fit.model_error, amplitude=float(mean[w.channel]))
+                for w in own
+            ]
+            angle = float(turned.pattern.directions[spot])
+            vectors.append(_canonical(sum(p.gradient for p in parts), angle, spot, setting))
+            turner = _turner(angle, spot, setting)
+            formal.append(turner @ np.sum([_sample_noise(p, w) for p, w in zip(parts, own, strict=True)], axis=0) @ turner.T)
+            row = np.full((2, setting.track.wave.size), np.nan)
+            for part, window in zip(parts, own, strict=True):
+                row[:, window.channel] = part.flux, float(np.sum(part.solver**2 * window.variance))
+            fluxes.append(row[0])
+            expected.append(row[1])
+    excess = _positive(np.cov(np.array(vectors).T) - np.mean(formal, axis=0)) if len(vectors) > 9 else np.zeros((7, 7))  # noqa: PLR2004
+    covariance = _covariance(fit, window_list, setting, excess, mean)
+    flux_excess, speckle = _flux_excess(np.array(fluxes), np.array(expected), mean)
+    return SpotNoise(covariance, flux_excess, speckle, len(vectors))
+
+
+def _turns(setting: Setting) -> list[float]:
+    """Turns of the pattern (radian) that bring no spot near another's place."""
+    pattern = setting.pattern
+    gap = 2.0 * np.pi / pattern.directions.size
+    margin = AWAY / pattern.orders
+    count = int((gap - 2.0 * margin) / (APART / pattern.orders)) + 1
+    return [float(t) for t in np.linspace(margin, gap - margin, count)] if gap > 2.0 * margin else []
+
+
+def _mean_flux(fit: SpotFit, window_list: list[Window], setting: Setting) -> F8:
+    """Mean flux of the spots in each channel, NaN where none was measured."""
+    total, count = np.zeros(setting.track.wave.size), np.zeros(setting.track.wave.size)
+    for part, window in zip(fit.parts, window_list, strict=True):
+        total[window.channel] += part.flux
+        count[window.channel] += 1
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
+def _turner(angle: float, spot: int, setting: Setting) -> F8:
+    """Matrix (7, p) that turns x, y to outwards and across, and keeps the spot's own diagonal."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    matrix = np.zeros((7, setting.pattern.size))
+    for i in (0, 2):
+        matrix[i : i + 2, i : i + 2] = [[cosine, sine], [-sine, cosine]]
+    matrix[4, 4] = 1.0
+    own = len(NAMES) + 2 * int(setting.pattern.diagonals[spot])
+    matrix[5, own], matrix[6, own + 1] = 1.0, 1.0
+    return matrix
+
+
+def _canonical(gradient: F8, angle: float, spot: int, setting: Setting) -> F8:
+    """A gradient as seen from the spot's own direction, array (7,)."""
+    return _turner(angle, spot, setting) @ gradient
+
+
+def _sample_noise(part: Part, window: Window) -> F8:
+    """Covariance of a gradient by the variances of the samples, array (p, p)."""
+    weighted = part.jacobian * part.weight
+    return np.asarray((weighted * window.variance) @ weighted.T)
+
+
+def _positive(matrix: F8) -> F8:
+    """Nearest matrix without negative variances."""
+    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+
+
+def _covariance(fit: SpotFit, window_list: list[Window], setting: Setting, excess: F8, mean: F8) -> F8:
+    """Covariance of the tracks: noise of the samples, of the spots' shape, and the excess of the halo."""
+    noise = np.diag(1.0 / setting.spread**2)
+    for spot in range(setting.pattern.directions.size):
+        own = [(p, w) for p, w in zip(fit.parts, window_list, strict=True) if w.spot == spot]
+        if not own:
+            continue
+        noise = noise + np.sum([p.matrix for p, _ in own], axis=0)
+        ratio = np.mean([p.flux / mean[w.channel] for p, w in own])
+        turner = _turner(float(setting.pattern.directions[spot]), spot, setting)
+        noise = noise + ratio**2 * turner.T @ excess @ turner
+    return np.asarray(fit.covariance @ noise @ fit.covariance)
+
+
+def _flux_excess(fluxes: F8, expected: F8, mean: F8) -> tuple[F8, float]:
+    """Variance of spot-like light between the spots beyond that of the samples, and its share of the spots."""
+    if fluxes.shape[0] < 4:  # noqa: PLR2004 - no variance of fewer
+        return np.zeros(mean.size), float("nan")
+    with np.errstate(invalid="ignore"):
+        known = np.isfinite(fluxes).sum(axis=0) > 3  # noqa: PLR2004
+        scatter = np.where(known, np.nanvar(np.where(known, fluxes, 0.0), axis=0, ddof=1), 0.0)
+        excess = np.maximum(scatter - np.where(known, np.nanmean(np.where(known, expected, 0.0), axis=0), 0.0), 0.0)
+        share = np.sqrt(scatter[known]) / mean[known]
+    return excess, float(np.nanmedian(share)) if share.size else float("nan")

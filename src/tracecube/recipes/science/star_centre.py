@@ -1,0 +1,221 @@
+"""Where the star stands behind its mask: the point of symmetry of the satellite spots, all channels together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tracecube.core.errors import BadData
+from tracecube.core.fields import BoolArray, Scalar
+from tracecube.core.flags import NOT_USABLE
+from tracecube.core.params import Params
+from tracecube.core.quality import QualityNumber
+from tracecube.core.spectra import Spectra
+from tracecube.core.star import StarCentre
+from tracecube.recipes.science.spot_fit import Setting, SpotFit, fit_tracks
+from tracecube.recipes.science.spot_noise import SpotNoise, spot_noise
+from tracecube.recipes.science.spot_search import find_star
+from tracecube.recipes.science.spot_windows import NAMES, SpotPattern, Track, Window, lenslet_nodes, windows
+
+__all__ = ["CentreFound", "StarCentreParams", "centre_of_spots", "good_samples", "track_of"]
+
+F8 = NDArray[np.float64]
+
+
+class StarCentreParams(Params):
+    """How the star is found from its satellite spots."""
+
+    orders: float = Field(13.718, gt=3.0, description="distance of the spots from the star, lambda / D: 10 sqrt(2) 0.97")
+    direction: float = Field(57.3, description="direction of the first diagonal from +x towards +y, degree")
+    diameter: float = Field(8.0, gt=0.0, description="D of lambda / D, m")
+    obstruction: float = Field(0.14, ge=0.0, lt=0.9, description="central obstruction over diameter")
+    reach: float = Field(2.0, gt=0.8, description="radius around a spot that is fitted, lambda / D")
+    search: float = Field(0.12, gt=0.0, description="largest distance of the star from the field centre, arcsec")
+    scale_error: float = Field(0.01, gt=0.0, description="expected error of the spots' distance, relative")
+    turn_error: float = Field(0.6, gt=0.0, description="expected error of the diagonals' direction, degree")
+    refraction_error: float = Field(5e-3, gt=0.0, description="expected residual refraction, arcsec over one (ref/wave)^2")
+    width_error: float = Field(0.1, gt=0.0, description="expected error of the spots' width, relative")
+    reference_wave: float = Field(12500.0, gt=0.0, description="wavelength at which the star's place is told, Angstrom")
+    sigma: float = Field(
+        10.0,
+        gt=2.0,
+        alias="ifs.star_center.sigma",
+        description="significance that every spot needs, and residuals beyond which samples lose weight",
+    )
+
+    def pattern(self) -> SpotPattern:
+        """Return the four spots of two crossed diagonals."""
+        angles = np.radians(self.direction + 90.0 * np.arange(4))
+        return SpotPattern(self.orders, angles, np.array([0, 1, 0, 1]), self.diameter, self.obstruction)
+
+
+@dataclass(frozen=True)
+class CentreFound:
+    """The star, and how it was found.
+
+    Parameters
+    ----------
+    centre : StarCentre
+    fit : SpotFit
+    noise : SpotNoise
+    quality : tuple of QualityNumber
+    caveats : tuple of str
+    """
+
+    centre: StarCentre
+    fit: SpotFit
+    noise: SpotNoise
+    quality: tuple[QualityNumber, ...]
+    caveats: tuple[str, ...]
+
+
+def good_samples(spectra: Spectra) -> BoolArray:
+    """Samples that may be used, array (n, n_wave)."""
+    usable = (spectra.flags & NOT_USABLE) == 0
+    row = ((spectra.dq & NOT_USABLE) == 0)[:, None]
+    known = np.isfinite(spectra.flux) & np.isfinite(spectra.variance) & (spectra.variance > 0)
+    return np.asarray(usable & row & known)
+
+
+def track_of(spectra: Spectra, reference: float) -> Track:
+    """Return the channels of spectra on one wavelength grid.
+
+    Raises
+    ------
+    BadData
+        Each spectrum has its own grid.
+    """
+    if spectra.wave.ndim != 1:
+        raise BadData("spectra without common wavelength grid", hint="rebin them to one grid first")
+    spread = np.broadcast_to(np.nan_to_num(spectra.lsf_sigma, nan=0.0), spectra.wave.shape)
+    return Track(np.asarray(spectra.wave, float), np.asarray(spread, float), reference)
+
+
+def centre_of_spots(spectra: Spectra, params: StarCentreParams, *, name: str = "spectra") -> CentreFound:
+    """Find the star from the four satellite spots of a frame.
+
+    One model holds for all channels: spots at a fixed number of lambda / D on two diagonals, opposite
+    ones at equal distance; star and its residual refraction common to all; flux and background of
+    each spot in each channel free.
+
+    Parameters
+    ----------
+    spectra : Spectra
+        Of one DIT, on one wavelength grid.
+    params : StarCentreParams
+    name : str
+        Of the frame, for messages.
+
+    Raises
+    ------
+    BadData
+        No four spots in the frame.
+    NoConvergence
+        The fit does not settle.
+    """
+    track, pattern, good = track_of(spectra, params.reference_wave), params.pattern(), good_samples(spectra)
+    start = find_star(spectra, track, pattern, good, search=params.search, sigma=params.sigma, name=name)
+    setting = _setting(spectra, track, pattern, params)
+    values = np.zeros(pattern.size)
+    values[:2] = start
+    cut = windows(spectra, values, track, pattern, reach=params.reach, good=good)
+    values = fit_tracks(cut, values, setting).values
+    cut = windows(spectra, values, track, pattern, reach=params.reach, good=good)
+    fit, cut, caveats = _without_strangers(cut, fit_tracks(cut, values, setting), setting)
+    noise = spot_noise(spectra, fit, cut, setting, reach=params.reach, good=good)
+    if noise.samples == 0:
+        caveats = (*caveats, "no room between the spots: errors of the star's place by photon noise alone")
+    centre = _centre(spectra.meta, track, fit, noise, cut, pattern, name)
+    return CentreFound(centre, fit, noise, _quality(centre, fit, noise), caveats)
+
+
+def _setting(spectra: Spectra, track: Track, pattern: SpotPattern, params: StarCentreParams) -> Setting:
+    """Priors of the fit: the star anywhere, the pattern near where it should be."""
+    diagonals = (pattern.size - len(NAMES)) // 2
+    spread = [1.0, 1.0, params.refraction_error, params.refraction_error, params.width_error]
+    spread += [params.scale_error, np.radians(params.turn_error)] * diagonals
+    nodes, area = lenslet_nodes(spectra)
+    return Setting(track, pattern, nodes, area, np.zeros(pattern.size), np.array(spread), clip=min(6.0, params.sigma))
+
+
+def _without_strangers(
+    cut: list[Window], fit: SpotFit, setting: Setting
+) -> tuple[SpotFit, list[Window], tuple[str, ...]]:
+    """Leave out a spot that the others contradict (a companion or a bad column on it), once.
+
+    The spots are compared by what each alone would have the star moved; all of them should agree to a
+    small part of a lenslet, whatever their noise.
+    """
+    moves = []
+    for spot in range(setting.pattern.directions.size):
+        own = [p for p, w in zip(fit.parts, cut, strict=True) if w.spot == spot]
+        if not own:
+            return fit, cut, (f"satellite spot {spot} not measured: the star rests on the others and the pattern's prior",)
+        matrix = np.sum([p.matrix for p in own], axis=0)[:2, :2]
+        moves.append(np.linalg.solve(matrix, np.sum([p.gradient for p in own], axis=0)[:2]))
+    size = np.hypot(*np.array(moves).T)
+    worst = int(np.argmax(size))
+    # 3 mas is a quarter of a lenslet and ten times the speckle noise of a usual frame.
+    if size[worst] < 3e-3 or size[worst] < 3.0 * np.median(np.delete(size, worst)):
+        return fit, cut, ()
+    kept = [w for w in cut if w.spot != worst]
+    text = f"satellite spot {worst} lies {1e3 * size[worst]:.1f} mas off the others' pattern and was left out"
+    return fit_tracks(kept, fit.values, setting), kept, (text,)
+
+
+def _centre(
+    meta: object, track: Track, fit: SpotFit, noise: SpotNoise, cut: list[Window], pattern: SpotPattern, name: str
+) -> StarCentre:
+    """Put the result into a table."""
+    carried: dict[str, Scalar] = dict(meta)  # type: ignore[call-overload]
+    count, bend = track.wave.size, track.refraction(track.wave)
+    flux, variance = (np.full((count, pattern.directions.size), np.nan) for _ in range(2))
+    for part, window in zip(fit.parts, cut, strict=True):
+        flux[window.channel, window.spot] = part.flux
+        variance[window.channel, window.spot] = part.flux_variance + noise.flux_excess[window.channel]
+    c = noise.covariance
+    x_var = c[0, 0] + 2.0 * bend * c[0, 2] + bend**2 * c[2, 2]
+    y_var = c[1, 1] + 2.0 * bend * c[1, 3] + bend**2 * c[3, 3]
+    plane = carried.get("PLANE")
+    return StarCentre(
+        file=np.full(count, name),
+        plane=np.full(count, int(plane) if isinstance(plane, int | float) else 0),
+        wave=track.wave,
+        x=fit.values[0] + fit.values[2] * bend,
+        y=fit.values[1] + fit.values[3] * bend,
+        x_error=np.sqrt(x_var),
+        y_error=np.sqrt(y_var),
+        dq=np.zeros(count, np.int32),
+        spot_flux=flux,
+        spot_variance=variance,
+        reference_wave=track.reference,
+        centre_x=float(fit.values[0]),
+        centre_y=float(fit.values[1]),
+        centre_x_error=float(np.sqrt(c[0, 0])),
+        centre_y_error=float(np.sqrt(c[1, 1])),
+        refraction_x=float(fit.values[2]),
+        refraction_y=float(fit.values[3]),
+        method="spots",
+        meta=carried,
+    )
+
+
+def _quality(centre: StarCentre, fit: SpotFit, noise: SpotNoise) -> tuple[QualityNumber, ...]:
+    """Numbers to judge the fit by."""
+    error = 1e3 * float(np.hypot(centre.centre_x_error, centre.centre_y_error))
+    diagonals = fit.values[len(NAMES) :].reshape(-1, 2)
+    return (
+        QualityNumber("STAR CENTRE X", 1e3 * centre.centre_x, "mas"),
+        QualityNumber("STAR CENTRE Y", 1e3 * centre.centre_y, "mas"),
+        QualityNumber("STAR CENTRE ERROR", error, "mas", high=1.0),
+        QualityNumber("STAR REFRACTION", 1e3 * float(np.hypot(centre.refraction_x, centre.refraction_y)), "mas", high=5.0),
+        QualityNumber("SPOT SCALE", float(np.exp(np.mean(diagonals[:, 0]))), "", 0.99, 1.01),
+        QualityNumber("SPOT TURN", float(np.degrees(np.mean(diagonals[:, 1]))), "deg", -0.6, 0.6),
+        QualityNumber("SPOT WIDTH", float(np.exp(fit.values[4])), "", 0.8, 1.3),
+        QualityNumber("SPOT SHAPE ERROR", fit.model_error, "", high=0.15),
+        QualityNumber("SPOT CHI2", fit.chi2, "", high=10.0),
+        QualityNumber("SPECKLE OVER SPOT", noise.speckle, "", high=0.2),
+    )
