@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta, samples
 
-__all__ = ["Layout", "Lenslets", "PixelMap", "Throughput", "TraceSet", "WavelengthSolution"]
+__all__ = ["LampSpectrum", "Layout", "Lenslets", "PixelMap", "Throughput", "TraceSet", "WavelengthSolution"]
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,22 @@ class Layout:
     dq: IntArray = column("LAYOUT", "dq")
     pitch: float = card("LENSPIT", unit="arcsec")
     angle: float = card("ARRPA", unit="deg")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class LampSpectrum:
+    """Mean spectrum of a lamp through all whole apertures, as the instrument passes it.
+
+    Parameters
+    ----------
+    wave : array (k,), Angstrom
+        Evenly spaced, finer than the pixels.
+    flux : array (k,), electron / Angstrom
+    """
+
+    wave: FloatArray = column("LAMP", "wave", unit="Angstrom")
+    flux: FloatArray = column("LAMP", "flux", unit="electron/Angstrom")
     meta: Meta = meta()
 
 

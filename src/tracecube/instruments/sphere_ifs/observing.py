@@ -346,6 +346,8 @@ def _clock_fault(meta: Meta, mjd: float, caveats: list[str]) -> float:
         return 0.0
     altitude, begin = _number(meta, "ESO TEL ALT"), _number(meta, "ESO INS4 DROT2 BEGIN")
     if altitude is None or begin is None:
-        caveats.append("before 2016-07-12 without ESO TEL ALT or INS4 DROT2 BEGIN: derotator's clock fault not corrected")
+        caveats.append(
+            "before 2016-07-12 without ESO TEL ALT or INS4 DROT2 BEGIN: derotator's clock fault not corrected"
+        )
         return 0.0
     return math.degrees(math.atan(math.tan(math.radians(altitude - 2.0 * begin))))

@@ -11,7 +11,7 @@ import numpy as np
 from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
-from tracecube.core.optics import Layout, Lenslets, PixelMap, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.optics import LampSpectrum, Layout, Lenslets, PixelMap, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.pixels import BadPixels, DetectorFlat, Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
@@ -51,10 +51,11 @@ class Wavelengths(Outputs):
 
 @dataclass(frozen=True, kw_only=True)
 class IfuFlat(Outputs):
-    """Spectra of the white lamp, and the lenslets' throughput relative to their median."""
+    """Spectra of the white lamp, their mean, and the lenslets' throughput relative to their median."""
 
     spectra: Spectra
     lenslet_flat: Throughput
+    lamp_spectrum: LampSpectrum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +153,7 @@ def ifu_flat(
     """Measure the throughput of every lenslet against wavelength from the white lamp."""
     from tracecube.instruments.sphere_ifs.exposure import Calibrations, mode_of_frame, native_spectra  # noqa: PLC0415
     from tracecube.recipes.optics.lenslet_flat import lenslet_throughput  # noqa: PLC0415 - brings numba
+    from tracecube.recipes.optics.lenslet_shift import mean_spectrum  # noqa: PLC0415
 
     mode = mode_of_frame(raw[0])
     known = Calibrations(darks, detector_flat, static_badpix)
@@ -163,6 +165,7 @@ def ifu_flat(
     return IfuFlat(
         spectra=replace(spectra, meta=raw[0].meta),
         lenslet_flat=replace(flat, meta=raw[0].meta),
+        lamp_spectrum=LampSpectrum(*mean_spectrum(spectra)[:2], meta=raw[0].meta),
         quality=(QualityNumber("EXTRACTION CHI2", extraction.chi2, "", high=2.0), *numbers),
         caveats=caveats,
     )

@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from tracecube.core.params import Params
+from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, FluxParams, ScienceParams
 
 if TYPE_CHECKING:
     from tracecube.recipes.extract.joint import ExtractionParams
+    from tracecube.recipes.optics.lenslet_shift import ShiftParams
     from tracecube.recipes.optics.lenslet_traces import LensletTraceParams
     from tracecube.recipes.optics.pinholes import PinholeParams
 
-__all__ = ["DistortionParams", "Extracting", "IfuFlatParams", "SpectraPositionsParams", "WaveCalibParams"]
+__all__ = [
+    "CenterTaskParams",
+    "DistortionParams",
+    "Extracting",
+    "FluxTaskParams",
+    "IfuFlatParams",
+    "ScienceTaskParams",
+    "SpectraPositionsParams",
+    "WaveCalibParams",
+]
 
 _MARGIN = 1.8
 
@@ -33,6 +44,31 @@ class Extracting(Params):
         return ExtractionParams(
             half_width=self.half_width, scatter_pieces=self.scatter_pieces, clip=self.clip, passes=self.passes
         )
+
+
+class Sky(Extracting):
+    """What every step that extracts a plane of the night can set."""
+
+    shift_reach: float = Field(1.5, gt=0, description="largest shift along dispersion that is looked for, px")
+    shift_degree: int = Field(5, ge=1, le=12, description="degree of the ratio of night to lamp in wavelength")
+
+    def shifts(self) -> ShiftParams:
+        """Settings of the night's shift."""
+        from tracecube.recipes.optics.lenslet_shift import ShiftParams  # noqa: PLC0415 - brings numba
+
+        return ShiftParams(reach=self.shift_reach, smooth_degree=self.shift_degree)
+
+
+class CenterTaskParams(Sky, CentreParams):
+    """How a frame with satellite spots is reduced."""
+
+
+class FluxTaskParams(Sky, FluxParams):
+    """How the star beside its mask is reduced."""
+
+
+class ScienceTaskParams(Sky, ScienceParams):
+    """How a science DIT is reduced."""
 
 
 class SpectraPositionsParams(Params):

@@ -23,6 +23,7 @@ from tracecube.instruments.sphere_ifs.optics_steps import (
     spectra_positions,
     wavelength_calibration,
 )
+from tracecube.instruments.sphere_ifs.sky_steps import coronagraph_center, science, science_flux
 
 __all__ = ["DETECTOR_TASKS", "SAME_NIGHT_FIRST", "workflow"]
 
@@ -183,4 +184,61 @@ DISTORTION = Task(
 
 OPTICS_TASKS = (SPECTRA_POSITIONS, WAVELENGTHS, IFU_FLAT, DISTORTION)
 
-workflow = Workflow(tasks=(*DETECTOR_TASKS, *OPTICS_TASKS), default_target="calibration")
+SAME_DIT_FIRST = (
+    Match(level=0, same=("night", "dit")),
+    Match(level=1, same=("night",)),
+    Match(level=2, days=(-14.0, 14.0)),
+)
+"""Backgrounds: best of the same integration time."""
+
+LAYOUT = Association("layout", ("LAYOUT",), SAME_MODE_FIRST, hint="a LAMP,DISTORT frame of this mode")
+LAMP_SPECTRUM = Association("lamp", ("LAMP_SPECTRUM",), SAME_MODE_FIRST, minimum=0)
+ON_SKY = (
+    *PIXELS,
+    TRACES,
+    WAVELENGTH,
+    PIXEL_MAP,
+    LAYOUT,
+    IFU_FLAT_OF,
+    LAMP_SPECTRUM,
+    Association("sky", ("SKY_BACKGROUND",), SAME_DIT_FIRST, minimum=0),
+    Association("instrument", ("INSTRUMENT_BACKGROUND",), SAME_DIT_FIRST, minimum=0),
+)
+SAME_SEQUENCE = (Match(level=0, same=("night", "mode", "object")), Match(level=1, same=("night", "mode")))
+
+CENTER = Task(
+    name="ifs_coronagraph_center",
+    recipe=coronagraph_center,
+    main=Main("raw", ("CENTER",)),
+    associations=ON_SKY,
+    targets=("spectra",),
+    tags={"channels": "CENTER_CHANNELS"},
+    text="spectra of a frame with satellite spots, and where the star is",
+)
+
+FLUX = Task(
+    name="ifs_science_flux",
+    recipe=science_flux,
+    main=Main("raw", ("FLUX",)),
+    associations=(*ON_SKY, Association("target", ("OBJECT",), SAME_SEQUENCE, minimum=0)),
+    targets=("spectra",),
+    tags={"channels": "FLUX_CHANNELS"},
+    text="spectra of the star beside its mask, its image and flux",
+)
+
+SCIENCE = Task(
+    name="ifs_science",
+    recipe=science,
+    main=Main("raw", ("OBJECT",)),
+    associations=(
+        *ON_SKY,
+        Association("star_centre", ("STAR_CENTRE",), SAME_SEQUENCE, minimum=0),
+        Association("centre_spectra", ("CENTER_CHANNELS",), SAME_SEQUENCE, minimum=0),
+    ),
+    targets=("spectra", "science"),
+    text="spectra and cube of a science DIT",
+)
+
+NIGHT_TASKS = (CENTER, FLUX, SCIENCE)
+
+workflow = Workflow(tasks=(*DETECTOR_TASKS, *OPTICS_TASKS, *NIGHT_TASKS), default_target="science")

@@ -15,9 +15,9 @@ from pydantic import Field
 
 from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import BoolArray, FloatArray
-from tracecube.core.flags import NOT_USABLE
+from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame
-from tracecube.core.optics import TraceSet
+from tracecube.core.optics import LampSpectrum, TraceSet
 from tracecube.core.params import Params
 from tracecube.core.spectra import Spectra
 from tracecube.kernels.forward import adjoint, project
@@ -119,14 +119,15 @@ def shift_across(
 
 
 def shift_along(
-    night: Spectra, lamp: Spectra, params: ShiftParams, *, avoid: tuple[tuple[float, float], ...] = ()
+    night: Spectra, lamp: LampSpectrum, params: ShiftParams, *, avoid: tuple[tuple[float, float], ...] = ()
 ) -> tuple[float, float]:
     """Measure the shift along dispersion from the ends of the band.
 
     Parameters
     ----------
-    night, lamp : Spectra
-        As the detector sampled them, with the day's wavelengths, rows alike.
+    night : Spectra
+        As the detector sampled them, with the day's wavelengths.
+    lamp : LampSpectrum
     params : ShiftParams
     avoid : tuple of (float, float), Angstrom
         Telluric bands, which the lamp has not.
@@ -140,9 +141,8 @@ def shift_along(
     NoConvergence
         The best shift lies at the edge of what was tried.
     """
-    bright = (night.dq == 0) & (lamp.dq == 0)
-    wave, own, pixel = _mean_spectrum(night, bright)
-    _, other, _ = _mean_spectrum(lamp, bright, wave)
+    wave, own, pixel = mean_spectrum(night)
+    other = np.interp(wave, lamp.wave, lamp.flux, left=np.nan, right=np.nan)
     use = _usable(wave, own, other, avoid)
     trials = np.arange(-params.reach, params.reach + 0.5 * _GRID, _GRID)
     misfit = np.array([_misfit(wave, own, other, pixel, use, dy, params.smooth_degree)[0] for dy in trials])
@@ -159,23 +159,34 @@ def shift_along(
     return float(dy), float(np.sqrt(values[:, 0].min() / freedom / bend))
 
 
-def _mean_spectrum(
-    spectra: Spectra, use: BoolArray, wave: FloatArray | None = None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean light per Angstrom against wavelength, and Angstrom a pixel, of chosen spectra."""
-    w, f = spectra.wave[use], np.where(spectra.flags[use] == 0, spectra.flux[use], np.nan)
-    if wave is None:
-        step = float(np.nanmedian(np.abs(np.diff(w, axis=1)))) / 4.0
-        wave = np.arange(np.nanpercentile(w, 1), np.nanpercentile(w, 99), step)
-    total, count = np.zeros(wave.size), np.zeros(wave.size)
-    scale = np.nansum(f, axis=1)
-    for row, light, level in zip(w, f, scale, strict=True):
+def mean_spectrum(spectra: Spectra) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean of all whole spectra.
+
+    Parameters
+    ----------
+    spectra : Spectra
+        As the detector sampled them.
+
+    Returns
+    -------
+    wave : array (k,), Angstrom
+    flux : array (k,)
+        Per Angstrom.
+    pixel : array (k,), Angstrom
+        Width of a pixel.
+    """
+    whole = spectra.dq & int(Flag.NOT_MEASURED) == 0
+    w, f = spectra.wave[whole], np.where(spectra.flags[whole] == 0, spectra.flux[whole], np.nan)
+    step = float(np.nanmedian(np.abs(np.diff(w, axis=1)))) / 4.0
+    wave = np.arange(np.nanpercentile(w, 1), np.nanpercentile(w, 99), step)
+    total, count = np.zeros(wave.size), 0
+    for row, light in zip(w, f, strict=True):
         good = np.isfinite(row) & np.isfinite(light)
-        if good.sum() > 0.8 * np.isfinite(row).sum() and level > 0:  # noqa: PLR2004 - nearly whole
-            total += np.interp(wave, row[good], light[good], left=np.nan, right=np.nan)
-            count += 1.0
+        if good.sum() > 0.9 * np.isfinite(row).sum():  # noqa: PLR2004 - nearly whole
+            total += np.interp(wave, row[good], light[good])
+            count += 1
     pixel = np.interp(wave, np.nanmedian(w, axis=0), np.nanmedian(np.abs(np.gradient(w, axis=1)), axis=0))
-    return wave, total / np.maximum(count, 1.0), pixel
+    return wave, total / max(count, 1), pixel
 
 
 def _usable(wave: FloatArray, own: FloatArray, other: FloatArray, avoid: tuple[tuple[float, float], ...]) -> BoolArray:

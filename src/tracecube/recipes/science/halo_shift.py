@@ -115,7 +115,9 @@ def halo_move(
     return HaloMove(float(move[0]), float(move[1]), covariance, np.array(gain), float(np.mean(chi2)))
 
 
-def _slopes(reference: Spectra, star: tuple[float, float], params: HaloParams) -> tuple[NDArray[np.int64], NDArray[np.int64], F8]:
+def _slopes(
+    reference: Spectra, star: tuple[float, float], params: HaloParams
+) -> tuple[NDArray[np.int64], NDArray[np.int64], F8]:
     """Lenslets of the halo, their neighbours, and the weights (2, n, k) that give the slopes there."""
     placed = np.flatnonzero(np.isfinite(reference.x) & np.isfinite(reference.y))
     points = np.column_stack([reference.x[placed], reference.y[placed]]).astype(float)

@@ -47,7 +47,13 @@ class SpotNoise:
 
 
 def spot_noise(
-    spectra: Spectra, fit: SpotFit, window_list: list[Window], setting: Setting, *, reach: float, good: NDArray[np.bool_]
+    spectra: Spectra,
+    fit: SpotFit,
+    window_list: list[Window],
+    setting: Setting,
+    *,
+    reach: float,
+    good: NDArray[np.bool_],
 ) -> SpotNoise:
     """Measure the error of a fit of tracks.
 
@@ -76,7 +82,9 @@ def spot_noise(
             angle = float(turned.pattern.directions[spot])
             vectors.append(_canonical(sum(p.gradient for p in parts), angle, spot, setting))
             turner = _turner(angle, spot, setting)
-            formal.append(turner @ np.sum([_sample_noise(p, w) for p, w in zip(parts, own, strict=True)], axis=0) @ turner.T)
+            formal.append(
+                turner @ np.sum([_sample_noise(p, w) for p, w in zip(parts, own, strict=True)], axis=0) @ turner.T
+            )
             row = np.full((2, setting.track.wave.size), np.nan)
             for part, window in zip(parts, own, strict=True):
                 row[:, window.channel] = part.flux, float(np.sum(part.solver**2 * window.variance))

@@ -28,7 +28,9 @@ F8 = NDArray[np.float64]
 class StarCentreParams(Params):
     """How the star is found from its satellite spots."""
 
-    orders: float = Field(13.718, gt=3.0, description="distance of the spots from the star, lambda / D: 10 sqrt(2) 0.97")
+    orders: float = Field(
+        13.718, gt=3.0, description="distance of the spots from the star, lambda / D: 10 sqrt(2) 0.97"
+    )
     direction: float = Field(57.3, description="direction of the first diagonal from +x towards +y, degree")
     diameter: float = Field(8.0, gt=0.0, description="D of lambda / D, m")
     obstruction: float = Field(0.14, ge=0.0, lt=0.9, description="central obstruction over diameter")
@@ -36,7 +38,9 @@ class StarCentreParams(Params):
     search: float = Field(0.12, gt=0.0, description="largest distance of the star from the field centre, arcsec")
     scale_error: float = Field(0.01, gt=0.0, description="expected error of the spots' distance, relative")
     turn_error: float = Field(0.6, gt=0.0, description="expected error of the diagonals' direction, degree")
-    refraction_error: float = Field(5e-3, gt=0.0, description="expected residual refraction, arcsec over one (ref/wave)^2")
+    refraction_error: float = Field(
+        5e-3, gt=0.0, description="expected residual refraction, arcsec over one (ref/wave)^2"
+    )
     width_error: float = Field(0.1, gt=0.0, description="expected error of the spots' width, relative")
     reference_wave: float = Field(12500.0, gt=0.0, description="wavelength at which the star's place is told, Angstrom")
     sigma: float = Field(
@@ -153,7 +157,11 @@ def _without_strangers(
     for spot in range(setting.pattern.directions.size):
         own = [p for p, w in zip(fit.parts, cut, strict=True) if w.spot == spot]
         if not own:
-            return fit, cut, (f"satellite spot {spot} not measured: the star rests on the others and the pattern's prior",)
+            return (
+                fit,
+                cut,
+                (f"satellite spot {spot} not measured: the star rests on the others and the pattern's prior",),
+            )
         matrix = np.sum([p.matrix for p in own], axis=0)[:2, :2]
         moves.append(np.linalg.solve(matrix, np.sum([p.gradient for p in own], axis=0)[:2]))
     size = np.hypot(*np.array(moves).T)
@@ -211,7 +219,9 @@ def _quality(centre: StarCentre, fit: SpotFit, noise: SpotNoise) -> tuple[Qualit
         QualityNumber("STAR CENTRE X", 1e3 * centre.centre_x, "mas"),
         QualityNumber("STAR CENTRE Y", 1e3 * centre.centre_y, "mas"),
         QualityNumber("STAR CENTRE ERROR", error, "mas", high=1.0),
-        QualityNumber("STAR REFRACTION", 1e3 * float(np.hypot(centre.refraction_x, centre.refraction_y)), "mas", high=5.0),
+        QualityNumber(
+            "STAR REFRACTION", 1e3 * float(np.hypot(centre.refraction_x, centre.refraction_y)), "mas", high=5.0
+        ),
         QualityNumber("SPOT SCALE", float(np.exp(np.mean(diagonals[:, 0]))), "", 0.99, 1.01),
         QualityNumber("SPOT TURN", float(np.degrees(np.mean(diagonals[:, 1]))), "deg", -0.6, 0.6),
         QualityNumber("SPOT WIDTH", float(np.exp(fit.values[4])), "", 0.8, 1.3),

@@ -40,7 +40,9 @@ class StarPsfParams(Params):
     bin: float = Field(0.2, gt=0.02, description="step of the profile, lambda / D")
     blend: int = Field(5, ge=1, description="channels whose profiles are averaged")
     width_error: float = Field(0.2, gt=0.0, description="expected error of the core's width, relative")
-    refraction_error: float = Field(5e-3, gt=0.0, description="expected residual refraction, arcsec over one (ref/wave)^2")
+    refraction_error: float = Field(
+        5e-3, gt=0.0, description="expected residual refraction, arcsec over one (ref/wave)^2"
+    )
     reference_wave: float = Field(12500.0, gt=0.0, description="wavelength at which the star's place is told, Angstrom")
     sigma: float = Field(20.0, gt=3.0, description="significance that the star needs")
 
@@ -198,7 +200,10 @@ def _psf(
     residual = share - _pattern(setting, fit.values, place)
     radius = params.bin * (np.arange(int(np.ceil(params.extent / params.bin))) + 0.5)
     extra, error = _rings(distance[inside].T, residual, spread, radius, params.blend)
-    line = [_pattern(setting, fit.values, (at[0][k] + radius * unit[k], np.full(radius.size, at[1][k])), k) for k in range(unit.size)]
+    line = [
+        _pattern(setting, fit.values, (at[0][k] + radius * unit[k], np.full(radius.size, at[1][k])), k)
+        for k in range(unit.size)
+    ]
     profile = np.concatenate(line) + extra
     scale = time_ratio / transmission
     density = setting.area / unit[:, None] ** 2
@@ -226,7 +231,9 @@ def _pattern(setting: Setting, values: F8, place: tuple[F8, F8], channel: int | 
     channels = range(setting.track.wave.size) if channel is None else [channel]
     empty = np.zeros(place[0].size)
     rows = [
-        template(values, Window(0, k, *place, empty, empty), setting.track, setting.pattern, setting.nodes, area=setting.area)
+        template(
+            values, Window(0, k, *place, empty, empty), setting.track, setting.pattern, setting.nodes, area=setting.area
+        )
         for k in channels
     ]
     return np.stack([share for share, _ in rows])

@@ -1,0 +1,151 @@
+"""From a raw plane of the sky to spectra of all lenslets: calibrated, moved with the night, extracted, rebinned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tracecube.core.errors import NoConvergence
+from tracecube.core.fields import FloatArray
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.quality import QualityNumber
+from tracecube.core.spectra import Spectra
+from tracecube.instruments.sphere_ifs.exposure import Calibrations, calibrated, mode_of_frame, native_spectra
+from tracecube.recipes.detector.calibrate import noise_floor
+from tracecube.recipes.extract.grid import GridParams, on_grid
+from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extract, trace_matrix
+from tracecube.recipes.optics.lenslet_shift import Shift, ShiftParams, moved, shift_across, shift_along
+
+__all__ = ["Optics", "SkySpectra", "sky_spectra"]
+
+# Water bands between and beyond the windows of the atmosphere, Angstrom: the lamp has none.
+TELLURIC = ((11050.0, 11650.0), (13250.0, 14950.0))
+# Movement beyond this is unusual: day calibrations are taken within a day, px.
+USUAL_SHIFT = 1.0
+_EVERY = 5  # rows: enough to measure the shift
+
+
+@dataclass(frozen=True)
+class Optics:
+    """What the day says of the optics.
+
+    Parameters
+    ----------
+    traces, wavelength, pixel_map, layout
+        Rows alike.
+    flat : Throughput
+    lamp : LampSpectrum or None
+        Of the IFU flat.
+    """
+
+    traces: TraceSet
+    wavelength: WavelengthSolution
+    pixel_map: PixelMap
+    layout: Layout
+    flat: Throughput
+    lamp: LampSpectrum | None
+
+
+@dataclass(frozen=True)
+class SkySpectra:
+    """Spectra of one plane.
+
+    Parameters
+    ----------
+    native, channels : Spectra
+        As the detector sampled them, and on the common grid.
+    extraction : Extraction
+    frame : Frame
+    quality, caveats
+    """
+
+    native: Spectra
+    channels: Spectra
+    extraction: Extraction
+    frame: Frame
+    quality: tuple[QualityNumber, ...]
+    caveats: tuple[str, ...]
+
+
+def sky_spectra(
+    raw: RawFrame, known: Calibrations, optics: Optics, extraction: ExtractionParams, shifts: ShiftParams
+) -> SkySpectra:
+    """Extract all lenslets of one plane.
+
+    Parameters
+    ----------
+    raw : RawFrame
+    known : Calibrations
+    optics : Optics
+    extraction : ExtractionParams
+    shifts : ShiftParams
+    """
+    frame, caveats = calibrated(raw, known, wave=optics.pixel_map.wave, sky=True)
+    shape = (frame.data.shape[0], frame.data.shape[1])
+    shift, more = _measure_shift(frame, optics, extraction, shifts)
+    traces, wave = moved(optics.traces, optics.wavelength.wave, shift, shape)
+    matrix = trace_matrix(traces, shape, half_width=extraction.half_width)
+    found = extract(frame, matrix, extraction, floor=noise_floor(frame))
+    solution = replace(optics.wavelength, wave=wave)
+    native = native_spectra(found, traces, wave, solution, flat=optics.flat, layout=optics.layout)
+    low, high, count = mode_of_frame(raw).channels
+    grid = GridParams(wave_low=low, wave_high=high, n_wave=count)
+    meta = {**raw.meta, "NOISEFLR": frame.meta["NOISEFLR"]}
+    channels = on_grid(found, traces, solution, optics.flat, optics.layout, grid, shift=0.0, meta=meta)
+    flagged = float(np.mean(found.outlier))
+    return SkySpectra(
+        native=replace(native, meta=meta),
+        channels=channels,
+        extraction=found,
+        frame=frame,
+        quality=(
+            QualityNumber("FLEXURE DX", shift.dx, "pix", -USUAL_SHIFT, USUAL_SHIFT),
+            QualityNumber("FLEXURE DY", shift.dy, "pix", -USUAL_SHIFT, USUAL_SHIFT),
+            QualityNumber("FLEXURE DX ERROR", shift.dx_error, "pix", high=0.02),
+            QualityNumber("FLEXURE DY ERROR", shift.dy_error, "pix", high=0.1),
+            QualityNumber("FLEXURE TURN", 1e3 * shift.turn, "mrad"),
+            QualityNumber("FLEXURE STRETCH", 1e3 * shift.stretch, "1e-3"),
+            QualityNumber("EXTRACTION CHI2", found.chi2, "", high=2.0),
+            QualityNumber("EXTRACTION OUTLIERS", flagged, "", high=0.02),
+        ),
+        caveats=tuple(dict.fromkeys((*caveats, *more))),
+    )
+
+
+def _measure_shift(
+    frame: Frame, optics: Optics, extraction: ExtractionParams, shifts: ShiftParams
+) -> tuple[Shift, tuple[str, ...]]:
+    """Measure how far the light has moved since the day, in three rounds across and one along."""
+    shape = (frame.data.shape[0], frame.data.shape[1])
+    shift, few = Shift(), extraction.model_copy(update={"passes": 2, "scatter_pieces": 0})
+    for _ in range(3):
+        traces = moved(optics.traces, optics.wavelength.wave, shift, shape)[0]
+        matrix, slope = (
+            trace_matrix(traces, shape, half_width=extraction.half_width, derivative=d, every=_EVERY)
+            for d in (False, True)
+        )
+        thin = _every_row(frame)
+        found = extract(thin, matrix, few, floor=noise_floor(frame))
+        step = shift_across(thin, matrix, slope, found, traces)
+        shift = replace(step, dx=shift.dx + step.dx, turn=shift.turn + step.turn, stretch=shift.stretch + step.stretch)
+    if optics.lamp is None:
+        return shift, ("no spectra of the white lamp: the shift along dispersion is not known, 0 is taken",)
+    traces = moved(optics.traces, optics.wavelength.wave, shift, shape)[0]
+    matrix = trace_matrix(traces, shape, half_width=extraction.half_width)
+    whole = extract(frame, matrix, few, floor=noise_floor(frame))
+    night = native_spectra(whole, traces, optics.wavelength.wave, optics.wavelength, layout=optics.layout)
+    try:
+        dy, error = shift_along(night, optics.lamp, shifts, avoid=TELLURIC)
+    except NoConvergence as failure:
+        return shift, (f"the shift along dispersion is not known, 0 is taken: {failure}",)
+    return replace(shift, dy=dy, dy_error=error), ()
+
+
+def _every_row(frame: Frame) -> Frame:
+    """Keep the rows that thinned traces are on; the others hold no light."""
+    keep = np.zeros(frame.data.shape[0], bool)
+    keep[::_EVERY] = True
+    data: FloatArray = np.where(keep[:, None], frame.data, np.nan)
+    return replace(frame, data=data)
