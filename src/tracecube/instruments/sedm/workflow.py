@@ -29,8 +29,8 @@ SAME_READOUT_FIRST = (
 )
 """Electronics: never of another camera or speed."""
 
-SAME_EXPOSURE = (Match(level=0, same=("night", "raw_tag"), days=(0.0, 0.0)),)
-"""What was found of the same raw frame: the spectrograph takes one exposure at a time."""
+SAME_EXPOSURE = (Match(level=0, same=("night", "raw")),)
+"""What was found of the same raw frame."""
 
 BIAS = Task(
     name="bias",
