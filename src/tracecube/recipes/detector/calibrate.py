@@ -11,7 +11,7 @@ from tracecube.core.detector import Amplifier, Detector
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import FloatArray, IntArray, Scalar
 from tracecube.core.flags import NOT_USABLE, Flag
-from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.frame import BadPixels, Frame, RawFrame
 from tracecube.kernels import combine, running
 from tracecube.recipes.detector.badpixels import BadPixelParams, bad_pixels_of, flag_column_offsets
 from tracecube.recipes.detector.bias import bias_level_card, read_noise_card
@@ -29,7 +29,7 @@ def calibrate_frame(
     bias: Frame,
     *,
     detector: Detector,
-    bad: Sequence[Frame] = (),
+    bad: Sequence[Frame | BadPixels] = (),
     columns: BadPixelParams | None = _COLUMNS,
 ) -> Frame:
     """Calibrate one exposure to electrons.
@@ -43,7 +43,7 @@ def calibrate_frame(
     bias : Frame
         Master bias of the same readout mode.
     detector : Detector
-    bad : sequence of Frame
+    bad : sequence of Frame or BadPixels
         Calibration frames whose lasting flags (bad, hot) hold here too.
     columns : BadPixelParams or None
         Look for columns with an offset in this very frame, with these numbers: a hot column shows in a
