@@ -34,7 +34,10 @@ def frames() -> list[RawFrame]:
 
 def overexposed(frame: RawFrame) -> RawFrame:
     """Show the same scene, exposed much too long."""
-    images = {key: np.clip(40.0 * image, 0, 65535).astype(np.uint16) for key, image in frame.images.items()}
+    bias = 600.0  # adu
+    images = {
+        key: np.clip(bias + 100.0 * (image - bias), 0, 65535).astype(np.uint16) for key, image in frame.images.items()
+    }
     return replace(frame, images=images)
 
 
