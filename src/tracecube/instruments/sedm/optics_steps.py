@@ -76,7 +76,7 @@ def trace_domes(*, raw: Sequence[RawFrame], master_bias: Frame, params: TracesPa
     )
 
 
-@recipe(version="2")
+@recipe(version="3")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], master_bias: Frame, traces: TraceSet, params: WavelengthsParams
 ) -> Wavelengths:
