@@ -12,10 +12,11 @@ import typer
 from tracecube.archive.ledger import LEDGER_NAME, Ledger
 from tracecube.archive.queries import raw_files
 from tracecube.archive.summary import RunSummary
-from tracecube.cli.options import Files, Jobs, Out, Parameters, RawFolder, Targets, processors, settings_of
+from tracecube.cli.options import Cluster, Files, Jobs, Out, Parameters, RawFolder, Targets, processors, settings_of
 from tracecube.cli.progress import Bars
 from tracecube.cli.show import console, examples, say, table
 from tracecube.cli.summary import STATES, no_jobs, show_files, show_next, show_summary
+from tracecube.core.errors import BadData
 from tracecube.workflow.discover import discover
 from tracecube.workflow.executor import Executor, InProcess, LocalPool
 from tracecube.workflow.forecast import forecast
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
             "tracecube reduce night/ -o out/ --target wavelength_calibration",
             "tracecube reduce night/ -o out/ -p traces.order=3 -p bias.clip=4",
             "tracecube reduce night/ -o out/ --params mine.toml -j 8",
+            "tracecube reduce night/ -o out/ --executor dask:tcp://host:8786",
         ),
     )(reduce)
     app.command(
@@ -44,8 +46,23 @@ def register(app: typer.Typer) -> None:
     )(plan)
 
 
-def executor_for(jobs: int | None) -> Executor:
-    """Return where jobs run: this process for 0, or so many workers."""
+def executor_for(jobs: int | None, where: str | None = None) -> Executor:
+    """Return where jobs run: this process for 0, or so many workers; or the cluster that ``where`` names.
+
+    Raises
+    ------
+    BadData
+        ``where`` is not understood.
+    MissingInput
+        The cluster does not answer.
+    """
+    if where is not None:
+        kind, _, address = where.partition(":")
+        if kind != "dask" or not address:
+            raise BadData(f"--executor {where!r} is not known", hint="dask:ADDRESS, of a Dask scheduler")
+        from tracecube.workflow.dask_cluster import DaskCluster  # noqa: PLC0415 - seldom used
+
+        return DaskCluster(address)
     return InProcess() if jobs == 0 else LocalPool(jobs or processors())
 
 
@@ -56,12 +73,14 @@ def reduce(
     param: Parameters = None,
     params: Files = None,
     jobs: Jobs = None,
+    *,
+    executor: Cluster = None,
 ) -> None:
     """Reduce a folder of raw frames: make what is missing, reuse what stands.
 
     Ends with status 0 when all is done, 1 when something failed or is incomplete, 2 when nothing could be run.
     """
-    summary, seconds = run(raw, out, target=target, param=param, params=params, jobs=jobs)
+    summary, seconds = run(raw, out, target=target, param=param, params=params, jobs=jobs, where=executor)
     conclude(summary, seconds, out)
     raise typer.Exit(0 if summary.good else 1)
 
@@ -74,11 +93,12 @@ def run(
     param: list[str] | None = None,
     params: Path | None = None,
     jobs: int | None = None,
+    where: str | None = None,
 ) -> tuple[RunSummary, float]:
     """Reduce with a view of the work; return the summary and the seconds it took."""
     started = time.perf_counter()
     settings = settings_of(param, params)
-    executor = executor_for(jobs)
+    executor = executor_for(jobs, where)
     try:
         with Bars(console()) as bars:
             summary = reduce_folder(raw, out, executor, targets=target or (), settings=settings, watch=bars)

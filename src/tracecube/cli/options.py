@@ -11,7 +11,18 @@ import typer
 
 from tracecube.workflow.settings import Settings, from_command_line, from_file, merged
 
-__all__ = ["Files", "Jobs", "Out", "OutFolder", "Parameters", "RawFolder", "Targets", "processors", "settings_of"]
+__all__ = [
+    "Cluster",
+    "Files",
+    "Jobs",
+    "Out",
+    "OutFolder",
+    "Parameters",
+    "RawFolder",
+    "Targets",
+    "processors",
+    "settings_of",
+]
 
 RawFolder = Annotated[Path, typer.Argument(metavar="RAWDIR", help="Folder with raw files; looked through recursively.")]
 OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder that `reduce` wrote into.")]
@@ -36,6 +47,11 @@ Jobs = Annotated[
     typer.Option(
         "--jobs", "-j", metavar="N", min=0, help="Worker processes (default: one a processor); 0 stays in this one."
     ),
+]
+
+Cluster = Annotated[
+    str | None,
+    typer.Option("--executor", metavar="dask:ADDRESS", help="Run jobs on a Dask cluster, which sees the same folders."),
 ]
 
 

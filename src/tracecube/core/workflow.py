@@ -25,7 +25,8 @@ class Match:
     level : int
         0 as the calibration plan wants it, 1 good for science, 2 probably fine, 3 a risk.
     same : tuple of str
-        Setup keys that must be equal on both sides ("night" counts as one).
+        Setup keys that must be equal on both sides ("night" counts as one, and so does "raw": the
+        name of the raw file that a product descends from).
     days : (float, float)
         Candidate time minus main-input time must lie in this closed interval, in days.
     during : bool

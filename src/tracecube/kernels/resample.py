@@ -46,41 +46,54 @@ def rebin(flux: F8, variance: F8, edges: F8) -> tuple[F8, F8, F8, F8]:
     weight, last = np.zeros(m), np.zeros(m)
     for i in range(n):
         last_low, last_high, last_ok = 0, -1, False
+        last[:] = 0.0
         for b in range(k):
             left, right = min(edges[i, b], edges[i, b + 1]), max(edges[i, b], edges[i, b + 1])
             low, high = max(0, int(np.floor(left - 0.5))), min(m - 1, int(np.floor(right + 0.5)) + 2)
-            weight[low : high + 1] = 0.0
-            covered = 0.0
-            for j in range(max(0, int(np.floor(left + 0.5))), min(m - 1, int(np.floor(right + 0.5))) + 1):
-                u0, u1 = max(left - j, -0.5), min(right - j, 0.5)
-                if u1 <= u0 or not np.isfinite(flux[i, j]):
-                    continue
-                covered += u1 - u0
-                weight[j] += u1 - u0
-                if 0 < j < m - 1 and np.isfinite(flux[i, j - 1]) and np.isfinite(flux[i, j + 1]):
-                    slope = 0.25 * (u1 * u1 - u0 * u0)
-                    bend = (u1**3 - u0**3) / 6.0 - (u1 - u0) / 24.0
-                    weight[j - 1] += bend - slope
-                    weight[j] -= 2.0 * bend
-                    weight[j + 1] += bend + slope
-            width = right - left
-            cover[i, b] = covered / width if width > 0 else 0.0
+            cover[i, b] = _bin_weights(weight, flux[i], left, right)
             ok = cover[i, b] >= LEAST_COVER
             if ok:
-                total, var = 0.0, 0.0
-                for j in range(low, high + 1):
-                    if weight[j] != 0.0:
-                        weight[j] /= cover[i, b]
-                        total += weight[j] * flux[i, j]
-                        var += weight[j] * weight[j] * variance[i, j]
-                out[i, b], out_var[i, b] = total, var
+                weight[low : high + 1] /= cover[i, b]
+                out[i, b], out_var[i, b], shared = _bin_sums(weight, last, flux[i], variance[i], (low, high))
                 if last_ok:
-                    for j in range(max(low, last_low), min(high, last_high) + 1):
-                        if weight[j] != 0.0 and last[j] != 0.0:
-                            out_cov[i, b - 1] += weight[j] * last[j] * variance[i, j]
+                    out_cov[i, b - 1] = shared
             if last_high >= last_low:
                 last[last_low : last_high + 1] = 0.0
             last[low : high + 1] = weight[low : high + 1]
             weight[low : high + 1] = 0.0
             last_low, last_high, last_ok = low, high, ok
     return out, out_var, out_cov, cover
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _bin_weights(weight: F8, flux: F8, left: float, right: float) -> float:
+    """Add to ``weight`` (m,) what each pixel gives to the bin from ``left`` to ``right``; return the bin's cover.
+
+    A measured pixel beside one that is not is flat.
+    """
+    m, covered = flux.size, 0.0
+    for j in range(max(0, int(np.floor(left + 0.5))), min(m - 1, int(np.floor(right + 0.5))) + 1):
+        u0, u1 = max(left - j, -0.5), min(right - j, 0.5)
+        if u1 <= u0 or not np.isfinite(flux[j]):
+            continue
+        covered += u1 - u0
+        weight[j] += u1 - u0
+        if 0 < j < m - 1 and np.isfinite(flux[j - 1]) and np.isfinite(flux[j + 1]):
+            slope = 0.25 * (u1 * u1 - u0 * u0)
+            bend = (u1**3 - u0**3) / 6.0 - (u1 - u0) / 24.0
+            weight[j - 1] += bend - slope
+            weight[j] -= 2.0 * bend
+            weight[j + 1] += bend + slope
+    return covered / (right - left) if right > left else 0.0
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _bin_sums(weight: F8, last: F8, flux: F8, variance: F8, reach: tuple[int, int]) -> tuple[float, float, float]:
+    """Return light and variance of a bin, and its covariance with the bin whose weights are ``last``."""
+    total, var, shared = 0.0, 0.0, 0.0
+    for j in range(reach[0], reach[1] + 1):
+        if weight[j] != 0.0:  # a pixel that is not measured has no weight, and NaN
+            total += weight[j] * flux[j]
+            var += weight[j] * weight[j] * variance[j]
+            shared += weight[j] * last[j] * variance[j]
+    return total, var, shared

@@ -13,10 +13,13 @@ from tracecube.core.fields import Scalar
 from tracecube.core.workflow import Association, Match
 from tracecube.workflow.items import DAY, Item
 
-__all__ = ["Candidates", "Choice", "Reference", "allowed", "choose", "middle", "reference"]
+__all__ = ["Candidates", "Choice", "Reference", "allowed", "choose", "middle", "reference", "value_of"]
 
 UNLIMITED = Match(level=0).days
 """The interval of a rung that says nothing of time."""
+
+RAW = "raw"
+"""Key of a rung that asks for the same raw file; no setup key, for that is written into products."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,14 @@ class Reference:
         Start; of a group the middle between its first and last start.
     exposures : tuple of (float, float)
         Start and end (MJD) of every member.
+    raw : str or None
+        Name of the raw file that all members descend from.
     """
 
     setup: Mapping[str, Scalar]
     mjd: float | None
     exposures: tuple[tuple[float, float], ...]
+    raw: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def reference(members: Sequence[Item]) -> Reference:
     first = members[0].setup
     agreed = {key: value for key, value in first.items() if all(m.setup.get(key) == value for m in members[1:])}
     spans = tuple((m.mjd, m.mjd + (m.exptime or 0.0) / DAY) for m in members if m.mjd is not None)
-    return Reference(agreed, middle(m.mjd for m in members), spans)
+    raws = {m.raw for m in members}
+    return Reference(agreed, middle(m.mjd for m in members), spans, raws.pop() if len(raws) == 1 else None)
 
 
 def allowed(item: Item, where: Mapping[str, tuple[Scalar, ...]]) -> bool:
@@ -91,7 +98,7 @@ class Candidates:
         A setup key that is unknown on either side never counts as equal; an unknown time is in no
         interval but the unlimited one.
         """
-        wanted = tuple(main.setup.get(key) for key in rung.same)
+        wanted = tuple(value_of(main, key) for key in rung.same)
         if None in wanted:
             return []
         alike = self._with(rung.same).get(wanted)
@@ -111,9 +118,14 @@ class Candidates:
         if keys not in self._alike:
             alike: dict[tuple[Scalar, ...], list[Item]] = {}
             for item in self._items:
-                alike.setdefault(tuple(item.setup.get(key) for key in keys), []).append(item)
+                alike.setdefault(tuple(value_of(item, key) for key in keys), []).append(item)
             self._alike[keys] = {values: _Timed(items) for values, items in alike.items()}
         return self._alike[keys]
+
+
+def value_of(one: Item | Reference, key: str) -> Scalar:
+    """Return what a rung compares: a setup key, or the raw file's name."""
+    return one.raw if key == RAW else one.setup.get(key)
 
 
 class _Timed:

@@ -18,9 +18,14 @@ from typing import Protocol
 
 from tracecube.workflow.call import JobCall, JobResult, call_recipe
 
-__all__ = ["DIED", "Executor", "InProcess", "LocalPool"]
+__all__ = ["DIED", "Executor", "InProcess", "LocalPool", "WorkerDied"]
 
-DIED = (BrokenProcessPool,)
+
+class WorkerDied(Exception):
+    """A worker elsewhere was killed instead of answering."""
+
+
+DIED = (BrokenProcessPool, WorkerDied)
 """What a future raises when its worker was killed instead of answering."""
 
 _THREADS = (
@@ -34,7 +39,7 @@ _THREADS = (
 
 
 class Executor(Protocol):
-    """What the runner asks of a place to run jobs; a ``dask.distributed`` client can answer the same."""
+    """What the runner asks of a place to run jobs: this process, a pool, or a cluster (`dask_cluster`)."""
 
     slots: int
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tracecube.core.workflow import Association, Main, Workflow
-from tracecube.workflow.associate import UNLIMITED, Candidates, Reference, allowed, choose
+from tracecube.workflow.associate import UNLIMITED, Candidates, Reference, allowed, choose, value_of
 from tracecube.workflow.items import Item
 from tracecube.workflow.jobs import Missing, PlannedJob
 
@@ -68,7 +68,7 @@ def _unlike(there: Sequence[Item], main: Reference, rule: Association) -> str:
         asked = ", ".join(f"{key} in {values}" for key, values in rule.where.items())
         return f"none with {asked}"
     rung = rule.ladder[-1]
-    asked = ", ".join(f"{key} {main.setup.get(key)}" for key in rung.same)
+    asked = ", ".join(f"{key} {value_of(main, key)}" for key in rung.same)
     words = [f"with {asked}"] if asked else []
     if rung.days != UNLIMITED:
         words.append(f"between {rung.days[0]:g} and {rung.days[1]:g} days of it")

@@ -37,7 +37,7 @@ def toy_letter(*, spectrum: Image, note: TextFile | None = None, params: Params 
     return LetterOutputs(letter=note and TextFile(f"{spectrum.meta['OBJECT']}: {note.text}"))
 
 
-SAME_EXPOSURE = (Match(0, same=("night",), days=(0.0, 0.0)),)
+SAME_EXPOSURE = (Match(0, same=("night", "raw")),)
 
 instrument = replace(
     toy,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.records import InputRecord, JobRecord, PlannedRecord, ProductRecord, RawRecord
@@ -20,10 +22,30 @@ ABOUT = {
 }
 
 
+DATABASE = "TRACECUBE_TEST_DATABASE"
+"""Environment variable with the URL of an empty PostgreSQL database that the ledger's tests may use and clear."""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request) -> str | None:
+    """Another database than the folder's own file, or None; skipped where no such database is given."""
+    if request.param == "sqlite":
+        return None
+    given = os.environ.get(DATABASE)
+    if not given:
+        pytest.skip(f"{DATABASE} is not set")
+    engine = sa.create_engine(given)
+    with engine.begin() as connection:
+        for table in sa.inspect(connection).get_table_names():
+            connection.execute(sa.text(f'DROP TABLE "{table}" CASCADE'))
+    engine.dispose()
+    return given
+
+
 @pytest.fixture
-def ledger(tmp_path) -> Iterator[Ledger]:
+def ledger(tmp_path, url: str | None) -> Iterator[Ledger]:
     """A new ledger."""
-    with Ledger.open(tmp_path / "out", create=True) as opened:
+    with Ledger.open(tmp_path / "out", create=True, url=url) as opened:
         yield opened
 
 

@@ -49,11 +49,11 @@ def test_a_job_comes_back_with_inputs_and_products(ledger, job, product, started
     assert queries.planned_of(ledger, run)[0].state == "done"
 
 
-def test_paths_of_products_move_with_the_folder(ledger, job, product, started, tmp_path):
+def test_paths_of_products_move_with_the_folder(ledger, job, product, started, tmp_path, url):
     ledger.record(started("x"), 0, job("x", product("one")))
     ledger.close()
     moved = (tmp_path / "out").rename(tmp_path / "moved")
-    with Ledger.open(moved) as again:
+    with Ledger.open(moved, url=url) as again:
         assert [made.path for made in queries.products(again)] == [str(moved / "one.fits")]
 
 
@@ -127,9 +127,9 @@ def test_a_write_that_fails_leaves_nothing(ledger, job, product, started):
         assert connection.execute(sa.select(sa.func.count()).select_from(tables.job)).scalar() == 0
 
 
-def test_a_second_reader_sees_only_committed_work(ledger, job, product, started, tmp_path):
+def test_a_second_reader_sees_only_committed_work(ledger, job, product, started, tmp_path, url):
     run = started("x")
-    with Ledger.open(tmp_path / "out") as other:
+    with Ledger.open(tmp_path / "out", url=url) as other:
         assert queries.products(other) == []
         ledger.record(run, 0, job("x", product("one")))
         assert len(queries.products(other)) == 1

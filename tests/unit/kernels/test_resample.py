@@ -48,6 +48,16 @@ def test_variance_and_covariance_are_those_of_the_operator() -> None:
     assert cov[0, :-1] == pytest.approx(np.diag(exact, 1), abs=1e-9)
 
 
+def test_a_spectrum_owes_nothing_to_the_one_before_it() -> None:
+    rng = np.random.default_rng(6)
+    flux, variance = rng.uniform(1, 2, (5, 50)), rng.uniform(1, 2, (5, 50))
+    edges = np.sort(rng.uniform(-5, 55, (5, 40)), axis=1)
+    together = rebin(flux, variance, edges)
+    for i in range(5):
+        alone = rebin(flux[i : i + 1], variance[i : i + 1], edges[i : i + 1])
+        assert all(np.array_equal(a[i], b[0], equal_nan=True) for a, b in zip(together, alone, strict=True))
+
+
 def test_missing_pixels_are_made_up_for_or_named() -> None:
     flux = np.ones((1, 30))
     flux[0, 12] = np.nan

@@ -196,6 +196,15 @@ def test_during_is_within_any_exposure_of_the_group():
         assert (chosen(main, [frame("g", mjd)], rule) is not None) == found, mjd
 
 
+def test_the_raw_file_tells_exposures_of_one_start_apart():
+    rule = Association("x", ("BIAS",), (Match(0, same=("night", "raw")),))
+    main = replace(frame("main", 1.0), raw="f2")
+    verdicts = [replace(frame(f"v{i}", 1.0), raw=f"f{i}") for i in range(4)]
+    assert said(chosen([main], verdicts, rule)) == (["v2"], 0)
+    assert chosen([main, replace(main, raw="f3")], verdicts, rule) is None  # a group descends from no single file
+    assert chosen([frame("main", 1.0)], [frame("v", 1.0)], rule) is None
+
+
 def test_the_main_input_is_not_its_own_calibration():
     main = frame("main", 1.0)
     rule = Association("x", ("BIAS",), (Match(0),))

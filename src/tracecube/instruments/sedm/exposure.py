@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import find_objects, label
 
 from tracecube.core.flags import Flag
-from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.frame import BadPixels, Frame, RawFrame
 from tracecube.core.optics import TraceSet
 from tracecube.instruments.sedm.detectors import detector
 from tracecube.recipes.detector.calibrate import calibrate_frame, noise_floor
@@ -50,7 +50,7 @@ class Exposed:
 def measure_exposure(
     raw: RawFrame,
     bias: Frame,
-    lasting: Sequence[Frame],
+    lasting: Sequence[Frame | BadPixels],
     traces: TraceSet,
     params: ExtractionParams,
     *,
@@ -63,7 +63,7 @@ def measure_exposure(
     ----------
     raw : RawFrame
     bias : Frame
-    lasting : sequence of Frame
+    lasting : sequence of Frame or BadPixels
         Calibration frames whose bad pixels hold here too.
     traces : TraceSet
     params : ExtractionParams

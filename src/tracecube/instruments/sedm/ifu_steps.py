@@ -9,7 +9,7 @@ import numpy as np
 
 from tracecube.core.errors import NoConvergence
 from tracecube.core.flags import Flag
-from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.frame import BadPixels, Frame, RawFrame
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
@@ -27,6 +27,7 @@ __all__ = ["ifu"]
 GUIDE_WAVE = 6200.0
 # Flexure beyond this is unusual: the spread over real nights is 0.31 px along dispersion, px.
 USUAL_FLEXURE = 1.5
+NO_MAP = "no map of static bad pixels: hot pixels are left to the search for cosmic rays (try: take domes and arcs)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Exposure(Outputs):
     cube: Cube
 
 
-@recipe(version="1")
+@recipe(version="2")
 def ifu(
     *,
     raw: RawFrame,
@@ -48,11 +49,12 @@ def ifu(
     wavelength: WavelengthSolution,
     lenslet_flat: Throughput,
     layout: Layout,
+    static_badpix: BadPixels | None = None,
     params: IfuParams,
 ) -> Exposure:
     """Extract all lenslets of an exposure of the sky, and build its cube.
 
-    Bias, cosmic rays, flexure in both directions from the frame itself, joint extraction, one
+    Bias, bad pixels, cosmic rays, flexure in both directions from the frame itself, joint extraction, one
     flux-conserving rebinning to the wavelength grid, lenslet flat, and a cube without refraction.
     """
     from tracecube.instruments.sedm.exposure import extract_shifted, measure_exposure  # noqa: PLC0415 - brings numba
@@ -60,8 +62,9 @@ def ifu(
     from tracecube.recipes.extract.grid import on_grid  # noqa: PLC0415
 
     extraction = params.extraction()
+    lasting = (master_dome,) if static_badpix is None else (master_dome, static_badpix)
     exposed = measure_exposure(
-        raw, master_bias, (master_dome,), traces, extraction, reach=params.reach, cosmic_exptime=params.cosmic_exptime
+        raw, master_bias, lasting, traces, extraction, reach=params.reach, cosmic_exptime=params.cosmic_exptime
     )
     along, numbers, caveats = _shift_along(exposed, wavelength, lenslet_flat, params)
     frame, final = extract_shifted(exposed.frame, traces, extraction, (along, exposed.shift))
@@ -82,7 +85,7 @@ def ifu(
             QualityNumber("EXTRACTION CHI2", final.chi2, "", 0.8, 1.3),
             QualityNumber("COSMIC RAYS", hit, "", high=0.02),
         ),
-        caveats=(*caveats, *more),
+        caveats=(*caveats, *more, *(() if static_badpix else (NO_MAP,))),
     )
 
 

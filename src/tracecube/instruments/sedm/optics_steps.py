@@ -48,31 +48,35 @@ class Flat(Outputs):
     lenslet_flat: Throughput
 
 
-@recipe(version="1")
+@recipe(version="2")
 def trace_domes(*, raw: Sequence[RawFrame], master_bias: Frame, params: TracesParams) -> Traced:
     """Find the spectra of all lenslets in the dome flats: centres, widths, profile, hexagonal indices.
 
     The dome frames are combined and traced by a joint fit of all spectra; the lattice of lenslets
-    tells spectra from ghosts, and gives each its place on the sky.
+    tells spectra from ghosts, and gives each its place on the sky. A frame that is saturated or no
+    picture of the detector is left out, with a caveat.
     """
     from tracecube.instruments.sedm.guess import SEDM_TRACES  # noqa: PLC0415 - brings numba
     from tracecube.instruments.sedm.layout import sedm_layout  # noqa: PLC0415
     from tracecube.recipes.detector.combine import combine_lamps  # noqa: PLC0415
+    from tracecube.recipes.detector.raw import usable_frames  # noqa: PLC0415
     from tracecube.recipes.optics.traces import trace_apertures  # noqa: PLC0415
 
     first = min(raw, key=lambda frame: frame.name)
-    dome = combine_lamps(raw, master_bias, detector=detector(first.meta, first.name))
+    chip = detector(first.meta, first.name)
+    frames, refused = usable_frames(raw, chip)
+    dome = combine_lamps(frames, master_bias, detector=chip)
     traced = trace_apertures(dome, SEDM_TRACES, params=params.tracing())
     return Traced(
         traces=traced.traces,
         layout=sedm_layout(traced),
         master_dome=dome,
         quality=traced.quality,
-        caveats=traced.caveats,
+        caveats=(*refused, *traced.caveats),
     )
 
 
-@recipe(version="2")
+@recipe(version="3")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], master_bias: Frame, traces: TraceSet, params: WavelengthsParams
 ) -> Wavelengths:
@@ -91,11 +95,12 @@ def wavelength_calibration(
         frames = [frame for frame in raw if frame.tag == tag]
         if frames:
             try:
-                spectra = _extract_lamp(frames, master_bias, traces, params)
+                spectra, left_out = _extract_lamp(frames, master_bias, traces, params)
             except BadData as error:
                 refused.append(f"{lamp} arcs not used: {error}")
                 continue
             arcs[lamp] = ArcSpectra(spectra.flux, spectra.variance)
+            refused += left_out
     if not arcs:
         raise MissingInput("wavelength calibration: no arc lamp gave light", hint="; ".join(refused) or "take arcs")
     solution, numbers, caveats = fit_wavelengths(arcs, traces, arc_lines(), dispersion_guess(), params.fitting())
@@ -110,17 +115,20 @@ def wavelength_calibration(
 
 def _extract_lamp(
     frames: Sequence[RawFrame], master_bias: Frame, traces: TraceSet, params: WavelengthsParams
-) -> Extraction:
-    """Combine and extract the frames of one lamp."""
+) -> tuple[Extraction, tuple[str, ...]]:
+    """Combine and extract the frames of one lamp; tell which were left out."""
     from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415 - brings numba
     from tracecube.recipes.detector.combine import combine_lamps  # noqa: PLC0415
+    from tracecube.recipes.detector.raw import usable_frames  # noqa: PLC0415
     from tracecube.recipes.extract.joint import extract, trace_matrix  # noqa: PLC0415
 
     first = min(frames, key=lambda frame: frame.name)
-    lamp = combine_lamps(frames, master_bias, detector=detector(first.meta, first.name))
+    chip = detector(first.meta, first.name)
+    frames, refused = usable_frames(frames, chip)
+    lamp = combine_lamps(frames, master_bias, detector=chip)
     extraction = params.extraction()
     matrix = trace_matrix(traces, lamp.data.shape, half_width=extraction.half_width)
-    return extract(lamp, matrix, extraction, floor=noise_floor(lamp))
+    return extract(lamp, matrix, extraction, floor=noise_floor(lamp)), refused
 
 
 @recipe(version="1")

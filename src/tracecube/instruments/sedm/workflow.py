@@ -11,7 +11,7 @@ from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.sedm.ifu_steps import ifu
 from tracecube.instruments.sedm.optics_steps import lenslet_flat, trace_domes, wavelength_calibration
 from tracecube.instruments.sedm.star_steps import extract_star, flux_calibration, response
-from tracecube.instruments.sedm.steps import master_bias
+from tracecube.instruments.sedm.steps import master_bias, static_badpix
 
 __all__ = ["SAME_EXPOSURE", "SAME_NIGHT_FIRST", "SAME_READOUT_FIRST", "workflow"]
 
@@ -29,8 +29,8 @@ SAME_READOUT_FIRST = (
 )
 """Electronics: never of another camera or speed."""
 
-SAME_EXPOSURE = (Match(level=0, same=("night", "raw_tag"), days=(0.0, 0.0)),)
-"""What was found of the same raw frame: the spectrograph takes one exposure at a time."""
+SAME_EXPOSURE = (Match(level=0, same=("night", "raw")),)
+"""What was found of the same raw frame."""
 
 BIAS = Task(
     name="bias",
@@ -43,12 +43,26 @@ BIAS = Task(
 MASTER_BIAS = Association(
     "master_bias", ("MASTER_BIAS",), SAME_READOUT_FIRST, hint="at least 2 biases (EXPTIME 0) at this readout speed"
 )
+STATIC_BADPIX = Association(
+    "static_badpix", ("STATIC_BADPIX",), SAME_READOUT_FIRST, minimum=0, hint="domes, arcs or a twilight"
+)
 TRACES = Association("traces", ("TRACES",), SAME_NIGHT_FIRST, hint="dome flats")
 WAVELENGTH = Association("wavelength", ("WAVELENGTH",), SAME_NIGHT_FIRST, hint="Hg, Cd or Xe arcs")
 LAYOUT = Association("layout", ("LAYOUT",), SAME_NIGHT_FIRST, hint="dome flats")
 DOME = Association("master_dome", ("MASTER_DOME",), SAME_NIGHT_FIRST, hint="dome flats")
 FLAT = Association("lenslet_flat", ("LENSLET_FLAT",), SAME_NIGHT_FIRST, hint="dome flats and arcs")
 TWILIGHT = Association("twilight", ("TWILIGHT",), SAME_NIGHT_FIRST[:1], minimum=0, maximum=None)
+
+BADPIX = Task(
+    name="static_badpix",
+    recipe=static_badpix,
+    main=Main(
+        "raw", ("DOME", "ARC_HG", "ARC_CD", "ARC_XE", "TWILIGHT"), group_by=("night", "speed", "generation"), minimum=2
+    ),
+    associations=(MASTER_BIAS,),
+    targets=("calibration",),
+    text="hot pixels and bad columns of a readout mode",
+)
 
 DOMES = Task(
     name="traces",
@@ -81,7 +95,7 @@ IFU = Task(
     name="ifu",
     recipe=ifu,
     main=Main("raw", ("SCIENCE", "STANDARD")),
-    associations=(MASTER_BIAS, DOME, TRACES, WAVELENGTH, FLAT, LAYOUT),
+    associations=(MASTER_BIAS, STATIC_BADPIX, DOME, TRACES, WAVELENGTH, FLAT, LAYOUT),
     targets=("spectra",),
     text="spectra of all lenslets and cube of one exposure",
 )
@@ -129,5 +143,6 @@ FLUXCAL = Task(
 )
 
 workflow = Workflow(
-    tasks=(BIAS, DOMES, ARCS, LENSLETS, IFU, STANDARD_STARS, STARS, NIGHT_RESPONSE, FLUXCAL), default_target="science"
+    tasks=(BIAS, BADPIX, DOMES, ARCS, LENSLETS, IFU, STANDARD_STARS, STARS, NIGHT_RESPONSE, FLUXCAL),
+    default_target="science",
 )

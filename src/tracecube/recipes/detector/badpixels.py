@@ -10,11 +10,18 @@ from pydantic import Field
 
 from tracecube.core.fields import BoolArray
 from tracecube.core.flags import NOT_USABLE, Flag
-from tracecube.core.frame import Frame
+from tracecube.core.frame import BadPixels, Frame
 from tracecube.core.params import Params
 from tracecube.kernels import columns
 
-__all__ = ["BadPixelParams", "bad_pixels_of", "flag_column_offsets", "flag_column_response", "flag_hot_pixels"]
+__all__ = [
+    "BadPixelParams",
+    "bad_pixels_of",
+    "flag_column_offsets",
+    "flag_column_response",
+    "flag_hot_pixels",
+    "static_bad_pixels",
+]
 
 _KEPT = int(Flag.BAD_PIXEL | Flag.HOT_PIXEL | Flag.USER)
 
@@ -82,7 +89,32 @@ def flag_hot_pixels(frames: Sequence[Frame], *, minimum: int = 3) -> BoolArray:
     return np.asarray(times >= minimum)
 
 
-def bad_pixels_of(frames: Sequence[Frame]) -> np.ndarray:
+def static_bad_pixels(scenes: Sequence[Frame], *, smooth: Frame | None = None, minimum: int = 2) -> BadPixels:
+    """Map the pixels that no exposure may use, from calibration frames.
+
+    Parameters
+    ----------
+    scenes : sequence of Frame
+        One frame of each lamp, combined and with cosmic rays flagged. What looks like a hit in lamps of
+        different spectra is a hot pixel; lines of one lamp alone may look so, always in the same place.
+    smooth : Frame, optional
+        The one of a lamp with a smooth spectrum: it shows columns that answer otherwise to light.
+    minimum : int
+        Lamps in which a hot pixel must show. Combined frames hold few hits, so two coincide nowhere.
+
+    Returns
+    -------
+    BadPixels
+        Also of what all scenes agree on: columns with an offset.
+    """
+    flags = np.where(flag_hot_pixels(scenes, minimum=minimum), int(Flag.HOT_PIXEL), 0).astype(np.int32)
+    flags |= np.bitwise_and.reduce([frame.flags & _KEPT for frame in scenes])
+    if smooth is not None:
+        flags |= flag_column_response(smooth).flags & int(Flag.BAD_PIXEL)
+    return BadPixels(flags, scenes[0].meta)
+
+
+def bad_pixels_of(frames: Sequence[Frame | BadPixels]) -> np.ndarray:
     """Gather the lasting flags (bad, hot, user) of calibration frames, int32 (y, x)."""
     flags = np.zeros(frames[0].flags.shape, np.int32)
     for frame in frames:

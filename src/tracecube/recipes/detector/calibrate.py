@@ -9,9 +9,9 @@ import numpy as np
 
 from tracecube.core.detector import Amplifier, Detector
 from tracecube.core.errors import BadData, MissingInput
-from tracecube.core.fields import FloatArray, Scalar
+from tracecube.core.fields import FloatArray, IntArray, Scalar
 from tracecube.core.flags import NOT_USABLE, Flag
-from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.frame import BadPixels, Frame, RawFrame
 from tracecube.kernels import combine, running
 from tracecube.recipes.detector.badpixels import BadPixelParams, bad_pixels_of, flag_column_offsets
 from tracecube.recipes.detector.bias import bias_level_card, read_noise_card
@@ -29,7 +29,7 @@ def calibrate_frame(
     bias: Frame,
     *,
     detector: Detector,
-    bad: Sequence[Frame] = (),
+    bad: Sequence[Frame | BadPixels] = (),
     columns: BadPixelParams | None = _COLUMNS,
 ) -> Frame:
     """Calibrate one exposure to electrons.
@@ -43,7 +43,7 @@ def calibrate_frame(
     bias : Frame
         Master bias of the same readout mode.
     detector : Detector
-    bad : sequence of Frame
+    bad : sequence of Frame or BadPixels
         Calibration frames whose lasting flags (bad, hot) hold here too.
     columns : BadPixelParams or None
         Look for columns with an offset in this very frame, with these numbers: a hot column shows in a
@@ -64,31 +64,42 @@ def calibrate_frame(
         Wrong shape, constant, saturated, or a gain other than the bias has.
     """
     check_raw(raw, detector)
+    gain = _common_gain(raw, bias)
+    counts = np.asarray(raw.data, np.float32)
+    data, floors = np.empty(detector.shape, np.float32), []
+    for index, amplifier in enumerate(detector.amplifiers, start=1):
+        at = detector.trimmed(amplifier)
+        level, noise = _level(counts, amplifier, gain)
+        drift = 0.0 if level is None else level - _card(bias, bias_level_card(index))
+        at.of(data)[:] = amplifier.data.of(counts) * gain - at.of(bias.data) - drift
+        floors.append((noise or _card(bias, read_noise_card(index)) ** 2) + float(np.median(at.of(bias.variance))))
+    flags = _flags(counts, detector) | bad_pixels_of([bias, *bad])
+    meta: dict[str, Scalar] = {**raw.meta, _FLOOR_CARD: round(max(floors), 4)}
+    frame = Frame(data, np.full_like(data, max(floors)), flags, meta)
+    if columns is not None:
+        frame = flag_column_offsets(frame, params=columns)
+    return with_variance(frame, axis=detector.axis)
+
+
+def _common_gain(raw: RawFrame, bias: Frame) -> float:
+    """Return the gain (electron / adu) of a frame, which its master bias has too."""
     gain = gain_of([raw])
     if float(bias.meta.get("GAIN") or gain) != gain:
         raise BadData(
             f"{raw.name}: GAIN is {gain}, its master bias has {bias.meta['GAIN']}",
             hint="take biases in this readout mode, or repair the card GAIN",
         )
-    counts = np.asarray(raw.data, np.float32)
-    data, floors = np.empty(detector.shape, np.float32), []
+    return gain
+
+
+def _flags(counts: FloatArray, detector: Detector) -> IntArray:
+    """Return what the counts (adu, raw image) say of each pixel: not illuminated, not linear, saturated."""
     flags = np.where(detector.dark(), int(Flag.NOT_ILLUMINATED), 0).astype(np.int32)
-    for index, amplifier in enumerate(detector.amplifiers, start=1):
-        at = detector.trimmed(amplifier)
-        level, noise = _level(counts, amplifier, gain)
-        pedestal = _card(bias, bias_level_card(index))
-        drift = 0.0 if level is None else level - pedestal
-        at.of(data)[:] = amplifier.data.of(counts) * gain - at.of(bias.data) - drift
-        floors.append((noise or _card(bias, read_noise_card(index)) ** 2) + float(np.median(at.of(bias.variance))))
-        part = at.of(flags)
-        part |= np.where(amplifier.data.of(counts) >= amplifier.linear, int(Flag.NON_LINEAR), 0).astype(np.int32)
-        part |= np.where(amplifier.data.of(counts) >= amplifier.saturation, int(Flag.SATURATED), 0).astype(np.int32)
-    flags |= bad_pixels_of([bias, *bad])
-    meta: dict[str, Scalar] = {**raw.meta, _FLOOR_CARD: round(max(floors), 4)}
-    frame = Frame(data, np.full_like(data, max(floors)), flags, meta)
-    if columns is not None:
-        frame = flag_column_offsets(frame, params=columns)
-    return with_variance(frame, axis=detector.axis)
+    for amplifier in detector.amplifiers:
+        part, read = detector.trimmed(amplifier).of(flags), amplifier.data.of(counts)
+        part |= np.where(read >= amplifier.linear, int(Flag.NON_LINEAR), 0).astype(np.int32)
+        part |= np.where(read >= amplifier.saturation, int(Flag.SATURATED), 0).astype(np.int32)
+    return flags
 
 
 def _card(bias: Frame, key: str) -> float:

@@ -10,7 +10,7 @@ from tracecube.core.detector import Detector
 from tracecube.core.errors import BadData
 from tracecube.core.frame import RawFrame
 
-__all__ = ["check_raw", "gain_of"]
+__all__ = ["check_raw", "gain_of", "usable_frames"]
 
 _FULL = 0.01  # a frame with more than this share of its pixels at the end of the converter shows no scene
 
@@ -62,3 +62,31 @@ def check_raw(frame: RawFrame, detector: Detector) -> None:
             f"{frame.name}: {100 * full:.1f} per cent of the pixels are saturated (>= {saturation:.0f} adu)",
             hint="expose for less time, or look for light in the dome; leave the frame out",
         )
+
+
+def usable_frames(frames: Sequence[RawFrame], detector: Detector) -> tuple[list[RawFrame], tuple[str, ...]]:
+    """Part the frames that show something from those that `check_raw` refuses.
+
+    Returns
+    -------
+    frames : list of RawFrame
+        In order of name.
+    caveats : tuple of str
+        One for each frame that was left out.
+
+    Raises
+    ------
+    BadData
+        None is left; the first refusal.
+    """
+    kept, refused = [], []
+    for frame in sorted(frames, key=lambda frame: frame.name):
+        try:
+            check_raw(frame, detector)
+        except BadData as error:
+            refused.append(error)
+        else:
+            kept.append(frame)
+    if refused and not kept:
+        raise refused[0]
+    return kept, tuple(f"left out: {error}" for error in refused)

@@ -21,16 +21,20 @@ BLEND = 2.2
 # A group of blended lines is cut when it gets longer than this, px.
 LONGEST_GROUP = 14.0
 # An unseeded line nearer than this to a seeded one of its lamp is left out: its strength and the
-# other's place could not be told apart, px.
+# other's place could not be told apart, px. What it may do to that place is part of the blend error.
 DISTINCT = 2.0
 # A group counts as isolated when one line has this share of its strength.
 ALONE = 0.97
 # Error of the place of a blend, as a share of the spread of its lines. The strengths inside a blend
 # are fitted together with its place and can stand in for a shift of it, so it counts for little.
 BLEND_ERROR = 0.3
-# Light of lines that no list has, as a share of the lamp's strongest line: such a line a pixel away moves
-# a faint one by their ratio, px.
-UNLISTED = 0.002
+# Strength of a lamp's faint lines, as a share of its strongest, before any of them was measured.
+FAINT = 0.02
+# Power (sum of squared strengths) of lines that no list has, as a share of that of the faint ones that are
+# listed: as many again, half as strong.
+UNLISTED = 0.25
+# Apertures that tell what a faint line does to a group: phases of sampling; and how far off it is looked for, px.
+BLEND_ROWS, REACH = 30, 4.0
 # Widths are taken from groups whose lines spread less than this, px.
 NARROW = 0.2
 # A group is used when its strength is measured at this S/N in the median aperture.
@@ -83,8 +87,11 @@ def measure_groups(
     for lamp, arc in arcs.items():
         mine = (lines.lamp == lamp) & _distinct(lines, state.position)
         mine &= (lines.seed > 0) | (not stage.seeded)
+        left_out = (lines.lamp == lamp) & ~mine
         part = LineState(state.position[:, mine], state.sigma[:, mine])
-        parts.append(_measure_lamp(arc, traces.start, lines.wave[mine], part, stage))
+        beside = LineState(state.position[:, left_out], state.sigma[:, left_out])
+        kept = LineList(lines.lamp[mine], lines.wave[mine], lines.seed[mine])
+        parts.append(_measure_lamp(arc, traces.start, kept, part, stage, beside=beside))
     return LineGroups(
         np.concatenate([p.wave for p in parts]),
         np.concatenate([p.blend for p in parts]),
@@ -92,8 +99,10 @@ def measure_groups(
     )
 
 
-def _measure_lamp(arc: ArcSpectra, start: IntArray, wave: FloatArray, state: LineState, stage: Stage) -> LineGroups:
-    """Measure the groups of one lamp."""
+def _measure_lamp(
+    arc: ArcSpectra, start: IntArray, lines: LineList, state: LineState, stage: Stage, *, beside: LineState
+) -> LineGroups:
+    """Measure the groups of one lamp; ``beside`` are its lines that were left out."""
     start = start.astype(np.int64)
     n, m = arc.flux.shape
     strength, continuum, scale = line_strengths(arc, start, state.position, state.sigma)
@@ -103,9 +112,8 @@ def _measure_lamp(arc: ArcSpectra, start: IntArray, wave: FloatArray, state: Lin
     group = _group_lines(np.median(state.position - state.position[:, :1], axis=0), strength)
     count = int(group.max(initial=-1)) + 1
     residual = np.where(good, arc.flux - model, 0.0)
-    fit, error = group_fits(
-        residual, ivar, start, state.position, state.sigma, scale[:, None] * strength, group, count, stage.width
-    )
+    light = scale[:, None] * strength
+    fit, error = group_fits(residual, ivar, start, state.position, state.sigma, light, group, count, stage.width)
     share = np.where(group[:, None] == np.arange(count), strength[:, None], 0.0)
     share /= np.maximum(share.sum(axis=0), 1e-30)
     at, width = state.position @ share, state.sigma @ share
@@ -114,16 +122,90 @@ def _measure_lamp(arc: ArcSpectra, start: IntArray, wave: FloatArray, state: Lin
     keep = (signal > LEAST_SIGNAL) & seen & ((share.max(axis=0) > ALONE) | (not stage.isolated))
     place = np.median(state.position - state.position[:, :1], axis=0)
     extent = np.sqrt(np.maximum((place**2) @ share - (place @ share) ** 2, 0.0))
-    total = np.bincount(np.maximum(group, 0), np.where(group >= 0, strength, 0.0), minlength=max(count, 1))[:count]
-    blend = np.hypot(BLEND_ERROR * extent, UNLISTED * strength.max(initial=0.0) / np.maximum(total, 1e-30))
+    fitted = _Fitted(state, light, group, share, ivar, start)
+    faint, crowd = faint_strength(lines.seed, strength), float((lines.seed == 0).sum() + beside.position.shape[1]) / m
+    hidden = blend_error(fitted, beside, faint, crowd=crowd, with_width=stage.width)
+    blend = np.hypot(BLEND_ERROR * extent, hidden)
     return LineGroups(
-        (wave @ share)[keep],
+        (lines.wave @ share)[keep],
         blend[keep],
         at[:, keep] + fit[:, keep, 1],
         error[:, keep, 1],
         width[:, keep] + fit[:, keep, 2],
         error[:, keep, 2],
     )
+
+
+def faint_strength(seed: FloatArray, strength: FloatArray) -> float:
+    """Typical (rms) strength of a lamp's faint lines: of those that were measured, else a share of the strongest."""
+    measured = strength[(seed == 0) & (strength > 0)]
+    return float(np.sqrt(np.mean(measured**2))) if measured.size else FAINT * float(strength.max(initial=0.0))
+
+
+def blend_error(
+    fitted: _Fitted, beside: LineState, faint: float, *, crowd: float, with_width: bool = False
+) -> FloatArray:
+    """Error (f,) that faint lines the fit knows nothing of give the place of a group in all apertures alike, px.
+
+    The groups are fitted to images of such lines alone, with the weights that the data had: the shift that comes
+    out is what the line does. (With weights of equal size it is f d exp(-d^2 / 4 sigma^2) for a line of
+    relative strength f at distance d; with those of photon noise, which lift the wings, up to f d.)
+
+    Parameters
+    ----------
+    fitted : _Fitted
+    beside : LineState (n, q)
+        Listed lines that are left out of the fit, their strengths unknown.
+    faint : float, electron
+        Typical (rms) strength of such lines.
+    crowd : float
+        Faint lines a pixel that are listed; `UNLISTED` of their power is in lines that are not, at any place.
+    """
+    rows = fitted.rows(BLEND_ROWS)
+    variance = np.zeros(fitted.share.shape[1])
+    for j in range(beside.position.shape[1]):
+        one = LineState(beside.position[rows, j : j + 1], beside.sigma[rows, j : j + 1])
+        variance += fitted.shift_by(one, faint, rows, with_width=with_width) ** 2
+    centre, width = fitted.lines.position[rows] @ fitted.share, fitted.lines.sigma[rows] @ fitted.share
+    for offset in np.arange(-REACH, REACH + 1.0):
+        shift = fitted.shift_by(LineState(centre + offset, width), faint, rows, with_width=with_width)
+        variance += UNLISTED * crowd * shift**2
+    return np.asarray(np.sqrt(variance))
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """The lines of a lamp as they were fitted: arrays (n, k) over apertures and lines, (n, m) over samples."""
+
+    lines: LineState
+    strength: FloatArray
+    group: IntArray
+    share: FloatArray
+    ivar: FloatArray
+    start: IntArray
+
+    def rows(self, most: int) -> IntArray:
+        """Some apertures."""
+        n = self.start.size
+        return np.arange(0, n, max(1, n // most))
+
+    def shift_by(self, others: LineState, strength: float, rows: IntArray, *, with_width: bool) -> FloatArray:
+        """Shift (f,) of the groups by other lines of some strength (electron), typical of some apertures, px."""
+        start, sigma = self.start[rows], np.ascontiguousarray(others.sigma)
+        light = np.full(others.position.shape, strength)
+        image = line_image(np.ascontiguousarray(others.position), sigma, light, start, self.ivar.shape[1])
+        fit, _ = group_fits(
+            image,
+            self.ivar[rows],
+            start,
+            self.lines.position[rows],
+            self.lines.sigma[rows],
+            self.strength[rows],
+            self.group,
+            self.share.shape[1],
+            with_width,
+        )
+        return np.nan_to_num(known_median(fit[:, :, 1], axis=0))
 
 
 def _distinct(lines: LineList, position: FloatArray) -> BoolArray:

@@ -187,7 +187,10 @@ def _quality(fit: Dispersion, groups: LineGroups, left_out: FloatArray) -> tuple
 def _caveats(arcs: Mapping[str, ArcSpectra], asked: tuple[str, ...]) -> tuple[str, ...]:
     """Say which lamps are missing."""
     missing = sorted(set(asked) - set(arcs))
-    return tuple(f"no {lamp} arcs: its part of the spectrum rests on the smooth model" for lamp in missing)
+    return tuple(
+        f"no {lamp} arcs: its part of the spectrum rests on the smooth model (try: take {lamp} arcs)"
+        for lamp in missing
+    )
 
 
 def pixel_map(traces: TraceSet, solution: WavelengthSolution, shape: tuple[int, int], *, half_width: float) -> PixelMap:

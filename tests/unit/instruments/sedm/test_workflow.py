@@ -13,18 +13,18 @@ NIGHTS = {"2021-04-21": 59325.0, "2021-04-23": 59327.0}
 FRAMES = ["BIAS", "BIAS", "DOME", "ARC_HG", "ARC_CD", "ARC_XE", "STANDARD", "SCIENCE", "SCIENCE"]
 
 
-def frame(tag: str, night: str, number: int) -> RawRecord:
+def frame(tag: str, night: str, number: int, *, step: float = 0.03) -> RawRecord:
     name = f"{night}-{number}"
     setup = {"night": night, "speed": 0.1, "generation": "pixis"}
     return RawRecord(
         path=f"/raw/{name}.fits", name=name, size=1, mtime_ns=1, sha256=f"sha-{name}", header={}, instrument="sedm",
-        tag=tag, setup=setup, mjd=NIGHTS[night] + 0.03 * number, exptime=600.0, night=night,
+        tag=tag, setup=setup, mjd=NIGHTS[night] + step * number, exptime=600.0, night=night,
     )  # fmt: skip
 
 
-def bound(*nights: str) -> dict[tuple[str, str], dict[str, list[str]]]:
+def bound(*nights: str, step: float = 0.03) -> dict[tuple[str, str], dict[str, list[str]]]:
     """Return (task, name) -> argument -> raw frames of what fills it."""
-    files = [frame(tag, night, number) for night in nights for number, tag in enumerate(FRAMES)]
+    files = [frame(tag, night, number, step=step) for night in nights for number, tag in enumerate(FRAMES)]
     plan = make_plan([Found("nowhere:instrument", instrument)], files, Path("/out"))
     assert all(job.complete for job in plan.jobs)
     return {
@@ -36,6 +36,12 @@ def bound(*nights: str) -> dict[tuple[str, str], dict[str, list[str]]]:
 def test_a_spectrum_gets_the_verdict_on_its_own_exposure() -> None:
     jobs = {name: given for (task, name), given in bound(*NIGHTS).items() if task == "fluxcal"}
     assert len(jobs) == 6
+    assert all(given["target"] == [name] for name, given in jobs.items())
+
+
+def test_exposures_of_one_start_keep_their_own_verdicts() -> None:
+    jobs = {name: given for (task, name), given in bound("2021-04-21", step=0.0).items() if task == "fluxcal"}
+    assert len(jobs) == 3
     assert all(given["target"] == [name] for name, given in jobs.items())
 
 

@@ -10,10 +10,12 @@ from tracecube.core.detector import Detector
 from tracecube.core.errors import BadData
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
-from tracecube.recipes.detector.badpixels import flag_column_response, flag_hot_pixels
+from tracecube.recipes.detector.badpixels import flag_column_response, flag_hot_pixels, static_bad_pixels
 from tracecube.recipes.detector.bias import BiasParams, combine_biases
 from tracecube.recipes.detector.calibrate import calibrate_frame, noise_floor
 from tracecube.recipes.detector.combine import combine_frames, combine_lamps
+from tracecube.recipes.detector.cosmics import flag_cosmics
+from tracecube.recipes.detector.raw import usable_frames
 from tracecube.simulate.detector import Camera, cosmic_rays
 
 Shoot = Callable[..., RawFrame]
@@ -98,3 +100,34 @@ def test_hot_pixels_are_hit_again_and_again(detector: Detector, shoot: Shoot, bi
     found = flag_hot_pixels(frames)
     assert found[33, 44]
     assert found.sum() == 1
+
+
+def test_static_bad_pixels_hold_for_every_exposure(
+    detector: Detector, shoot: Shoot, bias: Frame, light: np.ndarray
+) -> None:
+    smooth = np.full((256, 256), 500.0, np.float32)
+    smooth[:, 120] *= 0.7
+    dome = combine_lamps([shoot(f"d{i}", smooth, seed=i) for i in range(3)], bias, detector=detector)
+    rng, scenes = np.random.default_rng(0), [dome]
+    for k in range(2):
+        hot = np.zeros_like(light)
+        hot[rng.integers(0, 240, 30), rng.integers(0, 230, 30)] = 300.0  # of this lamp alone
+        hot[60, 77] = 400.0
+        lamp = combine_lamps([shoot(f"a{k}{i}", hot, seed=10 * k + i) for i in range(2)], bias, detector=detector)
+        scenes.append(flag_cosmics(lamp, floor=noise_floor(lamp)))
+    found = static_bad_pixels(scenes, smooth=dome)
+    assert np.argwhere(found.flags & int(Flag.HOT_PIXEL)).tolist() == [[60, 77]]
+    assert np.all(found.flags[:, 120] & int(Flag.BAD_PIXEL))
+    frame = calibrate_frame(shoot("s", light), bias, detector=detector, bad=[found])
+    assert frame.flags[60, 77] & int(Flag.HOT_PIXEL)
+    assert frame.flags[5, 120] & int(Flag.BAD_PIXEL)
+
+
+def test_a_saturated_frame_is_left_out_by_name(detector: Detector, shoot: Shoot, light: np.ndarray) -> None:
+    frames = [shoot(f"d{i}", light * (3000.0 if i == 1 else 1.0), seed=i) for i in range(3)]
+    kept, caveats = usable_frames(frames, detector)
+    assert [frame.name for frame in kept] == ["d0", "d2"]
+    assert caveats[0].startswith("left out: d1: ")
+    assert "saturated (>= 65535 adu) (try: " in caveats[0]
+    with pytest.raises(BadData, match=r"d1: .* saturated"):
+        usable_frames(frames[1:2], detector)
