@@ -110,7 +110,7 @@ def surroundings(sequence: StarSequence, params: HighContrastParams) -> Surround
             caveats.append(f"light left beside the source at {1e3 * new.separation:.0f} mas: its image is not the star's")
             break
         fitted.append(new)
-        current = search_map(cleaned(learnt, fitted), params.search, signal=first.signal)
+        current = search_map(cleaned(learnt, fitted), params.search, earlier=first)
     else:
         caveats.append(f"{len(fitted)} companions found, no more looked for: raise 'largest'")
     learnt, fitted = _refitted(sequence, params, learnt, fitted)
