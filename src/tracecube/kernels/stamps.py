@@ -73,8 +73,8 @@ def lattice_of(x: F8, y: F8, cell: float) -> Lattice:
 
 
 @njit(cache=True)  # type: ignore[misc]
-def _around(lattice: Lattice, px: float, py: float, reach: float, found: I8, square: F8) -> int:
-    """Put the lenslets within ``reach`` of a place into ``found``, their squared distances into ``square``."""
+def _around(lattice: Lattice, px: float, py: float, reach: float, found: I8) -> int:
+    """Put the lenslets within ``reach`` of a place into ``found``; return their number."""
     n = 0
     left = max(0, int((px - reach - lattice.origin_x) / lattice.cell))
     right = min(lattice.columns - 1, int((px + reach - lattice.origin_x) / lattice.cell))
@@ -86,11 +86,18 @@ def _around(lattice: Lattice, px: float, py: float, reach: float, found: I8, squ
             for j in range(lattice.start[c], lattice.start[c + 1]):
                 i = lattice.order[j]
                 dx, dy = lattice.x[i] - px, lattice.y[i] - py
-                if dx * dx + dy * dy < reach * reach and n < found.size:
+                if dx * dx + dy * dy < reach * reach:
                     found[n] = i
-                    square[n] = dx * dx + dy * dy
                     n += 1
     return n
+
+
+@njit(cache=True)  # type: ignore[misc]
+def _candidates(lattice: Lattice, px: F8, py: F8, reach: F8, found: I8) -> int:
+    """Put the lenslets that an image may fall on in any channel into ``found``; return their number."""
+    x, y = px.mean(), py.mean()
+    margin = max(np.abs(px - x).max(), np.abs(py - y).max())
+    return int(_around(lattice, x, y, reach.max() + 1.5 * margin, found))
 
 
 @njit(cache=True)  # type: ignore[misc]
@@ -109,25 +116,28 @@ def gather(lattice: Lattice, profile: Profile, px: F8, py: F8, samples: F8) -> F
     """
     places, times, waves = px.shape
     total = np.zeros((places, waves))
-    found, square = np.empty(4096, np.int64), np.empty(4096)
+    found = np.empty(lattice.x.size, np.int64)
     for s in range(places):
         for t in range(times):
+            n = _candidates(lattice, px[s, t], py[s, t], profile.reach, found)
             for k in range(waves):
-                n = _around(lattice, px[s, t, k], py[s, t, k], profile.reach[k], found, square)
+                limit = profile.reach[k] ** 2
                 value = 0.0
                 for q in range(n):
                     i = found[q]
-                    r = square[q] / profile.step
-                    j = int(r)
-                    share = profile.share[k, j] + (r - j) * (profile.share[k, j + 1] - profile.share[k, j])
-                    value += share * samples[t, k, i]
+                    square = (lattice.x[i] - px[s, t, k]) ** 2 + (lattice.y[i] - py[s, t, k]) ** 2
+                    if square < limit:
+                        r = square / profile.step
+                        j = int(r)
+                        share = profile.share[k, j] + (r - j) * (profile.share[k, j + 1] - profile.share[k, j])
+                        value += share * samples[t, k, i]
                 total[s, k] += value
     return total
 
 
 @njit(cache=True)  # type: ignore[misc]
 def paint(lattice: Lattice, profile: Profile, px: F8, py: F8, light: F8) -> F8:
-    """Add the images of sources at places into samples.
+    """Add the images of sources at places into samples: the transpose of `gather`.
 
     Parameters
     ----------
@@ -141,17 +151,20 @@ def paint(lattice: Lattice, profile: Profile, px: F8, py: F8, light: F8) -> F8:
     """
     places, times, waves = px.shape
     samples = np.zeros((times, waves, lattice.x.size))
-    found, square = np.empty(4096, np.int64), np.empty(4096)
+    found = np.empty(lattice.x.size, np.int64)
     for s in range(places):
         for t in range(times):
+            n = _candidates(lattice, px[s, t], py[s, t], profile.reach, found)
             for k in range(waves):
+                limit = profile.reach[k] ** 2
                 if light[s, t, k] == 0.0:
                     continue
-                n = _around(lattice, px[s, t, k], py[s, t, k], profile.reach[k], found, square)
                 for q in range(n):
                     i = found[q]
-                    r = square[q] / profile.step
-                    j = int(r)
-                    share = profile.share[k, j] + (r - j) * (profile.share[k, j + 1] - profile.share[k, j])
-                    samples[t, k, i] += share * light[s, t, k]
+                    square = (lattice.x[i] - px[s, t, k]) ** 2 + (lattice.y[i] - py[s, t, k]) ** 2
+                    if square < limit:
+                        r = square / profile.step
+                        j = int(r)
+                        share = profile.share[k, j] + (r - j) * (profile.share[k, j + 1] - profile.share[k, j])
+                        samples[t, k, i] += share * light[s, t, k]
     return samples

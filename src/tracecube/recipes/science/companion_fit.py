@@ -19,7 +19,7 @@ from tracecube.recipes.science.speckle_learning import LearntSpeckles
 from tracecube.recipes.science.speckles import SpeckleModel
 from tracecube.recipes.science.star_sequence import StarSequence
 
-__all__ = ["FittedCompanion", "Noise", "cleaned", "fit_companion", "noise_at"]
+__all__ = ["FittedCompanion", "Noise", "cleaned", "fit_companion", "near", "noise_at"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
@@ -84,7 +84,7 @@ class FittedCompanion:
         return np.asarray(spectra[:, self.used] @ rows / rows.sum())
 
 
-def _near(sequence: StarSequence, east: float, north: float) -> I8:
+def near(sequence: StarSequence, east: float, north: float) -> I8:
     """Lenslets that the companion's image or its magnified copies fall on in any exposure."""
     px, py = sequence.places(np.array([east]), np.array([north]))
     ratio = float(sequence.wave[-1] / sequence.wave[0])
@@ -116,7 +116,7 @@ def fit_companion(learnt: LearntSpeckles, east: float, north: float, *, spectrum
     NoConvergence
         The place does not settle near the start.
     """
-    rows = _near(learnt.sequence, east, north)
+    rows = near(learnt.sequence, east, north)
     sequence, model = learnt.sequence.only(rows), learnt.model.only(rows)
     data = learnt.residual[..., rows]
     shape = np.ones(sequence.wave.size) if spectrum is None else np.where(np.isfinite(spectrum), spectrum, 0.0)

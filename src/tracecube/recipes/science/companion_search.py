@@ -47,14 +47,11 @@ class SearchMap:
         Scatter of the contrast at a distance from the star, and independent places it comes from.
     signal : array (n_ring,)
         Share of a source's weight that the speckle model leaves.
-    weight : array (m, m)
-        Of a source, before the speckle model.
     """
 
     line: F8
     contrast: F8
     snr: F8
-    weight: F8
     separation: F8
     sigma: F8
     elements: F8
@@ -74,8 +71,8 @@ def search_map(learnt: LearntSpeckles, params: SearchParams, *, earlier: SearchM
     learnt : LearntSpeckles
     params : SearchParams
     earlier : SearchMap, optional
-        Of the same sequence, speckle model and parameters, before sources were taken off: what rests on the model
-        alone is taken from it.
+        Of the same sequence and parameters, before sources were taken off: what the speckle model leaves of a source
+        is taken from it.
     """
     sequence = learnt.sequence
     line, inside, rings = _grid(sequence, params)
@@ -83,19 +80,19 @@ def search_map(learnt: LearntSpeckles, params: SearchParams, *, earlier: SearchM
     back = learnt.model.transpose(sequence.weight * learnt.residual)
     core = sequence.core(params.core)
     seen = core.under(east, north, back).sum(axis=1)
+    full = _squared(core).under(east, north, sequence.weight).sum(axis=1)
     if earlier is None:
-        full = _squared(core).under(east, north, sequence.weight).sum(axis=1)
         some = rings[:: max(1, rings.size // SIGNAL_RINGS)]
         signal = np.interp(rings, some, kept_signal(learnt, some, params.core))
     else:
-        full, signal = earlier.weight[inside], earlier.signal
+        signal = earlier.signal
     radius = np.hypot(east, north)
     known = full > params.coverage * _usual(radius, full, rings)
     contrast = np.where(known, seen / np.maximum(full * np.interp(radius, rings, signal), 1e-300), np.nan)
     sigma, elements = _scatter(sequence, radius, contrast * np.sqrt(full), rings)
     sigma_here = np.interp(radius, rings, sigma) / np.sqrt(full)
-    maps = np.full((3, *inside.shape), np.nan)
-    maps[:, inside] = contrast, contrast / sigma_here, full
+    maps = np.full((2, *inside.shape), np.nan)
+    maps[:, inside] = contrast, contrast / sigma_here
     typical = sigma / np.sqrt(_usual(rings, full, rings, at=radius))
     return SearchMap(line, *maps, rings, typical, elements, signal)
 

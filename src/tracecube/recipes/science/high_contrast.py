@@ -16,7 +16,7 @@ from tracecube.core.companions import ContrastCurve
 from tracecube.core.errors import NoConvergence
 from tracecube.core.params import Params
 from tracecube.kernels.few_samples import few_sample_threshold
-from tracecube.recipes.science.companion_fit import FittedCompanion, Noise, cleaned, fit_companion, noise_at
+from tracecube.recipes.science.companion_fit import FittedCompanion, Noise, cleaned, fit_companion, near, noise_at
 from tracecube.recipes.science.companion_search import SearchMap, SearchParams, brightest_peak, search_map
 from tracecube.recipes.science.speckle_learning import LearntSpeckles, SpeckleParams, learn_speckles
 from tracecube.recipes.science.star_sequence import StarSequence
@@ -31,7 +31,7 @@ class HighContrastParams(Params):
 
     speckles: SpeckleParams = Field(SpeckleParams(), description="how speckles are told from companions")
     search: SearchParams = Field(SearchParams(), description="how companions are looked for")
-    refits: int = Field(2, ge=1, le=5, description="rounds in which all companions are fitted with each other taken off")
+    refits: int = Field(1, ge=1, le=5, description="rounds in which all companions are fitted with each other taken off")
     band: float = Field(
         0.3, ge=0.0, lt=1.0, description="share of the star's largest flux from which a channel is in the band"
     )
@@ -115,7 +115,7 @@ def surroundings(sequence: StarSequence, params: HighContrastParams) -> Surround
         caveats.append(f"{len(fitted)} companions found, no more looked for: raise 'largest'")
     learnt, fitted = _refitted(sequence, params, learnt, fitted)
     empty = cleaned(learnt, fitted)
-    clean = search_map(empty, params.search)
+    clean = search_map(empty, params.search, earlier=first)
     found = [measured(sequence, one, empty, fitted, params.band) for one in fitted]
     kept = [one for one in found if one.snr > _threshold(clean, one, params.search.sigma)]
     if len(kept) < len(found):
@@ -213,29 +213,24 @@ def contrast_curve(found: Surroundings, sequence: StarSequence, params: HighCont
     empty = cleaned(replace(found.learnt, sequence=sequence), [c.fitted for c in found.companions]).sequence
     flux = np.where(empty.weight > 0, empty.flux + painted, 0.0)
     again = learn_speckles(replace(empty, flux=flux), params.speckles, plane=found.learnt.model.plane)
-    back = again.model.transpose(again.sequence.weight * again.residual)
-    before = found.learnt.model.transpose(found.learnt.sequence.weight * found.learnt.residual)
-    seen = np.array(
-        [
-            _flat(again, back, e, n) - _flat(found.learnt, before, e, n)
-            for e, n in zip(east, north, strict=True)
-        ]
-    )
+    backs = [one.model.transpose(one.sequence.weight * one.residual) for one in (again, found.learnt)]
+    more = again.sequence.under(east, north, backs[0] - backs[1]).sum(axis=1)
+    whole = np.array([_weight(again, e, n) for e, n in zip(east, north, strict=True)])
     return ContrastCurve(
         separation=clean.separation,
         contrast=limit,
         sigma=clean.sigma,
-        throughput=seen / (params.injected * limit),
+        throughput=more / (whole * params.injected * limit),
         signal=clean.signal,
         elements=clean.elements,
     )
 
 
-def _flat(learnt: LearntSpeckles, back: F8, east: float, north: float) -> float:
-    """Flat contrast at a place."""
-    light = np.where(learnt.sequence.light > 0, 1.0, 0.0)
-    image = learnt.sequence.image(np.array([east]), np.array([north]), light[None])
-    left = learnt.model.apply(image)
-    whole = float(np.vdot(left, learnt.sequence.weight * left))
-    seen = float(learnt.sequence.under(np.array([east]), np.array([north]), back).sum())
-    return seen / whole if whole > 0.0 else np.nan
+def _weight(learnt: LearntSpeckles, east: float, north: float) -> float:
+    """Weight of a source of flat contrast, speckles solved for."""
+    rows = near(learnt.sequence, east, north)
+    sequence, model = learnt.sequence.only(rows), learnt.model.only(rows)
+    light = np.where(sequence.light > 0, 1.0, 0.0)
+    left = model.apply(sequence.image(np.array([east]), np.array([north]), light[None]))
+    whole = float(np.vdot(left, sequence.weight * left))
+    return whole if whole > 0.0 else np.nan
