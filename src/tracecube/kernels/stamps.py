@@ -17,6 +17,8 @@ __all__ = ["Lattice", "Profile", "gather", "lattice_of", "paint"]
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
+BLOCK = 512  # places worked on at once
+
 
 class Lattice(NamedTuple):
     """Lenslets sorted into square cells, so that those around a place are found at once.
@@ -117,21 +119,34 @@ def gather(lattice: Lattice, profile: Profile, px: F8, py: F8, samples: F8) -> F
     places, times, waves = px.shape
     total = np.zeros((places, waves))
     found = np.empty(lattice.x.size, np.int64)
-    for s in range(places):
+    for first in range(0, places, BLOCK):
+        last = min(first + BLOCK, places)
         for t in range(times):
-            n = _candidates(lattice, px[s, t], py[s, t], profile.reach, found)
+            # Lenslets around all places of a block first, then channel by channel: a channel stays in the cache.
+            start = np.zeros(last - first + 1, np.int64)
+            lists = np.empty((last - first) * 64, np.int64)
+            for s in range(first, last):
+                n = _candidates(lattice, px[s, t], py[s, t], profile.reach, found)
+                begin = start[s - first]
+                if begin + n > lists.size:
+                    longer = np.empty(2 * (begin + n), np.int64)
+                    longer[:begin] = lists[:begin]
+                    lists = longer
+                lists[begin : begin + n] = found[:n]
+                start[s - first + 1] = begin + n
             for k in range(waves):
                 limit = profile.reach[k] ** 2
-                value = 0.0
-                for q in range(n):
-                    i = found[q]
-                    square = (lattice.x[i] - px[s, t, k]) ** 2 + (lattice.y[i] - py[s, t, k]) ** 2
-                    if square < limit:
-                        r = square / profile.step
-                        j = int(r)
-                        share = profile.share[k, j] + (r - j) * (profile.share[k, j + 1] - profile.share[k, j])
-                        value += share * samples[t, k, i]
-                total[s, k] += value
+                table, row = profile.share[k], samples[t, k]
+                for s in range(first, last):
+                    x, y, value = px[s, t, k], py[s, t, k], 0.0
+                    for q in range(start[s - first], start[s - first + 1]):
+                        i = lists[q]
+                        square = (lattice.x[i] - x) ** 2 + (lattice.y[i] - y) ** 2
+                        if square < limit:
+                            r = square / profile.step
+                            j = int(r)
+                            value += (table[j] + (r - j) * (table[j + 1] - table[j])) * row[i]
+                    total[s, k] += value
     return total
 
 

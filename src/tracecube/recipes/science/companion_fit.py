@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from tracecube.core.errors import NoConvergence
 from tracecube.kernels.few_samples import resolution_elements
@@ -160,17 +159,21 @@ def _columns(sequence: StarSequence, place: F8, shape: F8) -> list[F8]:
 def _normal(sequence: StarSequence, model: SpeckleModel, place: F8) -> F8:
     """Normal matrix of the contrasts in all channels, array (n_wave, n_wave)."""
     whole = sequence.image(place[:1], place[1:], np.where(sequence.light > 0, 1.0, 0.0)[None])
-    root = np.sqrt(sequence.weight).transpose(1, 2, 0).reshape(sequence.wave.size, -1)
-    values, places, count = [], [], [0]
+    root = np.sqrt(sequence.weight).transpose(1, 0, 2).reshape(sequence.wave.size, -1)
+    turned, values, places, count = model.turned(), [], [], [0]
     for channel in range(sequence.wave.size):
-        for k, part in enumerate(model.response(channel, whole[:, channel])):
+        for k, part in enumerate(model.response(channel, whole[:, channel], turned)):
             rows = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
             flat = rows * part.shape[1] + part.indices
             values.append(part.data * root[k][flat])
             places.append(flat + k * root.shape[1])
         count.append(count[-1] + sum(v.size for v in values[-root.shape[0] :]))
-    columns = csr_array((np.concatenate(values), np.concatenate(places), count), (len(count) - 1, root.size))
-    return np.asarray((columns @ columns.T).toarray(), float)
+    touched = np.zeros(root.size, bool)
+    touched[np.concatenate(places)] = True
+    column = np.cumsum(touched) - 1
+    dense = np.zeros((root.shape[0], int(touched.sum())))
+    dense[np.repeat(np.arange(root.shape[0]), np.diff(count)), column[np.concatenate(places)]] = np.concatenate(values)
+    return np.asarray(dense @ dense.T)
 
 
 def noise_at(

@@ -25,8 +25,8 @@ SIGNAL_RINGS = 8  # distances at which the model's share is measured: it changes
 class SearchParams(Params):
     """How companions are looked for."""
 
-    core: float = Field(1.5, gt=0.5, description="radius of the part of an image that is searched with, lambda / D")
-    grid: float = Field(9e-3, gt=1e-3, description="step of the detection map, arcsec: finer than a lenslet")
+    core: float = Field(1.25, gt=0.5, description="radius of the part of an image that is searched with, lambda / D")
+    grid: float = Field(11e-3, gt=1e-3, description="step of the detection map, arcsec: finer than a lenslet")
     sigma: float = Field(5.0, gt=3.0, description="significance a candidate needs, as rare as this of a Gaussian")
     largest: int = Field(9, ge=1, description="companions looked for at most")
     inner: float = Field(0.10, gt=0.0, description="inner radius of the map, arcsec")
@@ -47,6 +47,10 @@ class SearchMap:
         Scatter of the contrast at a distance from the star, and independent places it comes from.
     signal : array (n_ring,)
         Share of a source's weight that the speckle model leaves.
+    full : array (n_place,)
+        Weight of a source at the places of the grid in the field, before the speckle model.
+    weight : array (n_time, n_wave, n)
+        Of the samples, from which ``full`` follows.
     """
 
     line: F8
@@ -56,6 +60,8 @@ class SearchMap:
     sigma: F8
     elements: F8
     signal: F8
+    full: F8
+    weight: F8
 
     def threshold(self, sigma: float) -> F8:
         """Return how large ``snr`` must be at each place of the grid."""
@@ -80,7 +86,10 @@ def search_map(learnt: LearntSpeckles, params: SearchParams, *, earlier: SearchM
     back = learnt.model.transpose(sequence.weight * learnt.residual)
     core = sequence.core(params.core)
     seen = core.under(east, north, back).sum(axis=1)
-    full = _squared(core).under(east, north, sequence.weight).sum(axis=1)
+    if earlier is not None and earlier.weight is sequence.weight:
+        full = earlier.full
+    else:
+        full = _squared(core).under(east, north, sequence.weight).sum(axis=1)
     if earlier is None:
         some = rings[:: max(1, rings.size // SIGNAL_RINGS)]
         signal = np.interp(rings, some, kept_signal(learnt, some, params.core))
@@ -90,11 +99,11 @@ def search_map(learnt: LearntSpeckles, params: SearchParams, *, earlier: SearchM
     known = full > params.coverage * _usual(radius, full, rings)
     contrast = np.where(known, seen / np.maximum(full * np.interp(radius, rings, signal), 1e-300), np.nan)
     sigma, elements = _scatter(sequence, radius, contrast * np.sqrt(full), rings)
-    sigma_here = np.interp(radius, rings, sigma) / np.sqrt(full)
+    sigma_here = np.interp(radius, rings, sigma) / np.sqrt(np.where(known, full, np.nan))
     maps = np.full((2, *inside.shape), np.nan)
     maps[:, inside] = contrast, contrast / sigma_here
     typical = sigma / np.sqrt(_usual(rings, full, rings, at=radius))
-    return SearchMap(line, *maps, rings, typical, elements, signal)
+    return SearchMap(line, *maps, rings, typical, elements, signal, full, sequence.weight)
 
 
 def brightest_peak(found: SearchMap, sigma: float) -> tuple[float, float, float] | None:

@@ -131,11 +131,10 @@ def _refitted(
         return learnt, fitted
     rest = cleaned(replace(learnt, sequence=sequence), fitted).sequence
     learnt = learn_speckles(sequence, params.speckles, clean=rest, plane=learnt.model.plane)
-    for number in range(params.refits):
+    for _ in range(params.refits):
         for i, one in enumerate(fitted):
             others = cleaned(learnt, fitted[:i] + fitted[i + 1 :])
-            spectrum = one.contrast if number else None
-            fitted[i] = fit_companion(others, one.east, one.north, spectrum=spectrum)
+            fitted[i] = fit_companion(others, one.east, one.north, spectrum=one.contrast)
     return learnt, fitted
 
 

@@ -82,26 +82,34 @@ class SpeckleModel:
             return found
         return np.where(self.weight > 0, found - self._speckles(found), 0.0)
 
-    def response(self, channel: int, samples: F8) -> list[csr_array]:
+    def turned(self) -> list[csr_array]:
+        """Transposes of ``plane.back``: rows are nodes, so that few nodes cost little."""
+        return [] if self.plane is None else [csr_array(m.T.tocsr()) for m in self.plane.back]
+
+    def response(self, channel: int, samples: F8, turned: list[csr_array]) -> list[csr_array]:
         """Apply the projection to samples (n_time, n) of one channel alone.
+
+        Parameters
+        ----------
+        turned : list of sparse array
+            From `turned`.
 
         Returns
         -------
-        list of sparse array (n, n_time)
+        list of sparse array (n_time, n)
             One a channel; what is not measured is to be left out by its weight. Samples that were zero cost nothing.
         """
         alone = replace(self, courses=self.courses[:, :, [channel]], weight=self.weight[:, [channel]], plane=None)
-        still = csr_array(alone.apply(samples[:, None])[:, 0].T)
+        still = csr_array(alone.apply(samples[:, None])[:, 0])
         found = [csr_array(still.shape)] * self.weight.shape[1]
         found[channel] = still
         if self.plane is None:
             return found
-        nodes = (self.plane.onto[channel] @ still / self.scale[channel]).tocsr()
-        rows = np.repeat(np.arange(nodes.shape[0]), np.diff(nodes.indptr))
-        parts = self.fit[rows, :, channel] * nodes.data[:, None]
-        for k, m in enumerate(self.plane.back):
+        nodes = csr_array((self.plane.onto[channel] @ still.T / self.scale[channel]).T.tocsr())
+        parts = self.fit[nodes.indices, :, channel] * nodes.data[:, None]
+        for k, m in enumerate(turned):
             taken = csr_array((parts @ self.spectra[k] * self.scale[k], nodes.indices, nodes.indptr), nodes.shape)
-            found[k] = (found[k] - m @ taken).tocsr() if k == channel else -(m @ taken)
+            found[k] = (still - taken @ m).tocsr() if k == channel else -(taken @ m)
         return found
 
     def transpose(self, samples: F8) -> F8:
