@@ -37,11 +37,15 @@ class Noise:
     ----------
     spectra : array (n_place, n_wave)
         Contrasts found.
+    moves : array (n_place, 2), arcsec
+        By which a source of the companion's spectrum would be shifted there, outwards and along the circle (north
+        through east).
     elements : float
         Independent places among them.
     """
 
     spectra: F8
+    moves: F8
     elements: float
 
 
@@ -53,8 +57,10 @@ class FittedCompanion:
     ----------
     east, north : float, arcsec
         From the star.
-    place_covariance : array (2, 2), arcsec**2
-        By the noise of the samples as the weights say it.
+    light : array (n_wave,)
+        Spectrum that the place was fitted with.
+    shape : array (3, 3)
+        Normal matrix of brightness and place (east, north; arcsec) of a source of this spectrum.
     contrast : array (n_wave,)
         NaN in channels that tell nothing.
     normal : array (n_wave, n_wave)
@@ -63,7 +69,8 @@ class FittedCompanion:
 
     east: float
     north: float
-    place_covariance: F8
+    light: F8
+    shape: F8
     contrast: F8
     normal: F8
 
@@ -118,19 +125,20 @@ def fit_companion(learnt: LearntSpeckles, east: float, north: float, *, spectrum
     rows = near(learnt.sequence, east, north)
     sequence, model = learnt.sequence.only(rows), learnt.model.only(rows)
     data = learnt.residual[..., rows]
-    shape = np.ones(sequence.wave.size) if spectrum is None else np.where(np.isfinite(spectrum), spectrum, 0.0)
-    place, covariance = _settle(sequence, model, data, np.array([east, north]), np.where(sequence.light > 0, shape, 0.0))
+    light = np.ones(sequence.wave.size) if spectrum is None else np.where(np.isfinite(spectrum), spectrum, 0.0)
+    light = np.where(sequence.light > 0, light, 0.0)
+    place, shape = _settle(sequence, model, data, np.array([east, north]), light)
     normal = _normal(sequence, model, place)
     back = model.transpose(sequence.weight * data)
     seen = sequence.under(place[:1], place[1:], back)[0]
     told = np.diag(normal) > 1e-6 * np.diag(normal).max()
     contrast = np.full(sequence.wave.size, np.nan)
     contrast[told] = np.linalg.solve(normal[np.ix_(told, told)], seen[told])
-    return FittedCompanion(float(place[0]), float(place[1]), covariance, contrast, normal)
+    return FittedCompanion(float(place[0]), float(place[1]), light, shape, contrast, normal)
 
 
 def _settle(sequence: StarSequence, model: SpeckleModel, data: F8, start: F8, shape: F8) -> tuple[F8, F8]:
-    """Place of a source of given spectrum by Gauss and Newton, and its covariance."""
+    """Place of a source of given spectrum by Gauss and Newton, and the normal matrix of its brightness and place."""
     place = start.copy()
     for _ in range(ROUNDS):
         columns = [model.apply(column) for column in _columns(sequence, place, shape)]
@@ -145,7 +153,8 @@ def _settle(sequence: StarSequence, model: SpeckleModel, data: F8, start: F8, sh
         if np.hypot(*(place - start)) > FARTHEST:
             break
         if np.hypot(*move) < SETTLED:
-            return place, np.asarray(np.linalg.inv(normal)[1:, 1:] / found[0] ** 2)
+            scale = np.array([1.0, found[0], found[0]])
+            return place, normal * scale * scale[:, None]
     raise NoConvergence(f"the place of a source near {start} arcsec does not settle", hint="raise the threshold")
 
 
@@ -208,12 +217,32 @@ def noise_at(
         np.array([fitted.east]), np.array([fitted.north]), (sequence.weight > 0).astype(float)
     ).sum()
     free &= seen > 0.85 * wanted
-    found = sequence.under(east[free], north[free], back)
+    east, north = east[free], north[free]
+    found = sequence.under(east, north, back)
     used = fitted.used
     spectra = np.full(found.shape, np.nan)
     spectra[:, used] = np.linalg.solve(fitted.normal[np.ix_(used, used)], found[:, used].T).T
     whole = float(resolution_elements(np.array([fitted.separation]), size, 2.4 * size)[0])
-    return Noise(spectra, whole * np.count_nonzero(free) / max(free.size, 1))
+    moves = _moves(fitted, sequence, back, (east, north, found))
+    return Noise(spectra, moves, whole * np.count_nonzero(free) / max(free.size, 1))
+
+
+def _moves(fitted: FittedCompanion, sequence: StarSequence, back: F8, places: tuple[F8, F8, F8]) -> F8:
+    """Shift (n, 2) that the noise at places would give to the companion: outwards, along the circle."""
+    east, north, found = places
+    radius = np.hypot(east, north)
+    out = np.stack([east / radius, north / radius])
+    along = np.stack([out[1], -out[0]])
+    slopes = [
+        sum(sign * (sequence.under(east + sign * STEP * e, north + sign * STEP * n, back) @ fitted.light) for sign in (1, -1))
+        / (2.0 * STEP)
+        for e, n in (out, along)
+    ]
+    at = np.array([fitted.east, fitted.north]) / fitted.separation
+    turn = np.eye(3)
+    turn[1:, 1:] = [[at[0], at[1]], [at[1], -at[0]]]
+    normal = turn @ fitted.shape @ turn.T
+    return np.asarray(np.linalg.solve(normal, np.stack([found @ fitted.light, *slopes]))[1:].T)
 
 
 def _angles(radius: float, spacing: float) -> F8:

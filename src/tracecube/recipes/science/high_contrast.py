@@ -171,12 +171,20 @@ def measured(
     return Companion(
         fitted=fitted,
         covariance=covariance,
-        place_covariance=fitted.place_covariance * max(inflation, 1.0) ** 2,
+        place_covariance=_place_covariance(fitted, noise) * few**2,
         contrast=value,
         contrast_error=float(np.hypot(few * np.sqrt(share @ covariance @ share), star)),
         snr=float(fitted.mean(fitted.contrast[None])[0] / spread),
         inflation=inflation,
     )
+
+
+def _place_covariance(fitted: FittedCompanion, noise: Noise) -> F8:
+    """Covariance of east and north, from the shifts that empty places would give."""
+    out, along = np.mean(noise.moves**2, axis=0)
+    e, n = fitted.east / fitted.separation, fitted.north / fitted.separation
+    turn = np.array([[e, n], [n, -e]])
+    return np.asarray(turn.T @ np.diag([out, along]) @ turn)
 
 
 def _covariance(fitted: FittedCompanion, noise: Noise) -> F8:
