@@ -1,0 +1,98 @@
+"""The DITs of a star brought together with their star centres and angles, and searched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve
+from tracecube.core.errors import MissingInput
+from tracecube.core.fields import Meta
+from tracecube.core.flags import Flag
+from tracecube.core.quality import QualityNumber
+from tracecube.core.spectra import Image, Spectra
+from tracecube.core.star import StarCentre, StarPsf
+from tracecube.instruments.sphere_ifs.observing import orientation, pointing
+from tracecube.instruments.sphere_ifs.science_parameters import CompanionParams
+from tracecube.recipes.science.companion_products import (
+    companion_spectra,
+    contrast_image,
+    quality_of,
+    significance_image,
+    sources,
+)
+from tracecube.recipes.science.high_contrast import contrast_curve, surroundings
+from tracecube.recipes.science.star_sequence import star_sequence
+
+__all__ = ["StarSurroundings", "find"]
+
+
+@dataclass(frozen=True)
+class StarSurroundings:
+    """Products of the search."""
+
+    sources: Companions
+    spectra: tuple[CompanionSpectrum, ...]
+    image: Image
+    significance: Image
+    curve: ContrastCurve
+    quality: tuple[QualityNumber, ...]
+    caveats: tuple[str, ...]
+
+
+def find(
+    channels: list[Spectra], centres: list[StarCentre], psf: StarPsf, params: CompanionParams
+) -> StarSurroundings:
+    """Search the DITs of a star.
+
+    Raises
+    ------
+    MissingInput
+        A DIT without star centre, or without angle.
+    BadData
+        DITs of different lenslets or channels.
+    """
+    order = sorted(range(len(channels)), key=lambda i: _dit(channels[i].meta))
+    spectra = [channels[i] for i in order]
+    by_dit = {(str(c.file[0]), int(c.plane[0])): c for c in centres}
+    placed = [_centre_of(one.meta, by_dit) for one in spectra]
+    turned = [orientation(one.meta, _dit(one.meta)[0]) for one in spectra]
+    sequence = star_sequence(spectra, placed, [o.angle for o in turned], psf, diameter=params.diameter)
+    method = params.method(sequence.rotation, len(spectra))
+    settings = params.contrast(method)
+    found = surroundings(sequence, settings)
+    target = pointing(spectra[0].meta)
+    centre_error = float(np.sqrt(np.mean([c.centre_x_error**2 + c.centre_y_error**2 for c in placed]) / 2.0))
+    caveats = [*dict.fromkeys(caveat for one in turned for caveat in one.caveats), *found.caveats]
+    if params.use_adi and "a" not in method.removeprefix("pca-").replace("sdi", ""):
+        caveats.append(f"the field turned by {sequence.rotation:.1f} degree only: its rotation is not used")
+    if any((np.asarray(c.dq) & int(Flag.ASTROMETRY)).any() for c in placed):
+        caveats.append("the star's place is not known in every DIT: places of companions are not to be trusted")
+    meta = {**spectra[0].meta, "ESO PRO CATG": "IFS_SCIENCE_DR", "HCMETHOD": method}
+    return StarSurroundings(
+        sources=sources(found, star_error=params.star_error, centre_error=centre_error, target=target, meta=meta),
+        spectra=companion_spectra(found, sequence, star_error=params.star_error, meta=meta),
+        image=contrast_image(found.raw, target, meta),
+        significance=significance_image(found.raw, target, meta),
+        curve=contrast_curve(found, sequence, settings),
+        quality=(*quality_of(found, sequence), QualityNumber("CENTRE ERROR", 1e3 * centre_error, "mas", high=1.0)),
+        caveats=tuple(caveats),
+    )
+
+
+def _dit(meta: Meta) -> tuple[str, int]:
+    """Raw file and plane of a DIT."""
+    from tracecube.instruments.sphere_ifs.star_place import frame_name  # noqa: PLC0415 - brings scipy
+
+    plane = meta.get("PLANE")
+    return frame_name(meta), int(plane) if isinstance(plane, int | float) else 0
+
+
+def _centre_of(meta: Meta, by_dit: dict[tuple[str, int], StarCentre]) -> StarCentre:
+    """Star centre of a DIT."""
+    file, plane = _dit(meta)
+    found = by_dit.get((file, plane))
+    if found is None:
+        raise MissingInput(f"{file}, DIT {plane}: no star centre", hint="run ifs_science for every OBJECT frame")
+    return found
