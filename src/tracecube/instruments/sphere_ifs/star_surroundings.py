@@ -41,9 +41,7 @@ class StarSurroundings:
     caveats: tuple[str, ...]
 
 
-def find(
-    channels: list[Spectra], centres: list[StarCentre], psf: StarPsf, params: CompanionParams
-) -> StarSurroundings:
+def find(channels: list[Spectra], centres: list[StarCentre], psf: StarPsf, params: CompanionParams) -> StarSurroundings:
     """Search the DITs of a star.
 
     Raises

@@ -146,7 +146,9 @@ def _settle(sequence: StarSequence, model: SpeckleModel, data: F8, start: F8, sh
         normal = np.array([[np.vdot(a, b) for b in columns] for a in weighted])
         found = np.linalg.solve(normal, [np.vdot(a, data) for a in weighted])
         if found[0] <= 0.0:
-            raise NoConvergence(f"no light at {place} arcsec", hint="a candidate that is no source: raise the threshold")
+            raise NoConvergence(
+                f"no light at {place} arcsec", hint="a candidate that is no source: raise the threshold"
+            )
         move = found[1:] / found[0]
         move *= min(1.0, 5e-3 / max(float(np.hypot(*move)), 1e-12))
         place = place + move
@@ -185,9 +187,7 @@ def _normal(sequence: StarSequence, model: SpeckleModel, place: F8) -> F8:
     return np.asarray(dense @ dense.T)
 
 
-def noise_at(
-    fitted: FittedCompanion, learnt: LearntSpeckles, back: F8, sources: F8, *, space: float = 2.0
-) -> Noise:
+def noise_at(fitted: FittedCompanion, learnt: LearntSpeckles, back: F8, sources: F8, *, space: float = 2.0) -> Noise:
     """Measure contrasts at places as far from the star as a companion, where there is none.
 
     Parameters
@@ -234,7 +234,10 @@ def _moves(fitted: FittedCompanion, sequence: StarSequence, back: F8, places: tu
     out = np.stack([east / radius, north / radius])
     along = np.stack([out[1], -out[0]])
     slopes = [
-        sum(sign * (sequence.under(east + sign * STEP * e, north + sign * STEP * n, back) @ fitted.light) for sign in (1, -1))
+        sum(
+            sign * (sequence.under(east + sign * STEP * e, north + sign * STEP * n, back) @ fitted.light)
+            for sign in (1, -1)
+        )
         / (2.0 * STEP)
         for e, n in (out, along)
     ]

@@ -103,7 +103,7 @@ def search_map(learnt: LearntSpeckles, params: SearchParams, *, earlier: SearchM
     maps = np.full((2, *inside.shape), np.nan)
     maps[:, inside] = contrast, contrast / sigma_here
     typical = sigma / np.sqrt(_usual(rings, full, rings, at=radius))
-    return SearchMap(line, *maps, rings, typical, elements, signal, full, sequence.weight)
+    return SearchMap(line, maps[0], maps[1], rings, typical, elements, signal, full, sequence.weight)
 
 
 def brightest_peak(found: SearchMap, sigma: float) -> tuple[float, float, float] | None:
@@ -125,7 +125,7 @@ def kept_signal(learnt: LearntSpeckles, rings: F8, core: float) -> F8:
     angle = 2.0 * np.pi * (np.arange(number) + 0.5) / number
     light = np.where(sequence.light > 0, 1.0, 0.0)
     kept = np.ones(rings.size)
-    for r, separation in enumerate(rings):
+    for r, separation in enumerate(rings.tolist()):
         east, north = separation * np.sin(angle), separation * np.cos(angle)
         image = sequence.image(east, north, np.broadcast_to(light, (number, light.size)))
         left = learnt.model.transpose(sequence.weight * learnt.model.apply(image))
@@ -140,7 +140,7 @@ def _grid(sequence: StarSequence, params: SearchParams) -> tuple[F8, BoolArray, 
     """Offsets, places of the grid in the field, and radii of the rings."""
     outer = float(sequence.radius.max())
     half = int(outer / params.grid)
-    line = params.grid * np.arange(-half, half + 1)
+    line = np.asarray(params.grid * np.arange(-half, half + 1), float)
     radius = np.hypot(*np.meshgrid(line, line))
     # Where a quarter of the circle is outside the field there is no ring to compare with.
     reach = float(np.quantile(sequence.radius, 0.9))

@@ -204,7 +204,7 @@ def magnified_plane(sequence: StarSequence, *, inner: float, step: float) -> Mag
     outer = float(np.max(np.hypot(lattice.x - sx[0], lattice.y - sy[0])))
     width = step * float(sequence.unit[0])
     half = int(outer / width) + 1
-    line = width * np.arange(-half, half + 1)
+    line = np.asarray(width * np.arange(-half, half + 1), float)
     grid_x, grid_y = (a.ravel() for a in np.meshgrid(line, line))
     onto, back, seen = [], [], []
     for k in range(ratio.size):
