@@ -13,6 +13,7 @@ from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, Tr
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Spectra
 from tracecube.instruments.sphere_ifs.exposure import Calibrations, calibrated, mode_of_frame, native_spectra
+from tracecube.instruments.sphere_ifs.static_data import air_transmission
 from tracecube.recipes.detector.calibrate import noise_floor
 from tracecube.recipes.extract.grid import GridParams, on_grid
 from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extract, trace_matrix
@@ -20,11 +21,10 @@ from tracecube.recipes.optics.lenslet_shift import Shift, ShiftParams, moved, sh
 
 __all__ = ["Optics", "SkySpectra", "sky_spectra"]
 
-# Water bands between and beyond the windows of the atmosphere, Angstrom: the lamp has none.
-TELLURIC = ((11050.0, 11650.0), (13250.0, 14950.0))
 # Movement beyond this is unusual: day calibrations are taken within a day, px.
 USUAL_SHIFT = 1.0
 _EVERY = 5  # rows: enough to measure the shift
+_ROUNDS = 2  # of it: half a pixel is then met to a hundredth
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,14 @@ def sky_spectra(
     """
     frame, caveats = calibrated(raw, known, wave=optics.pixel_map.wave, sky=True)
     shape = (frame.data.shape[0], frame.data.shape[1])
-    shift, more = _measure_shift(frame, optics, extraction, shifts)
-    traces, wave = moved(optics.traces, optics.wavelength.wave, shift, shape)
+    across = _shift_across(frame, optics, extraction)
+    traces, wave = moved(optics.traces, optics.wavelength.wave, across, shape)
     matrix = trace_matrix(traces, shape, half_width=extraction.half_width)
     found = extract(frame, matrix, extraction, floor=noise_floor(frame))
-    solution = replace(optics.wavelength, wave=wave)
-    native = native_spectra(found, traces, wave, solution, flat=optics.flat, layout=optics.layout)
+    shift, more = _shift_along(native_spectra(found, traces, wave, optics.wavelength), optics, across, shifts)
+    wave = moved(optics.traces, optics.wavelength.wave, shift, shape)[1]
+    solution = replace(optics.wavelength, wave=np.where(np.isfinite(traces.centre), wave, np.nan))
+    native = native_spectra(found, traces, solution.wave, solution, flat=optics.flat, layout=optics.layout)
     low, high, count = mode_of_frame(raw).channels
     grid = GridParams(wave_low=low, wave_high=high, n_wave=count)
     meta = {**raw.meta, "NOISEFLR": frame.meta["NOISEFLR"]}
@@ -114,33 +116,33 @@ def sky_spectra(
     )
 
 
-def _measure_shift(
-    frame: Frame, optics: Optics, extraction: ExtractionParams, shifts: ShiftParams
-) -> tuple[Shift, tuple[str, ...]]:
-    """Measure how far the light has moved since the day, in three rounds across and one along."""
+def _shift_across(frame: Frame, optics: Optics, extraction: ExtractionParams) -> Shift:
+    """Measure how far the light has moved across dispersion since the day, from some rows of the detector."""
     shape = (frame.data.shape[0], frame.data.shape[1])
     shift, few = Shift(), extraction.model_copy(update={"passes": 2, "scatter_pieces": 0})
-    for _ in range(3):
+    thin = _every_row(frame)
+    for _ in range(_ROUNDS):
         traces = moved(optics.traces, optics.wavelength.wave, shift, shape)[0]
         matrix, slope = (
             trace_matrix(traces, shape, half_width=extraction.half_width, derivative=d, every=_EVERY)
             for d in (False, True)
         )
-        thin = _every_row(frame)
         found = extract(thin, matrix, few, floor=noise_floor(frame))
         step = shift_across(thin, matrix, slope, found, traces)
         shift = replace(step, dx=shift.dx + step.dx, turn=shift.turn + step.turn, stretch=shift.stretch + step.stretch)
+    return shift
+
+
+def _shift_along(night: Spectra, optics: Optics, across: Shift, shifts: ShiftParams) -> tuple[Shift, tuple[str, ...]]:
+    """Add how far the light has moved along dispersion; where that is not known, 0 is taken visibly."""
     if optics.lamp is None:
-        return shift, ("no spectra of the white lamp: the shift along dispersion is not known, 0 is taken",)
-    traces = moved(optics.traces, optics.wavelength.wave, shift, shape)[0]
-    matrix = trace_matrix(traces, shape, half_width=extraction.half_width)
-    whole = extract(frame, matrix, few, floor=noise_floor(frame))
-    night = native_spectra(whole, traces, optics.wavelength.wave, optics.wavelength, layout=optics.layout)
+        return across, ("no spectrum of the white lamp: the shift along dispersion is not known, 0 is taken",)
+    lsf = float(np.nanmedian(optics.wavelength.lsf_sigma))
     try:
-        dy, error = shift_along(night, optics.lamp, shifts, avoid=TELLURIC)
+        dy, error = shift_along(night, optics.lamp, air_transmission(), shifts, lsf=lsf)
     except NoConvergence as failure:
-        return shift, (f"the shift along dispersion is not known, 0 is taken: {failure}",)
-    return replace(shift, dy=dy, dy_error=error), ()
+        return across, (f"the shift along dispersion is not known, 0 is taken: {failure}",)
+    return replace(across, dy=dy, dy_error=error), ()
 
 
 def _every_row(frame: Frame) -> Frame:
