@@ -113,7 +113,14 @@ def _peak(width: float) -> float:
     return float(1.0 / np.exp(-0.5 * (x / width) ** 2).sum())
 
 
-def find_stripes(image: F4, outputs: Sequence[tuple[int, int]], blind: Mask, *, step: float = 0.0) -> Stripes:
+def find_stripes(
+    image: F4,
+    outputs: Sequence[tuple[int, int]],
+    blind: Mask,
+    *,
+    step: float = 0.0,
+    levels: F8 | None = None,
+) -> Stripes:
     """Find output levels and row signal of a frame.
 
     Parameters
@@ -127,6 +134,8 @@ def find_stripes(image: F4, outputs: Sequence[tuple[int, int]], blind: Mask, *, 
     step : float
         Smallest difference between values; where it is not small against the noise, levels and noise are
         those of rounded samples, and rows are left as they are: nothing can be seen of them.
+    levels : array (n_output,), optional
+        Levels of the outputs that are known already: rows alone are then looked for.
 
     Raises
     ------
@@ -140,7 +149,9 @@ def find_stripes(image: F4, outputs: Sequence[tuple[int, int]], blind: Mask, *, 
     count = np.bincount(output, minlength=len(outputs))
     if (count == 0).any():
         raise ValueError(f"output {int(np.argmin(count))} has no blind pixel")
-    offsets = np.array([float(np.median(value[output == i])) for i in range(len(outputs))])
+    offsets = levels
+    if offsets is None:
+        offsets = np.array([float(np.median(value[output == i])) for i in range(len(outputs))])
     if step > 0.0:
         coarse = _rounded(value, output, offsets, step, image.shape[0])
         if coarse is not None:
@@ -150,9 +161,10 @@ def find_stripes(image: F4, outputs: Sequence[tuple[int, int]], blind: Mask, *, 
     for _ in range(_ROUNDS):
         kept = np.abs(value - offsets[output] - rows[y]) < _CLIP * noise
         rows, row_error, width = _rows(value - offsets[output], y, kept, noise, image.shape[0])
-        left = np.where(kept, value - rows[y], 0.0)
         good = np.maximum(np.bincount(output, kept, minlength=len(outputs)), 1)
-        offsets = np.bincount(output, left, minlength=len(outputs)) / good
+        if levels is None:
+            left = np.where(kept, value - rows[y], 0.0)
+            offsets = np.bincount(output, left, minlength=len(outputs)) / good
         noise = clipped_moments(value - offsets[output] - rows[y])[1]
     return Stripes(offsets, float(noise / np.sqrt(np.median(good))), rows, row_error, width, noise, int(kept.sum()))
 

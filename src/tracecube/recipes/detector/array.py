@@ -137,6 +137,7 @@ def clean_exposure(
     linearity: Linearity | None = None,
     unlit: BoolArray | None = None,
     scene: FloatArray | float = 0.0,
+    levels: FloatArray | None = None,
     params: ArrayParams | None = None,
 ) -> CleanExposure:
     """Take output levels and row stripes out of a frame and bring it to electrons.
@@ -152,6 +153,8 @@ def clean_exposure(
         outside the field and between spectra.
     scene : array (y, x) or float, electron
         What the unlit pixels hold: dark current, background.
+    levels : array (n_output,), adu, optional
+        Levels of the outputs that the unlit pixels must not change.
     params : ArrayParams
 
     Raises
@@ -171,7 +174,7 @@ def clean_exposure(
         quiet = unlit & (np.abs(off) < params.unlit_scale * _unlit_noise(stripes.noise, expected, exposure))
         less = np.where(blind, counts, counts - expected).astype(np.float32)
         told = quiet if _richer(quiet, blind, outputs) else blind | quiet
-        stripes = _with_noise(find_stripes(less, outputs, told), stripes)
+        stripes = _with_noise(find_stripes(less, outputs, told, levels=levels), stripes)
     signal = counts - _pattern(stripes, outputs, rows=params.rows)
     flags = np.where(unread, int(Flag.NOT_MEASURED), _limits(counts, detector)).astype(np.int32)
     variance = None
@@ -190,7 +193,8 @@ def clean_smooth_scene(
     """Clean an exposure of a smooth scene (dark, background), in which all pixels tell of stripes.
 
     A first pass by the reference pixels alone gives the scene as a smooth surface, which keeps its level; a
-    second takes what is left in outputs and rows from all pixels.
+    second takes what is left in rows from all pixels. Outputs stay with the reference pixels: in all others a
+    difference of gain would pass for one of level.
 
     Parameters
     ----------
@@ -205,7 +209,9 @@ def clean_smooth_scene(
     level = float(np.median(first.data[lit]))
     quiet = lit & (np.abs(first.data - level) < 5.0 * np.sqrt(first.noise(level)) + 0.5 * abs(level))
     scene = np.nan_to_num(smooth_surface(first.data, quiet.astype(np.float32), scale))
-    return clean_exposure(exposure, detector, linearity=linearity, unlit=lit, scene=scene)
+    return clean_exposure(
+        exposure, detector, linearity=linearity, unlit=lit, scene=scene, levels=first.stripes.offsets
+    )
 
 
 def _read(raw: RawFrame) -> tuple[FloatArray, BoolArray]:

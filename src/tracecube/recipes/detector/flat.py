@@ -27,6 +27,7 @@ from tracecube.recipes.detector.dark import dark_for
 __all__ = ["FlatFit", "FlatParams", "LampExposure", "LampFlat", "SuperFlat", "fit_flat", "lamp_flat", "super_flat"]
 
 _REGION = 11  # px: clusters of dead pixels are smaller
+_DIM_REACH = 3  # px: 49 pixels, whose median has a fifth of a pixel's noise
 _PENUMBRA = 8  # px over which a stop out of focus lets light fade
 _PER_MICROMETRE = 1e-4  # steps of wavelength in the fit, so that slopes are of the order of responses
 
@@ -157,7 +158,9 @@ def fit_flat(
         good &= np.abs(lamp.clean.data - dark.data - level) < 0.7 * level
     amplifiers = _amplifiers(lamps, dark, good, outputs, params.scale)
     lit = inside & ~vignetted
-    surfaces = [np.where(lit, _surface(lamp.clean, dark, good, amplifiers, params.scale), 0.0) for lamp in lamps]
+    surfaces = [_surface(lamp.clean, dark, good, amplifiers, params.scale) for lamp in lamps]
+    for lamp, surface in zip(lamps, surfaces, strict=True):
+        _fill(surface, (lamp.clean.data - dark.data) / amplifiers, vignetted & inside)
     variances = [
         np.where(lamp.clean.flags & NOT_USABLE == 0, lamp.clean.noise(surface + np.maximum(dark.data, 0.0)), np.inf)
         for lamp, surface in zip(lamps, surfaces, strict=True)
@@ -172,8 +175,8 @@ def fit_flat(
         typical=good,
         robust=params.robust,
     )
-    flags, spread = _flags(fit, dark, good, lit, amplifiers, params)
-    fit = _unlit_responses(fit, lit, amplifiers, spread)
+    flags, spread = _flags(fit, dark, good, (inside, lit), amplifiers, params)
+    fit = _with_prior(fit, lit, amplifiers, spread)
     if len({lamp.wave for lamp in lamps}) > 1 and fit.slope_spread == 0:
         caveats = (*caveats, "no change of response with wavelength was found beyond the noise")
     return FlatFit(
@@ -207,17 +210,18 @@ def _vignetted(clean: CleanExposure, dark: Master, inside: BoolArray, dim: float
     return np.asarray(ndimage.binary_dilation(region, iterations=_PENUMBRA))
 
 
-def _unlit_responses(fit: ResponseFit, lit: BoolArray, amplifiers: FloatArray, spread: float) -> ResponseFit:
-    """Give pixels that saw no lamp the response of their amplifier, and the spread of responses as its error."""
-    zero = np.float32(0.0)
+def _with_prior(fit: ResponseFit, lit: BoolArray, amplifiers: FloatArray, spread: float) -> ResponseFit:
+    """Draw the responses of vignetted pixels towards their amplifier's, as far as they are worse known than alike."""
+    share = np.where(lit, np.float32(1.0), np.float32(spread**2) / (np.float32(spread**2) + fit.variance))
+    known = np.isfinite(share) & (fit.variance > 0)
+    share = np.where(known, share, np.float32(0.0))
     return replace(
         fit,
-        response=np.where(lit, fit.response, amplifiers),
-        slope=np.where(lit, fit.slope, zero),
-        variance=np.where(lit, fit.variance, np.float32(spread**2)),
-        slope_variance=np.where(lit, fit.slope_variance, np.float32(fit.slope_spread**2)),
-        covariance=np.where(lit, fit.covariance, zero),
-        chi2=np.where(lit, fit.chi2, zero),
+        response=np.where(known, amplifiers + share * (fit.response - amplifiers), amplifiers),
+        variance=np.where(known, share * fit.variance, np.float32(spread**2)),
+        slope=np.where(lit & known, fit.slope, np.float32(0.0)),
+        slope_variance=np.where(lit & known, fit.slope_variance, np.float32(fit.slope_spread**2)),
+        covariance=np.where(lit & known, fit.covariance, np.float32(0.0)),
     )
 
 
@@ -227,6 +231,15 @@ def _surface(
     """Return the smooth light of an exposure (y, x), electron; 0 where none can be told."""
     surface = smooth_surface((clean.data - dark.data) / amplifiers, good.astype(np.float32), scale)
     return np.maximum(np.nan_to_num(surface), 0.0)
+
+
+def _fill(surface: FloatArray, light: FloatArray, where: BoolArray) -> None:
+    """Put the median of the pixels around in place of a surface: light ends in steps there, which medians keep."""
+    y, x = np.nonzero(where)
+    padded = np.pad(light, _DIM_REACH, mode="reflect")
+    side = 2 * _DIM_REACH + 1
+    around = np.stack([padded[y + j, x + i] for j in range(side) for i in range(side)])
+    surface[y, x] = np.maximum(np.median(around, axis=0), 0.0) if y.size else 0.0
 
 
 def _amplifiers(
@@ -251,9 +264,18 @@ def _amplifiers(
 
 
 def _flags(
-    fit: ResponseFit, dark: Master, good: BoolArray, lit: BoolArray, amplifiers: FloatArray, params: FlatParams
+    fit: ResponseFit,
+    dark: Master,
+    good: BoolArray,
+    seen: tuple[BoolArray, BoolArray],
+    amplifiers: FloatArray,
+    params: FlatParams,
 ) -> tuple[IntArray, float]:
-    """Flag dead, odd, noisy and unlit pixels; return the spread of the others' responses too."""
+    """Flag dead, odd, noisy and unlit pixels; return the spread of the others' responses too.
+
+    ``seen`` are the pixels with photodiode, and those of them that the lamps light.
+    """
+    inside, lit = seen
     own = fit.response / amplifiers
     spread = clipped_moments(own[good])[1]
     odd = np.abs(own - 1.0) > params.spread * np.sqrt(spread**2 + fit.variance)
@@ -263,7 +285,9 @@ def _flags(
     typical = _typical_chi2(fit, good)  # an error of the noise model is common to all
     pull = (np.cbrt(fit.chi2 / max(typical, 1.0)) - (1.0 - width)) / np.sqrt(width)
     noisy = (pull > params.noisy) | (fit.chi2 > params.chi2)
-    flags = np.where(lit & (odd | dead | noisy), int(Flag.BAD_PIXEL), 0)
+    # where little light came, only what is surely dead is told
+    dark_dead = (own < 0.5) & (1.0 - own > 5.0 * np.sqrt(fit.variance)) & (fit.variance > 0)
+    flags = np.where(inside & np.where(lit, odd | dead | noisy, dark_dead), int(Flag.BAD_PIXEL), 0)
     flags |= np.where(lit, 0, int(Flag.NOT_ILLUMINATED)) | dark.flags
     return flags.astype(np.int32), spread
 
