@@ -24,15 +24,16 @@ from tracecube.instruments.sphere_ifs.detectors import (
 from tracecube.instruments.sphere_ifs.headers import text
 from tracecube.recipes.detector.array import CleanExposure, clean_exposure, clean_smooth_scene
 from tracecube.recipes.detector.background import (
-    Background,
     BackgroundFit,
     BackgroundParams,
     MatchParams,
     background_for,
     combine_backgrounds,
+    settle_sky,
 )
 from tracecube.recipes.detector.dark import DarkParams, MasterDark, combine_darks
-from tracecube.recipes.detector.flat import FlatParams, LampExposure, LampFlat, SuperFlat, lamp_flat, super_flat
+from tracecube.recipes.detector.flat import LampFlat, SuperFlat, lamp_flat, super_flat
+from tracecube.recipes.detector.flat_fit import FlatParams, LampExposure
 from tracecube.recipes.detector.plane import PixelCalibration, PlaneParams, calibrate_plane
 from tracecube.recipes.detector.static_badpixels import StaticBadPixels, StaticParams, find_bad_pixels
 
@@ -54,7 +55,6 @@ _THERMAL_SCALE = 16.0  # px: thermal light is out of focus, and as wide as the o
 
 Product = TypeVar("Product", Master, BadPixels, DetectorFlat)
 Made = TypeVar("Made", bound=Outputs)
-
 
 
 class LampFlatParams(FlatParams):
@@ -101,7 +101,7 @@ class DetectorMasters:
     darks : sequence of Master
         Of any DIT; at least one.
     background, sky : Master or None
-        Electron / s.
+        Electron / s, products of the tasks ifs_instrument_background and ifs_sky_background.
     flat : DetectorFlat or None
     bad : BadPixels or None
     linearity : Linearity or None
@@ -128,7 +128,6 @@ def calibrated(
     wave: FloatArray | float | None = None,
     unlit: BoolArray | None = None,
     params: PlaneParams | None = None,
-    match: MatchParams | None = None,
 ) -> tuple[Frame, tuple[str, ...]]:
     """Calibrate one plane of any kind; see `tracecube.recipes.detector.plane.calibrate_plane`.
 
@@ -144,7 +143,6 @@ def calibrated(
     unlit : bool array (y, x), optional
         Pixels between and outside the spectra.
     params : PlaneParams
-    match : MatchParams
 
     Returns
     -------
@@ -159,7 +157,7 @@ def calibrated(
         Wrong shape, constant, saturated.
     """
     exposure, caveats = exposure_of(raw)
-    background, notes = background_for(masters.sky, masters.background, masters.darks, exposure.dit, match)
+    background, notes = background_for(masters.sky, masters.background, masters.darks, exposure.dit)
     missing = () if masters.flat is not None else ("no detector flat: the response of pixels is left in",)
     calibration = PixelCalibration(background, masters.flat, masters.bad, masters.linearity or _linearity())
     frame = calibrate_plane(exposure, detector(), calibration, wave=wave, unlit=unlit, params=params)
@@ -219,13 +217,26 @@ def instrument_background(
     )
 
 
+class SkyParams(BackgroundParams, MatchParams):
+    """How the background of a sky is made."""
+
+
 @recipe(version="1")
 def sky_background(
-    *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: BackgroundParams = BackgroundParams()
+    *,
+    raw: Sequence[RawFrame],
+    master_dark: Sequence[Master],
+    instrument_background: Master | None,
+    params: SkyParams = SkyParams(),
 ) -> SkyBackground:
-    """Combine frames of the sky beside the target: thermal light of instrument and sky, electron / s."""
-    made: Background = _background(raw, master_dark, params, None)
-    return SkyBackground(sky_background=made.background, quality=made.quality, caveats=made.caveats)
+    """Combine frames of the sky beside the target: thermal light of instrument and sky, electron / s.
+
+    The level is the sky's, over large scales; the pattern of pixels that of the instrument background, which
+    has less noise.
+    """
+    made = _background(raw, master_dark, params, None)
+    settled, notes = settle_sky(made.background, instrument_background, master_dark, params)
+    return SkyBackground(sky_background=settled, quality=made.quality, caveats=(*made.caveats, *notes))
 
 
 def _lamps(raw: Sequence[RawFrame]) -> tuple[list[LampExposure], tuple[str, ...]]:

@@ -29,6 +29,7 @@ DARKS = Association(
     "master_dark", ("MASTER_DARK",), SAME_NIGHT_FIRST, maximum=None, hint="darks (ESO DPR TYPE DARK) of any DIT"
 )
 DARKS_IF_ANY = Association("master_dark", ("MASTER_DARK",), SAME_NIGHT_FIRST, minimum=0, maximum=None)
+BACKGROUND_IF_ANY = Association("instrument_background", ("INSTRUMENT_BACKGROUND",), SAME_NIGHT_FIRST, minimum=0)
 FLAT_IF_ANY = Association("detector_flat", ("DETECTOR_FLAT",), SAME_NIGHT_FIRST, minimum=0)
 
 DARK = Task(
@@ -52,7 +53,7 @@ SKY_BACKGROUND = Task(
     name="ifs_sky_background",
     recipe=sky_background,
     main=Main("raw", ("SKY",), group_by=("night", "dit", "mode")),
-    associations=(DARKS_IF_ANY,),
+    associations=(DARKS, BACKGROUND_IF_ANY),
     targets=("calibration",),
     text="background of instrument and sky",
 )
@@ -108,6 +109,6 @@ DETECTOR_TASKS = (
     DETECTOR_FLAT,
     BAD_PIXELS,
 )
-"""What the detector needs, in the observatory's names; ``ifs_detector_flat`` is the super flat of its pipeline's science step."""
+"""What the detector needs, by the observatory's names; its science step makes what ``ifs_detector_flat`` does."""
 
 workflow = Workflow(tasks=DETECTOR_TASKS, default_target="calibration")

@@ -11,7 +11,6 @@ from tracecube.core.detector import Detector
 from tracecube.core.fields import BoolArray, FloatArray, IntArray, Scalar
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame
-from tracecube.core.params import Params
 from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
 from tracecube.kernels.hits import single_pixel_hits
 from tracecube.kernels.running import expected_signal
