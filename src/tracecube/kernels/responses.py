@@ -22,6 +22,7 @@ F4 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _HUBER = 1.345  # noises off beyond which a robust fit trusts less; 95 per cent efficient (Huber 1981)
+_ROBUST_ROUNDS = 8  # reweighted least squares loses most of an outlier's pull by then
 _SINGULAR = 1e-6  # share of a slope's own weight that must be left beside the response's: below, one wavelength only
 
 
@@ -78,19 +79,18 @@ def fit_responses(
     typical : bool array (y, x)
         Pixels whose slopes tell the spread of slopes.
     robust : bool
-        Weigh samples down that lie far off (Huber), in a second pass.
+        Weigh samples down that lie far off (Huber), in further rounds.
     """
     weights = [_inverse(variance) for variance in variances]
     sums = _sums(signals, weights, levels, steps, dark)
     spread = _slope_spread(sums, typical)
     solved = _solved(sums, spread)
-    if robust:
-        weights = [
+    for _ in range(_ROBUST_ROUNDS if robust else 0):
+        trusted = [
             w * _huber((s - _model(solved, level, step)) * np.sqrt(w))
             for s, w, level, step in zip(signals, weights, levels, steps, strict=True)
         ]
-        sums = _sums(signals, weights, levels, steps, dark)
-        solved = _solved(sums, spread)
+        solved = _solved(_sums(signals, trusted, levels, steps, dark), spread)
     chi2 = (dark[0] - solved[0]) ** 2 * _inverse(dark[1])
     for s, w, level, step in zip(signals, weights, levels, steps, strict=True):
         chi2 += (s - _model(solved, level, step)) ** 2 * w

@@ -13,7 +13,7 @@ from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
 from tracecube.core.recipe import Outputs, recipe
-from tracecube.instruments.sphere_ifs.classify import LAMPS
+from tracecube.instruments.sphere_ifs.classify import LAMPS, ON_SKY
 from tracecube.instruments.sphere_ifs.detectors import (
     detector,
     exposure_of,
@@ -31,7 +31,7 @@ from tracecube.recipes.detector.background import (
     combine_backgrounds,
     settle_sky,
 )
-from tracecube.recipes.detector.dark import DarkParams, MasterDark, combine_darks
+from tracecube.recipes.detector.dark import DarkParams, MasterDark, combine_darks, dark_for
 from tracecube.recipes.detector.flat import LampFlat, SuperFlat, lamp_flat, super_flat
 from tracecube.recipes.detector.flat_fit import FlatParams, LampExposure
 from tracecube.recipes.detector.plane import PixelCalibration, PlaneParams, calibrate_plane
@@ -136,8 +136,8 @@ def calibrated(
     raw : RawFrame
         A plane of a cube, or a mean of integrations.
     masters : DetectorMasters
-        Of backgrounds, a sky is preferred to the instrument's, that to the dark. A lamp frame is best given
-        without ``sky``: it did not see it.
+        Frames of the sky (by their tag) lose the sky's background, else the instrument's, else the dark; lamp
+        frames the dark, as the observatory does: lamps outshine the thermal light of a second or two.
     wave : float or array (y, x), Angstrom, optional
         Wavelength that each pixel sees; NaN where none.
     unlit : bool array (y, x), optional
@@ -157,7 +157,10 @@ def calibrated(
         Wrong shape, constant, saturated.
     """
     exposure, caveats = exposure_of(raw)
-    background, notes = background_for(masters.sky, masters.background, masters.darks, exposure.dit)
+    if raw.tag in ON_SKY:
+        background, notes = background_for(masters.sky, masters.background, masters.darks, exposure.dit)
+    else:
+        background, notes = dark_for(masters.darks, exposure.dit)
     missing = () if masters.flat is not None else ("no detector flat: the response of pixels is left in",)
     calibration = PixelCalibration(background, masters.flat, masters.bad, masters.linearity or _linearity())
     frame = calibrate_plane(exposure, detector(), calibration, wave=wave, unlit=unlit, params=params)

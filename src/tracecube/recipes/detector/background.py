@@ -155,8 +155,9 @@ def settle_sky(
     params = params or MatchParams()
     dit = dit_of(sky)
     seen = _for_time(sky, dit)
+    caveats: tuple[str, ...] = ()
     if instrument is not None:
-        base, scale, caveats = _for_time(instrument, dit), params.sky_scale, ()
+        base, scale = _for_time(instrument, dit), params.sky_scale
     else:
         scale = params.surface_scale
         base, notes = dark_for(darks, dit)

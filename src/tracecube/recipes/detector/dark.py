@@ -24,7 +24,7 @@ __all__ = ["DarkParams", "MasterDark", "combine_darks", "dark_for", "dit_of"]
 DIT_CARD = "DIT"
 """Header card of masters: integration time that their signal belongs to, second."""
 
-_LEAST_SCATTER = 0.05  # share of the variance: a few thousand reference pixels know it no better
+_LEAST_SCATTER = 0.1  # share of the variance: the noise of a frame of rounded counts is known to 5 per cent
 
 
 class DarkParams(CollapseParams):
