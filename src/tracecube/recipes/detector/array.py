@@ -248,7 +248,7 @@ def _pattern(stripes: Stripes, outputs: Sequence[tuple[int, int]], *, rows: bool
     """Return what the electronics added (y, x), adu."""
     columns = np.concatenate([np.full(b - a, v) for (a, b), v in zip(outputs, stripes.offsets, strict=True)])
     along = stripes.rows if rows else np.full_like(stripes.rows, stripes.rows.mean())
-    return (along[:, None] + columns[None, :]).astype(np.float32)
+    return np.asarray(along[:, None] + columns[None, :], np.float32)
 
 
 def _limits(counts: FloatArray, detector: Detector) -> IntArray:
