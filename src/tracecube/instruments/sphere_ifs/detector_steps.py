@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import Field
 
+from tracecube.core.errors import BadData, MissingInput, TracecubeError
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
@@ -168,16 +169,32 @@ def calibrated(
 
 
 def _cleaned(raw: Sequence[RawFrame], scale: float | None) -> tuple[list[CleanExposure], tuple[str, ...]]:
-    """Clean frames in order of name; ``scale`` is the finest structure of a smooth scene, None of any other."""
-    cleaned, caveats = [], []
+    """Clean frames in order of name; ``scale`` is the finest structure of a smooth scene, None of any other.
+
+    Frames that can not be what they claim are left out with a caveat, as long as one is left.
+
+    Raises
+    ------
+    MissingInput, BadData
+        What is wrong with the last frame, where none is left.
+    """
+    cleaned: list[CleanExposure] = []
+    caveats: list[str] = []
+    wrong: TracecubeError | None = None
     for frame in sorted(raw, key=lambda one: one.name):
-        exposure, notes = exposure_of(frame)
-        caveats += notes
-        cleaned.append(
-            clean_exposure(exposure, detector(), linearity=_linearity())
-            if scale is None
-            else clean_smooth_scene(exposure, detector(), scale=scale, linearity=_linearity())
-        )
+        try:
+            exposure, notes = exposure_of(frame)
+            cleaned.append(
+                clean_exposure(exposure, detector(), linearity=_linearity())
+                if scale is None
+                else clean_smooth_scene(exposure, detector(), scale=scale, linearity=_linearity())
+            )
+            caveats += notes
+        except (BadData, MissingInput) as error:
+            wrong = error
+            caveats.append(f"{error.what}; left out")
+    if not cleaned and wrong is not None:
+        raise wrong
     return cleaned, tuple(caveats)
 
 

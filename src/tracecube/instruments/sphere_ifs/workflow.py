@@ -64,7 +64,7 @@ def _narrow_band(number: int) -> Task:
     return Task(
         name=f"ifs_det_flat_narrow_band{number}",
         recipe=narrow_band_flat,
-        main=Main("raw", ("DETFLAT",), group_by=("night", "dit"), where={"lamp": (f"NB{number}",)}),
+        main=Main("raw", ("DETFLAT",), group_by=("night", "lamp"), where={"lamp": (f"NB{number}",)}),
         associations=(DARKS,),
         targets=("calibration",),
         tags={"lamp_flat": f"MASTER_DFF_LONG{number}"},
@@ -75,7 +75,7 @@ def _narrow_band(number: int) -> Task:
 BROAD_BAND = Task(
     name="ifs_det_flat_broad_band",
     recipe=broad_band_flat,
-    main=Main("raw", ("DETFLAT",), group_by=("night", "dit"), where={"lamp": ("BB",)}),
+    main=Main("raw", ("DETFLAT",), group_by=("night", "lamp"), where={"lamp": ("BB",)}),
     associations=(DARKS,),
     targets=("calibration",),
     tags={"lamp_flat": "MASTER_DFF_LONGBB"},
@@ -85,7 +85,7 @@ BROAD_BAND = Task(
 DETECTOR_FLAT = Task(
     name="ifs_detector_flat",
     recipe=detector_flat,
-    main=Main("raw", ("DETFLAT",), group_by=("night", "dit")),
+    main=Main("raw", ("DETFLAT",), group_by=("night",)),
     associations=(DARKS,),
     targets=("calibration",),
     text="response of the pixels against wavelength, from all lamps",

@@ -44,10 +44,9 @@ class SuperFlat(Outputs):
     detector_flat: DetectorFlat
 
 
-def _numbers(
-    lamps: Sequence[LampExposure], found: FlatFit, noise_range: tuple[float, float]
-) -> tuple[QualityNumber, ...]:
+def _numbers(found: FlatFit, noise_range: tuple[float, float]) -> tuple[QualityNumber, ...]:
     """Quality numbers that all flats share."""
+    lamps = found.lamps
     first = lamps[0].clean
     level = np.array(found.levels)
     good = found.flags == 0
@@ -84,13 +83,14 @@ def lamp_flat(
         As `fit_flat`.
     """
     found = fit_flat(lamps, darks, detector, params)
+    lamps = found.lamps
     fit = found.fit
-    nonlinear, departure = _departure(_ordered(lamps), found)
+    nonlinear, departure = _departure(found)
     caveats = found.caveats
     if len(lamps) < 2:
         caveats = (*caveats, "a single level of light: linearity is not tested")
     numbers = (
-        *_numbers(lamps, found, noise_range),
+        *_numbers(found, noise_range),
         QualityNumber("FLAT NONLINEARITY", departure),
     )
     meta = {**lamps[0].clean.exposure.meta, "BUNIT": "", "LAMPWAVE": lamps[0].wave}
@@ -113,11 +113,12 @@ def lamp_flat(
     )
 
 
-def _departure(lamps: Sequence[LampExposure], found: FlatFit) -> tuple[FloatArray, float]:
+def _departure(found: FlatFit) -> tuple[FloatArray, float]:
     """Return what the faintest exposure has over the fit, relative to its light (y, x), and its scatter over pixels.
 
     How bright a lamp was is not known, so that only departures from what pixels do on average can be seen.
     """
+    lamps = found.lamps
     clean = lamps[int(np.argmin(found.levels))].clean
     left = clean.data - found.fit.offset - found.faint * found.fit.response
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -142,9 +143,10 @@ def super_flat(
         As `fit_flat`.
     """
     found = fit_flat(lamps, darks, detector, params)
+    lamps = found.lamps
     fit = found.fit
     waves = sorted({lamp.wave for lamp in lamps})
-    level = [max(v for v, lamp in zip(found.levels, _ordered(lamps), strict=True) if lamp.wave == w) for w in waves]
+    level = [max(v for v, lamp in zip(found.levels, lamps, strict=True) if lamp.wave == w) for w in waves]
     caveats = found.caveats
     if len(waves) < 2:
         caveats = (*caveats, f"one lamp only ({waves[0] * 1e-4:.3f} um): the response is taken as grey")
@@ -163,14 +165,9 @@ def super_flat(
         meta=lamps[0].clean.exposure.meta,
     )
     numbers = (
-        *_numbers(lamps, found, noise_range),
+        *_numbers(found, noise_range),
         QualityNumber("FLAT ERROR", float(np.sqrt(np.median(fit.variance[found.flags == 0])))),
         QualityNumber("FLAT SLOPE RMS", fit.slope_spread, "1/um"),
         QualityNumber("N LAMPS", float(len(waves))),
     )
     return SuperFlat(detector_flat=flat, quality=numbers, caveats=caveats)
-
-
-def _ordered(lamps: Sequence[LampExposure]) -> list[LampExposure]:
-    """In the order of `fit_flat`."""
-    return sorted(lamps, key=lambda lamp: lamp.clean.exposure.name)

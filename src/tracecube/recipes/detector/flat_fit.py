@@ -24,6 +24,7 @@ from tracecube.recipes.detector.dark import dark_for
 
 __all__ = ["PER_MICROMETRE", "FlatFit", "FlatParams", "LampExposure", "fit_flat", "typical_chi2"]
 
+_LEAST_LIGHT = 5.0  # noises of a frame: less is a lamp that was off
 _REGION = 11  # px: clusters of dead pixels are smaller
 _DIM_REACH = 3  # px: 49 pixels, whose median has a fifth of a pixel's noise
 _PENUMBRA = 8  # px over which a stop out of focus lets light fade
@@ -79,6 +80,8 @@ class FlatFit:
 
     Parameters
     ----------
+    lamps : tuple of LampExposure
+        Those that were used.
     fit : ResponseFit
         Slope per micrometre.
     amplifiers : array (x,)
@@ -92,6 +95,7 @@ class FlatFit:
     caveats : tuple of str
     """
 
+    lamps: tuple[LampExposure, ...]
     fit: ResponseFit
     amplifiers: FloatArray
     flags: IntArray
@@ -118,40 +122,28 @@ def fit_flat(lamps: Sequence[LampExposure], darks: Sequence[Master], detector: D
     MissingInput
         No dark.
     BadData
-        No exposure, no light in one, or integrations of different length.
+        No exposure, or no light in one.
     """
-    if not lamps:
-        raise BadData("no lamp exposure for a detector flat", hint="take lamp flats without dispersion")
     lamps = sorted(lamps, key=lambda lamp: lamp.clean.exposure.name)
-    dits = {lamp.clean.dit for lamp in lamps}
-    if len(dits) > 1:
-        raise BadData(
-            f"{lamps[0].clean.exposure.name}: lamp flats of integrations of {sorted(dits)} s in one fit",
-            hint="keep flats of different DIT in different groups",
-        )
-    dark, caveats = dark_for(darks, dits.pop())
     inside = ~detector.dark()
-    outputs = [(amplifier.data.x0, amplifier.data.x1) for amplifier in detector.amplifiers]
-    typical = [_typical(lamp.clean, dark, inside) for lamp in lamps]
-    vignetted = _vignetted(lamps[int(np.argmax(typical))].clean, dark, inside, params.dim)
+    lamps, times, dark, caveats = _with_light(lamps, darks, inside)
+    lights = [lamp.clean.data - dark.data * np.float32(time) for lamp, time in zip(lamps, times, strict=True)]
+    typical = [float(np.median(light[inside])) for light in lights]
+    vignetted = _vignetted(lights[int(np.argmax(typical))], inside, params.dim)
     good = inside & ~vignetted & (dark.flags & NOT_USABLE == 0)
-    for lamp, level in zip(lamps, typical, strict=True):
-        good &= np.abs(lamp.clean.data - dark.data - level) < 0.7 * level
-    amplifiers = _amplifiers(lamps, dark, good, outputs, params.scale)
+    for light, level in zip(lights, typical, strict=True):
+        good &= np.abs(light - level) < 0.7 * level
+    amplifiers = _amplifiers(lamps, lights, good, detector, params.scale)
     lit = inside & ~vignetted
-    surfaces = [_surface(lamp.clean, dark, good, amplifiers, params.scale) for lamp in lamps]
-    for lamp, surface in zip(lamps, surfaces, strict=True):
-        _fill(surface, (lamp.clean.data - dark.data) / amplifiers, vignetted & inside)
-    variances = [
-        np.where(lamp.clean.flags & NOT_USABLE == 0, lamp.clean.noise(surface + np.maximum(dark.data, 0.0)), np.inf)
-        for lamp, surface in zip(lamps, surfaces, strict=True)
-    ]
-    steps = [(lamp.wave - params.reference) * PER_MICROMETRE for lamp in lamps]
+    surfaces = [_surface(light / amplifiers, good, params.scale) for light in lights]
+    for light, surface in zip(lights, surfaces, strict=True):
+        _fill(surface, light / amplifiers, vignetted & inside)
     fit = fit_responses(
         [lamp.clean.data for lamp in lamps],
-        [np.asarray(v, np.float32) for v in variances],
+        [_noise(lamp.clean, surface, dark) for lamp, surface in zip(lamps, surfaces, strict=True)],
         surfaces,
-        steps,
+        [(lamp.wave - params.reference) * PER_MICROMETRE for lamp in lamps],
+        times=times,
         dark=(dark.data, dark.variance),
         typical=good,
         robust=params.robust,
@@ -161,29 +153,47 @@ def fit_flat(lamps: Sequence[LampExposure], darks: Sequence[Master], detector: D
     if len({lamp.wave for lamp in lamps}) > 1 and fit.slope_spread == 0:
         caveats = (*caveats, "no change of response with wavelength was found beyond the noise")
     most, least = surfaces[int(np.argmax(typical))], surfaces[int(np.argmin(typical))]
-    return FlatFit(fit, amplifiers, flags, tuple(typical), most, least, spread, caveats)
+    return FlatFit(tuple(lamps), fit, amplifiers, flags, tuple(typical), most, least, spread, caveats)
 
 
-def _typical(clean: CleanExposure, dark: Master, inside: BoolArray) -> float:
-    """Return the typical light (electron) of an exposure.
+def _with_light(
+    lamps: Sequence[LampExposure], darks: Sequence[Master], inside: BoolArray
+) -> tuple[list[LampExposure], list[float], Master, tuple[str, ...]]:
+    """Return exposures with light, their times over that of the dark, the dark, and what was left out.
 
     Raises
     ------
     BadData
-        There is none.
+        No exposure has light.
     """
-    level = float(np.median((clean.data - dark.data)[inside]))
-    if level < 5.0 * np.sqrt(clean.floor):
-        raise BadData(
-            f"{clean.exposure.name}: {level:.1f} electrons of lamp light in a typical pixel",
-            hint="was the lamp on? Leave the frame out",
-        )
-    return level
+    if not lamps:
+        raise BadData("no lamp exposure for a detector flat", hint="take lamp flats without dispersion")
+    dits = sorted(lamp.clean.dit for lamp in lamps)
+    dit = dits[len(dits) // 2]
+    dark, caveats = dark_for(darks, dit)
+    kept, times, faint = [], [], ""
+    for lamp in lamps:
+        time = lamp.clean.dit / dit
+        level = float(np.median((lamp.clean.data - np.float32(time) * dark.data)[inside]))
+        if level > _LEAST_LIGHT * np.sqrt(lamp.clean.floor):
+            kept.append(lamp)
+            times.append(time)
+        else:
+            faint = f"{lamp.clean.exposure.name}: {level:.1f} electrons of lamp light in a typical pixel"
+            caveats = (*caveats, f"{faint}; left out")
+    if not kept:
+        raise BadData(faint, hint="was the lamp on? Leave the frame out")
+    return kept, times, dark, caveats
 
 
-def _vignetted(clean: CleanExposure, dark: Master, inside: BoolArray, dim: float) -> BoolArray:
+def _noise(clean: CleanExposure, surface: FloatArray, dark: Master) -> FloatArray:
+    """Return the variance (y, x) that an exposure should have; infinite where it can not be used."""
+    expected = clean.noise(surface + np.maximum(dark.data, 0.0))
+    return np.where(clean.flags & NOT_USABLE == 0, expected, np.float32(np.inf))
+
+
+def _vignetted(light: FloatArray, inside: BoolArray, dim: float) -> BoolArray:
     """Find regions without the lamp's light: most pixels around are dim, which no cluster of dead ones is."""
-    light = clean.data - dark.data
     low = inside & (light < dim * float(np.median(light[inside])))
     around = ndimage.uniform_filter(low.astype(np.float32), _REGION)
     region = ndimage.binary_propagation(around > 0.5, mask=low)
@@ -205,9 +215,9 @@ def _with_prior(fit: ResponseFit, lit: BoolArray, amplifiers: FloatArray, spread
     )
 
 
-def _surface(clean: CleanExposure, dark: Master, good: BoolArray, amplifiers: FloatArray, scale: float) -> FloatArray:
-    """Return the smooth light of an exposure (y, x), electron; 0 where none can be told."""
-    surface = smooth_surface((clean.data - dark.data) / amplifiers, good.astype(np.float32), scale)
+def _surface(light: FloatArray, good: BoolArray, scale: float) -> FloatArray:
+    """Return the smooth part of the light of an exposure (y, x), electron; 0 where none can be told."""
+    surface = smooth_surface(light, good.astype(np.float32), scale)
     return np.maximum(np.nan_to_num(surface), 0.0)
 
 
@@ -221,16 +231,12 @@ def _fill(surface: FloatArray, light: FloatArray, where: BoolArray) -> None:
 
 
 def _amplifiers(
-    lamps: Sequence[LampExposure],
-    dark: Master,
-    good: BoolArray,
-    outputs: Sequence[tuple[int, int]],
-    scale: float,
+    lamps: Sequence[LampExposure], lights: Sequence[FloatArray], good: BoolArray, detector: Detector, scale: float
 ) -> FloatArray:
     """Return the relative gain of each column, of all exposures together."""
+    outputs = [(amplifier.data.x0, amplifier.data.x1) for amplifier in detector.amplifiers]
     total, weight = np.zeros(good.shape[1]), np.zeros(good.shape[1])
-    for lamp in lamps:
-        light = lamp.clean.data - dark.data
+    for lamp, light in zip(lamps, lights, strict=True):
         ratio = light / smooth_surface(light, good.astype(np.float32), scale)
         level = float(np.median(light[good]))
         worth = level**2 / (lamp.clean.floor + level / lamp.clean.count)  # inverse variance of a ratio
