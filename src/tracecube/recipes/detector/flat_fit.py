@@ -149,7 +149,7 @@ def fit_flat(lamps: Sequence[LampExposure], darks: Sequence[Master], detector: D
         robust=params.robust,
     )
     flags, spread = _flags(fit, dark, good, (inside, lit), amplifiers, params)
-    fit = _with_prior(fit, lit, amplifiers, spread)
+    fit = _with_prior(fit, (inside, lit), amplifiers, spread)
     if len({lamp.wave for lamp in lamps}) > 1 and fit.slope_spread == 0:
         caveats = (*caveats, "no change of response with wavelength was found beyond the noise")
     most, least = surfaces[int(np.argmax(typical))], surfaces[int(np.argmin(typical))]
@@ -200,10 +200,16 @@ def _vignetted(light: FloatArray, inside: BoolArray, dim: float) -> BoolArray:
     return np.asarray(ndimage.binary_dilation(region, iterations=_PENUMBRA))
 
 
-def _with_prior(fit: ResponseFit, lit: BoolArray, amplifiers: FloatArray, spread: float) -> ResponseFit:
-    """Draw the responses of vignetted pixels towards their amplifier's, as far as they are worse known than alike."""
+def _with_prior(
+    fit: ResponseFit, seen: tuple[BoolArray, BoolArray], amplifiers: FloatArray, spread: float
+) -> ResponseFit:
+    """Draw the responses of vignetted pixels towards their amplifier's, as far as they are worse known than alike.
+
+    ``seen`` is as in `_flags`; reference pixels get their amplifier's.
+    """
+    inside, lit = seen
     share = np.where(lit, np.float32(1.0), np.float32(spread**2) / (np.float32(spread**2) + fit.variance))
-    known = np.isfinite(share) & (fit.variance > 0)
+    known = np.isfinite(share) & (fit.variance > 0) & inside
     share = np.where(known, share, np.float32(0.0))
     return replace(
         fit,
