@@ -35,6 +35,7 @@ from tracecube.recipes.detector.background import (
 from tracecube.recipes.detector.dark import DarkParams, MasterDark, combine_darks, dark_for
 from tracecube.recipes.detector.flat import LampFlat, SuperFlat, lamp_flat, super_flat
 from tracecube.recipes.detector.flat_fit import FlatParams, LampExposure
+from tracecube.recipes.detector.linearity import GainParams, MeasuredLinearity, measure_linearity
 from tracecube.recipes.detector.plane import PixelCalibration, PlaneParams, calibrate_plane
 from tracecube.recipes.detector.static_badpixels import StaticBadPixels, StaticParams, find_bad_pixels
 
@@ -43,6 +44,7 @@ __all__ = [
     "broad_band_flat",
     "calibrated",
     "detector_flat",
+    "gain",
     "instrument_background",
     "master_dark",
     "narrow_band_flat",
@@ -54,7 +56,7 @@ _DARK_SCALE = 64.0  # px: a dark has no finer structure but hot pixels and what 
 _LAMP_SCALE = 25.0  # px: the lamps light the detector evenly
 _THERMAL_SCALE = 16.0  # px: thermal light is out of focus, and as wide as the optics that send it
 
-Product = TypeVar("Product", Master, BadPixels, DetectorFlat)
+Product = TypeVar("Product", Master, BadPixels, DetectorFlat, Linearity)
 Made = TypeVar("Made", bound=Outputs)
 
 
@@ -307,6 +309,21 @@ def detector_flat(
     lamps, caveats = _lamps(raw)
     made = super_flat(lamps, master_dark, detector(), params, noise_range=read_noise_range())
     return _with(made, caveats)
+
+
+@recipe(version="1")
+def gain(
+    *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: GainParams = GainParams()
+) -> MeasuredLinearity:
+    """Linearity and gain, from a steady lamp at many integration times."""
+    exposures, caveats = [], ()
+    for frame in sorted(raw, key=lambda one: one.name):
+        exposure, notes = exposure_of(frame)
+        exposures.append(clean_exposure(exposure, detector()))
+        caveats = (*caveats, *notes)
+    made = measure_linearity(exposures, master_dark, detector(), params, noise_range=read_noise_range())
+    pixels = _named(made.non_linear_pixels, "IFS_NONLIN_BADPIX")
+    return _with(made, caveats, linearity=_named(made.linearity, "IFS_NONLIN"), non_linear_pixels=pixels)
 
 
 @recipe(version="1")

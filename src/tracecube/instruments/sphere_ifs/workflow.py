@@ -9,6 +9,7 @@ from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.sphere_ifs.detector_steps import (
     broad_band_flat,
     detector_flat,
+    gain,
     instrument_background,
     master_dark,
     narrow_band_flat,
@@ -100,6 +101,15 @@ BAD_PIXELS = Task(
     text="hot, dead and noisy pixels",
 )
 
+GAIN = Task(
+    name="ifs_gain",
+    recipe=gain,
+    main=Main("raw", ("GAIN",), group_by=("night",), minimum=4),
+    associations=(DARKS,),
+    targets=("calibration",),
+    text="linearity and gain, where a lamp was taken at many integration times",
+)
+
 DETECTOR_TASKS = (
     DARK,
     INSTRUMENT_BACKGROUND,
@@ -108,6 +118,7 @@ DETECTOR_TASKS = (
     BROAD_BAND,
     DETECTOR_FLAT,
     BAD_PIXELS,
+    GAIN,
 )
 """What the detector needs, by the observatory's names; its science step makes what ``ifs_detector_flat`` does."""
 
