@@ -67,9 +67,8 @@ class Stripes:
 def smooth_series(values: F8, variance: F8, widths: Sequence[float] = WIDTHS) -> tuple[F8, float, float]:
     """Smooth a noisy series by a Gaussian of the width that makes the expected error least.
 
-    The noise beyond half a width from a straight mean is known (``variance``), so the squared error of each
-    width can be estimated without knowing the signal: Stein 1981, theorem 1, for linear smoothers,
-    risk = |s - r|^2 - sum(variance) + 2 sum(variance h_ii).
+    The noise is known (``variance``), so the squared error of each width can be estimated without knowing
+    the signal: Stein 1981, theorem 1, for linear smoothers, risk = |s - r|^2 - sum(variance) + 2 sum(variance h_ii).
 
     Parameters
     ----------
@@ -86,8 +85,10 @@ def smooth_series(values: F8, variance: F8, widths: Sequence[float] = WIDTHS) ->
     width : float
     """
     known = np.isfinite(variance) & (variance > 0)
+    if not known.any():
+        raise ValueError("no sample of the series is known")
     weight = np.where(known, 1.0 / np.where(known, variance, 1.0), 0.0)
-    filled = np.where(known, values, 0.0)
+    filled, noise = np.where(known, values, 0.0), np.where(known, variance, 0.0)
     best: tuple[float, F8, float, float] | None = None
     for width in widths:
         if width == 0.0:
@@ -98,12 +99,12 @@ def smooth_series(values: F8, variance: F8, widths: Sequence[float] = WIDTHS) ->
             total = ndimage.gaussian_filter1d(weight, width, mode="constant")
             smooth = ndimage.gaussian_filter1d(weight * filled, width, mode="constant") / np.maximum(total, 1e-300)
             own = weight * _peak(width) / np.maximum(total, 1e-300)
-        risk = np.mean(((smooth - values) ** 2 + (2.0 * own - 1.0) * variance)[known])
-        passed = np.mean((own * variance)[known])
+        risk = np.mean(((smooth - values) ** 2 + (2.0 * own - 1.0) * noise)[known])
+        passed = np.mean((own * noise)[known])
         if best is None or risk < best[0]:
             best = float(risk), smooth, float(np.sqrt(max(risk, passed))), width
     if best is None:
-        raise ValueError("no sample of the series is known")
+        raise ValueError("samples are missing, and no width bridges them")
     return best[1:]
 
 

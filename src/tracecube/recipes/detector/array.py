@@ -174,7 +174,8 @@ def clean_exposure(
         quiet = unlit & (np.abs(off) < params.unlit_scale * _unlit_noise(stripes.noise, expected, exposure))
         less = np.where(blind, counts, counts - expected).astype(np.float32)
         told = quiet if _richer(quiet, blind, outputs) else blind | quiet
-        stripes = _with_noise(find_stripes(less, outputs, told, levels=levels), stripes)
+        fixed = None if levels is None else np.asarray(levels, np.float64)
+        stripes = _with_noise(find_stripes(less, outputs, told, levels=fixed), stripes)
     signal = counts - _pattern(stripes, outputs, rows=params.rows)
     flags = np.where(unread, int(Flag.NOT_MEASURED), _limits(counts, detector)).astype(np.int32)
     variance = None
@@ -221,7 +222,7 @@ def _read(raw: RawFrame) -> tuple[FloatArray, BoolArray]:
 
 def _unlit_noise(noise: float, expected: FloatArray, exposure: Exposure) -> FloatArray:
     """Standard deviation (adu) of an unlit pixel that holds ``expected`` (adu)."""
-    return np.sqrt(noise**2 + np.maximum(expected, 0.0) / np.float32(exposure.gain * exposure.count))
+    return np.asarray(np.sqrt(noise**2 + np.maximum(expected, 0.0) / np.float32(exposure.gain * exposure.count)))
 
 
 def _richer(quiet: BoolArray, blind: BoolArray, outputs: Sequence[tuple[int, int]]) -> bool:
@@ -247,7 +248,7 @@ def _pattern(stripes: Stripes, outputs: Sequence[tuple[int, int]], *, rows: bool
     """Return what the electronics added (y, x), adu."""
     columns = np.concatenate([np.full(b - a, v) for (a, b), v in zip(outputs, stripes.offsets, strict=True)])
     along = stripes.rows if rows else np.full_like(stripes.rows, stripes.rows.mean())
-    return (along[:, None] + columns[None, :]).astype(np.float32)
+    return np.asarray(along[:, None] + columns[None, :], np.float32)
 
 
 def _limits(counts: FloatArray, detector: Detector) -> IntArray:
