@@ -1,0 +1,109 @@
+"""The recipes from spectra of a DIT to star centre, star image and cube."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tracecube.core.quality import QualityNumber
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.spectra import Cube, Spectra
+from tracecube.core.star import StarCentre, StarPsf
+from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, FluxParams, ScienceParams
+
+__all__ = ["ifs_coronagraph_center", "ifs_science", "ifs_science_flux"]
+
+_CENTRE, _FLUX, _SCIENCE = CentreParams(), FluxParams(), ScienceParams()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundCentre(Outputs):
+    """Place of the star in a frame with satellite spots."""
+
+    star_centre: StarCentre
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundPsf(Outputs):
+    """Image and flux of the star beside its mask."""
+
+    star_psf: StarPsf
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScienceCube(Outputs):
+    """Cube of a science DIT, and where its star is."""
+
+    cube: Cube
+    dit_centre: StarCentre
+
+
+@recipe(version="1")
+def ifs_coronagraph_center(*, spectra: Spectra, params: CentreParams = _CENTRE) -> FoundCentre:
+    """Find the star behind the mask from its satellite spots.
+
+    One model of all channels and spots: the star is the point about which the spots of both diagonals
+    are symmetric; it may drift with wavelength as residual refraction does. Errors come from the halo
+    between the spots.
+    """
+    from tracecube.instruments.sphere_ifs.star_place import star_in_frame  # noqa: PLC0415 - brings scipy, not for planning
+
+    centre, numbers, caveats = star_in_frame(spectra, params)
+    meta = {**centre.meta, "ESO PRO CATG": "IFS_STAR_CENTER"}
+    return FoundCentre(star_centre=replace(centre, meta=meta), quality=numbers, caveats=caveats)
+
+
+@recipe(version="1")
+def ifs_science_flux(*, spectra: Spectra, science: Spectra | None = None, params: FluxParams = _FLUX) -> FoundPsf:
+    """Measure image and flux of the star beside its mask, and scale the flux to a science DIT.
+
+    The curve of the neutral density filter is taken out channel by channel, blurred as the channels
+    are. ``science`` is any science frame of the sequence: its DIT is what the flux is scaled to;
+    without it the flux is that of the frame's own DIT.
+    """
+    from tracecube.instruments.sphere_ifs.star_place import star_beside_mask  # noqa: PLC0415
+
+    found, caveats = star_beside_mask(spectra, science, params)
+    meta = {**found.psf.meta, "ESO PRO CATG": "IFS_SCIENCE_DR"}
+    return FoundPsf(star_psf=replace(found.psf, meta=meta), quality=found.quality, caveats=caveats)
+
+
+@recipe(version="1")
+def ifs_science(
+    *,
+    spectra: Spectra,
+    star_centre: StarCentre | None = None,
+    centre_spectra: Spectra | None = None,
+    params: ScienceParams = _SCIENCE,
+) -> ScienceCube:
+    """Resample a science DIT to a cube with the star's coordinates and the north of its own time.
+
+    The star is found by the frame's own satellite spots where they were on; otherwise by the move of
+    the halo against the frame with spots (``star_centre`` and ``centre_spectra``); otherwise where the
+    frame with spots had it. Which way was taken is in CENHOW, and in the caveats if it was not the best.
+    """
+    from tracecube.instruments.sphere_ifs.observing import orientation, pointing  # noqa: PLC0415
+    from tracecube.instruments.sphere_ifs.star_place import frame_name, place_star  # noqa: PLC0415
+    from tracecube.recipes.cube.star_cube import StarFrame, build_star_cube  # noqa: PLC0415
+
+    centre, caveats = place_star(spectra, star_centre, centre_spectra, params)
+    turned, target = orientation(spectra.meta, frame_name(spectra.meta)), pointing(spectra.meta)
+    frame = None
+    if target is None:
+        caveats = (*caveats, "no coordinates of the target: the cube has offsets from the field centre, north not up")
+    else:
+        frame = StarFrame(centre.centre_x, centre.centre_y, turned.angle, *target)
+    cube = build_star_cube(spectra, params.cube(), frame=frame)
+    cards = {"ESO PRO CATG": "IFS_SCIENCE_DR", "PARANGM": turned.parallactic, "POSANGY": turned.angle}
+    return ScienceCube(
+        cube=replace(cube, meta={**cube.meta, **cards}),
+        dit_centre=replace(centre, meta={**centre.meta, "ESO PRO CATG": "IFS_STAR_CENTER"}),
+        quality=(
+            QualityNumber("PARANG MID", turned.parallactic, "deg"),
+            QualityNumber("POSANG Y", turned.angle, "deg"),
+            QualityNumber("POSANG ERROR", turned.error, "deg", high=0.3),
+            QualityNumber("FIELD ROTATION", turned.smear, "deg", high=2.0),
+            QualityNumber("STAR CENTRE X", 1e3 * centre.centre_x, "mas"),
+            QualityNumber("STAR CENTRE Y", 1e3 * centre.centre_y, "mas"),
+        ),
+        caveats=(*caveats, *turned.caveats),
+    )
