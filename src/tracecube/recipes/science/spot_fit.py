@@ -175,7 +175,7 @@ def window_equations(
 
 def _linear(columns: F8, weight: F8, data: F8) -> tuple[F8, F8]:
     """Weighted least squares: coefficients (c,) and their covariance (c, c)."""
-    inverse = np.linalg.inv((columns * weight) @ columns.T)
+    inverse = np.asarray(np.linalg.inv((columns * weight) @ columns.T), np.float64)
     return inverse @ (columns @ (weight * data)), inverse
 
 
