@@ -49,7 +49,7 @@ class ShapeEquations(NamedTuple):
     matrix: F8
     rhs: F8
     chi2: float
-    count: int
+    samples: int
 
 
 def effective_profile(u: F8, values: F8) -> Profile:

@@ -60,7 +60,8 @@ def _spectra(raw: RawFrame, params: Any, given: dict[str, Any]) -> SkySpectra:
     optics = Optics(
         given["traces"], given["wavelength"], given["pixel_map"], given["layout"], given["lenslet_flat"], given["lamp"]
     )
-    return sky_spectra(raw, known, optics, params.extraction(), params.shifts())
+    like = given.get("centre_spectra")
+    return sky_spectra(raw, known, optics, params.extraction(), params.shifts(), like=like)
 
 
 @recipe(version="1")
@@ -109,6 +110,7 @@ def science_flux(
     sky: Master | None = None,
     instrument: Master | None = None,
     target: RawFrame | None = None,
+    centre_spectra: Spectra | None = None,
     params: FluxTaskParams,
 ) -> FluxSpectra:
     """Extract the star beside its mask, and measure its image and flux for the science DIT."""

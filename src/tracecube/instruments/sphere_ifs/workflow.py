@@ -217,6 +217,7 @@ ON_SKY = (
     Association("instrument", ("INSTRUMENT_BACKGROUND",), SAME_DIT_FIRST, minimum=0),
 )
 SAME_SEQUENCE = (Match(level=0, same=("night", "mode", "object")), Match(level=1, same=("night", "mode")))
+CENTER_CHANNELS = Association("centre_spectra", ("CENTER_CHANNELS",), SAME_SEQUENCE, minimum=0)
 
 CENTER = Task(
     name="ifs_coronagraph_center",
@@ -232,7 +233,7 @@ FLUX = Task(
     name="ifs_science_flux",
     recipe=science_flux,
     main=Main("raw", ("FLUX",)),
-    associations=(*ON_SKY, Association("target", ("OBJECT",), SAME_SEQUENCE, minimum=0)),
+    associations=(*ON_SKY, CENTER_CHANNELS, Association("target", ("OBJECT",), SAME_SEQUENCE, minimum=0)),
     targets=("spectra",),
     tags={"channels": "FLUX_CHANNELS"},
     text="spectra of the star beside its mask, its image and flux",
@@ -245,7 +246,7 @@ SCIENCE = Task(
     associations=(
         *ON_SKY,
         Association("star_centre", ("STAR_CENTRE",), SAME_SEQUENCE, minimum=0),
-        Association("centre_spectra", ("CENTER_CHANNELS",), SAME_SEQUENCE, minimum=0),
+        CENTER_CHANNELS,
     ),
     targets=("spectra", "science"),
     text="spectra and cube of a science DIT",

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from scipy.interpolate import BSpline
 from scipy.ndimage import map_coordinates
@@ -92,7 +93,7 @@ class _Splines:
     """The basis: values (n, k) at ``u`` (k,), the integral (n,) of each, and the place of its peak."""
 
     u: FloatArray
-    values: FloatArray
+    values: NDArray[np.float64]
     area: FloatArray
     middle: FloatArray
 
@@ -120,8 +121,8 @@ class _Splines:
 def fit_lenslet_profile(
     frames: Sequence[Frame],
     start: IntArray,
-    centre: FloatArray,
-    node: FloatArray,
+    centre: NDArray[np.float64],
+    node: NDArray[np.float64],
     params: ProfileParams,
     *,
     sigma: float,
@@ -161,7 +162,7 @@ def fit_lenslet_profile(
     return profile, (QualityNumber("PROFILE CHI2", chi2, "", high=2.0),)
 
 
-def _by_row(start: IntArray, centre: FloatArray, node: FloatArray, n_rows: int) -> RowTraces:
+def _by_row(start: IntArray, centre: NDArray[np.float64], node: NDArray[np.float64], n_rows: int) -> RowTraces:
     """Sort trace samples by detector row and place."""
     rows = start[:, None] + np.arange(centre.shape[1])
     on = np.isfinite(centre) & (rows >= 0) & (rows < n_rows)
@@ -200,7 +201,7 @@ def _sum_up(
     light: Sequence[tuple[FloatArray, FloatArray]],
     traces: RowTraces,
     splines: _Splines,
-    found: FloatArray,
+    found: NDArray[np.float64],
     *,
     zone: tuple[int, int, int, int],
     every: int,
@@ -214,7 +215,7 @@ def _sum_up(
     return _Equations(
         np.sum([one.matrix for one in sums], axis=0) / _OVERCONFIDENT + own,
         np.sum([one.rhs for one in sums], axis=0) / _OVERCONFIDENT + pull,
-        float(sum(one.chi2 for one in sums) / max(sum(one.count for one in sums), 1)),
+        float(sum(one.chi2 for one in sums) / max(sum(one.samples for one in sums), 1)),
     )
 
 

@@ -26,12 +26,21 @@ from tracecube.kernels.forward import adjoint, project
 from tracecube.kernels.solve import factorise, normal_equations, solve
 from tracecube.recipes.extract.joint import Extraction, TraceMatrix
 
-__all__ = ["Shift", "ShiftParams", "moved", "shift_across", "shift_along"]
+__all__ = [
+    "AirTransmission",
+    "Expected",
+    "Shift",
+    "ShiftParams",
+    "mean_spectrum",
+    "moved",
+    "shift_across",
+    "shift_along",
+]
 
 _CENTRE_SHARE = 0.5  # turn and stretch are about the middle of the detector
 _SCALE = 1000.0  # px: turn and stretch are fitted as displacements so far from the middle
 _GRID = 0.1  # px, step of trial shifts along dispersion
-_FAINT = 0.15  # of the lamp's peak: beyond the band's ends the next lenslet's light begins
+_FAINT = 0.3  # of the lamp's peak: beyond the band's ends the next lenslet's light begins
 
 
 class ShiftParams(Params):
@@ -82,8 +91,33 @@ def moved(traces: TraceSet, wave: FloatArray, shift: Shift, shape: tuple[int, in
     return replace(traces, centre=np.where(kept, centre, np.nan), sigma=sigma), np.where(kept, changed, np.nan)
 
 
-def shift_across(
-    frame: Frame, matrix: TraceMatrix, derivative: TraceMatrix, extraction: Extraction, traces: TraceSet
+@dataclass(frozen=True)
+class Expected:
+    """What is known of a shift before the frame is looked at: its value, and the errors of that.
+
+    Parameters
+    ----------
+    shift : Shift
+    across, along : float, px
+    turn : float
+        Of turn and of stretch.
+    """
+
+    shift: Shift
+    across: float
+    along: float
+    turn: float
+
+
+def shift_across(  # noqa: PLR0913 - a frame, its extraction, and what is known before
+    frame: Frame,
+    matrix: TraceMatrix,
+    derivative: TraceMatrix,
+    extraction: Extraction,
+    traces: TraceSet,
+    *,
+    now: Shift,
+    expected: Expected,
 ) -> Shift:
     """Measure shift, turn and stretch across dispersion from the residuals of an extraction.
 
@@ -95,6 +129,15 @@ def shift_across(
     extraction : Extraction
         Of the frame with ``matrix``.
     traces : TraceSet
+        Moved by ``now``.
+    now : Shift
+    expected : Expected
+        A frame with light in few lenslets says little of turn and stretch.
+
+    Returns
+    -------
+    Shift
+        The whole movement across dispersion, ``now`` included.
     """
     data = matrix.canonical(frame.data)
     bad = matrix.canonical((frame.flags & NOT_USABLE != 0) | ~np.isfinite(frame.data) | extraction.outlier)
@@ -111,8 +154,11 @@ def shift_across(
         images.append(image.astype(np.float64))
     normal = np.array([[float((ivar * a * b).sum()) for b in images] for a in images])
     rhs = np.array([float((ivar * left * a).sum()) for a in images])
-    covariance = np.linalg.inv(normal)
-    found = covariance @ rhs
+    sigma = np.array([expected.across, expected.turn * _SCALE, expected.turn * _SCALE])
+    known = np.array([expected.shift.dx, expected.shift.stretch * _SCALE, expected.shift.turn * _SCALE])
+    before = np.array([now.dx, now.stretch * _SCALE, now.turn * _SCALE])
+    covariance = np.linalg.inv(normal + np.diag(sigma**-2))
+    found = before + covariance @ (rhs + (known - before) / sigma**2)
     return Shift(
         dx=float(found[0]),
         stretch=float(found[1]) / _SCALE,

@@ -55,7 +55,7 @@ def trace_lenslets(
     node = np.interp(wave, lenslets.laser, np.arange(lenslets.laser.size))
     node = np.where(np.isfinite(wave), node, np.nan)
     own = params.model_copy(update={"profile_nodes": max(int(lenslets.laser.size), 2)})
-    profile, numbers = fit_lenslet_profile(white, start, centre, node, own, sigma=sigma)
+    profile, numbers = fit_lenslet_profile(white, start, np.asarray(centre, float), node, own, sigma=sigma)
     rows = start[:, None] + np.arange(centre.shape[1])
     traces = TraceSet(
         aperture=lenslets.aperture,
