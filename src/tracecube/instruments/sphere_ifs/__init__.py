@@ -1,0 +1,1 @@
+"""SPHERE-IFS at the Very Large Telescope."""

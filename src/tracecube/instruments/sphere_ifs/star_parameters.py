@@ -48,7 +48,9 @@ class ScienceParams(Params):
     halo_inner: float = Field(0.10, ge=0.0, description="inner radius of the halo that tells the star's move, arcsec")
     halo_outer: float = Field(0.35, gt=0.0, description="outer radius of that halo, arcsec")
     move_error: float = Field(
-        2e-3, gt=0.0, description="error of a centre taken from another frame as it is, arcsec (tip-tilt of the mask's sensor)"
+        2e-3,
+        gt=0.0,
+        description="error of a centre taken from another frame as it is, arcsec",
     )
     user_cent: bool = Field(
         False, alias="ifs.science_dr.user_cent", description="take the star at cx, cy instead of measuring it"

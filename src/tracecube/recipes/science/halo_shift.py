@@ -115,7 +115,9 @@ def halo_move(
     return HaloMove(float(move[0]), float(move[1]), covariance, np.array(gain), float(np.mean(chi2)))
 
 
-def _slopes(reference: Spectra, star: tuple[float, float], params: HaloParams) -> tuple[NDArray[np.int64], NDArray[np.int64], F8]:
+def _slopes(
+    reference: Spectra, star: tuple[float, float], params: HaloParams
+) -> tuple[NDArray[np.int64], NDArray[np.int64], F8]:
     """Lenslets of the halo, their neighbours, and the weights (2, n, k) that give the slopes there."""
     placed = np.flatnonzero(np.isfinite(reference.x) & np.isfinite(reference.y))
     points = np.column_stack([reference.x[placed], reference.y[placed]]).astype(float)
@@ -147,7 +149,7 @@ def _channel(
     """Normal equations of the move by sector in one channel, gain, and reduced chi2.
 
     The reference's noise makes its slopes larger than they are; the expected part of that is taken out
-    of the matrix (errors in variables: Fuller 1987, Measurement Error Models, eq. 1.2.3).
+    of the matrix (errors in variables: Fuller 1987, Measurement Error Models).
     """
     frame, reference = pair
     rows, near, slopes = lenslets

@@ -125,7 +125,9 @@ def _background(window: Window, place: tuple[float, float], unit: float) -> F8:
     return np.stack([np.ones(dx.size), dx, dy])
 
 
-def window_equations(values: F8, window: Window, setting: Setting, *, model_error: float, amplitude: float | None) -> Part:
+def window_equations(
+    values: F8, window: Window, setting: Setting, *, model_error: float, amplitude: float | None
+) -> Part:
     """Return the normal equations of one window.
 
     Parameters
@@ -173,7 +175,7 @@ def window_equations(values: F8, window: Window, setting: Setting, *, model_erro
 
 def _linear(columns: F8, weight: F8, data: F8) -> tuple[F8, F8]:
     """Weighted least squares: coefficients (c,) and their covariance (c, c)."""
-    inverse = np.linalg.inv((columns * weight) @ columns.T)
+    inverse = np.asarray(np.linalg.inv((columns * weight) @ columns.T), np.float64)
     return inverse @ (columns @ (weight * data)), inverse
 
 
@@ -189,9 +191,7 @@ def fit_tracks(window_list: list[Window], start: F8, setting: Setting, *, rounds
     penalty = np.diag(1.0 / setting.spread**2)
     fit = None
     for _ in range(rounds):
-        parts = [
-            window_equations(values, w, setting, model_error=model_error, amplitude=None) for w in window_list
-        ]
+        parts = [window_equations(values, w, setting, model_error=model_error, amplitude=None) for w in window_list]
         matrix = penalty + np.sum([p.matrix for p in parts], axis=0)
         gradient = penalty @ (setting.prior - values) + np.sum([p.gradient for p in parts], axis=0)
         covariance = np.linalg.inv(matrix)

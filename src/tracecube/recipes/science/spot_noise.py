@@ -47,7 +47,13 @@ class SpotNoise:
 
 
 def spot_noise(
-    spectra: Spectra, fit: SpotFit, window_list: list[Window], setting: Setting, *, reach: float, good: NDArray[np.bool_]
+    spectra: Spectra,
+    fit: SpotFit,
+    window_list: list[Window],
+    setting: Setting,
+    *,
+    reach: float,
+    good: NDArray[np.bool_],
 ) -> SpotNoise:
     """Measure the error of a fit of tracks.
 
@@ -69,23 +75,42 @@ def spot_noise(
             own = [w for w in there if w.spot == spot and np.isfinite(mean[w.channel])]
             if len(own) < 0.5 * setting.track.wave.size:
                 continue
-            parts = [
-                window_equations(fit.values, w, turned, model_error=fit.model_error, amplitude=float(mean[w.channel]))
-                for w in own
-            ]
-            angle = float(turned.pattern.directions[spot])
-            vectors.append(_canonical(sum(p.gradient for p in parts), angle, spot, setting))
-            turner = _turner(angle, spot, setting)
-            formal.append(turner @ np.sum([_sample_noise(p, w) for p, w in zip(parts, own, strict=True)], axis=0) @ turner.T)
-            row = np.full((2, setting.track.wave.size), np.nan)
-            for part, window in zip(parts, own, strict=True):
-                row[:, window.channel] = part.flux, float(np.sum(part.solver**2 * window.variance))
-            fluxes.append(row[0])
-            expected.append(row[1])
-    excess = _positive(np.cov(np.array(vectors).T) - np.mean(formal, axis=0)) if len(vectors) > 9 else np.zeros((7, 7))  # noqa: PLR2004
+            sample = _blank(fit, own, turned, mean)
+            vectors.append(sample[0])
+            formal.append(sample[1])
+            fluxes.append(sample[2])
+            expected.append(sample[3])
+    excess = np.zeros((7, 7))
+    if len(vectors) > excess.shape[0] + 2:  # a covariance needs more samples than it has dimensions
+        excess = _positive(np.cov(np.array(vectors).T) - np.mean(formal, axis=0))
     covariance = _covariance(fit, window_list, setting, excess, mean)
     flux_excess, speckle = _flux_excess(np.array(fluxes), np.array(expected), mean)
     return SpotNoise(covariance, flux_excess, speckle, len(vectors))
+
+
+def _blank(fit: SpotFit, own: list[Window], turned: Setting, mean: F8) -> tuple[F8, F8, F8, F8]:
+    """What the fit makes of a track without spot.
+
+    Returns
+    -------
+    gradient : array (7,)
+        As seen from the track's own direction.
+    noise : array (7, 7)
+        Its covariance by the variances of the samples.
+    flux, flux_noise : array (n_wave,)
+    """
+    spot, angle = own[0].spot, float(turned.pattern.directions[own[0].spot])
+    turner = _turner(angle, spot, turned)
+    gradient, noise = np.zeros(turned.pattern.size), np.zeros((turned.pattern.size, turned.pattern.size))
+    flux, flux_noise = np.full(mean.size, np.nan), np.full(mean.size, np.nan)
+    for window in own:
+        amplitude = float(mean[window.channel])
+        part = window_equations(fit.values, window, turned, model_error=fit.model_error, amplitude=amplitude)
+        gradient += part.gradient
+        noise += _sample_noise(part, window)
+        flux[window.channel] = part.flux
+        flux_noise[window.channel] = np.sum(part.solver**2 * window.variance)
+    return turner @ gradient, turner @ noise @ turner.T, flux, flux_noise
 
 
 def _turns(setting: Setting) -> list[float]:
@@ -116,11 +141,6 @@ def _turner(angle: float, spot: int, setting: Setting) -> F8:
     own = len(NAMES) + 2 * int(setting.pattern.diagonals[spot])
     matrix[5, own], matrix[6, own + 1] = 1.0, 1.0
     return matrix
-
-
-def _canonical(gradient: F8, angle: float, spot: int, setting: Setting) -> F8:
-    """A gradient as seen from the spot's own direction, array (7,)."""
-    return _turner(angle, spot, setting) @ gradient
 
 
 def _sample_noise(part: Part, window: Window) -> F8:

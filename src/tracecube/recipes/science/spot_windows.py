@@ -201,7 +201,5 @@ def windows(
                 continue
             rows = placed[near]
             flux, variance = spectra.flux[rows, channel], spectra.variance[rows, channel]
-            found.append(
-                Window(spot, channel, x[near], y[near], np.asarray(flux, float), np.asarray(variance, float))
-            )
+            found.append(Window(spot, channel, x[near], y[near], np.asarray(flux, float), np.asarray(variance, float)))
     return found
