@@ -21,7 +21,10 @@ __all__ = ["SpotNoise", "spot_noise"]
 F8 = NDArray[np.float64]
 
 # Position angles are tried this far from the spots, in lambda / D, and this far from each other.
-AWAY, APART = 4.0, 1.5
+AWAY, APART = 6.0, 1.5
+
+# Fewer places than this tell no scatter.
+LEAST_SAMPLES = 9
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,11 @@ def spot_noise(
             formal.append(sample[1])
             fluxes.append(sample[2])
             expected.append(sample[3])
-    excess = np.zeros((7, 7))
-    if len(vectors) > excess.shape[0] + 2:  # a covariance needs more samples than it has dimensions
-        excess = _positive(np.cov(np.array(vectors).T) - np.mean(formal, axis=0))
-    covariance = _covariance(fit, window_list, setting, excess, mean)
+    growth = np.ones(7)
+    if len(vectors) > LEAST_SAMPLES:
+        scatter = np.var(np.array(vectors), axis=0, ddof=1)
+        growth = np.sqrt(np.maximum(scatter / np.diagonal(np.mean(formal, axis=0)), 1.0))
+    covariance = _covariance(fit, window_list, setting, growth)
     flux_excess, speckle = _flux_excess(np.array(fluxes), np.array(expected), mean)
     return SpotNoise(covariance, flux_excess, speckle, len(vectors))
 
@@ -149,23 +153,20 @@ def _sample_noise(part: Part, window: Window) -> F8:
     return np.asarray((weighted * window.variance) @ weighted.T)
 
 
-def _positive(matrix: F8) -> F8:
-    """Nearest matrix without negative variances."""
-    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
-    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+def _covariance(fit: SpotFit, window_list: list[Window], setting: Setting, growth: F8) -> F8:
+    """Covariance of the tracks: noise of samples and shape, each component grown by what the halo adds to it.
 
-
-def _covariance(fit: SpotFit, window_list: list[Window], setting: Setting, excess: F8, mean: F8) -> F8:
-    """Covariance of the tracks: noise of the samples, of the spots' shape, and the excess of the halo."""
+    Between the parameters of a spot the correlation stays that of the samples: both noises come through the
+    same few lenslets.
+    """
     noise = np.diag(1.0 / setting.spread**2)
     for spot in range(setting.pattern.directions.size):
-        own = [(p, w) for p, w in zip(fit.parts, window_list, strict=True) if w.spot == spot]
+        own = [p for p, w in zip(fit.parts, window_list, strict=True) if w.spot == spot]
         if not own:
             continue
-        noise = noise + np.sum([p.matrix for p, _ in own], axis=0)
-        ratio = np.mean([p.flux / mean[w.channel] for p, w in own])
         turner = _turner(float(setting.pattern.directions[spot]), spot, setting)
-        noise = noise + ratio**2 * turner.T @ excess @ turner
+        grown = turner.T @ (growth[:, None] * turner)
+        noise = noise + grown @ np.sum([p.matrix for p in own], axis=0) @ grown.T
     return np.asarray(fit.covariance @ noise @ fit.covariance)
 
 

@@ -261,7 +261,7 @@ def _pattern(setting: Setting, values: F8, place: tuple[F8, F8], channel: int | 
     return np.stack([share for share, _ in rows])
 
 
-def _rings(distance: F8, residual: F8, spread: NDArray[np.floating[Any]], radius: F8, blend: int) -> tuple[F8, F8]:
+def _rings(distance: F8, residual: F8, spread: F8, radius: NDArray[np.floating[Any]], blend: int) -> tuple[F8, F8]:
     """Mean of what the pattern leaves, in rings, channels averaged with their neighbours: value and variance.
 
     A ring without lenslets (there are few in the core) takes the nearest ring's.
