@@ -41,8 +41,6 @@ _FAR = 7.0  # px: two traces stand 5 px apart, the next 10
 _BUMP, _FAR_BUMP = 0.15, 0.02  # second difference of a wing over its power law, from knot to knot, near and far
 _UNLIKE = 0.15  # scatter of the wings from node to node over the power law
 _HOLD = 1e3  # inverse variance that keeps a profile's integral at 1 where fluxes are free to take any other
-_OVERCONFIDENT = 10.0
-"""By how much the data's weight is lowered: flat-field residuals are in no variance, and alike along a column."""
 
 
 class ProfileParams(Params):
@@ -120,6 +118,7 @@ class _Splines:
 
 def fit_lenslet_profile(
     frames: Sequence[Frame],
+    weights: Sequence[float],
     start: IntArray,
     centre: NDArray[np.float64],
     node: NDArray[np.float64],
@@ -133,6 +132,8 @@ def fit_lenslet_profile(
     ----------
     frames : sequence of Frame
         White light through the lenslets; pinholes tell the wings.
+    weights : sequence of float
+        Of the frames: how far what they leave of the model is noise.
     start : int array (n,)
         First detector row of each spectrum.
     centre : array (n, m), px
@@ -146,7 +147,7 @@ def fit_lenslet_profile(
     shape = frames[0].data.shape
     traces = _by_row(start, centre, node, shape[0])
     splines = _Splines.reaching(params.profile_reach)
-    light = [_canonical(frame) for frame in frames]
+    light = [_canonical(frame, weight) for frame, weight in zip(frames, weights, strict=True)]
     count, zones = params.profile_nodes, params.profile_zones
     found = np.tile(splines.gaussian(sigma), (zones * zones, count, 1))
     equations: list[_Equations] = []
@@ -174,10 +175,10 @@ def _by_row(start: IntArray, centre: NDArray[np.float64], node: NDArray[np.float
     )
 
 
-def _canonical(frame: Frame) -> tuple[FloatArray, FloatArray]:
-    """Return data and inverse variance (across, along)."""
+def _canonical(frame: Frame, weight: float) -> tuple[FloatArray, FloatArray]:
+    """Return data and weight (across, along)."""
     bad = ((frame.flags & NOT_USABLE) != 0) | ~np.isfinite(frame.data)
-    ivar = np.where(bad, 0.0, 1.0 / np.where(bad, 1.0, frame.variance))
+    ivar = np.where(bad, 0.0, weight / np.where(bad, 1.0, frame.variance))
     return np.where(bad, 0.0, frame.data).T.astype(np.float32), ivar.T.astype(np.float32)
 
 
@@ -213,8 +214,8 @@ def _sum_up(
     own = np.kron(np.eye(nodes), fourth.T @ fourth + _HOLD**2 * np.outer(splines.area, splines.area))
     pull = np.kron(np.ones(nodes), _HOLD**2 * splines.area) - own @ found.ravel()
     return _Equations(
-        np.sum([one.matrix for one in sums], axis=0) / _OVERCONFIDENT + own,
-        np.sum([one.rhs for one in sums], axis=0) / _OVERCONFIDENT + pull,
+        np.sum([one.matrix for one in sums], axis=0) + own,
+        np.sum([one.rhs for one in sums], axis=0) + pull,
         float(sum(one.chi2 for one in sums) / max(sum(one.samples for one in sums), 1)),
     )
 
