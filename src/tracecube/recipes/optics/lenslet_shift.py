@@ -196,7 +196,7 @@ def shift_along(
     trials = np.arange(-params.reach, params.reach + 0.5 * _GRID, _GRID)
     misfit = [float((model.residual(np.array([dy, 1.0])) ** 2).sum()) for dy in trials]
     best = int(np.argmin(misfit))
-    found = least_squares(model.residual, np.array([trials[best], 1.0]), x_scale=[0.1, 0.3], diff_step=1e-3)
+    found = least_squares(model.residual, np.array([trials[best], 1.0]), jac=model.slopes, x_scale=[0.1, 0.3])
     if abs(found.x[0]) > params.reach:
         raise NoConvergence(
             f"the band lies more than {params.reach:g} px from the lamp's", hint="raise reach; look at the frame"
@@ -247,6 +247,11 @@ class _NightModel:
         self.depth = np.diff(at) / np.maximum(np.diff(count), 1e-9)
         level = np.interp(wave, lamp.wave, lamp.flux, left=0.0, right=0.0)
         self.use = np.isfinite(self.own) & (level > _FAINT * np.nanmax(lamp.flux))
+
+    def slopes(self, values: FloatArray) -> FloatArray:
+        """Derivatives of the residual with the values."""
+        steps = 0.01 * np.eye(2)
+        return np.stack([(self.residual(values + h) - self.residual(values - h)) / 0.02 for h in steps], axis=1)
 
     def residual(self, values: FloatArray) -> FloatArray:
         """Night less model, the polynomial fitted; values: shift (px), depth of the air's bands."""
