@@ -25,6 +25,7 @@ from tracecube.kernels.psf import (
 from tracecube.recipes.science.scene import Scene, Slices, Track
 
 __all__ = [
+    "HALO",
     "NAMES",
     "ChromaticFit",
     "Geometry",
@@ -44,6 +45,7 @@ F8 = NDArray[np.float64]
 _SPREAD = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
 
 NAMES = ("x", "y", "log_refraction", "turn", "log_sigma", "log_ratio", "log_beta", "logit_core", "rho", "e1", "e2")
+HALO = ("log_ratio", "log_beta", "logit_core")
 
 
 class Prior(NamedTuple):
@@ -161,9 +163,9 @@ class Setting:
     sky: F8
     surface: int
 
-    def share(self, values: F8) -> F8:
-        """Share of the source's flux in each lenslet, array (k, n)."""
-        return fractions(values, self.slices.track, self.scene.x, self.scene.y, self.geometry)
+    def share(self, values: F8, part: NDArray[np.intp] | slice = slice(None)) -> F8:
+        """Share of the source's flux in each lenslet, or in a part of them, array (k, n)."""
+        return fractions(values, self.slices.track, self.scene.x[part], self.scene.y[part], self.geometry)
 
     def columns(self, values: F8, pictures: F8 | None = None) -> F8:
         """Columns of the linear problem: source, sky and pictures of smooth light, array (k, c, n)."""
