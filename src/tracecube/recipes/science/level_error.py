@@ -148,7 +148,7 @@ def empty_places(x: F8, y: F8, sources: F8, *, width: float, radius: float) -> F
     gap2 = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
     near, wide = (gap2 < (2.0 * width) ** 2).sum(axis=1), (gap2 < radius**2).sum(axis=1)
     # A star at the border loses light, and a sky on one side of it says little.
-    inside = (near > 0.9 * near.max()) & (wide > 0.5 * wide.max())
+    inside = (near > 0.9 * near.max()) & (wide > 0.6 * wide.max())
     for at_x, at_y in sources:
         inside &= np.hypot(x - at_x, y - at_y) > 2.5 * width
     found = np.flatnonzero(inside)

@@ -42,7 +42,7 @@ def test_faint_targets_within_their_errors(sim: ModuleType, star: np.ndarray) ->
         found = extract_point_source(scene, sim.track(), sim.prior(0.5, -0.8, 0.2, width=0.15), sim.choices())
         level = found.flux[MIDDLE].mean() / 500.0
         pulls.append(((found.flux / level - 500.0) / np.sqrt(found.variance))[MIDDLE])
-        levels.append((level - 1.0) / np.hypot(found.shape_error, 0.003))
+        levels.append((level - 1.0) / np.hypot(found.level_error.total, 0.003))
     # 8 x 196 samples that share noise with a neighbour: the width is good to 2 per cent
     assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.06)
     assert np.sqrt(np.mean(np.square(levels))) < 2.0
