@@ -163,9 +163,9 @@ class Setting:
     sky: F8
     surface: int
 
-    def share(self, values: F8, part: NDArray[np.intp] | slice = slice(None)) -> F8:
-        """Share of the source's flux in each lenslet, or in a part of them, array (k, n)."""
-        return fractions(values, self.slices.track, self.scene.x[part], self.scene.y[part], self.geometry)
+    def share(self, values: F8) -> F8:
+        """Share of the source's flux in each lenslet, array (k, n)."""
+        return fractions(values, self.slices.track, self.scene.x, self.scene.y, self.geometry)
 
     def columns(self, values: F8, pictures: F8 | None = None) -> F8:
         """Columns of the linear problem: source, sky and pictures of smooth light, array (k, c, n)."""

@@ -14,7 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.kernels.psf import full_width
-from tracecube.recipes.science.chromatic_fit import HALO, NAMES, ChromaticFit, Prior, Setting, shape_of, slice_solution
+from tracecube.recipes.science.chromatic_fit import (
+    HALO,
+    NAMES,
+    ChromaticFit,
+    Geometry,
+    Prior,
+    Setting,
+    fractions,
+    shape_of,
+    slice_solution,
+)
 from tracecube.recipes.science.scene import sky_surface
 
 __all__ = ["LEAST_PLACES", "LevelError", "Look", "Structure", "empty_places", "halo_error", "shape_error", "structure_of"]
@@ -22,7 +32,8 @@ __all__ = ["LEAST_PLACES", "LevelError", "Look", "Structure", "empty_places", "h
 F8 = NDArray[np.float64]
 LEAST_PLACES = 20
 """Empty places from which a spread is good to a sixth."""
-_PLACES = 40  # that are looked for: on a field of twelve seeing discs they lie two discs apart, independent of each other
+_PLACES = 32  # that are looked for: on a field of twelve seeing discs they lie two discs apart, independent of each other
+_NEAR = 3.0  # full widths, beyond which the profile is flat over a lenslet
 _STEP = 1e-2  # of a prior's width, for tangents: far above rounding, far below the curvature
 
 
@@ -209,6 +220,22 @@ def structure_of(field: Setting, prior: Prior, fit: ChromaticFit, amplitude: F8,
     return Structure(scale * float(np.sqrt(max(0.0, power - 1.0))), scale * float(np.sqrt(power)), len(places))
 
 
+def _share(field: Setting, values: F8, part: NDArray[np.intp], at: F8 | None = None) -> F8:
+    """Share of a star's flux in lenslets, array (k, n); far from the star the middle of a lenslet stands for its face.
+
+    ``at`` tells which are far, where that must not hang on the values themselves.
+    """
+    x, y = field.scene.x[part], field.scene.y[part]
+    middle = values if at is None else at
+    near = np.hypot(x - middle[0], y - middle[1]) < _NEAR * full_width(shape_of(middle))
+    track, area = field.slices.track, field.geometry.area
+    point = Geometry((np.zeros(1), np.zeros(1), np.ones(1)), area)
+    share = np.empty((track.east.size, part.size))
+    for where, geometry in ((near, field.geometry), (~near, point)):
+        share[:, where] = fractions(values, track, x[where], y[where], geometry)
+    return share
+
+
 def _injected(
     field: Setting, part: NDArray[np.intp], sky: F8, prior: Prior, values: F8, amplitude: F8, *, excess: F8
 ) -> tuple[float, float]:
@@ -232,9 +259,8 @@ def _injected(
         """Take away what the sky can make from rows (k, r, n)."""
         return np.asarray(rows - np.matmul(np.matmul(rows, basis), np.swapaxes(basis, 1, 2)))
 
-    share = field.share(values, part)
-    steps = _STEP * np.diag(prior.sd)
-    moved = np.stack([field.share(values + step, part) for step in steps], axis=1)
+    share = _share(field, values, part)
+    moved = np.stack([_share(field, values + step, part, at=values) for step in _STEP * np.diag(prior.sd)], axis=1)
     tangent = free((moved - share[:, None, :]) / _STEP * amplitude[:, None, None] * root[:, None, :])
     star = free((share * root)[:, None, :])[:, 0]
     data = free((slices.flux[:, part] * root)[:, None, :])[:, 0]
