@@ -36,7 +36,7 @@ LEAST_SHARE, WHOLE_SHARE = 0.3, 0.9
 # A flat field needs this S/N in the median bin of the median aperture.
 LEAST_SIGNAL = 10.0
 # Fewer apertures do not tell how a pattern runs over the field.
-LEAST_APERTURES = 100
+LEAST_APERTURES = 50
 # Of a signal, below which a correction is not worth its time.
 LEAST_SHARE_OF_LAMP = 0.02
 

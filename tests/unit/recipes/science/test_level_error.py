@@ -59,9 +59,9 @@ def pulls(frames: Frames, number: int) -> np.ndarray:
 
 @pytest.mark.parametrize("share", [0.0, 0.004])
 def test_pulls_of_the_level_have_unit_width(sim: ModuleType, share: float) -> None:
-    found = pulls(Frames(sim, share), 30)
-    # 30 frames tell a width to 13 per cent; 200 of them give PULLS
-    assert np.sqrt(np.mean(found**2)) == pytest.approx(1.0, abs=0.3)
+    found = pulls(Frames(sim, share), 16)
+    # 16 frames tell a width to 18 per cent; 100 of them give PULLS
+    assert np.sqrt(np.mean(found**2)) == pytest.approx(1.0, abs=0.4)
 
 
 def test_structure_is_most_of_the_error_where_the_sky_is_bright(sim: ModuleType) -> None:
@@ -77,8 +77,8 @@ def test_the_frame_tells_whether_its_sky_is_curved(sim: ModuleType, curvature: f
     frames = Frames(sim, 0.002)
     x, y = sim.field()
     frames.star = frames.star + SKY * curvature * (x**2 + y**2) / 13.0**2
-    chosen = [frames.measured(seed, sky_degree=2).sky_degree for seed in range(5)]
-    assert chosen.count(degree) >= 4
+    chosen = [frames.measured(seed, sky_degree=2).sky_degree for seed in range(3)]
+    assert chosen.count(degree) >= 2
 
 
 def test_stars_that_differ_in_their_halo_give_the_level_an_error(sim: ModuleType) -> None:
