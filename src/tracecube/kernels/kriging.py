@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -56,9 +57,10 @@ def krige(x: F8, y: F8, value: F8, variance: F8, *, pitch: float) -> Signal:
 
 def _correlation(gap: F8, value: F8) -> tuple[float, float]:
     """Height at zero and length (pitches) of the exponential that the products of pairs follow best."""
-    shells = zip(_SHELLS[:-1], _SHELLS[1:], strict=True)
     product = value[:, None] * value
-    rows = [(gap[k].mean(), product[k].mean(), k.sum()) for a, b in shells if (k := (gap > a) & (gap <= b)).any()]
+    rows = [
+        (gap[k].mean(), product[k].mean(), k.sum()) for a, b in pairwise(_SHELLS) if (k := (gap > a) & (gap <= b)).any()
+    ]
     if not rows:
         return 0.0, 1.0
     at, mean, weight = np.array(rows, dtype=float).T

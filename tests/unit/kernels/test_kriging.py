@@ -26,7 +26,9 @@ def test_errors_are_honest_and_the_estimate_is_better_than_the_data(smooth: floa
         pulls.append((found.value - truth) / np.sqrt(found.variance))
         gains.append(np.mean((found.value - truth) ** 2))
     assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.05)
-    assert np.mean(gains) < 1.05 * noise**2 / (1.0 + noise**2)  # a filter without neighbours; 3750 points tell 2 per cent
+    assert np.mean(gains) < 1.05 * noise**2 / (
+        1.0 + noise**2
+    )  # a filter without neighbours; 3750 points tell 2 per cent
 
 
 def test_noise_alone_is_no_signal() -> None:
@@ -38,7 +40,10 @@ def test_noise_alone_is_no_signal() -> None:
 
 def test_what_neighbours_share_is_told_from_what_is_each_ones_own() -> None:
     shares = [
-        [krige(x, y, t + 0.5 * w, np.full(x.size, 0.25), pitch=1.0).smooth for x, y, t, w in (pattern(s, smooth=share, length=2.0) for s in range(5))]
+        [
+            krige(x, y, t + 0.5 * w, np.full(x.size, 0.25), pitch=1.0).smooth
+            for x, y, t, w in (pattern(s, smooth=share, length=2.0) for s in range(5))
+        ]
         for share in (0.1, 0.9)
     ]
     assert np.mean(shares[0]) < 0.4

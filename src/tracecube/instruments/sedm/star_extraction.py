@@ -242,7 +242,9 @@ def _unmeasured(source: PointSource, standards: int) -> list[str]:
     """Which errors of the flux level are not in it."""
     error, caveats = source.level_error, []
     if not math.isfinite(error.structure):
-        caveats.append(f"only {error.places} empty places in the field: the flux level's error lacks the frame's structure")
+        caveats.append(
+            f"only {error.places} empty places in the field: the flux level's error lacks the frame's structure"
+        )
     if standards == 1:
         caveats.append("one standard told the halo: the flux level's error lacks its change over the night")
     return caveats
@@ -285,7 +287,11 @@ def _spectrum(spectra: Spectra, source: PointSource, cards: dict[str, Scalar]) -
 
 def _level_numbers(source: PointSource) -> list[QualityNumber]:
     error = source.level_error
-    rows = [("FLUX LEVEL ERROR", error.total), ("LEVEL ERROR STRUCTURE", error.structure), ("LEVEL ERROR HALO", error.halo)]
+    rows = [
+        ("FLUX LEVEL ERROR", error.total),
+        ("LEVEL ERROR STRUCTURE", error.structure),
+        ("LEVEL ERROR HALO", error.halo),
+    ]
     return [QualityNumber(name, value, "", high=0.05) for name, value in rows if math.isfinite(value)]
 
 

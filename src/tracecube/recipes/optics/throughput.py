@@ -49,7 +49,9 @@ class ThroughputParams(Params):
     step: float = Field(100.0, gt=0, description="step of the table, Angstrom")
     degree: int = Field(2, ge=0, le=6, description="degree of an aperture's colour term in wavelength")
     illumination_degree: int = Field(2, ge=0, le=4, description="degree of the dome's illumination over the field")
-    sky_bands: int = Field(8, ge=0, description="bands of wavelength in which an evenly lit sky corrects apertures; 0: none")
+    sky_bands: int = Field(
+        8, ge=0, description="bands of wavelength in which an evenly lit sky corrects apertures; 0: none"
+    )
     lamp_trust: float = Field(
         10.0, gt=0, description="light of the lamp over that of the sky from which the lamp is believed alone"
     )
@@ -146,7 +148,7 @@ def illumination(
     surface /= np.median(surface[use])
     value = throughput.value * surface[:, None]
     value /= known_median(value, axis=0)
-    numbers = (
+    numbers: tuple[QualityNumber, ...] = (
         QualityNumber("ILLUMINATION RANGE", float(np.ptp(surface[use])), "", high=0.2),
         QualityNumber("ILLUMINATION SCATTER", float(1.4826 * np.median(np.abs(off[use]))), "", high=0.02),
     )
@@ -185,9 +187,7 @@ def _own_pattern(
         found.append(_smooth_and_own(mean, total, place, seen, float(np.mean(share[band]))))
     middle, every = np.array([band.mean() for band in bands]), np.arange(value.shape[1])
     pattern = np.array(found)
-    own, left = (
-        np.array([np.interp(every, middle, row) for row in pattern[:, part].T]) for part in (0, 1)
-    )
+    own, left = (np.array([np.interp(every, middle, row) for row in pattern[:, part].T]) for part in (0, 1))
     return own, left
 
 
@@ -207,7 +207,8 @@ def _smooth_and_own(
         result[1, seen] = max(0.0, float(np.mean(off[seen] ** 2 - 1.0 / weight[seen])))
         return result
     x, y = place[seen].T
-    signal = krige(x, y, off[seen], 1.0 / weight[seen], pitch=lattice_pitch(x, y))
+    noisy, noise = (np.asarray(row, dtype=np.float64) for row in (off[seen], 1.0 / weight[seen]))
+    signal = krige(x, y, noisy, noise, pitch=lattice_pitch(x, y))
     result[0, seen] = share * signal.value
     result[1, seen] = signal.power - share * (2.0 - share) * (signal.power - signal.variance)
     return result

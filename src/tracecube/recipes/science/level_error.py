@@ -27,12 +27,23 @@ from tracecube.recipes.science.chromatic_fit import (
 )
 from tracecube.recipes.science.scene import sky_surface
 
-__all__ = ["LEAST_PLACES", "LevelError", "Look", "Structure", "empty_places", "halo_error", "shape_error", "structure_of"]
+__all__ = [
+    "LEAST_PLACES",
+    "LevelError",
+    "Look",
+    "Structure",
+    "empty_places",
+    "halo_error",
+    "shape_error",
+    "structure_of",
+]
 
 F8 = NDArray[np.float64]
 LEAST_PLACES = 20
 """Empty places from which a spread is good to a sixth."""
-_PLACES = 32  # that are looked for: on a field of twelve seeing discs they lie two discs apart, independent of each other
+_PLACES = (
+    32  # that are looked for: on a field of twelve seeing discs they lie two discs apart, independent of each other
+)
 _NEAR = 3.0  # full widths, beyond which the profile is flat over a lenslet
 _STEP = 1e-2  # of a prior's width, for tangents: far above rounding, far below the curvature
 
@@ -274,4 +285,3 @@ def _injected(
     slope = mixed.sum(axis=0)
     noise = np.sum(1.0 / (power * excess)) + slope @ inverse @ normal @ inverse @ slope
     return float(flux.sum() - slope @ step), float(noise)
-

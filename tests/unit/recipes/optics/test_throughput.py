@@ -46,7 +46,7 @@ def wrong_in_the_blue(level: float, slope: float, seed: int):
     """A lamp that is faint and steep in the blue, with wavelengths that are off by an Angstrom or so each."""
     wave = FIELD.wave()
     lamp_light = np.exp(np.clip((wave - 6500.0) / slope, -5.0, 0.0))
-    off = 1.0 + np.random.default_rng(seed).normal(0.0, 1.0, wave.shape[0])[:, None] / slope * (wave < 6500.0)  # noqa: NPY002
+    off = 1.0 + np.random.default_rng(seed).normal(0.0, 1.0, wave.shape[0])[:, None] / slope * (wave < 6500.0)
     per_pixel = level * np.abs(np.gradient(wave, axis=1)) / 30.0
     expected = FIELD.image(per_pixel * lamp_light * off * FIELD.throughput[:, None])
     return extract(frame(expected, np.random.default_rng(seed)), MATRIX, PLAIN, floor=16.0)
