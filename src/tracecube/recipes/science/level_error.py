@@ -95,6 +95,8 @@ class Look:
         Of its sky.
     excess : array (k,)
         Variance about it that its fit allowed for, over that of the noise.
+    photons : array (k,)
+        Variance that a unit of its own light brings.
     sources : array (p, 2), arcsec
         It and its neighbours.
     """
@@ -102,6 +104,7 @@ class Look:
     radius: float
     degree: int
     excess: F8
+    photons: F8
     sources: F8
 
 
@@ -221,7 +224,7 @@ def structure_of(field: Setting, prior: Prior, fit: ChromaticFit, amplitude: F8,
         sky = sky_surface(scene.x[part] - x, scene.y[part] - y, look.degree)
         values = fit.values.copy()
         values[:2] = x, y
-        rows.append(_injected(field, part, sky, prior, values, amplitude, excess=look.excess))
+        rows.append(_injected(field, part, sky, prior, values, amplitude, look=look))
     found, noise = (np.array(column) for column in zip(*rows, strict=True))
     pull = found / np.sqrt(noise)
     # A star that nobody knew of, in one or two of the places, is no structure.
@@ -248,7 +251,7 @@ def _share(field: Setting, values: F8, part: NDArray[np.intp], at: F8 | None = N
 
 
 def _injected(
-    field: Setting, part: NDArray[np.intp], sky: F8, prior: Prior, values: F8, amplitude: F8, *, excess: F8
+    field: Setting, part: NDArray[np.intp], sky: F8, prior: Prior, values: F8, amplitude: F8, *, look: Look
 ) -> tuple[float, float]:
     """Flux, summed over the slices, that a star gains; its variance by the noise that is accounted for.
 
@@ -263,14 +266,18 @@ def _injected(
         Place and shape of the star.
     """
     slices = field.slices
-    root = np.sqrt(slices.weight[:, part] / excess[:, None])
+    share = _share(field, values, part)
+    weight, excess = slices.weight[:, part], look.excess[:, None]
+    # The source's own photons lower the weight of its core, although they are not in the noise here.
+    own = np.maximum(look.photons * amplitude, 0.0)[:, None] * share
+    root = np.sqrt(weight / (excess + weight * own))
+    here = 1.0 / (1.0 + weight * own / excess)  # noise in units of what the weights say, the excess with it
     basis = np.linalg.qr(np.moveaxis(sky * root[:, None, :], 1, 2))[0]
 
     def free(rows: F8) -> F8:
         """Take away what the sky can make from rows (k, r, n)."""
         return np.asarray(rows - np.matmul(np.matmul(rows, basis), np.swapaxes(basis, 1, 2)))
 
-    share = _share(field, values, part)
     moved = np.stack([_share(field, values + step, part, at=values) for step in _STEP * np.diag(prior.sd)], axis=1)
     tangent = free((moved - share[:, None, :]) / _STEP * amplitude[:, None, None] * root[:, None, :])
     star = free((share * root)[:, None, :])[:, 0]
@@ -282,6 +289,8 @@ def _injected(
     normal = np.einsum("ktn,kun->tu", rest, rest, optimize=True)
     inverse = np.linalg.inv(normal + np.eye(len(normal)))
     step = inverse @ np.einsum("ktn,kn->t", rest, data)
+    spread = np.einsum("ktn,kn,kun->tu", rest, here, rest, optimize=True)
     slope = mixed.sum(axis=0)
-    noise = np.sum(1.0 / (power * excess)) + slope @ inverse @ normal @ inverse @ slope
+    photons = np.sum(np.einsum("kn,kn->k", star**2, here) / (power**2 * look.excess))
+    noise = photons + slope @ inverse @ spread @ inverse @ slope
     return float(flux.sum() - slope @ step), float(noise)

@@ -250,9 +250,20 @@ def _structure(field: Setting, prior: Prior, found: _Fitted) -> Structure:
     kept = (fit.weight > 0) & (setting.slices.weight > 0)
     ratio = np.where(kept, setting.slices.weight / np.where(kept, fit.weight, 1.0), np.nan)
     excess = np.where(kept.any(axis=1), np.nanmin(np.where(kept, ratio, np.inf), axis=1), 1.0)
-    look = Look(found.radius, found.degree, excess, np.vstack([fit.values[:2], found.neighbours]))
+    sources = np.vstack([fit.values[:2], found.neighbours])
+    look = Look(found.radius, found.degree, excess, _photons(setting, fit, amplitude[:, 0]), sources)
     clean = replace(field, slices=replace(field.slices, flux=field.slices.flux - light))
     return structure_of(clean, prior, fit, amplitude[:, 0], look=look)
+
+
+def _photons(setting: Setting, fit: ChromaticFit, amplitude: F8) -> F8:
+    """Variance (k,) that a unit of the source's light brings to a lenslet, from those it is brightest in."""
+    own = amplitude[:, None] * setting.share(fit.values)
+    weight = setting.slices.weight
+    variance = np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0), np.nan)
+    bright = (own > 0.3 * own.max(axis=1, keepdims=True)) & (weight > 0)
+    extra = np.where(bright, variance - np.nanmedian(variance, axis=1, keepdims=True), 0.0).sum(axis=1)
+    return np.asarray(np.maximum(extra, 0.0) / np.maximum(np.where(bright, own, 0.0).sum(axis=1), 1e-300))
 
 
 def _setting(scene: Scene, track: Track, prior: Prior, choices: Choices, radius: float, degree: int) -> Setting:

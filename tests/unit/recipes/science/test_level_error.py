@@ -60,7 +60,7 @@ def pulls(frames: Frames, number: int) -> np.ndarray:
 @pytest.mark.parametrize("share", [0.0, 0.004])
 def test_pulls_of_the_level_have_unit_width(sim: ModuleType, share: float) -> None:
     found = pulls(Frames(sim, share), 16)
-    # 16 frames tell a width to 18 per cent; 100 of them give PULLS
+    # 16 frames tell a width to 18 per cent; 80 gave 0.90 without and 1.16 with structure, each +-0.09
     assert np.sqrt(np.mean(found**2)) == pytest.approx(1.0, abs=0.4)
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tracecube.core.errors import BadData
 from tracecube.core.flags import Flag
+from tracecube.recipes.science import point_source
+from tracecube.recipes.science.chromatic_fit import ChromaticFit, Setting
 from tracecube.recipes.science.point_source import PointSource, extract_point_source
 from tracecube.recipes.science.scene import make_scene
 
@@ -122,6 +124,21 @@ def test_a_host_galaxy_does_not_bias(sim: ModuleType) -> None:
     assert abs(bias(found, 500.0 * features)[0]) < 0.05
     assert found.fit["x"] == pytest.approx(0.4, abs=0.05)
     assert found.fit.chi2 < 1.1
+
+
+def test_smooth_light_is_looked_for_with_a_plane_sky(
+    sim: ModuleType, star: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def look(setting: Setting, fit: ChromaticFit) -> bool:
+        seen.append(setting.surface)
+        return False
+
+    monkeypatch.setattr(point_source, "_smooth_residuals", look)
+    scene = make_scene(sim.observe(500.0 * star, 5))
+    extract_point_source(scene, sim.track(), sim.prior(0.5, -0.6, 0.2), sim.choices(extended=True, sky_degree=2))
+    assert seen == [3]  # a constant and two slopes
 
 
 def test_no_host_is_invented(sim: ModuleType, star: np.ndarray) -> None:
