@@ -78,7 +78,7 @@ def test_the_frame_tells_whether_its_sky_is_curved(sim: ModuleType, curvature: f
     x, y = sim.field()
     frames.star = frames.star + SKY * curvature * (x**2 + y**2) / 13.0**2
     chosen = [frames.measured(seed, sky_degree=2).sky_degree for seed in range(6)]
-    # Without curvature the pattern of a single frame may still be better met by a curved sky: 4 of these 6 take a plane.
+    # The pattern of a single frame without curvature may still be met better by a curved sky: 4 of 6 take a plane.
     assert chosen.count(degree) >= (3 if degree == 1 else 6)
 
 
