@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from pydantic import Field
@@ -220,7 +221,9 @@ def _electrons(
     """Take stripes out, correct for linearity, bring to electrons, flag."""
     counts, unread = read
     signal = counts - _pattern(stripes, detector, rows=rows)
-    flags = np.where(unread, int(Flag.NOT_MEASURED), _limits(counts, detector)).astype(np.int32)
+    flags = _limits(counts, detector)
+    if unread.any():
+        flags = np.where(unread, int(Flag.NOT_MEASURED), flags).astype(np.int32)
     variance = None
     if linearity is not None:
         factor = np.interp(signal, linearity.level, linearity.factor).astype(np.float32)
@@ -266,13 +269,22 @@ def _pattern(stripes: Stripes, detector: Detector, *, rows: bool) -> FloatArray:
 
 
 def _limits(counts: FloatArray, detector: Detector) -> IntArray:
-    """Flag what is not linear, saturated, or never sees light."""
-    flags = np.where(detector.dark(), int(Flag.NOT_ILLUMINATED), 0).astype(np.int32)
+    """Flag what is not linear, saturated, or never sees light; most frames share one array of the last."""
     linear = min(amplifier.linear for amplifier in detector.amplifiers)
+    flags = _unlit_flags(detector)
     if float(counts.max()) >= linear:
         saturation = min(amplifier.saturation for amplifier in detector.amplifiers)
+        flags = flags.copy()
         flags[counts >= linear] |= int(Flag.NON_LINEAR)
         flags[counts >= saturation] |= int(Flag.SATURATED)
+    return flags
+
+
+@cache
+def _unlit_flags(detector: Detector) -> IntArray:
+    """Flags (y, x), read-only, of the pixels that never see light."""
+    flags = np.where(detector.dark(), int(Flag.NOT_ILLUMINATED), 0).astype(np.int32)
+    flags.flags.writeable = False
     return flags
 
 

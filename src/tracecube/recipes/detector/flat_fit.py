@@ -25,7 +25,6 @@ from tracecube.recipes.detector.dark import dark_for
 __all__ = ["PER_MICROMETRE", "FlatFit", "FlatParams", "LampExposure", "fit_flat", "typical_chi2"]
 
 _SAMPLE, _BLOCK = 8, 256  # rows: every so many tell the spread of slopes; so many are fitted at a time
-_MAPS = ("offset", "response", "slope", "variance", "slope_variance", "covariance", "chi2")
 _LEAST_LIGHT = 5.0  # noises of a frame: less is a lamp that was off
 _REGION = 11  # px: clusters of dead pixels are smaller
 _DIM_REACH = 3  # px: 49 pixels, whose median has a fifth of a pixel's noise
@@ -219,7 +218,13 @@ def _fitted(
     sample = part(slice(None, None, _SAMPLE), None)
     parts = [part(slice(a, a + _BLOCK), sample.slope_spread) for a in range(0, good.shape[0], _BLOCK)]
     return ResponseFit(
-        *(np.concatenate([getattr(one, name) for one in parts]) for name in _MAPS),
+        offset=np.concatenate([one.offset for one in parts]),
+        response=np.concatenate([one.response for one in parts]),
+        slope=np.concatenate([one.slope for one in parts]),
+        variance=np.concatenate([one.variance for one in parts]),
+        slope_variance=np.concatenate([one.slope_variance for one in parts]),
+        covariance=np.concatenate([one.covariance for one in parts]),
+        chi2=np.concatenate([one.chi2 for one in parts]),
         slope_spread=sample.slope_spread,
         freedom=sample.freedom,
     )
