@@ -63,6 +63,7 @@ def fit_responses(
     times: Sequence[float] | None = None,
     dark: tuple[F4, F4],
     typical: Mask,
+    slope_spread: float | None = None,
     robust: bool = False,
 ) -> ResponseFit:
     """Fit offset, response and slope of each pixel.
@@ -81,6 +82,8 @@ def fit_responses(
         Signal without light and its variance: one more measurement of the offset.
     typical : bool array (y, x)
         Pixels whose slopes tell the spread of slopes.
+    slope_spread : float, optional
+        That spread where it is known already, of a larger part of the detector for example.
     robust : bool
         Weigh samples down that lie far off (Huber), in further rounds.
     """
@@ -90,7 +93,7 @@ def fit_responses(
         for signal, level, step, time in zip(signals, levels, steps, times or [1.0] * len(signals), strict=True)
     ]
     sums = _sums(scene, weights, dark)
-    spread = _slope_spread(sums, typical)
+    spread = _slope_spread(sums, typical) if slope_spread is None else slope_spread
     solved = _solved(sums, spread)
     for _ in range(_ROBUST_ROUNDS if robust else 0):
         trusted = [w * _huber(one.left(solved) * np.sqrt(w)) for one, w in zip(scene, weights, strict=True)]

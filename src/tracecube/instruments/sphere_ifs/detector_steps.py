@@ -264,7 +264,9 @@ def sky_background(
 def _lamps(raw: Sequence[RawFrame]) -> tuple[list[LampExposure], tuple[str, ...]]:
     """Clean lamp flats and say which wavelength each saw."""
     cleaned, caveats = _cleaned(raw, _LAMP_SCALE)
-    return [LampExposure(one, lamp_wave(one.exposure.meta, one.exposure.name)) for one in cleaned], caveats
+    # levels of a few hundred counts are linear to 1e-4, the same in all pixels
+    plain = [replace(one, linear_variance=None) for one in cleaned]
+    return [LampExposure(one, lamp_wave(one.exposure.meta, one.exposure.name)) for one in plain], caveats
 
 
 def _lamp_flat(raw: Sequence[RawFrame], darks: Sequence[Master], params: LampFlatParams) -> LampFlatProducts:

@@ -85,13 +85,13 @@ def lamp_flat(
     found = fit_flat(lamps, darks, detector, params)
     lamps = found.lamps
     fit = found.fit
-    nonlinear, departure = _departure(found)
     caveats = found.caveats
     if len(lamps) < 2:
         caveats = (*caveats, "a single level of light: linearity is not tested")
     numbers = (
         *_numbers(found, noise_range),
-        QualityNumber("FLAT NONLINEARITY", departure),
+        # how bright a lamp was is not known: only departures from what pixels do on average can be seen
+        QualityNumber("FLAT NONLINEARITY", clipped_moments(found.departure[found.flags == 0])[1]),
     )
     meta = {**lamps[0].clean.exposure.meta, "BUNIT": "", "LAMPWAVE": lamps[0].wave}
     count = np.full(fit.response.shape, float(sum(lamp.clean.count for lamp in lamps)), np.float32)
@@ -107,24 +107,10 @@ def lamp_flat(
         lamp_flat=master(fit.response, found.flags, fit.variance),
         amplifier_flat=master(rows, good, zero),
         large_scale_flat=master(found.bright, good, zero, "electron"),
-        non_linear_pixels=master(nonlinear, found.flags, fit.variance),
+        non_linear_pixels=master(found.departure, found.flags, fit.variance),
         quality=numbers,
         caveats=caveats,
     )
-
-
-def _departure(found: FlatFit) -> tuple[FloatArray, float]:
-    """Return what the faintest exposure has over the fit, relative to its light (y, x), and its scatter over pixels.
-
-    How bright a lamp was is not known, so that only departures from what pixels do on average can be seen.
-    """
-    lamps = found.lamps
-    clean = lamps[int(np.argmin(found.levels))].clean
-    left = clean.data - found.fit.offset - found.faint * found.fit.response
-    with np.errstate(invalid="ignore", divide="ignore"):
-        relative = np.where(found.faint > 0, left / found.faint, 0.0).astype(np.float32)
-    good = found.flags == 0
-    return relative, clipped_moments(relative[good])[1] if good.any() and len(lamps) > 1 else float("nan")
 
 
 def super_flat(

@@ -24,6 +24,7 @@ from tracecube.recipes.detector.dark import dark_for
 
 __all__ = ["PER_MICROMETRE", "FlatFit", "FlatParams", "LampExposure", "fit_flat", "typical_chi2"]
 
+_SAMPLE, _BLOCK = 8, 256  # rows: every so many tell the spread of slopes; so many are fitted at a time
 _LEAST_LIGHT = 5.0  # noises of a frame: less is a lamp that was off
 _REGION = 11  # px: clusters of dead pixels are smaller
 _DIM_REACH = 3  # px: 49 pixels, whose median has a fifth of a pixel's noise
@@ -83,13 +84,15 @@ class FlatFit:
     lamps : tuple of LampExposure
         Those that were used.
     fit : ResponseFit
-        Slope per micrometre.
+        Slope per micrometre; offset from the dark.
+    departure : array (y, x)
+        What the faintest exposure has over the fit, relative to its light.
     amplifiers : array (x,)
     flags : int32 array (y, x)
     levels : tuple of float, electron
         Typical light of each exposure.
-    bright, faint : array (y, x), electron
-        Smooth light of the brightest and of the faintest exposure.
+    bright : array (y, x), electron
+        Smooth light of the brightest exposure.
     spread : float
         Standard deviation of the responses of good pixels, noise included.
     caveats : tuple of str
@@ -97,11 +100,11 @@ class FlatFit:
 
     lamps: tuple[LampExposure, ...]
     fit: ResponseFit
+    departure: FloatArray
     amplifiers: FloatArray
     flags: IntArray
     levels: tuple[float, ...]
     bright: FloatArray
-    faint: FloatArray
     spread: float
     caveats: tuple[str, ...]
 
@@ -138,22 +141,21 @@ def fit_flat(lamps: Sequence[LampExposure], darks: Sequence[Master], detector: D
     surfaces = [_surface(light / amplifiers, good, params.scale) for light in lights]
     for light, surface in zip(lights, surfaces, strict=True):
         _fill(surface, light / amplifiers, vignetted & inside)
-    fit = fit_responses(
-        [lamp.clean.data for lamp in lamps],
-        [_noise(lamp.clean, surface, dark) for lamp, surface in zip(lamps, surfaces, strict=True)],
-        surfaces,
-        [(lamp.wave - params.reference) * PER_MICROMETRE for lamp in lamps],
-        times=times,
-        dark=(dark.data, dark.variance),
-        typical=good,
-        robust=params.robust,
-    )
+    fit = _fitted(lamps, (lights, surfaces, times), dark, good, params)
     flags, spread = _flags(fit, dark, good, (inside, lit), amplifiers, params)
     fit = _with_prior(fit, (inside, lit), amplifiers, spread)
     if len({lamp.wave for lamp in lamps}) > 1 and fit.slope_spread == 0:
         caveats = (*caveats, "no change of response with wavelength was found beyond the noise")
-    most, least = surfaces[int(np.argmax(typical))], surfaces[int(np.argmin(typical))]
-    return FlatFit(tuple(lamps), fit, amplifiers, flags, tuple(typical), most, least, spread, caveats)
+    least = int(np.argmin(typical))
+    departure = _relative(lights[least] - np.float32(times[least]) * fit.offset, surfaces[least], fit.response)
+    bright = surfaces[int(np.argmax(typical))]
+    return FlatFit(tuple(lamps), fit, departure, amplifiers, flags, tuple(typical), bright, spread, caveats)
+
+
+def _relative(light: FloatArray, surface: FloatArray, response: FloatArray) -> FloatArray:
+    """Return what light (y, x) exceeds surface and response by, relative to the surface."""
+    known = surface > 0
+    return np.where(known, light / np.where(known, surface, np.float32(1.0)) - response, np.float32(0.0))
 
 
 def _with_light(
@@ -186,10 +188,52 @@ def _with_light(
     return kept, times, dark, caveats
 
 
-def _noise(clean: CleanExposure, surface: FloatArray, dark: Master) -> FloatArray:
-    """Return the variance (y, x) that an exposure should have; infinite where it can not be used."""
-    expected = clean.noise(surface + np.maximum(dark.data, 0.0))
-    return np.where(clean.flags & NOT_USABLE == 0, expected, np.float32(np.inf))
+def _fitted(
+    lamps: Sequence[LampExposure],
+    scene: tuple[Sequence[FloatArray], Sequence[FloatArray], Sequence[float]],
+    dark: Master,
+    good: BoolArray,
+    params: FlatParams,
+) -> ResponseFit:
+    """Fit all pixels, some rows at a time: ten exposures of four million pixels and their weights fill a gigabyte.
+
+    ``scene`` is the light of each exposure, its smooth part, and its time over that of the dark.
+    """
+    lights, surfaces, times = scene
+    nothing = np.zeros_like(dark.data)  # the dark is subtracted already, its error is left
+
+    def part(rows: slice, spread: float | None) -> ResponseFit:
+        return fit_responses(
+            [light[rows] for light in lights],
+            [_noise(lamp.clean, surface, dark, rows) for lamp, surface in zip(lamps, surfaces, strict=True)],
+            [surface[rows] for surface in surfaces],
+            [(lamp.wave - params.reference) * PER_MICROMETRE for lamp in lamps],
+            times=times,
+            dark=(nothing[rows], dark.variance[rows]),
+            typical=good[rows],
+            slope_spread=spread,
+            robust=params.robust,
+        )
+
+    sample = part(slice(None, None, _SAMPLE), None)
+    parts = [part(slice(a, a + _BLOCK), sample.slope_spread) for a in range(0, good.shape[0], _BLOCK)]
+    return ResponseFit(
+        offset=np.concatenate([one.offset for one in parts]),
+        response=np.concatenate([one.response for one in parts]),
+        slope=np.concatenate([one.slope for one in parts]),
+        variance=np.concatenate([one.variance for one in parts]),
+        slope_variance=np.concatenate([one.slope_variance for one in parts]),
+        covariance=np.concatenate([one.covariance for one in parts]),
+        chi2=np.concatenate([one.chi2 for one in parts]),
+        slope_spread=sample.slope_spread,
+        freedom=sample.freedom,
+    )
+
+
+def _noise(clean: CleanExposure, surface: FloatArray, dark: Master, rows: slice) -> FloatArray:
+    """Return the variance (y, x) that rows of an exposure should have; infinite where they can not be used."""
+    expected = clean.noise(surface[rows] + np.maximum(dark.data[rows], 0.0))
+    return np.where(clean.flags[rows] & NOT_USABLE == 0, expected, np.float32(np.inf))
 
 
 def _vignetted(light: FloatArray, inside: BoolArray, dim: float) -> BoolArray:
