@@ -64,7 +64,9 @@ def speckles(x, y, wave, centre, rng):
     out = np.empty((x.size, wave.size))
     for k in range(wave.size):
         x0, y0 = centre(wave[k])
-        out[:, k] = map_coordinates(image, [(y - y0) / unit(wave[k]) * 4 + 256, (x - x0) / unit(wave[k]) * 4 + 256], order=3)
+        out[:, k] = map_coordinates(
+            image, [(y - y0) / unit(wave[k]) * 4 + 256, (x - x0) / unit(wave[k]) * 4 + 256], order=3
+        )
     return out
 
 
@@ -92,7 +94,14 @@ class Star:
         light = np.zeros((self.x.size, channels))
         for i, angle in enumerate(ANGLES):
             scale, turn = diagonals[i % 2]
-            light += source(self.x, self.y, self.wave, self.spread, self.spot_track(angle + turn, 1 + scale), spot * (1 - 0.3 * (i % 2)))
+            light += source(
+                self.x,
+                self.y,
+                self.wave,
+                self.spread,
+                self.spot_track(angle + turn, 1 + scale),
+                spot * (1 - 0.3 * (i % 2)),
+            )
         self.spots = light
         radius = np.hypot(self.x - place[0], self.y - place[1])[:, None] / unit(self.wave)
         self.halo_shape = halo / (1.0 + (radius / 8.0) ** 2)
@@ -124,5 +133,15 @@ def spectra_of(x, y, wave, spread, flux, variance, meta=None):
     n = x.size
     zeros = np.zeros(flux.shape)
     return Spectra(
-        flux, variance, zeros.astype(np.int32), zeros, wave, spread, np.arange(n), x, y, np.zeros(n, np.int32), meta=meta or {}
+        flux,
+        variance,
+        zeros.astype(np.int32),
+        zeros,
+        wave,
+        spread,
+        np.arange(n),
+        x,
+        y,
+        np.zeros(n, np.int32),
+        meta=meta or {},
     )

@@ -29,7 +29,9 @@ def test_light_does_not_depend_on_the_place_within_a_pixel() -> None:
     gx, gy = np.meshgrid(axis, axis)
     for _ in range(6):
         x0, y0 = rng.uniform(-6e-3, 6e-3, 2)
-        cube = build_star_cube(field(source(X, Y, WAVE, SPREAD, lambda w, x0=x0, y0=y0: (x0, y0), 1.0)), PARAMS, frame=None)
+        cube = build_star_cube(
+            field(source(X, Y, WAVE, SPREAD, lambda w, x0=x0, y0=y0: (x0, y0), 1.0)), PARAMS, frame=None
+        )
         window = np.exp(-((np.hypot(gx - x0, gy - y0) / 0.1) ** 4))
         found.append(np.nansum(cube.data * window, axis=(1, 2)))
     assert np.std(found, axis=0).max() / np.mean(found) < 0.003

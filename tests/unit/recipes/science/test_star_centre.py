@@ -31,7 +31,7 @@ def test_place_is_unbiased_and_its_error_covers_it() -> None:
     off, sigma = errors_of(Star(3), 8)
     assert np.abs(off.mean(axis=0)).max() < 0.15e-3  # 0.02 pixel of the cube
     assert np.sqrt(np.mean(off**2)) < 0.37e-3  # 0.05 pixel
-    assert 0.4 < np.sqrt(np.mean((off / sigma) ** 2)) < 1.4
+    assert 0.6 < np.sqrt(np.mean((off / sigma) ** 2)) < 1.4  # 16 pulls: 1 +- 0.18
 
 
 def test_unequal_diagonals_do_not_move_the_star() -> None:
