@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.recipes.star_field import Star
+from tests.unit.recipes.star_field import Star, source
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.flags import Flag
 from tracecube.recipes.science.halo_shift import HaloParams, halo_move
@@ -65,9 +65,9 @@ def test_bad_samples_weigh_nothing() -> None:
 def test_a_source_on_one_spot_is_named_and_left_out() -> None:
     star = Star(7)
     given = star.frame()
-    x0, y0 = star.spot_track(np.radians(57.3), 1.0)(star.wave)
-    near = np.hypot(given.x[:, None] - x0 - 0.02, given.y[:, None] - y0) < 0.012
-    found = centre_of_spots(replace(given, flux=given.flux + 3.0 * near), PARAMS)
+    middle = star.spot_track(np.radians(57.3), 1.0)(12500.0)
+    stranger = source(star.x, star.y, star.wave, star.spread, lambda _: (middle[0] + 0.02, middle[1] - 0.01), 150.0)
+    found = centre_of_spots(replace(given, flux=given.flux + stranger), PARAMS)
     assert any("left out" in text for text in found.caveats)
     assert np.hypot(found.centre.centre_x - star.place[0], found.centre.centre_y - star.place[1]) < 2e-3
 
