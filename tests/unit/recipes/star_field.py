@@ -125,7 +125,7 @@ class Star:
 
 def spectra_of(x, y, wave, spread, flux, variance, meta=None):
     n = x.size
-    zeros, dq = np.zeros(flux.shape), np.zeros(n, np.int32)
+    zeros = np.zeros(flux.shape)
     return Spectra(
         flux,
         variance,

@@ -62,14 +62,13 @@ def test_bad_samples_weigh_nothing() -> None:
     assert np.hypot(found.centre_x - star.place[0], found.centre_y - star.place[1]) < 0.3e-3
 
 
-def test_a_source_on_one_spot_is_named_and_left_out() -> None:
+def test_a_companion_on_the_track_of_a_spot_hardly_moves_the_star() -> None:
     star = Star(7)
     given = star.frame()
     middle = star.spot_track(np.radians(57.3), 1.0)(12500.0)
     stranger = source(star.x, star.y, star.wave, star.spread, lambda _: (middle[0] + 0.02, middle[1] - 0.01), 150.0)
-    found = centre_of_spots(replace(given, flux=given.flux + stranger), PARAMS)
-    assert any("left out" in text for text in found.caveats)
-    assert np.hypot(found.centre.centre_x - star.place[0], found.centre.centre_y - star.place[1]) < 2e-3
+    found = centre_of_spots(replace(given, flux=given.flux + stranger), PARAMS).centre
+    assert np.hypot(found.centre_x - star.place[0], found.centre_y - star.place[1]) < 0.4e-3
 
 
 def test_a_frame_without_spots_is_refused() -> None:
