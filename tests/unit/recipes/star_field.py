@@ -85,7 +85,7 @@ class Star:
         diagonals=((0.0, 0.0), (0.0, 0.0)),
         place=(7.3e-3, -4.1e-3),
         bend=(1.2e-3, 0.9e-3),
-    ):
+    ) -> None:
         self.rng = np.random.default_rng(seed)
         self.wave = np.linspace(9600.0, 16400.0, channels)
         self.spread = np.interp(self.wave, [9877.0, 15451.0], [136.0, 205.0])
@@ -94,14 +94,8 @@ class Star:
         light = np.zeros((self.x.size, channels))
         for i, angle in enumerate(ANGLES):
             scale, turn = diagonals[i % 2]
-            light += source(
-                self.x,
-                self.y,
-                self.wave,
-                self.spread,
-                self.spot_track(angle + turn, 1 + scale),
-                spot * (1 - 0.3 * (i % 2)),
-            )
+            track, flux = self.spot_track(angle + turn, 1 + scale), spot * (1 - 0.3 * (i % 2))
+            light += source(self.x, self.y, self.wave, self.spread, track, flux)
         self.spots = light
         radius = np.hypot(self.x - place[0], self.y - place[1])[:, None] / unit(self.wave)
         self.halo_shape = halo / (1.0 + (radius / 8.0) ** 2)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tracecube.core.spectra import Spectra
 from tracecube.recipes.science.spot_fit import Part, Setting, SpotFit, window_equations
-from tracecube.recipes.science.spot_windows import NAMES, Window, windows
+from tracecube.recipes.science.spot_windows import NAMES, Window, template, windows
 
 __all__ = ["SpotNoise", "spot_noise"]
 
@@ -70,6 +70,7 @@ def spot_noise(
     good : bool array (n, n_wave)
     """
     mean = _mean_flux(fit, window_list, setting)
+    photons = _photons(fit, window_list, setting)
     vectors, formal, fluxes, expected = [], [], [], []
     for turn in _turns(setting):
         turned = replace(setting, pattern=replace(setting.pattern, directions=setting.pattern.directions + turn))
@@ -78,21 +79,20 @@ def spot_noise(
             own = [w for w in there if w.spot == spot and np.isfinite(mean[w.channel])]
             if len(own) < 0.5 * setting.track.wave.size:
                 continue
-            sample = _blank(fit, own, turned, mean)
+            sample = _blank(fit, own, turned, (mean, photons))
             vectors.append(sample[0])
             formal.append(sample[1])
             fluxes.append(sample[2])
             expected.append(sample[3])
-    growth = np.ones(7)
+    excess = np.zeros((7, 7))
     if len(vectors) > LEAST_SAMPLES:
-        scatter = np.var(np.array(vectors), axis=0, ddof=1)
-        growth = np.sqrt(np.maximum(scatter / np.diagonal(np.mean(formal, axis=0)), 1.0))
-    covariance = _covariance(fit, window_list, setting, growth)
+        excess = np.cov(np.array(vectors).T) - np.mean(formal, axis=0)
+    covariance = _covariance(fit, window_list, setting, excess)
     flux_excess, speckle = _flux_excess(np.array(fluxes), np.array(expected), mean)
     return SpotNoise(covariance, flux_excess, speckle, len(vectors))
 
 
-def _blank(fit: SpotFit, own: list[Window], turned: Setting, mean: F8) -> tuple[F8, F8, F8, F8]:
+def _blank(fit: SpotFit, own: list[Window], turned: Setting, spot_light: tuple[F8, F8]) -> tuple[F8, F8, F8, F8]:
     """What the fit makes of a track without spot.
 
     Returns
@@ -103,13 +103,21 @@ def _blank(fit: SpotFit, own: list[Window], turned: Setting, mean: F8) -> tuple[
         Its covariance by the variances of the samples.
     flux, flux_noise : array (n_wave,)
     """
+    mean, photons = spot_light
     spot, angle = own[0].spot, float(turned.pattern.directions[own[0].spot])
     turner = _turner(angle, spot, turned)
     gradient, noise = np.zeros(turned.pattern.size), np.zeros((turned.pattern.size, turned.pattern.size))
     flux, flux_noise = np.full(mean.size, np.nan), np.full(mean.size, np.nan)
     for window in own:
         amplitude = float(mean[window.channel])
-        part = window_equations(fit.values, window, turned, model_error=fit.model_error, amplitude=amplitude)
+        part = window_equations(
+            fit.values,
+            window,
+            turned,
+            model_error=fit.model_error,
+            amplitude=amplitude,
+            photons=float(photons[window.channel]),
+        )
         gradient += part.gradient
         noise += _sample_noise(part, window)
         flux[window.channel] = part.flux
@@ -153,21 +161,37 @@ def _sample_noise(part: Part, window: Window) -> F8:
     return np.asarray((weighted * window.variance) @ weighted.T)
 
 
-def _covariance(fit: SpotFit, window_list: list[Window], setting: Setting, growth: F8) -> F8:
-    """Covariance of the tracks: noise of samples and shape, each component grown by what the halo adds to it.
+def _photons(fit: SpotFit, window_list: list[Window], setting: Setting) -> F8:
+    """Variance of light over light in each channel, from how the variance rises towards the spots.
 
-    Between the parameters of a spot the correlation stays that of the samples: both noises come through the
-    same few lenslets.
+    Places without spot lack this noise; their weights must be those of the spots all the same.
     """
-    noise = np.diag(1.0 / setting.spread**2)
+    top, bottom = np.zeros(setting.track.wave.size), np.zeros(setting.track.wave.size)
+    for part, window in zip(fit.parts, window_list, strict=True):
+        shape, _ = template(fit.values, window, setting.track, setting.pattern, setting.nodes, area=setting.area)
+        light = part.flux * (shape - np.median(shape))
+        top[window.channel] += np.sum(light * (window.variance - np.median(window.variance)))
+        bottom[window.channel] += np.sum(light**2)
+    return np.asarray(np.maximum(top / np.maximum(bottom, 1e-300), 0.0))
+
+
+def _covariance(fit: SpotFit, window_list: list[Window], setting: Setting, excess: F8) -> F8:
+    """Covariance of the tracks: noise of samples and shape, and what the halo adds to it.
+
+    No error comes out smaller than without halo: few places between the spots can tell too little by chance.
+    """
+    formal = np.diag(1.0 / setting.spread**2)
+    halo = np.zeros(formal.shape)
     for spot in range(setting.pattern.directions.size):
         own = [p for p, w in zip(fit.parts, window_list, strict=True) if w.spot == spot]
         if not own:
             continue
         turner = _turner(float(setting.pattern.directions[spot]), spot, setting)
-        grown = turner.T @ (growth[:, None] * turner)
-        noise = noise + grown @ np.sum([p.matrix for p in own], axis=0) @ grown.T
-    return np.asarray(fit.covariance @ noise @ fit.covariance)
+        formal = formal + np.sum([p.matrix for p in own], axis=0)
+        halo = halo + turner.T @ excess @ turner
+    least, whole = (fit.covariance @ m @ fit.covariance for m in (formal, formal + halo))
+    growth = np.sqrt(np.maximum(np.diagonal(whole) / np.diagonal(least), 1.0))
+    return np.asarray(least * np.outer(growth, growth))
 
 
 def _flux_excess(fluxes: F8, expected: F8, mean: F8) -> tuple[F8, float]:

@@ -24,6 +24,10 @@ __all__ = ["CentreFound", "StarCentreParams", "centre_at", "centre_of_spots", "g
 
 F8 = NDArray[np.float64]
 
+# Half the distance between the midpoints of the diagonals from which one of them is wrong, arcsec: ten times the noise
+# of a usual frame.
+APART = 0.75e-3
+
 
 class StarCentreParams(Params):
     """How the star is found from its satellite spots."""
@@ -152,29 +156,32 @@ def _setting(spectra: Spectra, track: Track, pattern: SpotPattern, params: StarC
 def _without_strangers(
     cut: list[Window], fit: SpotFit, setting: Setting
 ) -> tuple[SpotFit, list[Window], tuple[str, ...]]:
-    """Leave out a spot that the others contradict (a companion or a bad column on it), once.
+    """Leave out a spot with a companion or a bad column on it, once.
 
-    The spots are compared by what each alone would have the star moved; all of them should agree to a
-    small part of a lenslet, whatever their noise.
+    The midpoints of the two diagonals are one point, whatever the noise of the channels; where they are not,
+    the spot that looks least like a spot is given up. If all look alike, nobody can tell which is wrong.
     """
-    moves = []
+    moves, chi2 = [], []
     for spot in range(setting.pattern.directions.size):
         own = [p for p, w in zip(fit.parts, cut, strict=True) if w.spot == spot]
         if not own:
-            return (
-                fit,
-                cut,
-                (f"satellite spot {spot} not measured: the star rests on the others and the pattern's prior",),
-            )
+            text = f"satellite spot {spot} not measured: the star rests on the others and the pattern's prior"
+            return fit, cut, (text,)
         matrix = np.sum([p.matrix for p in own], axis=0)[:2, :2]
         moves.append(np.linalg.solve(matrix, np.sum([p.gradient for p in own], axis=0)[:2]))
-    size = np.hypot(*np.array(moves).T)
-    worst = int(np.argmax(size))
-    # 3 mas is a quarter of a lenslet and ten times the speckle noise of a usual frame.
-    if size[worst] < 3e-3 or size[worst] < 3.0 * np.median(np.delete(size, worst)):
+        chi2.append(sum(p.chi2 for p in own) / sum(p.count for p in own))
+    size = float(np.median(np.hypot(*np.array(moves).T)))
+    if size < APART:
         return fit, cut, ()
+    worst = int(np.argmax(chi2))
+    if chi2[worst] < 1.5 * np.median(np.delete(chi2, worst)):
+        return (
+            fit,
+            cut,
+            (f"the diagonals of the spots miss each other by {2e3 * size:.1f} mas: star's error too small",),
+        )
     kept = [w for w in cut if w.spot != worst]
-    text = f"satellite spot {worst} lies {1e3 * size[worst]:.1f} mas off the others' pattern and was left out"
+    text = f"satellite spot {worst} does not fit the others ({2e3 * size:.1f} mas) and was left out"
     return fit_tracks(kept, fit.values, setting), kept, (text,)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.recipes.star_field import Star
+from tests.unit.recipes.star_field import Star, source
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.flags import Flag
 from tracecube.recipes.science.halo_shift import HaloParams, halo_move
@@ -31,7 +31,7 @@ def test_place_is_unbiased_and_its_error_covers_it() -> None:
     off, sigma = errors_of(Star(3), 8)
     assert np.abs(off.mean(axis=0)).max() < 0.15e-3  # 0.02 pixel of the cube
     assert np.sqrt(np.mean(off**2)) < 0.37e-3  # 0.05 pixel
-    assert 0.4 < np.sqrt(np.mean((off / sigma) ** 2)) < 1.4
+    assert 0.6 < np.sqrt(np.mean((off / sigma) ** 2)) < 1.4  # 16 pulls: 1 +- 0.18
 
 
 def test_unequal_diagonals_do_not_move_the_star() -> None:
@@ -62,14 +62,13 @@ def test_bad_samples_weigh_nothing() -> None:
     assert np.hypot(found.centre_x - star.place[0], found.centre_y - star.place[1]) < 0.3e-3
 
 
-def test_a_source_on_one_spot_is_named_and_left_out() -> None:
+def test_a_companion_on_the_track_of_a_spot_hardly_moves_the_star() -> None:
     star = Star(7)
     given = star.frame()
-    x0, y0 = star.spot_track(np.radians(57.3), 1.0)(star.wave)
-    near = np.hypot(given.x[:, None] - x0 - 0.02, given.y[:, None] - y0) < 0.012
-    found = centre_of_spots(replace(given, flux=given.flux + 3.0 * near), PARAMS)
-    assert any("left out" in text for text in found.caveats)
-    assert np.hypot(found.centre.centre_x - star.place[0], found.centre.centre_y - star.place[1]) < 2e-3
+    middle = star.spot_track(np.radians(57.3), 1.0)(12500.0)
+    stranger = source(star.x, star.y, star.wave, star.spread, lambda _: (middle[0] + 0.02, middle[1] - 0.01), 150.0)
+    found = centre_of_spots(replace(given, flux=given.flux + stranger), PARAMS).centre
+    assert np.hypot(found.centre_x - star.place[0], found.centre_y - star.place[1]) < 0.4e-3
 
 
 def test_a_frame_without_spots_is_refused() -> None:
