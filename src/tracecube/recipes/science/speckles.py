@@ -1,0 +1,237 @@
+"""What light of a star lies where a companion might be, as a linear model of the whole sequence.
+
+Speckles stand still in the lenslet plane while the field turns: along time, each lenslet and channel is
+a combination of few courses that all lenslets share (the brightness of the halo, and its principal
+components if asked for). And speckles are images of one wavefront, magnified with wavelength about
+the star: along wavelength, each place of the magnified plane is a combination of few spectra
+(polynomials, or principal components). Both are projections, P = S T; a companion's image goes through
+the same P as the data, so that what the speckle model takes of its light is known and not lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.spatial import cKDTree
+
+from tracecube.kernels.moving import cubic_weights, parabola_weights
+from tracecube.recipes.science.star_sequence import StarSequence
+
+__all__ = ["Magnified", "SpeckleModel", "magnified_plane"]
+
+F8 = NDArray[np.float64]
+I8 = NDArray[np.int64]
+
+NEIGHBOURS = 13  # samples of a parabola: two rings of a hexagonal lattice, less where the field ends
+
+
+@dataclass(frozen=True)
+class Magnified:
+    """The plane in which speckles of all wavelengths coincide, as a square grid of nodes.
+
+    Parameters
+    ----------
+    x, y : array (n_node,), arcsec
+        From the star, at the reference wavelength.
+    onto : tuple of sparse array (n_node, n), one a channel
+        Samples to nodes.
+    back : tuple of sparse array (n, n_node), one a channel
+        Nodes to samples.
+    seen : bool array (n_wave, n_node)
+    """
+
+    x: F8
+    y: F8
+    onto: tuple[csr_array, ...]
+    back: tuple[csr_array, ...]
+    seen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SpeckleModel:
+    """The projection P = S T that takes speckles away.
+
+    Parameters
+    ----------
+    courses : array (n_course, n_time, n_wave)
+        Of brightness along time that speckles follow; none (0) leaves T out.
+    weight : array (n_time, n_wave, n)
+    plane : Magnified or None
+        None leaves S out.
+    scale : array (n_wave,)
+        Brightness of the halo, in which speckles are measured.
+    spectra : array (n_wave, n_spectrum)
+    fit : array (n_node, n_spectrum, n_wave)
+        From the nodes' values to the coefficients of their spectra.
+    """
+
+    courses: F8
+    weight: F8
+    plane: Magnified | None
+    scale: F8
+    spectra: F8
+    fit: F8
+
+    def apply(self, samples: F8) -> F8:
+        """Take speckles out of samples (n_time, n_wave, n)."""
+        found = self._still(samples)
+        if self.plane is None:
+            return found
+        return np.where(self.weight > 0, found - self._speckles(found), 0.0)
+
+    def response(self, channel: int, samples: F8) -> F8:
+        """Apply the projection to samples (n_time, n) of one channel alone; the result is in all channels."""
+        alone = replace(self, courses=self.courses[:, :, [channel]], weight=self.weight[:, [channel]], plane=None)
+        still = alone.apply(samples[:, None])[:, 0]
+        found = np.zeros(self.weight.shape)
+        found[:, channel] = still
+        if self.plane is None:
+            return found
+        nodes = self.plane.onto[channel] @ still.T / self.scale[channel]
+        fitted = np.einsum("np,nt->pnt", self.fit[:, :, channel], nodes)
+        for k, m in enumerate(self.plane.back):
+            found[:, k] -= self.scale[k] * (m @ np.einsum("p,pnt->nt", self.spectra[k], fitted)).T
+        return np.where(self.weight > 0, found, 0.0)
+
+    def transpose(self, samples: F8) -> F8:
+        """Transpose of `apply`."""
+        found = np.where(self.weight > 0, samples, 0.0)
+        if self.plane is not None:
+            found = found - self._speckles_transposed(found)
+        return self._still_transposed(found)
+
+    def only(self, rows: I8) -> SpeckleModel:
+        """Return the model of some lenslets: right for images that lie well within them."""
+        plane, fit = self.plane, self.fit
+        if plane is not None:
+            onto = [m[:, rows] for m in plane.onto]
+            nodes = np.flatnonzero(np.sum([np.diff(m.tocsr().indptr) for m in onto], axis=0))
+            plane = Magnified(
+                plane.x[nodes],
+                plane.y[nodes],
+                tuple(csr_array(m.tocsr()[nodes]) for m in onto),
+                tuple(csr_array(m[rows][:, nodes]) for m in plane.back),
+                plane.seen[:, nodes],
+            )
+            fit = fit[nodes]
+        return replace(self, weight=self.weight[..., rows], plane=plane, fit=fit)
+
+    def _inverse(self) -> F8:
+        """Inverse of the normal matrix of the courses, array (n_wave, n, n_course, n_course)."""
+        normal = np.einsum("atk,btk,tki->kiab", self.courses, self.courses, self.weight)
+        # Lenslets measured less often than there are courses tell nothing: their samples are left as they are.
+        number = self.courses.shape[0]
+        full = (self.weight > 0).sum(axis=0) > number
+        normal = np.where(full[..., None, None], normal, np.eye(number))
+        inverse = 1.0 / normal if number == 1 else np.linalg.inv(normal)
+        return np.asarray(np.where(full[..., None, None], inverse, 0.0))
+
+    def _still(self, samples: F8) -> F8:
+        samples = np.where(self.weight > 0, samples, 0.0)
+        if not self.courses.shape[0]:
+            return samples
+        seen = np.einsum("atk,tki->kia", self.courses, self.weight * samples)
+        fitted = np.einsum("kiab,kib->kia", self._inverse(), seen)
+        found = samples - np.einsum("atk,kia->tki", self.courses, fitted)
+        return self._kept(found)
+
+    def _still_transposed(self, samples: F8) -> F8:
+        if not self.courses.shape[0]:
+            return samples
+        samples = self._kept(samples)
+        seen = np.einsum("atk,tki->kia", self.courses, samples)
+        fitted = np.einsum("kiab,kib->kia", self._inverse(), seen)
+        return np.asarray(samples - self.weight * np.einsum("atk,kia->tki", self.courses, fitted))
+
+    def _kept(self, samples: F8) -> F8:
+        """Zero where not measured, or too seldom to be told from what stands still."""
+        full = (self.weight > 0).sum(axis=0) > self.courses.shape[0]
+        return np.where((self.weight > 0) & full, samples, 0.0)
+
+    def _speckles(self, samples: F8) -> F8:
+        assert self.plane is not None
+        nodes = np.stack([m @ samples[:, k].T / self.scale[k] for k, m in enumerate(self.plane.onto)])
+        fitted = np.einsum("npk,knt->pnt", self.fit, nodes)
+        found = np.empty_like(samples)
+        for k, m in enumerate(self.plane.back):
+            found[:, k] = self.scale[k] * (m @ np.einsum("p,pnt->nt", self.spectra[k], fitted)).T
+        return found
+
+    def _speckles_transposed(self, samples: F8) -> F8:
+        assert self.plane is not None
+        nodes = np.stack([self.scale[k] * (m.T @ samples[:, k].T) for k, m in enumerate(self.plane.back)])
+        fitted = np.einsum("kp,knt->pnt", self.spectra, nodes)
+        found = np.empty_like(samples)
+        for k, m in enumerate(self.plane.onto):
+            found[:, k] = (m.T @ np.einsum("np,pnt->nt", self.fit[:, :, k], fitted)).T / self.scale[k]
+        return found
+
+
+def magnified_plane(sequence: StarSequence, *, inner: float, step: float) -> Magnified:
+    """Build the plane of a sequence.
+
+    Parameters
+    ----------
+    inner : float, arcsec
+        Radius at the reference wavelength (the bluest) inside which there are no nodes.
+    step : float, lambda / D
+        Distance of the nodes at the reference wavelength.
+    """
+    lattice, ratio = sequence.lattice, sequence.wave / sequence.wave[0]
+    sx, sy = sequence.star_x.mean(axis=0), sequence.star_y.mean(axis=0)
+    points = np.column_stack([lattice.x, lattice.y])
+    tree = cKDTree(points)
+    pitch = float(np.median(tree.query(points, k=2)[0][:, 1]))
+    outer = float(np.max(np.hypot(lattice.x - sx[0], lattice.y - sy[0])))
+    width = step * float(sequence.unit[0])
+    half = int(outer / width) + 1
+    line = width * np.arange(-half, half + 1)
+    grid_x, grid_y = (a.ravel() for a in np.meshgrid(line, line))
+    onto, back, seen = [], [], []
+    for k in range(ratio.size):
+        place = np.column_stack([sx[k] + ratio[k] * grid_x, sy[k] + ratio[k] * grid_y])
+        inside = np.flatnonzero(
+            (np.hypot(grid_x, grid_y) >= inner) & (tree.query(place, distance_upper_bound=pitch)[0] <= pitch)
+        )
+        _, near = tree.query(place[inside], k=NEIGHBOURS)
+        weights = parabola_weights(points[near] - place[inside][:, None], 0.8 * pitch)
+        shape = (grid_x.size, lattice.x.size)
+        onto.append(_sparse(inside, near, weights, shape))
+        mask = np.zeros(grid_x.size, bool)
+        mask[inside] = True
+        seen.append(mask)
+        back.append(_interpolation(points, (sx[k], sy[k], ratio[k]), line, mask))
+    used = np.flatnonzero(np.any(seen, axis=0))
+    return Magnified(
+        grid_x[used],
+        grid_y[used],
+        tuple(csr_array(m[used]) for m in onto),
+        tuple(csr_array(m[:, used]) for m in back),
+        np.stack(seen)[:, used],
+    )
+
+
+def _sparse(rows: I8, columns: I8, values: F8, shape: tuple[int, int]) -> csr_array:
+    """Sparse array of rows that have the same number of entries."""
+    at = np.repeat(rows, columns.shape[1]), columns.ravel()
+    return csr_array((values.ravel(), at), shape=shape)
+
+
+def _interpolation(points: F8, view: tuple[float, float, float], line: F8, mask: NDArray[np.bool_]) -> csr_array:
+    """From nodes to samples by cubic convolution; samples off the known nodes get nothing."""
+    x, y, ratio = view
+    width, size = line[1] - line[0], line.size
+    u = ((points[:, 0] - x) / ratio - line[0]) / width
+    v = ((points[:, 1] - y) / ratio - line[0]) / width
+    i, j = np.floor(u).astype(int), np.floor(v).astype(int)
+    rows = np.flatnonzero((i >= 1) & (j >= 1) & (i < size - 2) & (j < size - 2))
+    i, j = i[rows], j[rows]
+    along, across = cubic_weights(u[rows] - i), cubic_weights(v[rows] - j)
+    shift = np.arange(-1, 3)
+    columns = ((j[:, None] + shift)[:, :, None] * size + (i[:, None] + shift)[:, None, :]).reshape(rows.size, -1)
+    values = (across[:, :, None] * along[:, None, :]).reshape(rows.size, -1)
+    known = mask[columns].all(axis=1)
+    return _sparse(rows[known], columns[known], values[known], (points.shape[0], mask.size))
