@@ -119,7 +119,9 @@ def fit_companion(learnt: LearntSpeckles, east: float, north: float, *, spectrum
     sequence, model = learnt.sequence.only(rows), learnt.model.only(rows)
     data = learnt.residual[..., rows]
     shape = np.ones(sequence.wave.size) if spectrum is None else np.where(np.isfinite(spectrum), spectrum, 0.0)
-    place, covariance = _settle(sequence, model, data, np.array([east, north]), np.where(sequence.light > 0, shape, 0.0))
+    place, covariance = _settle(
+        sequence, model, data, np.array([east, north]), np.where(sequence.light > 0, shape, 0.0)
+    )
     normal = _normal(sequence, model, place)
     back = model.transpose(sequence.weight * data)
     seen = sequence.under(place[:1], place[1:], back)[0]
@@ -141,7 +143,9 @@ def _settle(sequence: StarSequence, model: SpeckleModel, data: F8, start: F8, sh
         normal = np.array([[np.vdot(a, b) for b in columns] for a in weighted])
         found = np.linalg.solve(normal, [np.vdot(a, data) for a in weighted])
         if found[0] <= 0.0:
-            raise NoConvergence(f"no light at {place} arcsec", hint="a candidate that is no source: raise the threshold")
+            raise NoConvergence(
+                f"no light at {place} arcsec", hint="a candidate that is no source: raise the threshold"
+            )
         move = found[1:] / found[0]
         move *= min(1.0, 5e-3 / max(float(np.hypot(*move)), 1e-12))
         place = place + move
@@ -163,9 +167,7 @@ def _normal(sequence: StarSequence, model: SpeckleModel, place: F8) -> F8:
     return np.asarray(rows @ rows.T, float)
 
 
-def noise_at(
-    fitted: FittedCompanion, learnt: LearntSpeckles, back: F8, sources: F8, *, space: float = 2.0
-) -> Noise:
+def noise_at(fitted: FittedCompanion, learnt: LearntSpeckles, back: F8, sources: F8, *, space: float = 2.0) -> Noise:
     """Measure contrasts at places as far from the star as a companion, where there is none.
 
     Parameters

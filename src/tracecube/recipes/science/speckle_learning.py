@@ -37,7 +37,9 @@ class SpeckleParams(Params):
     spectral_modes: int = Field(3, ge=1, le=20, description="principal components along wavelength, for pca-sdi")
     inner: float = Field(0.09, ge=0.0, description="radius that the mask and its neighbourhood take, arcsec")
     outer: float = Field(0.90, gt=0.0, description="outer radius, arcsec")
-    ring: float = Field(0.03, gt=0.0, description="width of the rings in which the size of speckles is measured, arcsec")
+    ring: float = Field(
+        0.03, gt=0.0, description="width of the rings in which the size of speckles is measured, arcsec"
+    )
     step: float = Field(0.45, gt=0.05, le=0.5, description="distance of the magnified plane's nodes, lambda / D")
 
     @property
@@ -240,9 +242,7 @@ def _spectra(sequence: StarSequence, params: SpeckleParams, found: tuple[F8, F8,
     return np.asarray(vectors[:, : params.spectral_modes] * np.sqrt(wave.size))
 
 
-def _ridge(
-    sequence: StarSequence, plane: Magnified, scale: F8, spectra: F8, *, power: F8, damping: float
-) -> F8:
+def _ridge(sequence: StarSequence, plane: Magnified, scale: F8, spectra: F8, *, power: F8, damping: float) -> F8:
     """Coefficients of spectra from nodes by Bayesian least squares, array (n_node, n_spectrum, n_wave).
 
     Speckles of known variance in noise of known variance: where there are none, nothing is taken.
