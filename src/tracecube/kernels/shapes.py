@@ -127,7 +127,48 @@ def _splines(basis: F8, u: float, out: F8) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _sum_rows(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+def _node_of(node: float, n_node: int) -> tuple[int, float]:
+    """Return the lower node of a place along the spectrum, and the share of the next one."""
+    v = min(max(node, 0.0), n_node - 1.0)
+    low = min(int(v), n_node - 2)
+    return low, v - low
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _row_matrix(place: F8, node: F8, basis: F8, coefficients: F8, zone: I8) -> tuple[F8, F8, I8]:
+    """A of one row (pixel, trace, and the ground last), the splines under each trace, and where each stamp begins."""
+    n, reach = place.size, (basis.shape[1] // 2) * BASIS_STEP
+    a = np.zeros((zone[1] - zone[0], n + 1))
+    values = np.zeros((n, 2 * int(np.ceil(reach)) + 1, basis.shape[0]))
+    edge = np.zeros(n, np.int64)
+    for i in range(n):
+        low, share = _node_of(node[i], coefficients.shape[0])
+        mean = (1.0 - share) * coefficients[low] + share * coefficients[low + 1]
+        edge[i] = int(np.ceil(place[i] - reach))
+        for c in range(max(zone[0], edge[i]), min(zone[1], int(np.floor(place[i] + reach)) + 1)):
+            _splines(basis, c - place[i], values[i, c - edge[i]])
+            a[c - zone[0], i] = np.dot(values[i, c - edge[i]], mean)
+    a[:, n] = 1.0
+    return a, values, edge
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _row_slopes(flux: F8, node: F8, values: F8, edge: I8, n_node: int, zone: I8) -> F8:
+    """Derivative of the row's light (pixel, coefficient) with the profile's coefficients."""
+    n, stamp, n_basis = values.shape
+    j = np.zeros((zone[1] - zone[0], n_node * n_basis))
+    for i in range(n):
+        low, share = _node_of(node[i], n_node)
+        for b in range(2):
+            weight = flux[i] * (share if b == 1 else 1.0 - share)
+            at = (low + b) * n_basis
+            for c in range(max(zone[0], edge[i]), min(zone[1], edge[i] + stamp)):
+                j[c - zone[0], at : at + n_basis] += weight * values[i, c - edge[i]]
+    return j
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _sum_rows(  # noqa: PLR0917 - the arrays of one loop
     data: F4,
     ivar: F4,
     first: I8,
@@ -141,9 +182,7 @@ def _sum_rows(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     rhs: F8,
 ) -> tuple[float, int]:
     """Eliminate the fluxes row by row."""
-    n_node, n_basis = coefficients.shape
     reach = (basis.shape[1] // 2) * BASIS_STEP
-    stamp = 2 * int(np.ceil(reach)) + 1
     c0, c1 = zone[0], zone[1]
     chi2, total = 0.0, 0
     for s in range(zone[2], zone[3], every):
@@ -155,33 +194,14 @@ def _sum_rows(  # noqa: PLR0913, PLR0917 - the arrays of one loop
         n = high - low
         if n == 0:
             continue
-        a = np.zeros((c1 - c0, n + 1))
-        values = np.zeros((n, stamp, n_basis))
-        for i in range(n):
-            x, v = place[low + i], min(max(node[low + i], 0.0), n_node - 1.0)
-            v0 = min(int(v), n_node - 2)
-            mean = (1.0 - (v - v0)) * coefficients[v0] + (v - v0) * coefficients[v0 + 1]
-            left_edge = int(np.ceil(x - reach))
-            for c in range(max(c0, left_edge), min(c1, int(np.floor(x + reach)) + 1)):
-                _splines(basis, c - x, values[i, c - left_edge])
-                a[c - c0, i] = np.dot(values[i, c - left_edge], mean)
-        a[:, n] = 1.0
+        a, values, edge = _row_matrix(place[low:high], node[low:high], basis, coefficients, zone)
         w = ivar[c0:c1, s].astype(np.float64)
         d = data[c0:c1, s].astype(np.float64)
         aw = a * w.reshape(-1, 1)
         normal = aw.T @ a
         normal += (1e-9 * np.trace(normal) / (n + 1) + 1e-30) * np.eye(n + 1)
         flux = np.linalg.solve(normal, aw.T @ d)
-        j = np.zeros((c1 - c0, n_node * n_basis))
-        for i in range(n):
-            x, v = place[low + i], min(max(node[low + i], 0.0), n_node - 1.0)
-            v0 = min(int(v), n_node - 2)
-            left_edge = int(np.ceil(x - reach))
-            for c in range(max(c0, left_edge), min(c1, int(np.floor(x + reach)) + 1)):
-                for b in range(2):
-                    share = flux[i] * (v - v0 if b == 1 else 1.0 - (v - v0))
-                    at = (v0 + b) * n_basis
-                    j[c - c0, at : at + n_basis] += share * values[i, c - left_edge]
+        j = _row_slopes(flux, node[low:high], values, edge, coefficients.shape[0], zone)
         left = d - a @ flux
         jw = j * w.reshape(-1, 1)
         cross = aw.T @ j
