@@ -12,7 +12,8 @@ from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Spectra
-from tracecube.instruments.sphere_ifs.exposure import Calibrations, calibrated, mode_of_frame, native_spectra
+from tracecube.instruments.sphere_ifs.detector_steps import DetectorMasters
+from tracecube.instruments.sphere_ifs.exposure import calibrated, mode_of_frame, native_spectra
 from tracecube.instruments.sphere_ifs.static_data import air_transmission
 from tracecube.recipes.detector.calibrate import noise_floor
 from tracecube.recipes.extract.grid import GridParams, on_grid
@@ -74,7 +75,7 @@ class SkySpectra:
 
 def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     raw: RawFrame,
-    known: Calibrations,
+    masters: DetectorMasters,
     optics: Optics,
     extraction: ExtractionParams,
     shifts: ShiftParams,
@@ -86,14 +87,14 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     Parameters
     ----------
     raw : RawFrame
-    known : Calibrations
+    masters : DetectorMasters
     optics : Optics
     extraction : ExtractionParams
     shifts : ShiftParams
     like : Spectra, optional
         Of the frame with satellite spots of the same night, whose shift is well known.
     """
-    frame, caveats = calibrated(raw, known, wave=optics.pixel_map.wave, sky=True)
+    frame, caveats = calibrated(raw, masters, wave=optics.pixel_map.wave)
     shape = (frame.data.shape[0], frame.data.shape[1])
     expected = _expected(like)
     across = _shift_across(frame, optics, extraction, expected)
