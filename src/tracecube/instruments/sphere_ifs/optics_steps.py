@@ -130,9 +130,11 @@ def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: Wave
     mode = mode_of_frame(RawFrame("lenslets", "WAVE", lenslets.meta, {}, {}))
     solution, numbers = lenslet_wavelengths(lenslets, traces, mode.law, mode.band, margin=params.margin)
     shape = (params.rows, params.rows)
+    # pieces of spectra that the detector's edge cuts are in A, but no one's light to name
+    whole = replace(traces, centre=np.where((traces.dq & int(Flag.NOT_MEASURED) != 0)[:, None], np.nan, traces.centre))
     return Wavelengths(
         wavelength=solution,
-        pixel_map=replace(pixel_map(traces, solution, shape, half_width=HALF_TRACE), meta=lenslets.meta),
+        pixel_map=replace(pixel_map(whole, solution, shape, half_width=HALF_TRACE), meta=lenslets.meta),
         quality=numbers,
     )
 
