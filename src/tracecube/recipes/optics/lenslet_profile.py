@@ -154,7 +154,7 @@ def fit_lenslet_profile(
     for _ in range(params.profile_rounds):
         places = [_zone(row, column, zones, shape) for row in range(zones) for column in range(zones)]
         equations = [
-            _sum_up(light, traces, splines, old, zone=zone, every=params.profile_every)
+            _sum_up(light, weights, traces, splines, old, zone=zone, every=params.profile_every)
             for old, zone in zip(found, places, strict=True)
         ]
         found = _drawn_together(equations, found, splines, params.wing_tolerance)
@@ -200,6 +200,7 @@ class _Equations:
 
 def _sum_up(
     light: Sequence[tuple[FloatArray, FloatArray]],
+    weights: Sequence[float],
     traces: RowTraces,
     splines: _Splines,
     found: NDArray[np.float64],
@@ -216,7 +217,10 @@ def _sum_up(
     return _Equations(
         np.sum([one.matrix for one in sums], axis=0) + own,
         np.sum([one.rhs for one in sums], axis=0) + pull,
-        float(sum(one.chi2 for one in sums) / max(sum(one.samples for one in sums), 1)),
+        float(
+            sum(one.chi2 for one in sums)
+            / max(sum(n * one.samples for n, one in zip(weights, sums, strict=True)), 1e-9)
+        ),
     )
 
 
