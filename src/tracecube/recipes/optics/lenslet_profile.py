@@ -210,6 +210,7 @@ def _sum_up(
 ) -> _Equations:
     """Sum a zone's equations over the frames, with what holds everywhere: integral 1, and smoothness."""
     sums = [shape_equations(d, w, traces, splines.values, found, zone=zone, every=every) for d, w in light]
+    samples = sum(weight * one.samples for weight, one in zip(weights, sums, strict=True))
     nodes, n = found.shape
     fourth = np.diff(np.eye(n), 4, axis=0) / _ROUGH
     own = np.kron(np.eye(nodes), fourth.T @ fourth + _HOLD**2 * np.outer(splines.area, splines.area))
@@ -217,10 +218,7 @@ def _sum_up(
     return _Equations(
         np.sum([one.matrix for one in sums], axis=0) + own,
         np.sum([one.rhs for one in sums], axis=0) + pull,
-        float(
-            sum(one.chi2 for one in sums)
-            / max(sum(n * one.samples for n, one in zip(weights, sums, strict=True)), 1e-9)
-        ),
+        float(sum(one.chi2 for one in sums) / max(samples, 1e-9)),
     )
 
 
