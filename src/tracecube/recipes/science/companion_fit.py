@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from tracecube.core.errors import NoConvergence
 from tracecube.kernels.few_samples import resolution_elements
@@ -18,7 +19,7 @@ from tracecube.recipes.science.speckle_learning import LearntSpeckles
 from tracecube.recipes.science.speckles import SpeckleModel
 from tracecube.recipes.science.star_sequence import StarSequence
 
-__all__ = ["FittedCompanion", "Noise", "fit_companion", "noise_at"]
+__all__ = ["FittedCompanion", "Noise", "cleaned", "fit_companion", "noise_at"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
@@ -135,10 +136,7 @@ def _settle(sequence: StarSequence, model: SpeckleModel, data: F8, start: F8, sh
     """Place of a source of given spectrum by Gauss and Newton, and its covariance."""
     place = start.copy()
     for _ in range(ROUNDS):
-        at = place + STEP * np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
-        light = np.broadcast_to(shape, (1, shape.size))
-        images = [model.apply(sequence.image(one[:1], one[1:], light)) for one in at]
-        columns = [images[0], (images[1] - images[2]) / (2 * STEP), (images[3] - images[4]) / (2 * STEP)]
+        columns = [model.apply(column) for column in _columns(sequence, place, shape)]
         weighted = [sequence.weight * column for column in columns]
         normal = np.array([[np.vdot(a, b) for b in columns] for a in weighted])
         found = np.linalg.solve(normal, [np.vdot(a, data) for a in weighted])
@@ -156,15 +154,27 @@ def _settle(sequence: StarSequence, model: SpeckleModel, data: F8, start: F8, sh
     raise NoConvergence(f"the place of a source near {start} arcsec does not settle", hint="raise the threshold")
 
 
+def _columns(sequence: StarSequence, place: F8, shape: F8) -> list[F8]:
+    """Image of a source and its slopes eastwards and northwards."""
+    at = place + STEP * np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    images = [sequence.image(one[:1], one[1:], shape[None]) for one in at]
+    return [images[0], (images[1] - images[2]) / (2 * STEP), (images[3] - images[4]) / (2 * STEP)]
+
+
 def _normal(sequence: StarSequence, model: SpeckleModel, place: F8) -> F8:
     """Normal matrix of the contrasts in all channels, array (n_wave, n_wave)."""
-    waves = sequence.wave.size
     whole = sequence.image(place[:1], place[1:], np.where(sequence.light > 0, 1.0, 0.0)[None])
-    root = np.sqrt(sequence.weight)
-    rows = np.empty((waves, root.size), np.float32)
-    for k in range(waves):
-        rows[k] = (root * model.response(k, whole[:, k])).ravel()
-    return np.asarray(rows @ rows.T, float)
+    root = np.sqrt(sequence.weight).transpose(1, 2, 0).reshape(sequence.wave.size, -1)
+    values, places, count = [], [], [0]
+    for channel in range(sequence.wave.size):
+        for k, part in enumerate(model.response(channel, whole[:, channel])):
+            rows = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
+            flat = rows * part.shape[1] + part.indices
+            values.append(part.data * root[k][flat])
+            places.append(flat + k * root.shape[1])
+        count.append(count[-1] + sum(v.size for v in values[-root.shape[0] :]))
+    columns = csr_array((np.concatenate(values), np.concatenate(places), count), (len(count) - 1, root.size))
+    return np.asarray((columns @ columns.T).toarray(), float)
 
 
 def noise_at(fitted: FittedCompanion, learnt: LearntSpeckles, back: F8, sources: F8, *, space: float = 2.0) -> Noise:

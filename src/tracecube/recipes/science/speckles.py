@@ -82,19 +82,27 @@ class SpeckleModel:
             return found
         return np.where(self.weight > 0, found - self._speckles(found), 0.0)
 
-    def response(self, channel: int, samples: F8) -> F8:
-        """Apply the projection to samples (n_time, n) of one channel alone; the result is in all channels."""
+    def response(self, channel: int, samples: F8) -> list[csr_array]:
+        """Apply the projection to samples (n_time, n) of one channel alone.
+
+        Returns
+        -------
+        list of sparse array (n, n_time)
+            One a channel; what is not measured is to be left out by its weight. Samples that were zero cost nothing.
+        """
         alone = replace(self, courses=self.courses[:, :, [channel]], weight=self.weight[:, [channel]], plane=None)
-        still = alone.apply(samples[:, None])[:, 0]
-        found = np.zeros(self.weight.shape)
-        found[:, channel] = still
+        still = csr_array(alone.apply(samples[:, None])[:, 0].T)
+        found = [csr_array(still.shape)] * self.weight.shape[1]
+        found[channel] = still
         if self.plane is None:
             return found
-        nodes = self.plane.onto[channel] @ still.T / self.scale[channel]
-        fitted = np.einsum("np,nt->pnt", self.fit[:, :, channel], nodes)
+        nodes = (self.plane.onto[channel] @ still / self.scale[channel]).tocsr()
+        rows = np.repeat(np.arange(nodes.shape[0]), np.diff(nodes.indptr))
+        parts = self.fit[rows, :, channel] * nodes.data[:, None]
         for k, m in enumerate(self.plane.back):
-            found[:, k] -= self.scale[k] * (m @ np.einsum("p,pnt->nt", self.spectra[k], fitted)).T
-        return np.where(self.weight > 0, found, 0.0)
+            taken = csr_array((parts @ self.spectra[k] * self.scale[k], nodes.indices, nodes.indptr), nodes.shape)
+            found[k] = (found[k] - m @ taken).tocsr() if k == channel else -(m @ taken)
+        return found
 
     def transpose(self, samples: F8) -> F8:
         """Transpose of `apply`."""

@@ -1,0 +1,168 @@
+"""Where companions may be: the flux and significance of a source at every place of a fine grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tracecube.core.fields import BoolArray
+from tracecube.core.params import Params
+from tracecube.kernels.few_samples import few_sample_threshold, resolution_elements
+from tracecube.recipes.science.speckle_learning import LearntSpeckles
+from tracecube.recipes.science.star_sequence import StarSequence
+
+__all__ = ["SearchMap", "SearchParams", "brightest_peak", "kept_signal", "search_map"]
+
+F8 = NDArray[np.float64]
+
+
+class SearchParams(Params):
+    """How companions are looked for."""
+
+    grid: float = Field(8e-3, gt=1e-3, description="step of the detection map, arcsec: finer than a lenslet")
+    sigma: float = Field(5.0, gt=3.0, description="significance a candidate needs, as rare as this of a Gaussian")
+    largest: int = Field(9, ge=1, description="companions looked for at most")
+    inner: float = Field(0.10, gt=0.0, description="inner radius of the map, arcsec")
+    coverage: float = Field(0.8, gt=0.0, le=1.0, description="share of a source's light that must be measured")
+
+
+@dataclass(frozen=True)
+class SearchMap:
+    """A source of flat contrast at every place.
+
+    Parameters
+    ----------
+    line : array (m,), arcsec
+        Offsets of the grid, the same northwards and eastwards.
+    contrast, snr : array (m, m)
+        North first. NaN where not measured.
+    separation, sigma, elements : array (n_ring,)
+        Scatter of the contrast at a distance from the star, and independent places it comes from.
+    signal : array (n_ring,)
+        Share of a source's weight that the speckle model leaves.
+    """
+
+    line: F8
+    contrast: F8
+    snr: F8
+    separation: F8
+    sigma: F8
+    elements: F8
+    signal: F8
+
+    def threshold(self, sigma: float) -> F8:
+        """Return how large ``snr`` must be at each place of the grid."""
+        radius = np.hypot(*np.meshgrid(self.line, self.line))
+        return np.asarray(np.interp(radius, self.separation, few_sample_threshold(self.elements, sigma)))
+
+
+def search_map(learnt: LearntSpeckles, params: SearchParams, *, signal: F8 | None = None) -> SearchMap:
+    """Make the map of a sequence.
+
+    Parameters
+    ----------
+    learnt : LearntSpeckles
+    params : SearchParams
+    signal : array (n_ring,), optional
+        As an earlier map of the same sequence had it.
+    """
+    sequence = learnt.sequence
+    line, inside, rings = _grid(sequence, params)
+    north, east = (line[i] for i in np.nonzero(inside))
+    back = learnt.model.transpose(sequence.weight * learnt.residual)
+    seen = sequence.under(east, north, back).sum(axis=1)
+    full = _squared(sequence).under(east, north, sequence.weight).sum(axis=1)
+    if signal is None:
+        signal = kept_signal(learnt, rings)
+    radius = np.hypot(east, north)
+    known = full > params.coverage * _usual(radius, full, rings)
+    contrast = np.where(known, seen / np.maximum(full * np.interp(radius, rings, signal), 1e-300), np.nan)
+    sigma, elements = _scatter(sequence, radius, contrast * np.sqrt(full), rings)
+    sigma_here = np.interp(radius, rings, sigma) / np.sqrt(full)
+    maps = np.full((2, *inside.shape), np.nan)
+    maps[0][inside], maps[1][inside] = contrast, contrast / sigma_here
+    typical = sigma / np.sqrt(_usual(rings, full, rings, at=radius))
+    return SearchMap(line, maps[0], maps[1], rings, typical, elements, signal)
+
+
+def brightest_peak(found: SearchMap, sigma: float) -> tuple[float, float, float] | None:
+    """East, north (arcsec) and significance of the most significant place above the threshold, or None."""
+    over = np.where(np.isfinite(found.snr), found.snr / found.threshold(sigma), -np.inf)
+    j, i = np.unravel_index(int(np.argmax(over)), over.shape)
+    if not over[j, i] > 1.0:
+        return None
+    return float(found.line[i]), float(found.line[j]), float(found.snr[j, i])
+
+
+def kept_signal(learnt: LearntSpeckles, rings: F8) -> F8:
+    """Share of a source's weight that the speckle model leaves, at distances (n_ring,) from the star.
+
+    Sources are painted at several angles, far enough from each other not to meet while the field turns.
+    """
+    sequence = learnt.sequence
+    number = max(1, int(360.0 / (sequence.rotation + 40.0)))
+    angle = 2.0 * np.pi * (np.arange(number) + 0.5) / number
+    light = np.where(sequence.light > 0, 1.0, 0.0)
+    kept = np.ones(rings.size)
+    for r, separation in enumerate(rings):
+        east, north = separation * np.sin(angle), separation * np.cos(angle)
+        image = sequence.image(east, north, np.broadcast_to(light, (number, light.size)))
+        left = learnt.model.transpose(sequence.weight * learnt.model.apply(image))
+        whole = np.vdot(image, sequence.weight * image)
+        if whole > 0.0:
+            kept[r] = max(np.vdot(image, left) / whole, 1e-3)
+    return kept
+
+
+def _grid(sequence: StarSequence, params: SearchParams) -> tuple[F8, BoolArray, F8]:
+    """Offsets, places of the grid in the field, and radii of the rings."""
+    outer = float(sequence.radius.max())
+    half = int(outer / params.grid)
+    line = params.grid * np.arange(-half, half + 1)
+    radius = np.hypot(*np.meshgrid(line, line))
+    # Where a quarter of the circle is outside the field there is no ring to compare with.
+    reach = float(np.quantile(sequence.radius, 0.9))
+    step = 1.5 * float(np.median(sequence.unit))
+    rings = np.arange(params.inner, reach, step)
+    return line, (radius >= params.inner) & (radius <= reach), rings
+
+
+def _squared(sequence: StarSequence) -> StarSequence:
+    """Return the sequence with the squares of a source's light in place of the light."""
+    squared = sequence.profile._replace(share=sequence.profile.share**2)
+    return replace(sequence, profile=squared, brightness=sequence.brightness**2)
+
+
+def _usual(radius: F8, full: F8, rings: F8, *, at: F8 | None = None) -> F8:
+    """Median weight of a source at the distance of each place (or, with ``at``, of each ring)."""
+    where = radius if at is None else at
+    which = np.argmin(np.abs(where[:, None] - rings), axis=1)
+    middle = np.array([np.median(full[which == r]) if np.any(which == r) else np.nan for r in range(rings.size)])
+    known = np.isfinite(middle)
+    return np.asarray(np.interp(radius, rings[known], middle[known]))
+
+
+def _scatter(sequence: StarSequence, radius: F8, values: F8, rings: F8) -> tuple[F8, F8]:
+    """Scatter of values in rings and the independent places it comes from.
+
+    Median of the absolute deviations from zero: speckles' tails make it larger in the next step, by
+    the threshold of few samples, not here.
+    """
+    size = float(np.median(sequence.unit))
+    width = 2.0 * size
+    sigma, share = np.full(rings.size, np.nan), np.zeros(rings.size)
+    for r, ring in enumerate(rings):
+        near = np.abs(radius - ring) < 0.5 * width
+        some = near & np.isfinite(values)
+        if np.count_nonzero(some) >= 20:
+            kept = values[some]
+            for _ in range(3):  # companions not yet known do not belong to the noise
+                spread = float(np.std(kept))
+                kept = values[some][np.abs(values[some]) < 4.0 * spread]
+            sigma[r], share[r] = max(spread, 1.4826 * float(np.median(np.abs(kept)))), some.sum() / near.sum()
+    known = np.isfinite(sigma)
+    elements = resolution_elements(rings, size, width) * share
+    return np.interp(rings, rings[known], sigma[known]), np.maximum(elements, 2.0)

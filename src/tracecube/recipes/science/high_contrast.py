@@ -1,0 +1,241 @@
+"""Companions of a star: search, joint fit, spectra with covariance, and how faint one would be seen.
+
+One signature for all methods (classical ADI, spectral deconvolution, principal components along time
+or wavelength or both): they differ in the speckle model alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tracecube.core.companions import ContrastCurve
+from tracecube.core.errors import NoConvergence
+from tracecube.core.params import Params
+from tracecube.kernels.few_samples import few_sample_threshold
+from tracecube.recipes.science.companion_fit import FittedCompanion, Noise, cleaned, fit_companion, noise_at
+from tracecube.recipes.science.companion_search import SearchMap, SearchParams, brightest_peak, search_map
+from tracecube.recipes.science.speckle_learning import LearntSpeckles, SpeckleParams, learn_speckles
+from tracecube.recipes.science.star_sequence import StarSequence
+
+__all__ = ["Companion", "HighContrastParams", "Surroundings", "contrast_curve", "measured", "surroundings"]
+
+F8 = NDArray[np.float64]
+
+
+class HighContrastParams(Params):
+    """How companions are searched and measured."""
+
+    speckles: SpeckleParams = Field(SpeckleParams(), description="how speckles are told from companions")
+    search: SearchParams = Field(SearchParams(), description="how companions are looked for")
+    refits: int = Field(2, ge=1, le=5, description="rounds in which all companions are fitted with each other taken off")
+    band: float = Field(
+        0.3, ge=0.0, lt=1.0, description="share of the star's largest flux from which a channel is in the band"
+    )
+    injected: float = Field(3.0, gt=0.0, description="contrast of injected companions over the detection limit")
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A companion with its errors.
+
+    Parameters
+    ----------
+    fitted : FittedCompanion
+    covariance : array (n_wave, n_wave)
+        Of the contrasts, from places at the same distance; the error of the star's flux is not in it.
+    place_covariance : array (2, 2), arcsec**2
+    contrast, contrast_error : float
+        Mean over the band.
+    snr : float
+    inflation : float
+        Scatter over what the weights say.
+    """
+
+    fitted: FittedCompanion
+    covariance: F8
+    place_covariance: F8
+    contrast: float
+    contrast_error: float
+    snr: float
+    inflation: float
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What was found around a star.
+
+    Parameters
+    ----------
+    companions : tuple of Companion
+        The most significant first.
+    raw, clean : SearchMap
+        With all companions in it, and with none.
+    learnt : LearntSpeckles
+        From data without companions; its own data have none either.
+    caveats : tuple of str
+    """
+
+    companions: tuple[Companion, ...]
+    raw: SearchMap
+    clean: SearchMap
+    learnt: LearntSpeckles
+    caveats: tuple[str, ...]
+
+
+def surroundings(sequence: StarSequence, params: HighContrastParams) -> Surroundings:
+    """Find and measure the companions of a star.
+
+    The most significant place is fitted and taken off, and the rest searched again, until nothing is left
+    above the threshold. Then the speckle model is learnt anew from what is left, and every companion is
+    fitted with the others taken off, in rounds.
+    """
+    learnt = learn_speckles(sequence, params.speckles)
+    first = current = search_map(learnt, params.search)
+    fitted: list[FittedCompanion] = []
+    caveats: list[str] = []
+    while len(fitted) < params.search.largest:
+        peak = brightest_peak(current, params.search.sigma)
+        if peak is None:
+            break
+        try:
+            new = fit_companion(cleaned(learnt, fitted), peak[0], peak[1])
+        except NoConvergence as failure:
+            caveats.append(f"a place of significance {peak[2]:.1f} is not taken for a source: {failure}")
+            break
+        if any(np.hypot(new.east - o.east, new.north - o.north) < 0.5 * sequence.unit[0] for o in fitted):
+            caveats.append(f"light left beside the source at {1e3 * new.separation:.0f} mas: its image is not the star's")
+            break
+        fitted.append(new)
+        current = search_map(cleaned(learnt, fitted), params.search, signal=first.signal)
+    else:
+        caveats.append(f"{len(fitted)} companions found, no more looked for: raise 'largest'")
+    learnt, fitted = _refitted(sequence, params, learnt, fitted)
+    empty = cleaned(learnt, fitted)
+    clean = search_map(empty, params.search)
+    found = [measured(sequence, one, empty, fitted, params.band) for one in fitted]
+    kept = [one for one in found if one.snr > _threshold(clean, one, params.search.sigma)]
+    if len(kept) < len(found):
+        caveats.append(f"{len(found) - len(kept)} candidates are not significant once their noise is known: left out")
+    return Surroundings(tuple(sorted(kept, key=lambda one: -one.snr)), first, clean, empty, tuple(caveats))
+
+
+def _refitted(
+    sequence: StarSequence, params: HighContrastParams, learnt: LearntSpeckles, fitted: list[FittedCompanion]
+) -> tuple[LearntSpeckles, list[FittedCompanion]]:
+    """Learn the speckles without the companions, and fit each companion without the others."""
+    if not fitted:
+        return learnt, fitted
+    rest = cleaned(replace(learnt, sequence=sequence), fitted).sequence
+    learnt = learn_speckles(sequence, params.speckles, clean=rest, plane=learnt.model.plane)
+    for number in range(params.refits):
+        for i, one in enumerate(fitted):
+            others = cleaned(learnt, fitted[:i] + fitted[i + 1 :])
+            spectrum = one.contrast if number else None
+            fitted[i] = fit_companion(others, one.east, one.north, spectrum=spectrum)
+    return learnt, fitted
+
+
+def _threshold(clean: SearchMap, one: Companion, sigma: float) -> float:
+    elements = np.interp(one.fitted.separation, clean.separation, clean.elements)
+    return float(few_sample_threshold(np.array([elements]), sigma)[0])
+
+
+def measured(
+    sequence: StarSequence, fitted: FittedCompanion, empty: LearntSpeckles, everyone: list[FittedCompanion], band: float
+) -> Companion:
+    """Give a companion its errors, from places at the same distance from the star.
+
+    Parameters
+    ----------
+    empty : LearntSpeckles
+        Of data from which all companions are taken off.
+    everyone : list of FittedCompanion
+    band : float
+        Share of the star's largest flux from which a channel is in the band.
+    """
+    back = empty.model.transpose(empty.sequence.weight * empty.residual)
+    places = np.array([(o.east, o.north) for o in everyone])
+    noise = noise_at(fitted, empty, back, places)
+    covariance = _covariance(fitted, noise)
+    inside = fitted.used & (sequence.light > band * sequence.light.max())
+    share = np.where(inside, 1.0 / np.count_nonzero(inside), 0.0)
+    value = float(share @ np.where(fitted.used, fitted.contrast, 0.0))
+    star = np.sqrt(np.sum((share * np.where(fitted.used, fitted.contrast, 0.0) * sequence.light_error) ** 2))
+    few = np.sqrt(1.0 + 1.0 / noise.elements)
+    spread = few * np.sqrt(np.mean(fitted.mean(noise.spectra) ** 2))
+    used = np.ix_(fitted.used, fitted.used)
+    inflation = float(spread * np.sqrt(fitted.normal[used].sum()))
+    return Companion(
+        fitted=fitted,
+        covariance=covariance,
+        place_covariance=fitted.place_covariance * max(inflation, 1.0) ** 2,
+        contrast=value,
+        contrast_error=float(np.hypot(few * np.sqrt(share @ covariance @ share), star)),
+        snr=float(fitted.mean(fitted.contrast[None])[0] / spread),
+        inflation=inflation,
+    )
+
+
+def _covariance(fitted: FittedCompanion, noise: Noise) -> F8:
+    """Covariance of the contrasts: scatter of the empty places, held up by the weights' own where those are few.
+
+    Shrinkage towards a target (Ledoit & Wolf 2004, J. Multivar. Anal. 88, 365), its share that of the
+    number of channels in the number of places.
+    """
+    used = np.ix_(fitted.used, fitted.used)
+    places = noise.spectra[:, fitted.used]
+    scatter = places.T @ places / places.shape[0]
+    expected = np.linalg.inv(fitted.normal[used])
+    expected *= np.mean(np.diag(scatter) / np.diag(expected))
+    share = scatter.shape[0] / (scatter.shape[0] + noise.elements)
+    found = np.zeros(fitted.normal.shape)
+    found[used] = (1.0 - share) * scatter + share * expected
+    return found
+
+
+def contrast_curve(found: Surroundings, sequence: StarSequence, params: HighContrastParams) -> ContrastCurve:
+    """How faint a companion would still be found, checked with injected ones.
+
+    Companions ``injected`` times brighter than the limit are painted into the data without companions,
+    one at each distance and each at another angle; the speckle model is learnt anew, and what is found
+    of them is the throughput.
+    """
+    clean = found.clean
+    limit = few_sample_threshold(clean.elements, params.search.sigma) * clean.sigma
+    angle = 2.399963 * np.arange(limit.size)  # golden angle: neighbours in distance are far from each other
+    east, north = clean.separation * np.sin(angle), clean.separation * np.cos(angle)
+    light = np.where(sequence.light > 0, 1.0, 0.0)
+    painted = found.learnt.sequence.image(east, north, params.injected * limit[:, None] * light)
+    empty = cleaned(replace(found.learnt, sequence=sequence), [c.fitted for c in found.companions]).sequence
+    flux = np.where(empty.weight > 0, empty.flux + painted, 0.0)
+    again = learn_speckles(replace(empty, flux=flux), params.speckles, plane=found.learnt.model.plane)
+    back = again.model.transpose(again.sequence.weight * again.residual)
+    before = found.learnt.model.transpose(found.learnt.sequence.weight * found.learnt.residual)
+    seen = np.array(
+        [
+            _flat(again, back, e, n) - _flat(found.learnt, before, e, n)
+            for e, n in zip(east, north, strict=True)
+        ]
+    )
+    return ContrastCurve(
+        separation=clean.separation,
+        contrast=limit,
+        sigma=clean.sigma,
+        throughput=seen / (params.injected * limit),
+        signal=clean.signal,
+        elements=clean.elements,
+    )
+
+
+def _flat(learnt: LearntSpeckles, back: F8, east: float, north: float) -> float:
+    """Flat contrast at a place."""
+    light = np.where(learnt.sequence.light > 0, 1.0, 0.0)
+    image = learnt.sequence.image(np.array([east]), np.array([north]), light[None])
+    left = learnt.model.apply(image)
+    whole = float(np.vdot(left, learnt.sequence.weight * left))
+    seen = float(learnt.sequence.under(np.array([east]), np.array([north]), back).sum())
+    return seen / whole if whole > 0.0 else np.nan
