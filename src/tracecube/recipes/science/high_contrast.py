@@ -31,7 +31,9 @@ class HighContrastParams(Params):
 
     speckles: SpeckleParams = Field(SpeckleParams(), description="how speckles are told from companions")
     search: SearchParams = Field(SearchParams(), description="how companions are looked for")
-    refits: int = Field(2, ge=1, le=5, description="rounds in which all companions are fitted with each other taken off")
+    refits: int = Field(
+        2, ge=1, le=5, description="rounds in which all companions are fitted with each other taken off"
+    )
     band: float = Field(
         0.3, ge=0.0, lt=1.0, description="share of the star's largest flux from which a channel is in the band"
     )
@@ -107,7 +109,9 @@ def surroundings(sequence: StarSequence, params: HighContrastParams) -> Surround
             caveats.append(f"a place of significance {peak[2]:.1f} is not taken for a source: {failure}")
             break
         if any(np.hypot(new.east - o.east, new.north - o.north) < 0.5 * sequence.unit[0] for o in fitted):
-            caveats.append(f"light left beside the source at {1e3 * new.separation:.0f} mas: its image is not the star's")
+            caveats.append(
+                f"light left beside the source at {1e3 * new.separation:.0f} mas: its image is not the star's"
+            )
             break
         fitted.append(new)
         current = search_map(cleaned(learnt, fitted), params.search, signal=first.signal)
@@ -216,10 +220,7 @@ def contrast_curve(found: Surroundings, sequence: StarSequence, params: HighCont
     back = again.model.transpose(again.sequence.weight * again.residual)
     before = found.learnt.model.transpose(found.learnt.sequence.weight * found.learnt.residual)
     seen = np.array(
-        [
-            _flat(again, back, e, n) - _flat(found.learnt, before, e, n)
-            for e, n in zip(east, north, strict=True)
-        ]
+        [_flat(again, back, e, n) - _flat(found.learnt, before, e, n) for e, n in zip(east, north, strict=True)]
     )
     return ContrastCurve(
         separation=clean.separation,
