@@ -43,17 +43,22 @@ class Lattice(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """Image of a point source of unit flux: share of the light per lenslet against radius.
+    """Image of a point source: its light in a lenslet against the square of the distance.
+
+    The square costs no root, and a smooth image is smooth in it.
 
     Parameters
     ----------
     share : array (n_wave, n_radius)
-        At radii 0, step, 2 step, ...; zero beyond.
-    step : float, arcsec
+        At squared distances 0, step, 2 step, ...
+    step : float, arcsec**2
+    reach : array (n_wave,), arcsec
+        Distance beyond which there is nothing; within the table.
     """
 
     share: F8
     step: float
+    reach: F8
 
 
 def lattice_of(x: F8, y: F8, cell: float) -> Lattice:
@@ -68,8 +73,8 @@ def lattice_of(x: F8, y: F8, cell: float) -> Lattice:
 
 
 @njit(cache=True)  # type: ignore[misc]
-def _around(lattice: Lattice, px: float, py: float, reach: float, found: I8) -> int:
-    """Put the lenslets within ``reach`` of a place into ``found``; return their number."""
+def _around(lattice: Lattice, px: float, py: float, reach: float, found: I8, square: F8) -> int:
+    """Put the lenslets within ``reach`` of a place into ``found``, their squared distances into ``square``."""
     n = 0
     left = max(0, int((px - reach - lattice.origin_x) / lattice.cell))
     right = min(lattice.columns - 1, int((px + reach - lattice.origin_x) / lattice.cell))
@@ -83,6 +88,7 @@ def _around(lattice: Lattice, px: float, py: float, reach: float, found: I8) -> 
                 dx, dy = lattice.x[i] - px, lattice.y[i] - py
                 if dx * dx + dy * dy < reach * reach and n < found.size:
                     found[n] = i
+                    square[n] = dx * dx + dy * dy
                     n += 1
     return n
 
@@ -102,17 +108,16 @@ def gather(lattice: Lattice, profile: Profile, px: F8, py: F8, samples: F8) -> F
     array (n_place, n_wave)
     """
     places, times, waves = px.shape
-    size = profile.share.shape[1]
     total = np.zeros((places, waves))
-    found = np.empty(4096, np.int64)
+    found, square = np.empty(4096, np.int64), np.empty(4096)
     for s in range(places):
         for t in range(times):
             for k in range(waves):
-                n = _around(lattice, px[s, t, k], py[s, t, k], (size - 1) * profile.step, found)
+                n = _around(lattice, px[s, t, k], py[s, t, k], profile.reach[k], found, square)
                 value = 0.0
                 for q in range(n):
                     i = found[q]
-                    r = np.hypot(lattice.x[i] - px[s, t, k], lattice.y[i] - py[s, t, k]) / profile.step
+                    r = square[q] / profile.step
                     j = int(r)
                     share = profile.share[k, j] + (r - j) * (profile.share[k, j + 1] - profile.share[k, j])
                     value += share * samples[t, k, i]
@@ -135,18 +140,17 @@ def paint(lattice: Lattice, profile: Profile, px: F8, py: F8, light: F8) -> F8:
     array (n_time, n_wave, n)
     """
     places, times, waves = px.shape
-    size = profile.share.shape[1]
     samples = np.zeros((times, waves, lattice.x.size))
-    found = np.empty(4096, np.int64)
+    found, square = np.empty(4096, np.int64), np.empty(4096)
     for s in range(places):
         for t in range(times):
             for k in range(waves):
                 if light[s, t, k] == 0.0:
                     continue
-                n = _around(lattice, px[s, t, k], py[s, t, k], (size - 1) * profile.step, found)
+                n = _around(lattice, px[s, t, k], py[s, t, k], profile.reach[k], found, square)
                 for q in range(n):
                     i = found[q]
-                    r = np.hypot(lattice.x[i] - px[s, t, k], lattice.y[i] - py[s, t, k]) / profile.step
+                    r = square[q] / profile.step
                     j = int(r)
                     share = profile.share[k, j] + (r - j) * (profile.share[k, j + 1] - profile.share[k, j])
                     samples[t, k, i] += share * light[s, t, k]

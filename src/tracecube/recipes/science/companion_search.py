@@ -19,10 +19,14 @@ __all__ = ["SearchMap", "SearchParams", "brightest_peak", "kept_signal", "search
 F8 = NDArray[np.float64]
 
 
+SIGNAL_RINGS = 8  # distances at which the model's share is measured: it changes slowly with distance
+
+
 class SearchParams(Params):
     """How companions are looked for."""
 
-    grid: float = Field(8e-3, gt=1e-3, description="step of the detection map, arcsec: finer than a lenslet")
+    core: float = Field(1.5, gt=0.5, description="radius of the part of an image that is searched with, lambda / D")
+    grid: float = Field(9e-3, gt=1e-3, description="step of the detection map, arcsec: finer than a lenslet")
     sigma: float = Field(5.0, gt=3.0, description="significance a candidate needs, as rare as this of a Gaussian")
     largest: int = Field(9, ge=1, description="companions looked for at most")
     inner: float = Field(0.10, gt=0.0, description="inner radius of the map, arcsec")
@@ -43,11 +47,14 @@ class SearchMap:
         Scatter of the contrast at a distance from the star, and independent places it comes from.
     signal : array (n_ring,)
         Share of a source's weight that the speckle model leaves.
+    weight : array (m, m)
+        Of a source, before the speckle model.
     """
 
     line: F8
     contrast: F8
     snr: F8
+    weight: F8
     separation: F8
     sigma: F8
     elements: F8
@@ -59,33 +66,38 @@ class SearchMap:
         return np.asarray(np.interp(radius, self.separation, few_sample_threshold(self.elements, sigma)))
 
 
-def search_map(learnt: LearntSpeckles, params: SearchParams, *, signal: F8 | None = None) -> SearchMap:
+def search_map(learnt: LearntSpeckles, params: SearchParams, *, earlier: SearchMap | None = None) -> SearchMap:
     """Make the map of a sequence.
 
     Parameters
     ----------
     learnt : LearntSpeckles
     params : SearchParams
-    signal : array (n_ring,), optional
-        As an earlier map of the same sequence had it.
+    earlier : SearchMap, optional
+        Of the same sequence, speckle model and parameters, before sources were taken off: what rests on the model
+        alone is taken from it.
     """
     sequence = learnt.sequence
     line, inside, rings = _grid(sequence, params)
     north, east = (line[i] for i in np.nonzero(inside))
     back = learnt.model.transpose(sequence.weight * learnt.residual)
-    seen = sequence.under(east, north, back).sum(axis=1)
-    full = _squared(sequence).under(east, north, sequence.weight).sum(axis=1)
-    if signal is None:
-        signal = kept_signal(learnt, rings)
+    core = sequence.core(params.core)
+    seen = core.under(east, north, back).sum(axis=1)
+    if earlier is None:
+        full = _squared(core).under(east, north, sequence.weight).sum(axis=1)
+        some = rings[:: max(1, rings.size // SIGNAL_RINGS)]
+        signal = np.interp(rings, some, kept_signal(learnt, some, params.core))
+    else:
+        full, signal = earlier.weight[inside], earlier.signal
     radius = np.hypot(east, north)
     known = full > params.coverage * _usual(radius, full, rings)
     contrast = np.where(known, seen / np.maximum(full * np.interp(radius, rings, signal), 1e-300), np.nan)
     sigma, elements = _scatter(sequence, radius, contrast * np.sqrt(full), rings)
     sigma_here = np.interp(radius, rings, sigma) / np.sqrt(full)
-    maps = np.full((2, *inside.shape), np.nan)
-    maps[0][inside], maps[1][inside] = contrast, contrast / sigma_here
+    maps = np.full((3, *inside.shape), np.nan)
+    maps[:, inside] = contrast, contrast / sigma_here, full
     typical = sigma / np.sqrt(_usual(rings, full, rings, at=radius))
-    return SearchMap(line, maps[0], maps[1], rings, typical, elements, signal)
+    return SearchMap(line, *maps, rings, typical, elements, signal)
 
 
 def brightest_peak(found: SearchMap, sigma: float) -> tuple[float, float, float] | None:
@@ -97,8 +109,8 @@ def brightest_peak(found: SearchMap, sigma: float) -> tuple[float, float, float]
     return float(found.line[i]), float(found.line[j]), float(found.snr[j, i])
 
 
-def kept_signal(learnt: LearntSpeckles, rings: F8) -> F8:
-    """Share of a source's weight that the speckle model leaves, at distances (n_ring,) from the star.
+def kept_signal(learnt: LearntSpeckles, rings: F8, core: float) -> F8:
+    """Share of a source's weight (in its core) that the speckle model leaves, at distances (n_ring,) from the star.
 
     Sources are painted at several angles, far enough from each other not to meet while the field turns.
     """
@@ -111,9 +123,10 @@ def kept_signal(learnt: LearntSpeckles, rings: F8) -> F8:
         east, north = separation * np.sin(angle), separation * np.cos(angle)
         image = sequence.image(east, north, np.broadcast_to(light, (number, light.size)))
         left = learnt.model.transpose(sequence.weight * learnt.model.apply(image))
-        whole = np.vdot(image, sequence.weight * image)
+        inner = sequence.core(core).image(east, north, np.broadcast_to(light, (number, light.size)))
+        whole = np.vdot(inner, sequence.weight * inner)
         if whole > 0.0:
-            kept[r] = max(np.vdot(image, left) / whole, 1e-3)
+            kept[r] = max(np.vdot(inner, left) / whole, 1e-3)
     return kept
 
 

@@ -114,7 +114,7 @@ def surroundings(sequence: StarSequence, params: HighContrastParams) -> Surround
             )
             break
         fitted.append(new)
-        current = search_map(cleaned(learnt, fitted), params.search, signal=first.signal)
+        current = search_map(cleaned(learnt, fitted), params.search, earlier=first)
     else:
         caveats.append(f"{len(fitted)} companions found, no more looked for: raise 'largest'")
     learnt, fitted = _refitted(sequence, params, learnt, fitted)

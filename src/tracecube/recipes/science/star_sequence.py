@@ -22,8 +22,8 @@ F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
 BAD = NOT_USABLE | int(Flag.NOT_ILLUMINATED | Flag.LOW_THROUGHPUT)
-# Step of the tabulated profile in lambda / D of the bluest channel: linear interpolation good to 1e-3 of the peak.
-_PROFILE_STEP = 0.02
+# Step of the tabulated image in (lambda / D)**2 of the bluest channel: linear interpolation good to 1e-4 of the peak.
+_PROFILE_STEP = 0.005
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,11 @@ class StarSequence:
         px, py = self.places(east, north)
         scaled = np.ascontiguousarray(samples * self.brightness[:, None, None])
         return np.asarray(gather(self.lattice, self.profile, px, py, scaled))
+
+    def core(self, reach: float) -> StarSequence:
+        """Return the sequence with images cut at ``reach`` (lambda / D)."""
+        cut = np.minimum(self.profile.reach, reach * self.unit)
+        return replace(self, profile=self.profile._replace(reach=cut))
 
     def without(self, east: F8, north: F8, contrast: F8) -> StarSequence:
         """Return the sequence with sources taken away."""
@@ -212,12 +217,10 @@ def _light(psf: StarPsf, wave: F8) -> tuple[F8, F8]:
 def _profile(psf: StarPsf, light: F8, unit: F8, lenslet: tuple[float, float]) -> Profile:
     """Tabulate the star's light per lenslet against radius; lenslet is (area, reach)."""
     area, reach = lenslet
-    step = _PROFILE_STEP * float(unit.min())
-    size = int(reach * float(unit.max()) / step) + 2
-    radius = step * np.arange(size)
-    table = np.zeros((unit.size, size))
-    for k in range(unit.size):
-        share = np.interp(radius / unit[k], psf.radius, np.nan_to_num(psf.profile[k])) * area / unit[k] ** 2
-        table[k] = np.where(radius <= reach * unit[k], share * light[k], 0.0)
-    table[:, -1] = 0.0
-    return Profile(table, step)
+    step = _PROFILE_STEP * float(unit.min()) ** 2
+    radius = np.sqrt(step * np.arange(int((reach * float(unit.max())) ** 2 / step) + 3))
+    shares = [
+        light[k] * area / unit[k] ** 2 * np.interp(radius / unit[k], psf.radius, np.nan_to_num(psf.profile[k]))
+        for k in range(unit.size)
+    ]
+    return Profile(np.stack(shares), step, reach * unit)
