@@ -19,12 +19,13 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.kernels.forward import PROFILE_STEP, Profile
+from tracecube.kernels.forward import DesignMatrix
 
-__all__ = ["BASIS_STEP", "RowTraces", "ShapeEquations", "effective_profile", "shape_equations"]
+__all__ = ["BASIS_STEP", "RowTraces", "ShapeEquations", "mixed_matrix", "shape_equations"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
+I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
 
 
@@ -52,32 +53,75 @@ class ShapeEquations(NamedTuple):
     samples: int
 
 
-def effective_profile(u: F8, values: F8) -> Profile:
-    """Return the profile whose integral over a pixel at distance ``u`` is the effective profile there.
-
-    Its cumulative integral is C(u) = E(u - 1/2) + E(u - 3/2) + ..., for C(u + 1/2) - C(u - 1/2) = E(u).
+def mixed_matrix(  # noqa: PLR0913 - traces, and the shapes that they are mixed of
+    along: F8,
+    across: F8,
+    mix: F4,
+    u: F8,
+    shapes: F8,
+    *,
+    shape: tuple[int, int],
+    half_width: int,
+    shift_across: bool = False,
+) -> DesignMatrix:
+    """Build A of traces on detector columns whose effective profiles are mixed of a few shapes.
 
     Parameters
     ----------
+    along, across : array (n,), px
+        Detector column (a whole number) and centre of each unknown.
+    mix : array (n_shape, n)
+        Weights of the shapes.
     u : array (k,), px
-        Rising.
-    values : array (k,)
-        Effective profile; 0 beyond.
+        Distances, evenly spaced and rising.
+    shapes : array (k, n_shape)
+        Effective profiles: what a pixel that far away receives; 0 beyond.
+    shape : (int, int)
+        Image (across, along).
+    half_width : int
+        Pixels on either side of the centre that a footprint covers.
+    shift_across : bool
+        Give dA / d(across), per pixel, instead of A.
 
     Examples
     --------
-    >>> u = np.linspace(-4.0, 4.0, 81)
-    >>> p = effective_profile(u, np.exp(-0.5 * u**2))
-    >>> at = lambda x: p.cumulative[round((x - p.low) / p.step)]
-    >>> round(at(0.8) - at(-0.2), 4) == round(np.exp(-0.5 * 0.3**2), 4)
-    True
+    >>> u = np.linspace(-4.0, 4.0, 801)
+    >>> core = np.exp(-0.5 * u**2)[:, None]
+    >>> one = np.array([20.3])
+    >>> a = mixed_matrix(np.zeros(1), one, np.ones((1, 1), np.float32), u, core, shape=(41, 1), half_width=3)
+    >>> a.origin[0, 0], round(float(a.weight[0, 2, 0]), 4) == round(float(np.exp(-0.5 * 1.3**2)), 4)
+    (np.int32(17), True)
     """
-    whole = round(1.0 / PROFILE_STEP)
-    fine = np.arange(u[0], u[-1] + 1.0 + PROFILE_STEP, PROFILE_STEP)
-    one = np.interp(fine, u, values, left=0.0, right=0.0)
-    for start in range(whole):
-        one[start::whole] = np.cumsum(one[start::whole])
-    return Profile(float(u[0]) + 0.5, PROFILE_STEP, one)
+    table = -np.gradient(shapes, u, axis=0) if shift_across else shapes
+    origin = np.empty((across.size, 2), np.int32)
+    origin[:, 0] = np.floor(across + 0.5) - half_width
+    origin[:, 1] = np.floor(along + 0.5)
+    weight = np.zeros((across.size, 2 * half_width + 1, 1), np.float32)
+    _fill_mixed(
+        across, np.ascontiguousarray(mix, np.float64), np.ascontiguousarray(table), float(u[0]), float(u[1] - u[0]),
+        origin, shape, weight,
+    )  # fmt: skip
+    return DesignMatrix(origin, weight, shape)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill_mixed(  # noqa: PLR0917 - the arrays of one loop
+    across: F8, mix: F8, table: F8, low: float, step: float, origin: I4, shape: tuple[int, int], weight: F4
+) -> None:
+    """Read the mixed profile at every pixel of every stamp."""
+    n, width, _ = weight.shape
+    for j in range(n):
+        if origin[j, 1] < 0 or origin[j, 1] >= shape[1]:
+            continue
+        for k in range(max(0, -origin[j, 0]), min(width, shape[0] - origin[j, 0])):
+            t = (origin[j, 0] + k - across[j] - low) / step
+            i = int(np.floor(t))
+            if 0 <= i < table.shape[0] - 1:
+                f = t - i
+                total = 0.0
+                for s in range(mix.shape[0]):
+                    total += mix[s, j] * ((1.0 - f) * table[i, s] + f * table[i + 1, s])
+                weight[j, k, 0] = total
 
 
 def shape_equations(  # noqa: PLR0913 - one frame, one zone

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from scipy.interpolate import BSpline
 
-from tracecube.kernels.forward import Footprints, design_matrix
 from tracecube.kernels.profiles import profile_knots
-from tracecube.kernels.shapes import BASIS_STEP, RowTraces, effective_profile, shape_equations
+from tracecube.kernels.shapes import BASIS_STEP, RowTraces, mixed_matrix, shape_equations
 
 REACH = 8.0
 
@@ -39,15 +38,20 @@ def rows(rng, n_rows=60, width=200, empty=0.0):
     return RowTraces(np.array(first), np.concatenate(place), np.zeros(first[-1]))
 
 
-def test_effective_profile_is_what_a_pixel_receives() -> None:
+def test_mixed_matrix_is_what_pixels_receive_and_its_slope_moves_it() -> None:
     u, _ = splines()
-    values = truth(u)
-    foot = Footprints(np.zeros(3), np.array([20.0, 20.3, 19.51]), np.zeros(3), np.ones(3), np.zeros(3))
-    a = design_matrix(foot, effective_profile(u, values), (41, 1), half_width=8)
-    for j, centre in enumerate(foot.across):
+    shapes = np.stack([truth(u), 0.1 * np.sin(u) * np.exp(-0.5 * u**2)], axis=1)
+    across = np.array([20.0, 20.3, 19.51])
+    mix = np.array([[1.0, 1.0, 1.0], [0.0, 0.5, -1.0]], np.float32)
+    zero, kind = np.zeros(3), {"shape": (41, 1), "half_width": 8}
+    a = mixed_matrix(zero, across, mix, u, shapes, **kind)
+    for j, centre in enumerate(across):
         pixels = a.origin[j, 0] + np.arange(17)
-        assert a.weight[j, :, 0] == pytest.approx(np.interp(pixels - centre, u, values), abs=2e-5)
-        assert a.weight[j].sum() == pytest.approx(1.0, abs=2e-3)
+        want = [np.interp(pixels - centre, u, one, left=0, right=0) for one in shapes.T]
+        assert a.weight[j, :, 0] == pytest.approx(mix[0, j] * want[0] + mix[1, j] * want[1], abs=2e-5)
+    slope = mixed_matrix(zero, across, mix, u, shapes, shift_across=True, **kind)
+    moved = mixed_matrix(zero, across + 0.01, mix, u, shapes, **kind)
+    assert slope.weight == pytest.approx((moved.weight - a.weight) / 0.01, abs=5e-3)
 
 
 def test_profile_with_wings_comes_back() -> None:
