@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import FloatArray, IntArray, Meta, image, meta
 
-__all__ = ["BadPixels", "Frame", "RawFrame"]
+__all__ = ["Frame", "RawFrame"]
 
 
 @dataclass(frozen=True)
@@ -80,19 +80,5 @@ class Frame:
 
     data: FloatArray = image("DATA", unit="electron")
     variance: FloatArray = image("STAT", unit="electron**2")
-    flags: IntArray = image("DQ")
-    meta: Meta = meta()
-
-
-@dataclass(frozen=True)
-class BadPixels:
-    """Pixels of a detector that never tell the truth, whatever falls on them.
-
-    Parameters
-    ----------
-    flags : int32 array (y, x), bits of `tracecube.core.flags.Flag`
-    meta : mapping
-    """
-
     flags: IntArray = image("DQ")
     meta: Meta = meta()

@@ -26,13 +26,14 @@ class StarCentre:
     x, y, x_error, y_error : array (n_wave,), arcsec
     dq : int32 array (n_wave,)
     spot_flux, spot_variance : array (n_wave, n_spot), electron / Angstrom
-        Total flux of each satellite spot; NaN where not measured, no column entries at all (n_spot = 0) without spots.
+        Total flux of each satellite spot; NaN where not measured or where there are no spots.
     reference_wave : float, Angstrom
     centre_x, centre_y, centre_x_error, centre_y_error : float, arcsec
         At the reference wavelength.
     refraction_x, refraction_y : float, arcsec
     method : str
-        "spots", "halo" (relative to a frame with spots), "carried" (that of the frame with spots), "core" (star seen).
+        "spots", "halo" (relative to a frame with spots), "carried" (that of the frame with spots), "core" (star
+        seen), "given" (by the user), "none" (field centre).
     """
 
     file: FloatArray = column("STAR_CENTRE", "file")
@@ -52,7 +53,7 @@ class StarCentre:
     centre_y_error: float = card("CENYERR", unit="arcsec")
     refraction_x: float = card("REFRX", unit="arcsec", text="residual refraction along x")
     refraction_y: float = card("REFRY", unit="arcsec", text="residual refraction along y")
-    method: str = card("CENHOW", text="spots, halo, carried or core")
+    method: str = card("CENHOW", text="spots, halo, carried, core, given or none")
     meta: Meta = meta()
 
 

@@ -7,6 +7,7 @@ is what straight lines through the columns on either side differ by; the gains a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def amplifier_pattern(profile: F8, outputs: Sequence[tuple[int, int]]) -> F8:
     for (a, b), step in zip(outputs, parity, strict=True):
         even[a:b] = 1.0 + sign[a:b] * step
     flat = profile / even
-    steps = [_step(flat, left, right) for left, right in zip(outputs[:-1], outputs[1:], strict=True)]
+    steps = [_step(flat, left, right) for left, right in pairwise(outputs)]
     level = np.concatenate([[0.0], np.cumsum(steps)])
     # a sum of steps drifts by their errors; what a straight line explains is light as likely as gain
     place = np.arange(level.size) - 0.5 * (level.size - 1)

@@ -49,7 +49,7 @@ def interpolation_weights(near: F8, unit: float) -> F8:
     found = np.empty((n, k))
     for first in range(0, n, CHUNK):
         part = near[first : first + CHUNK]
-        absent = ~np.isfinite(part).all(axis=2)
+        absent: NDArray[np.bool_] = np.asarray(~np.isfinite(part).all(axis=2))
         place = np.where(absent[..., None], 0.0, part)
         matrix = np.zeros((place.shape[0], k + 1, k + 1))
         distance = np.hypot(*np.moveaxis(place[:, :, None] - place[:, None], -1, 0))
@@ -61,7 +61,7 @@ def interpolation_weights(near: F8, unit: float) -> F8:
         right = np.zeros((place.shape[0], k + 1, 1))
         right[:, :k, 0] = np.where(absent, 0.0, _covariance(np.hypot(place[..., 0], place[..., 1]), unit)[0])
         right[:, k] = 1.0
-        empty = absent.all(axis=1)
+        empty: NDArray[np.bool_] = np.asarray(absent.all(axis=1))
         matrix[empty, k, k] = 1.0
         found[first : first + CHUNK] = np.where(empty[:, None], 0.0, np.linalg.solve(matrix, right)[:, :k, 0])
     return found

@@ -19,7 +19,7 @@ I8 = NDArray[np.int64]
 _RIDGE = 1e-6
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def parabola_weights(offset: F8, scale: float) -> F8:
     """Weights of samples that give the value at the origin of the parabola fitted to them.
 

@@ -1,6 +1,6 @@
 """Response of every pixel to light of several wavelengths and levels, all exposures fitted at once.
 
-A pixel holds ``offset + level (response + slope step)``: its charge without the lamp, the light
+A pixel holds ``offset time + level (response + slope step)``: its charge without the lamp, the light
 that its surroundings tell of, and its own response, straight in wavelength. Slopes are small and poorly
 measured pixel by pixel; their spread over the detector is well measured, and serves as prior
 (empirical Bayes: Efron & Morris 1973, J. Am. Stat. Assoc. 68, 117), so that a noisy slope adds no noise.
@@ -22,6 +22,7 @@ F4 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _HUBER = 1.345  # noises off beyond which a robust fit trusts less; 95 per cent efficient (Huber 1981)
+_ROBUST_ROUNDS = 8  # reweighted least squares loses most of an outlier's pull by then
 _SINGULAR = 1e-6  # share of a slope's own weight that must be left beside the response's: below, one wavelength only
 
 
@@ -59,8 +60,10 @@ def fit_responses(
     levels: Sequence[F4],
     steps: Sequence[float],
     *,
+    times: Sequence[float] | None = None,
     dark: tuple[F4, F4],
     typical: Mask,
+    slope_spread: float | None = None,
     robust: bool = False,
 ) -> ResponseFit:
     """Fit offset, response and slope of each pixel.
@@ -73,27 +76,31 @@ def fit_responses(
         Smooth light of each exposure.
     steps : sequence of float
         Wavelength of each exposure from the reference, any unit.
+    times : sequence of float, optional
+        Integration of each exposure over that of the dark; 1 if not given.
     dark : (array, array)
         Signal without light and its variance: one more measurement of the offset.
     typical : bool array (y, x)
         Pixels whose slopes tell the spread of slopes.
+    slope_spread : float, optional
+        That spread where it is known already, of a larger part of the detector for example.
     robust : bool
-        Weigh samples down that lie far off (Huber), in a second pass.
+        Weigh samples down that lie far off (Huber), in further rounds.
     """
     weights = [_inverse(variance) for variance in variances]
-    sums = _sums(signals, weights, levels, steps, dark)
-    spread = _slope_spread(sums, typical)
+    scene = [
+        _Exposure(signal, level, np.float32(step), np.float32(time))
+        for signal, level, step, time in zip(signals, levels, steps, times or [1.0] * len(signals), strict=True)
+    ]
+    sums = _sums(scene, weights, dark)
+    spread = _slope_spread(sums, typical) if slope_spread is None else slope_spread
     solved = _solved(sums, spread)
-    if robust:
-        weights = [
-            w * _huber((s - _model(solved, level, step)) * np.sqrt(w))
-            for s, w, level, step in zip(signals, weights, levels, steps, strict=True)
-        ]
-        sums = _sums(signals, weights, levels, steps, dark)
-        solved = _solved(sums, spread)
+    for _ in range(_ROBUST_ROUNDS if robust else 0):
+        trusted = [w * _huber(one.left(solved) * np.sqrt(w)) for one, w in zip(scene, weights, strict=True)]
+        solved = _solved(_sums(scene, trusted, dark), spread)
     chi2 = (dark[0] - solved[0]) ** 2 * _inverse(dark[1])
-    for s, w, level, step in zip(signals, weights, levels, steps, strict=True):
-        chi2 += (s - _model(solved, level, step)) ** 2 * w
+    for one, w in zip(scene, weights, strict=True):
+        chi2 += one.left(solved) ** 2 * w
     prior = 1.0 / spread**2 if spread > 0 else np.inf
     used = 1.0 - prior * float(np.median(solved[4][typical])) if spread > 0 and typical.any() else 0.0
     freedom = len(signals) + 1 - 2.0 - used
@@ -111,9 +118,18 @@ def _huber(pull: F4) -> F4:
     return np.asarray(np.minimum(1.0, _HUBER / np.maximum(np.abs(pull), 1e-6)), np.float32)
 
 
-def _model(solved: tuple[F4, ...], level: F4, step: float) -> F4:
-    """What an exposure should hold."""
-    return solved[0] + level * (solved[1] + np.float32(step) * solved[2])
+@dataclass(frozen=True)
+class _Exposure:
+    """One exposure: signal, light, wavelength and time."""
+
+    signal: F4
+    level: F4
+    step: np.float32
+    time: np.float32
+
+    def left(self, solved: tuple[F4, ...]) -> F4:
+        """Return what a solution leaves over."""
+        return self.signal - self.time * solved[0] - self.level * (solved[1] + self.step * solved[2])
 
 
 @dataclass
@@ -131,20 +147,18 @@ class _Sums:
     b: F4
 
 
-def _sums(
-    signals: Sequence[F4], weights: Sequence[F4], levels: Sequence[F4], steps: Sequence[float], dark: tuple[F4, F4]
-) -> _Sums:
+def _sums(scene: Sequence[_Exposure], weights: Sequence[F4], dark: tuple[F4, F4]) -> _Sums:
     """Add the exposures up."""
     w0 = _inverse(dark[1])
     zero = np.zeros_like(w0)
     s = _Sums(w0, zero.copy(), zero.copy(), w0 * dark[0], *(zero.copy() for _ in range(5)))
-    for signal, w, level, step in zip(signals, weights, levels, steps, strict=True):
-        t, wl = np.float32(step), w * level
-        wll, wls = wl * level, wl * signal
-        s.oo += w
-        s.oa += wl
-        s.ob += t * wl
-        s.o += w * signal
+    for one, w in zip(scene, weights, strict=True):
+        t, wl, wo = one.step, w * one.level, w * one.time
+        wll, wls = wl * one.level, wl * one.signal
+        s.oo += wo * one.time
+        s.oa += wl * one.time
+        s.ob += t * one.time * wl
+        s.o += wo * one.signal
         s.aa += wll
         s.ab += t * wll
         s.bb += t * t * wll

@@ -19,12 +19,13 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.kernels.forward import PROFILE_STEP, Profile
+from tracecube.kernels.forward import DesignMatrix
 
-__all__ = ["BASIS_STEP", "RowTraces", "ShapeEquations", "effective_profile", "shape_equations"]
+__all__ = ["BASIS_STEP", "RowTraces", "ShapeEquations", "mixed_matrix", "shape_equations"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
+I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
 
 
@@ -49,35 +50,78 @@ class ShapeEquations(NamedTuple):
     matrix: F8
     rhs: F8
     chi2: float
-    count: int
+    samples: int
 
 
-def effective_profile(u: F8, values: F8) -> Profile:
-    """Return the profile whose integral over a pixel at distance ``u`` is the effective profile there.
-
-    Its cumulative integral is C(u) = E(u - 1/2) + E(u - 3/2) + ..., for C(u + 1/2) - C(u - 1/2) = E(u).
+def mixed_matrix(  # noqa: PLR0913 - traces, and the shapes that they are mixed of
+    along: F8,
+    across: F8,
+    mix: F4,
+    u: F8,
+    shapes: F8,
+    *,
+    shape: tuple[int, int],
+    half_width: int,
+    shift_across: bool = False,
+) -> DesignMatrix:
+    """Build A of traces on detector columns whose effective profiles are mixed of a few shapes.
 
     Parameters
     ----------
+    along, across : array (n,), px
+        Detector column (a whole number) and centre of each unknown.
+    mix : array (n_shape, n)
+        Weights of the shapes.
     u : array (k,), px
-        Rising.
-    values : array (k,)
-        Effective profile; 0 beyond.
+        Distances, evenly spaced and rising.
+    shapes : array (k, n_shape)
+        Effective profiles: what a pixel that far away receives; 0 beyond.
+    shape : (int, int)
+        Image (across, along).
+    half_width : int
+        Pixels on either side of the centre that a footprint covers.
+    shift_across : bool
+        Give dA / d(across), per pixel, instead of A.
 
     Examples
     --------
-    >>> u = np.linspace(-4.0, 4.0, 81)
-    >>> p = effective_profile(u, np.exp(-0.5 * u**2))
-    >>> at = lambda x: p.cumulative[round((x - p.low) / p.step)]
-    >>> round(at(0.8) - at(-0.2), 4) == round(np.exp(-0.5 * 0.3**2), 4)
-    True
+    >>> u = np.linspace(-4.0, 4.0, 801)
+    >>> core = np.exp(-0.5 * u**2)[:, None]
+    >>> one = np.array([20.3])
+    >>> a = mixed_matrix(np.zeros(1), one, np.ones((1, 1), np.float32), u, core, shape=(41, 1), half_width=3)
+    >>> a.origin[0, 0], round(float(a.weight[0, 2, 0]), 4) == round(float(np.exp(-0.5 * 1.3**2)), 4)
+    (np.int32(17), True)
     """
-    whole = round(1.0 / PROFILE_STEP)
-    fine = np.arange(u[0], u[-1] + 1.0 + PROFILE_STEP, PROFILE_STEP)
-    one = np.interp(fine, u, values, left=0.0, right=0.0)
-    for start in range(whole):
-        one[start::whole] = np.cumsum(one[start::whole])
-    return Profile(float(u[0]) + 0.5, PROFILE_STEP, one)
+    table = -np.gradient(shapes, u, axis=0) if shift_across else shapes
+    origin = np.empty((across.size, 2), np.int32)
+    origin[:, 0] = np.floor(across + 0.5) - half_width
+    origin[:, 1] = np.floor(along + 0.5)
+    weight = np.zeros((across.size, 2 * half_width + 1, 1), np.float32)
+    _fill_mixed(
+        across, np.ascontiguousarray(mix, np.float64), np.ascontiguousarray(table), float(u[0]), float(u[1] - u[0]),
+        origin, shape, weight,
+    )  # fmt: skip
+    return DesignMatrix(origin, weight, shape)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill_mixed(  # noqa: PLR0917 - the arrays of one loop
+    across: F8, mix: F8, table: F8, low: float, step: float, origin: I4, shape: tuple[int, int], weight: F4
+) -> None:
+    """Read the mixed profile at every pixel of every stamp."""
+    n, width, _ = weight.shape
+    for j in range(n):
+        if origin[j, 1] < 0 or origin[j, 1] >= shape[1]:
+            continue
+        for k in range(max(0, -origin[j, 0]), min(width, shape[0] - origin[j, 0])):
+            t = (origin[j, 0] + k - across[j] - low) / step
+            i = int(np.floor(t))
+            if 0 <= i < table.shape[0] - 1:
+                f = t - i
+                total = 0.0
+                for s in range(mix.shape[0]):
+                    total += mix[s, j] * ((1.0 - f) * table[i, s] + f * table[i + 1, s])
+                weight[j, k, 0] = total
 
 
 def shape_equations(  # noqa: PLR0913 - one frame, one zone
@@ -127,7 +171,48 @@ def _splines(basis: F8, u: float, out: F8) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _sum_rows(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+def _node_of(node: float, n_node: int) -> tuple[int, float]:
+    """Return the lower node of a place along the spectrum, and the share of the next one."""
+    v = min(max(node, 0.0), n_node - 1.0)
+    low = min(int(v), n_node - 2)
+    return low, v - low
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _row_matrix(place: F8, node: F8, basis: F8, coefficients: F8, zone: I8) -> tuple[F8, F8, I8]:
+    """A of one row (pixel, trace, and the ground last), the splines under each trace, and where each stamp begins."""
+    n, reach = place.size, (basis.shape[1] // 2) * BASIS_STEP
+    a = np.zeros((zone[1] - zone[0], n + 1))
+    values = np.zeros((n, 2 * int(np.ceil(reach)) + 1, basis.shape[0]))
+    edge = np.zeros(n, np.int64)
+    for i in range(n):
+        low, share = _node_of(node[i], coefficients.shape[0])
+        mean = (1.0 - share) * coefficients[low] + share * coefficients[low + 1]
+        edge[i] = int(np.ceil(place[i] - reach))
+        for c in range(max(zone[0], edge[i]), min(zone[1], int(np.floor(place[i] + reach)) + 1)):
+            _splines(basis, c - place[i], values[i, c - edge[i]])
+            a[c - zone[0], i] = np.dot(values[i, c - edge[i]], mean)
+    a[:, n] = 1.0
+    return a, values, edge
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _row_slopes(flux: F8, node: F8, values: F8, edge: I8, n_node: int, zone: I8) -> F8:
+    """Derivative of the row's light (pixel, coefficient) with the profile's coefficients."""
+    n, stamp, n_basis = values.shape
+    j = np.zeros((zone[1] - zone[0], n_node * n_basis))
+    for i in range(n):
+        low, share = _node_of(node[i], n_node)
+        for b in range(2):
+            weight = flux[i] * (share if b == 1 else 1.0 - share)
+            at = (low + b) * n_basis
+            for c in range(max(zone[0], edge[i]), min(zone[1], edge[i] + stamp)):
+                j[c - zone[0], at : at + n_basis] += weight * values[i, c - edge[i]]
+    return j
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _sum_rows(  # noqa: PLR0917 - the arrays of one loop
     data: F4,
     ivar: F4,
     first: I8,
@@ -141,9 +226,7 @@ def _sum_rows(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     rhs: F8,
 ) -> tuple[float, int]:
     """Eliminate the fluxes row by row."""
-    n_node, n_basis = coefficients.shape
     reach = (basis.shape[1] // 2) * BASIS_STEP
-    stamp = 2 * int(np.ceil(reach)) + 1
     c0, c1 = zone[0], zone[1]
     chi2, total = 0.0, 0
     for s in range(zone[2], zone[3], every):
@@ -155,33 +238,14 @@ def _sum_rows(  # noqa: PLR0913, PLR0917 - the arrays of one loop
         n = high - low
         if n == 0:
             continue
-        a = np.zeros((c1 - c0, n + 1))
-        values = np.zeros((n, stamp, n_basis))
-        for i in range(n):
-            x, v = place[low + i], min(max(node[low + i], 0.0), n_node - 1.0)
-            v0 = min(int(v), n_node - 2)
-            mean = (1.0 - (v - v0)) * coefficients[v0] + (v - v0) * coefficients[v0 + 1]
-            left_edge = int(np.ceil(x - reach))
-            for c in range(max(c0, left_edge), min(c1, int(np.floor(x + reach)) + 1)):
-                _splines(basis, c - x, values[i, c - left_edge])
-                a[c - c0, i] = np.dot(values[i, c - left_edge], mean)
-        a[:, n] = 1.0
+        a, values, edge = _row_matrix(place[low:high], node[low:high], basis, coefficients, zone)
         w = ivar[c0:c1, s].astype(np.float64)
         d = data[c0:c1, s].astype(np.float64)
         aw = a * w.reshape(-1, 1)
         normal = aw.T @ a
         normal += (1e-9 * np.trace(normal) / (n + 1) + 1e-30) * np.eye(n + 1)
         flux = np.linalg.solve(normal, aw.T @ d)
-        j = np.zeros((c1 - c0, n_node * n_basis))
-        for i in range(n):
-            x, v = place[low + i], min(max(node[low + i], 0.0), n_node - 1.0)
-            v0 = min(int(v), n_node - 2)
-            left_edge = int(np.ceil(x - reach))
-            for c in range(max(c0, left_edge), min(c1, int(np.floor(x + reach)) + 1)):
-                for b in range(2):
-                    share = flux[i] * (v - v0 if b == 1 else 1.0 - (v - v0))
-                    at = (v0 + b) * n_basis
-                    j[c - c0, at : at + n_basis] += share * values[i, c - left_edge]
+        j = _row_slopes(flux, node[low:high], values, edge, coefficients.shape[0], zone)
         left = d - a @ flux
         jw = j * w.reshape(-1, 1)
         cross = aw.T @ j

@@ -48,7 +48,7 @@ def _sums(image: NDArray[np.floating], block: int) -> F8:
     rows, columns = (-(-size // block) for size in image.shape)
     padded = np.zeros((rows * block, columns * block), np.float64)
     padded[: image.shape[0], : image.shape[1]] = image
-    return padded.reshape(rows, block, columns, block).sum(axis=(1, 3))
+    return np.asarray(padded.reshape(rows, block, columns, block).sum(axis=(1, 3)))
 
 
 def _planes(w: F8, z: F8, scale: float) -> F8:

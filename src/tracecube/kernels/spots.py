@@ -52,7 +52,7 @@ class SpotTemplate(NamedTuple):
     @property
     def reach(self) -> float:
         """Distance from the centre to the edge of the grid, px."""
-        return (self.values.shape[0] // 2) * self.step
+        return float(self.values.shape[0] // 2) * self.step
 
 
 class SpotFit(NamedTuple):
@@ -304,5 +304,5 @@ def _fit(image: F4, ivar: F4, x: F8, y: F8, values: F8, step: float, half: int, 
         out[s, 0], out[s, 1], out[s, 2], out[s, 3] = c[0], c[1] / c[0], c[2] / c[0], c[3]
         out[s, 4] = np.sqrt(covariance[0, 0])
         out[s, 5], out[s, 6] = np.sqrt(covariance[1, 1]) / c[0], np.sqrt(covariance[2, 2]) / c[0]
-        out[s, 7] = max(total - c @ rhs, 0.0) / (count - _UNKNOWNS)
+        out[s, 7] = max(total - float(np.dot(c, rhs)), 0.0) / (count - _UNKNOWNS)
         out[s, 8] = 1.0

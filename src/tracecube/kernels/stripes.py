@@ -19,7 +19,7 @@ from scipy import ndimage
 from tracecube.kernels.combine import clipped_moments
 from tracecube.kernels.rounding import COARSE, rounded_levels
 
-__all__ = ["Stripes", "find_stripes", "smooth_series"]
+__all__ = ["Stripes", "find_rows", "find_stripes", "smooth_series"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -67,9 +67,8 @@ class Stripes:
 def smooth_series(values: F8, variance: F8, widths: Sequence[float] = WIDTHS) -> tuple[F8, float, float]:
     """Smooth a noisy series by a Gaussian of the width that makes the expected error least.
 
-    The noise beyond half a width from a straight mean is known (``variance``), so the squared error of each
-    width can be estimated without knowing the signal: Stein 1981, theorem 1, for linear smoothers,
-    risk = |s - r|^2 - sum(variance) + 2 sum(variance h_ii).
+    The noise is known (``variance``), so the squared error of each width can be estimated without knowing
+    the signal: Stein 1981, theorem 1, for linear smoothers, risk = |s - r|^2 - sum(variance) + 2 sum(variance h_ii).
 
     Parameters
     ----------
@@ -86,8 +85,10 @@ def smooth_series(values: F8, variance: F8, widths: Sequence[float] = WIDTHS) ->
     width : float
     """
     known = np.isfinite(variance) & (variance > 0)
+    if not known.any():
+        raise ValueError("no sample of the series is known")
     weight = np.where(known, 1.0 / np.where(known, variance, 1.0), 0.0)
-    filled = np.where(known, values, 0.0)
+    filled, noise = np.where(known, values, 0.0), np.where(known, variance, 0.0)
     best: tuple[float, F8, float, float] | None = None
     for width in widths:
         if width == 0.0:
@@ -98,12 +99,12 @@ def smooth_series(values: F8, variance: F8, widths: Sequence[float] = WIDTHS) ->
             total = ndimage.gaussian_filter1d(weight, width, mode="constant")
             smooth = ndimage.gaussian_filter1d(weight * filled, width, mode="constant") / np.maximum(total, 1e-300)
             own = weight * _peak(width) / np.maximum(total, 1e-300)
-        risk = np.mean(((smooth - values) ** 2 + (2.0 * own - 1.0) * variance)[known])
-        passed = np.mean((own * variance)[known])
+        risk = np.mean(((smooth - values) ** 2 + (2.0 * own - 1.0) * noise)[known])
+        passed = np.mean((own * noise)[known])
         if best is None or risk < best[0]:
             best = float(risk), smooth, float(np.sqrt(max(risk, passed))), width
     if best is None:
-        raise ValueError("no sample of the series is known")
+        raise ValueError("samples are missing, and no width bridges them")
     return best[1:]
 
 
@@ -119,7 +120,6 @@ def find_stripes(
     blind: Mask,
     *,
     step: float = 0.0,
-    levels: F8 | None = None,
 ) -> Stripes:
     """Find output levels and row signal of a frame.
 
@@ -134,8 +134,6 @@ def find_stripes(
     step : float
         Smallest difference between values; where it is not small against the noise, levels and noise are
         those of rounded samples, and rows are left as they are: nothing can be seen of them.
-    levels : array (n_output,), optional
-        Levels of the outputs that are known already: rows alone are then looked for.
 
     Raises
     ------
@@ -149,9 +147,7 @@ def find_stripes(
     count = np.bincount(output, minlength=len(outputs))
     if (count == 0).any():
         raise ValueError(f"output {int(np.argmin(count))} has no blind pixel")
-    offsets = levels
-    if offsets is None:
-        offsets = np.array([float(np.median(value[output == i])) for i in range(len(outputs))])
+    offsets = np.array([float(np.median(value[output == i])) for i in range(len(outputs))])
     if step > 0.0:
         coarse = _rounded(value, output, offsets, step, image.shape[0])
         if coarse is not None:
@@ -161,12 +157,45 @@ def find_stripes(
     for _ in range(_ROUNDS):
         kept = np.abs(value - offsets[output] - rows[y]) < _CLIP * noise
         rows, row_error, width = _rows(value - offsets[output], y, kept, noise, image.shape[0])
+        left = np.where(kept, value - rows[y], 0.0)
         good = np.maximum(np.bincount(output, kept, minlength=len(outputs)), 1)
-        if levels is None:
-            left = np.where(kept, value - rows[y], 0.0)
-            offsets = np.bincount(output, left, minlength=len(outputs)) / good
+        offsets = np.bincount(output, left, minlength=len(outputs)) / good
         noise = clipped_moments(value - offsets[output] - rows[y])[1]
     return Stripes(offsets, float(noise / np.sqrt(np.median(good))), rows, row_error, width, noise, int(kept.sum()))
+
+
+def find_rows(residual: F4, quiet: Mask) -> tuple[F8, float, float]:
+    """Find the slow signal of rows alone, where many pixels tell of it.
+
+    Parameters
+    ----------
+    residual : array (y, x)
+        Image less levels of outputs and scene: zero on average in quiet pixels but for the rows.
+    quiet : bool array (y, x)
+
+    Returns
+    -------
+    rows : array (y,)
+    error : float
+        Root of the estimated mean squared error.
+    width : float, px
+        Smoothing length that was found best.
+
+    Raises
+    ------
+    ValueError
+        No quiet pixel.
+    """
+    rows = np.zeros(residual.shape[0])
+    error, width = 0.0, 0.0
+    noise = clipped_moments(residual[::4][quiet[::4]])[1]
+    for _ in range(_ROUNDS - 1):
+        left = residual - rows[:, None].astype(np.float32)
+        kept = quiet & (np.abs(left) < np.float32(_CLIP * noise))
+        count = kept.sum(axis=1)
+        mean = np.where(kept, residual, np.float32(0.0)).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
+        rows, error, width = smooth_series(mean, np.where(count > 0, noise**2 / np.maximum(count, 1), np.inf))
+    return rows, error, width
 
 
 def _rounded(value: F8, output: NDArray[np.intp], offsets: F8, step: float, rows: int) -> Stripes | None:

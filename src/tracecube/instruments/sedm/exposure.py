@@ -9,8 +9,9 @@ import numpy as np
 from scipy.ndimage import find_objects, label
 
 from tracecube.core.flags import Flag
-from tracecube.core.frame import BadPixels, Frame, RawFrame
+from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import TraceSet
+from tracecube.core.pixels import BadPixels
 from tracecube.instruments.sedm.detectors import detector
 from tracecube.recipes.detector.calibrate import calibrate_frame, noise_floor
 from tracecube.recipes.detector.cosmics import flag_cosmics, flag_residual_cosmics

@@ -9,8 +9,9 @@ import numpy as np
 
 from tracecube.core.errors import NoConvergence
 from tracecube.core.flags import Flag
-from tracecube.core.frame import BadPixels, Frame, RawFrame
+from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.pixels import BadPixels
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, Spectra

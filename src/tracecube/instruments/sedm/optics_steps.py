@@ -131,7 +131,7 @@ def _extract_lamp(
     return extract(lamp, matrix, extraction, floor=noise_floor(lamp)), refused
 
 
-@recipe(version="1")
+@recipe(version="2")
 def lenslet_flat(
     *,
     master_dome: Frame,
@@ -159,6 +159,6 @@ def lenslet_flat(
     caveats: tuple[str, ...] = ("no twilight frame: the dome's illumination of the field is not corrected",)
     for frame in sorted(twilight, key=lambda frame: frame.name)[:1]:
         sky = measure_exposure(frame, master_bias, (master_dome,), traces, extraction)
-        flat, more = illumination(sky.extraction, wavelength, flat, layout, params.flat(), shift=0.0)
+        flat, more = illumination(sky.extraction, wavelength, flat, layout, params.flat(), shift=0.0, dome=dome)
         numbers, caveats = (*numbers, *more), ()
     return Flat(lenslet_flat=replace(flat, meta=master_dome.meta), quality=numbers, caveats=caveats)

@@ -70,12 +70,21 @@ class FlatParams(_Extracting):
 
     degree: int = Field(2, ge=0, le=6, description="degree of a lenslet's colour term in wavelength")
     illumination_degree: int = Field(2, ge=0, le=4, description="degree of the dome's illumination over the field")
+    sky_bands: int = Field(8, ge=0, description="bands of wavelength in which the twilight corrects lenslets; 0: none")
+    lamp_trust: float = Field(
+        10.0, gt=0, description="electrons of the dome over those of the twilight from which the dome is believed alone"
+    )
 
     def flat(self) -> ThroughputParams:
         """Settings of the throughput measurement."""
         from tracecube.recipes.optics.throughput import ThroughputParams  # noqa: PLC0415 - brings numba
 
-        return ThroughputParams(degree=self.degree, illumination_degree=self.illumination_degree)
+        return ThroughputParams(
+            degree=self.degree,
+            illumination_degree=self.illumination_degree,
+            sky_bands=self.sky_bands,
+            lamp_trust=self.lamp_trust,
+        )
 
 
 class IfuParams(_Extracting):

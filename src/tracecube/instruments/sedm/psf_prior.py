@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracecube.core.target import Target
 from tracecube.instruments.sedm.headers import number
 from tracecube.recipes.science.chromatic_fit import Prior
 
-__all__ = ["REFERENCE_WAVE", "halo_of_night", "place_and_shape", "refraction_of_night"]
+__all__ = ["REFERENCE_WAVE", "halo_of_night", "halos_of_night", "place_and_shape", "refraction_of_night"]
 
 REFERENCE_WAVE = 6200.0
 """Angstrom: the guider's wavelength, at which refraction leaves a target where the guider holds it."""
@@ -46,6 +47,12 @@ def halo_of_night(standards: Sequence[Target]) -> dict[str, tuple[float, float]]
         values = [value for star in standards if (value := number(star.meta, key)) is not None]
         found[name] = (float(np.mean(values)), _HALO_OF_NIGHT * width) if values else (mean, width)
     return found
+
+
+def halos_of_night(standards: Sequence[Target]) -> NDArray[np.float64]:
+    """Halo of each standard, array (s, 3) in the order of `tracecube.recipes.science.chromatic_fit.HALO`."""
+    rows = [[number(star.meta, key) for key in _HALO.values()] for star in standards]
+    return np.array([row for row in rows if None not in row], dtype=float).reshape(-1, len(_HALO))
 
 
 def refraction_of_night(standards: Sequence[Target]) -> tuple[float, float, float, float]:

@@ -19,7 +19,7 @@ from tracecube.core.target import PointSourceFit, Target
 from tracecube.instruments.sedm.guider import Pointing, aligned, locate
 from tracecube.instruments.sedm.headers import bare_object, exposure_time, start_mjd, text
 from tracecube.instruments.sedm.observing import airmass
-from tracecube.instruments.sedm.psf_prior import REFERENCE_WAVE, place_and_shape
+from tracecube.instruments.sedm.psf_prior import REFERENCE_WAVE, halos_of_night, place_and_shape
 from tracecube.instruments.sedm.quality import REASONS, quality_code
 from tracecube.instruments.sedm.refraction import refraction
 from tracecube.instruments.sedm.star_parameters import ExtractStarParams
@@ -110,7 +110,8 @@ def extract(
     )
     if not standard and not known:
         caveats.append("no standard of the night told the halo: the literature's is used, and the sky taken as a plane")
-    source = extract_point_source(scene, track, prior, _choices(params, standard, halo_known=bool(known)))
+    choices, halos = _choices(params, standard, halo_known=bool(known)), halos_of_night(known)
+    source = extract_point_source(scene, track, prior, choices, halos)
     negative = float(np.mean(source.flux[source.flags == 0] < 0)) if (source.flags == 0).any() else 1.0
     code = _code(start, inside=True, negative=negative)
     cards |= {**_fit_cards(source, spectra.meta), "QUALITY": code, "SRCPOS": start.how}
@@ -119,7 +120,7 @@ def extract(
         spectrum=_spectrum(spectra, source, cards),
         picture=source.picture,
         quality=_numbers(source, start, negative),
-        caveats=[*caveats, *unknown, *_doubts(source, prior, start)],
+        caveats=[*caveats, *unknown, *_doubts(source, prior, start), *_unmeasured(source, len(known))],
     )
 
 
@@ -223,9 +224,30 @@ def _fit_cards(source: PointSource, meta: Meta) -> dict[str, Scalar]:
         "PSFADRTU": fit["turn"],
         "PSFADRTE": fit.error("turn"),
         "EXTRACT": "joint PSF",
+        "SKYDEG": source.sky_degree,
+        **_level_cards(source),
         "HOST": source.extended is not None,
         "RAWNAME": raw_name(meta),
     }
+
+
+def _level_cards(source: PointSource) -> dict[str, Scalar]:
+    """Relative errors of the flux level that all wavelengths share; what was not measured has no card."""
+    error = source.level_error
+    parts = {"LEVELERR": error.total, "LEVELPSF": error.shape, "LEVELSKY": error.structure, "LEVELHAL": error.halo}
+    return {key: value for key, value in parts.items() if math.isfinite(value)}
+
+
+def _unmeasured(source: PointSource, standards: int) -> list[str]:
+    """Which errors of the flux level are not in it."""
+    error, caveats = source.level_error, []
+    if not math.isfinite(error.structure):
+        caveats.append(
+            f"only {error.places} empty places in the field: the flux level's error lacks the frame's structure"
+        )
+    if standards == 1:
+        caveats.append("one standard told the halo: the flux level's error lacks its change over the night")
+    return caveats
 
 
 def _doubts(source: PointSource, prior: Prior, start: _Start) -> list[str]:
@@ -263,6 +285,16 @@ def _spectrum(spectra: Spectra, source: PointSource, cards: dict[str, Scalar]) -
     )
 
 
+def _level_numbers(source: PointSource) -> list[QualityNumber]:
+    error = source.level_error
+    rows = [
+        ("FLUX LEVEL ERROR", error.total),
+        ("LEVEL ERROR STRUCTURE", error.structure),
+        ("LEVEL ERROR HALO", error.halo),
+    ]
+    return [QualityNumber(name, value, "", high=0.05) for name, value in rows if math.isfinite(value)]
+
+
 def _numbers(source: PointSource, start: _Start, negative: float) -> list[QualityNumber]:
     fit = source.fit
     middle = int(np.argmin(np.abs(source.picture.wave - REFERENCE_WAVE)))
@@ -279,7 +311,7 @@ def _numbers(source: PointSource, start: _Start, negative: float) -> list[Qualit
         QualityNumber("REFRACTION TURN", math.degrees(fit["turn"]), "deg", -5.0, 5.0),
         QualityNumber("CENTROID ERROR", math.hypot(fit.error("x"), fit.error("y")), "arcsec", high=0.2),
         QualityNumber("CENTROID OFFSET", math.hypot(fit["x"] - start.x, fit["y"] - start.y), "arcsec", high=2.0),
-        QualityNumber("FLUX LEVEL ERROR", source.shape_error, "", high=0.05),
+        *_level_numbers(source),
         QualityNumber("SAMPLES REJECTED", source.outliers, "", high=0.01),
         QualityNumber("SAMPLES NEGATIVE", negative, "", high=0.2),
         QualityNumber("NOISE CORRELATION", float(np.median(pairs)) if pairs.size else math.nan),

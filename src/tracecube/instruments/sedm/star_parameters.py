@@ -40,8 +40,8 @@ class ExtractStarParams(Params):
         default=2,
         ge=0,
         le=3,
-        description="degree of the sky over the region, 2 for moonlight and errors of the flat's illumination; "
-        "at most 1 where no standard told the halo",
+        description="highest degree of the sky over the region, 2 for moonlight and errors of the flat's illumination; "
+        "1 where stars put at empty places come out better with it, and where no standard told the halo",
     )
     host: Literal["auto", "never"] = Field(
         default="auto", description="fit smooth light (a host galaxy) together with a target where there is any"

@@ -41,7 +41,7 @@ class CalibratedSpectrum(Outputs):
     spectrum_ascii: TextFile | None
 
 
-@recipe(version="2")
+@recipe(version="3")
 def extract_star(
     *,
     spectra: Spectra,

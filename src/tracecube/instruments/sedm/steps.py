@@ -10,8 +10,9 @@ from pydantic import Field
 
 from tracecube.core.errors import BadData
 from tracecube.core.flags import Flag
-from tracecube.core.frame import BadPixels, Frame, RawFrame
+from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.params import Params
+from tracecube.core.pixels import BadPixels
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.instruments.sedm.detectors import detector, read_noise_range

@@ -19,7 +19,7 @@ from tracecube.instruments.sphere_ifs.headers import (
     text,
 )
 
-__all__ = ["LAMPS", "RAW_TAGS", "RULES", "Rule", "classify", "recognises"]
+__all__ = ["LAMPS", "ON_SKY", "RAW_TAGS", "RULES", "Rule", "classify", "recognises"]
 
 RAW_TAGS = {
     "DARK": "dark, shutter closed",
@@ -42,8 +42,10 @@ RAW_TAGS = {
 LAMPS = ("NB1", "NB2", "NB3", "NB4", "BB")
 """Detector-flat lamps, as INS2 COMB IFS names them."""
 
-_ON_SKY = {"SKY", "FLUX", "CENTER", "OBJECT", "STD_ASTROMETRY", "STD_FLUX"}
-_DISPERSED = _ON_SKY | {"SPECPOS", "IFUFLAT", "WAVE", "DISTORT"}
+ON_SKY = frozenset({"SKY", "FLUX", "CENTER", "OBJECT", "STD_ASTROMETRY", "STD_FLUX"})
+"""Tags of frames that the telescope's light reached."""
+
+_DISPERSED = ON_SKY | {"SPECPOS", "IFUFLAT", "WAVE", "DISTORT"}
 _MODES = (("YJH", r"(OBS_H|_YJH)$"), ("YJ", r"(OBS_YJ|_YJ)$"))  # OBS_H is Y-JH: the prism that reaches H
 
 
@@ -124,11 +126,11 @@ def classify(name: str, header: Meta) -> Classification:
         "dit": dit,
         "ndit": integrations(header, name),
         "lamp": _lamp(facts["comb"]) if rule.tag in {"DETFLAT", "GAIN"} else None,
-        "object": target if rule.tag in _ON_SKY else None,
+        "object": target if rule.tag in ON_SKY else None,
         "raw_tag": rule.tag,
         **_planes(header, name),
     }
-    return Classification(rule.tag, setup, mjd=mjd, exptime=dit, object=target if rule.tag in _ON_SKY else None)
+    return Classification(rule.tag, setup, mjd=mjd, exptime=dit, object=target if rule.tag in ON_SKY else None)
 
 
 def _mode(header: Meta, name: str, tag: str) -> str | None:

@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from pydantic import Field
 
+from tracecube.core.errors import BadData, MissingInput, TracecubeError
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
 from tracecube.core.recipe import Outputs, recipe
-from tracecube.instruments.sphere_ifs.classify import LAMPS
+from tracecube.instruments.sphere_ifs.classify import LAMPS, ON_SKY
 from tracecube.instruments.sphere_ifs.detectors import (
     detector,
     exposure_of,
@@ -24,15 +25,17 @@ from tracecube.instruments.sphere_ifs.detectors import (
 from tracecube.instruments.sphere_ifs.headers import text
 from tracecube.recipes.detector.array import CleanExposure, clean_exposure, clean_smooth_scene
 from tracecube.recipes.detector.background import (
-    Background,
     BackgroundFit,
     BackgroundParams,
     MatchParams,
     background_for,
     combine_backgrounds,
+    settle_sky,
 )
-from tracecube.recipes.detector.dark import DarkParams, MasterDark, combine_darks
-from tracecube.recipes.detector.flat import FlatParams, LampExposure, LampFlat, SuperFlat, lamp_flat, super_flat
+from tracecube.recipes.detector.dark import DarkParams, MasterDark, combine_darks, dark_for
+from tracecube.recipes.detector.flat import LampFlat, SuperFlat, lamp_flat, super_flat
+from tracecube.recipes.detector.flat_fit import FlatParams, LampExposure
+from tracecube.recipes.detector.linearity import GainParams, MeasuredLinearity, measure_linearity
 from tracecube.recipes.detector.plane import PixelCalibration, PlaneParams, calibrate_plane
 from tracecube.recipes.detector.static_badpixels import StaticBadPixels, StaticParams, find_bad_pixels
 
@@ -41,6 +44,7 @@ __all__ = [
     "broad_band_flat",
     "calibrated",
     "detector_flat",
+    "gain",
     "instrument_background",
     "master_dark",
     "narrow_band_flat",
@@ -52,7 +56,7 @@ _DARK_SCALE = 64.0  # px: a dark has no finer structure but hot pixels and what 
 _LAMP_SCALE = 25.0  # px: the lamps light the detector evenly
 _THERMAL_SCALE = 16.0  # px: thermal light is out of focus, and as wide as the optics that send it
 
-Product = TypeVar("Product", Master, BadPixels, DetectorFlat)
+Product = TypeVar("Product", Master, BadPixels, DetectorFlat, Linearity)
 Made = TypeVar("Made", bound=Outputs)
 
 
@@ -100,7 +104,7 @@ class DetectorMasters:
     darks : sequence of Master
         Of any DIT; at least one.
     background, sky : Master or None
-        Electron / s.
+        Electron / s, products of the tasks ifs_instrument_background and ifs_sky_background.
     flat : DetectorFlat or None
     bad : BadPixels or None
     linearity : Linearity or None
@@ -127,7 +131,6 @@ def calibrated(
     wave: FloatArray | float | None = None,
     unlit: BoolArray | None = None,
     params: PlaneParams | None = None,
-    match: MatchParams | None = None,
 ) -> tuple[Frame, tuple[str, ...]]:
     """Calibrate one plane of any kind; see `tracecube.recipes.detector.plane.calibrate_plane`.
 
@@ -136,14 +139,13 @@ def calibrated(
     raw : RawFrame
         A plane of a cube, or a mean of integrations.
     masters : DetectorMasters
-        Of backgrounds, a sky is preferred to the instrument's, that to the dark. A lamp frame is best given
-        without ``sky``: it did not see it.
+        Frames of the sky (by their tag) lose the sky's background, else the instrument's, else the dark; lamp
+        frames the dark, as the observatory does: lamps outshine the thermal light of a second or two.
     wave : float or array (y, x), Angstrom, optional
         Wavelength that each pixel sees; NaN where none.
     unlit : bool array (y, x), optional
         Pixels between and outside the spectra.
     params : PlaneParams
-    match : MatchParams
 
     Returns
     -------
@@ -158,7 +160,10 @@ def calibrated(
         Wrong shape, constant, saturated.
     """
     exposure, caveats = exposure_of(raw)
-    background, notes = background_for(masters.sky, masters.background, masters.darks, exposure.dit, match)
+    if raw.tag in ON_SKY:
+        background, notes = background_for(masters.sky, masters.background, masters.darks, exposure.dit)
+    else:
+        background, notes = dark_for(masters.darks, exposure.dit)
     missing = () if masters.flat is not None else ("no detector flat: the response of pixels is left in",)
     calibration = PixelCalibration(background, masters.flat, masters.bad, masters.linearity or _linearity())
     frame = calibrate_plane(exposure, detector(), calibration, wave=wave, unlit=unlit, params=params)
@@ -166,16 +171,32 @@ def calibrated(
 
 
 def _cleaned(raw: Sequence[RawFrame], scale: float | None) -> tuple[list[CleanExposure], tuple[str, ...]]:
-    """Clean frames in order of name; ``scale`` is the finest structure of a smooth scene, None of any other."""
-    cleaned, caveats = [], []
+    """Clean frames in order of name; ``scale`` is the finest structure of a smooth scene, None of any other.
+
+    Frames that can not be what they claim are left out with a caveat, as long as one is left.
+
+    Raises
+    ------
+    MissingInput, BadData
+        What is wrong with the last frame, where none is left.
+    """
+    cleaned: list[CleanExposure] = []
+    caveats: list[str] = []
+    wrong: TracecubeError | None = None
     for frame in sorted(raw, key=lambda one: one.name):
-        exposure, notes = exposure_of(frame)
-        caveats += notes
-        cleaned.append(
-            clean_exposure(exposure, detector(), linearity=_linearity())
-            if scale is None
-            else clean_smooth_scene(exposure, detector(), scale=scale, linearity=_linearity())
-        )
+        try:
+            exposure, notes = exposure_of(frame)
+            cleaned.append(
+                clean_exposure(exposure, detector(), linearity=_linearity())
+                if scale is None
+                else clean_smooth_scene(exposure, detector(), scale=scale, linearity=_linearity())
+            )
+            caveats += notes
+        except (BadData, MissingInput) as error:
+            wrong = error
+            caveats.append(f"{error.what}; left out")
+    if not cleaned and wrong is not None:
+        raise wrong
     return cleaned, tuple(caveats)
 
 
@@ -218,19 +239,34 @@ def instrument_background(
     )
 
 
+class SkyParams(BackgroundParams, MatchParams):
+    """How the background of a sky is made."""
+
+
 @recipe(version="1")
 def sky_background(
-    *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: BackgroundParams = BackgroundParams()
+    *,
+    raw: Sequence[RawFrame],
+    master_dark: Sequence[Master],
+    instrument_background: Master | None,
+    params: SkyParams = SkyParams(),
 ) -> SkyBackground:
-    """Combine frames of the sky beside the target: thermal light of instrument and sky, electron / s."""
-    made: Background = _background(raw, master_dark, params, None)
-    return SkyBackground(sky_background=made.background, quality=made.quality, caveats=made.caveats)
+    """Combine frames of the sky beside the target: thermal light of instrument and sky, electron / s.
+
+    The level is the sky's, over large scales; the pattern of pixels that of the instrument background, which
+    has less noise.
+    """
+    made = _background(raw, master_dark, params, None)
+    settled, notes = settle_sky(made.background, instrument_background, master_dark, params)
+    return SkyBackground(sky_background=settled, quality=made.quality, caveats=(*made.caveats, *notes))
 
 
 def _lamps(raw: Sequence[RawFrame]) -> tuple[list[LampExposure], tuple[str, ...]]:
     """Clean lamp flats and say which wavelength each saw."""
     cleaned, caveats = _cleaned(raw, _LAMP_SCALE)
-    return [LampExposure(one, lamp_wave(one.exposure.meta, one.exposure.name)) for one in cleaned], caveats
+    # levels of a few hundred counts are linear to 1e-4, the same in all pixels
+    plain = [replace(one, linear_variance=None) for one in cleaned]
+    return [LampExposure(one, lamp_wave(one.exposure.meta, one.exposure.name)) for one in plain], caveats
 
 
 def _lamp_flat(raw: Sequence[RawFrame], darks: Sequence[Master], params: LampFlatParams) -> LampFlatProducts:
@@ -275,6 +311,21 @@ def detector_flat(
     lamps, caveats = _lamps(raw)
     made = super_flat(lamps, master_dark, detector(), params, noise_range=read_noise_range())
     return _with(made, caveats)
+
+
+@recipe(version="1")
+def gain(
+    *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: GainParams = GainParams()
+) -> MeasuredLinearity:
+    """Linearity and gain, from a steady lamp at many integration times."""
+    exposures, caveats = [], ()
+    for frame in sorted(raw, key=lambda one: one.name):
+        exposure, notes = exposure_of(frame)
+        exposures.append(clean_exposure(exposure, detector()))
+        caveats = (*caveats, *notes)
+    made = measure_linearity(exposures, master_dark, detector(), params, noise_range=read_noise_range())
+    pixels = _named(made.non_linear_pixels, "IFS_NONLIN_BADPIX")
+    return _with(made, caveats, linearity=_named(made.linearity, "IFS_NONLIN"), non_linear_pixels=pixels)
 
 
 @recipe(version="1")

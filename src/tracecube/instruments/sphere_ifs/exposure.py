@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,38 +12,15 @@ from tracecube.core.fields import FloatArray
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
-from tracecube.core.pixels import BadPixels, DetectorFlat, Master
 from tracecube.core.spectra import Spectra
+from tracecube.instruments.sphere_ifs import detector_steps
 from tracecube.instruments.sphere_ifs.classify import classify
-from tracecube.instruments.sphere_ifs.detectors import detector, exposure_of, known_linearity
+from tracecube.instruments.sphere_ifs.detector_steps import DetectorMasters
 from tracecube.instruments.sphere_ifs.guess import NOMINAL_PITCH, Mode, mode_of
-from tracecube.recipes.detector.background import background_for
-from tracecube.recipes.detector.dark import dark_for
-from tracecube.recipes.detector.plane import PixelCalibration, calibrate_plane
 from tracecube.recipes.extract.joint import Extraction
 from tracecube.recipes.optics.pinholes import lattice_plane
 
-__all__ = ["Calibrations", "calibrated", "mean_frame", "mode_of_frame", "native_spectra"]
-
-
-@dataclass(frozen=True)
-class Calibrations:
-    """What the detector calibrations of a night say.
-
-    Parameters
-    ----------
-    darks : sequence of Master
-    flat : DetectorFlat or None
-    bad : BadPixels or None
-    sky, instrument : Master or None
-        Backgrounds, electron / s.
-    """
-
-    darks: Sequence[Master]
-    flat: DetectorFlat | None
-    bad: BadPixels | None
-    sky: Master | None = None
-    instrument: Master | None = None
+__all__ = ["calibrated", "mean_frame", "mode_of_frame", "native_spectra"]
 
 
 def mode_of_frame(raw: RawFrame) -> Mode:
@@ -53,39 +30,23 @@ def mode_of_frame(raw: RawFrame) -> Mode:
 
 
 def calibrated(
-    raw: RawFrame, known: Calibrations, *, wave: FloatArray | None = None, sky: bool = False
+    raw: RawFrame, masters: DetectorMasters, *, wave: FloatArray | None = None
 ) -> tuple[Frame, tuple[str, ...]]:
-    """Calibrate one plane: electron, variance, flags.
+    """Calibrate one plane; card NCOMBINE says of how many integrations it is the mean.
 
     Parameters
     ----------
     raw : RawFrame
-    known : Calibrations
+    masters : DetectorMasters
     wave : array (y, x), Angstrom, optional
         What each pixel sees; the flat's reference wavelength otherwise.
-    sky : bool
-        Take the background off: of the sky, of the instrument, or the dark alone, in this order of
-        preference. Lamp frames have the dark alone taken off.
-
-    Returns
-    -------
-    frame : Frame
-        Card NCOMBINE says of how many integrations it is the mean.
-    caveats : tuple of str
     """
-    exposure, caveats = exposure_of(raw)
-    if sky:
-        background, more = background_for(known.sky, known.instrument, known.darks, exposure.dit)
-    else:
-        background, more = dark_for(known.darks, exposure.dit)
-    calibration = PixelCalibration(background, known.flat, known.bad, known_linearity())
-    frame = calibrate_plane(exposure, detector(), calibration, wave=wave)
-    meta = {**frame.meta, "NCOMBINE": frame.meta["NINTEG"]}
-    return replace(frame, meta=meta), (*caveats, *more)
+    frame, caveats = detector_steps.calibrated(raw, masters, wave=wave)
+    return replace(frame, meta={**frame.meta, "NCOMBINE": frame.meta["NINTEG"]}), caveats
 
 
 def mean_frame(
-    raw: Sequence[RawFrame], known: Calibrations, *, wave: FloatArray | None = None
+    raw: Sequence[RawFrame], masters: DetectorMasters, *, wave: FloatArray | None = None
 ) -> tuple[Frame, tuple[str, ...]]:
     """Calibrate lamp frames of one setup, and average them by their numbers of integrations.
 
@@ -97,7 +58,7 @@ def mean_frame(
     frames, caveats = [], []
     for one in sorted(raw, key=lambda frame: frame.name):
         try:
-            frame, more = calibrated(one, known, wave=wave)
+            frame, more = calibrated(one, masters, wave=wave)
         except BadData as error:
             caveats.append(f"{one.name} is left out: {error}")
             continue
@@ -107,15 +68,15 @@ def mean_frame(
         raise BadData("; ".join(caveats) or "no frame", hint="look at the lamp frames")
     if len(frames) == 1:
         return frames[0], tuple(dict.fromkeys(caveats))
-    share = np.array([float(frame.meta["NCOMBINE"]) for frame in frames])  # type: ignore[arg-type]
-    share /= share.sum()
-    data = sum(w * frame.data for w, frame in zip(share, frames, strict=True))
-    variance = sum(w**2 * frame.variance for w, frame in zip(share, frames, strict=True))
+    count = np.array([frame.meta["NCOMBINE"] for frame in frames], float)
+    floor = np.array([frame.meta["NOISEFLR"] for frame in frames], float)
+    share = count / count.sum()
+    data = np.tensordot(share, np.stack([frame.data for frame in frames]), axes=1)
+    variance = np.tensordot(share**2, np.stack([frame.variance for frame in frames]), axes=1)
     flags = np.bitwise_or.reduce([frame.flags for frame in frames])
-    count = sum(float(frame.meta["NCOMBINE"]) for frame in frames)  # type: ignore[arg-type]
-    floor = sum(w**2 * float(frame.meta["NOISEFLR"]) for w, frame in zip(share, frames, strict=True))  # type: ignore[arg-type]
-    meta = {**frames[0].meta, "NCOMBINE": count, "NOISEFLR": floor}
-    return Frame(np.float32(data), np.float32(variance), flags, meta), tuple(dict.fromkeys(caveats))
+    meta = {**frames[0].meta, "NCOMBINE": float(count.sum()), "NOISEFLR": float(share**2 @ floor)}
+    mean = Frame(data.astype(np.float32), variance.astype(np.float32), flags, meta)
+    return mean, tuple(dict.fromkeys(caveats))
 
 
 def native_spectra(

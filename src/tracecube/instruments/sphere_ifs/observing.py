@@ -20,8 +20,8 @@ from tracecube.instruments.sphere_ifs.sky_angles import Pole, Site, parallactic_
 
 __all__ = ["Astrometry", "Moment", "Orientation", "astrometry", "moment", "orientation", "pointing", "site"]
 
-# Unit Telescope 3 (ESO, Paranal coordinates), used where the header lacks the cards: degree, degree east, m.
-UT3 = Site(-24.62743, -70.40498, 2648.0)
+# Paranal as vlt-sphere 1.8 has it (and the headers), used where the header lacks the cards: degree, degree east, m.
+UT3 = Site(-24.6268, -70.4045, 2648.0)
 # Header angles are rounded to 0.001 deg; beyond this the header and the computed angle tell two stories, degree.
 AGREEMENT = 0.05
 # Packed coordinates are cut to 0.001 s: the two say the same within this, degree.
@@ -346,8 +346,6 @@ def _clock_fault(meta: Meta, mjd: float, caveats: list[str]) -> float:
         return 0.0
     altitude, begin = _number(meta, "ESO TEL ALT"), _number(meta, "ESO INS4 DROT2 BEGIN")
     if altitude is None or begin is None:
-        caveats.append(
-            "before 2016-07-12 without ESO TEL ALT or INS4 DROT2 BEGIN: derotator's clock fault not corrected"
-        )
+        caveats.append("before 2016-07-12, no ESO TEL ALT or INS4 DROT2 BEGIN: derotator's clock fault not corrected")
         return 0.0
     return math.degrees(math.atan(math.tan(math.radians(altitude - 2.0 * begin))))

@@ -16,6 +16,7 @@ from tracecube.core.pixels import BadPixels, DetectorFlat, Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Spectra
+from tracecube.instruments.sphere_ifs.detector_steps import DetectorMasters
 from tracecube.instruments.sphere_ifs.parameters import (
     DistortionParams,
     IfuFlatParams,
@@ -24,7 +25,6 @@ from tracecube.instruments.sphere_ifs.parameters import (
 )
 
 if TYPE_CHECKING:
-    from tracecube.instruments.sphere_ifs.exposure import Calibrations
     from tracecube.recipes.extract.joint import Extraction, ExtractionParams
 
 __all__ = ["distortion_map", "ifu_flat", "spectra_positions", "wavelength_calibration"]
@@ -82,14 +82,14 @@ def spectra_positions(
     The lasers tell the lattice and its distortion, all lenslets at once; white light, evenly over the
     field and through pinholes, tells how the light spreads across a trace.
     """
-    from tracecube.instruments.sphere_ifs.exposure import Calibrations, mean_frame, mode_of_frame  # noqa: PLC0415
+    from tracecube.instruments.sphere_ifs.exposure import mean_frame, mode_of_frame  # noqa: PLC0415
     from tracecube.recipes.optics.lasers import find_lattice, measure_lasers  # noqa: PLC0415 - brings numba
     from tracecube.recipes.optics.lenslet_traces import trace_lenslets  # noqa: PLC0415
     from tracecube.recipes.optics.lenslets import lenslets_of_lasers  # noqa: PLC0415
 
     mode = mode_of_frame(raw[0])
-    known = Calibrations(darks, detector_flat, static_badpix)
-    spots, caveats = mean_frame(lasers, known)
+    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix)
+    spots, caveats = mean_frame(lasers, masters)
     weight = _weights(spots)
     image = np.where(weight > 0, spots.data, 0.0).astype(np.float32)
     lattice = find_lattice(image, weight, mode.lattice, distortion=params.lattice_degree)
@@ -100,7 +100,7 @@ def spectra_positions(
     lamps = []
     for frames in (raw, pinholes):
         if frames:
-            frame, less = mean_frame(frames, known)
+            frame, less = mean_frame(frames, masters)
             lamps.append(frame)
             more = (*more, *less)
     if not pinholes:
@@ -130,9 +130,11 @@ def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: Wave
     mode = mode_of_frame(RawFrame("lenslets", "WAVE", lenslets.meta, {}, {}))
     solution, numbers = lenslet_wavelengths(lenslets, traces, mode.law, mode.band, margin=params.margin)
     shape = (params.rows, params.rows)
+    # pieces of spectra that the detector's edge cuts are in A, but no one's light to name
+    whole = replace(traces, centre=np.where((traces.dq & int(Flag.NOT_MEASURED) != 0)[:, None], np.nan, traces.centre))
     return Wavelengths(
         wavelength=solution,
-        pixel_map=replace(pixel_map(traces, solution, shape, half_width=HALF_TRACE), meta=lenslets.meta),
+        pixel_map=replace(pixel_map(whole, solution, shape, half_width=HALF_TRACE), meta=lenslets.meta),
         quality=numbers,
     )
 
@@ -151,13 +153,13 @@ def ifu_flat(
     params: IfuFlatParams,
 ) -> IfuFlat:
     """Measure the throughput of every lenslet against wavelength from the white lamp."""
-    from tracecube.instruments.sphere_ifs.exposure import Calibrations, mode_of_frame, native_spectra  # noqa: PLC0415
+    from tracecube.instruments.sphere_ifs.exposure import mode_of_frame, native_spectra  # noqa: PLC0415
     from tracecube.recipes.optics.lenslet_flat import lenslet_throughput  # noqa: PLC0415 - brings numba
     from tracecube.recipes.optics.lenslet_shift import mean_spectrum  # noqa: PLC0415
 
     mode = mode_of_frame(raw[0])
-    known = Calibrations(darks, detector_flat, static_badpix)
-    extraction, caveats = _extract_lamp(raw, known, traces, pixel_map, params.extraction())
+    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix)
+    extraction, caveats = _extract_lamp(raw, masters, traces, pixel_map, params.extraction())
     flat, numbers = lenslet_throughput(
         extraction, wavelength, np.linspace(*mode.channels[:2], mode.channels[2]), least=params.least_signal
     )
@@ -188,13 +190,13 @@ def distortion_map(
 
     A frame of white light tells how bright each lenslet is by itself.
     """
-    from tracecube.instruments.sphere_ifs.exposure import Calibrations, native_spectra  # noqa: PLC0415 - brings numba
+    from tracecube.instruments.sphere_ifs.exposure import native_spectra  # noqa: PLC0415 - brings numba
     from tracecube.instruments.sphere_ifs.guess import NOMINAL_PITCH  # noqa: PLC0415
     from tracecube.recipes.optics.pinholes import lattice_plane, map_sky  # noqa: PLC0415
 
-    known = Calibrations(darks, detector_flat, static_badpix)
-    extraction, caveats = _extract_lamp(raw, known, traces, pixel_map, params.extraction())
-    even, more = _extract_lamp(white, known, traces, pixel_map, params.extraction())
+    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix)
+    extraction, caveats = _extract_lamp(raw, masters, traces, pixel_map, params.extraction())
+    even, more = _extract_lamp(white, masters, traces, pixel_map, params.extraction())
     spectra = native_spectra(extraction, traces, wavelength.wave, wavelength)
     share = np.nansum(even.flux, axis=1) / np.median(np.nansum(even.flux, axis=1))
     whole = np.isfinite(extraction.flux).sum(axis=1) > 0.9 * np.isfinite(wavelength.wave).sum(axis=1)  # noqa: PLR2004
@@ -222,13 +224,13 @@ def distortion_map(
 
 
 def _extract_lamp(
-    raw: Sequence[RawFrame], known: Calibrations, traces: TraceSet, pixel_map: PixelMap, settings: ExtractionParams
+    raw: Sequence[RawFrame], masters: DetectorMasters, traces: TraceSet, pixel_map: PixelMap, settings: ExtractionParams
 ) -> tuple[Extraction, tuple[str, ...]]:
     """Calibrate and extract lamp frames."""
     from tracecube.instruments.sphere_ifs.exposure import mean_frame  # noqa: PLC0415 - brings numba
     from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415
     from tracecube.recipes.extract.joint import extract, trace_matrix  # noqa: PLC0415
 
-    frame, caveats = mean_frame(raw, known, wave=pixel_map.wave)
+    frame, caveats = mean_frame(raw, masters, wave=pixel_map.wave)
     matrix = trace_matrix(traces, frame.data.shape, half_width=settings.half_width)
     return extract(frame, matrix, settings, floor=noise_floor(frame)), caveats

@@ -33,7 +33,7 @@ class Extracting(Params):
     """What every step that extracts spectra can set."""
 
     half_width: int = Field(15, ge=2, le=40, description="pixels on either side of a trace that its footprint covers")
-    scatter_pieces: int = Field(0, ge=0, le=30, description="spline pieces of scattered light a side; 0 for none")
+    scatter_pieces: int = Field(6, ge=0, le=30, description="spline pieces of scattered light a side; 0 for none")
     clip: float = Field(6.0, gt=3.0, description="pixels this many sigma off the model are outliers")
     passes: int = Field(3, ge=1, le=6, description="solutions; each takes variance and outliers from the last")
 

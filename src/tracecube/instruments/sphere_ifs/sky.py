@@ -12,19 +12,23 @@ from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Spectra
-from tracecube.instruments.sphere_ifs.exposure import Calibrations, calibrated, mode_of_frame, native_spectra
+from tracecube.instruments.sphere_ifs.detector_steps import DetectorMasters
+from tracecube.instruments.sphere_ifs.exposure import calibrated, mode_of_frame, native_spectra
+from tracecube.instruments.sphere_ifs.static_data import air_transmission
 from tracecube.recipes.detector.calibrate import noise_floor
 from tracecube.recipes.extract.grid import GridParams, on_grid
 from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extract, trace_matrix
-from tracecube.recipes.optics.lenslet_shift import Shift, ShiftParams, moved, shift_across, shift_along
+from tracecube.recipes.optics.lenslet_shift import Expected, Shift, ShiftParams, moved, shift_across, shift_along
 
 __all__ = ["Optics", "SkySpectra", "sky_spectra"]
 
-# Water bands between and beyond the windows of the atmosphere, Angstrom: the lamp has none.
-TELLURIC = ((11050.0, 11650.0), (13250.0, 14950.0))
 # Movement beyond this is unusual: day calibrations are taken within a day, px.
 USUAL_SHIFT = 1.0
+# Between day and night, and within a night: shift (px), turn and stretch, one sigma.
+_DAY_ACROSS, _DAY_TURN = 1.0, 5e-5
+_NIGHT_DRIFT, _NIGHT_TURN = 0.1, 1e-5
 _EVERY = 5  # rows: enough to measure the shift
+_ROUNDS = 2  # of it: half a pixel is then met to a hundredth
 
 
 @dataclass(frozen=True)
@@ -69,30 +73,49 @@ class SkySpectra:
     caveats: tuple[str, ...]
 
 
-def sky_spectra(
-    raw: RawFrame, known: Calibrations, optics: Optics, extraction: ExtractionParams, shifts: ShiftParams
+def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
+    raw: RawFrame,
+    masters: DetectorMasters,
+    optics: Optics,
+    extraction: ExtractionParams,
+    shifts: ShiftParams,
+    *,
+    like: Spectra | None = None,
 ) -> SkySpectra:
     """Extract all lenslets of one plane.
 
     Parameters
     ----------
     raw : RawFrame
-    known : Calibrations
+    masters : DetectorMasters
     optics : Optics
     extraction : ExtractionParams
     shifts : ShiftParams
+    like : Spectra, optional
+        Of the frame with satellite spots of the same night, whose shift is well known.
     """
-    frame, caveats = calibrated(raw, known, wave=optics.pixel_map.wave, sky=True)
+    frame, caveats = calibrated(raw, masters, wave=optics.pixel_map.wave)
     shape = (frame.data.shape[0], frame.data.shape[1])
-    shift, more = _measure_shift(frame, optics, extraction, shifts)
-    traces, wave = moved(optics.traces, optics.wavelength.wave, shift, shape)
+    expected = _expected(like)
+    across = _shift_across(frame, optics, extraction, expected)
+    traces, wave = moved(optics.traces, optics.wavelength.wave, across, shape)
     matrix = trace_matrix(traces, shape, half_width=extraction.half_width)
     found = extract(frame, matrix, extraction, floor=noise_floor(frame))
-    solution = replace(optics.wavelength, wave=wave)
-    native = native_spectra(found, traces, wave, solution, flat=optics.flat, layout=optics.layout)
+    night = native_spectra(found, traces, wave, optics.wavelength)
+    shift, more = _shift_along(night, optics, across, shifts, expected)
+    wave = moved(optics.traces, optics.wavelength.wave, shift, shape)[1]
+    solution = replace(optics.wavelength, wave=np.where(np.isfinite(traces.centre), wave, np.nan))
+    native = native_spectra(found, traces, solution.wave, solution, flat=optics.flat, layout=optics.layout)
     low, high, count = mode_of_frame(raw).channels
     grid = GridParams(wave_low=low, wave_high=high, n_wave=count)
-    meta = {**raw.meta, "NOISEFLR": frame.meta["NOISEFLR"]}
+    meta = {
+        **raw.meta,
+        "NOISEFLR": frame.meta["NOISEFLR"],
+        "SHIFTDX": shift.dx,
+        "SHIFTDY": shift.dy,
+        "SHIFTTN": shift.turn,
+        "SHIFTST": shift.stretch,
+    }
     channels = on_grid(found, traces, solution, optics.flat, optics.layout, grid, shift=0.0, meta=meta)
     flagged = float(np.mean(found.outlier))
     return SkySpectra(
@@ -114,33 +137,47 @@ def sky_spectra(
     )
 
 
-def _measure_shift(
-    frame: Frame, optics: Optics, extraction: ExtractionParams, shifts: ShiftParams
-) -> tuple[Shift, tuple[str, ...]]:
-    """Measure how far the light has moved since the day, in three rounds across and one along."""
+def _shift_across(frame: Frame, optics: Optics, extraction: ExtractionParams, expected: Expected) -> Shift:
+    """Measure how far the light has moved across dispersion since the day, from some rows of the detector."""
     shape = (frame.data.shape[0], frame.data.shape[1])
-    shift, few = Shift(), extraction.model_copy(update={"passes": 2, "scatter_pieces": 0})
-    for _ in range(3):
+    shift, few = expected.shift, extraction.model_copy(update={"passes": 2, "scatter_pieces": 0})
+    thin = _every_row(frame)
+    for _ in range(_ROUNDS):
         traces = moved(optics.traces, optics.wavelength.wave, shift, shape)[0]
         matrix, slope = (
             trace_matrix(traces, shape, half_width=extraction.half_width, derivative=d, every=_EVERY)
             for d in (False, True)
         )
-        thin = _every_row(frame)
         found = extract(thin, matrix, few, floor=noise_floor(frame))
-        step = shift_across(thin, matrix, slope, found, traces)
-        shift = replace(step, dx=shift.dx + step.dx, turn=shift.turn + step.turn, stretch=shift.stretch + step.stretch)
+        shift = shift_across(thin, matrix, slope, found, traces, now=shift, expected=expected)
+    return shift
+
+
+def _expected(like: Spectra | None) -> Expected:
+    """What the frame with satellite spots says of the others: they drift by little in an hour."""
+    if like is None or not isinstance(like.meta.get("SHIFTDX"), float):
+        return Expected(Shift(), _DAY_ACROSS, np.inf, _DAY_TURN)
+    dx, dy, turn, stretch = (float(like.meta[f"SHIFT{key}"]) for key in ("DX", "DY", "TN", "ST"))  # type: ignore[arg-type]
+    return Expected(Shift(dx, dy, turn, stretch), _NIGHT_DRIFT, _NIGHT_DRIFT, _NIGHT_TURN)
+
+
+def _shift_along(
+    night: Spectra, optics: Optics, across: Shift, shifts: ShiftParams, expected: Expected
+) -> tuple[Shift, tuple[str, ...]]:
+    """Add how far the light has moved along dispersion; where that is not known, what was expected is taken visibly."""
+    known = np.isfinite(expected.along)
+    instead = f"that of the frame with satellite spots, {expected.shift.dy:.2f} px," if known else "0"
+    across = replace(across, dy=expected.shift.dy, dy_error=expected.along if known else _DAY_ACROSS)
     if optics.lamp is None:
-        return shift, ("no spectra of the white lamp: the shift along dispersion is not known, 0 is taken",)
-    traces = moved(optics.traces, optics.wavelength.wave, shift, shape)[0]
-    matrix = trace_matrix(traces, shape, half_width=extraction.half_width)
-    whole = extract(frame, matrix, few, floor=noise_floor(frame))
-    night = native_spectra(whole, traces, optics.wavelength.wave, optics.wavelength, layout=optics.layout)
+        return across, (f"no spectrum of the white lamp: the shift along dispersion is not known, {instead} is taken",)
+    lsf = float(np.nanmedian(optics.wavelength.lsf_sigma))
     try:
-        dy, error = shift_along(night, optics.lamp, shifts, avoid=TELLURIC)
+        dy, error = shift_along(night, optics.lamp, air_transmission(), shifts, lsf=lsf)
     except NoConvergence as failure:
-        return shift, (f"the shift along dispersion is not known, 0 is taken: {failure}",)
-    return replace(shift, dy=dy, dy_error=error), ()
+        return across, (f"the shift along dispersion is not known, {instead} is taken: {failure}",)
+    trust = error**-2, expected.along**-2
+    dy = (dy * trust[0] + expected.shift.dy * trust[1]) / sum(trust)
+    return replace(across, dy=dy, dy_error=float(sum(trust) ** -0.5)), ()
 
 
 def _every_row(frame: Frame) -> Frame:

@@ -13,6 +13,7 @@ from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, Spectra
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.instruments.sphere_ifs import star_steps
+from tracecube.instruments.sphere_ifs.detector_steps import DetectorMasters
 from tracecube.instruments.sphere_ifs.parameters import CenterTaskParams, FluxTaskParams, ScienceTaskParams
 
 if TYPE_CHECKING:
@@ -51,16 +52,16 @@ class ScienceSpectra(Outputs):
 
 def _spectra(raw: RawFrame, params: Any, given: dict[str, Any]) -> SkySpectra:
     """Extract one plane with what the recipe was given."""
-    from tracecube.instruments.sphere_ifs.exposure import Calibrations  # noqa: PLC0415 - brings numba
-    from tracecube.instruments.sphere_ifs.sky import Optics, sky_spectra  # noqa: PLC0415
+    from tracecube.instruments.sphere_ifs.sky import Optics, sky_spectra  # noqa: PLC0415 - brings numba
 
-    known = Calibrations(
-        given["darks"], given["detector_flat"], given["static_badpix"], given["sky"], given["instrument"]
+    masters = DetectorMasters(
+        given["darks"], given["instrument"], given["sky"], given["detector_flat"], given["static_badpix"]
     )
     optics = Optics(
         given["traces"], given["wavelength"], given["pixel_map"], given["layout"], given["lenslet_flat"], given["lamp"]
     )
-    return sky_spectra(raw, known, optics, params.extraction(), params.shifts())
+    like = given.get("centre_spectra")
+    return sky_spectra(raw, masters, optics, params.extraction(), params.shifts(), like=like)
 
 
 @recipe(version="1")
@@ -109,6 +110,7 @@ def science_flux(
     sky: Master | None = None,
     instrument: Master | None = None,
     target: RawFrame | None = None,
+    centre_spectra: Spectra | None = None,
     params: FluxTaskParams,
 ) -> FluxSpectra:
     """Extract the star beside its mask, and measure its image and flux for the science DIT."""

@@ -50,7 +50,7 @@ class ScienceParams(Params):
     move_error: float = Field(
         2e-3,
         gt=0.0,
-        description="error of a centre taken from another frame as it is, arcsec (tip-tilt of the mask's sensor)",
+        description="error of a centre taken from another frame as it is, arcsec",
     )
     user_cent: bool = Field(
         False, alias="ifs.science_dr.user_cent", description="take the star at cx, cy instead of measuring it"

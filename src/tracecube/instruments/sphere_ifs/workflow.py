@@ -11,6 +11,7 @@ from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.sphere_ifs.detector_steps import (
     broad_band_flat,
     detector_flat,
+    gain,
     instrument_background,
     master_dark,
     narrow_band_flat,
@@ -38,6 +39,7 @@ DARKS = Association(
     "master_dark", ("MASTER_DARK",), SAME_NIGHT_FIRST, maximum=None, hint="darks (ESO DPR TYPE DARK) of any DIT"
 )
 DARKS_IF_ANY = Association("master_dark", ("MASTER_DARK",), SAME_NIGHT_FIRST, minimum=0, maximum=None)
+BACKGROUND_IF_ANY = Association("instrument_background", ("INSTRUMENT_BACKGROUND",), SAME_NIGHT_FIRST, minimum=0)
 FLAT_IF_ANY = Association("detector_flat", ("DETECTOR_FLAT",), SAME_NIGHT_FIRST, minimum=0)
 
 DARK = Task(
@@ -61,7 +63,7 @@ SKY_BACKGROUND = Task(
     name="ifs_sky_background",
     recipe=sky_background,
     main=Main("raw", ("SKY",), group_by=("night", "dit", "mode")),
-    associations=(DARKS_IF_ANY,),
+    associations=(DARKS, BACKGROUND_IF_ANY),
     targets=("calibration",),
     text="background of instrument and sky",
 )
@@ -72,7 +74,7 @@ def _narrow_band(number: int) -> Task:
     return Task(
         name=f"ifs_det_flat_narrow_band{number}",
         recipe=narrow_band_flat,
-        main=Main("raw", ("DETFLAT",), group_by=("night", "dit"), where={"lamp": (f"NB{number}",)}),
+        main=Main("raw", ("DETFLAT",), group_by=("night", "lamp"), where={"lamp": (f"NB{number}",)}),
         associations=(DARKS,),
         targets=("calibration",),
         tags={"lamp_flat": f"MASTER_DFF_LONG{number}"},
@@ -83,7 +85,7 @@ def _narrow_band(number: int) -> Task:
 BROAD_BAND = Task(
     name="ifs_det_flat_broad_band",
     recipe=broad_band_flat,
-    main=Main("raw", ("DETFLAT",), group_by=("night", "dit"), where={"lamp": ("BB",)}),
+    main=Main("raw", ("DETFLAT",), group_by=("night", "lamp"), where={"lamp": ("BB",)}),
     associations=(DARKS,),
     targets=("calibration",),
     tags={"lamp_flat": "MASTER_DFF_LONGBB"},
@@ -93,7 +95,7 @@ BROAD_BAND = Task(
 DETECTOR_FLAT = Task(
     name="ifs_detector_flat",
     recipe=detector_flat,
-    main=Main("raw", ("DETFLAT",), group_by=("night", "dit")),
+    main=Main("raw", ("DETFLAT",), group_by=("night",)),
     associations=(DARKS,),
     targets=("calibration",),
     text="response of the pixels against wavelength, from all lamps",
@@ -108,6 +110,15 @@ BAD_PIXELS = Task(
     text="hot, dead and noisy pixels",
 )
 
+GAIN = Task(
+    name="ifs_gain",
+    recipe=gain,
+    main=Main("raw", ("GAIN",), group_by=("night",), minimum=4),
+    associations=(DARKS,),
+    targets=("calibration",),
+    text="linearity and gain, where a lamp was taken at many integration times",
+)
+
 DETECTOR_TASKS = (
     DARK,
     INSTRUMENT_BACKGROUND,
@@ -116,8 +127,9 @@ DETECTOR_TASKS = (
     BROAD_BAND,
     DETECTOR_FLAT,
     BAD_PIXELS,
+    GAIN,
 )
-"""What the detector needs, in the observatory's names; ``ifs_detector_flat`` is the super flat of its science step."""
+"""What the detector needs, by the observatory's names; its science step makes what ``ifs_detector_flat`` does."""
 
 SAME_MODE_FIRST = (
     Match(level=0, same=("night", "mode")),
@@ -205,6 +217,7 @@ ON_SKY = (
     Association("instrument", ("INSTRUMENT_BACKGROUND",), SAME_DIT_FIRST, minimum=0),
 )
 SAME_SEQUENCE = (Match(level=0, same=("night", "mode", "object")), Match(level=1, same=("night", "mode")))
+CENTER_CHANNELS = Association("centre_spectra", ("CENTER_CHANNELS",), SAME_SEQUENCE, minimum=0)
 
 CENTER = Task(
     name="ifs_coronagraph_center",
@@ -220,7 +233,7 @@ FLUX = Task(
     name="ifs_science_flux",
     recipe=science_flux,
     main=Main("raw", ("FLUX",)),
-    associations=(*ON_SKY, Association("target", ("OBJECT",), SAME_SEQUENCE, minimum=0)),
+    associations=(*ON_SKY, CENTER_CHANNELS, Association("target", ("OBJECT",), SAME_SEQUENCE, minimum=0)),
     targets=("spectra",),
     tags={"channels": "FLUX_CHANNELS"},
     text="spectra of the star beside its mask, its image and flux",
@@ -233,7 +246,7 @@ SCIENCE = Task(
     associations=(
         *ON_SKY,
         Association("star_centre", ("STAR_CENTRE",), SAME_SEQUENCE, minimum=0),
-        Association("centre_spectra", ("CENTER_CHANNELS",), SAME_SEQUENCE, minimum=0),
+        CENTER_CHANNELS,
     ),
     targets=("spectra", "science"),
     text="spectra and cube of a science DIT",

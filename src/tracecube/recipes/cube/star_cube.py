@@ -204,7 +204,7 @@ def _axes(spectra: Spectra, params: StarCubeParams, frame: StarFrame | None) -> 
         "BUNIT": "electron/Angstrom",
     }
     if frame is None:
-        linear = {"CTYPE": "LINEAR", "CUNIT": "arcsec", "CRVAL": 0.0, "CRPIX": middle, "CDELT": step}
+        linear: dict[str, Scalar] = {"CTYPE": "LINEAR", "CUNIT": "arcsec", "CRVAL": 0.0, "CRPIX": middle, "CDELT": step}
         return {**axes, **{f"{key}{i}": value for key, value in linear.items() for i in (1, 2)}}
     cosine, sine = (float(f(np.radians(frame.angle))) for f in (np.cos, np.sin))
     scale = step / 3600.0

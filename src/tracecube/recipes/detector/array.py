@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from pydantic import Field
@@ -18,7 +19,7 @@ from tracecube.core.pixels import Linearity
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.combine import clipped_moments
 from tracecube.kernels.smooth import smooth_surface
-from tracecube.kernels.stripes import Stripes, find_stripes
+from tracecube.kernels.stripes import Stripes, find_rows, find_stripes
 from tracecube.recipes.detector.raw import check_raw
 
 __all__ = [
@@ -137,7 +138,6 @@ def clean_exposure(
     linearity: Linearity | None = None,
     unlit: BoolArray | None = None,
     scene: FloatArray | float = 0.0,
-    levels: FloatArray | None = None,
     params: ArrayParams | None = None,
 ) -> CleanExposure:
     """Take output levels and row stripes out of a frame and bring it to electrons.
@@ -149,12 +149,10 @@ def clean_exposure(
         Its amplifiers are strips of columns; their level sections are the reference pixels.
     linearity : Linearity, optional
     unlit : bool array (y, x), optional
-        Pixels besides the reference pixels that hold nothing but ``scene``: those of a dark, or those
-        outside the field and between spectra.
+        Pixels besides the reference pixels that hold nothing but ``scene``: those outside the field and
+        between spectra.
     scene : array (y, x) or float, electron
         What the unlit pixels hold: dark current, background.
-    levels : array (n_output,), adu, optional
-        Levels of the outputs that the unlit pixels must not change.
     params : ArrayParams
 
     Raises
@@ -165,32 +163,21 @@ def clean_exposure(
     params = params or ArrayParams()
     check_raw(exposure.raw, detector)
     counts, unread = _read(exposure.raw)
-    outputs = [(amplifier.data.x0, amplifier.data.x1) for amplifier in detector.amplifiers]
     blind = blind_pixels(detector)
-    stripes = find_stripes(counts, outputs, blind, step=exposure.step)
+    stripes = find_stripes(counts, _outputs(detector), blind, step=exposure.step)
     if unlit is not None:
         expected = np.broadcast_to(np.asarray(scene, np.float32) / np.float32(exposure.gain), counts.shape)
-        off = counts - _pattern(stripes, outputs, rows=True) - expected
+        off = counts - _pattern(stripes, detector, rows=True) - expected
         quiet = unlit & (np.abs(off) < params.unlit_scale * _unlit_noise(stripes.noise, expected, exposure))
         less = np.where(blind, counts, counts - expected).astype(np.float32)
-        told = quiet if _richer(quiet, blind, outputs) else blind | quiet
-        stripes = _with_noise(find_stripes(less, outputs, told, levels=levels), stripes)
-    signal = counts - _pattern(stripes, outputs, rows=params.rows)
-    flags = np.where(unread, int(Flag.NOT_MEASURED), _limits(counts, detector)).astype(np.int32)
-    variance = None
-    if linearity is not None:
-        factor = np.interp(signal, linearity.level, linearity.factor).astype(np.float32)
-        wrong = np.interp(signal, linearity.level, linearity.variance).astype(np.float32)
-        variance = wrong * (signal * np.float32(exposure.gain)) ** 2
-        signal *= factor
-    gain = np.float32(exposure.gain)
-    return CleanExposure(exposure, signal * gain, float((stripes.noise * gain) ** 2), flags, variance, stripes)
+        stripes = _with_noise(find_stripes(less, _outputs(detector), blind | quiet), stripes)
+    return _electrons(exposure, detector, (counts, unread), stripes, linearity, rows=params.rows)
 
 
 def clean_smooth_scene(
     exposure: Exposure, detector: Detector, *, scale: float, linearity: Linearity | None = None
 ) -> CleanExposure:
-    """Clean an exposure of a smooth scene (dark, background), in which all pixels tell of stripes.
+    """Clean an exposure of a smooth scene (dark, background, lamp), in which all pixels tell of stripes.
 
     A first pass by the reference pixels alone gives the scene as a smooth surface, which keeps its level; a
     second takes what is left in rows from all pixels. Outputs stay with the reference pixels: in all others a
@@ -203,13 +190,63 @@ def clean_smooth_scene(
     scale : float, px
         Structure of the scene is not smaller than this.
     linearity : Linearity, optional
+
+    Raises
+    ------
+    BadData
+        As `clean_exposure`.
     """
-    first = clean_exposure(exposure, detector, linearity=linearity)
+    first = clean_exposure(exposure, detector)
     lit = ~detector.dark()
     level = float(np.median(first.data[lit]))
-    quiet = lit & (np.abs(first.data - level) < 5.0 * np.sqrt(first.noise(level)) + 0.5 * abs(level))
+    quiet = lit & (np.abs(first.data - level) < 5.0 * float(first.noise(level)) ** 0.5 + 0.5 * abs(level))
     scene = np.nan_to_num(smooth_surface(first.data, quiet.astype(np.float32), scale))
-    return clean_exposure(exposure, detector, linearity=linearity, unlit=lit, scene=scene, levels=first.stripes.offsets)
+    left = first.data - scene
+    quiet &= np.abs(left) < 5.0 * np.sqrt(first.noise(scene))
+    rows, error, width = find_rows(left / np.float32(exposure.gain), quiet)
+    found = replace(first.stripes, rows=first.stripes.rows + rows, row_error=error, width=max(width, 1e-3))
+    read = _read(exposure.raw)
+    return _electrons(exposure, detector, read, _with_noise(found, first.stripes), linearity, rows=True)
+
+
+def _electrons(
+    exposure: Exposure,
+    detector: Detector,
+    read: tuple[FloatArray, BoolArray],
+    stripes: Stripes,
+    linearity: Linearity | None,
+    *,
+    rows: bool,
+) -> CleanExposure:
+    """Take stripes out, correct for linearity, bring to electrons, flag."""
+    counts, unread = read
+    signal = counts - _pattern(stripes, detector, rows=rows)
+    flags = _limits(counts, detector)
+    if unread.any():
+        flags = np.where(unread, int(Flag.NOT_MEASURED), flags).astype(np.int32)
+    variance = None
+    if linearity is not None:
+        factor = _interpolated(signal, linearity.level, linearity.factor)
+        wrong = _interpolated(signal, linearity.level, linearity.variance)
+        variance = wrong * (signal * np.float32(exposure.gain)) ** 2
+        signal *= factor
+    gain = np.float32(exposure.gain)
+    return CleanExposure(exposure, signal * gain, float((stripes.noise * gain) ** 2), flags, variance, stripes)
+
+
+def _interpolated(signal: FloatArray, level: FloatArray, values: FloatArray) -> FloatArray:
+    """Interpolate a table at each pixel; nearly all lie in its first step, which is one multiplication."""
+    low, high = float(level[0]), float(level[1])
+    slope = (float(values[1]) - float(values[0])) / (high - low)
+    found = np.float32(values[0]) + np.float32(slope) * (np.clip(signal, low, high) - np.float32(low))
+    bright = signal > high
+    found[bright] = np.interp(signal[bright], level, values)
+    return np.asarray(found, np.float32)
+
+
+def _outputs(detector: Detector) -> list[tuple[int, int]]:
+    """Columns of each output."""
+    return [(amplifier.data.x0, amplifier.data.x1) for amplifier in detector.amplifiers]
 
 
 def _read(raw: RawFrame) -> tuple[FloatArray, BoolArray]:
@@ -221,16 +258,7 @@ def _read(raw: RawFrame) -> tuple[FloatArray, BoolArray]:
 
 def _unlit_noise(noise: float, expected: FloatArray, exposure: Exposure) -> FloatArray:
     """Standard deviation (adu) of an unlit pixel that holds ``expected`` (adu)."""
-    return np.sqrt(noise**2 + np.maximum(expected, 0.0) / np.float32(exposure.gain * exposure.count))
-
-
-def _richer(quiet: BoolArray, blind: BoolArray, outputs: Sequence[tuple[int, int]]) -> bool:
-    """Whether unlit pixels alone outnumber the reference pixels in each output.
-
-    They then do without them: counts of reference pixels may be rounded to steps that hide their level.
-    """
-    many, few = quiet.sum(axis=0), blind.sum(axis=0)
-    return all(int(many[a:b].sum()) > int(few[a:b].sum()) for a, b in outputs)
+    return np.asarray(np.sqrt(noise**2 + np.maximum(expected, 0.0) / np.float32(exposure.gain * exposure.count)))
 
 
 def _with_noise(found: Stripes, blind: Stripes) -> Stripes:
@@ -243,21 +271,30 @@ def _with_noise(found: Stripes, blind: Stripes) -> Stripes:
     return replace(found, noise=noise, count=blind.count)
 
 
-def _pattern(stripes: Stripes, outputs: Sequence[tuple[int, int]], *, rows: bool) -> FloatArray:
+def _pattern(stripes: Stripes, detector: Detector, *, rows: bool) -> FloatArray:
     """Return what the electronics added (y, x), adu."""
-    columns = np.concatenate([np.full(b - a, v) for (a, b), v in zip(outputs, stripes.offsets, strict=True)])
+    columns = np.concatenate([np.full(b - a, v) for (a, b), v in zip(_outputs(detector), stripes.offsets, strict=True)])
     along = stripes.rows if rows else np.full_like(stripes.rows, stripes.rows.mean())
-    return (along[:, None] + columns[None, :]).astype(np.float32)
+    return np.asarray(along[:, None] + columns[None, :], np.float32)
 
 
 def _limits(counts: FloatArray, detector: Detector) -> IntArray:
-    """Flag what is not linear, saturated, or never sees light."""
-    flags = np.where(detector.dark(), int(Flag.NOT_ILLUMINATED), 0).astype(np.int32)
+    """Flag what is not linear, saturated, or never sees light; most frames share one array of the last."""
     linear = min(amplifier.linear for amplifier in detector.amplifiers)
+    flags = _unlit_flags(detector)
     if float(counts.max()) >= linear:
         saturation = min(amplifier.saturation for amplifier in detector.amplifiers)
+        flags = flags.copy()
         flags[counts >= linear] |= int(Flag.NON_LINEAR)
         flags[counts >= saturation] |= int(Flag.SATURATED)
+    return flags
+
+
+@cache
+def _unlit_flags(detector: Detector) -> IntArray:
+    """Flags (y, x), read-only, of the pixels that never see light."""
+    flags = np.where(detector.dark(), int(Flag.NOT_ILLUMINATED), 0).astype(np.int32)
+    flags.flags.writeable = False
     return flags
 
 

@@ -19,10 +19,18 @@ from tracecube.kernels.polynomials import fit_field
 from tracecube.kernels.smooth import smooth_surface
 from tracecube.recipes.detector.array import CleanExposure, check_same, noise_numbers
 from tracecube.recipes.detector.collapse import CollapseParams, collapse
-from tracecube.recipes.detector.dark import DIT_CARD, dark_for
+from tracecube.recipes.detector.dark import DIT_CARD, dark_for, dit_of
 
-__all__ = ["Background", "BackgroundFit", "BackgroundParams", "MatchParams", "background_for", "combine_backgrounds"]
+__all__ = [
+    "BackgroundFit",
+    "BackgroundParams",
+    "MatchParams",
+    "background_for",
+    "combine_backgrounds",
+    "settle_sky",
+]
 
+_FAR_DIT = 1.5  # times the integration beyond which scaling a background is worth a word
 _CLIP = 5.0  # noises off the surface beyond which a pixel does not tell of it
 
 
@@ -56,16 +64,10 @@ class MatchParams(Params):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Background(Outputs):
-    """A background (electron / s)."""
-
-    background: Master
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackgroundFit(Background):
+class BackgroundFit(Outputs):
     """A background (electron / s), and the surface through it."""
 
+    background: Master
     background_fit: Master | None = None
 
 
@@ -125,27 +127,63 @@ def combine_backgrounds(
     return BackgroundFit(background=made, background_fit=fitted, quality=numbers, caveats=caveats)
 
 
-def background_for(
-    sky: Master | None,
-    instrument: Master | None,
-    darks: Sequence[Master],
-    dit: float,
-    params: MatchParams | None = None,
+def settle_sky(
+    sky: Master, instrument: Master | None, darks: Sequence[Master], params: MatchParams | None = None
 ) -> tuple[Master, tuple[str, ...]]:
-    """Return the best background (electron in one integration) that there is: sky, instrument, dark.
+    """Return the background of a sky (electron / s) without the noise of its few frames.
 
     A sky is a frame or two whose noise would be added to the target's. With an instrument background
     its level is taken over large scales and the pixels' own pattern from the better measured one; without
-    it a surface through the sky stands on the dark.
+    it a surface through the sky stands on the dark. Sky light that came through the apertures is lost
+    at small scales either way: it is for the spectra of the sky to tell.
+
+    Parameters
+    ----------
+    sky : Master
+        Electron / s.
+    instrument : Master or None
+        Electron / s.
+    darks : sequence of Master
+        Electron in one integration of their own.
+    params : MatchParams
+
+    Raises
+    ------
+    MissingInput
+        Neither instrument background nor dark.
+    """
+    params = params or MatchParams()
+    dit = dit_of(sky)
+    seen = _for_time(sky, dit)
+    caveats: tuple[str, ...] = ()
+    if instrument is not None:
+        base, scale = _for_time(instrument, dit), params.sky_scale
+    else:
+        scale = params.surface_scale
+        base, notes = dark_for(darks, dit)
+        caveats = (*notes, f"no instrument background: structure of the sky below {scale:g} px is smoothed over")
+    surface, error = _difference(seen, base, scale)
+    settled = replace(
+        base,
+        data=base.data + surface,
+        variance=base.variance + error,
+        meta={**sky.meta, "SKYLEVEL": float(np.median(surface)) / dit},
+    )
+    return _per_second(settled, dit), caveats
+
+
+def background_for(
+    sky: Master | None, instrument: Master | None, darks: Sequence[Master], dit: float
+) -> tuple[Master, tuple[str, ...]]:
+    """Return the best background (electron in one integration) that there is: sky, instrument, dark.
 
     Parameters
     ----------
     sky, instrument : Master or None
-        Electron / s.
+        Electron / s; a sky as `settle_sky` made it.
     darks : sequence of Master
         Electron in one integration of their own.
     dit : float, second
-    params : MatchParams
 
     Returns
     -------
@@ -159,19 +197,14 @@ def background_for(
     MissingInput
         Not even a dark.
     """
-    params = params or MatchParams()
-    if instrument is not None:
-        base = _for_time(instrument, dit)
-        if sky is None:
-            return base, ()
-        surface, error = _difference(_for_time(sky, dit), base, params.sky_scale)
-        return replace(base, data=base.data + surface, variance=base.variance + error), ()
+    best = sky if sky is not None else instrument
+    if best is not None:
+        taken = dit_of(best)
+        scaled = taken / dit > _FAR_DIT or dit / taken > _FAR_DIT
+        note = f"background of DIT {taken:g} s scaled to {dit:g} s"
+        return _for_time(best, dit), (note,) if scaled else ()
     dark, caveats = dark_for(darks, dit)
-    if sky is None:
-        return dark, (*caveats, "no background of sky or instrument: the dark alone is subtracted")
-    surface, error = _difference(_for_time(sky, dit), dark, params.surface_scale)
-    note = f"no instrument background: a surface through the sky, structure below {params.surface_scale:g} px is lost"
-    return replace(dark, data=dark.data + surface, variance=dark.variance + error), (*caveats, note)
+    return dark, (*caveats, "no background of sky or instrument: the dark alone is subtracted")
 
 
 def _difference(sky: Master, base: Master, scale: float) -> tuple[FloatArray, FloatArray]:

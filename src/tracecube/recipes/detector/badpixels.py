@@ -10,8 +10,9 @@ from pydantic import Field
 
 from tracecube.core.fields import BoolArray
 from tracecube.core.flags import NOT_USABLE, Flag
-from tracecube.core.frame import BadPixels, Frame
+from tracecube.core.frame import Frame
 from tracecube.core.params import Params
+from tracecube.core.pixels import BadPixels
 from tracecube.kernels import columns
 
 __all__ = [

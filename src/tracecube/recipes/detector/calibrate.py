@@ -11,7 +11,8 @@ from tracecube.core.detector import Amplifier, Detector
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import FloatArray, IntArray, Scalar
 from tracecube.core.flags import NOT_USABLE, Flag
-from tracecube.core.frame import BadPixels, Frame, RawFrame
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.pixels import BadPixels
 from tracecube.kernels import combine, running
 from tracecube.recipes.detector.badpixels import BadPixelParams, bad_pixels_of, flag_column_offsets
 from tracecube.recipes.detector.bias import bias_level_card, read_noise_card

@@ -86,7 +86,7 @@ def collapse(exposures: Sequence[CleanExposure], params: CollapseParams) -> Mast
 
 
 def expected_level(data: FloatArray, floor: float, count: float) -> FloatArray:
-    """Return the signal (y, x) that noise is reckoned from: of the surroundings, of the pixel itself where it stands out.
+    """Return the signal (y, x) that noise is reckoned from: of the surroundings, or a pixel's own where it stands out.
 
     Parameters
     ----------

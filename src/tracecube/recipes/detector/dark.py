@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import BoolArray, FloatArray
-from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.flags import Flag
 from tracecube.core.pixels import Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs
@@ -24,7 +24,7 @@ __all__ = ["DarkParams", "MasterDark", "combine_darks", "dark_for", "dit_of"]
 DIT_CARD = "DIT"
 """Header card of masters: integration time that their signal belongs to, second."""
 
-_LEAST_SCATTER = 0.05  # share of the variance: a few thousand reference pixels know it no better
+_LEAST_SCATTER = 0.1  # share of the variance: the noise of a frame of rounded counts is known to 5 per cent
 
 
 class DarkParams(CollapseParams):
@@ -165,7 +165,7 @@ def dark_for(darks: Sequence[Master], dit: float) -> tuple[Master, tuple[str, ..
         total += 1.0 / noise
         mean += scaled / noise
     flags = np.bitwise_or.reduce([dark.flags for dark in darks])
-    caveats = ()
+    caveats: tuple[str, ...] = ()
     if times[nearest] != dit:
         known = ", ".join(f"{time:g}" for time in sorted(set(times)))
         caveats = (f"no dark of DIT {dit:g} s: scaled from darks of {known} s; hot pixels need not scale",)
@@ -185,8 +185,3 @@ def _excess(difference: FloatArray, expected: FloatArray, quiet: BoolArray) -> f
     noise = float(np.median(expected[quiet]))
     found = clipped_moments(difference[quiet] / np.sqrt(expected[quiet]))[1] ** 2
     return noise * (found - 1.0) if found - 1.0 > _LEAST_SCATTER else 0.0
-
-
-def usable(master: Master) -> BoolArray:
-    """Pixels (y, x) of a master without a flag that forbids their use."""
-    return np.asarray(master.flags & NOT_USABLE == 0)

@@ -3,106 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from pydantic import Field
-from scipy import ndimage
 
 from tracecube.core.detector import Detector
-from tracecube.core.errors import BadData
-from tracecube.core.fields import BoolArray, FloatArray, IntArray
-from tracecube.core.flags import NOT_USABLE, Flag
-from tracecube.core.params import Params
+from tracecube.core.fields import FloatArray, IntArray
+from tracecube.core.flags import Flag
 from tracecube.core.pixels import DetectorFlat, Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs
-from tracecube.kernels.amplifiers import amplifier_pattern
 from tracecube.kernels.combine import clipped_moments
-from tracecube.kernels.responses import ResponseFit, fit_responses
-from tracecube.kernels.smooth import smooth_surface
-from tracecube.recipes.detector.array import CleanExposure, noise_numbers
-from tracecube.recipes.detector.dark import dark_for
+from tracecube.recipes.detector.array import noise_numbers
+from tracecube.recipes.detector.flat_fit import (
+    PER_MICROMETRE,
+    FlatFit,
+    FlatParams,
+    LampExposure,
+    fit_flat,
+    typical_chi2,
+)
 
-__all__ = ["FlatFit", "FlatParams", "LampExposure", "LampFlat", "SuperFlat", "fit_flat", "lamp_flat", "super_flat"]
-
-_REGION = 11  # px: clusters of dead pixels are smaller
-_DIM_REACH = 3  # px: 49 pixels, whose median has a fifth of a pixel's noise
-_PENUMBRA = 8  # px over which a stop out of focus lets light fade
-_PER_MICROMETRE = 1e-4  # steps of wavelength in the fit, so that slopes are of the order of responses
-
-
-class FlatParams(Params):
-    """Numbers of the detector flats."""
-
-    robust: bool = Field(default=False, alias="robust_fit", description="Weigh outlying exposures down (Huber)")
-    scale: float = Field(
-        default=25.0, gt=4, description="Structure (px) of the lamps' light on the detector is not smaller than this"
-    )
-    low: float = Field(
-        default=0.1, ge=0, alias="badpix_lowtolerance", description="Response below which a pixel is dead"
-    )
-    high: float = Field(
-        default=10.0, gt=1, alias="badpix_uptolerance", description="Response above which a pixel is bad"
-    )
-    spread: float = Field(
-        default=8.0, gt=3, description="Spreads of the responses off 1 beyond which a pixel is bad as well"
-    )
-    noisy: float = Field(
-        default=4.0, gt=1, description="Significance (sigma) of excess scatter about the fit that makes a pixel noisy"
-    )
-    chi2: float = Field(
-        default=50.0,
-        gt=1,
-        alias="badpix_chisqtolerance",
-        description="Reduced chi-square beyond which: bad, in any case",
-    )
-    dim: float = Field(
-        default=0.5, gt=0, lt=1, description="Share of the typical light below which a region is vignetted"
-    )
-    reference: float = Field(default=12500.0, gt=0, description="Wavelength of the super flat's response, Angstrom")
-
-
-@dataclass(frozen=True)
-class LampExposure:
-    """A cleaned exposure of a lamp without dispersion.
-
-    Parameters
-    ----------
-    wave : float, Angstrom
-        Effective wavelength.
-    """
-
-    clean: CleanExposure
-    wave: float
-
-
-@dataclass(frozen=True)
-class FlatFit:
-    """What the fit of lamp exposures gives.
-
-    Parameters
-    ----------
-    fit : ResponseFit
-        Slope per micrometre.
-    amplifiers : array (x,)
-    flags : int32 array (y, x)
-    levels : tuple of float, electron
-        Typical light of each exposure.
-    surface : array (y, x), electron
-        Smooth light of the brightest exposure.
-    spread : float
-        Standard deviation of the responses of good pixels, noise included.
-    caveats : tuple of str
-    """
-
-    fit: ResponseFit
-    amplifiers: FloatArray
-    flags: IntArray
-    levels: tuple[float, ...]
-    surface: FloatArray
-    spread: float
-    caveats: tuple[str, ...]
+__all__ = ["LampFlat", "SuperFlat", "lamp_flat", "super_flat"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,173 +44,9 @@ class SuperFlat(Outputs):
     detector_flat: DetectorFlat
 
 
-def fit_flat(lamps: Sequence[LampExposure], darks: Sequence[Master], detector: Detector, params: FlatParams) -> FlatFit:
-    """Fit the responses of all pixels to all lamp exposures.
-
-    Parameters
-    ----------
-    lamps : sequence of LampExposure
-        Two levels of light tell response from offset by themselves; with one, the dark does.
-    darks : sequence of Master
-    detector : Detector
-    params : FlatParams
-
-    Raises
-    ------
-    MissingInput
-        No dark.
-    BadData
-        No exposure, no light in one, or integrations of different length.
-    """
-    if not lamps:
-        raise BadData("no lamp exposure for a detector flat", hint="take lamp flats without dispersion")
-    lamps = sorted(lamps, key=lambda lamp: lamp.clean.exposure.name)
-    dits = {lamp.clean.dit for lamp in lamps}
-    if len(dits) > 1:
-        raise BadData(
-            f"{lamps[0].clean.exposure.name}: lamp flats of integrations of {sorted(dits)} s in one fit",
-            hint="keep flats of different DIT in different groups",
-        )
-    dark, caveats = dark_for(darks, dits.pop())
-    inside = ~detector.dark()
-    outputs = [(amplifier.data.x0, amplifier.data.x1) for amplifier in detector.amplifiers]
-    typical = [_typical(lamp.clean, dark, inside) for lamp in lamps]
-    vignetted = _vignetted(lamps[int(np.argmax(typical))].clean, dark, inside, params.dim)
-    good = inside & ~vignetted & (dark.flags & NOT_USABLE == 0)
-    for lamp, level in zip(lamps, typical, strict=True):
-        good &= np.abs(lamp.clean.data - dark.data - level) < 0.7 * level
-    amplifiers = _amplifiers(lamps, dark, good, outputs, params.scale)
-    lit = inside & ~vignetted
-    surfaces = [_surface(lamp.clean, dark, good, amplifiers, params.scale) for lamp in lamps]
-    for lamp, surface in zip(lamps, surfaces, strict=True):
-        _fill(surface, (lamp.clean.data - dark.data) / amplifiers, vignetted & inside)
-    variances = [
-        np.where(lamp.clean.flags & NOT_USABLE == 0, lamp.clean.noise(surface + np.maximum(dark.data, 0.0)), np.inf)
-        for lamp, surface in zip(lamps, surfaces, strict=True)
-    ]
-    steps = [(lamp.wave - params.reference) * _PER_MICROMETRE for lamp in lamps]
-    fit = fit_responses(
-        [lamp.clean.data for lamp in lamps],
-        [np.asarray(v, np.float32) for v in variances],
-        surfaces,
-        steps,
-        dark=(dark.data, dark.variance),
-        typical=good,
-        robust=params.robust,
-    )
-    flags, spread = _flags(fit, dark, good, lit, amplifiers, params)
-    fit = _with_prior(fit, lit, amplifiers, spread)
-    if len({lamp.wave for lamp in lamps}) > 1 and fit.slope_spread == 0:
-        caveats = (*caveats, "no change of response with wavelength was found beyond the noise")
-    return FlatFit(fit, amplifiers, flags, tuple(typical), surfaces[int(np.argmax(typical))], spread, caveats)
-
-
-def _typical(clean: CleanExposure, dark: Master, inside: BoolArray) -> float:
-    """Return the typical light (electron) of an exposure.
-
-    Raises
-    ------
-    BadData
-        There is none.
-    """
-    level = float(np.median((clean.data - dark.data)[inside]))
-    if level < 5.0 * np.sqrt(clean.floor):
-        raise BadData(
-            f"{clean.exposure.name}: {level:.1f} electrons of lamp light in a typical pixel",
-            hint="was the lamp on? Leave the frame out",
-        )
-    return level
-
-
-def _vignetted(clean: CleanExposure, dark: Master, inside: BoolArray, dim: float) -> BoolArray:
-    """Find regions without the lamp's light: most pixels around are dim, which no cluster of dead ones is."""
-    light = clean.data - dark.data
-    low = inside & (light < dim * float(np.median(light[inside])))
-    around = ndimage.uniform_filter(low.astype(np.float32), _REGION)
-    region = ndimage.binary_propagation(around > 0.5, mask=low)
-    return np.asarray(ndimage.binary_dilation(region, iterations=_PENUMBRA))
-
-
-def _with_prior(fit: ResponseFit, lit: BoolArray, amplifiers: FloatArray, spread: float) -> ResponseFit:
-    """Draw the responses of vignetted pixels towards their amplifier's, as far as they are worse known than alike."""
-    share = np.where(lit, np.float32(1.0), np.float32(spread**2) / (np.float32(spread**2) + fit.variance))
-    known = np.isfinite(share) & (fit.variance > 0)
-    share = np.where(known, share, np.float32(0.0))
-    return replace(
-        fit,
-        response=np.where(known, amplifiers + share * (fit.response - amplifiers), amplifiers),
-        variance=np.where(known, share * fit.variance, np.float32(spread**2)),
-        slope=np.where(lit & known, fit.slope, np.float32(0.0)),
-        slope_variance=np.where(lit & known, fit.slope_variance, np.float32(fit.slope_spread**2)),
-        covariance=np.where(lit & known, fit.covariance, np.float32(0.0)),
-    )
-
-
-def _surface(clean: CleanExposure, dark: Master, good: BoolArray, amplifiers: FloatArray, scale: float) -> FloatArray:
-    """Return the smooth light of an exposure (y, x), electron; 0 where none can be told."""
-    surface = smooth_surface((clean.data - dark.data) / amplifiers, good.astype(np.float32), scale)
-    return np.maximum(np.nan_to_num(surface), 0.0)
-
-
-def _fill(surface: FloatArray, light: FloatArray, where: BoolArray) -> None:
-    """Put the median of the pixels around in place of a surface: light ends in steps there, which medians keep."""
-    y, x = np.nonzero(where)
-    padded = np.pad(light, _DIM_REACH, mode="reflect")
-    side = 2 * _DIM_REACH + 1
-    around = np.stack([padded[y + j, x + i] for j in range(side) for i in range(side)])
-    surface[y, x] = np.maximum(np.median(around, axis=0), 0.0) if y.size else 0.0
-
-
-def _amplifiers(
-    lamps: Sequence[LampExposure],
-    dark: Master,
-    good: BoolArray,
-    outputs: Sequence[tuple[int, int]],
-    scale: float,
-) -> FloatArray:
-    """Return the relative gain of each column, of all exposures together."""
-    total, weight = np.zeros(good.shape[1]), np.zeros(good.shape[1])
-    for lamp in lamps:
-        light = lamp.clean.data - dark.data
-        ratio = light / smooth_surface(light, good.astype(np.float32), scale)
-        level = float(np.median(light[good]))
-        worth = level**2 / (lamp.clean.floor + level / lamp.clean.count)  # inverse variance of a ratio
-        kept = good & (np.abs(ratio - 1.0) < 0.5)
-        total += worth * np.where(kept, ratio, 0.0).sum(axis=0, dtype=float)
-        weight += worth * kept.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(amplifier_pattern(total / weight, outputs), np.float32)
-
-
-def _flags(
-    fit: ResponseFit, dark: Master, good: BoolArray, lit: BoolArray, amplifiers: FloatArray, params: FlatParams
-) -> tuple[IntArray, float]:
-    """Flag dead, odd, noisy and unlit pixels; return the spread of the others' responses too."""
-    own = fit.response / amplifiers
-    spread = clipped_moments(own[good])[1]
-    odd = np.abs(own - 1.0) > params.spread * np.sqrt(spread**2 + fit.variance)
-    dead = (own < params.low) | (own > params.high)
-    # chi-square of f degrees: its cube root is nearly Gaussian (Wilson & Hilferty 1931)
-    width = 2.0 / (9.0 * max(fit.freedom, 1.0))
-    typical = _typical_chi2(fit, good)  # an error of the noise model is common to all
-    pull = (np.cbrt(fit.chi2 / max(typical, 1.0)) - (1.0 - width)) / np.sqrt(width)
-    noisy = (pull > params.noisy) | (fit.chi2 > params.chi2)
-    # where little light came, only what is surely dead is told
-    dark_dead = (own < 0.5) & (1.0 - own > 5.0 * np.sqrt(fit.variance)) & (fit.variance > 0)
-    flags = np.where(np.where(lit, odd | dead | noisy, dark_dead), int(Flag.BAD_PIXEL), 0)
-    flags |= np.where(lit, 0, int(Flag.NOT_ILLUMINATED)) | dark.flags
-    return flags.astype(np.int32), spread
-
-
-def _typical_chi2(fit: ResponseFit, good: BoolArray) -> float:
-    """Reduced chi-square of the typical pixel: the median over that of the distribution."""
-    return float(np.median(fit.chi2[good])) / (1.0 - 2.0 / (9.0 * max(fit.freedom, 1.0))) ** 3
-
-
-def _numbers(
-    lamps: Sequence[LampExposure], found: FlatFit, noise_range: tuple[float, float]
-) -> tuple[QualityNumber, ...]:
+def _numbers(found: FlatFit, noise_range: tuple[float, float]) -> tuple[QualityNumber, ...]:
     """Quality numbers that all flats share."""
+    lamps = found.lamps
     first = lamps[0].clean
     level = np.array(found.levels)
     good = found.flags == 0
@@ -302,7 +60,7 @@ def _numbers(
         QualityNumber("NUM BADPIXELS", float((found.flags & int(Flag.BAD_PIXEL) != 0).sum()), high=0.05 * good.size),
         QualityNumber("RMS", found.spread),
         QualityNumber("FPN", float(np.sqrt(max(found.spread**2 - float(np.median(found.fit.variance[good])), 0.0)))),
-        QualityNumber("CHI2", _typical_chi2(found.fit, good), low=0.7, high=1.3),
+        QualityNumber("CHI2", typical_chi2(found.fit, good), low=0.7, high=1.3),
         QualityNumber("PREAMP CORR MEAN", float(np.mean(columns))),
         QualityNumber("PREAMP CORR MEDIAN", float(np.median(columns))),
         QualityNumber("PREAMP CORR RMS", float(np.std(columns))),
@@ -325,14 +83,15 @@ def lamp_flat(
         As `fit_flat`.
     """
     found = fit_flat(lamps, darks, detector, params)
+    lamps = found.lamps
     fit = found.fit
-    nonlinear, departure = _departure(lamps, darks, found)
     caveats = found.caveats
     if len(lamps) < 2:
         caveats = (*caveats, "a single level of light: linearity is not tested")
     numbers = (
-        *_numbers(lamps, found, noise_range),
-        QualityNumber("FLAT NONLINEARITY", departure),
+        *_numbers(found, noise_range),
+        # how bright a lamp was is not known: only departures from what pixels do on average can be seen
+        QualityNumber("FLAT NONLINEARITY", clipped_moments(found.departure[found.flags == 0])[1]),
     )
     meta = {**lamps[0].clean.exposure.meta, "BUNIT": "", "LAMPWAVE": lamps[0].wave}
     count = np.full(fit.response.shape, float(sum(lamp.clean.count for lamp in lamps)), np.float32)
@@ -347,23 +106,11 @@ def lamp_flat(
     return LampFlat(
         lamp_flat=master(fit.response, found.flags, fit.variance),
         amplifier_flat=master(rows, good, zero),
-        large_scale_flat=master(found.surface, good, zero, "electron"),
-        non_linear_pixels=master(nonlinear, found.flags, fit.variance),
+        large_scale_flat=master(found.bright, good, zero, "electron"),
+        non_linear_pixels=master(found.departure, found.flags, fit.variance),
         quality=numbers,
         caveats=caveats,
     )
-
-
-def _departure(lamps: Sequence[LampExposure], darks: Sequence[Master], found: FlatFit) -> tuple[FloatArray, float]:
-    """Return what the faint exposure has over the fit, relative to its light (y, x), and the typical value."""
-    i = int(np.argmin(found.levels))
-    clean, ratio = lamps[i].clean, found.levels[i] / max(found.levels)
-    light = found.surface * np.float32(ratio)
-    left = clean.data - found.fit.offset - light * found.fit.response
-    with np.errstate(invalid="ignore", divide="ignore"):
-        relative = np.where(light > 0, left / light, 0.0).astype(np.float32)
-    good = found.flags == 0
-    return relative, float(np.median(relative[good])) if good.any() and len(lamps) > 1 else float("nan")
 
 
 def super_flat(
@@ -382,19 +129,20 @@ def super_flat(
         As `fit_flat`.
     """
     found = fit_flat(lamps, darks, detector, params)
+    lamps = found.lamps
     fit = found.fit
     waves = sorted({lamp.wave for lamp in lamps})
-    level = [max(v for v, lamp in zip(found.levels, _ordered(lamps), strict=True) if lamp.wave == w) for w in waves]
+    level = [max(v for v, lamp in zip(found.levels, lamps, strict=True) if lamp.wave == w) for w in waves]
     caveats = found.caveats
     if len(waves) < 2:
         caveats = (*caveats, f"one lamp only ({waves[0] * 1e-4:.3f} um): the response is taken as grey")
     flat = DetectorFlat(
         data=fit.response,
         flags=found.flags,
-        slope=fit.slope * np.float32(_PER_MICROMETRE),
+        slope=fit.slope * np.float32(PER_MICROMETRE),
         variance=fit.variance,
-        slope_variance=fit.slope_variance * np.float32(_PER_MICROMETRE**2),
-        covariance=fit.covariance * np.float32(_PER_MICROMETRE),
+        slope_variance=fit.slope_variance * np.float32(PER_MICROMETRE**2),
+        covariance=fit.covariance * np.float32(PER_MICROMETRE),
         amplifiers=np.broadcast_to(found.amplifiers, fit.response.shape).astype(np.float32),
         chi2=fit.chi2,
         wave=np.array(waves),
@@ -403,14 +151,9 @@ def super_flat(
         meta=lamps[0].clean.exposure.meta,
     )
     numbers = (
-        *_numbers(lamps, found, noise_range),
+        *_numbers(found, noise_range),
         QualityNumber("FLAT ERROR", float(np.sqrt(np.median(fit.variance[found.flags == 0])))),
         QualityNumber("FLAT SLOPE RMS", fit.slope_spread, "1/um"),
         QualityNumber("N LAMPS", float(len(waves))),
     )
     return SuperFlat(detector_flat=flat, quality=numbers, caveats=caveats)
-
-
-def _ordered(lamps: Sequence[LampExposure]) -> list[LampExposure]:
-    """In the order of `fit_flat`."""
-    return sorted(lamps, key=lambda lamp: lamp.clean.exposure.name)

@@ -108,6 +108,7 @@ def calibrate_plane(
     flags = clean.flags | calibration.flags()
     response, wrong = _response(calibration.flat, wave)
     flags = np.where(response < _DEAD, flags | int(Flag.BAD_PIXEL), flags)
+    flags = np.where(detector.dark(), flags | int(Flag.NOT_MEASURED), flags)  # no photodiode, no light measured
     response = np.where(response < _DEAD, np.float32(1.0), response)
     light = (clean.data - background.data) / response
     good = flags & NOT_USABLE == 0

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tracecube.core.errors import BadData
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.frame import Frame
@@ -21,7 +20,7 @@ from tracecube.core.optics import TraceSet
 from tracecube.core.params import Params
 from tracecube.kernels.forward import DesignMatrix, Footprints, cumulative_profile, design_matrix, project
 from tracecube.kernels.scatter import fit_scattered
-from tracecube.kernels.shapes import effective_profile
+from tracecube.kernels.shapes import mixed_matrix
 from tracecube.kernels.solve import band_width, estimate, factorise, normal_equations
 
 __all__ = ["Extraction", "ExtractionParams", "TraceMatrix", "extract", "trace_matrix"]
@@ -158,18 +157,10 @@ def _mixed(
     u, shapes = traces.profile_u.astype(float), traces.profile.astype(float)
     if traces.mix is None:
         return design_matrix(foot, cumulative_profile(u, shapes), size, half_width=half_width, shift_across=derivative)
-    total: DesignMatrix | None = None
-    for shape, mix in zip(shapes.T, traces.mix, strict=True):
-        profile = effective_profile(u, shape)
-        one = design_matrix(foot, profile, size, half_width=half_width, shift_across=derivative)
-        np.multiply(one.weight, mix[where][:, None, None], out=one.weight)
-        if total is None:
-            total = one
-        else:
-            np.add(total.weight, one.weight, out=total.weight)
-    if total is None:
-        raise BadData("traces have no profile", hint="make the traces again")
-    return total
+    mix = traces.mix[:, where[0], where[1]]
+    return mixed_matrix(
+        foot.along, foot.across, mix, u, shapes, shape=size, half_width=half_width, shift_across=derivative
+    )
 
 
 def shifted(centre: FloatArray, dx: float) -> FloatArray:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from tracecube.core.errors import BadData
@@ -78,7 +79,7 @@ class Lattice:
     """
 
     index: IntArray
-    place: FloatArray
+    place: NDArray[np.float64]
     lit: BoolArray
     shape: tuple[int, int]
 
@@ -146,7 +147,7 @@ def find_lattice(image: FloatArray, ivar: FloatArray, guess: LensletGuess, *, di
                 "no laser shows the lattice of lenslets",
                 hint="look at the frame: are the lasers on, is it the right mode?",
             )
-        for laser in np.flatnonzero(~lit):  # moves with the others
+        for laser in map(int, np.flatnonzero(~lit)):  # moves with the others
             place[:, laser] = origin + index @ guess.basis + offsets[laser] + np.mean(shifts, axis=0)
     return Lattice(index, place, lit.copy(), (shape[0], shape[1]))
 
@@ -158,7 +159,8 @@ def _origin(image: FloatArray, guess: LensletGuess) -> FloatArray:
     steps = np.arange(-_SEED_RADIUS, _SEED_RADIUS + 1)
     q, r = (axis.ravel() for axis in np.meshgrid(steps, steps))
     base = 0.5 * np.array([image.shape[1], image.shape[0]]) + np.stack([q, r], axis=1) @ guess.basis
-    best, found = -np.inf, np.zeros(2)
+    best: float = -np.inf
+    found: FloatArray = np.zeros(2)
     for u in np.arange(_CELL_STEPS) / _CELL_STEPS:
         for v in np.arange(_CELL_STEPS) / _CELL_STEPS:
             offset = np.array([u, v]) @ guess.basis
@@ -177,7 +179,7 @@ def _nodes(origin: FloatArray, guess: LensletGuess, shape: tuple[int, ...]) -> I
     x, y = (origin + index @ guess.basis).T
     margin, length = guess.pitch, max(guess.offsets)
     inside = (x > -margin) & (x < shape[1] + margin) & (y > -margin - length) & (y < shape[0] + margin)
-    return index[inside]
+    return np.asarray(index[inside])
 
 
 def _inside(place: FloatArray, shape: tuple[int, ...], margin: float = 4.0) -> BoolArray:
@@ -185,7 +187,7 @@ def _inside(place: FloatArray, shape: tuple[int, ...], margin: float = 4.0) -> B
     return np.asarray((x > margin) & (x < shape[1] - margin) & (y > margin) & (y < shape[0] - margin))
 
 
-def _smooth(index: IntArray, place: FloatArray, good: BoolArray, degree: int) -> FloatArray:
+def _smooth(index: IntArray, place: NDArray[np.float64], good: BoolArray, degree: int) -> NDArray[np.float64]:
     """Place of all nodes by a polynomial over their indices, outliers left out."""
     keep = good.copy()
     for _ in range(4):

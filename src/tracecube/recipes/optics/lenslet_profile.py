@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from scipy.interpolate import BSpline
 from scipy.ndimage import map_coordinates
@@ -40,8 +41,6 @@ _FAR = 7.0  # px: two traces stand 5 px apart, the next 10
 _BUMP, _FAR_BUMP = 0.15, 0.02  # second difference of a wing over its power law, from knot to knot, near and far
 _UNLIKE = 0.15  # scatter of the wings from node to node over the power law
 _HOLD = 1e3  # inverse variance that keeps a profile's integral at 1 where fluxes are free to take any other
-_OVERCONFIDENT = 10.0
-"""By how much the data's weight is lowered: flat-field residuals are in no variance, and alike along a column."""
 
 
 class ProfileParams(Params):
@@ -92,7 +91,7 @@ class _Splines:
     """The basis: values (n, k) at ``u`` (k,), the integral (n,) of each, and the place of its peak."""
 
     u: FloatArray
-    values: FloatArray
+    values: NDArray[np.float64]
     area: FloatArray
     middle: FloatArray
 
@@ -119,9 +118,10 @@ class _Splines:
 
 def fit_lenslet_profile(
     frames: Sequence[Frame],
+    weights: Sequence[float],
     start: IntArray,
-    centre: FloatArray,
-    node: FloatArray,
+    centre: NDArray[np.float64],
+    node: NDArray[np.float64],
     params: ProfileParams,
     *,
     sigma: float,
@@ -132,6 +132,8 @@ def fit_lenslet_profile(
     ----------
     frames : sequence of Frame
         White light through the lenslets; pinholes tell the wings.
+    weights : sequence of float
+        Of the frames: how far what they leave of the model is noise.
     start : int array (n,)
         First detector row of each spectrum.
     centre : array (n, m), px
@@ -145,14 +147,14 @@ def fit_lenslet_profile(
     shape = frames[0].data.shape
     traces = _by_row(start, centre, node, shape[0])
     splines = _Splines.reaching(params.profile_reach)
-    light = [_canonical(frame) for frame in frames]
+    light = [_canonical(frame, weight) for frame, weight in zip(frames, weights, strict=True)]
     count, zones = params.profile_nodes, params.profile_zones
     found = np.tile(splines.gaussian(sigma), (zones * zones, count, 1))
     equations: list[_Equations] = []
     for _ in range(params.profile_rounds):
         places = [_zone(row, column, zones, shape) for row in range(zones) for column in range(zones)]
         equations = [
-            _sum_up(light, traces, splines, old, zone=zone, every=params.profile_every)
+            _sum_up(light, weights, traces, splines, old, zone=zone, every=params.profile_every)
             for old, zone in zip(found, places, strict=True)
         ]
         found = _drawn_together(equations, found, splines, params.wing_tolerance)
@@ -161,7 +163,7 @@ def fit_lenslet_profile(
     return profile, (QualityNumber("PROFILE CHI2", chi2, "", high=2.0),)
 
 
-def _by_row(start: IntArray, centre: FloatArray, node: FloatArray, n_rows: int) -> RowTraces:
+def _by_row(start: IntArray, centre: NDArray[np.float64], node: NDArray[np.float64], n_rows: int) -> RowTraces:
     """Sort trace samples by detector row and place."""
     rows = start[:, None] + np.arange(centre.shape[1])
     on = np.isfinite(centre) & (rows >= 0) & (rows < n_rows)
@@ -173,10 +175,10 @@ def _by_row(start: IntArray, centre: FloatArray, node: FloatArray, n_rows: int) 
     )
 
 
-def _canonical(frame: Frame) -> tuple[FloatArray, FloatArray]:
-    """Return data and inverse variance (across, along)."""
+def _canonical(frame: Frame, weight: float) -> tuple[FloatArray, FloatArray]:
+    """Return data and weight (across, along)."""
     bad = ((frame.flags & NOT_USABLE) != 0) | ~np.isfinite(frame.data)
-    ivar = np.where(bad, 0.0, 1.0 / np.where(bad, 1.0, frame.variance))
+    ivar = np.where(bad, 0.0, weight / np.where(bad, 1.0, frame.variance))
     return np.where(bad, 0.0, frame.data).T.astype(np.float32), ivar.T.astype(np.float32)
 
 
@@ -198,23 +200,25 @@ class _Equations:
 
 def _sum_up(
     light: Sequence[tuple[FloatArray, FloatArray]],
+    weights: Sequence[float],
     traces: RowTraces,
     splines: _Splines,
-    found: FloatArray,
+    found: NDArray[np.float64],
     *,
     zone: tuple[int, int, int, int],
     every: int,
 ) -> _Equations:
     """Sum a zone's equations over the frames, with what holds everywhere: integral 1, and smoothness."""
     sums = [shape_equations(d, w, traces, splines.values, found, zone=zone, every=every) for d, w in light]
+    samples = sum(weight * one.samples for weight, one in zip(weights, sums, strict=True))
     nodes, n = found.shape
     fourth = np.diff(np.eye(n), 4, axis=0) / _ROUGH
     own = np.kron(np.eye(nodes), fourth.T @ fourth + _HOLD**2 * np.outer(splines.area, splines.area))
     pull = np.kron(np.ones(nodes), _HOLD**2 * splines.area) - own @ found.ravel()
     return _Equations(
-        np.sum([one.matrix for one in sums], axis=0) / _OVERCONFIDENT + own,
-        np.sum([one.rhs for one in sums], axis=0) / _OVERCONFIDENT + pull,
-        float(sum(one.chi2 for one in sums) / max(sum(one.count for one in sums), 1)),
+        np.sum([one.matrix for one in sums], axis=0) + own,
+        np.sum([one.rhs for one in sums], axis=0) + pull,
+        float(sum(one.chi2 for one in sums) / max(samples, 1e-9)),
     )
 
 

@@ -1,9 +1,9 @@
 """How far the lenslet spectra of one frame have moved since the day's calibrations.
 
 Across dispersion every pixel of every trace tells: shift, turn and stretch are the coefficients of
-(dA/dx) f in the frame, the fluxes projected out. Along dispersion the spectra have no lines, but the
-instrument's own band has ends: the ratio of the night's mean spectrum to the lamp's is smooth only
-where the two are laid on each other.
+(dA/dx) f in the frame, the fluxes projected out. Along dispersion the night's mean spectrum is the
+lamp's, moved, times what the atmosphere lets through, times what is smooth: the ends of the band and
+the water bands tell the shift.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
+from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import least_squares
 
 from tracecube.core.errors import NoConvergence
-from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame
 from tracecube.core.optics import LampSpectrum, TraceSet
@@ -24,11 +26,21 @@ from tracecube.kernels.forward import adjoint, project
 from tracecube.kernels.solve import factorise, normal_equations, solve
 from tracecube.recipes.extract.joint import Extraction, TraceMatrix
 
-__all__ = ["Shift", "ShiftParams", "moved", "shift_across", "shift_along"]
+__all__ = [
+    "AirTransmission",
+    "Expected",
+    "Shift",
+    "ShiftParams",
+    "mean_spectrum",
+    "moved",
+    "shift_across",
+    "shift_along",
+]
 
 _CENTRE_SHARE = 0.5  # turn and stretch are about the middle of the detector
 _SCALE = 1000.0  # px: turn and stretch are fitted as displacements so far from the middle
 _GRID = 0.1  # px, step of trial shifts along dispersion
+_FAINT = 0.3  # of the lamp's peak: beyond the band's ends the next lenslet's light begins
 
 
 class ShiftParams(Params):
@@ -79,8 +91,33 @@ def moved(traces: TraceSet, wave: FloatArray, shift: Shift, shape: tuple[int, in
     return replace(traces, centre=np.where(kept, centre, np.nan), sigma=sigma), np.where(kept, changed, np.nan)
 
 
-def shift_across(
-    frame: Frame, matrix: TraceMatrix, derivative: TraceMatrix, extraction: Extraction, traces: TraceSet
+@dataclass(frozen=True)
+class Expected:
+    """What is known of a shift before the frame is looked at: its value, and the errors of that.
+
+    Parameters
+    ----------
+    shift : Shift
+    across, along : float, px
+    turn : float
+        Of turn and of stretch.
+    """
+
+    shift: Shift
+    across: float
+    along: float
+    turn: float
+
+
+def shift_across(  # noqa: PLR0913 - a frame, its extraction, and what is known before
+    frame: Frame,
+    matrix: TraceMatrix,
+    derivative: TraceMatrix,
+    extraction: Extraction,
+    traces: TraceSet,
+    *,
+    now: Shift,
+    expected: Expected,
 ) -> Shift:
     """Measure shift, turn and stretch across dispersion from the residuals of an extraction.
 
@@ -92,6 +129,15 @@ def shift_across(
     extraction : Extraction
         Of the frame with ``matrix``.
     traces : TraceSet
+        Moved by ``now``.
+    now : Shift
+    expected : Expected
+        A frame with light in few lenslets says little of turn and stretch.
+
+    Returns
+    -------
+    Shift
+        The whole movement across dispersion, ``now`` included.
     """
     data = matrix.canonical(frame.data)
     bad = matrix.canonical((frame.flags & NOT_USABLE != 0) | ~np.isfinite(frame.data) | extraction.outlier)
@@ -108,8 +154,11 @@ def shift_across(
         images.append(image.astype(np.float64))
     normal = np.array([[float((ivar * a * b).sum()) for b in images] for a in images])
     rhs = np.array([float((ivar * left * a).sum()) for a in images])
-    covariance = np.linalg.inv(normal)
-    found = covariance @ rhs
+    sigma = np.array([expected.across, expected.turn * _SCALE, expected.turn * _SCALE])
+    known = np.array([expected.shift.dx, expected.shift.stretch * _SCALE, expected.shift.turn * _SCALE])
+    before = np.array([now.dx, now.stretch * _SCALE, now.turn * _SCALE])
+    covariance = np.linalg.inv(normal + np.diag(sigma**-2))
+    found = before + covariance @ (rhs + (known - before) / sigma**2)
     return Shift(
         dx=float(found[0]),
         stretch=float(found[1]) / _SCALE,
@@ -119,18 +168,19 @@ def shift_across(
 
 
 def shift_along(
-    night: Spectra, lamp: LampSpectrum, params: ShiftParams, *, avoid: tuple[tuple[float, float], ...] = ()
+    night: Spectra, lamp: LampSpectrum, air: AirTransmission, params: ShiftParams, *, lsf: float
 ) -> tuple[float, float]:
-    """Measure the shift along dispersion from the ends of the band.
+    """Measure the shift along dispersion from the ends of the band and the bands of the atmosphere.
 
     Parameters
     ----------
     night : Spectra
         As the detector sampled them, with the day's wavelengths.
     lamp : LampSpectrum
+    air : AirTransmission
     params : ShiftParams
-    avoid : tuple of (float, float), Angstrom
-        Telluric bands, which the lamp has not.
+    lsf : float, px
+        Width of the line-spread function.
 
     Returns
     -------
@@ -142,21 +192,77 @@ def shift_along(
         The best shift lies at the edge of what was tried.
     """
     wave, own, pixel = mean_spectrum(night)
-    other = np.interp(wave, lamp.wave, lamp.flux, left=np.nan, right=np.nan)
-    use = _usable(wave, own, other, avoid)
+    model = _NightModel(wave, own, pixel, lamp, air, params.smooth_degree, lsf)
     trials = np.arange(-params.reach, params.reach + 0.5 * _GRID, _GRID)
-    misfit = np.array([_misfit(wave, own, other, pixel, use, dy, params.smooth_degree)[0] for dy in trials])
+    misfit = [float((model.residual(np.array([dy, 1.0])) ** 2).sum()) for dy in trials]
     best = int(np.argmin(misfit))
-    if best in {0, trials.size - 1}:
+    found = least_squares(model.residual, np.array([trials[best], 1.0]), jac=model.slopes, x_scale=[0.1, 0.3])
+    if abs(found.x[0]) > params.reach:
         raise NoConvergence(
-            f"the band's ends lie more than {params.reach:g} px from the lamp's", hint="raise reach; look at the frame"
+            f"the band lies more than {params.reach:g} px from the lamp's", hint="raise reach; look at the frame"
         )
-    fine = trials[best] + np.linspace(-_GRID, _GRID, 21)
-    values = np.array([_misfit(wave, own, other, pixel, use, dy, params.smooth_degree) for dy in fine])
-    bend, slope, _ = np.polyfit(fine - trials[best], values[:, 0], 2)
-    dy = trials[best] - slope / (2.0 * bend)
-    freedom = max(values[:, 1].min() - params.smooth_degree - 2.0, 1.0)
-    return float(dy), float(np.sqrt(values[:, 0].min() / freedom / bend))
+    pixels = float(model.use.sum() * (wave[1] - wave[0]) / np.median(pixel))
+    freedom = max(pixels - params.smooth_degree - 3.0, 1.0)
+    # neighbouring samples of the fine grid tell the same: as many are independent as there are pixels
+    covariance = np.linalg.inv(found.jac.T @ found.jac) * (found.fun**2).sum() / freedom * model.use.sum() / pixels
+    return float(found.x[0]), float(np.sqrt(covariance[0, 0]))
+
+
+@dataclass(frozen=True)
+class AirTransmission:
+    """What the air lets through at one airmass: arrays (k,), wave in Angstrom."""
+
+    wave: FloatArray
+    transmission: FloatArray
+
+
+class _NightModel:
+    """The night's mean spectrum as lamp, air and a polynomial."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - two spectra and what lies between them
+        self,
+        wave: FloatArray,
+        own: FloatArray,
+        pixel: FloatArray,
+        lamp: LampSpectrum,
+        air: AirTransmission,
+        degree: int,
+        lsf: float,
+    ) -> None:
+        self.wave, self.own, self.pixel, self.lamp = wave, own / np.nanmax(own), pixel, lamp
+        t = 2.0 * (wave - wave[0]) / (wave[-1] - wave[0]) - 1.0
+        self.basis = np.polynomial.legendre.legvander(t, degree)
+        # the air on a grid of an eighth of a pixel, so that the line-spread function blurs it as it does light
+        place = np.concatenate([[0.0], np.cumsum(np.diff(wave) / (0.5 * (pixel[1:] + pixel[:-1])))])
+        self.fine = np.arange(place[0] - 2.0, place[-1] + 2.0, 0.125)
+        self.place, self.lsf = place, lsf
+        self.fine_wave = np.interp(self.fine, place, wave)
+        self.fine_wave[self.fine < place[0]] = wave[0] + (self.fine[self.fine < place[0]] - place[0]) * pixel[0]
+        beyond = self.fine > place[-1]
+        self.fine_wave[beyond] = wave[-1] + (self.fine[beyond] - place[-1]) * pixel[-1]
+        bins = np.concatenate([[air.wave[0]], 0.5 * (self.fine_wave[1:] + self.fine_wave[:-1]), [air.wave[-1]]])
+        total = np.concatenate([[0.0], np.cumsum(-np.log(np.maximum(air.transmission, 1e-4)))])
+        at = np.interp(bins, np.append(air.wave, air.wave[-1] + 1.0), total)
+        count = np.interp(bins, np.append(air.wave, air.wave[-1] + 1.0), np.arange(total.size))
+        self.depth = np.diff(at) / np.maximum(np.diff(count), 1e-9)
+        level = np.interp(wave, lamp.wave, lamp.flux, left=0.0, right=0.0)
+        self.use = np.isfinite(self.own) & (level > _FAINT * np.nanmax(lamp.flux))
+
+    def slopes(self, values: FloatArray) -> FloatArray:
+        """Derivatives of the residual with the values."""
+        steps = 0.01 * np.eye(2)
+        return np.stack([(self.residual(values + h) - self.residual(values - h)) / 0.02 for h in steps], axis=1)
+
+    def residual(self, values: FloatArray) -> FloatArray:
+        """Night less model, the polynomial fitted; values: shift (px), depth of the air's bands."""
+        dy, depth = float(values[0]), float(np.clip(values[1], 0.0, 10.0))
+        back = self.wave - dy * self.pixel
+        lamp = np.interp(back, self.lamp.wave, self.lamp.flux)
+        air = gaussian_filter1d(np.exp(-depth * self.depth), self.lsf / 0.125)
+        seen = lamp * np.interp(self.place - dy, self.fine, air)
+        columns = self.basis * (seen / np.max(self.lamp.flux))[:, None]
+        found = np.linalg.lstsq(columns[self.use], self.own[self.use], rcond=None)[0]
+        return np.asarray(self.own[self.use] - columns[self.use] @ found)
 
 
 def mean_spectrum(spectra: Spectra) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -185,29 +291,7 @@ def mean_spectrum(spectra: Spectra) -> tuple[FloatArray, FloatArray, FloatArray]
         if good.sum() > 0.9 * np.isfinite(row).sum():  # noqa: PLR2004 - nearly whole
             total += np.interp(wave, row[good], light[good])
             count += 1
-    pixel = np.interp(wave, np.nanmedian(w, axis=0), np.nanmedian(np.abs(np.gradient(w, axis=1)), axis=0))
+    typical, width = np.nanmedian(w, axis=0), np.nanmedian(np.abs(np.gradient(w, axis=1)), axis=0)
+    known = np.isfinite(typical) & np.isfinite(width)
+    pixel = np.interp(wave, typical[known], width[known])
     return wave, total / max(count, 1), pixel
-
-
-def _usable(wave: FloatArray, own: FloatArray, other: FloatArray, avoid: tuple[tuple[float, float], ...]) -> BoolArray:
-    """Samples outside telluric bands where the lamp shines at all."""
-    use = np.isfinite(own) & np.isfinite(other)
-    use &= np.where(use, other, 0.0) > 0.02 * np.nanmax(other)
-    for low, high in avoid:
-        use &= (wave < low) | (wave > high)
-    return np.asarray(use)
-
-
-def _misfit(  # noqa: PLR0913, PLR0917 - two spectra on one grid
-    wave: FloatArray, own: FloatArray, other: FloatArray, pixel: FloatArray, use: BoolArray, dy: float, degree: int
-) -> tuple[float, float]:
-    """Sum of squares of night less lamp, moved by ``dy`` px and times a polynomial; and the number of pixels."""
-    there = np.isfinite(other)
-    at = np.interp(wave + dy * pixel, wave[there], other[there])
-    t = 2.0 * (wave - wave[0]) / (wave[-1] - wave[0]) - 1.0
-    columns = np.polynomial.legendre.legvander(t, degree) * at[:, None]
-    level = np.nanmax(own)
-    found = np.linalg.lstsq(columns[use], own[use], rcond=None)[0]
-    left = (own[use] - columns[use] @ found) / level
-    samples = float(np.median(pixel) / (wave[1] - wave[0]))
-    return float((left**2).sum() / samples), float(use.sum() / samples)

@@ -17,6 +17,9 @@ from tracecube.recipes.optics.lenslets import PrismLaw, place_at, place_error, r
 
 __all__ = ["LensletTraceParams", "lenslet_wavelengths", "trace_lenslets"]
 
+_WEIGHTS = (0.01, 0.1)
+"""Of an evenly lit frame and one of pinholes in the fit of the profile: flat-field residuals are in no variance, alike
+along a column, and the larger part of what a bright even frame leaves."""
 _WORST_OFF = 3.0  # px: a spectrum of which more rows than this lie off the detector is not whole
 
 
@@ -46,7 +49,7 @@ def trace_lenslets(
     band : (float, float), Angstrom
         Ends of the light.
     white : sequence of Frame
-        Lamp frames, evenly lit and through pinholes.
+        Lamp frames: evenly lit, then through pinholes if there are any.
     params : LensletTraceParams
     sigma : float, px
         First guess of the profile's width.
@@ -55,7 +58,9 @@ def trace_lenslets(
     node = np.interp(wave, lenslets.laser, np.arange(lenslets.laser.size))
     node = np.where(np.isfinite(wave), node, np.nan)
     own = params.model_copy(update={"profile_nodes": max(int(lenslets.laser.size), 2)})
-    profile, numbers = fit_lenslet_profile(white, start, centre, node, own, sigma=sigma)
+    profile, numbers = fit_lenslet_profile(
+        white, _WEIGHTS[: len(white)], start, np.asarray(centre, float), node, own, sigma=sigma
+    )
     rows = start[:, None] + np.arange(centre.shape[1])
     traces = TraceSet(
         aperture=lenslets.aperture,

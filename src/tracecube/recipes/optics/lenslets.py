@@ -99,7 +99,7 @@ def lenslets_of_lasers(
     index = columns.lattice.index[there]
     order = np.lexsort((index[:, 0], index[:, 1]))
     rows = np.flatnonzero(there)[order]
-    spots = [SpotFit(*(values[rows] for values in one)) for one in columns.spots]
+    spots = [one._replace(**{name: values[rows] for name, values in one._asdict().items()}) for one in columns.spots]
     index = columns.lattice.index[rows]
     model, offset, miss, used = _fit_offsets(index, spots, distortion)
     place = model + offset[:, None, :]
@@ -122,7 +122,7 @@ def lenslets_of_lasers(
         step=columns.step,
         meta=meta,
     )
-    off = [f"{lasers[i] / 10:.1f} nm" for i in np.flatnonzero(~columns.lattice.lit)]
+    off = [f"{lasers[i] / 10:.1f} nm" for i in map(int, np.flatnonzero(~columns.lattice.lit))]
     caveats = (f"laser off: {', '.join(off)}; wavelengths near it rest on the prism's law",) if off else ()
     return lenslets, _numbers(lenslets, offset), caveats
 
@@ -187,7 +187,7 @@ def _own_variance(miss: FloatArray, used: BoolArray) -> FloatArray:
     if not both.any():
         return np.full(2, 1e-8)
     product = np.clip(miss[:, :-1] * miss[:, 1:], -1e-2, 1e-2)  # a spot 0.1 px off is an outlier, not an offset
-    return np.maximum(product[both].mean(axis=0), 1e-8)
+    return np.asarray(np.maximum(product[both].mean(axis=0), 1e-8))
 
 
 def _noise_of_mean(left: FloatArray, used: BoolArray) -> FloatArray:

@@ -25,6 +25,7 @@ from tracecube.kernels.psf import (
 from tracecube.recipes.science.scene import Scene, Slices, Track
 
 __all__ = [
+    "HALO",
     "NAMES",
     "ChromaticFit",
     "Geometry",
@@ -44,6 +45,7 @@ F8 = NDArray[np.float64]
 _SPREAD = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
 
 NAMES = ("x", "y", "log_refraction", "turn", "log_sigma", "log_ratio", "log_beta", "logit_core", "rho", "e1", "e2")
+HALO = ("log_ratio", "log_beta", "logit_core")
 
 
 class Prior(NamedTuple):

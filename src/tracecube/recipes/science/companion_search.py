@@ -125,7 +125,8 @@ def kept_signal(learnt: LearntSpeckles, rings: F8, core: float) -> F8:
     angle = 2.0 * np.pi * (np.arange(number) + 0.5) / number
     light = np.where(sequence.light > 0, 1.0, 0.0)
     kept = np.ones(rings.size)
-    for r, separation in enumerate(rings.tolist()):
+    for r in range(rings.size):
+        separation = float(rings[r])
         east, north = separation * np.sin(angle), separation * np.cos(angle)
         image = sequence.image(east, north, np.broadcast_to(light, (number, light.size)))
         left = learnt.model.transpose(sequence.weight * learnt.model.apply(image))

@@ -149,7 +149,7 @@ def _channel(
     """Normal equations of the move by sector in one channel, gain, and reduced chi2.
 
     The reference's noise makes its slopes larger than they are; the expected part of that is taken out
-    of the matrix (errors in variables: Fuller 1987, Measurement Error Models, eq. 1.2.3).
+    of the matrix (errors in variables: Fuller 1987, Measurement Error Models).
     """
     frame, reference = pair
     rows, near, slopes = lenslets

@@ -6,7 +6,8 @@ region, and, where there is one, the light of a host galaxy. Variances are those
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from tracecube.core.target import PointSourceFit
 from tracecube.kernels.psf import full_width, lattice_pitch
 from tracecube.recipes.science.chromatic_fit import (
+    HALO,
     NAMES,
     ChromaticFit,
     Geometry,
@@ -28,13 +30,23 @@ from tracecube.recipes.science.chromatic_fit import (
 )
 from tracecube.recipes.science.extended import ExtendedLight, fit_with_extended, refraction_of
 from tracecube.recipes.science.flux_by_wavelength import find_outliers, solution_flags, solve
+from tracecube.recipes.science.level_error import (
+    LevelError,
+    Look,
+    Structure,
+    halo_error,
+    shape_error,
+    structure_of,
+)
 from tracecube.recipes.science.neighbours import find_neighbours, neighbour_columns, with_neighbours
-from tracecube.recipes.science.scene import Scene, Track, make_slices
+from tracecube.recipes.science.scene import Scene, Track, make_slices, sky_surface
 
 __all__ = ["Choices", "PointSource", "extract_point_source"]
 
 F8 = NDArray[np.float64]
-HALO = ("log_ratio", "log_beta", "logit_core")
+# Of the scatter of stars at empty places, from which a curved sky is worth its noise: both see the same places, so
+# that their ratio is better known than either, but with thirty of them not to less than a few per cent.
+_BETTER = 0.9
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,8 @@ class Choices:
     host_radius : float, arcsec
         Of the region in which smooth light is fitted.
     sky_degree : int
-        Degree of the sky over the region: 1 is a plane, the most where smooth light is fitted.
+        Highest degree of the sky over the region: 1 is a plane, the most where smooth light is fitted, and what is
+        taken where stars put at empty places come out better with it.
     fit_low, fit_high : float, Angstrom
         Range in which place and shape are fitted.
     slices : int
@@ -97,8 +110,10 @@ class PointSource:
     flags : int32 array (m,)
     fit : ChromaticFit
     extended : ExtendedLight or None
-    shape_error : float
-        Relative error of the flux level that place and shape bring with them.
+    level_error : LevelError
+        Relative errors of the flux level.
+    sky_degree : int
+        Of the sky that was fitted.
     outliers : float
         Share of samples given up.
     neighbours : array (p, 2), arcsec
@@ -114,13 +129,28 @@ class PointSource:
     flags: NDArray[np.int32]
     fit: ChromaticFit
     extended: ExtendedLight | None
-    shape_error: float
+    level_error: LevelError
+    sky_degree: int
     outliers: float
     neighbours: F8
     picture: PointSourceFit
 
 
-def extract_point_source(scene: Scene, track: Track, prior: Prior, choices: Choices) -> PointSource:
+class _Fitted(NamedTuple):
+    """A fit and what it was made with: setting, neighbours (p, 2), their cores (n,), and how it looked."""
+
+    setting: Setting
+    neighbours: F8
+    core: NDArray[np.bool_]
+    fit: ChromaticFit
+    extended: ExtendedLight | None
+    radius: float
+    degree: int
+
+
+def extract_point_source(
+    scene: Scene, track: Track, prior: Prior, choices: Choices, halos: F8 | None = None
+) -> PointSource:
     """Extract the source near the place that the prior names.
 
     Parameters
@@ -132,6 +162,8 @@ def extract_point_source(scene: Scene, track: Track, prior: Prior, choices: Choi
     prior : Prior
         Place with its error, shape.
     choices : Choices
+    halos : array (s, 3), optional
+        Halo of each star that taught the prior's, in the order of `chromatic_fit.HALO`.
 
     Raises
     ------
@@ -140,19 +172,12 @@ def extract_point_source(scene: Scene, track: Track, prior: Prior, choices: Choi
     BadData
         Too few samples in the range of the fit.
     """
-    setting = _setting(scene, track, prior, choices, choices.radius, choices.sky_degree)
-    places = find_neighbours(setting, prior, minimum_share=choices.minimum_neighbour)
-    setting, core = with_neighbours(setting, prior, places)
-    fit, extended = fit_source(setting, prior, clip=choices.clip), None
-    if choices.extended and _smooth_residuals(setting, fit):
-        narrow = _setting(scene, track, prior, choices, choices.host_radius, min(choices.sky_degree, 1))
-        found = _with_host(narrow, prior, choices)
-        if found is not None:
-            setting, places, core, (fit, extended) = narrow, places[:0], np.zeros(narrow.scene.x.size, bool), found
+    found, structure = _fit(scene, track, prior, choices)
+    setting, fit, extended = found.setting, found.fit, found.extended
     columns = np.concatenate(
-        [_columns(setting, track, fit, extended), neighbour_columns(setting, track, prior, places)], axis=1
+        [_columns(setting, track, fit, extended), neighbour_columns(setting, track, prior, found.neighbours)], axis=1
     )
-    region = setting.scene.without(np.broadcast_to(core, setting.scene.good.shape))
+    region = setting.scene.without(np.broadcast_to(found.core, setting.scene.good.shape))
     solution = solve(region, columns)
     bad = find_outliers(region, columns, solution, fit.model_error, choices.clip)
     solution = solve(region.without(bad), columns)
@@ -164,29 +189,91 @@ def extract_point_source(scene: Scene, track: Track, prior: Prior, choices: Choi
         flags=solution_flags(solution),
         fit=fit,
         extended=extended,
-        shape_error=_shape_error(setting, fit),
+        level_error=LevelError(
+            shape=shape_error(setting, fit),
+            structure=structure.beyond,
+            halo=halo_error(setting, prior, fit, np.empty((0, len(HALO))) if halos is None else halos),
+            places=structure.places,
+        ),
+        sky_degree=found.degree,
         outliers=float(bad.sum() / max(1, region.good.sum())),
-        neighbours=places,
+        neighbours=found.neighbours,
         picture=_picture(setting, fit, extended),
     )
+
+
+def _fit(scene: Scene, track: Track, prior: Prior, choices: Choices) -> tuple[_Fitted, Structure]:
+    """Fit the source, with the sky that leaves least in stars put at empty places, and with smooth light if any."""
+    field = _setting(scene, track, prior, choices, np.inf, 0)
+    plane = _with_sky(scene, track, prior, choices, min(choices.sky_degree, 1))
+    found, structure = plane, _structure(field, prior, plane)
+    if choices.sky_degree > plane.degree:
+        curved = _with_sky(scene, track, prior, choices, choices.sky_degree)
+        other = _structure(field, prior, curved)
+        if not other.whole > _BETTER * structure.whole:  # nor where neither could be measured
+            found, structure = curved, other
+    # A curved sky would take the light of a galaxy for its own.
+    if choices.extended and _smooth_residuals(plane.setting, plane.fit):
+        narrow = _setting(scene, track, prior, choices, choices.host_radius, min(choices.sky_degree, 1))
+        host = _with_host(narrow, prior, choices)
+        if host is not None:
+            alone = np.zeros(narrow.scene.x.size, dtype=bool)
+            found = _Fitted(narrow, plane.neighbours[:0], alone, *host, choices.host_radius, plane.degree)
+            structure = _structure(field, prior, found)
+    return found, structure
+
+
+def _with_sky(scene: Scene, track: Track, prior: Prior, choices: Choices, degree: int) -> _Fitted:
+    """Fit source, sky of a degree, and neighbouring stars."""
+    setting = _setting(scene, track, prior, choices, choices.radius, degree)
+    places = find_neighbours(setting, prior, minimum_share=choices.minimum_neighbour)
+    setting, core = with_neighbours(setting, prior, places)
+    fit = fit_source(setting, prior, clip=choices.clip)
+    return _Fitted(setting, places, core, fit, None, choices.radius, degree)
+
+
+def _structure(field: Setting, prior: Prior, found: _Fitted) -> Structure:
+    """Structure of the frame once the sources found are taken off."""
+    setting, fit, extended = found.setting, found.fit, found.extended
+    pictures = None if extended is None else _pictures(setting, fit, extended)
+    amplitude = slice_solution(setting.slices, fit.weight, setting.columns(fit.values, pictures))
+    track = field.slices.track
+    light = amplitude[:, :1] * field.share(fit.values)
+    others = neighbour_columns(field, track, prior, found.neighbours)
+    end = 1 + setting.surface + others.shape[1]
+    light += np.einsum("kp,kpn->kn", amplitude[:, 1 + setting.surface : end], others)
+    if extended is not None:
+        shift = refraction_of(fit.values, track)
+        light += np.einsum(
+            "ka,kan->kn", amplitude[:, end:], extended.pictures(field.scene.x, field.scene.y, shift), optimize=True
+        )
+    kept = (fit.weight > 0) & (setting.slices.weight > 0)
+    ratio = np.where(kept, setting.slices.weight / np.where(kept, fit.weight, 1.0), np.nan)
+    excess = np.where(kept.any(axis=1), np.nanmin(np.where(kept, ratio, np.inf), axis=1), 1.0)
+    sources = np.vstack([fit.values[:2], found.neighbours])
+    look = Look(found.radius, found.degree, excess, _photons(setting, fit, amplitude[:, 0]), sources)
+    clean = replace(field, slices=replace(field.slices, flux=field.slices.flux - light))
+    return structure_of(clean, prior, fit, amplitude[:, 0], look=look)
+
+
+def _photons(setting: Setting, fit: ChromaticFit, amplitude: F8) -> F8:
+    """Variance (k,) that a unit of the source's light brings to a lenslet, from those it is brightest in."""
+    own = amplitude[:, None] * setting.share(fit.values)
+    weight = setting.slices.weight
+    variance = np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0), np.nan)
+    bright = (own > 0.3 * own.max(axis=1, keepdims=True)) & (weight > 0)
+    extra = np.where(bright, variance - np.nanmedian(variance, axis=1, keepdims=True), 0.0).sum(axis=1)
+    return np.asarray(np.maximum(extra, 0.0) / np.maximum(np.where(bright, own, 0.0).sum(axis=1), 1e-300))
 
 
 def _setting(scene: Scene, track: Track, prior: Prior, choices: Choices, radius: float, degree: int) -> Setting:
     """Cut out a region and average it over slices."""
     geometry = Geometry.of(scene)
     region = scene.near(prior.mean[0], prior.mean[1], radius)
-    sky = _sky_surface(region, prior, degree)
+    sky = sky_surface(region.x - prior.mean[0], region.y - prior.mean[1], degree)
     light = _rough_spectrum(region, track, prior, geometry, sky)
     slices = make_slices(region, track, light, low=choices.fit_low, high=choices.fit_high, number=choices.slices)
     return Setting(slices, region, geometry, np.broadcast_to(sky, (slices.wave.size, *sky.shape)), len(sky))
-
-
-def _sky_surface(region: Scene, prior: Prior, degree: int) -> F8:
-    """Columns of the sky: a constant and the powers of the place up to a degree, array (c, n)."""
-    dx, dy = region.x - prior.mean[0], region.y - prior.mean[1]
-    scale = max(float(np.hypot(dx, dy).max()), 1.0)
-    powers = [(total - j, j) for total in range(degree + 1) for j in range(total + 1)]
-    return np.stack([(dx / scale) ** i * (dy / scale) ** j for i, j in powers])
 
 
 def _rough_spectrum(region: Scene, track: Track, prior: Prior, geometry: Geometry, sky: F8) -> F8:
@@ -254,19 +341,6 @@ def _pictures(setting: Setting, fit: ChromaticFit, extended: ExtendedLight) -> F
     """Pictures of the smooth light in the slices, array (k, a, n)."""
     shift = refraction_of(fit.values, setting.slices.track)
     return extended.pictures(setting.scene.x, setting.scene.y, shift)
-
-
-def _shape_error(setting: Setting, fit: ChromaticFit) -> float:
-    """Relative error of the mean flux from the errors of place and shape, by moving each of them."""
-
-    def level(values: F8) -> float:
-        return float(np.sum(slice_solution(setting.slices, fit.weight, setting.columns(values))[:, 0]))
-
-    middle = level(fit.values)
-    errors = np.sqrt(np.diag(fit.covariance))
-    slope = [level(fit.values + step) - middle for step in 0.1 * np.diag(errors)]
-    gradient = np.array(slope) / (0.1 * errors)
-    return float(np.sqrt(gradient @ fit.covariance @ gradient) / max(abs(middle), 1e-30))
 
 
 def _picture(setting: Setting, fit: ChromaticFit, extended: ExtendedLight | None) -> PointSourceFit:

@@ -11,7 +11,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.spectra import Spectra
 
-__all__ = ["Scene", "Slices", "Track", "brightest", "make_scene", "make_slices"]
+__all__ = ["Scene", "Slices", "Track", "brightest", "make_scene", "make_slices", "sky_surface"]
 
 F8 = NDArray[np.float64]
 # A lenslet that hardly passes light is divided by a small number: its calibration error is large.
@@ -184,6 +184,19 @@ def _average(scene: Scene, track: Track, light: F8, member: slice) -> tuple[floa
     share = light[member] / light[member].sum()
     means = [float(np.sum(share * column[member])) for column in (scene.wave, track.east, track.north, track.growth)]
     return means[0], means[1], means[2], means[3], flux, weight
+
+
+def sky_surface(x: F8, y: F8, degree: int) -> F8:
+    """Columns of the sky: a constant and the powers of the place up to a degree, lowest first, array (c, n).
+
+    Parameters
+    ----------
+    x, y : array (n,), arcsec
+        From the middle of the region.
+    """
+    scale = max(float(np.hypot(x, y).max()), 1.0)
+    powers = [(total - j, j) for total in range(degree + 1) for j in range(total + 1)]
+    return np.stack([(x / scale) ** i * (y / scale) ** j for i, j in powers])
 
 
 def brightest(scene: Scene, *, low: float, high: float, radius: float) -> tuple[float, float]:

@@ -126,7 +126,7 @@ def _background(window: Window, place: tuple[float, float], unit: float) -> F8:
 
 
 def window_equations(
-    values: F8, window: Window, setting: Setting, *, model_error: float, amplitude: float | None
+    values: F8, window: Window, setting: Setting, *, model_error: float, amplitude: float | None, photons: float = 0.0
 ) -> Part:
     """Return the normal equations of one window.
 
@@ -136,6 +136,8 @@ def window_equations(
     model_error : float
     amplitude : float or None
         Flux of the spot that derivatives and weights expect; None for that of the window itself.
+    photons : float
+        Variance of light over light, for a spot that the variance of the samples does not hold.
     """
     track, pattern = setting.track, setting.pattern
     wave = track.wave[window.channel : window.channel + 1]
@@ -147,7 +149,7 @@ def window_equations(
     for _ in range(3):  # weights of the expected light, twice; then outliers lose theirs
         flux, inverse = _linear(columns, weight, window.flux)
         expected = flux[0] if amplitude is None else amplitude
-        variance = window.variance + (model_error * expected * shape) ** 2
+        variance = window.variance + (model_error * expected * shape) ** 2 + photons * expected * shape
         residual = window.flux - flux @ columns
         far = np.abs(residual) / np.sqrt(variance)
         weight = np.where(far > setting.clip, setting.clip / far, 1.0) ** 2 / variance
@@ -175,7 +177,7 @@ def window_equations(
 
 def _linear(columns: F8, weight: F8, data: F8) -> tuple[F8, F8]:
     """Weighted least squares: coefficients (c,) and their covariance (c, c)."""
-    inverse = np.linalg.inv((columns * weight) @ columns.T)
+    inverse = np.asarray(np.linalg.inv((columns * weight) @ columns.T), np.float64)
     return inverse @ (columns @ (weight * data)), inverse
 
 

@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 
 from tracecube.core.spectra import Spectra
 from tracecube.recipes.science.spot_fit import Part, Setting, SpotFit, window_equations
-from tracecube.recipes.science.spot_windows import NAMES, Window, windows
+from tracecube.recipes.science.spot_windows import NAMES, Window, template, windows
 
 __all__ = ["SpotNoise", "spot_noise"]
 
 F8 = NDArray[np.float64]
 
 # Position angles are tried this far from the spots, in lambda / D, and this far from each other.
-AWAY, APART = 4.0, 1.5
+AWAY, APART = 6.0, 1.5
+
+# Fewer places than this tell no scatter.
+LEAST_SAMPLES = 9
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def spot_noise(
     good : bool array (n, n_wave)
     """
     mean = _mean_flux(fit, window_list, setting)
+    photons = _photons(fit, window_list, setting)
     vectors, formal, fluxes, expected = [], [], [], []
     for turn in _turns(setting):
         turned = replace(setting, pattern=replace(setting.pattern, directions=setting.pattern.directions + turn))
@@ -75,25 +79,50 @@ def spot_noise(
             own = [w for w in there if w.spot == spot and np.isfinite(mean[w.channel])]
             if len(own) < 0.5 * setting.track.wave.size:
                 continue
-            parts = [
-                window_equations(fit.values, w, turned, model_error=fit.model_error, amplitude=float(mean[w.channel]))
-                for w in own
-            ]
-            angle = float(turned.pattern.directions[spot])
-            vectors.append(_canonical(sum(p.gradient for p in parts), angle, spot, setting))
-            turner = _turner(angle, spot, setting)
-            formal.append(
-                turner @ np.sum([_sample_noise(p, w) for p, w in zip(parts, own, strict=True)], axis=0) @ turner.T
-            )
-            row = np.full((2, setting.track.wave.size), np.nan)
-            for part, window in zip(parts, own, strict=True):
-                row[:, window.channel] = part.flux, float(np.sum(part.solver**2 * window.variance))
-            fluxes.append(row[0])
-            expected.append(row[1])
-    excess = _positive(np.cov(np.array(vectors).T) - np.mean(formal, axis=0)) if len(vectors) > 9 else np.zeros((7, 7))  # noqa: PLR2004
-    covariance = _covariance(fit, window_list, setting, excess, mean)
+            sample = _blank(fit, own, turned, (mean, photons))
+            vectors.append(sample[0])
+            formal.append(sample[1])
+            fluxes.append(sample[2])
+            expected.append(sample[3])
+    excess = np.zeros((7, 7))
+    if len(vectors) > LEAST_SAMPLES:
+        excess = np.cov(np.array(vectors).T) - np.mean(formal, axis=0)
+    covariance = _covariance(fit, window_list, setting, excess)
     flux_excess, speckle = _flux_excess(np.array(fluxes), np.array(expected), mean)
     return SpotNoise(covariance, flux_excess, speckle, len(vectors))
+
+
+def _blank(fit: SpotFit, own: list[Window], turned: Setting, spot_light: tuple[F8, F8]) -> tuple[F8, F8, F8, F8]:
+    """What the fit makes of a track without spot.
+
+    Returns
+    -------
+    gradient : array (7,)
+        As seen from the track's own direction.
+    noise : array (7, 7)
+        Its covariance by the variances of the samples.
+    flux, flux_noise : array (n_wave,)
+    """
+    mean, photons = spot_light
+    spot, angle = own[0].spot, float(turned.pattern.directions[own[0].spot])
+    turner = _turner(angle, spot, turned)
+    gradient, noise = np.zeros(turned.pattern.size), np.zeros((turned.pattern.size, turned.pattern.size))
+    flux, flux_noise = np.full(mean.size, np.nan), np.full(mean.size, np.nan)
+    for window in own:
+        amplitude = float(mean[window.channel])
+        part = window_equations(
+            fit.values,
+            window,
+            turned,
+            model_error=fit.model_error,
+            amplitude=amplitude,
+            photons=float(photons[window.channel]),
+        )
+        gradient += part.gradient
+        noise += _sample_noise(part, window)
+        flux[window.channel] = part.flux
+        flux_noise[window.channel] = np.sum(part.solver**2 * window.variance)
+    return turner @ gradient, turner @ noise @ turner.T, flux, flux_noise
 
 
 def _turns(setting: Setting) -> list[float]:
@@ -126,35 +155,43 @@ def _turner(angle: float, spot: int, setting: Setting) -> F8:
     return matrix
 
 
-def _canonical(gradient: F8, angle: float, spot: int, setting: Setting) -> F8:
-    """A gradient as seen from the spot's own direction, array (7,)."""
-    return _turner(angle, spot, setting) @ gradient
-
-
 def _sample_noise(part: Part, window: Window) -> F8:
     """Covariance of a gradient by the variances of the samples, array (p, p)."""
     weighted = part.jacobian * part.weight
     return np.asarray((weighted * window.variance) @ weighted.T)
 
 
-def _positive(matrix: F8) -> F8:
-    """Nearest matrix without negative variances."""
-    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
-    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+def _photons(fit: SpotFit, window_list: list[Window], setting: Setting) -> F8:
+    """Variance of light over light in each channel, from how the variance rises towards the spots.
+
+    Places without spot lack this noise; their weights must be those of the spots all the same.
+    """
+    top, bottom = np.zeros(setting.track.wave.size), np.zeros(setting.track.wave.size)
+    for part, window in zip(fit.parts, window_list, strict=True):
+        shape, _ = template(fit.values, window, setting.track, setting.pattern, setting.nodes, area=setting.area)
+        light = part.flux * (shape - np.median(shape))
+        top[window.channel] += np.sum(light * (window.variance - np.median(window.variance)))
+        bottom[window.channel] += np.sum(light**2)
+    return np.asarray(np.maximum(top / np.maximum(bottom, 1e-300), 0.0))
 
 
-def _covariance(fit: SpotFit, window_list: list[Window], setting: Setting, excess: F8, mean: F8) -> F8:
-    """Covariance of the tracks: noise of the samples, of the spots' shape, and the excess of the halo."""
-    noise = np.diag(1.0 / setting.spread**2)
+def _covariance(fit: SpotFit, window_list: list[Window], setting: Setting, excess: F8) -> F8:
+    """Covariance of the tracks: noise of samples and shape, and what the halo adds to it.
+
+    No error comes out smaller than without halo: few places between the spots can tell too little by chance.
+    """
+    formal = np.diag(1.0 / setting.spread**2)
+    halo = np.zeros(formal.shape)
     for spot in range(setting.pattern.directions.size):
-        own = [(p, w) for p, w in zip(fit.parts, window_list, strict=True) if w.spot == spot]
+        own = [p for p, w in zip(fit.parts, window_list, strict=True) if w.spot == spot]
         if not own:
             continue
-        noise = noise + np.sum([p.matrix for p, _ in own], axis=0)
-        ratio = np.mean([p.flux / mean[w.channel] for p, w in own])
         turner = _turner(float(setting.pattern.directions[spot]), spot, setting)
-        noise = noise + ratio**2 * turner.T @ excess @ turner
-    return np.asarray(fit.covariance @ noise @ fit.covariance)
+        formal = formal + np.sum([p.matrix for p in own], axis=0)
+        halo = halo + turner.T @ excess @ turner
+    least, whole = (fit.covariance @ m @ fit.covariance for m in (formal, formal + halo))
+    growth = np.sqrt(np.maximum(np.diagonal(whole) / np.diagonal(least), 1.0))
+    return np.asarray(least * np.outer(growth, growth))
 
 
 def _flux_excess(fluxes: F8, expected: F8, mean: F8) -> tuple[F8, float]:

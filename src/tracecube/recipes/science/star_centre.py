@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import BoolArray, Scalar
+from tracecube.core.fields import BoolArray
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
@@ -20,14 +20,19 @@ from tracecube.recipes.science.spot_noise import SpotNoise, spot_noise
 from tracecube.recipes.science.spot_search import find_star
 from tracecube.recipes.science.spot_windows import NAMES, SpotPattern, Track, Window, lenslet_nodes, windows
 
-__all__ = ["CentreFound", "StarCentreParams", "centre_of_spots", "good_samples", "track_of"]
+__all__ = ["CentreFound", "StarCentreParams", "centre_at", "centre_of_spots", "good_samples", "track_of"]
 
 F8 = NDArray[np.float64]
+
+# Half the distance between the midpoints of the diagonals from which one of them is wrong, arcsec: ten times the noise
+# of a usual frame.
+APART = 0.75e-3
 
 
 class StarCentreParams(Params):
     """How the star is found from its satellite spots."""
 
+    # 10 periods of the mirror's grid along both axes, 0.97: pupil stop over D [instrument facts].
     orders: float = Field(
         13.718, gt=3.0, description="distance of the spots from the star, lambda / D: 10 sqrt(2) 0.97"
     )
@@ -38,9 +43,7 @@ class StarCentreParams(Params):
     search: float = Field(0.12, gt=0.0, description="largest distance of the star from the field centre, arcsec")
     scale_error: float = Field(0.01, gt=0.0, description="expected error of the spots' distance, relative")
     turn_error: float = Field(0.6, gt=0.0, description="expected error of the diagonals' direction, degree")
-    refraction_error: float = Field(
-        5e-3, gt=0.0, description="expected residual refraction, arcsec over one (ref/wave)^2"
-    )
+    refraction_error: float = Field(5e-3, gt=0.0, description="expected refraction, arcsec over one (ref/wave)^2")
     width_error: float = Field(0.1, gt=0.0, description="expected error of the spots' width, relative")
     reference_wave: float = Field(12500.0, gt=0.0, description="wavelength at which the star's place is told, Angstrom")
     sigma: float = Field(
@@ -132,7 +135,12 @@ def centre_of_spots(spectra: Spectra, params: StarCentreParams, *, name: str = "
     noise = spot_noise(spectra, fit, cut, setting, reach=params.reach, good=good)
     if noise.samples == 0:
         caveats = (*caveats, "no room between the spots: errors of the star's place by photon noise alone")
-    centre = _centre(spectra.meta, track, fit, noise, cut, pattern, name)
+    flux, variance = _spot_table(track, fit, noise, cut, pattern)
+    centre = replace(
+        centre_at(spectra, fit.values[:4], noise.covariance[:4, :4], track.reference, method="spots", name=name),
+        spot_flux=flux,
+        spot_variance=variance,
+    )
     return CentreFound(centre, fit, noise, _quality(centre, fit, noise), caveats)
 
 
@@ -148,80 +156,95 @@ def _setting(spectra: Spectra, track: Track, pattern: SpotPattern, params: StarC
 def _without_strangers(
     cut: list[Window], fit: SpotFit, setting: Setting
 ) -> tuple[SpotFit, list[Window], tuple[str, ...]]:
-    """Leave out a spot that the others contradict (a companion or a bad column on it), once.
+    """Leave out a spot with a companion or a bad column on it, once.
 
-    The spots are compared by what each alone would have the star moved; all of them should agree to a
-    small part of a lenslet, whatever their noise.
+    The midpoints of the two diagonals are one point, whatever the noise of the channels; where they are not,
+    the spot that looks least like a spot is given up. If all look alike, nobody can tell which is wrong.
     """
-    moves = []
+    moves, chi2 = [], []
     for spot in range(setting.pattern.directions.size):
         own = [p for p, w in zip(fit.parts, cut, strict=True) if w.spot == spot]
         if not own:
-            return (
-                fit,
-                cut,
-                (f"satellite spot {spot} not measured: the star rests on the others and the pattern's prior",),
-            )
+            text = f"satellite spot {spot} not measured: the star rests on the others and the pattern's prior"
+            return fit, cut, (text,)
         matrix = np.sum([p.matrix for p in own], axis=0)[:2, :2]
         moves.append(np.linalg.solve(matrix, np.sum([p.gradient for p in own], axis=0)[:2]))
-    size = np.hypot(*np.array(moves).T)
-    worst = int(np.argmax(size))
-    # 3 mas is a quarter of a lenslet and ten times the speckle noise of a usual frame.
-    if size[worst] < 3e-3 or size[worst] < 3.0 * np.median(np.delete(size, worst)):
+        chi2.append(sum(p.chi2 for p in own) / sum(p.count for p in own))
+    size = float(np.median(np.hypot(*np.array(moves).T)))
+    if size < APART:
         return fit, cut, ()
+    worst = int(np.argmax(chi2))
+    if chi2[worst] < 1.5 * np.median(np.delete(chi2, worst)):
+        return (
+            fit,
+            cut,
+            (f"the diagonals of the spots miss each other by {2e3 * size:.1f} mas: star's error too small",),
+        )
     kept = [w for w in cut if w.spot != worst]
-    text = f"satellite spot {worst} lies {1e3 * size[worst]:.1f} mas off the others' pattern and was left out"
+    text = f"satellite spot {worst} does not fit the others ({2e3 * size:.1f} mas) and was left out"
     return fit_tracks(kept, fit.values, setting), kept, (text,)
 
 
-def _centre(
-    meta: object, track: Track, fit: SpotFit, noise: SpotNoise, cut: list[Window], pattern: SpotPattern, name: str
-) -> StarCentre:
-    """Put the result into a table."""
-    carried: dict[str, Scalar] = dict(meta)  # type: ignore[call-overload]
+def centre_at(spectra: Spectra, values: F8, covariance: F8, reference: float, *, method: str, name: str) -> StarCentre:
+    """Put a place of the star, with its refraction, into a table of all channels.
+
+    Parameters
+    ----------
+    spectra : Spectra
+    values : array (4,), arcsec
+        Star at the reference wavelength, its refraction: the first four of the tracks' parameters.
+    covariance : array (4, 4)
+    reference : float, Angstrom
+    method : str
+        See `StarCentre`.
+    name : str
+        Of the frame.
+    """
+    track = track_of(spectra, reference)
     count, bend = track.wave.size, track.refraction(track.wave)
-    flux, variance = (np.full((count, pattern.directions.size), np.nan) for _ in range(2))
-    for part, window in zip(fit.parts, cut, strict=True):
-        flux[window.channel, window.spot] = part.flux
-        variance[window.channel, window.spot] = part.flux_variance + noise.flux_excess[window.channel]
-    c = noise.covariance
-    x_var = c[0, 0] + 2.0 * bend * c[0, 2] + bend**2 * c[2, 2]
-    y_var = c[1, 1] + 2.0 * bend * c[1, 3] + bend**2 * c[3, 3]
-    plane = carried.get("PLANE")
+    plane, c = spectra.meta.get("PLANE"), covariance
     return StarCentre(
         file=np.full(count, name),
         plane=np.full(count, int(plane) if isinstance(plane, int | float) else 0),
         wave=track.wave,
-        x=fit.values[0] + fit.values[2] * bend,
-        y=fit.values[1] + fit.values[3] * bend,
-        x_error=np.sqrt(x_var),
-        y_error=np.sqrt(y_var),
+        x=values[0] + values[2] * bend,
+        y=values[1] + values[3] * bend,
+        x_error=np.sqrt(c[0, 0] + 2.0 * bend * c[0, 2] + bend**2 * c[2, 2]),
+        y_error=np.sqrt(c[1, 1] + 2.0 * bend * c[1, 3] + bend**2 * c[3, 3]),
         dq=np.zeros(count, np.int32),
-        spot_flux=flux,
-        spot_variance=variance,
-        reference_wave=track.reference,
-        centre_x=float(fit.values[0]),
-        centre_y=float(fit.values[1]),
+        spot_flux=np.full((count, 4), np.nan),
+        spot_variance=np.full((count, 4), np.nan),
+        reference_wave=reference,
+        centre_x=float(values[0]),
+        centre_y=float(values[1]),
         centre_x_error=float(np.sqrt(c[0, 0])),
         centre_y_error=float(np.sqrt(c[1, 1])),
-        refraction_x=float(fit.values[2]),
-        refraction_y=float(fit.values[3]),
-        method="spots",
-        meta=carried,
+        refraction_x=float(values[2]),
+        refraction_y=float(values[3]),
+        method=method,
+        meta=spectra.meta,
     )
+
+
+def _spot_table(track: Track, fit: SpotFit, noise: SpotNoise, cut: list[Window], pattern: SpotPattern) -> tuple[F8, F8]:
+    """Flux of each spot in each channel and its variance, halo included."""
+    flux, variance = (np.full((track.wave.size, pattern.directions.size), np.nan) for _ in range(2))
+    for part, window in zip(fit.parts, cut, strict=True):
+        flux[window.channel, window.spot] = part.flux
+        variance[window.channel, window.spot] = part.flux_variance + noise.flux_excess[window.channel]
+    return flux, variance
 
 
 def _quality(centre: StarCentre, fit: SpotFit, noise: SpotNoise) -> tuple[QualityNumber, ...]:
     """Numbers to judge the fit by."""
     error = 1e3 * float(np.hypot(centre.centre_x_error, centre.centre_y_error))
+    bend = 1e3 * float(np.hypot(centre.refraction_x, centre.refraction_y))
     diagonals = fit.values[len(NAMES) :].reshape(-1, 2)
     return (
         QualityNumber("STAR CENTRE X", 1e3 * centre.centre_x, "mas"),
         QualityNumber("STAR CENTRE Y", 1e3 * centre.centre_y, "mas"),
         QualityNumber("STAR CENTRE ERROR", error, "mas", high=1.0),
-        QualityNumber(
-            "STAR REFRACTION", 1e3 * float(np.hypot(centre.refraction_x, centre.refraction_y)), "mas", high=5.0
-        ),
+        QualityNumber("STAR REFRACTION", bend, "mas", high=5.0),
         QualityNumber("SPOT SCALE", float(np.exp(np.mean(diagonals[:, 0]))), "", 0.99, 1.01),
         QualityNumber("SPOT TURN", float(np.degrees(np.mean(diagonals[:, 1]))), "deg", -0.6, 0.6),
         QualityNumber("SPOT WIDTH", float(np.exp(fit.values[4])), "", 0.8, 1.3),

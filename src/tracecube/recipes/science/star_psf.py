@@ -7,7 +7,8 @@ flux, so that a companion fitted with them has its contrast to the star whatever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,7 @@ class StarPsfParams(Params):
     bin: float = Field(0.2, gt=0.02, description="step of the profile, lambda / D")
     blend: int = Field(5, ge=1, description="channels whose profiles are averaged")
     width_error: float = Field(0.2, gt=0.0, description="expected error of the core's width, relative")
-    refraction_error: float = Field(
-        5e-3, gt=0.0, description="expected residual refraction, arcsec over one (ref/wave)^2"
-    )
+    refraction_error: float = Field(5e-3, gt=0.0, description="expected refraction, arcsec over one (ref/wave)^2")
     reference_wave: float = Field(12500.0, gt=0.0, description="wavelength at which the star's place is told, Angstrom")
     sigma: float = Field(20.0, gt=3.0, description="significance that the star needs")
 
@@ -116,28 +115,22 @@ def measure_psf(
     pattern = SpotPattern(0.0, np.zeros(1), np.zeros(1, np.int64), params.diameter, params.obstruction)
     values = np.zeros(pattern.size)
     values[:2] = _brightest(spectra, good, params.sigma, name)
-    nodes, area = lenslet_nodes(spectra)
-    # Radius and turn mean nothing for a star at the centre of its own pattern: they are held.
-    spread = np.array([1.0, 1.0, params.refraction_error, params.refraction_error, params.width_error, 1e-6, 1e-6])
-    setting = Setting(track, pattern, nodes, area, np.zeros(pattern.size), spread, clip=6.0)
-    for _ in range(2):
-        cut = windows(spectra, values, track, pattern, reach=params.reach, good=good)
-        if len(cut) < 0.5 * track.wave.size:
-            raise BadData(
-                f"{name}: the star's core is bad or off the field in {track.wave.size - len(cut)} of "
-                f"{track.wave.size} channels",
-                hint="is the flux frame saturated? take one with a shorter DIT or a denser filter",
-            )
-        fit = fit_tracks(cut, values, setting)
-        values = fit.values
+    fit, cut, setting = _core(spectra, values, (track, pattern), params, good, name=name)
+    values = fit.values
     saturated = _saturated(spectra, values, track, pattern)
     if saturated.sum() > 0.5 * saturated.size:
         raise BadData(
             f"{name}: the star is saturated in {int(saturated.sum())} of {saturated.size} channels",
             hint="take a flux frame with a shorter DIT or a denser neutral density filter",
         )
-    psf = _psf(spectra, fit, cut, setting, params, (good, transmission, time_ratio, dit), saturated)
-    caveats = ()
+    flux = _channel_flux(fit, cut, track.wave.size)
+    psf = _psf(spectra, fit, flux, setting, params, good)
+    scale = time_ratio / transmission
+    flags = psf.flags | np.where(saturated, int(Flag.SATURATED), 0)
+    psf = replace(
+        psf, flux=psf.flux * scale, variance=psf.variance * scale**2, flags=np.asarray(flags, np.int32), dit=dit
+    )
+    caveats: tuple[str, ...] = ()
     if saturated.any():
         caveats = (f"star saturated in {int(saturated.sum())} of {saturated.size} channels: flux there from the wings",)
     return PsfFound(psf, fit, _quality(psf, fit, values), caveats)
@@ -170,28 +163,53 @@ def _saturated(spectra: Spectra, values: F8, track: Track, pattern: SpotPattern)
     return np.asarray((core & ((spectra.flags & bits) != 0)).any(axis=0))
 
 
-def _psf(
+def _core(
     spectra: Spectra,
-    fit: SpotFit,
-    cut: list[Window],
-    setting: Setting,
+    values: F8,
+    where: tuple[Track, SpotPattern],
     params: StarPsfParams,
-    scaling: tuple[BoolArray, F8, float, float],
-    saturated: BoolArray,
-) -> StarPsf:
-    """Flux, profile and the light of each lenslet."""
-    good, transmission, time_ratio, dit = scaling
-    track, pattern = setting.track, setting.pattern
-    flux, variance, level = (np.full(track.wave.size, np.nan) for _ in range(3))
+    good: BoolArray,
+    *,
+    name: str,
+) -> tuple[SpotFit, list[Window], Setting]:
+    """Fit place and width of the core in all channels together."""
+    track, pattern = where
+    nodes, area = lenslet_nodes(spectra)
+    # Radius and turn mean nothing for a star at the centre of its own pattern: they are held.
+    spread = np.array([1.0, 1.0, params.refraction_error, params.refraction_error, params.width_error, 1e-6, 1e-6])
+    setting = Setting(track, pattern, nodes, area, np.zeros(pattern.size), spread, clip=6.0)
+    for _ in range(2):
+        cut = windows(spectra, values, track, pattern, reach=params.reach, good=good)
+        if len(cut) < 0.5 * track.wave.size:
+            raise BadData(
+                f"{name}: the star's core is bad or off the field in {track.wave.size - len(cut)} of "
+                f"{track.wave.size} channels",
+                hint="is the flux frame saturated? take one with a shorter DIT or a denser filter",
+            )
+        fit = fit_tracks(cut, values, setting)
+        values = fit.values
+    return fit, cut, setting
+
+
+def _channel_flux(fit: SpotFit, cut: list[Window], count: int) -> tuple[F8, F8]:
+    """Flux of each channel and its variance, NaN where the core was not measured."""
+    flux, variance = np.full(count, np.nan), np.full(count, np.nan)
     for part, window in zip(fit.parts, cut, strict=True):
         flux[window.channel], variance[window.channel] = part.flux, part.flux_variance
+    return flux, variance
+
+
+def _psf(
+    spectra: Spectra, fit: SpotFit, light: tuple[F8, F8], setting: Setting, params: StarPsfParams, good: BoolArray
+) -> StarPsf:
+    """Profile and the light of each lenslet over the flux; the flux itself as measured, unscaled."""
+    flux, variance = light
+    track = setting.track
     bend = track.refraction(track.wave)
     at = fit.values[0] + fit.values[2] * bend, fit.values[1] + fit.values[3] * bend
-    unit = pattern.resolution(track.wave)
+    unit = setting.pattern.resolution(track.wave)
     distance = np.hypot(spectra.x[:, None] - at[0], spectra.y[:, None] - at[1]) / unit
-    far = good & (distance > params.extent) & (distance < 2.0 * params.extent)
-    for k in range(track.wave.size):
-        level[k] = np.median(spectra.flux[far[:, k], k]) if far[:, k].any() else 0.0
+    level = _level(spectra, good & (distance > params.extent) & (distance < 2.0 * params.extent))
     inside = np.flatnonzero((distance < params.extent).any(axis=1))
     known = good[inside] & np.isfinite(flux)
     share = np.where(known, (spectra.flux[inside] - level) / flux, np.nan).T
@@ -200,19 +218,14 @@ def _psf(
     residual = share - _pattern(setting, fit.values, place)
     radius = params.bin * (np.arange(int(np.ceil(params.extent / params.bin))) + 0.5)
     extra, error = _rings(distance[inside].T, residual, spread, radius, params.blend)
-    line = [
-        _pattern(setting, fit.values, (at[0][k] + radius * unit[k], np.full(radius.size, at[1][k])), k)
-        for k in range(unit.size)
-    ]
-    profile = np.concatenate(line) + extra
-    scale = time_ratio / transmission
+    line = [(at[0][k] + radius * unit[k], np.full(radius.size, at[1][k])) for k in range(unit.size)]
+    profile = np.concatenate([_pattern(setting, fit.values, v, k) for k, v in enumerate(line)]) + extra
     density = setting.area / unit[:, None] ** 2
-    missing = np.where(np.isfinite(flux), 0, int(Flag.NOT_MEASURED))
     return StarPsf(
         wave=track.wave,
-        flux=flux * scale,
-        variance=variance * scale**2,
-        flags=np.asarray(missing | np.where(saturated, int(Flag.SATURATED), 0), np.int32),
+        flux=flux,
+        variance=variance,
+        flags=np.asarray(np.where(np.isfinite(flux), 0, int(Flag.NOT_MEASURED)), np.int32),
         radius=radius,
         profile=profile / density,
         profile_variance=error / density**2,
@@ -220,10 +233,19 @@ def _psf(
         y=spectra.y[inside] - fit.values[1],
         share=share,
         share_variance=spread,
-        dit=dit,
+        dit=float("nan"),
         width=float(np.exp(fit.values[4])),
         meta=spectra.meta,
     )
+
+
+def _level(spectra: Spectra, far: BoolArray) -> F8:
+    """Light far from the star in each channel, array (n_wave,); 0 where nothing is known of it."""
+    level = np.zeros(far.shape[1])
+    for k in range(far.shape[1]):
+        if far[:, k].any():
+            level[k] = np.median(spectra.flux[far[:, k], k])
+    return level
 
 
 def _pattern(setting: Setting, values: F8, place: tuple[F8, F8], channel: int | None = None) -> F8:
@@ -239,12 +261,12 @@ def _pattern(setting: Setting, values: F8, place: tuple[F8, F8], channel: int | 
     return np.stack([share for share, _ in rows])
 
 
-def _rings(distance: F8, residual: F8, spread: F8, radius: F8, blend: int) -> tuple[F8, F8]:
+def _rings(distance: F8, residual: F8, spread: F8, radius: NDArray[np.floating[Any]], blend: int) -> tuple[F8, F8]:
     """Mean of what the pattern leaves, in rings, channels averaged with their neighbours: value and variance.
 
     A ring without lenslets (there are few in the core) takes the nearest ring's.
     """
-    step, half = radius[1] - radius[0], blend // 2
+    step, half = float(radius[1] - radius[0]), blend // 2
     ring = np.minimum((distance / step).astype(int), radius.size)
     known = np.isfinite(residual) & np.isfinite(spread)
     sums = np.zeros((3, residual.shape[0], radius.size + 1))

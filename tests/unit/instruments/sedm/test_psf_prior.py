@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tracecube.core.target import Target
-from tracecube.instruments.sedm.psf_prior import halo_of_night, place_and_shape
+from tracecube.instruments.sedm.psf_prior import halo_of_night, halos_of_night, place_and_shape
 from tracecube.recipes.science.chromatic_fit import NAMES
 
 
@@ -42,3 +42,11 @@ def test_the_prior_names_its_numbers_in_order() -> None:
     assert by_name["log_sigma"] == pytest.approx(0.0, abs=1e-3)
     assert (by_name["log_ratio"], by_name["log_beta"], by_name["logit_core"]) == pytest.approx((0.3, 0.4, 0.5))
     assert np.all(prior.sd > 0)
+
+
+def test_halos_of_single_standards_in_the_order_of_the_fit() -> None:
+    found = halos_of_night(
+        [standard(0.2, 0.3, 0.9), standard(0.4, 0.6, 0.3), Target("a", 0, "", 0.0, 0.0, 0.1, 0.1, "auto", {})]
+    )
+    np.testing.assert_array_equal(found, [[0.2, 0.3, 0.9], [0.4, 0.6, 0.3]])
+    assert halos_of_night([]).shape == (0, 3)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.recipes.small_field import SHAPE, frame, small_field
 from tracecube.core.errors import BadData
+from tracecube.core.optics import Throughput
 from tracecube.recipes.extract.grid import GridParams, on_grid
 from tracecube.recipes.extract.joint import ExtractionParams, extract, trace_matrix
 from tracecube.recipes.optics.throughput import ThroughputParams, illumination, relative_throughput
@@ -39,6 +40,42 @@ def test_the_twilight_takes_the_illumination_of_the_dome_off() -> None:
     assert np.std(level / level.mean()) < 0.1 * np.std(tilted / tilted.mean())
     assert numbers[0].name == "ILLUMINATION RANGE"
     assert numbers[0].value == pytest.approx(0.1, abs=0.03)
+
+
+def wrong_in_the_blue(level: float, slope: float, seed: int):
+    """A lamp that is faint and steep in the blue, with wavelengths that are off by an Angstrom or so each."""
+    wave = FIELD.wave()
+    lamp_light = np.exp(np.clip((wave - 6500.0) / slope, -5.0, 0.0))
+    off = 1.0 + np.random.default_rng(seed).normal(0.0, 1.0, wave.shape[0])[:, None] / slope * (wave < 6500.0)
+    per_pixel = level * np.abs(np.gradient(wave, axis=1)) / 30.0
+    expected = FIELD.image(per_pixel * lamp_light * off * FIELD.throughput[:, None])
+    return extract(frame(expected, np.random.default_rng(seed)), MATRIX, PLAIN, floor=16.0)
+
+
+def test_where_the_lamp_is_faint_an_evenly_lit_sky_corrects_each_aperture() -> None:
+    params, solution = ThroughputParams(), FIELD.solution()
+    dome, sky = wrong_in_the_blue(20000.0, 60.0, 3), lamp(20000.0)
+    flat, _ = relative_throughput(dome, solution, params)
+    plain, _ = illumination(sky, solution, flat, FIELD.layout, params, shift=0.0)
+    better, numbers = illumination(sky, solution, flat, FIELD.layout, params, shift=0.0, dome=dome)
+    blue, red = (slice(*np.searchsorted(flat.wave, edges)) for edges in ((4500.0, 5500.0), (8000.0, 9000.0)))
+
+    def scatter(found: Throughput, part: slice) -> float:
+        level = found.value[:, part].mean(axis=1) / FIELD.throughput
+        return float(np.std(level / np.median(level)))
+
+    assert numbers[-1].name == "SKY FLAT RMS"
+    assert scatter(better, blue) < 0.7 * scatter(plain, blue)
+    assert scatter(better, red) < 1.05 * scatter(plain, red) + 1e-4
+
+
+def test_a_lamp_brighter_than_the_sky_is_left_alone() -> None:
+    dome, sky, params = lamp(50000.0), lamp(300.0), ThroughputParams()
+    flat, _ = relative_throughput(dome, FIELD.solution(), params)
+    plain, _ = illumination(sky, FIELD.solution(), flat, FIELD.layout, params, shift=0.0)
+    same, _ = illumination(sky, FIELD.solution(), flat, FIELD.layout, params, shift=0.0, dome=dome)
+    np.testing.assert_allclose(same.value, plain.value, rtol=1e-6)
+    assert np.all(same.error >= plain.error)
 
 
 def test_a_dark_dome_is_refused() -> None:

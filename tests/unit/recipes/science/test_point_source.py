@@ -8,6 +8,8 @@ import pytest
 
 from tracecube.core.errors import BadData
 from tracecube.core.flags import Flag
+from tracecube.recipes.science import point_source
+from tracecube.recipes.science.chromatic_fit import ChromaticFit, Setting
 from tracecube.recipes.science.point_source import PointSource, extract_point_source
 from tracecube.recipes.science.scene import make_scene
 
@@ -42,7 +44,7 @@ def test_faint_targets_within_their_errors(sim: ModuleType, star: np.ndarray) ->
         found = extract_point_source(scene, sim.track(), sim.prior(0.5, -0.8, 0.2, width=0.15), sim.choices())
         level = found.flux[MIDDLE].mean() / 500.0
         pulls.append(((found.flux / level - 500.0) / np.sqrt(found.variance))[MIDDLE])
-        levels.append((level - 1.0) / np.hypot(found.shape_error, 0.003))
+        levels.append((level - 1.0) / np.hypot(found.level_error.total, 0.003))
     # 8 x 196 samples that share noise with a neighbour: the width is good to 2 per cent
     assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.06)
     assert np.sqrt(np.mean(np.square(levels))) < 2.0
@@ -122,6 +124,21 @@ def test_a_host_galaxy_does_not_bias(sim: ModuleType) -> None:
     assert abs(bias(found, 500.0 * features)[0]) < 0.05
     assert found.fit["x"] == pytest.approx(0.4, abs=0.05)
     assert found.fit.chi2 < 1.1
+
+
+def test_smooth_light_is_looked_for_with_a_plane_sky(
+    sim: ModuleType, star: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def look(setting: Setting, fit: ChromaticFit) -> bool:
+        seen.append(setting.surface)
+        return False
+
+    monkeypatch.setattr(point_source, "_smooth_residuals", look)
+    scene = make_scene(sim.observe(500.0 * star, 5))
+    extract_point_source(scene, sim.track(), sim.prior(0.5, -0.6, 0.2), sim.choices(extended=True, sky_degree=2))
+    assert seen == [3]  # a constant and two slopes
 
 
 def test_no_host_is_invented(sim: ModuleType, star: np.ndarray) -> None:

@@ -1,0 +1,296 @@
+"""How well the level of a source's flux is known, beyond the noise of its samples.
+
+Three errors are common to all wavelengths: that of the fitted place and shape; that of light which is
+no star but fits one, the structure that flat, background and sky leave in the frame; and that of a
+profile learnt from other stars, which differ among each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracecube.kernels.psf import full_width
+from tracecube.recipes.science.chromatic_fit import (
+    HALO,
+    NAMES,
+    ChromaticFit,
+    Geometry,
+    Prior,
+    Setting,
+    fractions,
+    shape_of,
+    slice_solution,
+)
+from tracecube.recipes.science.scene import sky_surface
+
+__all__ = [
+    "LEAST_PLACES",
+    "LevelError",
+    "Look",
+    "Structure",
+    "empty_places",
+    "halo_error",
+    "shape_error",
+    "structure_of",
+]
+
+F8 = NDArray[np.float64]
+LEAST_PLACES = 20
+"""Empty places from which a spread is good to a sixth."""
+_PLACES = (
+    32  # that are looked for: on a field of twelve seeing discs they lie two discs apart, independent of each other
+)
+_NEAR = 3.0  # full widths, beyond which the profile is flat over a lenslet
+_STEP = 1e-2  # of a prior's width, for tangents: far above rounding, far below the curvature
+
+
+@dataclass(frozen=True)
+class LevelError:
+    """Relative one-sigma errors of the flux level, the noise of the samples apart.
+
+    Parameters
+    ----------
+    shape : float
+        From the fitted place and shape.
+    structure : float
+        From structure in the frame; NaN where there are too few empty places to measure it.
+    halo : float
+        From the profile's spread over the stars it was learnt from; NaN from fewer than two.
+    places : int
+        Empty places at which the structure was measured.
+    """
+
+    shape: float
+    structure: float
+    halo: float
+    places: int
+
+    @property
+    def total(self) -> float:
+        """All that is known of them, in quadrature."""
+        return float(np.sqrt(np.nansum(np.square([self.shape, self.structure, self.halo]))))
+
+
+class Structure(NamedTuple):
+    """Errors of the flux level, relative: beyond the noise, and with it; places they were measured at."""
+
+    beyond: float
+    whole: float
+    places: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the source was looked at.
+
+    Parameters
+    ----------
+    radius : float, arcsec
+        Of its region.
+    degree : int
+        Of its sky.
+    excess : array (k,)
+        Variance about it that its fit allowed for, over that of the noise.
+    photons : array (k,)
+        Variance that a unit of its own light brings.
+    sources : array (p, 2), arcsec
+        It and its neighbours.
+    """
+
+    radius: float
+    degree: int
+    excess: F8
+    photons: F8
+    sources: F8
+
+
+def _level(setting: Setting, weight: F8, values: F8) -> float:
+    return float(np.sum(slice_solution(setting.slices, weight, setting.columns(values))[:, 0]))
+
+
+def shape_error(setting: Setting, fit: ChromaticFit) -> float:
+    """Relative error of the mean flux from the errors of place and shape, by moving each of them."""
+    middle = _level(setting, fit.weight, fit.values)
+    errors = np.sqrt(np.diag(fit.covariance))
+    slope = [_level(setting, fit.weight, fit.values + step) - middle for step in 0.1 * np.diag(errors)]
+    gradient = np.array(slope) / (0.1 * errors)
+    return float(np.sqrt(gradient @ fit.covariance @ gradient) / max(abs(middle), 1e-30))
+
+
+def halo_error(setting: Setting, prior: Prior, fit: ChromaticFit, halos: F8) -> float:
+    """Relative error of the flux level from the choice of the profile.
+
+    The source is measured with the profile of each other star in place of their mean; a star of its own
+    departs from the mean of n as one of them does from the others.
+
+    Parameters
+    ----------
+    halos : array (s, 3)
+        Numbers of the halo, in the order of `HALO`, as each star shows them.
+
+    Returns
+    -------
+    float
+        NaN with fewer than two stars.
+    """
+    count = len(halos)
+    if count < 2:  # noqa: PLR2004 - one star has no spread
+        return float("nan")
+    middle, at = _level(setting, fit.weight, fit.values), np.isin(NAMES, HALO)
+    change = []
+    for halo in halos - halos.mean(axis=0):
+        shift = np.zeros(fit.values.size)
+        shift[at] = halo
+        # What a shift of the prior's mean does to the posterior's (linear Gaussian problem).
+        moved = fit.values + fit.covariance @ (shift / prior.sd**2)
+        change.append(_level(setting, fit.weight, moved) / middle - 1.0)
+    spread = float(np.sum(np.square(change))) / (count - 1)
+    return float(np.sqrt(spread * (1.0 + 1.0 / count)))
+
+
+def empty_places(x: F8, y: F8, sources: F8, *, width: float, radius: float) -> F8:
+    """Places of a field to put a star at: far from its border and from all sources.
+
+    Parameters
+    ----------
+    x, y : array (n,), arcsec
+        Lenslets.
+    sources : array (p, 2), arcsec
+    width : float, arcsec
+        Full width of a star.
+    radius : float, arcsec
+        Of the region that the sky is fitted in.
+
+    Returns
+    -------
+    array (q, 2), arcsec
+        Lenslets near the nodes of a triangular lattice.
+    """
+    gap2 = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
+    near, wide = (gap2 < (2.0 * width) ** 2).sum(axis=1), (gap2 < radius**2).sum(axis=1)
+    # A star at the border loses light, and a sky on one side of it says little.
+    inside = (near > 0.9 * near.max()) & (wide > 0.6 * wide.max())
+    for at_x, at_y in sources:
+        inside &= np.hypot(x - at_x, y - at_y) > 2.5 * width
+    found = np.flatnonzero(inside)
+    if not found.size:
+        return np.empty((0, 2))
+    area = np.median(np.partition(gap2, 1, axis=1)[:, 1]) * np.sqrt(0.75) * found.size
+    step = float(np.sqrt(area / _PLACES / np.sqrt(0.75)))
+    row = np.round((y[found] - y[found].min()) / (step * np.sqrt(0.75)))
+    column = np.round((x[found] - x[found].min()) / step - 0.5 * (row % 2))
+    node_x = x[found].min() + step * (column + 0.5 * (row % 2))
+    node_y = y[found].min() + step * np.sqrt(0.75) * row
+    off = np.hypot(x[found] - node_x, y[found] - node_y)
+    best: dict[tuple[float, float], int] = {}
+    for index in np.argsort(off, kind="stable"):
+        best.setdefault((float(row[index]), float(column[index])), int(index))
+    chosen = found[[i for i in sorted(best.values()) if off[i] < 0.35 * step]]
+    return np.column_stack([x[chosen], y[chosen]])
+
+
+def structure_of(field: Setting, prior: Prior, fit: ChromaticFit, amplitude: F8, *, look: Look) -> Structure:
+    """Structure of a frame: what the fit of the source finds where nothing is.
+
+    At every place a star like the source is fitted with its sky, place and shape, linearised about the
+    truth; what it is found too bright or too faint by, beyond the noise, is the error.
+
+    Parameters
+    ----------
+    field : Setting
+        The whole field in slices, all sources taken off.
+    prior : Prior
+    fit : ChromaticFit
+        Of the source.
+    amplitude : array (k,)
+        Flux of the source in the slices.
+    look : Look
+    """
+    scene, level = field.scene, max(abs(float(amplitude.sum())), 1e-30)
+    width = full_width(shape_of(fit.values))
+    places = empty_places(scene.x, scene.y, look.sources, width=width, radius=look.radius)
+    if len(places) < LEAST_PLACES:
+        return Structure(float("nan"), float("nan"), len(places))
+    known = np.ones(scene.x.size, dtype=bool)
+    for x, y in look.sources:  # what is left of a bright source is an error of its shape, not structure
+        known &= np.hypot(scene.x - x, scene.y - y) > width
+    rows = []
+    for x, y in places:
+        part = np.flatnonzero(known & (np.hypot(scene.x - x, scene.y - y) <= look.radius))
+        sky = sky_surface(scene.x[part] - x, scene.y[part] - y, look.degree)
+        values = fit.values.copy()
+        values[:2] = x, y
+        rows.append(_injected(field, part, sky, prior, values, amplitude, look=look))
+    found, noise = (np.array(column) for column in zip(*rows, strict=True))
+    pull = found / np.sqrt(noise)
+    # A star that nobody knew of, in one or two of the places, is no structure.
+    off = np.abs(pull - np.median(pull))
+    power = float(np.mean(pull[off < 4.0 * 1.4826 * np.median(off)] ** 2))
+    scale = float(np.sqrt(np.median(noise))) / level
+    return Structure(scale * float(np.sqrt(max(0.0, power - 1.0))), scale * float(np.sqrt(power)), len(places))
+
+
+def _share(field: Setting, values: F8, part: NDArray[np.intp], at: F8 | None = None) -> F8:
+    """Share of a star's flux in lenslets, array (k, n); far from the star the middle of a lenslet stands for its face.
+
+    ``at`` tells which are far, where that must not hang on the values themselves.
+    """
+    x, y = field.scene.x[part], field.scene.y[part]
+    middle = values if at is None else at
+    near = np.hypot(x - middle[0], y - middle[1]) < _NEAR * full_width(shape_of(middle))
+    track, area = field.slices.track, field.geometry.area
+    point = Geometry((np.zeros(1), np.zeros(1), np.ones(1)), area)
+    share = np.empty((track.east.size, part.size))
+    for where, geometry in ((near, field.geometry), (~near, point)):
+        share[:, where] = fractions(values, track, x[where], y[where], geometry)
+    return share
+
+
+def _injected(
+    field: Setting, part: NDArray[np.intp], sky: F8, prior: Prior, values: F8, amplitude: F8, *, look: Look
+) -> tuple[float, float]:
+    """Flux, summed over the slices, that a star gains; its variance by the noise that is accounted for.
+
+    That noise is the photons', for given place and shape, and that of place and shape as `shape_error` has it.
+
+    Parameters
+    ----------
+    part : int array (n,)
+        Lenslets.
+    sky : array (c, n)
+    values : array (11,)
+        Place and shape of the star.
+    """
+    slices = field.slices
+    share = _share(field, values, part)
+    weight, excess = slices.weight[:, part], look.excess[:, None]
+    # The source's own photons lower the weight of its core, although they are not in the noise here.
+    own = np.maximum(look.photons * amplitude, 0.0)[:, None] * share
+    root = np.sqrt(weight / (excess + weight * own))
+    here = 1.0 / (1.0 + weight * own / excess)  # noise in units of what the weights say, the excess with it
+    basis = np.linalg.qr(np.moveaxis(sky * root[:, None, :], 1, 2))[0]
+
+    def free(rows: F8) -> F8:
+        """Take away what the sky can make from rows (k, r, n)."""
+        return np.asarray(rows - np.matmul(np.matmul(rows, basis), np.swapaxes(basis, 1, 2)))
+
+    moved = np.stack([_share(field, values + step, part, at=values) for step in _STEP * np.diag(prior.sd)], axis=1)
+    tangent = free((moved - share[:, None, :]) / _STEP * amplitude[:, None, None] * root[:, None, :])
+    star = free((share * root)[:, None, :])[:, 0]
+    data = free((slices.flux[:, part] * root)[:, None, :])[:, 0]
+    power = np.maximum(np.einsum("kn,kn->k", star, star), 1e-300)
+    flux = np.einsum("kn,kn->k", star, data) / power
+    mixed = np.einsum("ktn,kn->kt", tangent, star) / power[:, None]
+    rest = tangent - mixed[:, :, None] * star[:, None, :]
+    normal = np.einsum("ktn,kun->tu", rest, rest, optimize=True)
+    inverse = np.linalg.inv(normal + np.eye(len(normal)))
+    step = inverse @ np.einsum("ktn,kn->t", rest, data)
+    spread = np.einsum("ktn,kn,kun->tu", rest, here, rest, optimize=True)
+    slope = mixed.sum(axis=0)
+    photons = np.sum(np.einsum("kn,kn->k", star**2, here) / (power**2 * look.excess))
+    noise = photons + slope @ inverse @ spread @ inverse @ slope
+    return float(flux.sum() - slope @ step), float(noise)

@@ -1,0 +1,80 @@
+"""The detector's recipes on frames of the real size, without light but for what is put in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.frame import RawFrame
+from tracecube.core.pixels import Master
+from tracecube.instruments.sphere_ifs.detector_steps import (
+    DetectorMasters,
+    calibrated,
+    instrument_background,
+    master_dark,
+    sky_background,
+)
+
+SIZE = 2048
+INSIDE = np.s_[4:-4, 4:-4]
+
+
+def frame(name: str, tag: str, level: float, *, dit: float = 16.0, ndit: int = 1, **cards: object) -> RawFrame:
+    """Even light of so many electrons in one integration, read noise 5 electrons."""
+    rng = np.random.default_rng(sum(name.encode()))
+    image = rng.normal(0, 5.0 / np.sqrt(ndit), (SIZE, SIZE))
+    image[INSIDE] += level + rng.normal(0, np.sqrt(level / ndit) + 1e-9, (SIZE - 8, SIZE - 8))
+    image = np.round(image / 1.8 + np.repeat(rng.normal(0, 2, 32), 64))
+    meta = {"ESO DET SEQ1 DIT": dit, "ESO DET NDIT": ndit, "ESO DET OUT1 GAIN": 1.8, "ESO INS2 COMB IFS": "OBS_H"}
+    return RawFrame(name, tag, {**meta, **cards}, {"": image.astype(np.float32)}, {})
+
+
+@pytest.fixture(scope="module")
+def dark() -> Master:
+    made = master_dark(raw=[frame("dark", "DARK", 0.0, ndit=20)])
+    assert {q.name: q.good for q in made.quality}["READ NOISE"]
+    assert made.master_dark.meta["ESO PRO CATG"] == "IFS_MASTER_DARK"
+    return made.master_dark
+
+
+@pytest.fixture(scope="module")
+def background(dark) -> Master:
+    made = instrument_background(raw=[frame("bg", "BACKGROUND", 20.0, ndit=20)], master_dark=[dark])
+    assert made.background_fit is None
+    assert made.instrument_background.meta["BUNIT"] == "electron/s"
+    return made.instrument_background
+
+
+def test_a_science_plane_loses_the_sky_and_a_lamp_the_dark(dark, background):
+    sky = sky_background(
+        raw=[frame("sky", "SKY", 24.0, PLANE=0)], master_dark=[dark], instrument_background=background
+    ).sky_background
+    masters = DetectorMasters([dark], background, sky)
+    science, caveats = calibrated(frame("a", "OBJECT", 24.0, PLANE=0), masters)
+    assert caveats == ("no detector flat: the response of pixels is left in",)
+    good = science.flags & NOT_USABLE == 0
+    assert good.mean() > 0.98
+    assert np.mean(science.data[good]) == pytest.approx(0.0, abs=0.15)
+    assert np.std((science.data / np.sqrt(science.variance))[good]) == pytest.approx(1.0, abs=0.05)
+    lamp, _ = calibrated(frame("b", "WAVE", 24.0, ndit=10), masters)
+    assert np.mean(lamp.data[good]) == pytest.approx(24.0, abs=0.3)
+    assert (science.flags[0] & int(Flag.NOT_MEASURED) != 0).all()
+
+
+def test_what_is_missing_is_said(dark):
+    _, caveats = calibrated(frame("a", "OBJECT", 5.0, dit=1.65, PLANE=0), DetectorMasters([dark]))
+    text = " ".join(caveats)
+    for words in ("no dark of DIT 1.65 s", "the dark alone", "no detector flat"):
+        assert words in text
+    with pytest.raises(MissingInput, match="no dark"):
+        calibrated(frame("a", "OBJECT", 5.0, PLANE=0), DetectorMasters([]))
+
+
+def test_a_broken_frame_is_left_out_and_the_last_one_is_an_error(dark):
+    broken = RawFrame("broken", "DARK", frame("x", "DARK", 0.0).meta, {"": np.zeros((10, 10), np.float32)}, {})
+    made = master_dark(raw=[frame("dark", "DARK", 0.0, ndit=20), broken])
+    assert "broken" in made.caveats[0]
+    with pytest.raises(BadData, match="broken"):
+        master_dark(raw=[broken])

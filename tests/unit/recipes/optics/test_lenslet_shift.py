@@ -1,0 +1,118 @@
+"""How far lenslet spectra have moved: across by the traces, along by the band's ends and the air."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tracecube.core.frame import Frame
+from tracecube.core.optics import LampSpectrum, TraceSet
+from tracecube.core.spectra import Spectra
+from tracecube.kernels.forward import project
+from tracecube.recipes.extract.joint import ExtractionParams, extract, trace_matrix
+from tracecube.recipes.optics.lenslet_shift import (
+    AirTransmission,
+    Expected,
+    Shift,
+    ShiftParams,
+    moved,
+    shift_across,
+    shift_along,
+)
+
+SHAPE = (240, 240)
+OPEN = Expected(Shift(), 1.0, np.inf, 1e-3)
+
+
+def traces() -> tuple[TraceSet, np.ndarray]:
+    """Short spectra along y, 5.1 px apart, in rows of 40."""
+    x = np.arange(12.0, 228.0, 5.1)
+    start = np.array([10, 60, 110, 160]).repeat(x.size)
+    n, m = start.size, 40
+    centre = np.tile(x, 4)[:, None] - 0.003 * np.arange(m)
+    u = np.linspace(-8, 8, 321)
+    density = np.exp(-0.5 * u**2) / np.sqrt(2 * np.pi)
+    made = TraceSet(
+        aperture=np.arange(n), start=start, q=np.arange(n), r=np.zeros(n, int), dq=np.zeros(n, np.int32),
+        centre=centre, sigma=np.ones((n, m)), sample_dq=np.zeros((n, m), np.int32),
+        profile_u=u, profile=density, axis=0,
+    )  # fmt: skip
+    return made, np.tile(9500.0 + 190.0 * np.arange(m), (n, 1))
+
+
+def observed(shift: Shift, rng) -> Frame:
+    made, wave = traces()
+    there, _ = moved(made, wave, shift, SHAPE)
+    matrix = trace_matrix(there, SHAPE, half_width=8)
+    light = project(matrix.a, rng.uniform(200, 600, matrix.row.size)).T
+    variance = light + 25.0
+    data = light + rng.normal(0, 1, SHAPE) * np.sqrt(variance)
+    return Frame(data.astype(np.float32), variance.astype(np.float32), np.zeros(SHAPE, np.int32), {})
+
+
+def measured(frame: Frame, expected: Expected = OPEN) -> Shift:
+    made, wave = traces()
+    now = Shift()
+    for _ in range(3):
+        here, _ = moved(made, wave, now, SHAPE)
+        a, slope = (trace_matrix(here, SHAPE, half_width=8, derivative=d) for d in (False, True))
+        found = extract(frame, a, ExtractionParams(half_width=8, scatter_pieces=0, passes=1), floor=25.0)
+        now = shift_across(frame, a, slope, found, here, now=now, expected=expected)
+    return now
+
+
+def test_shift_turn_and_stretch_come_back() -> None:
+    rng = np.random.default_rng(1)
+    truth = Shift(dx=0.31, turn=2e-4, stretch=-3e-4)
+    found = measured(observed(truth, rng))
+    assert found.dx == pytest.approx(0.31, abs=0.004)
+    assert found.turn == pytest.approx(2e-4, abs=4e-5)
+    assert found.stretch == pytest.approx(-3e-4, abs=4e-5)
+
+
+def test_pulls_of_the_shift_have_unit_width() -> None:
+    rng = np.random.default_rng(2)
+    pulls = []
+    for _ in range(24):
+        truth = float(rng.normal(0, 0.1))
+        found = measured(observed(Shift(dx=truth), rng))
+        pulls.append((found.dx - truth) / found.dx_error)
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.35)  # 24 of them: 0.14 rms
+    assert abs(np.mean(pulls)) < 0.7
+
+
+def test_a_dark_frame_keeps_what_was_expected() -> None:
+    rng = np.random.default_rng(3)
+    dark = Frame(
+        rng.normal(0, 5, SHAPE).astype(np.float32), np.full(SHAPE, 25, np.float32), np.zeros(SHAPE, np.int32), {}
+    )
+    found = measured(dark, Expected(Shift(dx=0.3, turn=1e-5), 0.01, 0.01, 1e-6))
+    assert found.dx == pytest.approx(0.3, abs=0.03)
+    assert found.turn == pytest.approx(1e-5, abs=3e-6)
+
+
+def night(dy: float, rng) -> tuple[Spectra, LampSpectrum, AirTransmission]:
+    fine = np.arange(8500.0, 18500.0, 10.0)
+    band = 1.0 / (1 + np.exp(-(fine - 9700) / 70)) / (1 + np.exp((fine - 16400) / 90))
+    air = np.ones(fine.size)
+    for centre, width, depth in ((11300.0, 150.0, 0.6), (13800.0, 300.0, 2.5), (14600.0, 150.0, 1.0)):
+        air *= np.exp(-depth * np.exp(-0.5 * ((fine - centre) / width) ** 2))
+    n, m, pixel = 60, 42, 190.0
+    wave = 9400.0 + pixel * (np.arange(m) + rng.uniform(-0.5, 0.5, (n, 1)))
+    star = band * air**1.3 * (12000.0 / fine) ** 2
+    flux = np.array([np.interp(row - dy * pixel, fine, star) for row in wave]) * 1000.0
+    flux += rng.normal(0, 3.0, flux.shape)
+    zero = np.zeros((n, m), np.int32)
+    spectra = Spectra(
+        flux=flux, variance=np.full((n, m), 9.0), flags=zero, covariance=np.zeros((n, m)), wave=wave,
+        lsf_sigma=np.full(m, 190.0), aperture=np.arange(n), x=np.zeros(n), y=np.zeros(n), dq=np.zeros(n, np.int32),
+    )  # fmt: skip
+    return spectra, LampSpectrum(fine, band * (1 + 0.1 * np.sin(fine / 2000))), AirTransmission(fine, air)
+
+
+@pytest.mark.parametrize("dy", [-0.6, 0.0, 0.35])
+def test_shift_along_by_the_ends_of_the_band_and_the_air(dy: float) -> None:
+    spectra, lamp, air = night(dy, np.random.default_rng(4))
+    found, error = shift_along(spectra, lamp, air, ShiftParams(), lsf=0.05)
+    assert found == pytest.approx(dy, abs=0.06)
+    assert 0 < error < 0.1

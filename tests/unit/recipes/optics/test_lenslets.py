@@ -1,0 +1,138 @@
+"""The lattice of lenslets from lasers, and the place of every wavelength."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tracecube.core.errors import BadData
+from tracecube.kernels.spots import SpotFit, gaussian_template, render_spots
+from tracecube.recipes.optics.lasers import LensletGuess, find_lattice, measure_lasers
+from tracecube.recipes.optics.lenslets import PrismLaw, lenslets_of_lasers, place_at, place_error, rows_of
+
+LASERS, OFFSETS = (9877.2, 11237.1, 13093.7, 15451.0), (0.0, 8.29, 17.65, 28.47)
+GUESS = LensletGuess(15.554, -10.886, LASERS, OFFSETS)
+LAW = PrismLaw.through(LASERS, OFFSETS, (145.8, 181.6, 211.0, 219.4))
+SIDE = 500
+
+
+def truth(rng, shift=(3.0, -2.0), turn=0.05, scale=1.001, jitter=0.015):
+    """Index (n, 2) and place (n, 4, 2) of lenslets, moved, turned, stretched, bent and each a little off."""
+    q, r = (axis.ravel() for axis in np.meshgrid(np.arange(-20, 21), np.arange(-20, 21)))
+    flat = np.stack([q, r], axis=1) @ GUESS.basis * scale
+    angle = np.radians(turn)
+    flat = flat @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    flat = flat * (1 + 2e-8 * (flat**2).sum(axis=1))[:, None] + np.array(shift) + SIDE / 2
+    flat += rng.normal(0, jitter, flat.shape)
+    place = np.repeat(flat[:, None], 4, axis=1)
+    place[:, :, 1] += OFFSETS
+    keep = ((place > 2) & (place < SIDE - 3)).all(axis=(1, 2)) & (np.hypot(*(flat - SIDE / 2).T) < 200)
+    return np.stack([q, r], axis=1)[keep], place[keep]
+
+
+def frame(place, rng, lit=(0, 1, 2, 3), flux=3000.0):
+    image = np.zeros((SIDE, SIDE), np.float32)
+    template, n = gaussian_template(0.95), len(place)
+    for laser in lit:
+        one = place[:, laser]
+        zero = np.zeros(n)
+        level = flux * rng.uniform(0.7, 1.3, n)
+        render_spots(image, SpotFit(level, one[:, 0], one[:, 1], *[zero] * 5, np.ones(n, bool)), template)
+    variance = 20.0 + image
+    return (image + rng.normal(0, 1, image.shape) * np.sqrt(variance)).astype(np.float32), (1 / variance).astype(
+        np.float32
+    )
+
+
+def matched(lenslets, place):
+    """Rows of the truth and of the lenslets that are the same."""
+    distance = np.hypot(lenslets.x[:, :1] - place[:, 0, 0], lenslets.y[:, :1] - place[:, 0, 1])
+    row = distance.argmin(axis=0)
+    ok = distance.min(axis=0) < 2.0
+    return np.flatnonzero(ok), row[ok]
+
+
+def solved(image, ivar):
+    columns = measure_lasers(image, ivar, find_lattice(image, ivar, GUESS, distortion=3), sigma=0.95, zones=1)
+    return lenslets_of_lasers(columns, LASERS, distortion=3, meta={})
+
+
+def lost_column(place) -> int:
+    """The column of a lenslet in the middle of the field."""
+    return int(np.rint(place[np.argmin(np.hypot(*(place[:, 1] - SIDE / 2).T)), 1, 0]))
+
+
+@pytest.fixture(scope="module")
+def night():
+    rng = np.random.default_rng(2)
+    _, place = truth(rng)
+    image, ivar = frame(place, rng)
+    dead = rng.random(ivar.shape) < 0.01
+    image[dead], ivar[dead] = 0.0, 0.0
+    lost = lost_column(place)
+    ivar[:, lost - 1 : lost + 2] = 0.0
+    image[:, lost - 1 : lost + 2] = 0.0
+    lenslets, numbers, caveats = solved(image, ivar)
+    return place, lenslets, numbers, caveats
+
+
+def test_law_goes_through_the_lasers() -> None:
+    assert LAW(np.array(LASERS)) == pytest.approx(OFFSETS, abs=0.01)
+
+
+def test_every_lenslet_is_found_where_it_is(night) -> None:
+    place, lenslets, _, caveats = night
+    own, found = matched(lenslets, place)
+    assert own.size == len(place)
+    assert np.unique(found).size == found.size
+    miss = np.stack([lenslets.x[found] - place[own, :, 0], lenslets.y[found] - place[own, :, 1]])
+    assert np.sqrt(np.mean(miss**2)) < 0.015
+    assert np.abs(np.median(miss, axis=(1, 2))).max() < 0.01  # the feet of neighbours in the templates
+    assert np.percentile(np.abs(miss), 99) < 0.08
+    assert caveats == ()
+
+
+def test_offsets_of_lenslets_are_followed_not_smoothed(night) -> None:
+    _, lenslets, numbers, _ = night
+    rms = next(number.value for number in numbers if number.name == "LENSLET OFFSET RMS")
+    assert rms == pytest.approx(0.015, abs=0.004)
+    assert np.nanstd(lenslets.y_residual) < 0.03
+    assert np.isfinite(place_error(lenslets, np.array([9500.0, 12000.0, 16700.0]))).all()
+
+
+def test_a_dead_laser_is_said_and_the_law_carries_on() -> None:
+    rng = np.random.default_rng(4)
+    _, place = truth(rng)
+    lenslets, _, caveats = solved(*frame(place, rng, lit=(0, 1, 2)))
+    assert lenslets.laser.tolist() == list(LASERS[:3])
+    assert any("1545.1" in text for text in caveats)
+    own, found = matched(lenslets, place)
+    _, y = place_at(lenslets, np.array([15451.0]), LAW)
+    assert np.abs(np.median(y[found, 0] - place[own, 3, 1])) < 0.05  # 1 nm
+    assert np.std(y[found, 0] - place[own, 3, 1]) < 0.15  # 3 nm
+
+
+def test_rows_wavelengths_and_places_agree(night) -> None:
+    _, lenslets, _, _ = night
+    start, wave, x = rows_of(lenslets, LAW, (9500.0, 16780.0), margin=1.0)
+    assert np.isfinite(wave).sum(axis=1).min() >= 36
+    for i in (0, 40, len(start) - 1):
+        on = np.isfinite(wave[i])
+        back_x, back_y = place_at(lenslets, wave[i, on], LAW)
+        assert back_y[i] == pytest.approx(start[i] + np.flatnonzero(on), abs=2e-3)
+        assert back_x[i] == pytest.approx(x[i, on], abs=2e-3)
+
+
+def test_a_frame_without_lasers_is_refused() -> None:
+    rng = np.random.default_rng(5)
+    noise = rng.normal(0, 4, (SIDE, SIDE)).astype(np.float32)
+    with pytest.raises(BadData, match="laser"):
+        find_lattice(noise, np.full(noise.shape, 1 / 16, np.float32), GUESS)
+
+
+def test_a_lost_lenslet_among_others_is_kept_and_flagged(night) -> None:
+    place, lenslets, _, _ = night
+    own, found = matched(lenslets, place)
+    on_column = np.abs(place[own, 1, 0] - lost_column(place)) < 0.6
+    assert on_column.any()
+    assert (lenslets.dq[found[on_column]] != 0).all()
