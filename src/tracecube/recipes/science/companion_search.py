@@ -133,7 +133,7 @@ def kept_signal(learnt: LearntSpeckles, rings: F8, core: float) -> F8:
         inner = sequence.core(core).image(east, north, np.broadcast_to(light, (number, light.size)))
         whole = np.vdot(inner, sequence.weight * inner)
         if whole > 0.0:
-            kept[r] = max(np.vdot(inner, left) / whole, 1e-3)
+            kept[r] = max(float(np.vdot(inner, left)) / float(whole), 1e-3)
     return kept
 
 
