@@ -24,6 +24,7 @@ from tracecube.instruments.sphere_ifs.optics_steps import (
     spectra_positions,
     wavelength_calibration,
 )
+from tracecube.instruments.sphere_ifs.science_steps import ifs_companions
 from tracecube.instruments.sphere_ifs.sky_steps import coronagraph_center, science, science_flux
 
 __all__ = ["DETECTOR_TASKS", "SAME_NIGHT_FIRST", "workflow"]
@@ -252,6 +253,18 @@ SCIENCE = Task(
     text="spectra and cube of a science DIT",
 )
 
-NIGHT_TASKS = (CENTER, FLUX, SCIENCE)
+COMPANIONS = Task(
+    name="ifs_companions",
+    recipe=ifs_companions,
+    main=Main("channels", ("CHANNELS",), group_by=("night", "mode", "object"), minimum=2),
+    associations=(
+        Association("dit_centre", ("DIT_CENTRE",), (Match(level=0, same=("night", "mode", "object")),), maximum=None),
+        Association("star_psf", ("STAR_PSF",), SAME_SEQUENCE, hint="an OBJECT,FLUX frame of this star"),
+    ),
+    targets=("science",),
+    text="companions of a star: places, contrasts, spectra, and how faint one would be seen",
+)
+
+NIGHT_TASKS = (CENTER, FLUX, SCIENCE, COMPANIONS)
 
 workflow = Workflow(tasks=(*DETECTOR_TASKS, *OPTICS_TASKS, *NIGHT_TASKS), default_target="science")
