@@ -11,7 +11,7 @@ __all__ = ["CompanionSpectrum", "Companions", "ContrastCurve"]
 
 @dataclass(frozen=True)
 class Companions:
-    """Point sources beside a star, the most significant first (the star itself is a, they are b, c, ...).
+    """Point sources beside a star, which itself is a: b is the most significant, c, d, ... are from outside inwards.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ class Surroundings:
     Parameters
     ----------
     companions : tuple of Companion
-        The most significant first.
+        The most significant first, then from outside inwards.
     raw, clean : SearchMap
         With all companions in it, and with none.
     learnt : LearntSpeckles
@@ -124,7 +124,16 @@ def surroundings(sequence: StarSequence, params: HighContrastParams) -> Surround
     kept = [one for one in found if one.snr > _threshold(clean, one, params.search.sigma)]
     if len(kept) < len(found):
         caveats.append(f"{len(found) - len(kept)} candidates are not significant once their noise is known: left out")
-    return Surroundings(tuple(sorted(kept, key=lambda one: -one.snr)), first, clean, empty, tuple(caveats))
+    return Surroundings(_in_order(kept), first, clean, empty, tuple(caveats))
+
+
+def _in_order(found: list[Companion]) -> tuple[Companion, ...]:
+    """Companions in the order of discovery: the most significant, then from outside inwards.
+
+    The way of HR 8799 b, c, d and e: speckles give way from outside.
+    """
+    ranked = sorted(found, key=lambda one: -one.snr)
+    return (*ranked[:1], *sorted(ranked[1:], key=lambda one: -one.fitted.separation))
 
 
 def _refitted(

@@ -168,7 +168,17 @@ def test_bad_samples_weigh_nothing(sequences: list[StarSequence]) -> None:
         assert companion.contrast == pytest.approx(MEAN[j], abs=4.0 * companion.contrast_error)
 
 
-def test_products_name_companions_by_significance(found: list[Surroundings], sequences: list[StarSequence]) -> None:
+def test_letters_go_to_the_most_significant_and_then_inwards(found: list[Surroundings]) -> None:
+    from tracecube.recipes.science.high_contrast import _in_order
+
+    one = found[0].companions[0]
+    several = [
+        replace(one, snr=snr, fitted=replace(one.fitted, east=east)) for snr, east in ((9.0, 0.3), (50.0, 0.4), (12.0, 0.6))
+    ]
+    assert [c.snr for c in _in_order(several)] == [50.0, 12.0, 9.0]
+
+
+def test_products_name_companions(found: list[Surroundings], sequences: list[StarSequence]) -> None:
     listed = sources(found[0], star_error=0.03, centre_error=1e-4, target=(44.5, -32.1))
     assert listed.object.tolist() == ["b", "c"]
     assert listed.snr[0] >= listed.snr[1]
