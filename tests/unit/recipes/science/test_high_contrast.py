@@ -172,9 +172,8 @@ def test_letters_go_to_the_most_significant_and_then_inwards(found: list[Surroun
     from tracecube.recipes.science.high_contrast import _in_order
 
     one = found[0].companions[0]
-    several = [
-        replace(one, snr=snr, fitted=replace(one.fitted, east=east)) for snr, east in ((9.0, 0.3), (50.0, 0.4), (12.0, 0.6))
-    ]
+    told = ((9.0, 0.3), (50.0, 0.4), (12.0, 0.6))
+    several = [replace(one, snr=snr, fitted=replace(one.fitted, east=east)) for snr, east in told]
     assert [c.snr for c in _in_order(several)] == [50.0, 12.0, 9.0]
 
 
