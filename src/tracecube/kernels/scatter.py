@@ -54,9 +54,7 @@ class Surface(NamedTuple):
 
     def gram(self, weight: F4) -> F8:
         """Return the weighted inner products (k_across * k_along, same) of basis functions with each other."""
-        pairs = [
-            (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1) for basis in (self.across, self.along)
-        ]
+        pairs = [(basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1) for basis in (self.across, self.along)]
         inner = (pairs[0].T @ weight.astype(np.float64)) @ pairs[1]
         k, m = self.across.shape[1], self.along.shape[1]
         size = k * m
