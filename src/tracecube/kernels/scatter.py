@@ -30,9 +30,9 @@ F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
 COLUMN_STEP = 16
-# Conjugate-gradient steps at most; it converges to the tolerance in 3 to 8.
+# Conjugate-gradient steps at most; it converges to the tolerance in 4 to 10.
 STEPS = 25
-TOLERANCE = 2e-3
+TOLERANCE = 2e-4
 # Added to the diagonal of BᵀWB, as a fraction of its largest element: where no pixel has weight.
 RIDGE = 1e-6
 
