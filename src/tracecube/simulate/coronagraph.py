@@ -17,7 +17,7 @@ from tracecube.core.star import StarCentre, StarPsf
 from tracecube.kernels.airy import airy_density
 from tracecube.kernels.psf import hexagon_area
 
-__all__ = ["CoronagraphScene", "CoronagraphSequence", "observe_star"]
+__all__ = ["CoronagraphScene", "CoronagraphSequence", "observe_star", "speckle_field", "speckle_intensity"]
 
 F8 = NDArray[np.float64]
 
@@ -83,10 +83,10 @@ def observe_star(scene: CoronagraphScene, seed: int) -> CoronagraphSequence:
     unit = scene.wave * 1e-10 / DIAMETER * MICROARCSEC
     area = hexagon_area(scene.pitch)
     peak = scene.star * area / unit**2
-    field = _wavefront(rng)
+    field = speckle_field(rng)
     spectra, centres = [], []
     for number, angle in enumerate(scene.angle):
-        fresh = _wavefront(rng)
+        fresh = speckle_field(rng)
         field = scene.memory * field + np.sqrt(1.0 - scene.memory**2) * fresh if number else field
         at = scene.wander * rng.standard_normal(2)
         bright = 1.0 + 0.03 * rng.standard_normal()
@@ -95,7 +95,7 @@ def observe_star(scene: CoronagraphScene, seed: int) -> CoronagraphSequence:
         for k in range(scene.wave.size):
             u, v = (x - at[0]) / unit[k], (y - at[1]) / unit[k]
             fall = (10.0 / np.maximum(np.hypot(u, v), 1.0)) ** 1.5
-            light[:, k] = peak[k] * fall * (scene.halo * bright + scene.speckles * _intensity(field, u, v))
+            light[:, k] = peak[k] * fall * (scene.halo * bright + scene.speckles * speckle_intensity(field, u, v))
             for e, n, c in zip(scene.east, scene.north, scene.contrast, strict=True):
                 px, py = -(e * np.cos(turn) - n * np.sin(turn)), n * np.cos(turn) + e * np.sin(turn)
                 shape = airy_density(np.hypot(u - px / unit[k], v - py / unit[k]), 0.0)[0]
@@ -122,7 +122,7 @@ def _lenslets(scene: CoronagraphScene) -> tuple[F8, F8]:
 _GRID, _FINE = 256, 0.25  # points, and lambda / D between them: 64 lambda / D across
 
 
-def _wavefront(rng: np.random.Generator) -> NDArray[np.complex128]:
+def speckle_field(rng: np.random.Generator) -> NDArray[np.complex128]:
     """Complex field in the focal plane of random light in a round pupil; mean intensity 1."""
     pupil = np.fft.fftfreq(_GRID, _FINE)
     inside = np.hypot(*np.meshgrid(pupil, pupil)) < 0.5
@@ -131,7 +131,8 @@ def _wavefront(rng: np.random.Generator) -> NDArray[np.complex128]:
     return np.asarray(field / np.sqrt(2.0 * np.count_nonzero(inside)))
 
 
-def _intensity(field: NDArray[np.complex128], u: F8, v: F8) -> F8:
+def speckle_intensity(field: NDArray[np.complex128], u: F8, v: F8) -> F8:
+    """Intensity of a complex field at places (n,) in lambda / D from the star."""
     place = np.stack([v / _FINE, u / _FINE]) % _GRID
     parts = [map_coordinates(part, place, order=3, mode="grid-wrap") for part in (field.real, field.imag)]
     return np.asarray(parts[0] ** 2 + parts[1] ** 2)

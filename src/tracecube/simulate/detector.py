@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tracecube.core.detector import Detector
 from tracecube.core.fields import FloatArray, IntArray
 
-__all__ = ["Camera", "Hits", "cosmic_rays", "expose", "make_camera"]
+__all__ = ["Camera", "Hits", "cosmic_rays", "expose", "make_camera", "poisson"]
 
 _FULL_SCALE = 65535  # adu, a 16-bit converter
 
@@ -120,7 +120,7 @@ def expose(
     expected = camera.dark * exptime
     if light is not None:
         expected += np.where(detector.dark(), 0.0, camera.response * light)
-    charge = _poisson(expected, rng)
+    charge = poisson(expected, rng)
     if hits is not None:
         np.add.at(charge, (hits.y, hits.x), hits.electrons.astype(np.float32))
     counts = camera.pattern + rng.normal(0.0, 0.3)  # the level drifts by some tenths of a count between frames
@@ -130,8 +130,8 @@ def expose(
     return np.clip(np.round(counts), 0, _FULL_SCALE).astype(np.uint16)
 
 
-def _poisson(expected: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Draw counts; where many are expected the normal distribution serves, and is faster."""
+def poisson(expected: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Draw counts (y, x); where many are expected the normal distribution serves, and is faster."""
     many = expected > 50.0
     drawn = rng.poisson(np.where(many, 0.0, np.maximum(expected, 0.0))).astype(np.float32)
     noise = rng.standard_normal(expected.shape, np.float32)
