@@ -15,6 +15,7 @@ from astropy.io.fits.verify import VerifyError
 from numpy.typing import NDArray
 
 from tracecube.core.errors import BadData
+from tracecube.core.fields import Meta
 from tracecube.core.frame import RawFrame
 from tracecube.io.checksum import datasum
 from tracecube.io.headers import BLOCK, TABLE_SUFFIXES, bare_name, header_units, read_header
@@ -203,15 +204,20 @@ def write_raw(folder: Path | str, frame: RawFrame) -> Path:
         return path
     units: list[Any] = [fits.PrimaryHDU()]
     units += [
-        fits.CompImageHDU(image, fits.Header(list(frame.meta.items())), compression_type="RICE_1", name=name or None)
+        fits.CompImageHDU(image, _header(frame.meta), compression_type="RICE_1", name=name or None)
         for name, image in frame.images.items()
     ]
     units += [
-        fits.BinTableHDU.from_columns(_columns(table), fits.Header(list(frame.meta.items())), name=name)
+        fits.BinTableHDU.from_columns(_columns(table), _header(frame.meta), name=name)
         for name, table in frame.tables.items()
     ]
     fits.HDUList(units).writeto(path, overwrite=True)
     return path
+
+
+def _header(meta: Meta) -> fits.Header:
+    """Header with these cards; a key of several words is a HIERARCH card."""
+    return fits.Header([(f"HIERARCH {key}" if " " in key else key, value) for key, value in meta.items()])
 
 
 def _columns(table: Mapping[str, NDArray[Any]]) -> list[fits.Column]:

@@ -66,7 +66,7 @@ class Distortion(Outputs):
     layout: Layout
 
 
-@recipe(version="1")
+@recipe(version="2")
 def spectra_positions(
     *,
     raw: Sequence[RawFrame],

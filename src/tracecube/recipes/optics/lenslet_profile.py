@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.interpolate import BSpline
+from scipy.interpolate import BSpline, CubicSpline
 from scipy.ndimage import map_coordinates
 from scipy.optimize import nnls
 from scipy.special import erf
@@ -40,6 +40,7 @@ _WING_POWER = 2.5  # of the wings' fall: diffraction by a lenslet's edge, integr
 _FAR = 7.0  # px: two traces stand 5 px apart, the next 10
 _BUMP, _FAR_BUMP = 0.15, 0.02  # second difference of a wing over its power law, from knot to knot, near and far
 _UNLIKE = 0.15  # scatter of the wings from node to node over the power law
+_WINDOW, _CENTRE_STEPS = 1.2, 20  # px: of the core's centroid; a step of twice the centroid nearly meets it
 _HOLD = 1e3  # inverse variance that keeps a profile's integral at 1 where fluxes are free to take any other
 
 
@@ -66,6 +67,8 @@ class LensletProfile:
         Effective profiles (the pixel's width included); the first has integral 1, the others 0.
     weight : array (n_shape, zones, zones, n_node)
         Of each shape by zone (y, x) and node; the first is 1 everywhere.
+    offset : array (zones, zones, n_node), px
+        Centre of the core from the centre that was given; profiles are about the former.
     shape : (int, int)
         Detector (y, x).
     """
@@ -73,17 +76,23 @@ class LensletProfile:
     u: FloatArray
     value: FloatArray
     weight: FloatArray
+    offset: FloatArray
     shape: tuple[int, int]
 
     def mix(self, x: FloatArray, y: FloatArray, node: FloatArray) -> FloatArray:
         """Weights of the shapes at places (px) and nodes: array (n_shape, *x.shape), linear between zones and nodes."""
-        zones = self.weight.shape[1]
+        return np.stack([self._at(one, x, y, node) for one in self.weight]).astype(np.float32)
+
+    def move(self, x: FloatArray, y: FloatArray, node: FloatArray) -> FloatArray:
+        """Offset (px) of the core at places (px) and nodes, array of their shape."""
+        return self._at(self.offset, x, y, node)
+
+    def _at(self, values: FloatArray, x: FloatArray, y: FloatArray, node: FloatArray) -> FloatArray:
+        zones = values.shape[0]
         rows = np.clip(y / self.shape[0] * zones - 0.5, 0, zones - 1)
         columns = np.clip(x / self.shape[1] * zones - 0.5, 0, zones - 1)
         place = [np.nan_to_num(axis) for axis in (rows, columns, node)]
-        return np.stack([map_coordinates(one, place, order=1, mode="nearest") for one in self.weight]).astype(
-            np.float32
-        )
+        return np.asarray(map_coordinates(values, place, order=1, mode="nearest"))
 
 
 @dataclass(frozen=True)
@@ -275,17 +284,31 @@ def _calm_wings(common: FloatArray, splines: _Splines, shape: tuple[int, ...]) -
 
 
 def _leading(found: FloatArray, splines: _Splines, params: ProfileParams, shape: tuple[int, int]) -> LensletProfile:
-    """Keep the mean profile and the leading departures from it."""
+    """Keep the mean profile and the leading departures from it, each about the centre of its core."""
     zones, nodes = found.shape[0], found.shape[2]
-    flat = found.reshape(-1, found.shape[3])
+    curves = found.reshape(-1, found.shape[3]) @ splines.values
+    offset = np.array([_core_centre(splines.u, curve) for curve in curves])
+    flat = np.array(
+        [CubicSpline(splines.u, curve)(splines.u + move) for curve, move in zip(curves, offset, strict=True)]
+    )
+    flat /= flat.sum(axis=1, keepdims=True) * BASIS_STEP
     mean = flat.mean(axis=0)
     left, power, right = np.linalg.svd(flat - mean, full_matrices=False)
     kept = min(params.profile_shapes - 1, power.size)
-    shapes = np.vstack([mean, right[:kept]])
     weight = np.concatenate([np.ones((len(flat), 1)), left[:, :kept] * power[:kept]], axis=1)
     return LensletProfile(
         u=splines.u,
-        value=(shapes @ splines.values).T,
+        value=np.vstack([mean, right[:kept]]).T,
         weight=weight.T.reshape(kept + 1, zones, zones, nodes),
+        offset=offset.reshape(zones, zones, nodes),
         shape=shape,
     )
+
+
+def _core_centre(u: FloatArray, curve: FloatArray) -> float:
+    """Centroid of a profile in a Gaussian window about itself."""
+    centre = 0.0
+    for _ in range(_CENTRE_STEPS):
+        window = np.exp(-0.5 * ((u - centre) / _WINDOW) ** 2) * curve
+        centre += 2.0 * float(((u - centre) * window).sum() / window.sum())
+    return centre

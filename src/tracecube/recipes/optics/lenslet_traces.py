@@ -40,7 +40,7 @@ def trace_lenslets(
     *,
     sigma: float,
 ) -> tuple[TraceSet, tuple[QualityNumber, ...]]:
-    """Lay the traces through the lasers, and measure their profile in white light.
+    """Lay the traces through the lasers, measure their profile in white light, and centre them on its core.
 
     Parameters
     ----------
@@ -62,6 +62,8 @@ def trace_lenslets(
         white, _WEIGHTS[: len(white)], start, np.asarray(centre, float), node, own, sigma=sigma
     )
     rows = start[:, None] + np.arange(centre.shape[1])
+    move = profile.move(centre, rows.astype(float), node)
+    centre = centre + move
     traces = TraceSet(
         aperture=lenslets.aperture,
         start=start,
@@ -77,7 +79,8 @@ def trace_lenslets(
         axis=0,
         meta=white[0].meta,
     )
-    return traces, (*numbers, *_width_numbers(profile))
+    furthest = float(np.abs(profile.offset).max())
+    return traces, (*numbers, *_width_numbers(profile), QualityNumber("PROFILE OFFSET", furthest, "pix", high=0.2))
 
 
 def _cut(rows: IntArray, centre: FloatArray, shape: tuple[int, ...]) -> IntArray:
