@@ -37,7 +37,7 @@ def simulate(
     *,
     seed: int = 1,
     mode: Literal["YJH", "YJ"] = "YJH",
-    size: Literal["small", "night"] = "small",
+    size: Literal["day", "small", "night"] = "small",
     laser_off: int = 0,
 ) -> Iterator[RawFrame]:
     """Simulate a night.
@@ -48,8 +48,8 @@ def simulate(
         Same seed, same night, bit for bit.
     mode : {"YJH", "YJ"}
         The prism.
-    size : {"small", "night"}
-        Four science integrations, or sixteen.
+    size : {"day", "small", "night"}
+        Calibrations alone, with a sequence of four science integrations, or of sixteen.
     laser_off : int
         Number of the laser that does not shine, from 1; 0 for none.
 
@@ -110,7 +110,8 @@ class _Night:
         else:
             share = _READ_LAMPS[shot.kind] * shot.dit
             electrons = np.broadcast_to(spectrum * share, (count, self.wave.size))
-        return optics.paint(self.optics, self.wave, electrons * self.band)
+        glow = light.GLOW * shot.dit if shot.kind == "BACKGROUND" else 0.0
+        return optics.paint(self.optics, self.wave, electrons * self.band) + np.float32(glow)
 
     def _flat(self, shot: Shot) -> FloatArray:
         """Lamp without lenslets: smooth over the array, a little differently in each colour."""
@@ -157,11 +158,13 @@ class _Night:
         if shot.kind != "SKY":
             electrons += sky.star(shot.kind, air, angle, shot.dit)
         self.planes.append(truth.plane_row(shot, number, hours, air, (parallactic, angle)))
-        return integrate(self.array, optics.paint(moved, self.wave, electrons), shot.dit, 1, rng)
+        painted = optics.paint(moved, self.wave, electrons) + np.float32(light.GLOW * shot.dit)
+        return integrate(self.array, painted, shot.dit, 1, rng)
 
     def tables(self) -> Iterator[RawFrame]:
         """The truth."""
         yield truth.lenslet_table(self.optics, self.flexure)
-        yield truth.planes_table(self.planes)
+        if self.planes:
+            yield truth.planes_table(self.planes)
         yield truth.star_table(self.wave, self.mode)
         yield truth.detector_table(self.array)

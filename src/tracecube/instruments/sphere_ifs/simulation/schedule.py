@@ -54,16 +54,21 @@ def night_start(seed: int) -> datetime:
 
 def schedule(seed: int, size: str) -> list[Shot]:
     """All files of a night in order of time."""
-    exposures, planes = {"small": (4, 1), "night": (8, 2)}[size]
-    plan: list[tuple[str, float, int, str, float]] = [("FLUX", 1.65, 2, "", 0.0), ("CENTER", 16.0, 1, "", 0.0)]
-    plan += [("OBJECT", 16.0, planes, "", 0.0)] * exposures
-    plan += [("SKY", 16.0, 1, "", 0.0)]
+    exposures, planes = {"day": (0, 0), "small": (4, 1), "night": (8, 2)}[size]
+    plan: list[tuple[str, float, int]] = []
+    if exposures:
+        plan = [("FLUX", 1.65, 2), ("CENTER", 16.0, 1), *[("OBJECT", 16.0, planes)] * exposures, ("SKY", 16.0, 1)]
     time, shots = night_start(seed), []
-    for number, (kind, dit, ndit, lamp, level) in enumerate(plan):
-        shots.append(Shot(time, kind, dit, ndit, lamp, level))
+    for number, (kind, dit, ndit) in enumerate(plan):
+        shots.append(Shot(time, kind, dit, ndit))
         # Files between are left out, so that the field turns by enough.
         time = shots[-1].end + timedelta(seconds=_GAP + (420.0 if 1 < number < len(plan) - 2 else 0.0))
-    time = night_start(seed) + timedelta(hours=8, minutes=29)
+    return shots + _day(night_start(seed) + timedelta(hours=8, minutes=29))
+
+
+def _day(time: datetime) -> list[Shot]:
+    """Calibrations from a time on."""
+    shots = []
     day: list[tuple[str, float, int, str, float]] = [("DARK", 1.65, 50, "", 0.0), ("DARK", 16.0, 20, "", 0.0)]
     day += [("BACKGROUND", 16.0, 20, "", 0.0)]
     for lamp in ("NB1", "NB2", "NB3", "NB4", "BB"):
