@@ -28,7 +28,7 @@ USUAL_SHIFT = 1.0
 _DAY_ACROSS, _DAY_TURN = 1.0, 5e-5
 _NIGHT_DRIFT, _NIGHT_TURN = 0.1, 1e-5
 _EVERY = 5  # rows: enough to measure the shift
-_ROUNDS = 2  # of it: half a pixel is then met to a hundredth
+_ROUNDS, _MET = 4, 0.005  # of it at most, and the last step (px) after which it is met
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,9 @@ def _shift_across(frame: Frame, optics: Optics, extraction: ExtractionParams, ex
             for d in (False, True)
         )
         found = extract(thin, matrix, few, floor=noise_floor(frame))
-        shift = shift_across(thin, matrix, slope, found, traces, now=shift, expected=expected)
+        last, shift = shift.dx, shift_across(thin, matrix, slope, found, traces, now=shift, expected=expected)
+        if abs(shift.dx - last) < _MET:
+            break
     return shift
 
 
