@@ -15,6 +15,7 @@ from tracecube.core.pixels import BadPixels
 from tracecube.instruments.sedm.detectors import detector
 from tracecube.recipes.detector.calibrate import calibrate_frame, noise_floor
 from tracecube.recipes.detector.cosmics import flag_cosmics, flag_residual_cosmics
+from tracecube.recipes.extract.apertures import extract_by
 from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extract, trace_matrix
 from tracecube.recipes.optics.flexure import coarse_shift, shift_across
 
@@ -138,4 +139,6 @@ def extract_shifted(
     if int(np.count_nonzero(frame.flags & Flag.COSMIC_RAY)) > before:
         known = replace(frame, variance=(floor + np.maximum(extraction.model, 0.0)).astype(np.float32))
         extraction = extract(known, matrix, params.model_copy(update={"passes": 1}), floor=floor)
+    if params.method != "joint":
+        extraction = extract_by(frame, matrix, params, floor=floor)
     return frame, extraction

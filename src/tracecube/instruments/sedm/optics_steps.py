@@ -120,7 +120,8 @@ def _extract_lamp(
     from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415 - brings numba
     from tracecube.recipes.detector.combine import combine_lamps  # noqa: PLC0415
     from tracecube.recipes.detector.raw import usable_frames  # noqa: PLC0415
-    from tracecube.recipes.extract.joint import extract, trace_matrix  # noqa: PLC0415
+    from tracecube.recipes.extract.apertures import extract_by  # noqa: PLC0415
+    from tracecube.recipes.extract.joint import trace_matrix  # noqa: PLC0415
 
     first = min(frames, key=lambda frame: frame.name)
     chip = detector(first.meta, first.name)
@@ -128,7 +129,7 @@ def _extract_lamp(
     lamp = combine_lamps(frames, master_bias, detector=chip)
     extraction = params.extraction()
     matrix = trace_matrix(traces, lamp.data.shape, half_width=extraction.half_width)
-    return extract(lamp, matrix, extraction, floor=noise_floor(lamp)), refused
+    return extract_by(lamp, matrix, extraction, floor=noise_floor(lamp)), refused
 
 
 @recipe(version="2")
@@ -149,12 +150,13 @@ def lenslet_flat(
     """
     from tracecube.instruments.sedm.exposure import measure_exposure  # noqa: PLC0415 - brings numba
     from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415
-    from tracecube.recipes.extract.joint import extract, trace_matrix  # noqa: PLC0415
+    from tracecube.recipes.extract.apertures import extract_by  # noqa: PLC0415
+    from tracecube.recipes.extract.joint import trace_matrix  # noqa: PLC0415
     from tracecube.recipes.optics.throughput import illumination, relative_throughput  # noqa: PLC0415
 
     extraction = params.extraction()
     matrix = trace_matrix(traces, master_dome.data.shape, half_width=extraction.half_width)
-    dome = extract(master_dome, matrix, extraction, floor=noise_floor(master_dome))
+    dome = extract_by(master_dome, matrix, extraction, floor=noise_floor(master_dome))
     flat, numbers = relative_throughput(dome, wavelength, params.flat())
     caveats: tuple[str, ...] = ("no twilight frame: the dome's illumination of the field is not corrected",)
     for frame in sorted(twilight, key=lambda frame: frame.name)[:1]:

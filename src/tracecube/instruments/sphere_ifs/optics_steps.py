@@ -229,8 +229,9 @@ def _extract_lamp(
     """Calibrate and extract lamp frames."""
     from tracecube.instruments.sphere_ifs.exposure import mean_frame  # noqa: PLC0415 - brings numba
     from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415
-    from tracecube.recipes.extract.joint import extract, trace_matrix  # noqa: PLC0415
+    from tracecube.recipes.extract.apertures import extract_by  # noqa: PLC0415
+    from tracecube.recipes.extract.joint import trace_matrix  # noqa: PLC0415
 
     frame, caveats = mean_frame(raw, masters, wave=pixel_map.wave)
     matrix = trace_matrix(traces, frame.data.shape, half_width=settings.half_width)
-    return extract(frame, matrix, settings, floor=noise_floor(frame)), caveats
+    return extract_by(frame, matrix, settings, floor=noise_floor(frame)), caveats

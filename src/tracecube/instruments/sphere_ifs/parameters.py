@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -36,13 +36,22 @@ class Extracting(Params):
     scatter_pieces: int = Field(6, ge=0, le=30, description="spline pieces of scattered light a side; 0 for none")
     clip: float = Field(6.0, gt=3.0, description="pixels this many sigma off the model are outliers")
     passes: int = Field(3, ge=1, le=6, description="solutions; each takes variance and outliers from the last")
+    method: Literal["joint", "optimal", "box"] = Field(
+        "joint", description="all lenslets at once, or each alone as older pipelines do, for comparison"
+    )
+    box: int = Field(5, ge=1, le=15, description="pixels across dispersion that a box has")
 
     def extraction(self) -> ExtractionParams:
         """Settings of the joint extraction."""
         from tracecube.recipes.extract.joint import ExtractionParams  # noqa: PLC0415 - brings numba
 
         return ExtractionParams(
-            half_width=self.half_width, scatter_pieces=self.scatter_pieces, clip=self.clip, passes=self.passes
+            half_width=self.half_width,
+            scatter_pieces=self.scatter_pieces,
+            clip=self.clip,
+            passes=self.passes,
+            method=self.method,
+            box=self.box,
         )
 
 

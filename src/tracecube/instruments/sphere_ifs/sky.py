@@ -16,6 +16,7 @@ from tracecube.instruments.sphere_ifs.detector_steps import DetectorMasters
 from tracecube.instruments.sphere_ifs.exposure import calibrated, mode_of_frame, native_spectra
 from tracecube.instruments.sphere_ifs.static_data import air_transmission
 from tracecube.recipes.detector.calibrate import noise_floor
+from tracecube.recipes.extract.apertures import extract_by
 from tracecube.recipes.extract.grid import GridParams, on_grid
 from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extract, trace_matrix
 from tracecube.recipes.optics.lenslet_shift import Expected, Shift, ShiftParams, moved, shift_across, shift_along
@@ -100,7 +101,7 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     across = _shift_across(frame, optics, extraction, expected)
     traces, wave = moved(optics.traces, optics.wavelength.wave, across, shape)
     matrix = trace_matrix(traces, shape, half_width=extraction.half_width)
-    found = extract(frame, matrix, extraction, floor=noise_floor(frame))
+    found = extract_by(frame, matrix, extraction, floor=noise_floor(frame))
     night = native_spectra(found, traces, wave, optics.wavelength)
     shift, more = _shift_along(night, optics, across, shifts, expected)
     wave = moved(optics.traces, optics.wavelength.wave, shift, shape)[1]

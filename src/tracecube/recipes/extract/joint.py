@@ -8,6 +8,7 @@ is read noise plus the light that the model, not the noisy count, says is there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from tracecube.kernels.scatter import fit_scattered
 from tracecube.kernels.shapes import mixed_matrix
 from tracecube.kernels.solve import band_width, estimate, factorise, normal_equations
 
-__all__ = ["Extraction", "ExtractionParams", "TraceMatrix", "extract", "trace_matrix"]
+__all__ = ["Extraction", "ExtractionParams", "TraceMatrix", "extract", "reduced_chi2", "trace_matrix"]
 
 
 # Pixels with more than this share of some footprint count in the chi-square.
@@ -37,6 +38,10 @@ class ExtractionParams(Params):
     scatter_pieces: int = Field(6, ge=0, le=30, description="spline pieces of scattered light a side; 0 for none")
     clip: float = Field(6.0, gt=3.0, description="pixels this many sigma off the model are outliers")
     passes: int = Field(3, ge=1, le=6, description="solutions; each takes variance and outliers from the last")
+    method: Literal["joint", "optimal", "box"] = Field(
+        "joint", description="all apertures at once, or each alone as older pipelines do, for comparison"
+    )
+    box: int = Field(5, ge=1, le=15, description="pixels across dispersion that a box has")
 
 
 @dataclass(frozen=True)
@@ -213,11 +218,11 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
         model=matrix.canonical(model),
         scattered=matrix.canonical(scattered),
         outlier=outlier if matrix.axis == 1 else outlier.T,
-        chi2=_reduced_chi2(matrix, deviation, ivar),
+        chi2=reduced_chi2(matrix, deviation, ivar),
     )
 
 
-def _reduced_chi2(matrix: TraceMatrix, deviation: FloatArray, ivar: FloatArray) -> float:
+def reduced_chi2(matrix: TraceMatrix, deviation: FloatArray, ivar: FloatArray) -> float:
     """Chi-square per degree of freedom of the good pixels that traces light up."""
     lit = (project(matrix.a, np.ones(matrix.row.size)) > LIT_WEIGHT) & (ivar > 0)
     freedom = int(lit.sum()) - matrix.row.size
