@@ -18,7 +18,15 @@ from tracecube.core.star import StarCentre
 from tracecube.recipes.science.spot_fit import Setting, SpotFit, fit_tracks
 from tracecube.recipes.science.spot_noise import SpotNoise, spot_noise
 from tracecube.recipes.science.spot_search import find_star
-from tracecube.recipes.science.spot_windows import NAMES, SpotPattern, Track, Window, lenslet_nodes, windows
+from tracecube.recipes.science.spot_windows import (
+    NAMES,
+    SpotPattern,
+    Track,
+    Window,
+    lenslet_nodes,
+    spot_place,
+    windows,
+)
 
 __all__ = ["CentreFound", "StarCentreParams", "centre_at", "centre_of_spots", "good_samples", "track_of"]
 
@@ -140,6 +148,7 @@ def centre_of_spots(spectra: Spectra, params: StarCentreParams, *, name: str = "
         centre_at(spectra, fit.values[:4], noise.covariance[:4, :4], track.reference, method="spots", name=name),
         spot_flux=flux,
         spot_variance=variance,
+        **_spot_places(track, fit, cut, pattern),
     )
     return CentreFound(centre, fit, noise, _quality(centre, fit, noise), caveats)
 
@@ -233,6 +242,26 @@ def _spot_table(track: Track, fit: SpotFit, noise: SpotNoise, cut: list[Window],
         flux[window.channel, window.spot] = part.flux
         variance[window.channel, window.spot] = part.flux_variance + noise.flux_excess[window.channel]
     return flux, variance
+
+
+def _spot_places(track: Track, fit: SpotFit, cut: list[Window], pattern: SpotPattern) -> dict[str, F8]:
+    """Place of each spot in each channel by the model, how far it is from there by itself, and the error of that."""
+    size = track.wave.size, pattern.directions.size
+    by_spot = [spot_place(fit.values, track.wave, track, pattern, spot) for spot in range(size[1])]
+    x, y = np.transpose(by_spot, (1, 2, 0))
+    off, error = np.full((2, *size), np.nan), np.full((2, *size), np.nan)
+    for part, window in zip(fit.parts, cut, strict=True):
+        covariance = np.linalg.inv(part.matrix[:2, :2])  # a move of the star moves the spot alike
+        off[:, window.channel, window.spot] = covariance @ part.gradient[:2]
+        error[:, window.channel, window.spot] = np.sqrt(np.diag(covariance))
+    return {
+        "spot_x": x,
+        "spot_y": y,
+        "spot_dx": off[0],
+        "spot_dy": off[1],
+        "spot_dx_error": error[0],
+        "spot_dy_error": error[1],
+    }
 
 
 def _quality(centre: StarCentre, fit: SpotFit, noise: SpotNoise) -> tuple[QualityNumber, ...]:
