@@ -91,7 +91,7 @@ class Night:
     @property
     def shown(self) -> set[str]:
         """Files of all pictures of the page."""
-        parts = [self.pictures, *(one.pictures for one in (*self.exposures, *self.surroundings))]
+        parts = [self.pictures, *(one.pictures for one in self.exposures), *(one.pictures for one in self.surroundings)]
         return {picture.file for part in parts for picture in part}
 
     @property
@@ -165,8 +165,9 @@ def _exposures(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
     """Return the exposures of the sky of which there are spectra, by time: one each, however many integrations."""
     found = []
     by_raw: dict[str, list[ProductRecord]] = {}
+    together = {product.job_id for product in own if product.tag == "SOURCES"}  # of a star, even if seen but once
     for product in own:
-        if product.raw and product.object:
+        if product.raw and product.object and product.job_id not in together:
             by_raw.setdefault(product.raw, []).append(product)
     for raw, products in by_raw.items():
         all_spectra = sorted((p for p in products if p.tag == "SPECTRA"), key=_plane)

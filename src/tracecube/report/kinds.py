@@ -9,6 +9,7 @@ from tracecube.core.pixels import DetectorFlat
 from tracecube.core.spectra import Cube, Image, Response, Spectra, Spectrum
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.core.target import PointSourceFit, Target
+from tracecube.report.figures.centre_drift import centre_drift
 from tracecube.report.figures.centre_fit import centre_fit
 from tracecube.report.figures.companion_spectra import companion_spectra
 from tracecube.report.figures.contrast import contrast
@@ -38,7 +39,7 @@ CALIBRATION_PICTURES = (
     PictureKind(
         "detector",
         "Detector flat",
-        "Stripes are amplifiers. Good: no lamp, spectra or fringes shine through, the error of a pixel is well below the "
+        "Stripes are amplifiers. Good: no spectra or fringes shine through, the error of a pixel is well below the "
         "spread of the pixels, and bad pixels lie evenly but for a few columns.",
         (Source(("DETECTOR_FLAT",), DetectorFlat),),
         detector_flat,
@@ -119,9 +120,9 @@ EXPOSURE_PICTURES = (
     PictureKind(
         "centre",
         "Star centre from satellite spots",
-        "Good: circles are on the spots; all spots leave the model outwards by the same amount (steep spectra shift the "
-        "mean wavelength of a channel, which moves no star), along the circle by noise; the star of single channels "
-        "scatters about zero as its errors say.",
+        "Good: circles are on the spots; all spots leave the model outwards by the same amount (steep spectra shift "
+        "the mean wavelength of a channel, which moves no star), along the circle by noise; the star of single "
+        "channels scatters about zero as its errors say.",
         (
             Source(("STAR_CENTRE", "DIT_CENTRE"), StarCentre, cards={"CENHOW": "spots"}),
             Source(("CENTER_CHANNELS", "CHANNELS"), Spectra, needed=False),
@@ -139,8 +140,8 @@ EXPOSURE_PICTURES = (
     PictureKind(
         "channels",
         "Channels of the cube",
-        "Good: the star (+) is in the middle of the dark ring's centre and of the speckles, which move outwards with "
-        "wavelength; companions stay.",
+        "Good: the star (+) is the centre of ring and speckles in all channels; those move outwards with wavelength, "
+        "companions stay.",
         (Source(("CUBE",), Cube), Source(("DIT_CENTRE",), StarCentre)),
         cube_channels,
     ),
@@ -150,8 +151,8 @@ SURROUNDINGS_PICTURES = (
     PictureKind(
         "detection",
         "Search for companions",
-        "Good: without the companions nothing beyond ± 5 is left, and the noise looks alike at all distances. Dark wings "
-        "beside a bright companion are its own light in the speckle model.",
+        "Good: without the companions nothing beyond ± 5 is left, and the noise looks alike at all distances. Dark "
+        "wings beside a bright companion are its own light in the speckle model.",
         (
             Source(("DETECTION_MAP",), Image),
             _SOURCES,
@@ -179,5 +180,12 @@ SURROUNDINGS_PICTURES = (
             Source(("DIT_CENTRE",), StarCentre, needed=False),
         ),
         contrast,
+    ),
+    PictureKind(
+        "drift",
+        "Star centre of every integration",
+        "Good: the star drifts by a few mas at most, smoothly, and all places are found the same way.",
+        (Source(("DIT_CENTRE",), StarCentre, many=True),),
+        centre_drift,
     ),
 )

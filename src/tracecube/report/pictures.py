@@ -56,7 +56,7 @@ class Source:
 
     def read(self, products: Sequence[ProductRecord]) -> Any:
         """Return the argument."""
-        nouns = [read_product(product.path, self.noun) for product in products]
+        nouns: list[Any] = [read_product(product.path, self.noun) for product in products]
         return nouns if self.many else next(iter(nouns), None)
 
 

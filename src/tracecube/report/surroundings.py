@@ -41,9 +41,7 @@ class Surroundings:
     files: Sequence[ProductRecord]
 
 
-def gather_surroundings(
-    own: Sequence[ProductRecord], jobs: Sequence[JobRecord], folder: Path
-) -> list[Surroundings]:
+def gather_surroundings(own: Sequence[ProductRecord], jobs: Sequence[JobRecord], folder: Path) -> list[Surroundings]:
     """Return one `Surroundings` a list of sources among the products of a night."""
     by_number = {job.id: job for job in jobs}
     found = []
@@ -58,7 +56,7 @@ def gather_surroundings(
                 exposures=f"{count} integrations together" if count else "",
                 companions=companions,
                 problem=problem,
-                pictures=draw_all(folder, SURROUNDINGS_PICTURES, [*_one_of_each(used), *files]),
+                pictures=draw_all(folder, SURROUNDINGS_PICTURES, [*_middle_last(used), *files]),
                 numbers=numbers_of(files),
                 files=files,
             )
@@ -72,13 +70,12 @@ def _inputs(own: Sequence[ProductRecord], job: JobRecord | None) -> list[Product
     return [product for product in own if product.path in paths]
 
 
-def _one_of_each(used: Sequence[ProductRecord]) -> list[ProductRecord]:
-    """Return of every tag the product in the middle of the night: of one and the same integration."""
-    tags: dict[str, list[ProductRecord]] = {}
-    for product in used:
-        tags.setdefault(product.tag, []).append(product)
-    by_time = (sorted(products, key=lambda p: (p.mjd or 0.0, p.path)) for products in tags.values())
-    return [products[len(products) // 2] for products in by_time]
+def _middle_last(used: Sequence[ProductRecord]) -> list[ProductRecord]:
+    """Return products by time, those of the job of the middle integration last: pictures of one show that one."""
+    ordered = sorted(used, key=lambda product: (product.mjd or 0.0, product.path))
+    centres = [product for product in ordered if product.tag == "DIT_CENTRE"]
+    middle = centres[len(centres) // 2].job_id if centres else None
+    return sorted(ordered, key=lambda product: product.job_id == middle)
 
 
 def _companions(sources: ProductRecord) -> tuple[list[Companion], str]:

@@ -37,7 +37,7 @@ class ScienceCube(Outputs):
     dit_centre: StarCentre
 
 
-@recipe(version="2")
+@recipe(version="1")
 def ifs_coronagraph_center(*, spectra: Spectra, params: CentreParams = _CENTRE) -> FoundCentre:
     """Find the star behind the mask from its satellite spots.
 
@@ -67,7 +67,7 @@ def ifs_science_flux(*, spectra: Spectra, science: Spectra | None = None, params
     return FoundPsf(star_psf=replace(found.psf, meta=meta), quality=found.quality, caveats=caveats)
 
 
-@recipe(version="2")
+@recipe(version="1")
 def ifs_science(
     *,
     spectra: Spectra,

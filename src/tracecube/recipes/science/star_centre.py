@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,8 +149,8 @@ def centre_of_spots(spectra: Spectra, params: StarCentreParams, *, name: str = "
         centre_at(spectra, fit.values[:4], noise.covariance[:4, :4], track.reference, method="spots", name=name),
         spot_flux=flux,
         spot_variance=variance,
-        **_spot_places(track, fit, cut, pattern),
     )
+    centre = replace(centre, **_spot_places(track, fit, cut, pattern))
     return CentreFound(centre, fit, noise, _quality(centre, fit, noise), caveats)
 
 
@@ -244,7 +245,7 @@ def _spot_table(track: Track, fit: SpotFit, noise: SpotNoise, cut: list[Window],
     return flux, variance
 
 
-def _spot_places(track: Track, fit: SpotFit, cut: list[Window], pattern: SpotPattern) -> dict[str, F8]:
+def _spot_places(track: Track, fit: SpotFit, cut: list[Window], pattern: SpotPattern) -> dict[str, Any]:
     """Place of each spot in each channel by the model, how far it is from there by itself, and the error of that."""
     size = track.wave.size, pattern.directions.size
     by_spot = [spot_place(fit.values, track.wave, track, pattern, spot) for spot in range(size[1])]

@@ -83,11 +83,13 @@ def _star(ax: Axes, wave: NDArray[Any], centre: StarCentre) -> None:
         ax.legend(loc="upper left", ncols=2)
     ax.set(xlabel="wavelength (µm)", ylabel="star of one channel − of all (mas)")
     place = f"({1e3 * centre.centre_x:.2f}, {1e3 * centre.centre_y:.2f})"
-    error = f"({1e3 * centre.centre_x_error:.2f}, {1e3 * centre.centre_y_error:.2f})"
-    ax.set_title(f"Star {place} ± {error} mas")
+    known = f"({1e3 * centre.centre_x_error:.2f}, {1e3 * centre.centre_y_error:.2f})"
+    ax.set_title(f"Star {place} ± {known} mas")
 
 
-def _points(ax: Axes, wave: NDArray[Any], values: NDArray[Any], error: NDArray[Any], colour: str, label: str = "") -> None:
+def _points(
+    ax: Axes, wave: NDArray[Any], values: NDArray[Any], error: NDArray[Any], colour: str, label: str = ""
+) -> None:
     ax.errorbar(wave, values, error, fmt="o-", ms=2.2, lw=0.5, elinewidth=0.6, color=colour, label=label or None)
 
 
@@ -115,7 +117,9 @@ def _field(ax: Axes, centre: StarCentre, spectra: Spectra | None) -> None:
         quarter, three = robust_limits(light, 15.87, 84.13)  # one sigma of a Gaussian on either side
         norm = AsinhNorm(linear_width=max(three - quarter, (high - low) / 100.0, 1e-9), vmin=low, vmax=high)
         cells = hexagons(ax, spectra.x, spectra.y, light, norm=norm, names=OWN_NAMES)
-        scale_bar(cells, ax, f"flux at {spectra.wave[channel] * 1e-4:.3f} µm (electron / Å)", location="bottom", shrink=0.8)
+        scale_bar(
+            cells, ax, f"flux at {spectra.wave[channel] * 1e-4:.3f} µm (electron / Å)", location="bottom", shrink=0.8
+        )
     ax.plot(centre.x[middle], centre.y[middle], "+", color=VERMILION, ms=11, mew=1.2, label="star")
     ax.set(xlabel=OWN_NAMES[0], ylabel=OWN_NAMES[1])
     if centre.spot_x is not None and centre.spot_y is not None:
@@ -123,6 +127,24 @@ def _field(ax: Axes, centre: StarCentre, spectra: Spectra | None) -> None:
             x, y = centre.spot_x[:, spot], centre.spot_y[:, spot]
             colour = _COLOURS[spot % len(_COLOURS)]
             ax.plot(x, y, color=colour, lw=1.0)
-            ax.plot(x[middle], y[middle], "o", mfc="none", mec=VERMILION, ms=9, mew=1.0, label="spot by the model" if not spot else None)
-            ax.text(x[-1], y[-1], f"{spot}", color="white", fontsize=9, ha="center", va="center", bbox={"boxstyle": "circle", "fc": colour, "lw": 0})
+            ax.plot(
+                x[middle],
+                y[middle],
+                "o",
+                mfc="none",
+                mec=VERMILION,
+                ms=9,
+                mew=1.0,
+                label="spot by the model" if not spot else None,
+            )
+            ax.text(
+                x[-1],
+                y[-1],
+                f"{spot}",
+                color="white",
+                fontsize=9,
+                ha="center",
+                va="center",
+                bbox={"boxstyle": "circle", "fc": colour, "lw": 0},
+            )
     legend_above(ax)

@@ -28,7 +28,9 @@ def companion_spectra(spectra: Sequence[CompanionSpectrum], found: Companions | 
         _spectrum(ax, one)
         ax.set_title(_words(one, found))
     common = max((one.common_error for one in ordered), default=0.0)
-    figure.suptitle(f"error common to all channels, not drawn: {100 * common:.1f} %", fontsize="medium", x=0.01, ha="left")
+    figure.suptitle(
+        f"error common to all channels, not drawn: {100 * common:.1f} %", fontsize="medium", x=0.01, ha="left"
+    )
     for ax in parts[len(ordered) :]:
         ax.set_visible(False)
     for ax in parts[max(0, len(ordered) - columns) : len(ordered)]:

@@ -35,8 +35,10 @@ def contrast(
         level, scatter = raw_halo(curve.separation, psf, dit, centre)
         top.plot(curve.separation, level, ":", color=GREY, lw=1.2, label="halo of one DIT")
         top.plot(curve.separation, 5.0 * scatter, "--", color=GREY, lw=1.2, label="5 $\\sigma$ in one DIT")
-    top.plot(curve.separation, 5.0 * curve.sigma, color=ORANGE, lw=1.0, label="5 scatters")
-    top.plot(curve.separation, curve.contrast, "o-", color=BLUE, lw=1.5, ms=3, label="5 $\\sigma$ limit, few places")
+    top.plot(curve.separation, 5.0 * curve.sigma, color=ORANGE, lw=1.0, label="5 × scatter")
+    top.plot(
+        curve.separation, curve.contrast, "o-", color=BLUE, lw=1.5, ms=3, label="5 $\\sigma$ limit for few samples"
+    )
     if found is not None and len(found.object):
         _companions(top, found)
     legend_above(top, columns=5)
@@ -54,10 +56,12 @@ def contrast(
 def _companions(ax: Axes, found: Companions) -> None:
     """Draw companions with errors and letters."""
     place = 1e-3 * found.sep_mas
-    style = {"fmt": "D", "ms": 4.5, "color": VERMILION, "lw": 1.0, "zorder": 5}
+    style: dict[str, Any] = {"fmt": "D", "ms": 4.5, "color": VERMILION, "lw": 1.0, "zorder": 5}
     ax.errorbar(place, found.contrast, found.contrast_err, label="companions", **style)
     for name, x, y in zip(found.object, place, found.contrast, strict=True):
-        ax.annotate(str(name), (x, y), (7, 3), textcoords="offset points", color=VERMILION, fontweight="bold", fontsize=10)
+        ax.annotate(
+            str(name), (x, y), (7, 3), textcoords="offset points", color=VERMILION, fontweight="bold", fontsize=10
+        )
 
 
 def raw_halo(

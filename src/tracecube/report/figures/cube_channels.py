@@ -11,7 +11,16 @@ from matplotlib.figure import Figure
 from tracecube.core.fields import Meta
 from tracecube.core.spectra import Cube
 from tracecube.core.star import StarCentre
-from tracecube.report.figures.style import NOTHING, OWN_NAMES, SEQUENTIAL, VERMILION, robust_limits, scale_bar, sheet, styled
+from tracecube.report.figures.style import (
+    NOTHING,
+    OWN_NAMES,
+    SEQUENTIAL,
+    VERMILION,
+    robust_limits,
+    scale_bar,
+    sheet,
+    styled,
+)
 
 __all__ = ["cube_channels"]
 
@@ -54,8 +63,8 @@ def _wave(cube: Cube, channel: int) -> float:
 def _extent(cube: Cube) -> tuple[float, tuple[float, float, float, float]]:
     """Size of a pixel and the edges of a cube, arcsec from the field centre: that is the middle of the cube."""
     meta = cube.meta
-    scale = [float(meta.get(key) or 0.0) for key in ("CD1_1", "CD2_1")]
-    step = 3600.0 * float(np.hypot(*scale)) or float(meta.get("CDELT1") or 1.0)
+    along, across = (float(meta.get(key) or 0.0) for key in ("CD1_1", "CD2_1"))
+    step = 3600.0 * float(np.hypot(along, across)) or float(meta.get("CDELT1") or 1.0)
     height, width = cube.data.shape[1:]
     x0, y0 = (-(length // 2 + 0.5) * step for length in (width, height))
     return step, (x0, x0 + width * step, y0, y0 + height * step)
@@ -71,5 +80,13 @@ def _compass(ax: Axes, meta: Meta, step: float) -> None:
         tip = np.array([0.15, 0.16]) + 0.11 * way / np.hypot(*way)
         arrow = {"arrowstyle": "<-", "color": "white", "lw": 0.9, "shrinkA": 0, "shrinkB": 0}
         ax.annotate(
-            name, (0.15, 0.16), tip, "axes fraction", "axes fraction", arrowprops=arrow, color="white", ha="center", va="center"
+            name,
+            (0.15, 0.16),
+            tip,
+            "axes fraction",
+            "axes fraction",
+            arrowprops=arrow,
+            color="white",
+            ha="center",
+            va="center",
         )

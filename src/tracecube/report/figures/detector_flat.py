@@ -24,7 +24,7 @@ _NEAR = 96  # pixels of the close-up
 
 @styled
 def detector_flat(flat: DetectorFlat) -> Figure:
-    """Draw the response over the detector and close by, with bad pixels in red, where bad pixels are, and the distribution."""
+    """Draw the response over the detector and close by, bad pixels red; where those are, and the distribution."""
     figure = sheet(12.0, 5.2)
     parts = figure.subplot_mosaic([["all", "near", "bad"], ["all", "spread", "spread"]], width_ratios=[1.9, 1, 1.15])
     bad = ((flat.flags & NOT_USABLE) != 0) | ~np.isfinite(flat.data)
@@ -46,7 +46,7 @@ def detector_flat(flat: DetectorFlat) -> Figure:
 
 def _share(ax: Axes, bad: NDArray[np.bool_]) -> None:
     """Draw how many pixels are bad in blocks of the detector."""
-    side = max(1, min(_BLOCK, min(bad.shape)))
+    side = max(1, min(_BLOCK, *bad.shape))
     share = 100.0 * _binned(bad.astype(np.float64), side)
     extent = (-0.5, share.shape[1] * side - 0.5, -0.5, share.shape[0] * side - 0.5)
     picture = ax.imshow(share, norm=Normalize(0.0, robust_limits(share, 0.0, 99.0)[1]), cmap="cividis", extent=extent)

@@ -38,7 +38,7 @@ _DETECTOR = ("detector x (pixel)", "detector y (pixel)")
 
 @styled
 def lenslet_map(layout: Layout, flat: Throughput, lenslets: Lenslets | None = None) -> Figure:
-    """Draw the quality code of every lenslet in the field; beside it throughput, on the detector where that is known."""
+    """Draw the quality code of every lenslet in the field, and throughput, on the detector where that is known."""
     figure = sheet(10.6, 5.5)
     left, right = figure.subplots(1, 2)
     codes = layout.dq | _of(layout.aperture, flat.aperture, flat.dq, 0)

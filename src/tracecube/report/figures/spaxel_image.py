@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre
 from tracecube.core.target import PointSourceFit, Target
-from tracecube.report.figures.style import OWN_NAMES, SKY_NAMES, VERMILION, hexagons, outline, robust_limits, scale_bar, sheet, styled
+from tracecube.report.figures.style import (
+    OWN_NAMES,
+    SKY_NAMES,
+    VERMILION,
+    hexagons,
+    outline,
+    robust_limits,
+    scale_bar,
+    sheet,
+    styled,
+)
 
 __all__ = ["band_image", "spaxel_image"]
 

@@ -11,7 +11,17 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from tracecube.core.star import StarPsf
-from tracecube.report.figures.style import BLUE, OWN_NAMES, SEQUENTIAL, SKY, hexagons, legend_above, scale_bar, sheet, styled
+from tracecube.report.figures.style import (
+    BLUE,
+    OWN_NAMES,
+    SEQUENTIAL,
+    SKY,
+    hexagons,
+    legend_above,
+    scale_bar,
+    sheet,
+    styled,
+)
 
 __all__ = ["star_image"]
 
