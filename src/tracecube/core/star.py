@@ -30,8 +30,8 @@ class StarCentre:
     spot_x, spot_y : array (n_wave, n_spot), arcsec, or None
         Place of each satellite spot by the model that gives the star; None where there are no spots.
     spot_dx, spot_dy, spot_dx_error, spot_dy_error : array (n_wave, n_spot), arcsec, or None
-        Where each spot is by itself less its place by the model, and the error of that by the variances of the
-        samples alone: speckles are not in it.
+        Where each spot is by itself less its place by the model, also of a spot that was left out; and the error
+        of that by the variances of the samples alone: speckles are not in it.
     reference_wave : float, Angstrom
     centre_x, centre_y, centre_x_error, centre_y_error : float, arcsec
         At the reference wavelength.

@@ -132,8 +132,8 @@ EXPOSURE_PICTURES = (
     PictureKind(
         "star",
         "Star beside its mask",
-        "Good: the core is round and as wide as the aperture allows, profiles of all channels fall on one another, and "
-        "the spectrum is smooth but for the atmosphere.",
+        "Grey: less light than background. Good: the core is round and as wide as the aperture allows, profiles of all "
+        "channels fall on one another, and the spectrum is smooth but for the atmosphere.",
         (Source(("STAR_PSF",), StarPsf),),
         star_image,
     ),
@@ -152,7 +152,7 @@ SURROUNDINGS_PICTURES = (
         "detection",
         "Search for companions",
         "Good: without the companions nothing beyond ± 5 is left, and the noise looks alike at all distances. Dark "
-        "wings beside a bright companion are its own light in the speckle model.",
+        "wings beside a bright companion are its own light in the speckle model; grey: not measured.",
         (
             Source(("DETECTION_MAP",), Image),
             _SOURCES,

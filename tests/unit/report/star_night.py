@@ -143,7 +143,7 @@ def companion(name: str) -> CompanionSpectrum:
 
 
 def fill(out: Path, nouns: Mapping[str, Any], dits: int, *, whole: bool = True) -> Path:
-    """Make an output folder: an exposure of some integrations with what was found, and if ``whole`` all that led there."""
+    """Make an output folder: one exposure with what was found in it, and if ``whole`` all that led there."""
     jobs: list[tuple[PlannedRecord, list[ProductRecord], list[InputRecord]]] = []
 
     def add(task: str, tags: list[str], inputs: list[ProductRecord], **about: Any) -> list[ProductRecord]:

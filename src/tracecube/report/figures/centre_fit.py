@@ -74,7 +74,8 @@ def _star(ax: Axes, wave: NDArray[Any], centre: StarCentre) -> None:
     seen = [np.zeros(1)]
     for name, off, error, colour in axes:
         if off is not None and error is not None:
-            mean, noise = 1e3 * off.mean(axis=1), 1e3 * np.sqrt((error**2).sum(axis=1)) / error.shape[1]
+            used = np.where(np.isfinite(centre.spot_flux), off, np.nan)  # without one of them there is no symmetry
+            mean, noise = 1e3 * used.mean(axis=1), 1e3 * np.sqrt((error**2).sum(axis=1)) / error.shape[1]
             _points(ax, wave, mean, noise, colour, name)
             seen.append(mean)
     reach = 1.5 * max(abs(limit) for limit in robust_limits(np.concatenate(seen), 2.0, 98.0)) or 1.0
