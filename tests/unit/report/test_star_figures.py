@@ -89,6 +89,19 @@ def test_residuals_of_each_line_are_in_their_places(nouns: Nouns) -> None:
     assert smooth[middle] == pytest.approx(residual[near, 0].mean())
 
 
+def test_of_many_lines_the_best_known_of_each_part_of_the_spectrum_are_drawn(nouns: Nouns) -> None:
+    solution, layout = nouns["WAVELENGTH"], nouns["LAYOUT"]
+    n = layout.aperture.size
+    lines = np.linspace(4000.0, 9000.0, 12)
+    error = np.where(np.isin(np.arange(12), [1, 4, 6, 10]), 0.1, 0.2)
+    many = replace(
+        solution, line_aperture=np.repeat(layout.aperture, 12), line_wave=np.tile(lines, n),
+        line_pixel=np.zeros(12 * n), line_residual=np.zeros(12 * n), line_error=np.tile(error, n), line_used=np.ones(12 * n, np.int32),
+    )  # fmt: skip
+    titles = [ax.get_title(loc="left") for ax in line_maps(many, layout).axes[:4]]
+    assert [title.split(" ")[0] for title in titles] == [f"{lines[i]:.1f}" for i in (1, 4, 6, 10)]
+
+
 def test_bad_pixels_have_no_part_in_the_response(nouns: Nouns) -> None:
     figure = DRAWN["detector"](nouns)
     shown = figure.axes[0].images[0].get_array()

@@ -75,7 +75,7 @@ def _histogram(ax: Axes, residual: NDArray[Any], error: NDArray[Any], left_out: 
     title = f"{pull.size} arc lines, {left_out} not used"
     if pull.size:
         rms = np.sqrt(np.sum(pull**2) / np.sum(error**-2.0))
-        title += f"; weighted rms {rms:.2f} Å, pull width {np.std(np.clip(pull, -_PULLS, _PULLS)):.2f}"
+        title += f"\nweighted rms {rms:.2f} Å, pull width {np.std(np.clip(pull, -_PULLS, _PULLS)):.2f}"
     ax.set(xlabel="(measured − solution) / error", ylabel="lines", title=title)
 
 
