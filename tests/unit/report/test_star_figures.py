@@ -96,7 +96,8 @@ def test_of_many_lines_the_best_known_of_each_part_of_the_spectrum_are_drawn(nou
     error = np.where(np.isin(np.arange(12), [1, 4, 6, 10]), 0.1, 0.2)
     many = replace(
         solution, line_aperture=np.repeat(layout.aperture, 12), line_wave=np.tile(lines, n),
-        line_pixel=np.zeros(12 * n), line_residual=np.zeros(12 * n), line_error=np.tile(error, n), line_used=np.ones(12 * n, np.int32),
+        line_pixel=np.zeros(12 * n), line_residual=np.zeros(12 * n),
+        line_error=np.tile(error, n), line_used=np.ones(12 * n, np.int32),
     )  # fmt: skip
     titles = [ax.get_title(loc="left") for ax in line_maps(many, layout).axes[:4]]
     assert [title.split(" ")[0] for title in titles] == [f"{lines[i]:.1f}" for i in (1, 4, 6, 10)]
