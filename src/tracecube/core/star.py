@@ -27,6 +27,11 @@ class StarCentre:
     dq : int32 array (n_wave,)
     spot_flux, spot_variance : array (n_wave, n_spot), electron / Angstrom
         Total flux of each satellite spot; NaN where not measured or where there are no spots.
+    spot_x, spot_y : array (n_wave, n_spot), arcsec, or None
+        Place of each satellite spot by the model that gives the star; None where there are no spots.
+    spot_dx, spot_dy, spot_dx_error, spot_dy_error : array (n_wave, n_spot), arcsec, or None
+        Where each spot is by itself less its place by the model, also of a spot that was left out; and the error
+        of that by the variances of the samples alone: speckles are not in it.
     reference_wave : float, Angstrom
     centre_x, centre_y, centre_x_error, centre_y_error : float, arcsec
         At the reference wavelength.
@@ -54,6 +59,12 @@ class StarCentre:
     refraction_x: float = card("REFRX", unit="arcsec", text="residual refraction along x")
     refraction_y: float = card("REFRY", unit="arcsec", text="residual refraction along y")
     method: str = card("CENHOW", text="spots, halo, carried, core, given or none")
+    spot_x: FloatArray | None = column("SPOTS", "x", unit="arcsec", default=None)
+    spot_y: FloatArray | None = column("SPOTS", "y", unit="arcsec", default=None)
+    spot_dx: FloatArray | None = column("SPOTS", "dx", unit="arcsec", default=None)
+    spot_dy: FloatArray | None = column("SPOTS", "dy", unit="arcsec", default=None)
+    spot_dx_error: FloatArray | None = column("SPOTS", "dx_error", unit="arcsec", default=None)
+    spot_dy_error: FloatArray | None = column("SPOTS", "dy_error", unit="arcsec", default=None)
     meta: Meta = meta()
 
 

@@ -12,21 +12,12 @@ from tracecube.archive import queries
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.records import JobRecord, PlannedRecord, ProductRecord, RawRecord, RunRecord
 from tracecube.core.fields import Scalar
-from tracecube.report.pictures import CALIBRATION_PICTURES, EXPOSURE_PICTURES, Picture, draw_all
+from tracecube.report.kinds import CALIBRATION_PICTURES, EXPOSURE_PICTURES
+from tracecube.report.numbers import Number, numbers_of
+from tracecube.report.pictures import Picture, draw_all
+from tracecube.report.surroundings import Surroundings, gather_surroundings
 
-__all__ = ["Exposure", "Night", "Number", "TaskRow", "Verdict", "gather_nights"]
-
-
-@dataclass(frozen=True)
-class Number:
-    """A quality number with where it comes from; ``value`` is None when it is not finite."""
-
-    task: str
-    of: str
-    name: str
-    value: float | None
-    unit: str
-    good: bool | None
+__all__ = ["Exposure", "Night", "TaskRow", "Verdict", "gather_nights"]
 
 
 @dataclass(frozen=True)
@@ -48,9 +39,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Exposure:
-    """One exposure of the sky with its pictures, numbers and products."""
+    """One exposure of the sky with its pictures, numbers and products.
+
+    Of an exposure of several integrations those of the middle one; ``integration`` says so in words.
+    """
 
     raw: str
+    integration: str
     object: str
     mjd: float | None
     exptime: float | None
@@ -85,12 +80,19 @@ class Night:
     instruments: str
     run: RunRecord | None
     verdicts: Sequence[Verdict]
+    surroundings: Sequence[Surroundings]
     exposures: Sequence[Exposure]
     pictures: Sequence[Picture]
     numbers: Sequence[Number]
     tasks: Sequence[TaskRow]
     raw: Sequence[RawRecord]
     products: Sequence[ProductRecord]
+
+    @property
+    def shown(self) -> set[str]:
+        """Files of all pictures of the page."""
+        parts = [self.pictures, *(one.pictures for one in self.exposures), *(one.pictures for one in self.surroundings)]
+        return {picture.file for part in parts for picture in part}
 
     @property
     def counts(self) -> Mapping[str, tuple[int, str]]:
@@ -149,45 +151,50 @@ def _night(name: str, folder: _Folder, pictures: Path) -> Night:
         instruments=", ".join(sorted({row.planned.instrument for row in tasks} | {p.instrument for p in own})),
         run=folder.run,
         verdicts=_verdicts(own),
+        surroundings=gather_surroundings(own, list(folder.jobs.values()), pictures),
         exposures=_exposures(own, pictures),
         pictures=draw_all(pictures, CALIBRATION_PICTURES, own),
-        numbers=_unique([number for product in own for number in _numbers(product)]),
+        numbers=numbers_of(own),
         tasks=tasks,
         raw=[file for file in folder.raw if file.night in {name, None}],
         products=own,
     )
 
 
-def _numbers(product: ProductRecord) -> list[Number]:
-    of = product.raw or product.object or product.detector or ""
-    return [
-        Number(product.task, of, name, number["value"], number.get("unit") or "", number.get("good"))
-        for name, number in product.qc.items()
-    ]
-
-
 def _exposures(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
-    """Return the exposures of which there are spectra, by time."""
+    """Return the exposures of the sky of which there are spectra, by time: one each, however many integrations."""
     found = []
-    for spectra in (product for product in own if product.tag == "SPECTRA" and product.raw):
-        files = [product for product in own if product.raw == spectra.raw]
+    by_raw: dict[str, list[ProductRecord]] = {}
+    together = {product.job_id for product in own if product.tag == "SOURCES"}  # of a star, even if seen but once
+    for product in own:
+        if product.raw and product.object and product.job_id not in together:
+            by_raw.setdefault(product.raw, []).append(product)
+    for raw, products in by_raw.items():
+        all_spectra = sorted((p for p in products if p.tag == "SPECTRA"), key=_plane)
+        if not all_spectra:
+            continue
+        spectra = all_spectra[len(all_spectra) // 2]
+        files = [p for p in products if len(all_spectra) == 1 or _plane(p) == _plane(spectra)]
+        count = len(all_spectra)
         found.append(
             Exposure(
-                raw=str(spectra.raw),
+                raw=raw,
+                integration=f"integration {_plane(spectra) + 1}, one of {count}, is shown" if count > 1 else "",
                 object=spectra.object or "",
                 mjd=spectra.mjd,
                 exptime=spectra.exptime,
                 pictures=draw_all(folder, EXPOSURE_PICTURES, files),
-                numbers=_unique([number for product in files for number in _numbers(product)]),
+                numbers=numbers_of(files),
                 files=files,
             )
         )
     return found
 
 
-def _unique(numbers: Sequence[Number]) -> list[Number]:
-    """Drop the repetitions of numbers that a job wrote into several of its products."""
-    return list({(n.task, n.name, n.value): n for n in numbers}.values())
+def _plane(product: ProductRecord) -> int:
+    """Which integration of its raw file a product is of, from 0."""
+    plane = product.setup.get("plane")
+    return int(plane) if isinstance(plane, int | float) else 0
 
 
 def _verdicts(own: Sequence[ProductRecord]) -> list[Verdict]:

@@ -75,8 +75,7 @@ def _utc(mjd: float | None) -> str:
 
 def _remove_stale(pictures: Path, nights: Sequence[Night]) -> None:
     """Delete pictures that no page shows any more."""
-    shown = {picture.file for night in nights for picture in night.pictures}
-    shown |= {picture.file for night in nights for exposure in night.exposures for picture in exposure.pictures}
+    shown = {file for night in nights for file in night.shown}
     for path in pictures.glob("*.png"):
         if path.name not in shown:
             path.unlink()

@@ -1,10 +1,10 @@
-"""Which pictures a night and an exposure get, drawn only when a product of theirs changed."""
+"""Pictures of products, drawn only when a product of theirs changed."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,52 @@ from matplotlib.figure import Figure
 
 from tracecube.archive.records import ProductRecord
 from tracecube.core.errors import TracecubeError
-from tracecube.core.frame import Frame
-from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
-from tracecube.core.spectra import Response, Spectra, Spectrum
-from tracecube.core.target import PointSourceFit, Target
+from tracecube.core.fields import Scalar
 from tracecube.io import read_product
-from tracecube.report.figures.flat_map import flat_map
-from tracecube.report.figures.psf_fit import psf_fit
-from tracecube.report.figures.response import response
-from tracecube.report.figures.spaxel_image import spaxel_image
-from tracecube.report.figures.spectrum import spectrum
 from tracecube.report.figures.style import png
-from tracecube.report.figures.trace_map import trace_map
-from tracecube.report.figures.wavelength_map import wavelength_map
 
-__all__ = ["CALIBRATION_PICTURES", "EXPOSURE_PICTURES", "Picture", "PictureKind", "draw_all"]
+__all__ = ["Picture", "PictureKind", "Source", "draw_all"]
 
-DRAWING = "4"
+DRAWING = "5"
 """Changes when a figure function draws the same product differently."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one argument of a figure function is read from.
+
+    Parameters
+    ----------
+    tags : tuple of str
+        The first of them that there is a product of counts; of several products with one tag the last.
+    noun : type
+    needed : bool
+        There is no picture without it; else the argument is None.
+    many : bool
+        The argument is the sequence of all products of the tag.
+    cards : mapping of str to scalar
+        What the header of the product must say.
+    """
+
+    tags: tuple[str, ...]
+    noun: type
+    needed: bool = True
+    many: bool = False
+    cards: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def among(self, made: Sequence[ProductRecord]) -> list[ProductRecord]:
+        """Return the products to read, none if there are none."""
+        fit = [p for p in made if all(p.header.get(key) == value for key, value in self.cards.items())]
+        for tag in self.tags:
+            found = [product for product in fit if product.tag == tag]
+            if found:
+                return found if self.many else found[-1:]
+        return []
+
+    def read(self, products: Sequence[ProductRecord]) -> Any:
+        """Return the argument."""
+        nouns: list[Any] = [read_product(product.path, self.noun) for product in products]
+        return nouns if self.many else next(iter(nouns), None)
 
 
 @dataclass(frozen=True)
@@ -40,46 +68,18 @@ class PictureKind:
     ----------
     name, title : str
         Part of the file name, and words over the picture.
-    sources : tuple of (tags, noun)
-        One argument each of ``draw``: the first of the tags that there is a product of. The first
-        source must be there; the others are None when absent.
+    text : str
+        What is seen, and how a good one looks.
+    sources : tuple of Source
+        One argument each of ``draw``.
     draw : callable
-    needs : int
-        How many of the sources must be there.
     """
 
     name: str
     title: str
-    sources: tuple[tuple[tuple[str, ...], type], ...]
+    text: str
+    sources: tuple[Source, ...]
     draw: Callable[..., Figure]
-    needs: int = 1
-
-
-CALIBRATION_PICTURES = (
-    PictureKind("traces", "Trace map", ((("TRACES",), TraceSet), (("MASTER_DOME", "MASTER_FLAT"), Frame)), trace_map),
-    PictureKind(
-        "wavelength",
-        "Wavelength solution",
-        ((("WAVELENGTH",), WavelengthSolution), (("LAYOUT",), Layout)),
-        wavelength_map,
-        needs=2,
-    ),
-    PictureKind(
-        "flat", "Flat map", ((("LENSLET_FLAT", "FIBRE_FLAT"), Throughput), (("LAYOUT",), Layout)), flat_map, needs=2
-    ),
-    PictureKind("response", "Response", ((("RESPONSE",), Response),), response),
-)
-
-EXPOSURE_PICTURES = (
-    PictureKind(
-        "spaxels",
-        "Field",
-        ((("SPECTRA",), Spectra), (("TARGET",), Target), (("PSF_FIT",), PointSourceFit)),
-        spaxel_image,
-    ),
-    PictureKind("psf", "Point source: data, model, residual", ((("PSF_FIT",), PointSourceFit),), psf_fit),
-    PictureKind("spectrum", "Spectrum", ((("SPECTRUM", "SPECTRUM_UNCAL"), Spectrum),), spectrum),
-)
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class Picture:
     """A picture as the page shows it: its file beside the page, or why there is none."""
 
     title: str
+    text: str
     file: str
     problem: str = ""
 
@@ -100,31 +101,28 @@ def draw_all(folder: Path, kinds: Sequence[PictureKind], made: Sequence[ProductR
         Where the pictures are kept, by the content they show.
     kinds : sequence of PictureKind
     made : sequence of ProductRecord
-        Products of one night or of one exposure; of several with one tag the last counts.
+        Products of one night, one exposure or one target.
     """
-    by_tag = {product.tag: product for product in made}
     found = []
     for kind in kinds:
-        sources = [next((by_tag[tag] for tag in tags if tag in by_tag), None) for tags, _ in kind.sources]
-        if all(source is not None for source in sources[: kind.needs]):
-            found.append(_picture(folder, kind, sources))
+        chosen = [source.among(made) for source in kind.sources]
+        if all(products for source, products in zip(kind.sources, chosen, strict=True) if source.needed):
+            found.append(_picture(folder, kind, chosen))
     return found
 
 
-def _picture(folder: Path, kind: PictureKind, sources: Sequence[ProductRecord | None]) -> Picture:
+def _picture(folder: Path, kind: PictureKind, chosen: Sequence[Sequence[ProductRecord]]) -> Picture:
     """Return a picture, drawn now unless one of the same content is there."""
-    content = "".join(source.sha256 if source else "-" for source in sources)
+    content = "".join("".join(product.sha256 for product in products) or "-" for products in chosen)
     digest = hashlib.sha256(f"{DRAWING}{kind.name}{content}".encode()).hexdigest()[:16]
     path = folder / f"{kind.name}-{digest}.png"
     if not path.exists():
         try:
-            nouns = [
-                read_product(s.path, noun) if s else None for s, (_, noun) in zip(sources, kind.sources, strict=True)
-            ]
+            nouns = [source.read(products) for source, products in zip(kind.sources, chosen, strict=True)]
         except TracecubeError as error:
-            return Picture(kind.title, "", str(error))
+            return Picture(kind.title, kind.text, "", str(error))
         _store(path, kind.draw(*nouns))
-    return Picture(kind.title, path.name)
+    return Picture(kind.title, kind.text, path.name)
 
 
 def _store(path: Path, figure: Any) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tracecube.archive.ledger import Ledger
-from tracecube.archive.records import JobRecord, PlannedRecord, ProductRecord, RawRecord
+from tracecube.archive.records import InputRecord, JobRecord, PlannedRecord, ProductRecord, RawRecord
 from tracecube.core.frame import Frame
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.spectra import Response, Spectra, Spectrum
@@ -145,20 +145,27 @@ def raw_file(night: str) -> RawRecord:
 
 def job(out: Path, plan: PlannedRecord, sketch: Sketch, broken: str) -> JobRecord:
     tag = plan.task.upper()
-    path = out / f"{plan.name}.fits"
-    data_sha = write_product(path, sketch[tag], cards={"PRODTAG": tag})
+    of_sky: Sketch = {} if tag in PER_NIGHT else {"object": "ZTF21abc", "raw": "ifu1"}
+    one = product(out / f"{plan.name}.fits", tag, sketch[tag], night=plan.night, broken=tag == broken, **of_sky)
+    return done(plan, [one])
+
+
+def product(path: Path, tag: str, noun: Any, *, broken: bool = False, **about: Any) -> ProductRecord:
+    data_sha = write_product(path, noun, cards={"PRODTAG": tag})
     header = read_cards(path)
-    if tag == broken:
+    if broken:
         path.write_bytes(b"SIMPLE  =")
-    one = ProductRecord(
-        output=plan.task, tag=tag, path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        size=path.stat().st_size, data_sha256=data_sha, setup={"raw_tag": "SCIENCE"}, mjd=59325.4, exptime=900.0,
-        object=None if tag in PER_NIGHT else "ZTF21abc", night=plan.night, raw=None if tag in PER_NIGHT else "ifu1",
-        detector=None, header=header,
-        qc={"WAVE RMS": {"value": 0.3123456, "unit": "Angstrom", "good": tag != "SPECTRA"}},
+    usual = {"setup": {"raw_tag": "SCIENCE"}, "mjd": 59325.4, "exptime": 900.0, "object": None, "raw": None}
+    return ProductRecord(
+        output=tag.lower(), tag=tag, path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        size=path.stat().st_size, data_sha256=data_sha, detector=None, header=header,
+        qc={"WAVE RMS": {"value": 0.3123456, "unit": "Angstrom", "good": tag != "SPECTRA"}}, **{**usual, **about},
     )  # fmt: skip
+
+
+def done(plan: PlannedRecord, made: Sequence[ProductRecord], inputs: Sequence[InputRecord] = ()) -> JobRecord:
     return JobRecord(
         instrument="toy", task=plan.task, name=plan.name, night=plan.night, recipe="r", version="1",
         provenance_key=plan.name, params={}, state="done", level=1, caveats=("lamp <Xe> was weak",), seconds=1.5,
-        products=(one,),
+        products=tuple(made), inputs=tuple(inputs),
     )  # fmt: skip

@@ -45,7 +45,7 @@ def test_everything_is_linked_and_there(one_night: Path) -> None:
     assert not page.open
     files = [link for link in page.links if not link.startswith("#")]
     assert len({link for link in files if link.endswith(".fits")}) == 10
-    assert len({link for link in files if link.endswith(".png")}) == 7
+    assert len({link for link in files if link.endswith(".png")}) == 9
     assert all((index.parent / link).is_file() for link in files)
     anchors = {link[1:] for link in page.links if link.startswith("#")}
     assert all(f'id="{anchor}"' in page.text for anchor in anchors)

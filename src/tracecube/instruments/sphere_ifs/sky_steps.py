@@ -64,7 +64,7 @@ def _spectra(raw: RawFrame, params: Any, given: dict[str, Any]) -> SkySpectra:
     return sky_spectra(raw, masters, optics, params.extraction(), params.shifts(), like=like)
 
 
-@recipe(version="1")
+@recipe(version="2")
 def coronagraph_center(
     *,
     raw: RawFrame,
@@ -127,7 +127,7 @@ def science_flux(
     )
 
 
-@recipe(version="1")
+@recipe(version="2")
 def science(
     *,
     raw: RawFrame,

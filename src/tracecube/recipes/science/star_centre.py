@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,18 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre
-from tracecube.recipes.science.spot_fit import Setting, SpotFit, fit_tracks
+from tracecube.recipes.science.spot_fit import Setting, SpotFit, fit_tracks, window_equations
 from tracecube.recipes.science.spot_noise import SpotNoise, spot_noise
 from tracecube.recipes.science.spot_search import find_star
-from tracecube.recipes.science.spot_windows import NAMES, SpotPattern, Track, Window, lenslet_nodes, windows
+from tracecube.recipes.science.spot_windows import (
+    NAMES,
+    SpotPattern,
+    Track,
+    Window,
+    lenslet_nodes,
+    spot_place,
+    windows,
+)
 
 __all__ = ["CentreFound", "StarCentreParams", "centre_at", "centre_of_spots", "good_samples", "track_of"]
 
@@ -131,6 +140,7 @@ def centre_of_spots(spectra: Spectra, params: StarCentreParams, *, name: str = "
     cut = windows(spectra, values, track, pattern, reach=params.reach, good=good)
     values = fit_tracks(cut, values, setting).values
     cut = windows(spectra, values, track, pattern, reach=params.reach, good=good)
+    everywhere = cut
     fit, cut, caveats = _without_strangers(cut, fit_tracks(cut, values, setting), setting)
     noise = spot_noise(spectra, fit, cut, setting, reach=params.reach, good=good)
     if noise.samples == 0:
@@ -141,6 +151,7 @@ def centre_of_spots(spectra: Spectra, params: StarCentreParams, *, name: str = "
         spot_flux=flux,
         spot_variance=variance,
     )
+    centre = replace(centre, **_spot_places(fit, everywhere, setting))
     return CentreFound(centre, fit, noise, _quality(centre, fit, noise), caveats)
 
 
@@ -233,6 +244,28 @@ def _spot_table(track: Track, fit: SpotFit, noise: SpotNoise, cut: list[Window],
         flux[window.channel, window.spot] = part.flux
         variance[window.channel, window.spot] = part.flux_variance + noise.flux_excess[window.channel]
     return flux, variance
+
+
+def _spot_places(fit: SpotFit, cut: list[Window], setting: Setting) -> dict[str, Any]:
+    """Place of each spot by the model, how far it is from there, and the error of that: also of one left out."""
+    track, pattern = setting.track, setting.pattern
+    size = track.wave.size, pattern.directions.size
+    by_spot = [spot_place(fit.values, track.wave, track, pattern, spot) for spot in range(size[1])]
+    x, y = np.transpose(by_spot, (1, 2, 0))
+    off, error = np.full((2, *size), np.nan), np.full((2, *size), np.nan)
+    for window in cut:
+        part = window_equations(fit.values, window, setting, model_error=fit.model_error, amplitude=None)
+        covariance = np.linalg.inv(part.matrix[:2, :2])  # a move of the star moves the spot alike
+        off[:, window.channel, window.spot] = covariance @ part.gradient[:2]
+        error[:, window.channel, window.spot] = np.sqrt(np.diag(covariance))
+    return {
+        "spot_x": x,
+        "spot_y": y,
+        "spot_dx": off[0],
+        "spot_dy": off[1],
+        "spot_dx_error": error[0],
+        "spot_dy_error": error[1],
+    }
 
 
 def _quality(centre: StarCentre, fit: SpotFit, noise: SpotNoise) -> tuple[QualityNumber, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tracecube.core.optics import Layout, Throughput
 from tracecube.report.figures.style import (
     BLUE,
+    FIELD_NAMES,
     GREY,
     SKY,
     hexagons,
@@ -32,7 +33,9 @@ def flat_map(flat: Throughput, layout: Layout) -> Figure:
     figure = sheet(9.6, 4.9)
     parts = figure.subplot_mosaic([["field", "all"], ["field", "colour"]], width_ratios=[1.1, 1.25])
     mean = _in_field(flat, layout)
-    cells = hexagons(parts["field"], layout.x, layout.y, mean, norm=Normalize(*robust_limits(mean, 0.5, 99.5)))
+    cells = hexagons(
+        parts["field"], layout.x, layout.y, mean, norm=Normalize(*robust_limits(mean, 0.5, 99.5)), names=FIELD_NAMES
+    )
     parts["field"].set_title(f"{int((flat.dq != 0).sum())} of {len(flat.aperture)} apertures flagged")
     scale_bar(cells, parts["field"], "relative throughput, mean over wavelength", shrink=0.8)
     seen = mean[np.isfinite(mean)]

@@ -12,8 +12,19 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from tracecube.core.spectra import Spectra
+from tracecube.core.star import StarCentre
 from tracecube.core.target import PointSourceFit, Target
-from tracecube.report.figures.style import VERMILION, hexagons, outline, robust_limits, scale_bar, sheet, styled
+from tracecube.report.figures.style import (
+    OWN_NAMES,
+    SKY_NAMES,
+    VERMILION,
+    hexagons,
+    outline,
+    robust_limits,
+    scale_bar,
+    sheet,
+    styled,
+)
 
 __all__ = ["band_image", "spaxel_image"]
 
@@ -21,15 +32,24 @@ _GOOD_SHARE = 0.25  # of the band that must be measured for a spaxel to have a c
 
 
 @styled
-def spaxel_image(spectra: Spectra, target: Target | None = None, fit: PointSourceFit | None = None) -> Figure:
-    """Draw every spaxel in its place, coloured by its median flux; centroid, PSF and region over it."""
+def spaxel_image(
+    spectra: Spectra,
+    target: Target | None = None,
+    fit: PointSourceFit | None = None,
+    centre: StarCentre | None = None,
+) -> Figure:
+    """Draw every spaxel in its place, coloured by its median flux; centroid, PSF and region over it, or the star.
+
+    Where a `StarCentre` is given, places are those of an instrument that the sky turns in: no east and north.
+    """
     figure = sheet(5.2, 5.0)
     ax = figure.subplots()
     flux = band_image(spectra)
     low, high = robust_limits(flux, 1.0, 99.9)
     quarter, three = robust_limits(flux, 15.87, 84.13)  # one sigma of a Gaussian on either side
     norm = AsinhNorm(linear_width=max(three - quarter, (high - low) / 100.0, 1e-9), vmin=low, vmax=high)
-    cells = hexagons(ax, spectra.x, spectra.y, flux, norm=norm)
+    names = SKY_NAMES if centre is None else OWN_NAMES
+    cells = hexagons(ax, spectra.x, spectra.y, flux, norm=norm, names=names)
     scale_bar(cells, ax, "median of flux − typical flux of the field (electron / Å)", shrink=0.85)
     marks = []
     if fit is not None:
@@ -43,6 +63,9 @@ def spaxel_image(spectra: Spectra, target: Target | None = None, fit: PointSourc
     if target is not None and np.isfinite([target.x, target.y]).all():
         ax.plot(target.x, target.y, "+", color=VERMILION, ms=14, mew=1.2)
         marks.insert(0, f"target, {target.source_position} (+)")
+    if centre is not None:
+        ax.plot(centre.centre_x, centre.centre_y, "+", color=VERMILION, ms=14, mew=1.2)
+        marks.append(f"star, by {centre.method} (+)")
     ax.set_title("\n".join([str(spectra.meta.get("OBJECT") or ""), ", ".join(marks)]).strip())
     return figure
 

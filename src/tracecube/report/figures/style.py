@@ -13,24 +13,32 @@ from typing import Any, ParamSpec, cast
 import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import AsinhNorm, Normalize
+from matplotlib.colors import AsinhNorm, Colormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from tracecube.core.flags import Flag
+
 __all__ = [
     "BLUE",
     "DIVERGING",
+    "FIELD_NAMES",
     "GREEN",
     "GREY",
+    "NOTHING",
     "ORANGE",
+    "OWN_NAMES",
     "PURPLE",
     "SEQUENTIAL",
     "SKY",
+    "SKY_NAMES",
     "VERMILION",
     "hexagons",
     "legend_above",
+    "names_of_flags",
     "outline",
     "png",
     "robust_limits",
@@ -44,6 +52,13 @@ __all__ = [
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#6E6E6E"
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
+NOTHING = "#D0D0D0"  # where there is no value
+
+SKY_NAMES = ("east (arcsec)", "north (arcsec)")
+FIELD_NAMES = ("field x (arcsec)", "field y (arcsec)")
+"""Places of a `Layout`, which may turn on the sky from exposure to exposure."""
+OWN_NAMES = ("x (arcsec)", "y (arcsec)")
+"""Axes of an instrument that follows its pupil: the sky turns in them."""
 
 _STYLE: dict[str, Any] = {
     "font.size": 8.5,
@@ -66,6 +81,8 @@ _STYLE: dict[str, Any] = {
 
 Given = ParamSpec("Given")
 
+_MARGIN = 0.025  # around a field, of its diagonal
+_MANY = 3000  # spaxels from which each is but a few pixels wide
 _NEIGHBOURS = 6  # of a hexagonal lattice
 _ORDERED = 0.6  # share of sixfold order from which a lattice counts as hexagonal
 
@@ -103,13 +120,14 @@ def robust_limits(values: NDArray[Any], low: float = 1.0, high: float = 99.0) ->
     return (a, b) if b > a else (a, a + max(abs(a), 1.0) * 1e-3)
 
 
-def sky_axes(ax: Axes, x: NDArray[Any], y: NDArray[Any], margin: float = 1.0) -> None:
-    """Make an axis a piece of sky plane in arcsec: north up, east left."""
-    ax.set_xlim(float(x.max()) + margin, float(x.min()) - margin)
+def sky_axes(ax: Axes, x: NDArray[Any], y: NDArray[Any], names: tuple[str, str] = SKY_NAMES) -> None:
+    """Make an axis a piece of sky plane in arcsec: north up, east left; other axes (``names``) as they are."""
+    margin = _MARGIN * float(np.hypot(np.ptp(x), np.ptp(y))) or 1.0
+    left, right = float(x.min()) - margin, float(x.max()) + margin
+    ax.set_xlim(*((right, left) if names in {SKY_NAMES, FIELD_NAMES} else (left, right)))
     ax.set_ylim(float(y.min()) - margin, float(y.max()) + margin)
     ax.set_aspect("equal")
-    ax.set_xlabel("east (arcsec)")
-    ax.set_ylabel("north (arcsec)")
+    ax.set(xlabel=names[0], ylabel=names[1])
 
 
 def hexagons(
@@ -119,16 +137,31 @@ def hexagons(
     values: NDArray[Any],
     *,
     norm: Normalize | None = None,
-    cmap: str = SEQUENTIAL,
+    cmap: str | Colormap = SEQUENTIAL,
+    names: tuple[str, str] = SKY_NAMES,
 ) -> PolyCollection:
-    """Draw spaxels (n,) as the cells of their lattice, coloured by ``values`` (n,); grey where NaN."""
-    colours = colormaps[cmap].with_extremes(bad="#D0D0D0")
+    """Draw spaxels (n,) as the cells of their lattice, coloured by ``values`` (n,); grey where NaN.
+
+    ``names`` are those of the axes; east is left in `SKY_NAMES`, and x in `FIELD_NAMES`.
+    """
+    colours = (colormaps[cmap] if isinstance(cmap, str) else cmap).with_extremes(bad=NOTHING)
     cells = PolyCollection(
-        list(_cells(x, y)), array=np.ma.masked_invalid(values), cmap=colours, norm=norm, linewidths=0
+        list(_cells(x, y)),
+        array=np.ma.masked_invalid(values),
+        cmap=colours,
+        norm=norm,
+        linewidths=0,
+        antialiaseds=len(x) < _MANY,  # smooth edges of cells as small as pixels let the paper shine through
     )
     ax.add_collection(cells)
-    sky_axes(ax, x, y)
+    sky_axes(ax, x, y, names)
     return cells
+
+
+def names_of_flags(bits: int) -> str:
+    """Write a quality code in words: ``low throughput + not measured``; ``good`` for 0."""
+    words = [flag.name.lower().replace("_", " ") for flag in Flag if bits & flag and flag.name]
+    return " + ".join(words) or "good"
 
 
 def outline(ax: Axes, x: NDArray[Any], y: NDArray[Any], chosen: NDArray[Any], **line: Any) -> None:
@@ -143,7 +176,7 @@ def outline(ax: Axes, x: NDArray[Any], y: NDArray[Any], chosen: NDArray[Any], **
     ax.add_collection(LineCollection(list(edges[apart > 0.4 * length]), **line))
 
 
-def scale_bar(cells: PolyCollection, axes: Any, label: str = "", **place: Any) -> None:
+def scale_bar(cells: ScalarMappable, axes: Any, label: str = "", **place: Any) -> None:
     """Draw the colour scale of spaxels; where it is no linear one, with values evenly along the bar."""
     beside = list(np.atleast_1d(np.asarray(axes, dtype=object)).ravel())
     bar = beside[0].figure.colorbar(cells, ax=beside, label=label, pad=0.02, **place)

@@ -40,10 +40,20 @@ def trace_map(traces: TraceSet, frame: Frame | None = None) -> Figure:
     for ax in (parts["all"], parts["near"]):
         names = ("x (pixel), dispersion", "y (pixel)") if traces.axis == 1 else ("x (pixel)", "y (pixel), dispersion")
         ax.set(xlabel=names[0], ylabel=names[1])
-    figure.colorbar(lines, ax=parts["all"], label="width of the core, $\\sigma$ (pixel)", shrink=0.8, pad=0.01)
-    parts["widths"].hist(width[np.isfinite(width)], bins=60, color=BLUE)
-    parts["widths"].set(xlabel="width of the core, $\\sigma$ (pixel)", ylabel="traces", title="Widths")
+    if np.ptp(width[np.isfinite(width)]) if np.isfinite(width).any() else 0.0:
+        figure.colorbar(lines, ax=parts["all"], label="width of the core, $\\sigma$ (pixel)", shrink=0.8, pad=0.01)
+        parts["widths"].hist(width[np.isfinite(width)], bins=60, color=BLUE)
+        parts["widths"].set(xlabel="width of the core, $\\sigma$ (pixel)", ylabel="traces", title="Widths")
+    else:
+        _profile(parts["widths"], traces)
     return figure
+
+
+def _profile(ax: Axes, traces: TraceSet) -> None:
+    """Draw the mean profile, where all traces have one unit of width."""
+    density = traces.profile if traces.profile.ndim == 1 else traces.profile[:, 0]
+    ax.plot(traces.profile_u, density, color=BLUE, lw=1.2)
+    ax.set(xlabel="distance from the trace (pixel)", ylabel="share of the light (1 / pixel)", title="Mean profile")
 
 
 def _frame_behind(ax: Axes, frame: Frame, every: int) -> None:

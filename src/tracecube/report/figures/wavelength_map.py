@@ -11,7 +11,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tracecube.core.optics import Layout, WavelengthSolution
-from tracecube.report.figures.style import BLUE, GREY, VERMILION, hexagons, robust_limits, scale_bar, sheet, styled
+from tracecube.report.figures.style import (
+    BLUE,
+    FIELD_NAMES,
+    GREY,
+    VERMILION,
+    hexagons,
+    robust_limits,
+    scale_bar,
+    sheet,
+    styled,
+)
 
 __all__ = ["wavelength_map"]
 
@@ -26,7 +36,14 @@ def wavelength_map(solution: WavelengthSolution, layout: Layout) -> Figure:
     used = (solution.line_used != 0) & np.isfinite(solution.line_residual) & (solution.line_error > 0)
     residual, error = solution.line_residual[used], solution.line_error[used]
     rms = _rms_by_aperture(solution.line_aperture[used], residual, error, layout)
-    cells = hexagons(parts["field"], layout.x, layout.y, rms, norm=Normalize(0.0, robust_limits(rms, 0.0, 95.0)[1]))
+    cells = hexagons(
+        parts["field"],
+        layout.x,
+        layout.y,
+        rms,
+        norm=Normalize(0.0, robust_limits(rms, 0.0, 95.0)[1]),
+        names=FIELD_NAMES,
+    )
     parts["field"].set_title("Residual of each aperture")
     scale_bar(cells, parts["field"], "rms of its arc lines, weighted by their errors (Å)", shrink=0.8)
     _histogram(parts["all"], residual, error, int((~used).sum()))
@@ -58,7 +75,7 @@ def _histogram(ax: Axes, residual: NDArray[Any], error: NDArray[Any], left_out: 
     title = f"{pull.size} arc lines, {left_out} not used"
     if pull.size:
         rms = np.sqrt(np.sum(pull**2) / np.sum(error**-2.0))
-        title += f"; weighted rms {rms:.2f} Å, pull width {np.std(np.clip(pull, -_PULLS, _PULLS)):.2f}"
+        title += f"\nweighted rms {rms:.2f} Å, pull width {np.std(np.clip(pull, -_PULLS, _PULLS)):.2f}"
     ax.set(xlabel="(measured − solution) / error", ylabel="lines", title=title)
 
 

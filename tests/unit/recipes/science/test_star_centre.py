@@ -108,3 +108,29 @@ def test_brightness_of_frames_by_their_spots() -> None:
     assert np.sqrt(np.mean(off**2)) < 0.005
     with pytest.raises(MissingInput, match="no brightness"):
         spot_amplitudes(centres[:1])
+
+
+def test_each_spot_is_where_it_is_by_its_error() -> None:
+    star = Star(12, speckle=0.0)
+    found = centre_of_spots(star.frame(), PARAMS).centre
+    assert found.spot_x is not None
+    assert found.spot_dx is not None
+    assert found.spot_dy is not None
+    x, _ = star.spot_track(np.radians(57.3), 1.0)(found.wave)
+    assert np.abs(found.spot_x[:, 0] - x).max() < 1e-3
+    pulls = np.stack([found.spot_dx / found.spot_dx_error, found.spot_dy / found.spot_dy_error])
+    assert 0.7 < np.sqrt(np.mean(pulls**2)) < 1.4
+
+
+def test_spots_too_far_out_are_seen_there_whether_left_out_or_not() -> None:
+    moved = Star(12, speckle=0.0, diagonals=((0.006, 0.0), (0.0, 0.0)))
+    held = PARAMS.model_copy(update={"scale_error": 1e-6})
+    found = centre_of_spots(moved.frame(), held).centre
+    assert found.spot_x is not None
+    assert found.spot_dx is not None
+    assert found.spot_dy is not None
+    off = np.stack([found.spot_dx, found.spot_dy])
+    out = np.array([np.cos(np.radians(57.3)), np.sin(np.radians(57.3))])
+    apart = out @ (off[:, :, 0] - off[:, :, 2]) / 2.0  # of the two spots of the diagonal, whatever the star does
+    radius = np.hypot(found.spot_x[:, 0] - found.x, found.spot_y[:, 0] - found.y)
+    assert apart.mean() == pytest.approx(0.006 * radius.mean(), rel=0.1)
