@@ -142,17 +142,17 @@ SAME_MODE_FIRST = (
 ALL_DARKS = replace(DARKS, argument="darks")
 BADPIX_IF_ANY = Association("static_badpix", ("STATIC_BADPIX",), SAME_NIGHT_FIRST, minimum=0)
 PIXELS = (ALL_DARKS, FLAT_IF_ANY, BADPIX_IF_ANY)
-TRACES = Association("traces", ("TRACES",), SAME_MODE_FIRST, hint="SPECPOS,LAMP and WAVE,LAMP frames of this mode")
-LENSLETS = Association("lenslets", ("LENSLETS",), SAME_MODE_FIRST, hint="WAVE,LAMP frames of this mode")
-WAVELENGTH = Association("wavelength", ("WAVELENGTH",), SAME_MODE_FIRST, hint="WAVE,LAMP frames of this mode")
-PIXEL_MAP = Association("pixel_map", ("PIXEL_MAP",), SAME_MODE_FIRST, hint="WAVE,LAMP frames of this mode")
+LAMPS_OF_MODE = "SPECPOS,LAMP and WAVE,LAMP frames of this mode"
+TRACES = Association("traces", ("TRACES",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
+WAVELENGTH = Association("wavelength", ("WAVELENGTH",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
+PIXEL_MAP = Association("pixel_map", ("PIXEL_MAP",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
 LAYOUT_IF_ANY = Association("layout", ("LAYOUT",), SAME_MODE_FIRST, minimum=0)
-IFU_FLAT_OF = Association("lenslet_flat", ("LENSLET_FLAT",), SAME_MODE_FIRST, hint="FLAT,LAMP / IFU of this mode")
+IFU_FLAT_OF = Association("lenslet_flat", ("LENSLET_FLAT",), SAME_MODE_FIRST, hint="FLAT,LAMP / IFU or SPECPOS,LAMP of this mode")
 
 SPECTRA_POSITIONS = Task(
     name="ifs_spectra_positions",
     recipe=spectra_positions,
-    main=Main("raw", ("SPECPOS",), group_by=("night", "mode")),
+    main=Main("raw", ("SPECPOS", "IFUFLAT"), group_by=("night", "mode")),
     associations=(
         *PIXELS,
         Association("lasers", ("WAVE",), SAME_MODE_FIRST, hint="a WAVE,LAMP frame of this mode", maximum=None),
@@ -174,7 +174,7 @@ WAVELENGTHS = Task(
 IFU_FLAT = Task(
     name="ifs_ifu_flat",
     recipe=ifu_flat,
-    main=Main("raw", ("IFUFLAT",), group_by=("night", "mode")),
+    main=Main("raw", ("IFUFLAT", "SPECPOS"), group_by=("night", "mode")),
     associations=(*PIXELS, TRACES, WAVELENGTH, PIXEL_MAP, LAYOUT_IF_ANY),
     targets=("calibration",),
     text="throughput of the lenslets",
@@ -189,7 +189,9 @@ DISTORTION = Task(
         TRACES,
         WAVELENGTH,
         PIXEL_MAP,
-        Association("white", ("SPECPOS", "IFUFLAT"), SAME_MODE_FIRST, hint="a SPECPOS,LAMP frame of this mode"),
+        Association(
+            "white", ("IFUFLAT", "SPECPOS"), SAME_MODE_FIRST, hint="a SPECPOS,LAMP frame of this mode", maximum=None
+        ),
     ),
     targets=("calibration",),
     text="places of the lenslets on the sky",

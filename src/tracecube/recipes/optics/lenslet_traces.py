@@ -115,7 +115,7 @@ def lenslet_wavelengths(
     start, wave, _ = rows_of(lenslets, law, band, margin=margin)
     dispersion = np.abs(np.gradient(np.where(np.isfinite(wave), wave, np.nan), axis=1))
     grid = np.exp(np.linspace(np.log(0.99 * band[0]), np.log(1.01 * band[1]), 60))
-    px_error = place_error(lenslets, grid)
+    px_error = place_error(lenslets, grid, law)
     error = np.stack([np.interp(row, grid, one) for row, one in zip(wave, px_error, strict=True)]) * dispersion
     known = np.isfinite(lenslets.y_residual)
     row, laser = np.nonzero(known)

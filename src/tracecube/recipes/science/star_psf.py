@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.spatial import cKDTree
 
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, NoConvergence
 from tracecube.core.fields import BoolArray
 from tracecube.core.flags import Flag
 from tracecube.core.params import Params
@@ -119,7 +119,11 @@ def measure_psf(
     values = np.zeros(pattern.size)
     core = _full_core(spectra, name)
     values[:2] = _brightest(spectra, good, params.sigma, name) if core is None else core
-    fit, cut, setting = _core(spectra, values, (track, pattern), params, good, name=name)
+    try:
+        fit, cut, setting = _core(spectra, values, (track, pattern), params, good, name=name)
+    except NoConvergence as error:
+        _refuse_saturated(_saturated(spectra, values, track, pattern), name, most=0.0, why=error)
+        raise
     values = fit.values
     saturated = _saturated(spectra, values, track, pattern)
     _refuse_saturated(saturated, name)
@@ -173,13 +177,15 @@ def _full_core(spectra: Spectra, name: str) -> F8 | None:
     return np.array([np.median(spectra.x[inside]), np.median(spectra.y[inside])], float)
 
 
-def _refuse_saturated(channels: BoolArray, name: str) -> None:
-    """Refuse a star that is saturated in more than half of the channels (n_wave,)."""
-    if channels.sum() > 0.5 * channels.size:
+def _refuse_saturated(
+    channels: BoolArray, name: str, *, most: float = 0.5, why: NoConvergence | None = None
+) -> None:
+    """Refuse a star that is saturated in more than a share of the channels (n_wave,)."""
+    if channels.sum() > most * channels.size:
         raise BadData(
             f"{name}: the star is saturated in {int(channels.sum())} of {channels.size} channels",
             hint="take a flux frame with a shorter DIT or a denser neutral density filter",
-        )
+        ) from why
 
 
 def _saturated(spectra: Spectra, values: F8, track: Track, pattern: SpotPattern) -> BoolArray:

@@ -97,7 +97,7 @@ def test_offsets_of_lenslets_are_followed_not_smoothed(night) -> None:
     rms = next(number.value for number in numbers if number.name == "LENSLET OFFSET RMS")
     assert rms == pytest.approx(0.015, abs=0.004)
     assert np.nanstd(lenslets.y_residual) < 0.03
-    assert np.isfinite(place_error(lenslets, np.array([9500.0, 12000.0, 16700.0]))).all()
+    assert np.isfinite(place_error(lenslets, np.array([9500.0, 12000.0, 16700.0]), LAW)).all()
 
 
 def test_a_dead_laser_is_said_and_the_law_carries_on() -> None:
