@@ -126,7 +126,10 @@ def place_star(
         else:
             return centre, said
     if star is None:
-        caveats.append("no frame with satellite spots: the star is taken at the field centre, astrometry not trusted")
+        caveats.append(
+            "no frame with satellite spots: the star is taken at the field centre, astrometry not trusted "
+            "(try: add the OBJECT,CENTER frame, or place the star with ifs.science_dr.user_cent, cx and cy)"
+        )
         values, covariance = np.zeros(4), np.diag([0.05**2, 0.05**2, 0.0, 0.0])  # stars are put within 50 mas of it
         centre = centre_at(spectra, values, covariance, CentreParams().reference_wave, method="none", name=name)
         return replace(centre, dq=np.full(centre.wave.size, int(Flag.ASTROMETRY), np.int32)), tuple(caveats)
