@@ -13,7 +13,7 @@ from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import LampSpectrum, Layout, Lenslets, PixelMap, Throughput, TraceSet, WavelengthSolution
-from tracecube.core.pixels import BadPixels, DetectorFlat, Master
+from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Spectra
@@ -76,6 +76,7 @@ def spectra_positions(
     darks: Sequence[Master],
     detector_flat: DetectorFlat | None = None,
     static_badpix: BadPixels | None = None,
+    linearity: Linearity | None = None,
     params: SpectraPositionsParams,
 ) -> Positions:
     """Find all lenslets, and where the light of each falls.
@@ -89,7 +90,7 @@ def spectra_positions(
     from tracecube.recipes.optics.lenslets import lenslets_of_lasers  # noqa: PLC0415
 
     mode = mode_of_frame(raw[0])
-    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix)
+    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
     spots, caveats = mean_frame(lasers, masters)
     weight = _weights(spots)
     image = np.where(weight > 0, spots.data, 0.0).astype(np.float32)
@@ -165,6 +166,7 @@ def ifu_flat(
     layout: Layout | None = None,
     detector_flat: DetectorFlat | None = None,
     static_badpix: BadPixels | None = None,
+    linearity: Linearity | None = None,
     params: IfuFlatParams,
 ) -> IfuFlat:
     """Measure the throughput of every lenslet against wavelength from the white lamp.
@@ -176,7 +178,7 @@ def ifu_flat(
     from tracecube.recipes.optics.lenslet_shift import mean_spectrum  # noqa: PLC0415
 
     mode = mode_of_frame(raw[0])
-    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix)
+    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
     extraction, lamp, caveats = _extract_white(raw, masters, traces, pixel_map, params.extraction())
     wave = np.linspace(*mode.channels[:2], mode.channels[2])
     flat, numbers = lenslet_throughput(extraction, wavelength, wave, least=params.least_signal, name=lamp.name)
@@ -201,6 +203,7 @@ def distortion_map(
     white: Sequence[RawFrame],
     detector_flat: DetectorFlat | None = None,
     static_badpix: BadPixels | None = None,
+    linearity: Linearity | None = None,
     params: DistortionParams,
 ) -> Distortion:
     """Measure plate scale, anamorphism and distortion from the grid of pinholes.
@@ -211,7 +214,7 @@ def distortion_map(
     from tracecube.instruments.sphere_ifs.guess import NOMINAL_PITCH  # noqa: PLC0415
     from tracecube.recipes.optics.pinholes import lattice_plane, map_sky  # noqa: PLC0415
 
-    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix)
+    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
     extraction, caveats = _extract_lamp(raw, masters, traces, pixel_map, params.extraction())
     even, _, more = _extract_white(white, masters, traces, pixel_map, params.extraction())
     spectra = native_spectra(extraction, traces, wavelength.wave, wavelength)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tracecube.core.recipe import Recipe
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.sphere_ifs.detector_steps import (
     broad_band_flat,
@@ -24,8 +25,9 @@ from tracecube.instruments.sphere_ifs.optics_steps import (
     spectra_positions,
     wavelength_calibration,
 )
-from tracecube.instruments.sphere_ifs.science_steps import ifs_companions
+from tracecube.instruments.sphere_ifs.science_steps import ifs_companions, ifs_frame_photometry
 from tracecube.instruments.sphere_ifs.sky_steps import coronagraph_center, science, science_flux
+from tracecube.instruments.sphere_ifs.standard_steps import standard_astrometry, standard_flux
 
 __all__ = ["DETECTOR_TASKS", "SAME_NIGHT_FIRST", "workflow"]
 
@@ -141,7 +143,12 @@ SAME_MODE_FIRST = (
 
 ALL_DARKS = replace(DARKS, argument="darks")
 BADPIX_IF_ANY = Association("static_badpix", ("STATIC_BADPIX",), SAME_NIGHT_FIRST, minimum=0)
-PIXELS = (ALL_DARKS, FLAT_IF_ANY, BADPIX_IF_ANY)
+LINEARITY_IF_ANY = Association(
+    "linearity", ("LINEARITY",), (*SAME_NIGHT_FIRST, Match(level=3, days=(-400.0, 400.0))), minimum=0
+)
+"""Of `ifs_gain`; without it stands what is known of the detector. Darks, backgrounds and detector flats do without:
+their levels of a few hundred counts are linear to 1e-4."""
+PIXELS = (ALL_DARKS, FLAT_IF_ANY, BADPIX_IF_ANY, LINEARITY_IF_ANY)
 LAMPS_OF_MODE = "SPECPOS,LAMP and WAVE,LAMP frames of this mode"
 TRACES = Association("traces", ("TRACES",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
 WAVELENGTH = Association("wavelength", ("WAVELENGTH",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
@@ -267,6 +274,44 @@ COMPANIONS = Task(
     text="companions of a star: places, contrasts, spectra, and how faint one would be seen",
 )
 
-NIGHT_TASKS = (CENTER, FLUX, SCIENCE, COMPANIONS)
+FRAME_PHOTOMETRY = Task(
+    name="ifs_frame_photometry",
+    recipe=ifs_frame_photometry,
+    main=Main("centres", ("DIT_CENTRE", "STAR_CENTRE"), group_by=("night", "mode", "object"), minimum=2),
+    targets=("science",),
+    text="brightness of the star from DIT to DIT, by its satellite spots",
+)
+
+STANDARD_TAGS = {
+    "channels": "STANDARD_CHANNELS",
+    "cube": "STANDARD_CUBE",
+    "dit_centre": "STANDARD_CENTRE",
+    "star_psf": "STANDARD_PSF",
+}
+"""Never taken for a target's."""
+
+
+def _standard(name: str, make: Recipe, tag: str, text: str) -> Task:
+    """Return the task of one kind of standard."""
+    made = {out.name for out in make.outputs}
+    return Task(
+        name=name,
+        recipe=make,
+        main=Main("raw", (tag,)),
+        associations=ON_SKY,
+        targets=("spectra", "standards"),
+        tags={output: tag for output, tag in STANDARD_TAGS.items() if output in made},
+        text=text,
+    )
+
+
+STANDARD_ASTROMETRY = _standard(
+    "ifs_standard_astrometry", standard_astrometry, "STD_ASTROMETRY", "spectra and cube of an astrometric field"
+)
+STANDARD_FLUX = _standard(
+    "ifs_standard_flux", standard_flux, "STD_FLUX", "spectra, cube, image and flux of a spectrophotometric standard"
+)
+
+NIGHT_TASKS = (CENTER, FLUX, SCIENCE, COMPANIONS, FRAME_PHOTOMETRY, STANDARD_ASTROMETRY, STANDARD_FLUX)
 
 workflow = Workflow(tasks=(*DETECTOR_TASKS, *OPTICS_TASKS, *NIGHT_TASKS), default_target="science")
