@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+
 from tests.engine.faulty_night import linked, rewritten, without_last_laser
 from tracecube.archive import queries
 from tracecube.archive.ledger import Ledger
@@ -34,7 +35,7 @@ def kept(name: str) -> bool:
     return any(part in name for part in ("T12:", "T13:", FLUX, CENTER, SCIENCE, SKY))
 
 
-def run(raw, out, *targets):
+def run(raw, out, *targets: str):
     pool = LocalPool(2)
     summary = reduce_folder(raw, out, pool, targets=targets, settings=QUICK)
     pool.close()
@@ -74,7 +75,7 @@ def states_of(summary) -> dict[str, str]:
 
 def product(out, tag: str, noun):
     with Ledger.open(out) as ledger:
-        [made] = [made for made in queries.products(ledger, tag=tag)]
+        [made] = list(queries.products(ledger, tag=tag))
     return read_product(out / made.path, noun)
 
 
@@ -149,7 +150,9 @@ def test_a_flat_of_the_other_mode_is_not_used_and_white_light_stands_in(night):
     summary = run(raw, out, "ifs_ifu_flat")
     states = {result.name: result.state for result in summary.results if result.task == "ifs_ifu_flat"}
     assert states == {"20181118_YJH": "done", "20181118_YJ": "incomplete"}
-    assert any("white light of SPHER.2018-11-18T13:44:20.617 (SPECPOS) taken" in c for c in caveats_of(summary, "ifs_ifu_flat"))
+    assert any(
+        "white light of SPHER.2018-11-18T13:44:20.617 (SPECPOS) taken" in c for c in caveats_of(summary, "ifs_ifu_flat")
+    )
     [reason] = {result.reason for result in summary.of("incomplete")}
     assert "no WAVE" in reason or "has mode YJH" in reason
 

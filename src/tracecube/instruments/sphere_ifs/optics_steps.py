@@ -154,7 +154,6 @@ def _without_laser(laser: float, solution: WavelengthSolution) -> str:
     return f"laser {laser / 10:.1f} nm off: wavelengths near it rest on the prism's law, known to {error / 10:.2f} nm"
 
 
-
 @recipe(version="1")
 def ifu_flat(
     *,
@@ -259,7 +258,7 @@ def _extract_lamp(
 def _extract_white(
     raw: Sequence[RawFrame], masters: DetectorMasters, traces: TraceSet, pixel_map: PixelMap, settings: ExtractionParams
 ) -> tuple[Extraction, RawFrame, tuple[str, ...]]:
-    """Calibrate and extract frames of the white lamp, the first of them and caveats: IFU flats, else those for positions.
+    """Calibrate and extract frames of the white lamp: IFU flats, else those for positions; the first of them, caveats.
 
     Raises
     ------

@@ -30,10 +30,9 @@ def brightness_of(centres: Sequence[StarCentre]) -> tuple[StarBrightness | None,
     """
     shown = [one for one in centres if np.isfinite(one.spot_flux).any()]
     if len(shown) < _LEAST:
-        return None, float("nan"), (
-            f"{len(shown)} of {len(centres)} DITs show satellite spots: no brightness from frame to frame "
-            "(try: add further OBJECT,CENTER frames, or observe with the spots on throughout)",
-        )  # fmt: skip
+        hint = "add further OBJECT,CENTER frames, or observe with the spots on throughout"
+        few = f"{len(shown)} of {len(centres)} DITs show satellite spots: no brightness from frame to frame"
+        return None, float("nan"), (f"{few} (try: {hint})",)
     caveats: list[str] = []
     if len(shown) < len(centres):
         caveats.append(f"{len(centres) - len(shown)} of {len(centres)} DITs show no satellite spots and are left out")

@@ -154,7 +154,9 @@ TRACES = Association("traces", ("TRACES",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
 WAVELENGTH = Association("wavelength", ("WAVELENGTH",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
 PIXEL_MAP = Association("pixel_map", ("PIXEL_MAP",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
 LAYOUT_IF_ANY = Association("layout", ("LAYOUT",), SAME_MODE_FIRST, minimum=0)
-IFU_FLAT_OF = Association("lenslet_flat", ("LENSLET_FLAT",), SAME_MODE_FIRST, hint="FLAT,LAMP / IFU or SPECPOS,LAMP of this mode")
+IFU_FLAT_OF = Association(
+    "lenslet_flat", ("LENSLET_FLAT",), SAME_MODE_FIRST, hint="FLAT,LAMP / IFU or SPECPOS,LAMP of this mode"
+)
 
 SPECTRA_POSITIONS = Task(
     name="ifs_spectra_positions",

@@ -168,7 +168,7 @@ def clean_exposure(
         stripes = find_stripes(counts, _outputs(detector), blind, step=exposure.step)
     except ValueError as error:
         raise BadData(
-            f"{exposure.name}: the reference pixels show no noise (their median reads {np.median(counts[blind]):g} adu)",
+            f"{exposure.name}: the reference pixels show no noise (median {np.median(counts[blind]):g} adu)",
             hint="were counts below 0 cut off, or is it no raw frame? Fetch it again, or leave it out",
         ) from error
     if unlit is not None:

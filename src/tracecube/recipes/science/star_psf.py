@@ -177,9 +177,7 @@ def _full_core(spectra: Spectra, name: str) -> F8 | None:
     return np.array([np.median(spectra.x[inside]), np.median(spectra.y[inside])], float)
 
 
-def _refuse_saturated(
-    channels: BoolArray, name: str, *, most: float = 0.5, why: NoConvergence | None = None
-) -> None:
+def _refuse_saturated(channels: BoolArray, name: str, *, most: float = 0.5, why: NoConvergence | None = None) -> None:
     """Refuse a star that is saturated in more than a share of the channels (n_wave,)."""
     if channels.sum() > most * channels.size:
         raise BadData(

@@ -33,7 +33,7 @@ def white(monkeypatch):
     """`_extract_white` of frames whose extraction their names tell."""
 
     def call(*frames: RawFrame):
-        def extract(raw, *_):
+        def extract(raw, *_: object):
             return (BARE if any("bare" in frame.name for frame in raw) else GOOD), ("a caveat of the frame",)
 
         monkeypatch.setattr(optics_steps, "_extract_lamp", extract)
