@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tracecube.core.errors import NoConvergence
-from tracecube.core.fields import FloatArray, IntArray
+from tracecube.core.fields import FloatArray, IntArray, Meta
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
@@ -110,15 +110,7 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     native = native_spectra(found, traces, solution.wave, solution, flat=optics.flat, layout=optics.layout)
     low, high, count = mode_of_frame(raw).channels
     grid = GridParams(wave_low=low, wave_high=high, n_wave=count)
-    meta = {
-        **raw.meta,
-        "ARCFILE": raw.meta.get("ARCFILE") or f"{raw.name}.fits",  # by which all that follows knows a frame
-        "NOISEFLR": frame.meta["NOISEFLR"],
-        "SHIFTDX": shift.dx,
-        "SHIFTDY": shift.dy,
-        "SHIFTTN": shift.turn,
-        "SHIFTST": shift.stretch,
-    }
+    meta = _cards(raw, frame, shift)
     full = _full_samples(frame, traces)
     native = replace(native, flags=native.flags | full)
     channels = on_grid(
@@ -142,6 +134,19 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
         ),
         caveats=tuple(dict.fromkeys((*caveats, *more))),
     )
+
+
+def _cards(raw: RawFrame, frame: Frame, shift: Shift) -> Meta:
+    """Header of the spectra: the raw one, noise and shift."""
+    return {
+        **raw.meta,
+        "ARCFILE": raw.meta.get("ARCFILE") or f"{raw.name}.fits",  # by which all that follows knows a frame
+        "NOISEFLR": frame.meta["NOISEFLR"],
+        "SHIFTDX": shift.dx,
+        "SHIFTDY": shift.dy,
+        "SHIFTTN": shift.turn,
+        "SHIFTST": shift.stretch,
+    }
 
 
 def _full_samples(frame: Frame, traces: TraceSet) -> IntArray:

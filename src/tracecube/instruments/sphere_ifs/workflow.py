@@ -19,6 +19,7 @@ from tracecube.instruments.sphere_ifs.detector_steps import (
     sky_background,
     static_bad_pixels,
 )
+from tracecube.instruments.sphere_ifs.namesakes import NAMESAKES
 from tracecube.instruments.sphere_ifs.optics_steps import (
     distortion_map,
     ifu_flat,
@@ -316,4 +317,9 @@ STANDARD_FLUX = _standard(
 
 NIGHT_TASKS = (CENTER, FLUX, SCIENCE, COMPANIONS, FRAME_PHOTOMETRY, STANDARD_ASTROMETRY, STANDARD_FLUX)
 
-workflow = Workflow(tasks=(*DETECTOR_TASKS, *OPTICS_TASKS, *NIGHT_TASKS), default_target="science")
+workflow = Workflow(
+    tasks=tuple(
+        replace(task, namesake=NAMESAKES.get(task.name)) for task in (*DETECTOR_TASKS, *OPTICS_TASKS, *NIGHT_TASKS)
+    ),
+    default_target="science",
+)
