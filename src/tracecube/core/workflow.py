@@ -106,10 +106,16 @@ class Namesake:
         Stands before its parameters' names; ``prefix.alias`` is then a parameter's name too.
     without : mapping of str to str
         Its parameters that have no counterpart (``*`` stands for any letters) -> why, and what to set instead.
+    quality : tuple of str
+        Quality numbers that it has too (``*`` as above); products carry them under its header names besides.
+    quality_prefix : str
+        Stands before their names in headers.
     """
 
     prefix: str
     without: Mapping[str, str] = field(default_factory=dict)
+    quality: tuple[str, ...] = ()
+    quality_prefix: str = ""
 
 
 @dataclass(frozen=True)

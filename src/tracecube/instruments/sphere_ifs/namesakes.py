@@ -7,6 +7,7 @@ its field; those listed here have no counterpart.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tracecube.core.workflow import Namesake
 
@@ -17,6 +18,14 @@ _FILES = "calibrations are found by association"
 _BADPIX = "set low, high and chi2 of ifs_detector_flat: bad pixels weigh zero in every lamp frame"
 _ILLUMINATION = "the footprint of every lenslet is measured; none is assumed"
 _CROSSTALK = "neighbours are solved for together: nothing is left for a correction"
+
+_QUALITY = (
+    "RON", "RON RMS", "MEAN RON", "GAIN", "NUM HOTPIXELS", "NUM BADPIXELS", "FPN", "RMS", "LAMP FLUX AVG",
+    "LAMP ADU AVG", "LAMP FLUX VARIANCE", "PREAMP CORR *", "NUMBER SPECTRA", "FLUX LASER?", "RESPOW LASER?",
+    "MEDIAN DISPERSION", "MEDIAN RESOLVING POWER", "MIN LAMBDA", "BACKGROUND MEAN", "BACKGROUND RMS",
+    "BACKGROUND MEDIAN", "DISTMAP NPOINTS OBS", "DISTMAP NREMOVED", "DISTMAP PIXSCALE",
+)  # fmt: skip
+"""Quality numbers that ESO's recipes write too, as ESO QC cards; units are those in the cards' comments."""
 
 _DARK = Namesake("ifs.master_dark", {"badpixfilename": _FILES})
 _BACKGROUND = Namesake("ifs.cal_background", {})
@@ -107,13 +116,14 @@ _GAIN = Namesake(
     },
 )
 
-NAMESAKES: Mapping[str, Namesake] = {
+_OF_TASK: Mapping[str, Namesake] = {
     "ifs_dark": _DARK,
     "ifs_instrument_background": _BACKGROUND,
     "ifs_sky_background": _BACKGROUND,
     **{f"ifs_det_flat_narrow_band{number}": _DETECTOR_FLAT for number in (1, 2, 3, 4)},
     "ifs_det_flat_broad_band": _DETECTOR_FLAT,
     "ifs_detector_flat": _DETECTOR_FLAT,
+    "ifs_static_bad_pixel_map": Namesake("ifs.master_dark"),
     "ifs_gain": _GAIN,
     "ifs_spectra_positions": _POSITIONS,
     "ifs_wavelength_calibration": _WAVELENGTH,
@@ -125,5 +135,8 @@ NAMESAKES: Mapping[str, Namesake] = {
     "ifs_standard_astrometry": _CUBE,
     "ifs_standard_flux": _CUBE,
     "ifs_companions": Namesake("ifs.science_dr", {**_SCIENCE, **_OF_CUBE}),
+}
+NAMESAKES: Mapping[str, Namesake] = {
+    task: replace(namesake, quality=_QUALITY, quality_prefix="ESO QC") for task, namesake in _OF_TASK.items()
 }
 """Task -> ESO's recipe."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tracecube.core.errors import BadData
+from tracecube.core.fields import PER_PRODUCT
+from tracecube.core.quality import QualityNumber
 from tracecube.instruments.sphere_ifs import instrument
 from tracecube.instruments.sphere_ifs.namesakes import NAMESAKES
+from tracecube.workflow.provenance import quality_cards
 from tracecube.workflow.settings import from_command_line, from_file, params_of
 
 TASKS = {task.name: task for task in instrument.workflow.tasks}
@@ -76,9 +79,18 @@ def test_a_name_without_counterpart_says_why():
 
 
 def test_every_task_that_eso_has_a_recipe_for_has_a_namesake_and_no_name_is_both():
-    without = {"ifs_static_bad_pixel_map", "ifs_frame_photometry"}
-    assert set(NAMESAKES) == set(TASKS) - without
+    assert set(NAMESAKES) == set(TASKS) - {"ifs_frame_photometry"}
     for name, namesake in NAMESAKES.items():
         aliases = {alias.removeprefix(f"{namesake.prefix}.") for alias in TASKS[name].parameter_names()}
         assert not aliases & {f"{namesake.prefix}.{one}" for one in namesake.without}
         assert all(namesake.without.values())
+
+
+def test_quality_numbers_that_eso_has_too_are_written_under_its_names_besides():
+    numbers = (QualityNumber("RON", 4.2, "electron"), QualityNumber("NOISE RATIO", 1.0))
+    cards = quality_cards(numbers, TASKS["ifs_dark"].namesake)
+    assert cards["QC RON"] == cards["ESO QC RON"] == (4.2, "[electron]")
+    assert "ESO QC NOISE RATIO" not in cards
+    lasers = quality_cards((QualityNumber("FLUX LASER4", 2e3, "electron"),), TASKS["ifs_spectra_positions"].namesake)
+    assert "ESO QC FLUX LASER4" in lasers
+    assert all(PER_PRODUCT.fullmatch(key) for key in (*cards, *lasers))  # no later product inherits them
