@@ -16,8 +16,9 @@ from tracecube.core.flags import Flag
 from tracecube.core.optics import Lenslets, WavelengthSolution
 from tracecube.core.star import StarCentre
 from tracecube.io.products import read_product
+from tracecube.workflow.discover import discover
 from tracecube.workflow.executor import LocalPool
-from tracecube.workflow.reduce import reduce_folder
+from tracecube.workflow.reduce import prepare, reduce_folder
 
 NIGHT = Path(__file__).parents[3] / "shared" / "nights" / "sphere_ifs" / "A" / "raw"
 pytestmark = [
@@ -144,17 +145,18 @@ def test_without_time_cards_what_stands_in_is_said_and_the_rest_is_reduced(night
     assert "(try: write ESO DET NDIT into the header" in refused.reason
 
 
-def test_a_flat_of_the_other_mode_is_not_used_and_white_light_stands_in(night):
+def test_a_flat_of_the_other_mode_is_not_used_and_white_light_of_this_one_is(night):
     raw, out = night
-    rewritten(raw, IFU_FLAT, cards=YJ)
-    summary = run(raw, out, "ifs_ifu_flat")
-    states = {result.name: result.state for result in summary.results if result.task == "ifs_ifu_flat"}
-    assert states == {"20181118_YJH": "done", "20181118_YJ": "incomplete"}
+    name = rewritten(raw, IFU_FLAT, cards=YJ)
+    plan = prepare(raw, out, discover(), targets=("ifs_ifu_flat",)).plan
+    jobs = {job.name: job for job in plan.jobs if job.task.name == "ifs_ifu_flat"}
+    assert jobs["20181118_YJH"].complete
+    assert [item.tag for item in jobs["20181118_YJH"].bindings[0].items] == ["SPECPOS"]
+    reasons = [str(missing) for missing in jobs["20181118_YJ"].missing]
     assert any(
-        "white light of SPHER.2018-11-18T13:44:20.617 (SPECPOS) taken" in c for c in caveats_of(summary, "ifs_ifu_flat")
+        f"mode YJ and between -60 and 60 days of it (WAVE SPHER.2018-11-18{WAVE} has mode YJH)" in r for r in reasons
     )
-    [reason] = {result.reason for result in summary.of("incomplete")}
-    assert "no WAVE" in reason or "has mode YJH" in reason
+    assert [item.name for item in jobs["20181118_YJ"].bindings[0].items] == [name]
 
 
 def test_a_flat_without_prism_is_refused_by_name_and_white_light_stands_in(night):
