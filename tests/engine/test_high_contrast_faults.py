@@ -159,6 +159,16 @@ def test_a_flat_of_the_other_mode_is_not_used_and_white_light_of_this_one_is(nig
     assert [item.name for item in jobs["20181118_YJ"].bindings[0].items] == [name]
 
 
+def test_positions_of_the_other_mode_are_not_used_and_the_flat_of_this_one_is(night):
+    raw, out = night
+    rewritten(raw, SPECPOS, cards=YJ)
+    plan = prepare(raw, out, discover(), targets=("ifs_spectra_positions",)).plan
+    jobs = {job.name: job for job in plan.jobs if job.task.name == "ifs_spectra_positions"}
+    assert jobs["20181118_YJH"].complete
+    assert [item.tag for item in jobs["20181118_YJH"].bindings[0].items] == ["IFUFLAT"]
+    assert not jobs["20181118_YJ"].complete
+
+
 def test_a_flat_without_prism_is_refused_by_name_and_white_light_stands_in(night):
     raw, out = night
     [lamp] = (path for path in raw.iterdir() if "T13:34:29.484" in path.name)
