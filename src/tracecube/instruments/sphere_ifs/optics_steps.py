@@ -133,8 +133,9 @@ def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: Wave
     from tracecube.recipes.optics.wavelength import pixel_map  # noqa: PLC0415
 
     mode = mode_of_frame(RawFrame("lenslets", "WAVE", lenslets.meta, {}, {}))
-    solution, numbers = lenslet_wavelengths(lenslets, traces, mode.law, mode.band, margin=params.margin)
-    off = [wave for wave in mode.lattice.lasers if np.abs(lenslets.laser - wave).min() > 1.0]
+    lasers = mode.lattice.lasers
+    solution, numbers = lenslet_wavelengths(lenslets, traces, mode.law, mode.band, margin=params.margin, lasers=lasers)
+    off = [wave for wave in lasers if np.abs(lenslets.laser - wave).min() > 1.0]
     caveats = tuple(_without_laser(wave, solution) for wave in off)
     shape = (params.rows, params.rows)
     # pieces of spectra that the detector's edge cuts are in A, but no one's light to name

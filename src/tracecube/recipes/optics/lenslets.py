@@ -134,7 +134,7 @@ def lenslets_of_lasers(
     )
     off = [f"{lasers[i] / 10:.1f} nm" for i in map(int, np.flatnonzero(~columns.lattice.lit))]
     caveats = (f"laser off: {', '.join(off)}; wavelengths near it rest on the prism's law",) if off else ()
-    return lenslets, _numbers(lenslets, offset), caveats
+    return lenslets, _numbers(lenslets, offset, lit), caveats
 
 
 def _there(columns: Columns, lit: IntArray) -> BoolArray:
@@ -209,8 +209,8 @@ def _noise_of_mean(left: FloatArray, used: BoolArray) -> FloatArray:
     return np.asarray(single / np.maximum(count, 1)[:, None])
 
 
-def _numbers(lenslets: Lenslets, offset: FloatArray) -> tuple[QualityNumber, ...]:
-    """Quality numbers of a lattice."""
+def _numbers(lenslets: Lenslets, offset: FloatArray, lit: IntArray) -> tuple[QualityNumber, ...]:
+    """Quality numbers of a lattice; a laser keeps its number where another is off."""
     x, y = lenslets.x_residual, lenslets.y_residual
     return (
         QualityNumber("NUMBER SPECTRA", float(lenslets.aperture.size), ""),
@@ -218,8 +218,8 @@ def _numbers(lenslets: Lenslets, offset: FloatArray) -> tuple[QualityNumber, ...
         QualityNumber("LASER Y RMS", _spread(y[np.isfinite(y)]), "pix", high=0.05),
         QualityNumber("LENSLET OFFSET RMS", float(np.std(offset)), "pix", high=0.1),
         *(
-            QualityNumber(f"FLUX LASER{k + 1}", float(np.nanmedian(lenslets.flux[:, k])), "electron")
-            for k in range(lenslets.laser.size)
+            QualityNumber(f"FLUX LASER{number + 1}", float(np.nanmedian(lenslets.flux[:, k])), "electron")
+            for k, number in enumerate(map(int, lit))
         ),
     )
 

@@ -129,6 +129,13 @@ def test_the_error_without_a_laser_holds_the_term_that_the_others_cannot_tell(ni
     assert extra[2] > 1.8 * extra[1]
 
 
+def test_a_laser_keeps_its_number_where_another_is_off() -> None:
+    rng = np.random.default_rng(4)
+    _, place = truth(rng)
+    _, numbers, _ = solved(*frame(place, rng, lit=(0, 2, 3)))
+    assert [q.name for q in numbers if "FLUX" in q.name] == ["FLUX LASER1", "FLUX LASER3", "FLUX LASER4"]
+
+
 def test_rows_wavelengths_and_places_agree(night) -> None:
     _, lenslets, _, _ = night
     start, wave, x = rows_of(lenslets, LAW, (9500.0, 16780.0), margin=1.0)
