@@ -15,6 +15,7 @@ from tracecube.core.fields import Meta
 __all__ = [
     "archive_mjd",
     "cadence",
+    "dated",
     "gain",
     "integration_time",
     "integrations",
@@ -121,6 +122,11 @@ def start_mjd(header: Meta, name: str) -> float:
             "(SPHER.YYYY-MM-DDTHH:MM:SS.SSS.fits)",
         )
     return named
+
+
+def dated(header: Meta) -> bool:
+    """Whether a card tells the start of exposure."""
+    return _instant(header, "DATE-OBS") is not None or (number(header, "MJD-OBS") or 0.0) > 0.0
 
 
 def archive_mjd(header: Meta, name: str) -> float | None:

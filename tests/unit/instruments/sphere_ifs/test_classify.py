@@ -120,7 +120,9 @@ def test_cards_that_others_stand_in_for():
 def test_the_archives_name_tells_the_time_that_no_card_does(name, more):
     found = classify(name, header("SCIENCE", "OBJECT", "OBS_H", **{"DATE-OBS": None, "MJD-OBS": None, **more}))
     assert found.mjd == pytest.approx(classify("a", header("SCIENCE", "OBJECT", "OBS_H")).mjd, abs=1e-9)
-    assert found.setup["timing"] == "DIT alone"
+    assert found.setup["timing"] == "archive name"
+    dark = classify(name, header("CALIB", "DARK", "", **{"DATE-OBS": "", "ESO DET FRAM FORMAT": "single", **more}))
+    assert dark.setup["timing"] == "archive name"
 
 
 def test_what_no_rule_knows_is_said():
