@@ -216,7 +216,7 @@ def parameter_table(recipe: Recipe) -> str:
             for key, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
             if hasattr(m, key)
         )
-        alias = f" (also `{info.alias}`)" if info.alias else ""
+        alias = f" (also `{info.alias}`)" if info.alias and info.alias != name else ""
         rows.append([f"`{name}`{alias}", f"`{info.get_default()!r}`", limits, info.description or ""])
     return table(["parameter", "default", "limits", "meaning"], rows)
 

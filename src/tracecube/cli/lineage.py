@@ -115,7 +115,7 @@ def _explain_recipe(recipe: Recipe) -> None:
     rows += [("output", made.name, _kind(made)) for made in recipe.outputs]
     table(["", "name", "is"], rows)
     fields = recipe.params.model_fields.items()
-    params = [(name, _default(info), _limits(info), info.alias, info.description) for name, info in fields]
+    params = [(name, _default(info), _limits(info), _alias(name, info), info.description) for name, info in fields]
     if params:
         table(["parameter", "default", "limits", "also called", "meaning"], params)
 
@@ -123,6 +123,11 @@ def _explain_recipe(recipe: Recipe) -> None:
 def _kind(argument: Argument) -> str:
     words = f"several {argument.noun.__name__}" if argument.many else argument.noun.__name__
     return f"{words}, optional" if argument.optional else words
+
+
+def _alias(name: str, info: Any) -> str:
+    """Return by which other name a parameter is called."""
+    return info.alias if info.alias and info.alias != name else ""
 
 
 def _default(info: Any) -> str:
@@ -156,6 +161,11 @@ def _explain_use(owner: Instrument, task: Task) -> None:
     table(["input", "tags", "which"], rows)
     for name, value in task.params.items():
         say(f"here {name} = {value}")
+    if task.namesake is not None:
+        start = f"{task.namesake.prefix}."
+        theirs = [(name, field) for name, field in task.parameter_names().items() if name.startswith(start)]
+        theirs += [(start + name, f"none: {why}") for name, why in task.namesake.without.items()]
+        table(["the observatory's name", "parameter here"], theirs)
 
 
 def _rung(rung: Match) -> str:

@@ -45,7 +45,7 @@ BoolArray = NDArray[np.bool_]
 Meta = Mapping[str, Scalar]
 """Header cards without the structural ones; keys as in FITS, values plain Python scalars."""
 
-PER_PRODUCT = re.compile(r"PRODTAG|PRODSHA|PROVKEY|RECIPE|RECIVER|(RAW|CAL)\d+\w*|QC .*")
+PER_PRODUCT = re.compile(r"PRODTAG|PRODSHA|PROVKEY|RECIPE|RECIVER|(RAW|CAL)\d+\w*|(\w+ )?QC .*")
 """Cards of one product alone: what descends from it does not inherit them (full match)."""
 
 _NONE: Any = object()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
-__all__ = ["StarCentre", "StarPsf"]
+__all__ = ["StarBrightness", "StarCentre", "StarPsf"]
 
 
 @dataclass(frozen=True)
@@ -102,4 +102,31 @@ class StarPsf:
     share_variance: FloatArray = image("SHARE_STAT")
     dit: float = card("PSFDIT", unit="s", text="science DIT that FLUX is for")
     width: float = card("PSFWIDTH", text="core width over ideal")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class StarBrightness:
+    """How bright the star was in each DIT of a sequence, by its satellite spots; their mean is 1.
+
+    Parameters
+    ----------
+    file : str array (n,)
+        Raw file name.
+    plane : int array (n,)
+        DIT, 0-based.
+    mjd : array (n,), day
+        Middle of the DIT, UTC.
+    brightness, error : array (n,)
+        Over the mean of the DITs; errors by the noise of spots and halo.
+    used : int array (n,)
+        Spots times channels behind each.
+    """
+
+    file: FloatArray = column("BRIGHTNESS", "file")
+    plane: IntArray = column("BRIGHTNESS", "plane")
+    mjd: FloatArray = column("BRIGHTNESS", "mjd", unit="d")
+    brightness: FloatArray = column("BRIGHTNESS", "brightness")
+    error: FloatArray = column("BRIGHTNESS", "error")
+    used: IntArray = column("BRIGHTNESS", "used")
     meta: Meta = meta()

@@ -97,6 +97,28 @@ class Association:
 
 
 @dataclass(frozen=True)
+class Namesake:
+    """An observatory's recipe of the same purpose as a task: how its users call the parameters.
+
+    Parameters
+    ----------
+    prefix : str
+        Stands before its parameters' names; ``prefix.alias`` is then a parameter's name too.
+    without : mapping of str to str
+        Its parameters that have no counterpart (``*`` stands for any letters) -> why, and what to set instead.
+    quality : tuple of str
+        Quality numbers that it has too (``*`` as above); products carry them under its header names besides.
+    quality_prefix : str
+        Stands before their names in headers.
+    """
+
+    prefix: str
+    without: Mapping[str, str] = field(default_factory=dict)
+    quality: tuple[str, ...] = ()
+    quality_prefix: str = ""
+
+
+@dataclass(frozen=True)
 class Task:
     """A recipe placed in a workflow.
 
@@ -114,6 +136,8 @@ class Task:
         Output name -> tag where the tag is not the output's name in upper case.
     text : str
         What it is for, in one line.
+    namesake : Namesake or None
+        What an observatory calls its parameters.
     """
 
     name: str
@@ -124,6 +148,17 @@ class Task:
     params: Mapping[str, Scalar] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
+    namesake: Namesake | None = None
+
+    def parameter_names(self) -> dict[str, str]:
+        """Return every name by which a parameter may be called -> its field."""
+        fields = self.recipe.params.model_fields
+        aliases = {info.alias: name for name, info in fields.items() if info.alias}
+        theirs = {}
+        if self.namesake is not None:
+            start = f"{self.namesake.prefix}."
+            theirs = {alias if alias.startswith(start) else start + alias: name for alias, name in aliases.items()}
+        return {name: name for name in fields} | aliases | theirs
 
     def output_tags(self) -> dict[str, str]:
         """Return output name -> product tag."""

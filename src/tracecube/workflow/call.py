@@ -216,7 +216,7 @@ def _bytes_of(noun: Noun) -> int:
 def _put(call: JobCall, task: Task, outputs: Outputs, meta: Mapping[str, Scalar]) -> tuple[Made, ...]:
     """Write every product beside its final place, sync, and only then give it its name."""
     written: list[tuple[Path, Made]] = []
-    quality = quality_cards(outputs.quality)
+    quality = quality_cards(outputs.quality, task.namesake)
     tags = task.output_tags()
     for number, (output, label, noun) in enumerate(_products(task, outputs)):
         cards = {**provenance_cards(task, tags[output], call.key, call.inputs), **quality}

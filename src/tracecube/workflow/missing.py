@@ -58,7 +58,8 @@ def why_missing(
     there = [*there, *lost]
     if there:
         wanted = "/".join(rule.tags)
-        return Missing(f"{len(there)} {wanted} found, but {_unlike(there, main, rule)}", rule.hint)
+        found = f"{len(there)} {wanted} found, but {_unlike(there, main, rule)}"
+        return Missing(found + _instead(there[0], main, rule, jobs), rule.hint)
     return replace(_not_even_raw(rule.tags, workflow), hint=rule.hint)
 
 
@@ -74,6 +75,17 @@ def _unlike(there: Sequence[Item], main: Reference, rule: Association) -> str:
         words.append(f"between {rung.days[0]:g} and {rung.days[1]:g} days of it")
     words += ["started during the exposure"] * rung.during
     return f"fewer than {max(1, rule.minimum)} {' and '.join(words)}".rstrip()
+
+
+def _instead(candidate: Item, main: Reference, rule: Association, jobs: Sequence[PlannedJob]) -> str:
+    """Say in which setup a candidate differs from what was asked for, by the raw file that it comes from."""
+    keys = [key for key in rule.ladder[-1].same if value_of(candidate, key) != value_of(main, key)]
+    if not keys:
+        return ""
+    first = candidate
+    while first.job is not None:
+        first = jobs[first.job].bindings[0].items[0]
+    return f" ({first.tag} {first.name} has {', '.join(f'{key} {value_of(candidate, key)}' for key in keys)})"
 
 
 def _not_even_raw(tags: Sequence[str], workflow: Workflow) -> Missing:

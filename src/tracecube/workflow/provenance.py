@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from tracecube.archive.hashing import hash_of_value
 from tracecube.archive.records import InputRecord
 from tracecube.core.fields import Scalar
 from tracecube.core.quality import QualityNumber
-from tracecube.core.workflow import Task
+from tracecube.core.workflow import Namesake, Task
 
 __all__ = ["provenance_cards", "provenance_key", "quality_cards", "quality_record"]
 
@@ -44,9 +45,15 @@ def provenance_cards(task: Task, tag: str, key: str, inputs: Iterable[InputRecor
     return cards
 
 
-def quality_cards(quality: Iterable[QualityNumber]) -> dict[str, tuple[Scalar, str]]:
-    """Return one ``QC`` card a quality number, its unit in the comment."""
-    return {f"QC {number.name}": (number.value, f"[{number.unit}]" if number.unit else "") for number in quality}
+def quality_cards(quality: Iterable[QualityNumber], namesake: Namesake | None = None) -> dict[str, tuple[Scalar, str]]:
+    """Return one ``QC`` card a quality number, its unit in the comment; and one more of those a namesake has too."""
+    cards: dict[str, tuple[Scalar, str]] = {}
+    for number in quality:
+        card = (number.value, f"[{number.unit}]" if number.unit else "")
+        cards[f"QC {number.name}"] = card
+        if namesake is not None and any(fnmatchcase(number.name, name) for name in namesake.quality):
+            cards[f"{namesake.quality_prefix} {number.name}"] = card
+    return cards
 
 
 def quality_record(quality: Iterable[QualityNumber]) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +121,12 @@ def params_of(task: Task, chosen: Mapping[str, Any]) -> Params:
         A parameter is unknown, or a value is not allowed.
     """
     model = task.recipe.params
-    names = _names(model)
+    names = task.parameter_names()
     values: dict[str, Any] = {}
     for name, value in {**task.params, **_by_field(chosen, names)}.items():
         field = names.get(name)
         if field is None:
-            raise BadData(f"task {task.name} has no parameter {name!r}", hint=near(name, names))
+            raise _no_parameter(task, name, names)
         values[field] = value
     try:
         return model.model_validate(values)
@@ -138,10 +139,14 @@ def params_of(task: Task, chosen: Mapping[str, Any]) -> Params:
             raise _not_allowed(task, error) from error
 
 
-def _names(model: type[Params]) -> dict[str, str]:
-    """Return every name by which a parameter may be called -> its field."""
-    names = {name: name for name in model.model_fields}
-    return names | {info.alias: name for name, info in model.model_fields.items() if info.alias}
+def _no_parameter(task: Task, name: str, names: Iterable[str]) -> BadData:
+    """Say that there is no such parameter; of an observatory's, why."""
+    if task.namesake is not None:
+        plain = name.removeprefix(f"{task.namesake.prefix}.")
+        for pattern, why in task.namesake.without.items():
+            if fnmatchcase(plain, pattern):
+                return BadData(f"task {task.name}: {name} has no counterpart here", hint=f"leave it out: {why}")
+    return BadData(f"task {task.name} has no parameter {name!r}", hint=near(name, names))
 
 
 def _by_field(chosen: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

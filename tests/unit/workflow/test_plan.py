@@ -122,7 +122,8 @@ def test_candidates_that_do_not_match_are_counted(small, whole_night, raw):
     assert not plan.jobs[-1].complete
     text = str(next(job for job in extra.jobs if job.task.name == "flat").missing[0])
     assert text == (
-        "1 MASTER_BIAS found, but fewer than 1 with speed 0.1 and between -3 and 3 days of it (try: take biases)"
+        "1 MASTER_BIAS found, but fewer than 1 with speed 0.1 and between -3 and 3 days of it "
+        "(BIAS b0 has speed 2.0) (try: take biases)"
     )
 
 

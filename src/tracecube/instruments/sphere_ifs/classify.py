@@ -11,6 +11,7 @@ from tracecube.core.fields import Meta, Scalar
 from tracecube.core.instrument import Classification
 from tracecube.instruments.sphere_ifs.headers import (
     cadence,
+    dated,
     integration_time,
     integrations,
     is_cube,
@@ -130,6 +131,8 @@ def classify(name: str, header: Meta) -> Classification:
         "raw_tag": rule.tag,
         **_planes(header, name),
     }
+    if not dated(header):
+        setup["timing"] = "archive name"
     return Classification(rule.tag, setup, mjd=mjd, exptime=dit, object=target if rule.tag in ON_SKY else None)
 
 

@@ -6,13 +6,16 @@ Keys are as the observatory writes them, without the word HIERARCH.
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
 
 __all__ = [
+    "archive_mjd",
     "cadence",
+    "dated",
     "gain",
     "integration_time",
     "integrations",
@@ -25,6 +28,7 @@ __all__ = [
 
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _DAY = 86400.0
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d)[-:_](\d\d)[-:_](\d\d(?:\.\d+)?)")
 _LOCAL_NOON_TO_UT_MIDNIGHT = (24.0 - 16.69) / 24.0  # noon on Paranal, longitude -70.40 deg, is 16.69 h UT
 
 
@@ -97,23 +101,53 @@ def gain(header: Meta) -> float | None:
 
 
 def start_mjd(header: Meta, name: str) -> float:
-    """Return the start of exposure, MJD (UTC): DATE-OBS, else MJD-OBS.
+    """Return the start of exposure, MJD (UTC): DATE-OBS, else MJD-OBS, else the archive's name of the file.
 
     Raises
     ------
     MissingInput
-        Neither is there.
+        None of them is there.
     """
     stamp = _instant(header, "DATE-OBS")
     if stamp is not None:
-        return (stamp - _MJD_EPOCH) / timedelta(days=1)
+        return _mjd(stamp)
     found = number(header, "MJD-OBS")
-    if found is None or found <= 0:
+    if found is not None and found > 0:
+        return found
+    named = archive_mjd(header, name)
+    if named is None:
         raise MissingInput(
-            f"{name}: no start of exposure (header cards DATE-OBS and MJD-OBS)",
-            hint="write DATE-OBS into the header: it is the time in the name that the archive gave the file",
+            f"{name}: no start of exposure (header cards DATE-OBS, MJD-OBS and ARCFILE; file name)",
+            hint="write DATE-OBS into the header from the observing log, or give the file its archive name "
+            "(SPHER.YYYY-MM-DDTHH:MM:SS.SSS.fits)",
         )
-    return found
+    return named
+
+
+def dated(header: Meta) -> bool:
+    """Whether a card tells the start of exposure."""
+    return _instant(header, "DATE-OBS") is not None or (number(header, "MJD-OBS") or 0.0) > 0.0
+
+
+def archive_mjd(header: Meta, name: str) -> float | None:
+    """Return the time (MJD, UTC) in the name that the archive gave a file, its start of exposure; None without.
+
+    Examples
+    --------
+    >>> archive_mjd({}, "SPHER.2018-11-18T12:00:00.000")
+    58440.5
+    """
+    for given in (text(header, "ARCFILE"), name):
+        found = _STAMP.search(given)
+        if found is not None:
+            stamp = _instant({"NAME": ":".join(found.groups())}, "NAME")
+            if stamp is not None:
+                return _mjd(stamp)
+    return None
+
+
+def _mjd(stamp: datetime) -> float:
+    return (stamp - _MJD_EPOCH) / timedelta(days=1)
 
 
 def cadence(header: Meta, name: str) -> tuple[float, bool]:

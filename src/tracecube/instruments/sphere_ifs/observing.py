@@ -16,6 +16,7 @@ from typing import Any
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta
+from tracecube.instruments.sphere_ifs.headers import start_mjd
 from tracecube.instruments.sphere_ifs.sky_angles import Pole, Site, parallactic_angle, pole_of_date
 
 __all__ = ["Astrometry", "Moment", "Orientation", "astrometry", "moment", "orientation", "pointing", "site"]
@@ -124,7 +125,7 @@ def moment(meta: Meta, name: str) -> Moment:
     Raises
     ------
     MissingInput
-        No DATE-OBS nor MJD-OBS, or no DIT.
+        No DATE-OBS, MJD-OBS nor archive name, or no DIT.
     """
     caveats: list[str] = []
     dit, count = _number(meta, "ESO DET SEQ1 DIT"), _number(meta, "ESO DET NDIT")
@@ -150,17 +151,16 @@ def moment(meta: Meta, name: str) -> Moment:
 
 
 def _begin(meta: Meta, name: str, caveats: list[str]) -> float:
-    """Modified Julian date of DATE-OBS, or MJD-OBS where that is missing."""
-    instant, given = _instant(meta, "DATE-OBS"), _number(meta, "MJD-OBS")
+    """Modified Julian date of DATE-OBS, or MJD-OBS, or the archive's name where those are missing."""
+    instant = _instant(meta, "DATE-OBS")
     if instant is not None:
         return _mjd(instant)
-    if given is None:
-        raise MissingInput(
-            f"{name}: neither DATE-OBS nor MJD-OBS is a time",
-            hint="write DATE-OBS from the observing log into the header, or leave the file out",
-        )
-    caveats.append("no card DATE-OBS: MJD-OBS taken as start of the exposure")
-    return given
+    begin = start_mjd(meta, name)
+    if _number(meta, "MJD-OBS"):
+        caveats.append("no card DATE-OBS: MJD-OBS taken as start of the exposure")
+    else:
+        caveats.append("no cards DATE-OBS and MJD-OBS: time in the archive's name of the file taken as start")
+    return begin
 
 
 def _cadence(meta: Meta, begin: float, timing: tuple[float, float, float], caveats: list[str]) -> float:

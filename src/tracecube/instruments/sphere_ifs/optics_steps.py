@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import LampSpectrum, Layout, Lenslets, PixelMap, Throughput, TraceSet, WavelengthSolution
-from tracecube.core.pixels import BadPixels, DetectorFlat, Master
+from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Spectra
@@ -75,6 +76,7 @@ def spectra_positions(
     darks: Sequence[Master],
     detector_flat: DetectorFlat | None = None,
     static_badpix: BadPixels | None = None,
+    linearity: Linearity | None = None,
     params: SpectraPositionsParams,
 ) -> Positions:
     """Find all lenslets, and where the light of each falls.
@@ -88,7 +90,7 @@ def spectra_positions(
     from tracecube.recipes.optics.lenslets import lenslets_of_lasers  # noqa: PLC0415
 
     mode = mode_of_frame(raw[0])
-    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix)
+    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
     spots, caveats = mean_frame(lasers, masters)
     weight = _weights(spots)
     image = np.where(weight > 0, spots.data, 0.0).astype(np.float32)
@@ -98,7 +100,10 @@ def spectra_positions(
         columns, mode.lattice.lasers, distortion=params.lattice_degree, meta=lasers[0].meta
     )
     lamps = []
-    for frames in (raw, pinholes):
+    white = [frame for frame in raw if frame.tag == "SPECPOS"]
+    if not white:
+        more = (*more, f"no SPECPOS,LAMP of this mode: white light of {raw[0].name} ({raw[0].tag}) taken")
+    for frames in (white or raw, pinholes):
         if frames:
             frame, less = mean_frame(frames, masters)
             lamps.append(frame)
@@ -108,7 +113,7 @@ def spectra_positions(
     traces, further = trace_lenslets(lenslets, mode.law, mode.band, lamps, params.tracing(), sigma=mode.lattice.sigma)
     return Positions(
         lenslets=lenslets,
-        traces=replace(traces, meta=raw[0].meta),
+        traces=replace(traces, meta=(white or raw)[0].meta),
         quality=(*numbers, *further),
         caveats=tuple(dict.fromkeys((*caveats, *more))),
     )
@@ -128,7 +133,10 @@ def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: Wave
     from tracecube.recipes.optics.wavelength import pixel_map  # noqa: PLC0415
 
     mode = mode_of_frame(RawFrame("lenslets", "WAVE", lenslets.meta, {}, {}))
-    solution, numbers = lenslet_wavelengths(lenslets, traces, mode.law, mode.band, margin=params.margin)
+    lasers = mode.lattice.lasers
+    solution, numbers = lenslet_wavelengths(lenslets, traces, mode.law, mode.band, margin=params.margin, lasers=lasers)
+    off = [wave for wave in lasers if np.abs(lenslets.laser - wave).min() > 1.0]
+    caveats = tuple(_without_laser(wave, solution) for wave in off)
     shape = (params.rows, params.rows)
     # pieces of spectra that the detector's edge cuts are in A, but no one's light to name
     whole = replace(traces, centre=np.where((traces.dq & int(Flag.NOT_MEASURED) != 0)[:, None], np.nan, traces.centre))
@@ -136,7 +144,15 @@ def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: Wave
         wavelength=solution,
         pixel_map=replace(pixel_map(whole, solution, shape, half_width=HALF_TRACE), meta=lenslets.meta),
         quality=numbers,
+        caveats=caveats,
     )
+
+
+def _without_laser(laser: float, solution: WavelengthSolution) -> str:
+    """Say what the wavelengths near a laser (Angstrom) that was off rest on, and how well they are known."""
+    near = np.abs(solution.wave - laser) < 200.0  # noqa: PLR2004 - Angstrom: a sample or two
+    error = float(np.nanmedian(np.where(near, solution.error, np.nan)))
+    return f"laser {laser / 10:.1f} nm off: wavelengths near it rest on the prism's law, known to {error / 10:.2f} nm"
 
 
 @recipe(version="1")
@@ -150,24 +166,27 @@ def ifu_flat(
     layout: Layout | None = None,
     detector_flat: DetectorFlat | None = None,
     static_badpix: BadPixels | None = None,
+    linearity: Linearity | None = None,
     params: IfuFlatParams,
 ) -> IfuFlat:
-    """Measure the throughput of every lenslet against wavelength from the white lamp."""
+    """Measure the throughput of every lenslet against wavelength from the white lamp.
+
+    Frames taken for the positions of spectra show the same lamp: they stand in where no IFU flat is usable.
+    """
     from tracecube.instruments.sphere_ifs.exposure import mode_of_frame, native_spectra  # noqa: PLC0415
     from tracecube.recipes.optics.lenslet_flat import lenslet_throughput  # noqa: PLC0415 - brings numba
     from tracecube.recipes.optics.lenslet_shift import mean_spectrum  # noqa: PLC0415
 
     mode = mode_of_frame(raw[0])
-    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix)
-    extraction, caveats = _extract_lamp(raw, masters, traces, pixel_map, params.extraction())
-    flat, numbers = lenslet_throughput(
-        extraction, wavelength, np.linspace(*mode.channels[:2], mode.channels[2]), least=params.least_signal
-    )
+    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
+    extraction, lamp, caveats = _extract_white(raw, masters, traces, pixel_map, params.extraction())
+    wave = np.linspace(*mode.channels[:2], mode.channels[2])
+    flat, numbers = lenslet_throughput(extraction, wavelength, wave, least=params.least_signal, name=lamp.name)
     spectra = native_spectra(extraction, traces, wavelength.wave, wavelength, layout=layout)
     return IfuFlat(
-        spectra=replace(spectra, meta=raw[0].meta),
-        lenslet_flat=replace(flat, meta=raw[0].meta),
-        lamp_spectrum=LampSpectrum(*mean_spectrum(spectra)[:2], meta=raw[0].meta),
+        spectra=replace(spectra, meta=lamp.meta),
+        lenslet_flat=replace(flat, meta=lamp.meta),
+        lamp_spectrum=LampSpectrum(*mean_spectrum(spectra)[:2], meta=lamp.meta),
         quality=(QualityNumber("EXTRACTION CHI2", extraction.chi2, "", high=2.0), *numbers),
         caveats=caveats,
     )
@@ -184,19 +203,20 @@ def distortion_map(
     white: Sequence[RawFrame],
     detector_flat: DetectorFlat | None = None,
     static_badpix: BadPixels | None = None,
+    linearity: Linearity | None = None,
     params: DistortionParams,
 ) -> Distortion:
     """Measure plate scale, anamorphism and distortion from the grid of pinholes.
 
-    A frame of white light tells how bright each lenslet is by itself.
+    Frames of white light tell how bright each lenslet is by itself.
     """
     from tracecube.instruments.sphere_ifs.exposure import native_spectra  # noqa: PLC0415 - brings numba
     from tracecube.instruments.sphere_ifs.guess import NOMINAL_PITCH  # noqa: PLC0415
     from tracecube.recipes.optics.pinholes import lattice_plane, map_sky  # noqa: PLC0415
 
-    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix)
+    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
     extraction, caveats = _extract_lamp(raw, masters, traces, pixel_map, params.extraction())
-    even, more = _extract_lamp(white, masters, traces, pixel_map, params.extraction())
+    even, _, more = _extract_white(white, masters, traces, pixel_map, params.extraction())
     spectra = native_spectra(extraction, traces, wavelength.wave, wavelength)
     share = np.nansum(even.flux, axis=1) / np.median(np.nansum(even.flux, axis=1))
     whole = np.isfinite(extraction.flux).sum(axis=1) > 0.9 * np.isfinite(wavelength.wave).sum(axis=1)  # noqa: PLR2004
@@ -235,3 +255,34 @@ def _extract_lamp(
     frame, caveats = mean_frame(raw, masters, wave=pixel_map.wave)
     matrix = trace_matrix(traces, frame.data.shape, half_width=settings.half_width)
     return extract_by(frame, matrix, settings, floor=noise_floor(frame)), caveats
+
+
+def _extract_white(
+    raw: Sequence[RawFrame], masters: DetectorMasters, traces: TraceSet, pixel_map: PixelMap, settings: ExtractionParams
+) -> tuple[Extraction, RawFrame, tuple[str, ...]]:
+    """Calibrate and extract frames of the white lamp: IFU flats, else those for positions; the first of them, caveats.
+
+    Raises
+    ------
+    BadData
+        No frame shows spectra of white light; what is wrong with the IFU flats.
+    """
+    from tracecube.recipes.optics.lenslet_flat import check_white  # noqa: PLC0415 - brings numba
+
+    caveats: list[str] = []
+    wrong: BadData | None = None
+    for tag in ("IFUFLAT", "SPECPOS"):
+        frames = sorted((frame for frame in raw if frame.tag == tag), key=lambda frame: frame.name)
+        if not frames:
+            continue
+        try:
+            extraction, more = _extract_lamp(frames, masters, traces, pixel_map, settings)
+            check_white(extraction, ", ".join(frame.name for frame in frames))
+        except BadData as error:
+            wrong = wrong or error
+            caveats.append(f"left out: {error}")
+            continue
+        if tag == "SPECPOS":
+            caveats.append(f"no usable FLAT,LAMP / IFU of this mode: white light of {frames[0].name} (SPECPOS) taken")
+        return extraction, frames[0], (*caveats, *more)
+    raise wrong or BadData("no frame of the white lamp", hint="look for FLAT,LAMP / IFU or SPECPOS,LAMP frames")

@@ -23,6 +23,8 @@ __all__ = [
     "IfuFlatParams",
     "ScienceTaskParams",
     "SpectraPositionsParams",
+    "StandardFluxParams",
+    "StandardParams",
     "WaveCalibParams",
 ]
 
@@ -78,6 +80,14 @@ class FluxTaskParams(Sky, FluxParams):
 
 class ScienceTaskParams(Sky, ScienceParams):
     """How a science DIT is reduced."""
+
+
+class StandardParams(Sky, ScienceParams):
+    """How an astrometric standard is reduced."""
+
+
+class StandardFluxParams(Sky, ScienceParams, FluxParams):
+    """How a spectrophotometric standard is reduced."""
 
 
 class SpectraPositionsParams(Params):

@@ -1,17 +1,21 @@
-"""The recipe from the DITs of a star to its companions."""
+"""Recipes from the DITs of a star to its companions, and to its brightness from DIT to DIT."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve
+from tracecube.core.params import Params
+from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Image, Spectra
-from tracecube.core.star import StarCentre, StarPsf
+from tracecube.core.star import StarBrightness, StarCentre, StarPsf
 from tracecube.instruments.sphere_ifs.science_parameters import CompanionParams
 
-__all__ = ["ifs_companions"]
+__all__ = ["ifs_companions", "ifs_frame_photometry"]
 
 _PARAMS = CompanionParams()
 
@@ -54,3 +58,32 @@ def ifs_companions(
         quality=made.quality,
         caveats=made.caveats,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramePhotometry(Outputs):
+    """Brightness of the star from DIT to DIT, where at least two show satellite spots."""
+
+    star_brightness: StarBrightness | None
+
+
+@recipe(version="1")
+def ifs_frame_photometry(*, centres: Sequence[StarCentre], params: Params = Params()) -> FramePhotometry:
+    """Measure how the star's brightness changed from DIT to DIT, by its satellite spots.
+
+    All spots and channels give one number a DIT, relative to the mean. Only DITs with spots tell: frames
+    OBJECT,CENTER, and science where the spots were on throughout.
+    """
+    from tracecube.instruments.sphere_ifs.star_brightness import brightness_of  # noqa: PLC0415 - brings scipy
+
+    del params
+    found, chi2, caveats = brightness_of(centres)
+    numbers: tuple[QualityNumber, ...] = ()
+    if found is not None:
+        numbers = (
+            QualityNumber("BRIGHTNESS RMS", 100.0 * float(found.brightness.std()), "%", high=10.0),
+            QualityNumber("BRIGHTNESS ERROR", 100.0 * float(np.median(found.error)), "%", high=1.0),
+            QualityNumber("BRIGHTNESS CHI2", chi2, "", high=3.0),
+            QualityNumber("N FRAMES", float(found.brightness.size)),
+        )
+    return FramePhotometry(star_brightness=found, quality=numbers, caveats=caveats)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tracecube.core.errors import NoConvergence
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, IntArray, Meta
+from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.quality import QualityNumber
@@ -19,6 +20,7 @@ from tracecube.recipes.detector.calibrate import noise_floor
 from tracecube.recipes.extract.apertures import extract_by
 from tracecube.recipes.extract.grid import GridParams, on_grid
 from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extract, trace_matrix
+from tracecube.recipes.extract.trace_flags import flags_on_traces
 from tracecube.recipes.optics.lenslet_shift import Expected, Shift, ShiftParams, moved, shift_across, shift_along
 
 __all__ = ["Optics", "SkySpectra", "sky_spectra"]
@@ -109,15 +111,12 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     native = native_spectra(found, traces, solution.wave, solution, flat=optics.flat, layout=optics.layout)
     low, high, count = mode_of_frame(raw).channels
     grid = GridParams(wave_low=low, wave_high=high, n_wave=count)
-    meta = {
-        **raw.meta,
-        "NOISEFLR": frame.meta["NOISEFLR"],
-        "SHIFTDX": shift.dx,
-        "SHIFTDY": shift.dy,
-        "SHIFTTN": shift.turn,
-        "SHIFTST": shift.stretch,
-    }
-    channels = on_grid(found, traces, solution, optics.flat, optics.layout, grid, shift=0.0, meta=meta)
+    meta = _cards(raw, frame, shift)
+    full = _full_samples(frame, traces)
+    native = replace(native, flags=native.flags | full)
+    channels = on_grid(
+        found, traces, solution, optics.flat, optics.layout, grid, shift=0.0, meta=meta, sample_flags=full
+    )
     flagged = float(np.mean(found.outlier))
     return SkySpectra(
         native=replace(native, meta=meta),
@@ -136,6 +135,26 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
         ),
         caveats=tuple(dict.fromkeys((*caveats, *more))),
     )
+
+
+def _cards(raw: RawFrame, frame: Frame, shift: Shift) -> Meta:
+    """Header of the spectra: the raw one, noise and shift."""
+    return {
+        **raw.meta,
+        "ARCFILE": raw.meta.get("ARCFILE") or f"{raw.name}.fits",  # by which all that follows knows a frame
+        "NOISEFLR": frame.meta["NOISEFLR"],
+        "SHIFTDX": shift.dx,
+        "SHIFTDY": shift.dy,
+        "SHIFTTN": shift.turn,
+        "SHIFTST": shift.stretch,
+    }
+
+
+def _full_samples(frame: Frame, traces: TraceSet) -> IntArray:
+    """Flags (n, m) of samples whose core is saturated or beyond the linear range by light, not by a bad pixel."""
+    full = int(Flag.SATURATED | Flag.NON_LINEAR)
+    fault = NOT_USABLE & ~full
+    return flags_on_traces(np.where(frame.flags & fault, 0, frame.flags).astype(np.int32), traces, full)
 
 
 def _shift_across(frame: Frame, optics: Optics, extraction: ExtractionParams, expected: Expected) -> Shift:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracecube.core.frame import RawFrame
 from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
-from tracecube.core.pixels import BadPixels, DetectorFlat, Master
+from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, Spectra
 from tracecube.core.star import StarCentre, StarPsf
@@ -19,7 +19,7 @@ from tracecube.instruments.sphere_ifs.parameters import CenterTaskParams, FluxTa
 if TYPE_CHECKING:
     from tracecube.instruments.sphere_ifs.sky import SkySpectra
 
-__all__ = ["coronagraph_center", "science", "science_flux"]
+__all__ = ["coronagraph_center", "science", "science_flux", "spectra_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +50,12 @@ class ScienceSpectra(Outputs):
     dit_centre: StarCentre
 
 
-def _spectra(raw: RawFrame, params: Any, given: dict[str, Any]) -> SkySpectra:
+def spectra_of(raw: RawFrame, params: Any, given: dict[str, Any]) -> SkySpectra:
     """Extract one plane with what the recipe was given."""
     from tracecube.instruments.sphere_ifs.sky import Optics, sky_spectra  # noqa: PLC0415 - brings numba
 
-    masters = DetectorMasters(
-        given["darks"], given["instrument"], given["sky"], given["detector_flat"], given["static_badpix"]
-    )
+    names = ("darks", "instrument", "sky", "detector_flat", "static_badpix", "linearity")
+    masters = DetectorMasters(*(given[name] for name in names))
     optics = Optics(
         given["traces"], given["wavelength"], given["pixel_map"], given["layout"], given["lenslet_flat"], given["lamp"]
     )
@@ -77,13 +76,14 @@ def coronagraph_center(
     lamp: LampSpectrum | None = None,
     detector_flat: DetectorFlat | None = None,
     static_badpix: BadPixels | None = None,
+    linearity: Linearity | None = None,
     sky: Master | None = None,
     instrument: Master | None = None,
     params: CenterTaskParams,
 ) -> CenterSpectra:
     """Extract a frame with satellite spots, and find the star behind its mask."""
     given = dict(locals())
-    made = _spectra(raw, params, given)
+    made = spectra_of(raw, params, given)
     found = star_steps.ifs_coronagraph_center(spectra=made.channels, params=params)
     return CenterSpectra(
         spectra=made.native,
@@ -107,6 +107,7 @@ def science_flux(
     lamp: LampSpectrum | None = None,
     detector_flat: DetectorFlat | None = None,
     static_badpix: BadPixels | None = None,
+    linearity: Linearity | None = None,
     sky: Master | None = None,
     instrument: Master | None = None,
     target: RawFrame | None = None,
@@ -115,7 +116,7 @@ def science_flux(
 ) -> FluxSpectra:
     """Extract the star beside its mask, and measure its image and flux for the science DIT."""
     given = dict(locals())
-    made = _spectra(raw, params, given)
+    made = spectra_of(raw, params, given)
     like = None if target is None else replace(made.channels, meta=target.meta)
     found = star_steps.ifs_science_flux(spectra=made.channels, science=like, params=params)
     return FluxSpectra(
@@ -140,6 +141,7 @@ def science(
     lamp: LampSpectrum | None = None,
     detector_flat: DetectorFlat | None = None,
     static_badpix: BadPixels | None = None,
+    linearity: Linearity | None = None,
     sky: Master | None = None,
     instrument: Master | None = None,
     star_centre: StarCentre | None = None,
@@ -148,7 +150,7 @@ def science(
 ) -> ScienceSpectra:
     """Extract a science DIT, place its star, and build its cube with north of its own time."""
     given = dict(locals())
-    made = _spectra(raw, params, given)
+    made = spectra_of(raw, params, given)
     found = star_steps.ifs_science(
         spectra=made.channels, star_centre=star_centre, centre_spectra=centre_spectra, params=params
     )

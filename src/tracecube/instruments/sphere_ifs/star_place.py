@@ -19,7 +19,7 @@ from tracecube.recipes.science.spot_windows import SpotPattern
 from tracecube.recipes.science.star_centre import centre_at, centre_of_spots, good_samples, track_of
 from tracecube.recipes.science.star_psf import PsfFound, filter_transmission, measure_psf
 
-__all__ = ["frame_name", "place_star", "star_beside_mask", "star_in_frame"]
+__all__ = ["frame_name", "place_standard", "place_star", "star_beside_mask", "star_in_frame"]
 
 # Halo within this distance of a satellite spot belongs to the spot, lambda / D.
 SPOT_REACH = 4.0
@@ -126,11 +126,29 @@ def place_star(
         else:
             return centre, said
     if star is None:
-        caveats.append("no frame with satellite spots: the star is taken at the field centre, astrometry not trusted")
+        caveats.append(
+            "no frame with satellite spots: the star is taken at the field centre, astrometry not trusted "
+            "(try: add the OBJECT,CENTER frame, or place the star with ifs.science_dr.user_cent, cx and cy)"
+        )
         values, covariance = np.zeros(4), np.diag([0.05**2, 0.05**2, 0.0, 0.0])  # stars are put within 50 mas of it
         centre = centre_at(spectra, values, covariance, CentreParams().reference_wave, method="none", name=name)
         return replace(centre, dq=np.full(centre.wave.size, int(Flag.ASTROMETRY), np.int32)), tuple(caveats)
     return _moved(spectra, star, reference, params, caveats, name)
+
+
+def place_standard(spectra: Spectra, params: ScienceParams) -> tuple[StarCentre, tuple[str, ...]]:
+    """Place a standard star: by its spots where they are on, else as the brightest source of its frame.
+
+    Where no source stands out the field centre is taken, flagged and said.
+    """
+    if params.user_cent or _spots_on(spectra.meta):
+        return place_star(spectra, None, None, params)
+    try:
+        centre, _, caveats = star_in_frame(spectra, CentreParams(use_waffle=False))
+    except TracecubeError as failure:
+        centre, caveats = place_star(spectra, None, None, params)
+        return centre, (f"no star found: {failure}", *caveats)
+    return centre, tuple(text for text in caveats if not text.startswith("star taken as the brightest"))
 
 
 def _moved(

@@ -10,7 +10,7 @@ from tracecube.core.spectra import Cube, Spectra
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, FluxParams, ScienceParams
 
-__all__ = ["ifs_coronagraph_center", "ifs_science", "ifs_science_flux"]
+__all__ = ["ScienceCube", "cube_about", "ifs_coronagraph_center", "ifs_science", "ifs_science_flux"]
 
 _CENTRE, _FLUX, _SCIENCE = CentreParams(), FluxParams(), ScienceParams()
 
@@ -81,11 +81,18 @@ def ifs_science(
     the halo against the frame with spots (``star_centre`` and ``centre_spectra``); otherwise where the
     frame with spots had it. Which way was taken is in CENHOW, and in the caveats if it was not the best.
     """
-    from tracecube.instruments.sphere_ifs.observing import orientation, pointing  # noqa: PLC0415
-    from tracecube.instruments.sphere_ifs.star_place import frame_name, place_star  # noqa: PLC0415
-    from tracecube.recipes.cube.star_cube import StarFrame, build_star_cube  # noqa: PLC0415
+    from tracecube.instruments.sphere_ifs.star_place import place_star  # noqa: PLC0415
 
     centre, caveats = place_star(spectra, star_centre, centre_spectra, params)
+    return cube_about(spectra, centre, params, caveats)
+
+
+def cube_about(spectra: Spectra, centre: StarCentre, params: ScienceParams, caveats: tuple[str, ...]) -> ScienceCube:
+    """Resample spectra to a cube with the coordinates of a star whose place is known."""
+    from tracecube.instruments.sphere_ifs.observing import orientation, pointing  # noqa: PLC0415
+    from tracecube.instruments.sphere_ifs.star_place import frame_name  # noqa: PLC0415
+    from tracecube.recipes.cube.star_cube import StarFrame, build_star_cube  # noqa: PLC0415
+
     turned, target = orientation(spectra.meta, frame_name(spectra.meta)), pointing(spectra.meta)
     frame = None
     if target is None:

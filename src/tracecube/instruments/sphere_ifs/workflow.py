@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tracecube.core.recipe import Recipe
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.sphere_ifs.detector_steps import (
     broad_band_flat,
@@ -18,14 +19,16 @@ from tracecube.instruments.sphere_ifs.detector_steps import (
     sky_background,
     static_bad_pixels,
 )
+from tracecube.instruments.sphere_ifs.namesakes import NAMESAKES
 from tracecube.instruments.sphere_ifs.optics_steps import (
     distortion_map,
     ifu_flat,
     spectra_positions,
     wavelength_calibration,
 )
-from tracecube.instruments.sphere_ifs.science_steps import ifs_companions
+from tracecube.instruments.sphere_ifs.science_steps import ifs_companions, ifs_frame_photometry
 from tracecube.instruments.sphere_ifs.sky_steps import coronagraph_center, science, science_flux
+from tracecube.instruments.sphere_ifs.standard_steps import standard_astrometry, standard_flux
 
 __all__ = ["DETECTOR_TASKS", "SAME_NIGHT_FIRST", "workflow"]
 
@@ -141,18 +144,25 @@ SAME_MODE_FIRST = (
 
 ALL_DARKS = replace(DARKS, argument="darks")
 BADPIX_IF_ANY = Association("static_badpix", ("STATIC_BADPIX",), SAME_NIGHT_FIRST, minimum=0)
-PIXELS = (ALL_DARKS, FLAT_IF_ANY, BADPIX_IF_ANY)
-TRACES = Association("traces", ("TRACES",), SAME_MODE_FIRST, hint="SPECPOS,LAMP and WAVE,LAMP frames of this mode")
-LENSLETS = Association("lenslets", ("LENSLETS",), SAME_MODE_FIRST, hint="WAVE,LAMP frames of this mode")
-WAVELENGTH = Association("wavelength", ("WAVELENGTH",), SAME_MODE_FIRST, hint="WAVE,LAMP frames of this mode")
-PIXEL_MAP = Association("pixel_map", ("PIXEL_MAP",), SAME_MODE_FIRST, hint="WAVE,LAMP frames of this mode")
+LINEARITY_IF_ANY = Association(
+    "linearity", ("LINEARITY",), (*SAME_NIGHT_FIRST, Match(level=3, days=(-400.0, 400.0))), minimum=0
+)
+"""Of `ifs_gain`; without it stands what is known of the detector. Darks, backgrounds and detector flats do without:
+their levels of a few hundred counts are linear to 1e-4."""
+PIXELS = (ALL_DARKS, FLAT_IF_ANY, BADPIX_IF_ANY, LINEARITY_IF_ANY)
+LAMPS_OF_MODE = "SPECPOS,LAMP and WAVE,LAMP frames of this mode"
+TRACES = Association("traces", ("TRACES",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
+WAVELENGTH = Association("wavelength", ("WAVELENGTH",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
+PIXEL_MAP = Association("pixel_map", ("PIXEL_MAP",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
 LAYOUT_IF_ANY = Association("layout", ("LAYOUT",), SAME_MODE_FIRST, minimum=0)
-IFU_FLAT_OF = Association("lenslet_flat", ("LENSLET_FLAT",), SAME_MODE_FIRST, hint="FLAT,LAMP / IFU of this mode")
+IFU_FLAT_OF = Association(
+    "lenslet_flat", ("LENSLET_FLAT",), SAME_MODE_FIRST, hint="FLAT,LAMP / IFU or SPECPOS,LAMP of this mode"
+)
 
 SPECTRA_POSITIONS = Task(
     name="ifs_spectra_positions",
     recipe=spectra_positions,
-    main=Main("raw", ("SPECPOS",), group_by=("night", "mode")),
+    main=Main("raw", ("SPECPOS", "IFUFLAT"), group_by=("night", "mode")),
     associations=(
         *PIXELS,
         Association("lasers", ("WAVE",), SAME_MODE_FIRST, hint="a WAVE,LAMP frame of this mode", maximum=None),
@@ -174,7 +184,7 @@ WAVELENGTHS = Task(
 IFU_FLAT = Task(
     name="ifs_ifu_flat",
     recipe=ifu_flat,
-    main=Main("raw", ("IFUFLAT",), group_by=("night", "mode")),
+    main=Main("raw", ("IFUFLAT", "SPECPOS"), group_by=("night", "mode")),
     associations=(*PIXELS, TRACES, WAVELENGTH, PIXEL_MAP, LAYOUT_IF_ANY),
     targets=("calibration",),
     text="throughput of the lenslets",
@@ -189,7 +199,9 @@ DISTORTION = Task(
         TRACES,
         WAVELENGTH,
         PIXEL_MAP,
-        Association("white", ("SPECPOS", "IFUFLAT"), SAME_MODE_FIRST, hint="a SPECPOS,LAMP frame of this mode"),
+        Association(
+            "white", ("IFUFLAT", "SPECPOS"), SAME_MODE_FIRST, hint="a SPECPOS,LAMP frame of this mode", maximum=None
+        ),
     ),
     targets=("calibration",),
     text="places of the lenslets on the sky",
@@ -265,6 +277,49 @@ COMPANIONS = Task(
     text="companions of a star: places, contrasts, spectra, and how faint one would be seen",
 )
 
-NIGHT_TASKS = (CENTER, FLUX, SCIENCE, COMPANIONS)
+FRAME_PHOTOMETRY = Task(
+    name="ifs_frame_photometry",
+    recipe=ifs_frame_photometry,
+    main=Main("centres", ("DIT_CENTRE", "STAR_CENTRE"), group_by=("night", "mode", "object"), minimum=2),
+    targets=("science",),
+    text="brightness of the star from DIT to DIT, by its satellite spots",
+)
 
-workflow = Workflow(tasks=(*DETECTOR_TASKS, *OPTICS_TASKS, *NIGHT_TASKS), default_target="science")
+STANDARD_TAGS = {
+    "channels": "STANDARD_CHANNELS",
+    "cube": "STANDARD_CUBE",
+    "dit_centre": "STANDARD_CENTRE",
+    "star_psf": "STANDARD_PSF",
+}
+"""Never taken for a target's."""
+
+
+def _standard(name: str, make: Recipe, tag: str, text: str) -> Task:
+    """Return the task of one kind of standard."""
+    made = {out.name for out in make.outputs}
+    return Task(
+        name=name,
+        recipe=make,
+        main=Main("raw", (tag,)),
+        associations=ON_SKY,
+        targets=("spectra", "standards"),
+        tags={output: tag for output, tag in STANDARD_TAGS.items() if output in made},
+        text=text,
+    )
+
+
+STANDARD_ASTROMETRY = _standard(
+    "ifs_standard_astrometry", standard_astrometry, "STD_ASTROMETRY", "spectra and cube of an astrometric field"
+)
+STANDARD_FLUX = _standard(
+    "ifs_standard_flux", standard_flux, "STD_FLUX", "spectra, cube, image and flux of a spectrophotometric standard"
+)
+
+NIGHT_TASKS = (CENTER, FLUX, SCIENCE, COMPANIONS, FRAME_PHOTOMETRY, STANDARD_ASTROMETRY, STANDARD_FLUX)
+
+workflow = Workflow(
+    tasks=tuple(
+        replace(task, namesake=NAMESAKES.get(task.name)) for task in (*DETECTOR_TASKS, *OPTICS_TASKS, *NIGHT_TASKS)
+    ),
+    default_target="science",
+)

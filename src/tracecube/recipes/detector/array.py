@@ -158,13 +158,19 @@ def clean_exposure(
     Raises
     ------
     BadData
-        Another shape, constant, or full of saturated pixels.
+        Another shape, constant, full of saturated pixels, or reference pixels without noise.
     """
     params = params or ArrayParams()
     check_raw(exposure.raw, detector)
     counts, unread = _read(exposure.raw)
     blind = blind_pixels(detector)
-    stripes = find_stripes(counts, _outputs(detector), blind, step=exposure.step)
+    try:
+        stripes = find_stripes(counts, _outputs(detector), blind, step=exposure.step)
+    except ValueError as error:
+        raise BadData(
+            f"{exposure.name}: the reference pixels show no noise (median {np.median(counts[blind]):g} adu)",
+            hint="were counts below 0 cut off, or is it no raw frame? Fetch it again, or leave it out",
+        ) from error
     if unlit is not None:
         expected = np.broadcast_to(np.asarray(scene, np.float32) / np.float32(exposure.gain), counts.shape)
         off = counts - _pattern(stripes, detector, rows=True) - expected

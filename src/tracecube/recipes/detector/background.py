@@ -46,10 +46,12 @@ class BackgroundParams(CollapseParams):
     hot_clip: float = Field(
         default=5.0, gt=0, alias="sigma_clip", description="Expected noises off its surroundings beyond which: bad"
     )
-    fit: bool = Field(default=False, description="Make a polynomial surface through the background besides")
+    fit: bool = Field(default=False, alias="fit", description="Make a polynomial surface through the background too")
     fit_order: int = Field(default=10, ge=0, le=20, alias="fitorder", description="Its degree")
     samples: int = Field(default=1000, ge=100, alias="nsamples", description="Places at which it is fitted")
-    smooth: float = Field(default=0.0, ge=0, description="Smooth the background over so many px; 0 leaves it")
+    smooth: float = Field(
+        default=0.0, ge=0, alias="smooth", description="Smooth the background over so many px; 0 leaves it"
+    )
 
 
 class MatchParams(Params):

@@ -33,7 +33,9 @@ class DarkParams(CollapseParams):
     hot_clip: float = Field(
         default=5.0, gt=0, alias="sigma_clip", description="Expected noises above its surroundings beyond which: hot"
     )
-    smoothing: float = Field(default=5.0, gt=0, description="FWHM (px) of the surface that pixels are compared with")
+    smoothing: float = Field(
+        default=5.0, gt=0, alias="smoothing", description="FWHM (px) of the surface that pixels are compared with"
+    )
     least: float = Field(
         default=-100.0, alias="min_acceptable", description="Dark signal (adu) below which a pixel is bad"
     )

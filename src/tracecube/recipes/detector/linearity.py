@@ -33,6 +33,7 @@ class GainParams(Params):
         default=2,
         ge=2,
         le=4,
+        alias="order",
         description="Order of the polynomial counts(light): 2 is a loss that grows with the signal",
     )
     tolerance: float = Field(

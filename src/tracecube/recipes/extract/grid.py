@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.fields import FloatArray, IntArray, Meta
 from tracecube.core.flags import Flag
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.params import Params
 from tracecube.core.spectra import Spectra
 from tracecube.kernels.resample import rebin
 from tracecube.recipes.extract.joint import Extraction
+from tracecube.recipes.extract.trace_flags import flags_in_bins
 
 __all__ = ["GridParams", "bin_edges", "on_grid", "throughput_at"]
 
@@ -42,6 +43,7 @@ def on_grid(
     *,
     shift: float,
     meta: Meta,
+    sample_flags: IntArray | None = None,
 ) -> Spectra:
     """Rebin to the common grid, conserving flux, and divide by the relative throughput.
 
@@ -56,6 +58,8 @@ def on_grid(
         Flexure along dispersion.
     meta : mapping
         Header the product carries.
+    sample_flags : int array (n, m), optional
+        Flags of the samples, which the channels made of them inherit.
     """
     wave = params.wave
     step = wave[1] - wave[0]
@@ -66,6 +70,8 @@ def on_grid(
     flags = np.where(np.isfinite(flux), 0, int(Flag.NOT_MEASURED))
     flags |= np.where(np.isfinite(relative), 0, int(Flag.NOT_MEASURED))
     flags |= np.where(relative < LOW_THROUGHPUT, int(Flag.LOW_THROUGHPUT), 0)
+    if sample_flags is not None:
+        flags |= flags_in_bins(sample_flags, edges)
     scale = np.where(np.isfinite(relative) & (relative > 0), relative, np.nan) * step
     next_scale = np.concatenate([scale[:, 1:], scale[:, -1:]], axis=1)
     dq = traces.dq | solution.dq | throughput.dq | layout.dq

@@ -13,13 +13,38 @@ from tracecube.kernels.resample import rebin
 from tracecube.recipes.extract.grid import bin_edges
 from tracecube.recipes.extract.joint import Extraction
 
-__all__ = ["lenslet_throughput"]
+__all__ = ["check_white", "lenslet_throughput"]
 
 _LOW = 0.3  # throughput below which a lenslet is flagged
+_ON_TRACES = 0.5  # share of a lamp's light on the spectra; nearly all, where lenslets and prism were in
+
+
+def check_white(lamp: Extraction, name: str) -> None:
+    """Refuse a frame whose light does not lie on the spectra: of another mode, or taken without lenslets.
+
+    Parameters
+    ----------
+    lamp : Extraction
+    name : str
+        Of the frame, for the message.
+
+    Raises
+    ------
+    BadData
+    """
+    on = float(np.nansum(lamp.flux))
+    beside = float(np.nansum(np.maximum(lamp.scattered, 0.0)))
+    share = on / (on + beside) if on > 0.0 else 0.0
+    if share < _ON_TRACES:
+        raise BadData(
+            f"{name}: {100.0 * share:.0f} per cent of its light lies on the lenslets' spectra, "
+            f"white light through lenslets and prism has more than {100.0 * _ON_TRACES:.0f}",
+            hint="is the lamp on, is it of this mode, is it a detector flat? Leave it out, or repair its DPR cards",
+        )
 
 
 def lenslet_throughput(
-    lamp: Extraction, solution: WavelengthSolution, wave: FloatArray, *, least: float
+    lamp: Extraction, solution: WavelengthSolution, wave: FloatArray, *, least: float, name: str = "IFU flat"
 ) -> tuple[Throughput, tuple[QualityNumber, ...]]:
     """Measure every lenslet's throughput relative to the median of all, channel by channel.
 
@@ -31,6 +56,8 @@ def lenslet_throughput(
         Channels, evenly spaced.
     least : float
         S/N that the median lenslet needs in the median channel.
+    name : str
+        Of the frame, for messages.
 
     Raises
     ------
@@ -42,7 +69,10 @@ def lenslet_throughput(
     flux, variance, _, _ = rebin(lamp.flux, lamp.variance, edges)
     signal = float(np.nanmedian(flux / np.sqrt(variance)))
     if not signal > least:
-        raise BadData(f"IFU flat: S/N {signal:.1f} a channel, {least:g} are needed", hint="is the white lamp on?")
+        raise BadData(
+            f"{name}: S/N {signal:.1f} a channel and lenslet, {least:g} are needed",
+            hint="is the white lamp on? take it longer, or lower least_signal",
+        )
     typical = np.nanmedian(flux, axis=0)
     value, error = flux / typical, np.sqrt(variance) / typical
     known = np.isfinite(value)

@@ -102,7 +102,13 @@ def _width_numbers(profile: LensletProfile) -> tuple[QualityNumber, ...]:
 
 
 def lenslet_wavelengths(
-    lenslets: Lenslets, traces: TraceSet, law: PrismLaw, band: tuple[float, float], *, margin: float
+    lenslets: Lenslets,
+    traces: TraceSet,
+    law: PrismLaw,
+    band: tuple[float, float],
+    *,
+    margin: float,
+    lasers: Sequence[float] = (),
 ) -> tuple[WavelengthSolution, tuple[QualityNumber, ...]]:
     """Give every trace sample its wavelength, with the error that the lasers leave.
 
@@ -114,11 +120,13 @@ def lenslet_wavelengths(
     band : (float, float), Angstrom
     margin : float, px
         As the traces were made with.
+    lasers : sequence of float, Angstrom
+        All that the instrument has, for their numbers; those that were on where not given.
     """
     start, wave, _ = rows_of(lenslets, law, band, margin=margin)
     dispersion = np.abs(np.gradient(np.where(np.isfinite(wave), wave, np.nan), axis=1))
     grid = np.exp(np.linspace(np.log(0.99 * band[0]), np.log(1.01 * band[1]), 60))
-    px_error = place_error(lenslets, grid)
+    px_error = place_error(lenslets, grid, law)
     error = np.stack([np.interp(row, grid, one) for row, one in zip(wave, px_error, strict=True)]) * dispersion
     known = np.isfinite(lenslets.y_residual)
     row, laser = np.nonzero(known)
@@ -139,7 +147,7 @@ def lenslet_wavelengths(
         medium="WAVE",
         meta=lenslets.meta,
     )
-    return solution, _wave_numbers(solution, lenslets, per_px, wave)
+    return solution, _wave_numbers(solution, lenslets, per_px, np.asarray(lasers or lenslets.laser, float))
 
 
 def _dispersion_at(lenslets: Lenslets, law: PrismLaw) -> FloatArray:
@@ -169,13 +177,14 @@ def _line_spread(lenslets: Lenslets, traces: TraceSet, wave: FloatArray) -> Floa
 
 
 def _wave_numbers(
-    solution: WavelengthSolution, lenslets: Lenslets, per_px: FloatArray, wave: FloatArray
+    solution: WavelengthSolution, lenslets: Lenslets, per_px: FloatArray, lasers: FloatArray
 ) -> tuple[QualityNumber, ...]:
     """Quality numbers in the observatory's words."""
     residual = solution.line_residual
     spread = 1.4826 * float(np.median(np.abs(residual)))
     fwhm = 2.3548 * np.nanmedian(solution.lsf_sigma)
-    sampled = wave[np.isfinite(wave)]
+    sampled = solution.wave[np.isfinite(solution.wave)]
+    numbers = [1 + int(np.argmin(np.abs(lasers - one))) for one in lenslets.laser]
     return (
         QualityNumber("WAVE RMS", spread, "Angstrom", high=10.0),
         QualityNumber("WAVE ERROR", float(np.nanmedian(solution.error)), "Angstrom", high=10.0),
@@ -183,7 +192,7 @@ def _wave_numbers(
         QualityNumber("MEDIAN RESOLVING POWER", float(np.median(lenslets.laser / (fwhm * per_px))), ""),
         QualityNumber("MIN LAMBDA", float(sampled.min()), "Angstrom"),
         *(
-            QualityNumber(f"RESPOW LASER{k + 1}", float(one / (fwhm * per_px[k])), "")
-            for k, one in enumerate(lenslets.laser)
+            QualityNumber(f"RESPOW LASER{number}", float(one / (fwhm * step)), "")
+            for number, one, step in zip(numbers, lenslets.laser, per_px, strict=True)
         ),
     )

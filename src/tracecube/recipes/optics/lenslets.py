@@ -44,14 +44,24 @@ class PrismLaw:
     reference : float, Angstrom
     coefficients : tuple of float, px
         Of t, t², ...; the place at the reference is 0.
+    varies : tuple of float, px
+        What the terms of order 1, 2, ... in t of a lenslet's own dispersion differ by from the law, r.m.s. over
+        the field; lasers measure the terms below their number, the next stays unknown.
     """
 
     reference: float
     coefficients: tuple[float, ...]
+    varies: tuple[float, ...] = ()
 
     @classmethod
     def through(
-        cls, waves: Sequence[float], offsets: Sequence[float], dispersion: Sequence[float], *, degree: int = 4
+        cls,
+        waves: Sequence[float],
+        offsets: Sequence[float],
+        dispersion: Sequence[float],
+        *,
+        degree: int = 4,
+        varies: tuple[float, ...] = (),
     ) -> PrismLaw:
         """Fit the law to places (px) and dispersions (Angstrom a px) at some wavelengths (Angstrom)."""
         wave = np.asarray(waves, float)
@@ -65,7 +75,7 @@ class PrismLaw:
         )
         weight = np.concatenate([np.full(wave.size, 30.0), np.ones(wave.size)])  # places are better known than slopes
         found = np.linalg.lstsq(rows * weight[:, None], right * weight, rcond=None)[0]
-        return cls(float(wave[0]), tuple(float(c) for c in found))
+        return cls(float(wave[0]), tuple(float(c) for c in found), varies)
 
     def __call__(self, wave: FloatArray) -> FloatArray:
         """Return the nominal place (k,) of wavelengths, px from the reference."""
@@ -124,7 +134,7 @@ def lenslets_of_lasers(
     )
     off = [f"{lasers[i] / 10:.1f} nm" for i in map(int, np.flatnonzero(~columns.lattice.lit))]
     caveats = (f"laser off: {', '.join(off)}; wavelengths near it rest on the prism's law",) if off else ()
-    return lenslets, _numbers(lenslets, offset), caveats
+    return lenslets, _numbers(lenslets, offset, lit), caveats
 
 
 def _there(columns: Columns, lit: IntArray) -> BoolArray:
@@ -199,8 +209,8 @@ def _noise_of_mean(left: FloatArray, used: BoolArray) -> FloatArray:
     return np.asarray(single / np.maximum(count, 1)[:, None])
 
 
-def _numbers(lenslets: Lenslets, offset: FloatArray) -> tuple[QualityNumber, ...]:
-    """Quality numbers of a lattice."""
+def _numbers(lenslets: Lenslets, offset: FloatArray, lit: IntArray) -> tuple[QualityNumber, ...]:
+    """Quality numbers of a lattice; a laser keeps its number where another is off."""
     x, y = lenslets.x_residual, lenslets.y_residual
     return (
         QualityNumber("NUMBER SPECTRA", float(lenslets.aperture.size), ""),
@@ -208,8 +218,8 @@ def _numbers(lenslets: Lenslets, offset: FloatArray) -> tuple[QualityNumber, ...
         QualityNumber("LASER Y RMS", _spread(y[np.isfinite(y)]), "pix", high=0.05),
         QualityNumber("LENSLET OFFSET RMS", float(np.std(offset)), "pix", high=0.1),
         *(
-            QualityNumber(f"FLUX LASER{k + 1}", float(np.nanmedian(lenslets.flux[:, k])), "electron")
-            for k in range(lenslets.laser.size)
+            QualityNumber(f"FLUX LASER{number + 1}", float(np.nanmedian(lenslets.flux[:, k])), "electron")
+            for k, number in enumerate(map(int, lit))
         ),
     )
 
@@ -232,10 +242,11 @@ def place_at(lenslets: Lenslets, wave: FloatArray, law: PrismLaw) -> tuple[Float
     return lenslets.x @ weights.T, bent
 
 
-def place_error(lenslets: Lenslets, wave: FloatArray) -> FloatArray:
+def place_error(lenslets: Lenslets, wave: FloatArray, law: PrismLaw) -> FloatArray:
     """Error (n, k) of `place_at` along dispersion at wavelengths (k,), px: of the lenslet's offset and of the lasers.
 
-    Beyond the lasers the polynomial carries the error of the smooth model outwards.
+    Beyond the lasers the polynomial carries the error of the smooth model outwards; and the first term that so
+    many lasers cannot tell is as large as `PrismLaw.varies` says (the remainder of Newton's interpolation).
     """
     weights = _lagrange(np.log(lenslets.laser), np.log(np.asarray(wave, float)))
     seen = np.isfinite(lenslets.y_residual)
@@ -243,7 +254,11 @@ def place_error(lenslets: Lenslets, wave: FloatArray) -> FloatArray:
     own = float(np.median(scatter)) / np.sqrt(np.maximum(seen.sum(axis=1), 1))
     terms = 21.0  # of the polynomial of fifth degree over the lattice
     smooth = np.sqrt(weights**2 @ (scatter**2 * terms / np.maximum(seen.sum(axis=0), 1)))
-    return np.asarray(np.hypot(own[:, None], smooth))
+    unknown = np.zeros(weights.shape[0])
+    if lenslets.laser.size <= len(law.varies):
+        nodes = np.log(np.asarray(wave, float))[:, None] - np.log(lenslets.laser)
+        unknown = law.varies[lenslets.laser.size - 1] * np.abs(nodes.prod(axis=1))
+    return np.asarray(np.hypot(own[:, None], np.hypot(smooth, unknown)))
 
 
 def _lagrange(nodes: FloatArray, at: FloatArray) -> FloatArray:

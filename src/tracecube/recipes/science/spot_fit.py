@@ -181,8 +181,21 @@ def _linear(columns: F8, weight: F8, data: F8) -> tuple[F8, F8]:
     return inverse @ (columns @ (weight * data)), inverse
 
 
-def fit_tracks(window_list: list[Window], start: F8, setting: Setting, *, rounds: int = 12) -> SpotFit:
+def fit_tracks(
+    window_list: list[Window], start: F8, setting: Setting, *, rounds: int = 12, name: str = "spectra"
+) -> SpotFit:
     """Fit the tracks of all spots together.
+
+    Parameters
+    ----------
+    window_list : list of Window
+    start : array (p,)
+        First guess of the values.
+    setting : Setting
+    rounds : int
+        Steps at most.
+    name : str
+        Of the frame, for messages.
 
     Raises
     ------
@@ -205,9 +218,11 @@ def fit_tracks(window_list: list[Window], start: F8, setting: Setting, *, rounds
         model_error = _model_error(parts)
         if np.all(np.abs(step) < np.maximum(SETTLED * np.sqrt(np.diag(covariance)), 1e-7)):
             return replace(fit, model_error=model_error)
+    single = setting.pattern.directions.size == 1
+    sought = "star beside its mask" if single else "satellite spots"
+    seen = "is the star off the mask, and not saturated?" if single else "are there four spots, and is the star masked?"
     raise NoConvergence(
-        f"place of the satellite spots still moves after {rounds} steps",
-        hint="look at the frame: are there four spots, and is the star behind the mask?",
+        f"{name}: the place of the {sought} still moves after {rounds} steps", hint=f"look at the frame: {seen}"
     )
 
 

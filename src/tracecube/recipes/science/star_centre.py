@@ -138,10 +138,10 @@ def centre_of_spots(spectra: Spectra, params: StarCentreParams, *, name: str = "
     values = np.zeros(pattern.size)
     values[:2] = start
     cut = windows(spectra, values, track, pattern, reach=params.reach, good=good)
-    values = fit_tracks(cut, values, setting).values
+    values = fit_tracks(cut, values, setting, name=name).values
     cut = windows(spectra, values, track, pattern, reach=params.reach, good=good)
     everywhere = cut
-    fit, cut, caveats = _without_strangers(cut, fit_tracks(cut, values, setting), setting)
+    fit, cut, caveats = _without_strangers(cut, fit_tracks(cut, values, setting, name=name), setting, name=name)
     noise = spot_noise(spectra, fit, cut, setting, reach=params.reach, good=good)
     if noise.samples == 0:
         caveats = (*caveats, "no room between the spots: errors of the star's place by photon noise alone")
@@ -165,7 +165,7 @@ def _setting(spectra: Spectra, track: Track, pattern: SpotPattern, params: StarC
 
 
 def _without_strangers(
-    cut: list[Window], fit: SpotFit, setting: Setting
+    cut: list[Window], fit: SpotFit, setting: Setting, *, name: str
 ) -> tuple[SpotFit, list[Window], tuple[str, ...]]:
     """Leave out a spot with a companion or a bad column on it, once.
 
@@ -193,7 +193,7 @@ def _without_strangers(
         )
     kept = [w for w in cut if w.spot != worst]
     text = f"satellite spot {worst} does not fit the others ({2e3 * size:.1f} mas) and was left out"
-    return fit_tracks(kept, fit.values, setting), kept, (text,)
+    return fit_tracks(kept, fit.values, setting, name=name), kept, (text,)
 
 
 def centre_at(spectra: Spectra, values: F8, covariance: F8, reference: float, *, method: str, name: str) -> StarCentre:

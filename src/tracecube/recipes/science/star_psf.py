@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.spatial import cKDTree
 
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, NoConvergence
 from tracecube.core.fields import BoolArray
 from tracecube.core.flags import Flag
 from tracecube.core.params import Params
@@ -29,6 +29,9 @@ from tracecube.recipes.science.star_centre import good_samples, track_of
 __all__ = ["PsfFound", "StarPsfParams", "filter_transmission", "measure_psf"]
 
 F8 = NDArray[np.float64]
+
+_FULL = int(Flag.SATURATED | Flag.NON_LINEAR)
+_SEVERAL = 3  # channels: a cosmic ray fills one or two
 
 
 class StarPsfParams(Params):
@@ -114,15 +117,16 @@ def measure_psf(
     track, good = track_of(spectra, params.reference_wave), good_samples(spectra)
     pattern = SpotPattern(0.0, np.zeros(1), np.zeros(1, np.int64), params.diameter, params.obstruction)
     values = np.zeros(pattern.size)
-    values[:2] = _brightest(spectra, good, params.sigma, name)
-    fit, cut, setting = _core(spectra, values, (track, pattern), params, good, name=name)
+    core = _full_core(spectra, name)
+    values[:2] = _brightest(spectra, good, params.sigma, name) if core is None else core
+    try:
+        fit, cut, setting = _core(spectra, values, (track, pattern), params, good, name=name)
+    except NoConvergence as error:
+        _refuse_saturated(_saturated(spectra, values, track, pattern), name, most=0.0, why=error)
+        raise
     values = fit.values
     saturated = _saturated(spectra, values, track, pattern)
-    if saturated.sum() > 0.5 * saturated.size:
-        raise BadData(
-            f"{name}: the star is saturated in {int(saturated.sum())} of {saturated.size} channels",
-            hint="take a flux frame with a shorter DIT or a denser neutral density filter",
-        )
+    _refuse_saturated(saturated, name)
     flux = _channel_flux(fit, cut, track.wave.size)
     psf = _psf(spectra, fit, flux, setting, params, good)
     scale = time_ratio / transmission
@@ -155,12 +159,38 @@ def _brightest(spectra: Spectra, good: BoolArray, sigma: float, name: str) -> F8
     return np.asarray(share @ points[inside] / max(float(share.sum()), 1e-30))
 
 
+def _full_core(spectra: Spectra, name: str) -> F8 | None:
+    """Place (2,) of the lenslets that are saturated or not linear in several channels, None where there are none.
+
+    The brightest usable lenslet beside a saturated core is not the star's place.
+
+    Raises
+    ------
+    BadData
+        Saturated in most channels.
+    """
+    full = (spectra.flags & _FULL) != 0
+    inside = (full.sum(axis=1) >= _SEVERAL) & np.isfinite(spectra.x) & np.isfinite(spectra.y)
+    if not inside.any():
+        return None
+    _refuse_saturated(np.asarray(full[inside].any(axis=0)), name)
+    return np.array([np.median(spectra.x[inside]), np.median(spectra.y[inside])], float)
+
+
+def _refuse_saturated(channels: BoolArray, name: str, *, most: float = 0.5, why: NoConvergence | None = None) -> None:
+    """Refuse a star that is saturated in more than a share of the channels (n_wave,)."""
+    if channels.sum() > most * channels.size:
+        raise BadData(
+            f"{name}: the star is saturated in {int(channels.sum())} of {channels.size} channels",
+            hint="take a flux frame with a shorter DIT or a denser neutral density filter",
+        ) from why
+
+
 def _saturated(spectra: Spectra, values: F8, track: Track, pattern: SpotPattern) -> BoolArray:
     """Channels with saturated or non-linear light within lambda / D of the star, array (n_wave,)."""
     radius = np.hypot(spectra.x - values[0], spectra.y - values[1])
     core = radius[:, None] < pattern.resolution(track.wave)
-    bits = int(Flag.SATURATED | Flag.NON_LINEAR)
-    return np.asarray((core & ((spectra.flags & bits) != 0)).any(axis=0))
+    return np.asarray((core & ((spectra.flags & _FULL) != 0)).any(axis=0))
 
 
 def _core(
@@ -186,7 +216,7 @@ def _core(
                 f"{track.wave.size} channels",
                 hint="is the flux frame saturated? take one with a shorter DIT or a denser filter",
             )
-        fit = fit_tracks(cut, values, setting)
+        fit = fit_tracks(cut, values, setting, name=name)
         values = fit.values
     return fit, cut, setting
 

@@ -109,6 +109,22 @@ def test_cards_that_others_stand_in_for():
     assert found.exptime == 16.0
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("SPHER.2018-11-18T03:43:25.807", {}),
+        ("SPHER.2018-11-18T03_43_25.807", {}),
+        ("renamed", {"ARCFILE": "SPHER.2018-11-18T03:43:25.807.fits"}),
+    ],
+)
+def test_the_archives_name_tells_the_time_that_no_card_does(name, more):
+    found = classify(name, header("SCIENCE", "OBJECT", "OBS_H", **{"DATE-OBS": None, "MJD-OBS": None, **more}))
+    assert found.mjd == pytest.approx(classify("a", header("SCIENCE", "OBJECT", "OBS_H")).mjd, abs=1e-9)
+    assert found.setup["timing"] == "archive name"
+    dark = classify(name, header("CALIB", "DARK", "", **{"DATE-OBS": "", "ESO DET FRAM FORMAT": "single", **more}))
+    assert dark.setup["timing"] == "archive name"
+
+
 def test_what_no_rule_knows_is_said():
     with pytest.raises(BadData, match="match no rule"):
         classify("a", header("CALIB", "FOCUS", "OBS_H"))

@@ -78,3 +78,15 @@ def test_a_broken_frame_is_left_out_and_the_last_one_is_an_error(dark):
     assert "broken" in made.caveats[0]
     with pytest.raises(BadData, match="broken"):
         master_dark(raw=[broken])
+
+
+def test_a_frame_whose_counts_below_zero_were_cut_off_is_refused_by_name(dark):
+    spoilt = frame("a", "OBJECT", 5.0, PLANE=0)
+    image = spoilt.data.copy()
+    border = np.ones(image.shape, bool)
+    border[INSIDE] = False
+    image[border] = np.round(np.maximum(np.random.default_rng(1).normal(-5.0, 12.0, border.sum()), 0.0))
+    spoilt = RawFrame("cut.fits", "OBJECT", spoilt.meta, {"": image}, {})
+    with pytest.raises(BadData, match=r"cut\.fits: the reference pixels show no noise") as error:
+        calibrated(spoilt, DetectorMasters([dark]))
+    assert "counts below 0 cut off" in error.value.hint

@@ -129,3 +129,12 @@ def test_filters() -> None:
     assert curve[wave == 12210.0] == pytest.approx(3.10761e-3)
     with pytest.raises(MissingInput, match="ND_9"):
         neutral_density({"ESO INS4 FILT2 NAME": "ND_9"}, "f")
+
+
+def test_without_any_time_card_the_archives_name_serves() -> None:
+    cards = without("DATE-OBS", ARCFILE="SPHER.2018-11-18T03:43:25.807.fits")
+    found = moment(cards, "f")
+    assert any("archive's name of the file" in text for text in found.caveats)
+    assert found.start == pytest.approx(moment(HEADER, "f").start, abs=1e-8)
+    by_mjd = moment(without("DATE-OBS", **{"MJD-OBS": 58440.1551598}), "f")
+    assert "no card DATE-OBS: MJD-OBS taken as start of the exposure" in by_mjd.caveats

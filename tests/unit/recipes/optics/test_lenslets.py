@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,7 +99,7 @@ def test_offsets_of_lenslets_are_followed_not_smoothed(night) -> None:
     rms = next(number.value for number in numbers if number.name == "LENSLET OFFSET RMS")
     assert rms == pytest.approx(0.015, abs=0.004)
     assert np.nanstd(lenslets.y_residual) < 0.03
-    assert np.isfinite(place_error(lenslets, np.array([9500.0, 12000.0, 16700.0]))).all()
+    assert np.isfinite(place_error(lenslets, np.array([9500.0, 12000.0, 16700.0]), LAW)).all()
 
 
 def test_a_dead_laser_is_said_and_the_law_carries_on() -> None:
@@ -110,6 +112,28 @@ def test_a_dead_laser_is_said_and_the_law_carries_on() -> None:
     _, y = place_at(lenslets, np.array([15451.0]), LAW)
     assert np.abs(np.median(y[found, 0] - place[own, 3, 1])) < 0.05  # 1 nm
     assert np.std(y[found, 0] - place[own, 3, 1]) < 0.15  # 3 nm
+
+
+def test_the_error_without_a_laser_holds_the_term_that_the_others_cannot_tell(night) -> None:
+    _, lenslets, _, _ = night
+    law = replace(LAW, varies=(0.77, 1.75, 1.07))
+    wave = np.array([11237.1, 15451.0, 16500.0])
+    four = place_error(lenslets, wave, law)
+    assert four == pytest.approx(place_error(lenslets, wave, LAW))  # the terms of `varies` are measured
+    columns = ("laser", "x", "y", "x_residual", "y_residual", "x_error", "y_error", "flux")
+    three = replace(lenslets, **{name: getattr(lenslets, name)[..., :3] for name in columns})
+    extra = np.sqrt(place_error(three, wave, law) ** 2 - place_error(three, wave, LAW) ** 2)[0]
+    node = np.abs(np.prod(np.log(15451.0 / np.array(LASERS[:3]))))
+    assert extra[0] == pytest.approx(0.0, abs=1e-6)
+    assert extra[1] == pytest.approx(1.07 * node, rel=1e-3)
+    assert extra[2] > 1.8 * extra[1]
+
+
+def test_a_laser_keeps_its_number_where_another_is_off() -> None:
+    rng = np.random.default_rng(4)
+    _, place = truth(rng)
+    _, numbers, _ = solved(*frame(place, rng, lit=(0, 2, 3)))
+    assert [q.name for q in numbers if "FLUX" in q.name] == ["FLUX LASER1", "FLUX LASER3", "FLUX LASER4"]
 
 
 def test_rows_wavelengths_and_places_agree(night) -> None:

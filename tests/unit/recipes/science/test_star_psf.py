@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from tests.unit.recipes.star_field import lattice, source, spectra_of
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, NoConvergence
 from tracecube.core.flags import Flag
-from tracecube.recipes.science.star_centre import track_of
+from tracecube.recipes.science.spot_fit import Setting, fit_tracks
+from tracecube.recipes.science.spot_windows import SpotPattern, lenslet_nodes, windows
+from tracecube.recipes.science.star_centre import good_samples, track_of
 from tracecube.recipes.science.star_psf import StarPsfParams, filter_transmission, measure_psf
 
 WAVE = np.linspace(9600.0, 16400.0, 9)
@@ -63,6 +65,40 @@ def test_saturated_core_is_said_or_refused() -> None:
     flags[core] = int(Flag.SATURATED)
     with pytest.raises(BadData, match="saturated"):
         measure_psf(replace(given, flags=flags), StarPsfParams(), transmission=ONE, time_ratio=1.0, dit=1.0)
+
+
+def test_a_star_of_which_only_the_wings_are_left_is_refused_by_name() -> None:
+    given = star(3)
+    wide = np.hypot(given.x - PLACE[0], given.y - PLACE[1]) < 0.06
+    flags = given.flags.copy()
+    flags[wide] = int(Flag.SATURATED)
+    with pytest.raises(BadData, match=r"raw\.fits: the star is saturated in 9 of 9 channels") as error:
+        measure_psf(
+            replace(given, flags=flags), StarPsfParams(), transmission=ONE, time_ratio=1.0, dit=1.0, name="raw.fits"
+        )
+    assert "shorter DIT" in error.value.hint
+
+
+def test_a_saturated_sample_of_a_cosmic_ray_moves_nothing() -> None:
+    given = star(3)
+    flags = given.flags.copy()
+    flags[5, 2] = int(Flag.SATURATED)
+    found = measure_psf(replace(given, flags=flags), StarPsfParams(), transmission=ONE, time_ratio=1.0, dit=1.0)
+    assert found.caveats == ()
+    assert found.fit.values[:2] == pytest.approx(PLACE, abs=1e-3)
+
+
+def test_a_fit_that_does_not_settle_names_the_frame() -> None:
+    given = star(3)
+    track = track_of(given, 12500.0)
+    pattern = SpotPattern(0.0, np.zeros(1), np.zeros(1, np.int64), 8.0, 0.14)
+    nodes, area = lenslet_nodes(given)
+    values = np.zeros(pattern.size)
+    values[:2] = PLACE
+    cut = windows(given, values, track, pattern, reach=1.5, good=good_samples(given))
+    setting = Setting(track, pattern, nodes, area, np.zeros(pattern.size), np.full(pattern.size, 0.1), clip=6.0)
+    with pytest.raises(NoConvergence, match=r"raw\.fits: the place of the star beside its mask still moves after 1 "):
+        fit_tracks(cut, values + 0.004, setting, rounds=1, name="raw.fits")
 
 
 def test_an_empty_field_has_no_star() -> None:
