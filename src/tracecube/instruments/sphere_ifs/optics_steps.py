@@ -67,7 +67,7 @@ class Distortion(Outputs):
     layout: Layout
 
 
-@recipe(version="2")
+@recipe(version="3")
 def spectra_positions(
     *,
     raw: Sequence[RawFrame],

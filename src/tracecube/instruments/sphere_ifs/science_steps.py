@@ -31,7 +31,7 @@ class FoundCompanions(Outputs):
     contrast_curve: ContrastCurve
 
 
-@recipe(version="1")
+@recipe(version="2")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],

@@ -68,7 +68,7 @@ class LensletProfile:
     weight : array (n_shape, zones, zones, n_node)
         Of each shape by zone (y, x) and node; the first is 1 everywhere.
     offset : array (zones, zones, n_node), px
-        Centre of the core from the centre that was given; profiles are about the former.
+        Centre of the core from the centre that was given, over that of all zones and nodes; taken out of the profiles.
     shape : (int, int)
         Detector (y, x).
     """
@@ -288,6 +288,7 @@ def _leading(found: FloatArray, splines: _Splines, params: ProfileParams, shape:
     zones, nodes = found.shape[0], found.shape[2]
     curves = found.reshape(-1, found.shape[3]) @ splines.values
     offset = np.array([_core_centre(splines.u, curve) for curve in curves])
+    offset -= offset.mean()  # common to all is the asymmetry of a PSFlet, not a miss of the lasers
     flat = np.array(
         [CubicSpline(splines.u, curve)(splines.u + move) for curve, move in zip(curves, offset, strict=True)]
     )

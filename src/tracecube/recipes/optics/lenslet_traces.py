@@ -40,7 +40,7 @@ def trace_lenslets(
     *,
     sigma: float,
 ) -> tuple[TraceSet, tuple[QualityNumber, ...]]:
-    """Lay the traces through the lasers, measure their profile in white light, and centre them on its core.
+    """Lay the traces through the lasers, measure their profile in white light, and follow its core along them.
 
     Parameters
     ----------

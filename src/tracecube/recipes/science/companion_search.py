@@ -33,6 +33,10 @@ class SearchParams(Params):
     coverage: float = Field(0.8, gt=0.0, le=1.0, description="share of a source's light that must be measured")
 
 
+WHOLE, BRIGHT = 0.95, 10.0
+"""Share of the usual samples, and significance, from which a place counts that its own photons make noisy."""
+
+
 @dataclass(frozen=True)
 class SearchMap:
     """A source of flat contrast at every place.
@@ -97,8 +101,12 @@ def search_map(learnt: LearntSpeckles, params: SearchParams, *, earlier: SearchM
         signal = earlier.signal
     radius = np.hypot(east, north)
     known = full > params.coverage * _usual(radius, full, rings)
-    contrast = np.where(known, seen / np.maximum(full * np.interp(radius, rings, signal), 1e-300), np.nan)
-    sigma, elements = _scatter(sequence, radius, contrast * np.sqrt(full), rings)
+    contrast = seen / np.maximum(full * np.interp(radius, rings, signal), 1e-300)
+    sigma, elements = _scatter(sequence, radius, np.where(known, contrast, np.nan) * np.sqrt(full), rings)
+    known |= _bright(sequence, core, (east, north, radius), rings) & (
+        contrast * np.sqrt(full) > BRIGHT * np.interp(radius, rings, sigma)
+    )
+    contrast = np.where(known, contrast, np.nan)
     sigma_here = np.interp(radius, rings, sigma) / np.sqrt(np.where(known, full, np.nan))
     maps = np.full((2, *inside.shape), np.nan)
     maps[:, inside] = contrast, contrast / sigma_here
@@ -154,6 +162,18 @@ def _squared(sequence: StarSequence) -> StarSequence:
     """Return the sequence with the squares of a source's light in place of the light."""
     squared = sequence.profile._replace(share=sequence.profile.share**2)
     return replace(sequence, profile=squared, brightness=sequence.brightness**2)
+
+
+def _bright(sequence: StarSequence, core: StarSequence, at: tuple[F8, F8, F8], rings: F8) -> BoolArray:
+    """Places (n_place,) east, north and off the star where samples are whole, however low their weight.
+
+    A bright source's own photons lower its weight; that nothing of it is lost is told by even weights.
+    """
+    weight = sequence.weight
+    some = (weight > 0).any(axis=2, keepdims=True)
+    level = np.nanmedian(np.where(weight > 0, weight, np.where(some, np.nan, 0.0)), axis=2, keepdims=True)
+    even = _squared(core).under(at[0], at[1], np.asarray(np.where(weight > 0, level, 0.0))).sum(axis=1)
+    return np.asarray(even > WHOLE * _usual(at[2], even, rings))
 
 
 def _usual(radius: F8, full: F8, rings: F8, *, at: F8 | None = None) -> F8:

@@ -11,7 +11,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.flags import Flag
 from tracecube.recipes.science.companion_fit import cleaned, fit_companion
 from tracecube.recipes.science.companion_products import companion_spectra, contrast_image, sources
-from tracecube.recipes.science.companion_search import SearchParams
+from tracecube.recipes.science.companion_search import SearchParams, search_map
 from tracecube.recipes.science.high_contrast import (
     HighContrastParams,
     Surroundings,
@@ -214,3 +214,14 @@ def test_exposures_that_do_not_belong_together_are_refused() -> None:
     dark = replace(observed.psf, flux=np.zeros(WAVES))
     with pytest.raises(BadData, match="star's flux"):
         star_sequence(observed.spectra, observed.centres, list(ANGLE), dark)
+
+
+def test_the_map_has_the_core_of_a_bright_companion() -> None:
+    bright = replace(SCENE, contrast=60.0 * SCENE.contrast)
+    one = brought_together(observe_star(bright, 3))
+    found = search_map(learn_speckles(one, PARAMS.speckles), PARAMS.search)
+    for east, north in zip(SCENE.east, SCENE.north, strict=True):
+        j, i = np.argmin(np.abs(found.line - north)), np.argmin(np.abs(found.line - east))
+        assert np.isfinite(found.snr[j - 1 : j + 2, i]).all()
+        assert np.isfinite(found.snr[j, i - 1 : i + 2]).all()
+        assert found.snr[j, i] > 30.0
