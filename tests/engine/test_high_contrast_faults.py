@@ -28,8 +28,11 @@ pytestmark = [
 FLUX, CENTER, SCIENCE, SKY = "T03:36:20.061", "T03:37:32.740", "T03:38:50.598", "T04:04:37.800"
 SHORT_DARK, SPECPOS, WAVE, IFU_FLAT = "T12:05:10.575", "T13:44:20.617", "T13:46:43.304", "T13:49:05.480"
 YJ = {"HIERARCH ESO INS2 COMB IFS": "OBS_YJ", "HIERARCH ESO INS2 OPTI2 NAME": "PRI_YJ"}
-QUICK = {"ifs_spectra_positions": {"profile_every": 40, "profile_zones": 2, "profile_shapes": 3}}
-"""What is asked here does not need the best profile."""
+QUICK = {
+    "ifs_spectra_positions": {"profile_every": 40, "profile_zones": 2, "profile_shapes": 3},
+    **{task: {"passes": 1} for task in ("ifs_ifu_flat", "ifs_distortion_map", "ifs_science", "ifs_science_flux")},
+}
+"""What is asked here needs neither the best profile nor the last outlier."""
 
 
 def kept(name: str) -> bool:
