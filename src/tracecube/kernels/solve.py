@@ -86,7 +86,8 @@ def normal_equations(a: DesignMatrix, data: F4, ivar: F4, *, band: int) -> Norma
     """
     n = a.origin.shape[0]
     matrix, rhs, share = np.zeros((band + 1, n)), np.zeros(n), np.zeros(n)
-    _accumulate(a.origin, a.weight, np.asarray(data), np.asarray(ivar), matrix, rhs, share)
+    add_up = _accumulate_columns if a.weight.shape[2] == 1 else _accumulate
+    add_up(a.origin, a.weight, np.asarray(data), np.asarray(ivar), matrix, rhs, share)
     return NormalEquations(matrix, rhs, share)
 
 
@@ -151,6 +152,38 @@ def _accumulate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
                         if b == 0:
                             rhs[j] += w * data[c, s]
                             share[j] += weight[j, c - c_j, s - s_j] ** 2 / whole
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def _accumulate_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    origin: I4, weight: F4, data: F4, ivar: F4, matrix: F8, rhs: F8, share: F8
+) -> None:
+    """The same of footprints one column wide, which meet on their own column alone."""
+    n, k_c = weight.shape[:2]
+    own = np.zeros(k_c, np.float32)
+    for j in range(n):
+        c_j, s = origin[j]
+        low, high = max(0, -c_j), min(k_c, data.shape[0] - c_j)
+        own[:] = 0.0
+        whole, seen, total, power = 0.0, 0.0, 0.0, 0.0
+        for k in range(k_c):
+            whole += weight[j, k, 0] * weight[j, k, 0]
+        for k in range(low, high):
+            w = ivar[c_j + k, s] * weight[j, k, 0]
+            if w != 0.0:
+                own[k] = w
+                total += w * data[c_j + k, s]
+                power += w * weight[j, k, 0]
+                seen += weight[j, k, 0] * weight[j, k, 0]
+        matrix[0, j], rhs[j], share[j] = power, total, seen / whole
+        for b in range(1, min(matrix.shape[0], n - j)):
+            if origin[j + b, 1] != s:
+                break
+            off = origin[j + b, 0] - c_j
+            product = 0.0
+            for k in range(max(off, 0), min(k_c, k_c + off)):
+                product += own[k] * weight[j + b, k - off, 0]
+            matrix[b, j] = product
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

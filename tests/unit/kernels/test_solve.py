@@ -103,3 +103,21 @@ def test_an_unknown_without_good_pixels_is_not_measured_and_harms_no_other() -> 
     dead = a.origin[:, 1] == 7
     assert np.isnan(found.flux[dead]).all()
     assert found.flux[~dead] == pytest.approx(100.0, rel=1e-4)
+
+
+def test_footprints_of_one_column_are_summed_as_any_others() -> None:
+    rng = np.random.default_rng(8)
+    n, shape = 300, (60, 12)
+    origin = np.stack([rng.integers(-6, 58, n), rng.integers(0, 12, n)], axis=1).astype(np.int32)
+    origin = origin[np.lexsort((origin[:, 0], origin[:, 1]))]
+    narrow = DesignMatrix(origin, rng.random((n, 9, 1), np.float32), shape)
+    wide = np.zeros((n, 9, 3), np.float32)
+    wide[:, :, 1:2] = narrow.weight
+    data, ivar = (rng.random(shape, np.float32) for _ in range(2))
+    ivar[rng.random(shape) < 0.1] = 0.0
+    band = band_width(narrow)
+    one = normal_equations(narrow, data, ivar, band=band)
+    padded = DesignMatrix(origin - np.array([0, 1], np.int32), wide, shape)
+    other = normal_equations(padded, data, ivar, band=band)
+    for name in ("matrix", "rhs", "share"):
+        assert np.allclose(getattr(one, name), getattr(other, name), rtol=1e-5, atol=1e-6)
