@@ -175,7 +175,7 @@ def _accumulate_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
                 total += w * data[c_j + k, s]
                 power += w * weight[j, k, 0]
                 seen += weight[j, k, 0] * weight[j, k, 0]
-        matrix[0, j], rhs[j], share[j] = power, total, seen / whole
+        matrix[0, j], rhs[j], share[j] = power, total, seen / whole if whole > 0.0 else 0.0
         for b in range(1, min(matrix.shape[0], n - j)):
             if origin[j + b, 1] != s:
                 break
