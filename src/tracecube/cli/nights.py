@@ -65,7 +65,7 @@ def write_night(instrument: Instrument, out: Path, seed: int, choices: Mapping[s
         with console().status(f"simulating {instrument.name}") as status:
             for count, frame in enumerate(simulate_night(seed=seed, **(choices or {})) if simulate_night else (), 1):
                 status.update(f"{count}: {write_raw(out, frame).name}")
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         if count or not choices:
             raise
         said = ", ".join(f"{name}={value}" for name, value in choices.items())

@@ -29,7 +29,9 @@ class _Extracting(Params):
     method: Literal["joint", "optimal", "box"] = Field(
         "joint", description="all lenslets at once, or each alone as older pipelines do, for comparison"
     )
-    box: int = Field(5, ge=1, le=15, description="pixels across dispersion that a box has")
+    box: int = Field(
+        5, ge=1, le=15, description="pixels across dispersion that a box has; an even number counts as the next"
+    )
 
     def extraction(self, *, passes: int = 3) -> ExtractionParams:
         """Settings of the joint extraction."""

@@ -18,7 +18,7 @@ NOMINAL_PITCH = 0.01292
 """Distance of lenslets on the sky, arcsec: 7.46 mas sqrt 3; good to half a per cent."""
 
 _PITCH, _ANGLE, _SIGMA = 15.554, -10.886, 0.95
-# Of the dispersion's terms over the field, px: r.m.s. in the four-laser frame of 2018-11-18, of the real geometry.
+# Of the dispersion's terms over the field, px: r.m.s. measured in one four-laser frame (2018-11-18).
 _VARIES = (0.77, 1.75, 1.07)
 _LASERS = (9877.2, 11237.1, 13093.7, 15451.0)
 

@@ -28,9 +28,9 @@ GAIN, READ_NOISE, LOSS = 1.8, 6.0, 0.02  # electron/adu, electron, see detectors
 FLEXURE = 0.3  # px between day and night, standard deviation
 DRIFT = 0.05  # px an hour
 GRID = (0.1677, 0.35)  # arcsec, degree: pitch and turn of the pinholes
-_PINHOLE = 60.0  # electron/s and Angstrom of the white lamp through a pinhole, over that of a lenslet
-_READ_LAMPS = {"SPECPOS": 0.35, "IFUFLAT": 1.0}
-_WAVEFRONT = 900.0  # Angstrom
+_PINHOLE = 60.0  # light of the white lamp through a pinhole over that on a lenslet
+_WHITE_LIGHT = {"SPECPOS": 0.35, "IFUFLAT": 1.0}  # of the lamp's light that is let in
+_WAVEFRONT = 900.0  # Angstrom, median error that the adaptive optics leave
 
 
 def simulate(
@@ -57,7 +57,15 @@ def simulate(
     ------
     RawFrame
         Raw files in order of time, then the truth in ``truth/``.
+
+    Raises
+    ------
+    ValueError
+        The mode has no laser of that number.
     """
+    lasers = len(MODES[mode].lattice.lasers)
+    if not 0 <= int(laser_off) <= lasers:
+        raise ValueError(f"{mode} has lasers 1 to {lasers}")
     night = _Night(seed, mode, (int(laser_off) - 1,))
     for shot in schedule(seed, size):
         yield night.frame(shot)
@@ -108,7 +116,7 @@ class _Night:
         elif shot.kind == "DISTORT":
             electrons = self._pinholes() * spectrum * shot.dit
         else:
-            share = _READ_LAMPS[shot.kind] * shot.dit
+            share = _WHITE_LIGHT[shot.kind] * shot.dit
             electrons = np.broadcast_to(spectrum * share, (count, self.wave.size))
         glow = light.GLOW * shot.dit if shot.kind == "BACKGROUND" else 0.0
         return optics.paint(self.optics, self.wave, electrons * self.band) + np.float32(glow)

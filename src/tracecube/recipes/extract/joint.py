@@ -41,7 +41,9 @@ class ExtractionParams(Params):
     method: Literal["joint", "optimal", "box"] = Field(
         "joint", description="all apertures at once, or each alone as older pipelines do, for comparison"
     )
-    box: int = Field(5, ge=1, le=15, description="pixels across dispersion that a box has")
+    box: int = Field(
+        5, ge=1, le=15, description="pixels across dispersion that a box has; an even number counts as the next"
+    )
 
 
 @dataclass(frozen=True)

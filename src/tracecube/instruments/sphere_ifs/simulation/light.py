@@ -8,10 +8,10 @@ from tracecube.core.fields import FloatArray
 from tracecube.instruments.sphere_ifs.guess import Mode
 from tracecube.instruments.sphere_ifs.static_data import air_transmission
 
-__all__ = ["GLOW", "LASER_LIGHT", "lamp_light", "laser_light", "star_light", "thermal_light", "throughput"]
+__all__ = ["GLOW", "lamp_light", "laser_light", "star_light", "thermal_light", "throughput"]
 
 LAMP_PEAK = 2.2  # of the white lamp, in one lenslet
-LASER_LIGHT = (900.0, 1100.0, 1000.0, 800.0)  # electron/s of each laser in one lenslet
+_LASERS = (900.0, 1100.0, 1000.0, 800.0)  # electron/s of each laser in one lenslet
 STAR = 6.0e3  # of an A0 star of seventh magnitude at its brightest
 THERMAL_PEAK = 0.004  # of the instrument at its longest wavelength, in one lenslet
 GLOW = 1.0  # electron/s and pixel of what does not come through the lenslets
@@ -37,8 +37,8 @@ def laser_light(wave: FloatArray, band: FloatArray, mode: Mode, off: tuple[int, 
         if number not in off:
             right = int(np.searchsorted(wave, line))
             share = (line - wave[right - 1]) / (wave[right] - wave[right - 1])
-            light[right - 1] += LASER_LIGHT[number] * (1.0 - share)
-            light[right] += LASER_LIGHT[number] * share
+            light[right - 1] += _LASERS[number] * (1.0 - share)
+            light[right] += _LASERS[number] * share
     return light / band
 
 
