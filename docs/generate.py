@@ -189,7 +189,7 @@ def recipes_page() -> str:
             )
         )
         if recipe.params.model_fields:
-            parts.append(parameter_table(recipe))
+            parts.append(parameter_table(recipe, [task for _, task in tasks]))
     return "\n\n".join(parts)
 
 
@@ -206,9 +206,10 @@ def kind(argument: Argument) -> str:
     return f"{'several ' if argument.many else ''}{noun}{', optional' if argument.optional else ''}"
 
 
-def parameter_table(recipe: Recipe) -> str:
-    """Write name, default, limits and meaning of all parameters."""
+def parameter_table(recipe: Recipe, tasks: list[Task]) -> str:
+    """Write all names, default, limits and meaning of all parameters."""
     rows = []
+    others = [task.aliases() for task in tasks]
     for name, info in recipe.params.model_fields.items():
         limits = ", ".join(
             f"{sign} {getattr(m, key)}"
@@ -216,9 +217,10 @@ def parameter_table(recipe: Recipe) -> str:
             for key, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
             if hasattr(m, key)
         )
-        alias = f" (also `{info.alias}`)" if info.alias and info.alias != name else ""
-        rows.append([f"`{name}`{alias}", f"`{info.get_default()!r}`", limits, info.description or ""])
-    return table(["parameter", "default", "limits", "meaning"], rows)
+        aliases = dict.fromkeys(alias for found in others for alias in found.get(name, ()))
+        also = ", ".join(f"`{alias}`" for alias in aliases)
+        rows.append([f"`{name}`", also, f"`{info.get_default()!r}`", limits, info.description or ""])
+    return table(["parameter", "also called", "default", "limits", "meaning"], rows)
 
 
 def commands_page() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,20 +102,20 @@ def explain(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name o
         raise MissingInput(f"no recipe or task is called {recipe!r}", hint=near(recipe, known))
     for one in dict.fromkeys(id(task.recipe) for _, task in found):
         told = next(task.recipe for _, task in found if id(task.recipe) == one)
-        _explain_recipe(told)
+        _explain_recipe(told, [task for _, task in found if task.recipe is told])
         for owner, task in found:
             if task.recipe is told:
                 _explain_use(owner, task)
 
 
-def _explain_recipe(recipe: Recipe) -> None:
+def _explain_recipe(recipe: Recipe, tasks: Sequence[Task]) -> None:
     say(f"{recipe.name}, version {recipe.version}", style="bold")
     say(recipe.text)
     rows = [("input", given.name, _kind(given)) for given in recipe.inputs]
     rows += [("output", made.name, _kind(made)) for made in recipe.outputs]
     table(["", "name", "is"], rows)
     fields = recipe.params.model_fields.items()
-    params = [(name, _default(info), _limits(info), _alias(name, info), info.description) for name, info in fields]
+    params = [(name, _default(info), _limits(info), _aliases(name, tasks), info.description) for name, info in fields]
     if params:
         table(["parameter", "default", "limits", "also called", "meaning"], params)
 
@@ -125,9 +125,9 @@ def _kind(argument: Argument) -> str:
     return f"{words}, optional" if argument.optional else words
 
 
-def _alias(name: str, info: Any) -> str:
-    """Return by which other name a parameter is called."""
-    return info.alias if info.alias and info.alias != name else ""
+def _aliases(name: str, tasks: Sequence[Task]) -> str:
+    """Return by which other names these tasks call a parameter."""
+    return ", ".join(dict.fromkeys(alias for task in tasks for alias in task.aliases().get(name, ())))
 
 
 def _default(info: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tracecube.cli import lineage, look, making, nights, results
+from tracecube.cli import flow, lineage, look, making, nights, results
 from tracecube.cli.show import Group, examples
 
 __all__ = ["app"]
@@ -28,6 +28,7 @@ making.register(app)
 look.register(app)
 results.register(app)
 lineage.register(app)
+flow.register(app)
 nights.register(app)
 
 if __name__ == "__main__":

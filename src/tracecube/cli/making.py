@@ -12,6 +12,7 @@ import typer
 from tracecube.archive.ledger import LEDGER_NAME, Ledger
 from tracecube.archive.queries import raw_files
 from tracecube.archive.summary import RunSummary
+from tracecube.cli.flow import parts_of_tasks
 from tracecube.cli.options import Cluster, Files, Jobs, Out, Parameters, RawFolder, Targets, processors, settings_of
 from tracecube.cli.progress import Bars
 from tracecube.cli.show import console, examples, say, table
@@ -34,7 +35,7 @@ def register(app: typer.Typer) -> None:
         "reduce",
         epilog=examples(
             "tracecube reduce night/ -o out/",
-            "tracecube reduce night/ -o out/ --target wavelength_calibration",
+            "tracecube reduce night/ -o out/ --target wavelength_calibration   # see `tracecube workflow`",
             "tracecube reduce night/ -o out/ -p traces.order=3 -p bias.clip=4",
             "tracecube reduce night/ -o out/ --params mine.toml -j 8",
             "tracecube reduce night/ -o out/ --executor dask:tcp://host:8786",
@@ -146,4 +147,4 @@ def report_of(out: Path, *, changed: bool) -> Path:
         return page
     from tracecube.report.night import write_report  # noqa: PLC0415 - figures take long to import
 
-    return write_report(out.expanduser().resolve())
+    return write_report(out.expanduser().resolve(), parts=parts_of_tasks(discover()))

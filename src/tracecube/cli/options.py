@@ -30,7 +30,10 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for products and 
 Targets = Annotated[
     list[str] | None,
     typer.Option(
-        "--target", "-t", help="Task, product tag or named group to make; may be repeated.", show_default=False
+        "--target",
+        "-t",
+        help="Task, sub-workflow, product tag or named group to make; may be repeated.",
+        show_default=False,
     ),
 ]
 Parameters = Annotated[

@@ -130,6 +130,8 @@ class Task:
     associations : tuple of Association
     targets : tuple of str
         Named groups of end tasks this one belongs to ("science", "calibration").
+    subworkflow : str
+        Part of the workflow it stands in, one of `Workflow.subworkflows`; empty for none.
     params : mapping
         The workflow's own settings for the recipe, over the recipe's defaults.
     tags : mapping of str to str
@@ -145,6 +147,7 @@ class Task:
     main: Main
     associations: tuple[Association, ...] = ()
     targets: tuple[str, ...] = ()
+    subworkflow: str = ""
     params: Mapping[str, Scalar] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
@@ -159,6 +162,14 @@ class Task:
             start = f"{self.namesake.prefix}."
             theirs = {alias if alias.startswith(start) else start + alias: name for alias, name in aliases.items()}
         return {name: name for name in fields} | aliases | theirs
+
+    def aliases(self) -> dict[str, tuple[str, ...]]:
+        """Return field -> every other name by which its parameter may be called."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, field_name in self.parameter_names().items():
+            if name != field_name:
+                found[field_name] = (*found.get(field_name, ()), name)
+        return found
 
     def output_tags(self) -> dict[str, str]:
         """Return output name -> product tag."""
@@ -178,7 +189,25 @@ class Workflow:
     tasks : tuple of Task
     default_target : str
         What `reduce` makes when nothing is asked for.
+    subworkflows : mapping of str to str
+        Parts of the workflow -> what each is for, in one line. A part is a target: all of its tasks.
     """
 
     tasks: tuple[Task, ...]
     default_target: str = "science"
+    subworkflows: Mapping[str, str] = field(default_factory=dict)
+
+    def targets(self) -> dict[str, tuple[str, ...]]:
+        """Return target -> names of its end tasks: every task, named group, sub-workflow and product tag is one."""
+        found: dict[str, tuple[str, ...]] = {}
+        for task in self.tasks:
+            part = (task.subworkflow,) if task.subworkflow else ()
+            for target in (task.name, *task.targets, *part, *task.output_tags().values()):
+                found[target] = (*found.get(target, ()), task.name)
+        return found
+
+    def parts(self) -> dict[str, tuple[Task, ...]]:
+        """Return sub-workflow -> its tasks, in order; those of none under the empty name, last."""
+        names = (*self.subworkflows, "")
+        found = {name: tuple(task for task in self.tasks if task.subworkflow == name) for name in names}
+        return {name: tasks for name, tasks in found.items() if tasks}

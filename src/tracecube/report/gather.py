@@ -56,10 +56,11 @@ class Exposure:
 
 @dataclass(frozen=True)
 class TaskRow:
-    """One planned job and, if it ran, its record."""
+    """One planned job and, if it ran, its record; ``part`` is the sub-workflow of its task, if there is one."""
 
     planned: PlannedRecord
     job: JobRecord | None
+    part: str = ""
 
     @property
     def ok(self) -> bool:
@@ -121,15 +122,16 @@ class _Folder:
     planned: Sequence[PlannedRecord]
     raw: Sequence[RawRecord]
     jobs: Mapping[tuple[str, str, str | None], JobRecord]
+    parts: Mapping[tuple[str, str], str]
 
 
-def gather_nights(ledger: Ledger, pictures: Path) -> list[Night]:
+def gather_nights(ledger: Ledger, pictures: Path, parts: Mapping[tuple[str, str], str]) -> list[Night]:
     """Read the ledger of an output folder and draw what changed; one `Night` each, by date."""
     made = queries.products(ledger)
     run = queries.last_run(ledger)
     planned = queries.planned_of(ledger, run.id) if run else []
     raw = sorted(queries.raw_files(ledger).values(), key=lambda file: (file.mjd or 0.0, file.name))
-    folder = _Folder(run, made, planned, raw, _jobs(ledger, made, planned))
+    folder = _Folder(run, made, planned, raw, _jobs(ledger, made, planned), parts)
     names = sorted({p.night for p in made if p.night} | {p.night for p in planned if p.night})
     return [_night(name, folder, pictures) for name in names]
 
@@ -145,7 +147,11 @@ def _jobs(
 
 def _night(name: str, folder: _Folder, pictures: Path) -> Night:
     own = [product for product in folder.made if product.night == name]
-    tasks = [TaskRow(p, folder.jobs.get((p.task, p.name, p.night))) for p in folder.planned if p.night == name]
+    tasks = [
+        TaskRow(p, folder.jobs.get((p.task, p.name, p.night)), folder.parts.get((p.instrument, p.task), ""))
+        for p in folder.planned
+        if p.night == name
+    ]
     return Night(
         name=name,
         instruments=", ".join(sorted({row.planned.instrument for row in tasks} | {p.instrument for p in own})),

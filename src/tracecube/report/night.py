@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,15 @@ __all__ = ["write_report"]
 _MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)  # definition of the modified Julian date
 
 
-def write_report(out: Path) -> Path:
+def write_report(out: Path, *, parts: Mapping[tuple[str, str], str] | None = None) -> Path:
     """Write ``out/report/index.html``, and the pictures that changed since the last time.
 
     Parameters
     ----------
     out : Path
         Output folder of a reduction.
+    parts : mapping of (instrument, task) to str, optional
+        Sub-workflow in which a task stands.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def write_report(out: Path) -> Path:
     pictures = folder / "pictures"
     with Ledger.open(folder.parent) as ledger:
         pictures.mkdir(parents=True, exist_ok=True)
-        nights = gather_nights(ledger, pictures)
+        nights = gather_nights(ledger, pictures, parts or {})
     index = folder / "index.html"
     if len(nights) == 1:
         _write(index, "night.html", night=nights[0], page=index)

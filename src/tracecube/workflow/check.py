@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tracecube.core.errors import BadData
 from tracecube.core.instrument import Instrument
-from tracecube.core.workflow import Task
+from tracecube.core.workflow import Task, Workflow
 from tracecube.workflow.plan import ordered_tasks
 from tracecube.workflow.settings import params_of
 
@@ -23,6 +23,7 @@ def faults(instrument: Instrument) -> list[str]:
     found = [f"two tasks are called {name}" for name in sorted({name for name in names if names.count(name) > 1})]
     found += [f"{tag} is a raw tag and a product tag" for tag in sorted(made & set(instrument.raw_tags))]
     targets = {target for task in workflow.tasks for target in (task.name, *task.targets)}
+    found += _faults_of_parts(workflow, made | targets)
     if workflow.default_target not in targets:
         found.append(f"default target {workflow.default_target} is that of no task")
     for task in workflow.tasks:
@@ -35,6 +36,17 @@ def faults(instrument: Instrument) -> list[str]:
     except BadData as error:
         found.append(error.what)
     return found
+
+
+def _faults_of_parts(workflow: Workflow, others: set[str]) -> Iterator[str]:
+    """Yield what is wrong with the sub-workflows; ``others`` are the targets that are none."""
+    used = {task.subworkflow for task in workflow.tasks if task.subworkflow}
+    for name in sorted(used - set(workflow.subworkflows)):
+        yield f"sub-workflow {name} is not declared"
+    for name in sorted(set(workflow.subworkflows) - used):
+        yield f"sub-workflow {name} has no task"
+    for name in sorted(set(workflow.subworkflows) & others):
+        yield f"{name} is a sub-workflow and another target"
 
 
 def _faults_of_task(task: Task, known: set[str]) -> Iterator[str]:

@@ -50,7 +50,7 @@ def make_plan(instruments: Sequence[Found], files: Iterable[RawRecord], out: Pat
         for task in ordered_tasks(found.instrument.workflow):
             for job in jobs_of(found, task, pool, out):
                 pool.add(job)
-        for target, names in _targets(found.instrument.workflow).items():
+        for target, names in found.instrument.workflow.targets().items():
             tasks[target] = tuple(dict.fromkeys((*tasks.get(target, ()), *names)))
     return Plan(tuple(jobs), raw, tasks)
 
@@ -81,12 +81,3 @@ def ordered_tasks(workflow: Workflow) -> list[Task]:
 def _taken(task: Task) -> list[str]:
     """Return all tags a task takes."""
     return [*task.main.tags, *(tag for rule in task.associations for tag in rule.tags)]
-
-
-def _targets(workflow: Workflow) -> dict[str, tuple[str, ...]]:
-    """Return target -> names of end tasks."""
-    found: dict[str, tuple[str, ...]] = {}
-    for task in workflow.tasks:
-        for target in (task.name, *task.targets, *task.output_tags().values()):
-            found[target] = (*found.get(target, ()), task.name)
-    return found

@@ -105,7 +105,7 @@ def reduce_folder(
     folder, out : Path
     executor : Executor
     targets : sequence of str
-        Tasks, product tags or named groups; the workflow's default when empty.
+        Tasks, sub-workflows, product tags or named groups; the workflow's default when empty.
     settings : mapping of task to parameters, optional
     watch : Watch, optional
     instruments : callable

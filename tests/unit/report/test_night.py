@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.queries import products
 from tracecube.core.errors import MissingInput
 from tracecube.io import write_product
 from tracecube.report.night import write_report
@@ -97,6 +99,16 @@ def test_an_unreadable_product_is_said_and_stops_nothing(reduced: Reduced) -> No
     text = write_report(out).read_text(encoding="utf-8")
     assert "no END card" in text
     assert text.count("<figure") == 2
+
+
+def test_jobs_name_their_subworkflow_where_there_is_one(reduced: Reduced) -> None:
+    out = reduced("2021-04-21", only=["TRACES"])
+    assert "sub-workflow" not in write_report(out).read_text(encoding="utf-8")
+    with Ledger.open(out) as ledger:
+        [made] = products(ledger)
+    text = write_report(out, parts={(made.instrument, made.task): "optics"}).read_text(encoding="utf-8")
+    assert "<th>sub-workflow</th><th>task</th>" in text
+    assert f"<tr><td>optics</td><td>{made.task}</td>" in text
 
 
 def test_several_nights_have_a_page_each(reduced: Reduced) -> None:

@@ -93,6 +93,21 @@ def test_a_default_target_of_no_task(small):
     assert faults(replace(small.instrument, workflow=workflow)) == ["default target nothing is that of no task"]
 
 
+@pytest.mark.parametrize(
+    ("parts", "part", "sentence"),
+    [
+        ({}, "lamps", "sub-workflow lamps is not declared"),
+        ({"lamps": ""}, "", "sub-workflow lamps has no task"),
+        ({"calibration": ""}, "calibration", "calibration is a sub-workflow and another target"),
+    ],
+)
+def test_subworkflows_are_declared_used_and_no_other_target(small, parts, part, sentence):
+    cube, flat, bias = small.instrument.workflow.tasks
+    tasks = (cube, replace(flat, subworkflow=part), bias)
+    workflow = replace(small.instrument.workflow, tasks=tasks, subworkflows=parts)
+    assert faults(replace(small.instrument, workflow=workflow)) == [sentence]
+
+
 def test_a_circle(small, instrument_of):
     cube, flat, bias = small.instrument.workflow.tasks
     loop = replace(flat, associations=(replace(flat.associations[0], tags=("CUBE",)),))

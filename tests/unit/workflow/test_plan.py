@@ -152,6 +152,18 @@ def test_targets_by_task_tag_and_group(small, whole_night):
         plan.end_jobs(["sience"])
 
 
+def test_a_subworkflow_is_a_target_of_all_its_tasks(small, whole_night):
+    cube, flat, bias = small.instrument.workflow.tasks
+    tasks = (cube, replace(flat, subworkflow="lamps"), replace(bias, subworkflow="lamps"))
+    flow = replace(small.instrument.workflow, tasks=tasks, subworkflows={"lamps": "what lamps tell"})
+    plan = plan_of(replace(small, instrument=replace(small.instrument, workflow=flow)), whole_night)
+    assert labels(plan.end_jobs(["lamps"])) == ["bias 20200101_0.1", "flat 20200101"]
+    assert {name: [task.name for task in tasks] for name, tasks in flow.parts().items()} == {
+        "lamps": ["flat", "bias"],
+        "": ["cube"],
+    }
+
+
 def test_two_files_of_one_name_get_names_of_their_own(small, whole_night, raw):
     files = [*whole_night, raw("SCIENCE", "s0", 0.7, sha256="other")]
     names = [job.name for job in plan_of(small, files).jobs if job.task.name == "cube"]

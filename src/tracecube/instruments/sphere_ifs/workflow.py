@@ -317,9 +317,27 @@ STANDARD_FLUX = _standard(
 
 NIGHT_TASKS = (CENTER, FLUX, SCIENCE, COMPANIONS, FRAME_PHOTOMETRY, STANDARD_ASTROMETRY, STANDARD_FLUX)
 
+SUBWORKFLOWS = {
+    "dark_background": "dark current, thermal background and bad pixels",
+    "detector_flat": "response of the pixels, lamp by lamp and of all lamps",
+    "science_data_reduction": "a star behind its mask: flux, centre, science, companions",
+    "standard_data_reduction": "astrometric and spectrophotometric standards",
+}
+"""As in the observatory's workflow (EDPS); tasks of none stand by themselves there too."""
+
+_PARTS = {
+    "dark_background": (DARK, INSTRUMENT_BACKGROUND, SKY_BACKGROUND, BAD_PIXELS),
+    "detector_flat": (*(_narrow_band(number) for number in (1, 2, 3, 4)), BROAD_BAND, DETECTOR_FLAT),
+    "science_data_reduction": (CENTER, FLUX, SCIENCE, COMPANIONS, FRAME_PHOTOMETRY),
+    "standard_data_reduction": (STANDARD_ASTROMETRY, STANDARD_FLUX),
+}
+_PART_OF = {task.name: part for part, tasks in _PARTS.items() for task in tasks}
+
 workflow = Workflow(
     tasks=tuple(
-        replace(task, namesake=NAMESAKES.get(task.name)) for task in (*DETECTOR_TASKS, *OPTICS_TASKS, *NIGHT_TASKS)
+        replace(task, namesake=NAMESAKES.get(task.name), subworkflow=_PART_OF.get(task.name, ""))
+        for task in (*DETECTOR_TASKS, *OPTICS_TASKS, *NIGHT_TASKS)
     ),
     default_target="science",
+    subworkflows=SUBWORKFLOWS,
 )

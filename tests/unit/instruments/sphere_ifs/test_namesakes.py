@@ -78,6 +78,11 @@ def test_a_name_without_counterpart_says_why():
         params_of(TASKS["ifs_dark"], {"ifs.master_dark.sigmaclip": 3})
 
 
+def test_all_names_of_a_parameter_are_listed():
+    assert TASKS["ifs_dark"].aliases()["algorithm"] == ("coll_alg", "ifs.master_dark.coll_alg")
+    assert "scale" not in TASKS["ifs_detector_flat"].aliases()
+
+
 def test_every_task_that_eso_has_a_recipe_for_has_a_namesake_and_no_name_is_both():
     assert set(NAMESAKES) == set(TASKS) - {"ifs_frame_photometry"}
     for name, namesake in NAMESAKES.items():
