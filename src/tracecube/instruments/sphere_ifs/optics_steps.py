@@ -67,7 +67,7 @@ class Distortion(Outputs):
     layout: Layout
 
 
-@recipe(version="3")
+@recipe(version="4")
 def spectra_positions(
     *,
     raw: Sequence[RawFrame],
@@ -87,7 +87,7 @@ def spectra_positions(
     from tracecube.instruments.sphere_ifs.exposure import mean_frame, mode_of_frame  # noqa: PLC0415
     from tracecube.recipes.optics.lasers import find_lattice, measure_lasers  # noqa: PLC0415 - brings numba
     from tracecube.recipes.optics.lenslet_traces import trace_lenslets  # noqa: PLC0415
-    from tracecube.recipes.optics.lenslets import lenslets_of_lasers  # noqa: PLC0415
+    from tracecube.recipes.optics.lenslets import lattice_scale, lenslets_of_lasers  # noqa: PLC0415
 
     mode = mode_of_frame(raw[0])
     masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
@@ -99,6 +99,7 @@ def spectra_positions(
     lenslets, numbers, more = lenslets_of_lasers(
         columns, mode.lattice.lasers, distortion=params.lattice_degree, meta=lasers[0].meta
     )
+    scale = lattice_scale(lenslets, mode.lattice.basis)
     lamps = []
     white = [frame for frame in raw if frame.tag == "SPECPOS"]
     if not white:
@@ -114,7 +115,7 @@ def spectra_positions(
     return Positions(
         lenslets=lenslets,
         traces=replace(traces, meta=(white or raw)[0].meta),
-        quality=(*numbers, *further),
+        quality=(*numbers, QualityNumber("SCALE MEASURED", scale, "", 0.98, 1.02), *further),
         caveats=tuple(dict.fromkeys((*caveats, *more))),
     )
 
@@ -125,7 +126,7 @@ def _weights(frame: Frame) -> FloatArray:
     return np.where(bad, 0.0, 1.0 / np.where(bad, 1.0, frame.variance)).astype(np.float32)
 
 
-@recipe(version="1")
+@recipe(version="2")
 def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: WaveCalibParams) -> Wavelengths:
     """Give every trace sample its wavelength: the prism's law through the night's lasers."""
     from tracecube.instruments.sphere_ifs.exposure import mode_of_frame  # noqa: PLC0415 - brings numba
@@ -192,7 +193,7 @@ def ifu_flat(
     )
 
 
-@recipe(version="1")
+@recipe(version="2")
 def distortion_map(
     *,
     raw: Sequence[RawFrame],

@@ -20,6 +20,9 @@ __all__ = ["LensletTraceParams", "lenslet_wavelengths", "trace_lenslets"]
 _WEIGHTS = (0.01, 0.1)
 """Of an evenly lit frame and one of pinholes in the fit of the profile: flat-field residuals are in no variance, alike
 along a column, and the larger part of what a bright even frame leaves."""
+_OUT_OF_DISPERSION = 3.0
+"""px at the ends of the band, one px being a dispersion step: a spectrum farther off the law is counted (SPHERE pipeline
+manual 1.53, sph_ifs_wave_calib)."""
 _WORST_OFF = 3.0  # px: a spectrum of which more rows than this lie off the detector is not whole
 
 
@@ -147,7 +150,27 @@ def lenslet_wavelengths(
         medium="WAVE",
         meta=lenslets.meta,
     )
-    return solution, _wave_numbers(solution, lenslets, per_px, np.asarray(lasers or lenslets.laser, float))
+    numbers = _wave_numbers(solution, lenslets, per_px, np.asarray(lasers or lenslets.laser, float))
+    return solution, (*numbers, *_spectra_numbers(solution, lenslets, law, band))
+
+
+def _spectra_numbers(
+    solution: WavelengthSolution, lenslets: Lenslets, law: PrismLaw, band: tuple[float, float]
+) -> tuple[QualityNumber, ...]:
+    """Dispersion of the spectra, one by one, and how many stand out."""
+    ends = np.array(band)
+    place = place_at(lenslets, ends, law)[1]
+    # where the law, laid through the middle of the lenslet's own lasers, has the ends
+    nominal = law(ends) + (lenslets.y - law(lenslets.laser)).mean(axis=1, keepdims=True)
+    out = np.abs(place - nominal).max(axis=1) > _OUT_OF_DISPERSION
+    each = np.diff(ends) / np.diff(place, axis=1)[:, 0]
+    spread = 1.4826 * float(np.median(np.abs(each - np.median(each))))
+    return (
+        QualityNumber("DISPERSION", float(each.mean()), "Angstrom/pix"),
+        QualityNumber("DISPERSION SCATTER", spread, "Angstrom/pix"),
+        QualityNumber("NUM OUT OF DISP", float(out.sum()), ""),
+        QualityNumber("BAD SPECTRA", float((solution.dq != 0).sum()), ""),
+    )
 
 
 def _dispersion_at(lenslets: Lenslets, law: PrismLaw) -> FloatArray:

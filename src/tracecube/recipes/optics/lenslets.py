@@ -26,7 +26,7 @@ from tracecube.kernels.polynomials import fit_field
 from tracecube.kernels.spots import SpotFit
 from tracecube.recipes.optics.lasers import Columns
 
-__all__ = ["PrismLaw", "lenslets_of_lasers", "place_at", "place_error", "rows_of"]
+__all__ = ["PrismLaw", "lattice_scale", "lenslets_of_lasers", "place_at", "place_error", "rows_of"]
 
 _MAX_DEGREE = 3  # of the polynomial through the lasers: a prism needs no more (brief: cubic in ln wavelength)
 _CLIP = 5.0
@@ -222,6 +222,21 @@ def _numbers(lenslets: Lenslets, offset: FloatArray, lit: IntArray) -> tuple[Qua
             for k, number in enumerate(map(int, lit))
         ),
     )
+
+
+def lattice_scale(lenslets: Lenslets, basis: FloatArray) -> float:
+    """Return how much larger the lattice is on the detector than it was guessed: mean over the field and both axes.
+
+    Parameters
+    ----------
+    lenslets : Lenslets
+    basis : array (2, 2), px
+        The guessed lattice vectors, one a row.
+    """
+    index = np.stack([lenslets.q, lenslets.r], axis=1).astype(float)
+    place = np.stack([lenslets.x.mean(axis=1), lenslets.y.mean(axis=1)], axis=1)
+    measured = np.linalg.lstsq(index - index.mean(axis=0), place - place.mean(axis=0), rcond=None)[0]
+    return float(np.sqrt(np.abs(np.linalg.det(measured) / np.linalg.det(basis))))
 
 
 def place_at(lenslets: Lenslets, wave: FloatArray, law: PrismLaw) -> tuple[FloatArray, FloatArray]:

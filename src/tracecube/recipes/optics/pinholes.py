@@ -8,6 +8,7 @@ and is taken out, a symmetric stretch (plate scale and anamorphism), and a weak 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -72,6 +73,23 @@ class SkyMap:
     residual: float
 
 
+class _Light(NamedTuple):
+    """Light (n,) of the lenslets with its variance, which of them count, and their places (n, 2) in the lattice."""
+
+    flux: FloatArray
+    variance: FloatArray
+    good: BoolArray
+    plane: FloatArray
+
+
+class _Spots(NamedTuple):
+    """Images of the pinholes: centres (k, 2), relative errors (k,) that weigh them, errors (k,) by the noise, lenslets."""
+
+    centre: FloatArray
+    relative: FloatArray
+    error: FloatArray
+
+
 def lattice_plane(q: IntArray, r: IntArray) -> FloatArray:
     """Places (n, 2) of lattice nodes with neighbours at distance 1, the first axis along x.
 
@@ -104,7 +122,8 @@ def map_sky(
         Too few pinholes are seen, or they stand on no square grid.
     """
     good = np.isfinite(flux) & np.isfinite(variance) & (variance > 0)
-    spots, error = _centroids(np.where(good, flux, 0.0), good, plane, params.threshold)
+    light = _Light(np.where(good, flux, 0.0), np.where(good, variance, 1.0), good, plane)
+    spots, relative, noise = _centroids(light, params.threshold)
     if len(spots) < _FEWEST:
         raise NoConvergence(
             f"{len(spots)} pinholes seen, {_FEWEST} are needed", hint="is the distortion lamp on? lower the threshold"
@@ -118,9 +137,10 @@ def map_sky(
     terms = monomials((spots - centre) / scale, params.fitting_order)
     keep = on_grid.copy()
     for _ in range(5):
-        weight = keep / error
+        weight = keep / relative
         found = np.linalg.lstsq(terms * weight[:, None], node * params.grid_pitch * weight[:, None], rcond=None)[0]
-        miss = np.linalg.norm(terms @ found - node * params.grid_pitch, axis=1)
+        left = terms @ found - node * params.grid_pitch
+        miss = np.linalg.norm(left, axis=1)
         keep = on_grid & (miss < 4.0 * max(float(np.median(miss[keep])), 1e-9))
     here = monomials((plane - centre) / scale, params.fitting_order) @ found
     turn, stretch = _polar(found, scale)
@@ -134,38 +154,47 @@ def map_sky(
         float(np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))),
         residual,
     )
+    freedom = max(int(keep.sum()) - terms.shape[1], 1)
+    chi = ((left @ turn / (noise * mapped.pitch)[:, None])[keep] ** 2).sum(axis=0) / freedom
     return mapped, (
         QualityNumber("DISTMAP NPOINTS OBS", float(len(spots)), ""),
         QualityNumber("DISTMAP NREMOVED", float(len(spots) - keep.sum()), ""),
         QualityNumber("DISTMAP PIXSCALE", mapped.pitch * 1e3, "mas"),
         QualityNumber("DISTMAP ANAMORPHISM", mapped.anamorphism, ""),
+        QualityNumber("DISTMAP POLFIT CHIX", float(chi[0]), ""),
+        QualityNumber("DISTMAP POLFIT CHIY", float(chi[1]), ""),
         QualityNumber("DISTMAP RESIDUAL", residual * 1e3, "mas", high=1.0),
     )
 
 
-def _centroids(flux: FloatArray, good: BoolArray, plane: FloatArray, threshold: float) -> tuple[FloatArray, FloatArray]:
-    """Centres (k, 2) of the pinholes' images by a Gaussian fit, and relative errors (k,)."""
+def _centroids(light: _Light, threshold: float) -> _Spots:
+    """Centres of the pinholes' images by a Gaussian fit."""
+    flux, _, good, plane = light
     tree = cKDTree(plane)
     level = threshold * max(float(np.median(flux[good])), 0.02 * float(np.percentile(flux[good], 99.7)))
     around = tree.query(plane, k=7)[1]
     peaks = np.flatnonzero(good & (flux > level) & (flux >= flux[around].max(axis=1)))
     width = 1.0
     for _ in range(2):
-        fits = [_gaussian(flux, good, plane, tree.query_ball_point(plane[p], _NEAR), plane[p], width) for p in peaks]
+        fits = [_gaussian(light, tree.query_ball_point(plane[p], _NEAR), plane[p], width) for p in peaks]
         whole = [one for one in fits if one is not None]
         if not whole:
-            return np.zeros((0, 2)), np.zeros(0)
+            return _Spots(np.zeros((0, 2)), np.zeros(0), np.zeros(0))
         width = float(np.median([one[3] for one in whole]))
     found = np.array(whole)
     bright = found[:, 2] > 0.1 * np.median(found[:, 2])
     relative = np.sqrt(np.median(found[bright, 2]) / found[bright, 2])
-    return found[bright, :2], relative
+    return _Spots(found[bright, :2], relative, found[bright, 4])
 
 
-def _gaussian(  # noqa: PLR0913 - the lenslets around one peak
-    flux: FloatArray, good: BoolArray, plane: FloatArray, members: list[int], start: FloatArray, width: float
-) -> tuple[float, float, float, float] | None:
-    """Fit amplitude, centre, width and ground to the lenslets around a peak; None where that fails."""
+def _gaussian(
+    light: _Light, members: list[int], start: FloatArray, width: float
+) -> tuple[float, float, float, float, float] | None:
+    """Fit centre, amplitude, width and ground to the lenslets around a peak, None where that fails.
+
+    The last number is the error of the centre by the noise, the mean of both axes.
+    """
+    flux, variance, good, plane = light
     use = np.array([m for m in members if good[m]])
     if use.size < 8:  # noqa: PLR2004 - five numbers are fitted
         return None
@@ -184,7 +213,9 @@ def _gaussian(  # noqa: PLR0913 - the lenslets around one peak
         sigma = float(np.clip(sigma + np.clip(c[3] / c[0], -0.2, 0.2), 0.4, 3.0))
     if np.linalg.norm(centre - start) > 1.0:
         return None
-    return float(centre[0]), float(centre[1]), float(c[0]), sigma
+    share = np.linalg.pinv(columns)[1:3] / c[0]  # of each lenslet's light in the place of the centre
+    error = float(np.sqrt((share**2 @ variance[use]).mean()))
+    return float(centre[0]), float(centre[1]), float(c[0]), sigma, error
 
 
 def _grid_index(spots: FloatArray, step: float, tolerance: float) -> tuple[FloatArray, BoolArray]:

@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 
 from tracecube.core.errors import BadData
+from tracecube.core.optics import WavelengthSolution
 from tracecube.kernels.spots import SpotFit, gaussian_template, render_spots
 from tracecube.recipes.optics.lasers import LensletGuess, find_lattice, measure_lasers
-from tracecube.recipes.optics.lenslets import PrismLaw, lenslets_of_lasers, place_at, place_error, rows_of
+from tracecube.recipes.optics.lenslet_traces import _spectra_numbers
+from tracecube.recipes.optics.lenslets import (
+    PrismLaw,
+    lattice_scale,
+    lenslets_of_lasers,
+    place_at,
+    place_error,
+    rows_of,
+)
 
 LASERS, OFFSETS = (9877.2, 11237.1, 13093.7, 15451.0), (0.0, 8.29, 17.65, 28.47)
 GUESS = LensletGuess(15.554, -10.886, LASERS, OFFSETS)
@@ -100,6 +109,28 @@ def test_offsets_of_lenslets_are_followed_not_smoothed(night) -> None:
     assert rms == pytest.approx(0.015, abs=0.004)
     assert np.nanstd(lenslets.y_residual) < 0.03
     assert np.isfinite(place_error(lenslets, np.array([9500.0, 12000.0, 16700.0]), LAW)).all()
+
+
+def test_the_scale_is_that_of_the_lattice(night) -> None:
+    _, lenslets, _, _ = night
+    assert lattice_scale(lenslets, GUESS.basis) == pytest.approx(1.001, abs=1.2e-3)  # bent besides, by 2e-8 r**2
+    assert lattice_scale(lenslets, GUESS.basis / 1.1) == pytest.approx(1.1 * lattice_scale(lenslets, GUESS.basis))
+
+
+def test_spectra_off_the_law_and_flagged_ones_are_counted(night) -> None:
+    _, lenslets, _, _ = night
+    band = (9500.0, 16780.0)
+    stretched = lenslets.y.copy()
+    stretched[:2] += np.linspace(-4.0, 4.0, 4)
+    start, wave, _ = rows_of(lenslets, LAW, band, margin=1.0)
+    dq = np.where(np.arange(len(start)) < 5, 64, 0)
+    none = np.zeros(0)
+    solution = WavelengthSolution(lenslets.aperture, start, dq, wave, wave, wave, none, none, none, none, none, none)
+    numbers = {n.name: n.value for n in _spectra_numbers(solution, replace(lenslets, y=stretched), LAW, band)}
+    assert (numbers["NUM OUT OF DISP"], numbers["BAD SPECTRA"]) == (2.0, 5.0)
+    length = float(np.diff(LAW(np.array(band)))[0])
+    assert numbers["DISPERSION"] == pytest.approx((band[1] - band[0]) / length, rel=5e-3)
+    assert 0.0 < numbers["DISPERSION SCATTER"] < 1.0
 
 
 def test_a_dead_laser_is_said_and_the_law_carries_on() -> None:

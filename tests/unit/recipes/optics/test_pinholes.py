@@ -41,6 +41,15 @@ def test_the_map_to_the_sky_comes_back() -> None:
     assert {number.name for number in numbers} >= {"DISTMAP NPOINTS OBS", "DISTMAP PIXSCALE"}
 
 
+def test_the_fit_is_as_good_as_the_noise_lets_it_be() -> None:
+    chi = []
+    for seed in range(3):
+        plane, _, flux, variance = field(np.random.default_rng(seed), noise=60.0)
+        _, numbers = map_sky(flux, variance, plane, nominal_pitch=0.01292, params=PinholeParams(fitting_order=4))
+        chi.append([number.value for number in numbers if "POLFIT" in number.name])
+    assert np.mean(chi, axis=0) == pytest.approx([1.0, 1.0], abs=0.25)
+
+
 def test_no_pinholes_no_map() -> None:
     plane, _, _, variance = field(np.random.default_rng(2))
     noise = np.random.default_rng(3).normal(100, 10, len(plane))
