@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tracecube.cli import flow, lineage, look, making, nights, results
+from tracecube.cli import flow, handing, lineage, look, making, nights, results
 from tracecube.cli.show import Group, examples
 
 __all__ = ["app"]
@@ -29,6 +29,7 @@ look.register(app)
 results.register(app)
 lineage.register(app)
 flow.register(app)
+handing.register(app)
 nights.register(app)
 
 if __name__ == "__main__":

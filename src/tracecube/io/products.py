@@ -28,9 +28,9 @@ from tracecube.io.samples import along_arrays, long_columns
 from tracecube.io.text import is_text, read_text, text_hash, write_text
 from tracecube.io.units import Column, Unit, image_unit, primary_unit, table_unit
 
-__all__ = ["read_cards", "read_product", "verify_product", "write_product"]
+__all__ = ["AXES", "read_cards", "read_product", "verify_product", "write_product", "write_units"]
 
-_AXES = re.compile(
+AXES = re.compile(
     r"WCSAXES|(CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CROTA|CNAME)\d|(CD|PC|PV|PS)\d_\d+|LONPOLE|LATPOLE"
     r"|RADESYS|SPECSYS|RESTWAV|BUNIT"
 )
@@ -75,13 +75,14 @@ def write_product(path: Path | str, noun: Any, *, cards: Mapping[str, CardValue]
     sha = digest.hexdigest()
     meta: Meta = getattr(noun, "meta", {})
     axes = any(p.axes for p in declared.values())
-    inherited = {k: v for k, v in meta.items() if not PER_PRODUCT.fullmatch(k) and not (axes and _AXES.fullmatch(k))}
+    inherited = {k: v for k, v in meta.items() if not PER_PRODUCT.fullmatch(k) and not (axes and AXES.fullmatch(k))}
     head = {**inherited, **own, **(cards or {}), "PRODSHA": (sha, "content hash")}
-    _write(Path(path), [primary_unit(head), *units])
+    write_units(Path(path), [primary_unit(head), *units])
     return sha
 
 
-def _write(path: Path, units: list[Unit]) -> None:
+def write_units(path: Path, units: list[Unit]) -> None:
+    """Write header-and-data units one after the other, and sync them to the disk."""
     with path.open("wb") as file:
         for unit in units:
             file.write(unit.sealed())
@@ -125,7 +126,7 @@ def _image_cards(place: Place, meta: Meta) -> dict[str, CardValue]:
     cards: dict[str, CardValue] = {"BUNIT": (place.unit, place.text)} if place.unit else {}
     if not place.axes:
         return cards
-    cards |= {key: value for key, value in meta.items() if _AXES.fullmatch(key)}
+    cards |= {key: value for key, value in meta.items() if AXES.fullmatch(key)}
     unit = cards.pop("BUNIT", None)
     if place.hdu == "STAT" and isinstance(unit, str):
         unit = f"({unit})**2"
@@ -183,7 +184,7 @@ def read_product(path: Path | str, noun: type[Noun]) -> Noun:
             values: dict[str, Any] = dict(_fields_of(hdus, declared))
             with_axes = next((p.hdu for p in declared.values() if p.axes), "")
             if with_axes:
-                meta |= {k: hdus[with_axes].header[k] for k in hdus[with_axes].header if _AXES.fullmatch(k)}
+                meta |= {k: hdus[with_axes].header[k] for k in hdus[with_axes].header if AXES.fullmatch(k)}
         values |= _card_fields(head, noun, declared)
         return noun(**values, **({"meta": meta} if "meta" in get_type_hints(noun) else {}))
     except (KeyError, ValueError, TypeError, OSError, BadData) as error:

@@ -16,7 +16,7 @@ from tracecube.io.cards import CARD, CardValue, format_cards
 from tracecube.io.checksum import checksum_card_value, datasum
 from tracecube.io.headers import BLOCK
 
-__all__ = ["Column", "Unit", "image_unit", "primary_unit", "table_unit"]
+__all__ = ["Column", "Unit", "image_unit", "primary_image", "primary_unit", "table_unit"]
 
 _BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
 _TFORM = {"u1": "B", "i2": "I", "i4": "J", "i8": "K", "f4": "E", "f8": "D"}
@@ -71,20 +71,37 @@ def primary_unit(cards: Mapping[str, CardValue]) -> Unit:
     return Unit([*format_cards(head), *format_cards(cards)], b"")
 
 
-def image_unit(name: str, pixels: NDArray[Any], cards: Mapping[str, CardValue]) -> Unit:
-    """Return an image extension; a large plane of integers is tile-compressed without loss.
+def primary_image(pixels: NDArray[Any], cards: Mapping[str, CardValue]) -> Unit:
+    """Return a primary unit that holds an image.
 
     Raises
     ------
     BadData
         The pixels are of a type that FITS does not have.
     """
-    if pixels.dtype.kind in "iu" and pixels.size >= _WORTH_PACKING and pixels.ndim > 1:
-        packed = _packed_image(name, pixels, cards)
-        if len(packed.data) < pixels.nbytes // 2:
-            return packed
-    head: dict[str, CardValue] = {"XTENSION": "IMAGE", "BITPIX": _BITPIX[_kind(name, pixels)], "NAXIS": pixels.ndim}
-    head |= {f"NAXIS{i}": length for i, length in enumerate(reversed(pixels.shape), start=1)}
+    head: dict[str, CardValue] = {"SIMPLE": (True, "conforms to the FITS standard"), **_image_shape("image", pixels)}
+    head |= {"EXTEND": True}
+    return Unit([*format_cards(head), *format_cards(cards)], _padded(_big_endian(pixels).tobytes(), b"\0"))
+
+
+def _image_shape(name: str, pixels: NDArray[Any]) -> dict[str, CardValue]:
+    cards: dict[str, CardValue] = {"BITPIX": _BITPIX[_kind(name, pixels)], "NAXIS": pixels.ndim}
+    return cards | {f"NAXIS{i}": length for i, length in enumerate(reversed(pixels.shape), start=1)}
+
+
+def image_unit(name: str, pixels: NDArray[Any], cards: Mapping[str, CardValue], *, packed: bool = True) -> Unit:
+    """Return an image extension; a large plane of integers is tile-compressed without loss where ``packed``.
+
+    Raises
+    ------
+    BadData
+        The pixels are of a type that FITS does not have.
+    """
+    if packed and pixels.dtype.kind in "iu" and pixels.size >= _WORTH_PACKING and pixels.ndim > 1:
+        tiles = _packed_image(name, pixels, cards)
+        if len(tiles.data) < pixels.nbytes // 2:
+            return tiles
+    head: dict[str, CardValue] = {"XTENSION": "IMAGE", **_image_shape(name, pixels)}
     head |= {"PCOUNT": 0, "GCOUNT": 1, "EXTNAME": name}
     return Unit([*format_cards(head), *format_cards(cards)], _padded(_big_endian(pixels).tobytes(), b"\0"))
 

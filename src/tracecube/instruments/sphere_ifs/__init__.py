@@ -8,6 +8,7 @@ from typing import Any
 from tracecube.core.frame import RawFrame
 from tracecube.core.instrument import Instrument
 from tracecube.instruments.sphere_ifs.classify import RAW_TAGS, classify, recognises
+from tracecube.instruments.sphere_ifs.eso_layout import FORMS
 from tracecube.instruments.sphere_ifs.workflow import workflow
 
 __all__ = ["instrument"]
@@ -27,5 +28,6 @@ instrument = Instrument(
     classify=classify,
     raw_tags=RAW_TAGS,
     workflow=workflow,
+    exports={"eso": FORMS},
     simulate=_simulate,
 )

@@ -21,8 +21,8 @@ _WEIGHTS = (0.01, 0.1)
 """Of an evenly lit frame and one of pinholes in the fit of the profile: flat-field residuals are in no variance, alike
 along a column, and the larger part of what a bright even frame leaves."""
 _OUT_OF_DISPERSION = 3.0
-"""px at the ends of the band, one px being a dispersion step: a spectrum farther off the law is counted (SPHERE pipeline
-manual 1.53, sph_ifs_wave_calib)."""
+"""Dispersion steps, one a pixel, by which an end of the band may lie off the law (as the observatory counts
+them: it keeps its model's wavelengths there, here the lasers' hold)."""
 _WORST_OFF = 3.0  # px: a spectrum of which more rows than this lie off the detector is not whole
 
 

@@ -83,7 +83,7 @@ class _Light(NamedTuple):
 
 
 class _Spots(NamedTuple):
-    """Images of the pinholes: centres (k, 2), relative errors (k,) that weigh them, errors (k,) by the noise, lenslets."""
+    """Images of the pinholes, in lenslets: centres (k, 2), relative errors (k,) as weights, errors (k,) by noise."""
 
     centre: FloatArray
     relative: FloatArray

@@ -1,0 +1,93 @@
+"""A product as an observatory's own pipeline lays it out, for programs that read those files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tracecube.core.fields import Meta, Scalar
+
+__all__ = ["ForeignFile", "ForeignTable", "Form", "Plane"]
+
+
+@dataclass(frozen=True)
+class Plane:
+    """An image extension, or a column of a table.
+
+    Parameters
+    ----------
+    name : str
+    values : array
+        An image (y, x), a cube (wave, y, x) or a column (n_rows,).
+    unit, text : str
+    """
+
+    name: str
+    values: NDArray[Any]
+    unit: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class ForeignTable:
+    """A table extension."""
+
+    name: str
+    columns: tuple[Plane, ...]
+
+
+@dataclass(frozen=True)
+class ForeignFile:
+    """What stands in one file.
+
+    Parameters
+    ----------
+    planes : tuple of Plane
+        In order; the first one lies in the primary unit, under the header.
+    tables : tuple of ForeignTable
+        After the planes.
+    meta : mapping
+        Header cards that the product carries along.
+    cards : mapping of str to scalar or (scalar, comment)
+        Over those of ``meta``.
+    axes : bool
+        All planes carry the axes that ``meta`` holds.
+    """
+
+    planes: tuple[Plane, ...]
+    tables: tuple[ForeignTable, ...] = ()
+    meta: Meta = field(default_factory=dict)
+    cards: Mapping[str, Scalar | tuple[Scalar, str]] = field(default_factory=dict)
+    axes: bool = False
+
+
+@dataclass(frozen=True)
+class Form:
+    """One kind of file of an observatory, and how it is made of our products.
+
+    Parameters
+    ----------
+    category : str
+        The observatory's name of the kind; file names end with it.
+    tag : str
+        Of the product that it holds: one file each.
+    noun : type
+        Class of that product.
+    arrange : callable
+        ``(product, **beside) -> ForeignFile``; raises `TracecubeError` where it cannot.
+    beside : mapping of str to (str, type)
+        Argument of ``arrange`` -> tag and class of a product that it needs besides: one of the same job, else the
+        one that went into it.
+    numbers_of : str
+        Which of these holds the quality numbers of the file; empty where the product itself does.
+    """
+
+    category: str
+    tag: str
+    noun: type
+    arrange: Callable[..., ForeignFile]
+    beside: Mapping[str, tuple[str, type]] = field(default_factory=dict)
+    numbers_of: str = ""

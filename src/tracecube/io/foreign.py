@@ -1,0 +1,55 @@
+"""Files in the layout of an observatory's own pipeline: planes in order, the first one in the primary unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tracecube.core.fields import PER_PRODUCT
+from tracecube.core.foreign import ForeignFile, Plane
+from tracecube.io.cards import CardValue
+from tracecube.io.products import AXES, write_units
+from tracecube.io.units import Column, Unit, image_unit, primary_image, table_unit
+
+__all__ = ["write_foreign"]
+
+
+def write_foreign(path: Path | str, file: ForeignFile, *, cards: Mapping[str, CardValue] | None = None) -> None:
+    """Write a file in an observatory's layout, whole and synced to the disk; same content, same bytes.
+
+    Images are not compressed, for readers that know no tiles.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder exists; an old file is overwritten.
+    file : ForeignFile
+    cards : mapping of str to scalar or (scalar, comment)
+        Over those of the file, in the primary header.
+
+    Raises
+    ------
+    BadData
+        Values are of a kind that a FITS file cannot hold, or columns differ in length.
+    """
+    inherited = {k: v for k, v in file.meta.items() if not PER_PRODUCT.fullmatch(k) and not AXES.fullmatch(k)}
+    first, *others = file.planes
+    head = {**_plane_cards(first, file), "EXTNAME": first.name, **inherited, **file.cards, **(cards or {})}
+    units: list[Unit] = [primary_image(first.values, head)]
+    units += [image_unit(plane.name, plane.values, _plane_cards(plane, file), packed=False) for plane in others]
+    for table in file.tables:
+        columns = [Column(one.name, one.unit, one.text, np.asarray(one.values)) for one in table.columns]
+        units.append(table_unit(table.name, columns, {}))
+    write_units(Path(path), units)
+
+
+def _plane_cards(plane: Plane, file: ForeignFile) -> dict[str, CardValue]:
+    """Return unit and axes of a plane."""
+    cards: dict[str, CardValue] = {}
+    if file.axes:
+        cards |= {key: value for key, value in file.meta.items() if AXES.fullmatch(key) and key != "BUNIT"}
+    if plane.unit or plane.text:
+        cards["BUNIT"] = (plane.unit, plane.text)
+    return cards

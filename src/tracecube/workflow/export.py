@@ -1,0 +1,153 @@
+"""Products written out in the layouts of an observatory's own pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.queries import find_product, job_of, products
+from tracecube.archive.records import ProductRecord
+from tracecube.core.errors import MissingInput, TracecubeError
+from tracecube.core.fields import PER_PRODUCT, Scalar
+from tracecube.core.foreign import Form
+from tracecube.core.instrument import Instrument
+from tracecube.workflow.discover import Found
+from tracecube.workflow.settings import near
+
+__all__ = ["Exported", "export"]
+
+Cards = dict[str, Scalar | tuple[Scalar, str]]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One file that was written, or was not.
+
+    Parameters
+    ----------
+    category : str
+    source : ProductRecord
+        The product that it holds.
+    path : Path or None
+    reason : str
+        Why there is no file.
+    """
+
+    category: str
+    source: ProductRecord
+    path: Path | None
+    reason: str = ""
+
+
+def export(
+    ledger: Ledger, folder: Path, layout: str, instruments: Mapping[str, Found], *, names: Sequence[str] = ()
+) -> Iterator[Exported]:
+    """Write the current products of an output folder in the layout of an observatory.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    folder : Path
+        Files go into a sub-folder a night; those of an earlier call are overwritten.
+    layout : str
+    instruments : mapping of str to Found
+    names : sequence of str
+        Only these categories, or files of products of these tags; all when empty.
+
+    Yields
+    ------
+    Exported
+        One for each file, also of a product that could not be arranged: then with the reason.
+
+    Raises
+    ------
+    MissingInput
+        No instrument has this layout, or none of its kinds has such a name.
+    """
+    having = {name: found.instrument for name, found in instruments.items() if layout in found.instrument.exports}
+    if not having:
+        known = {name for found in instruments.values() for name in found.instrument.exports}
+        raise MissingInput(f"no instrument writes files in the layout {layout!r}", hint=near(layout, known))
+    forms = {name: one.exports[layout] for name, one in having.items()}
+    known = {word for some in forms.values() for form in some for word in (form.category, form.tag)}
+    for word in names:
+        if word not in known:
+            raise MissingInput(f"layout {layout} has no file of the kind {word!r}", hint=near(word, known))
+    return _files(ledger, folder.expanduser().resolve(), having, forms, names)
+
+
+def _files(
+    ledger: Ledger,
+    folder: Path,
+    having: Mapping[str, Instrument],
+    forms: Mapping[str, Sequence[Form]],
+    names: Sequence[str],
+) -> Iterator[Exported]:
+    for made in products(ledger):
+        for form in forms.get(made.instrument, ()):
+            if form.tag == made.tag and (not names or {form.category, form.tag} & set(names)):
+                yield _exported(ledger, folder, having[made.instrument], form, made)
+
+
+def _exported(ledger: Ledger, folder: Path, instrument: Instrument, form: Form, made: ProductRecord) -> Exported:
+    """Write one file."""
+    from tracecube.io.foreign import write_foreign  # noqa: PLC0415 - what writes pixels takes long to import
+    from tracecube.io.products import read_product  # noqa: PLC0415
+
+    name = Path(made.path).name.removesuffix(".fits").removesuffix(f"_{made.tag}")
+    path = folder / (made.night or "") / f"{name}_{form.category}.fits"
+    try:
+        records = {argument: _beside(ledger, made, tag) for argument, (tag, _) in form.beside.items()}
+        nouns: dict[str, Any] = {
+            argument: read_product(record.path, form.beside[argument][1]) for argument, record in records.items()
+        }
+        file = form.arrange(read_product(made.path, form.noun), **nouns)
+    except TracecubeError as error:
+        return Exported(form.category, made, None, str(error))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    write_foreign(part, file, cards=_cards(instrument, made, records.get(form.numbers_of, made)))
+    part.replace(path)
+    return Exported(form.category, made, path)
+
+
+def _beside(ledger: Ledger, made: ProductRecord, tag: str) -> ProductRecord:
+    """Return a product of the same job, or of the nearest that went into it.
+
+    Raises
+    ------
+    MissingInput
+        There is none, or a later run replaced it.
+    """
+    waiting, seen = [made.job_id], {made.job_id}
+    while waiting:
+        job = job_of(ledger, waiting.pop(0))
+        own = [one for one in job.products if one.tag == tag and job.id == made.job_id]
+        if own:
+            return own[0]
+        given = [find_product(ledger, sha256=one.sha256) for one in job.inputs if not one.raw]
+        for one in given:
+            if one is not None and one.tag == tag:
+                if not one.current:
+                    raise MissingInput(f"the {tag} it was made with was replaced", hint="run `tracecube reduce` again")
+                return one
+        further = [one.job_id for one in given if one is not None and one.job_id not in seen]
+        seen.update(further)
+        waiting.extend(dict.fromkeys(further))
+    raise MissingInput(f"no {tag} went into it", hint="reduce with the calibrations of the night")
+
+
+def _cards(instrument: Instrument, made: ProductRecord, measured: ProductRecord) -> Cards:
+    """Return where the file comes from, and the quality numbers of ``measured`` under the observatory's names."""
+    cards: Cards = {key: value for key, value in made.header.items() if PER_PRODUCT.fullmatch(key) and "QC " not in key}
+    cards["PRODSHA"] = (made.data_sha256, "content hash of the product that this file holds")
+    namesake = next((task.namesake for task in instrument.workflow.tasks if task.name == measured.task), None)
+    for name, number in measured.qc.items():
+        if namesake is not None and any(fnmatchcase(name, pattern) for pattern in namesake.quality):
+            unit = f"[{number['unit']}]" if number["unit"] else ""
+            cards[f"{namesake.quality_prefix} {name}"] = (number["value"], unit)
+    return cards
