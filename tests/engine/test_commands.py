@@ -126,6 +126,16 @@ def test_why_draws_the_tree_of_inputs_levels_and_parameters(night, call):
         assert part in text
 
 
+def test_workflow_lists_tasks_and_refuses_a_name_it_does_not_know(night, call):
+    text = call("workflow", "toy").output
+    assert "toy: a spectrograph that exists only in tests" in text
+    assert re.search(r"lamp +LAMP +TRACE +calibration", text)
+    assert text.index("bias ") < text.index("flux ")  # in the order in which they run
+    wrong = call("workflow", "tyo")
+    assert wrong.exit_code == 2
+    assert "did you mean toy" in wrong.output
+
+
 def test_explain_a_recipe_and_a_task(night, call):
     for name in ("toy_lamp", "lamp"):
         text = call("explain", name).output
@@ -188,7 +198,20 @@ def test_a_file_of_parameters_lies_under_the_command_line(tmp_path, toy, call):
 
 
 def test_help_teaches_by_example(call):
-    for command in ("reduce", "plan", "ls", "datasets", "status", "products", "targets", "why", "explain", "rerun"):
+    for command in (
+        "reduce",
+        "plan",
+        "ls",
+        "datasets",
+        "status",
+        "products",
+        "targets",
+        "why",
+        "explain",
+        "rerun",
+        "workflow",
+        "export",
+    ):
         text = call(command, "--help").output
         assert f"tracecube {command}" in text
 

@@ -9,6 +9,7 @@ and lenslets have the numbers of our apertures, from 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -109,22 +110,26 @@ def _wave_cards(wave: FloatArray, aperture: IntArray, count: int) -> Cards:
     }
 
 
-def _positions(category: str, recipe: str, product: PixelMap, traces: TraceSet) -> ForeignFile:
+def _positions(
+    category: str, recipe: str, product: PixelMap, wavelength: WavelengthSolution, traces: TraceSet
+) -> ForeignFile:
     """Lay out the pixel table as the frames of white light left it: six planes.
 
     The lasers are part of the lenslets' places from the start, so its wavelengths are final.
     """
-    return _pixel_table(category, recipe, product, traces.meta)
+    return _pixel_table(category, recipe, product, wavelength, traces.meta)
 
 
-def _pixel_table(category: str, recipe: str, product: PixelMap, meta: Meta) -> ForeignFile:
+def _pixel_table(
+    category: str, recipe: str, product: PixelMap, wavelength: WavelengthSolution, meta: Meta
+) -> ForeignFile:
     more = _wave_cards(product.wave * _UM, product.aperture, int(product.aperture.max()) + 1)
-    return ForeignFile(pixel_table(product), meta=meta, cards={**_head(category, recipe, meta), **more})
+    return ForeignFile(pixel_table(product, wavelength), meta=meta, cards={**_head(category, recipe, meta), **more})
 
 
 def _wavelengths(category: str, recipe: str, product: PixelMap, wavelength: WavelengthSolution) -> ForeignFile:
     """Lay out the pixel table of the wavelength calibration: a seventh plane flags spectra (1 bad)."""
-    six = _pixel_table(category, recipe, product, product.meta)
+    six = _pixel_table(category, recipe, product, wavelength, product.meta)
     row = rows_of_apertures(wavelength.aperture, product.aperture)
     bad = ((row >= 0) & (wavelength.dq[row] != 0)).astype(np.int32)
     flag = Plane("BADSPEC", bad, "", "1 where the spectrum's wavelengths are not to be trusted")
@@ -199,11 +204,11 @@ def _form(
     recipe: str,
     beside: Mapping[str, tuple[str, type]] | None = None,
 ) -> Form:
-    numbers_of = "traces" if arrange is _positions else ""
-    return Form(category, tag, noun, partial(arrange, category, recipe), beside or {}, numbers_of)
+    return Form(category, tag, noun, partial(arrange, category, recipe), beside or {})
 
 
 _PIXELS = {"pixel_map": ("PIXEL_MAP", PixelMap)}
+_WAVELENGTH = {"wavelength": ("WAVELENGTH", WavelengthSolution)}
 _FLAT_OF = "sph_ifs_master_detector_flat"
 
 FORMS = (
@@ -218,10 +223,13 @@ FORMS = (
     ),
     _form(_master, Master, "PREAMP_FLAT", "IFS_PREAMP_FLAT", _FLAT_OF),
     _form(_master, Master, "LARGE_SCALE_FLAT", "IFS_LARGE_SCALE_FLAT", _FLAT_OF),
-    _form(_positions, PixelMap, "PIXEL_MAP", "IFS_SPECPOS", "sph_ifs_spectra_positions",
-          {"traces": ("TRACES", TraceSet)}),
+    replace(
+        _form(_positions, PixelMap, "PIXEL_MAP", "IFS_SPECPOS", "sph_ifs_spectra_positions",
+              {**_WAVELENGTH, "traces": ("TRACES", TraceSet)}),
+        numbers_of="traces",
+    ),
     _form(_wavelengths, PixelMap, "PIXEL_MAP", "IFS_WAVECALIB", "sph_ifs_wave_calib",
-          {"wavelength": ("WAVELENGTH", WavelengthSolution)}),
+          _WAVELENGTH),
     _form(_lenslet_flat, Throughput, "LENSLET_FLAT", "IFS_IFU_FLAT_FIELD", "sph_ifs_instrument_flat", _PIXELS),
     _form(_total_flat, Throughput, "LENSLET_FLAT", "IFS_INSTRUMENT_FLAT_FIELD", "sph_ifs_instrument_flat",
           {**_PIXELS, "detector_flat": ("DETECTOR_FLAT", DetectorFlat)}),

@@ -7,8 +7,9 @@ import numpy as np
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import BoolArray, FloatArray, IntArray, Scalar
 from tracecube.core.foreign import Plane
-from tracecube.core.optics import Layout, PixelMap, Throughput, TraceSet
+from tracecube.core.optics import Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
 from tracecube.instruments.sphere_ifs.headers import number
+from tracecube.instruments.sphere_ifs.optics_steps import HALF_TRACE
 
 __all__ = [
     "Cards",
@@ -21,8 +22,6 @@ __all__ = [
 
 Cards = dict[str, Scalar | tuple[Scalar, str]]
 
-# A detector pixel is lit by a spectrum within half the distance of traces, px.
-_HALF_TRACE = 2.6
 _UM = 1e-4  # of an Angstrom
 _SIDE, _PIXEL = 291, 7.46e-3
 """Pixels a side of ESO's cubes, the field centre on the middle one, and their side, arcsec."""
@@ -37,7 +36,7 @@ def four_planes(
         Plane(f"{prefix}IMAGE", image.astype(np.float32), unit, ""),
         Plane(f"{prefix}BADPIX", bad.astype(np.int32), "", "1 bad"),
         Plane(f"{prefix}RMS", rms.astype(np.float32), unit, "rms error"),
-        Plane(f"{prefix}WEIGHT", weight.astype(np.float32), "", "integrations behind each value"),
+        Plane(f"{prefix}WEIGHT", weight.astype(np.float32), "", "frames or integrations behind each value"),
     )
 
 
@@ -48,39 +47,34 @@ def rows_of_apertures(aperture: IntArray, image: IntArray) -> IntArray:
     return np.asarray(row[image])
 
 
-def pixel_table(pixels: PixelMap) -> tuple[Plane, ...]:
+def pixel_table(pixels: PixelMap, wavelength: WavelengthSolution) -> tuple[Plane, ...]:
     """Return wavelength, region, lenslet, change of wavelength a row, its own change, and share that is lit (y, x)."""
     lit = pixels.aperture >= 0
     number_of = np.where(lit, pixels.aperture + 1, 0).astype(np.int32)
-    first, second = _derivatives(pixels.wave * _UM, pixels.aperture)
-    share = np.clip(_HALF_TRACE + 0.5 - np.abs(pixels.along), 0.0, 1.0)
+    row = rows_of_apertures(wavelength.aperture, pixels.aperture)[lit]
+    sample = np.nonzero(lit)[0] - wavelength.start[row]
+    first, second = (np.zeros(lit.shape) for _ in range(2))
+    first[lit], second[lit] = (step[row, sample] for step in _steps(wavelength.wave * _UM))
+    share = np.clip(HALF_TRACE + 0.5 - np.abs(pixels.along), 0.0, 1.0)
     return (
         Plane("WAVELENGTH", np.where(lit, pixels.wave * _UM, 0.0), "um", "vacuum"),
         Plane("REGION", number_of, "", "number of the spectrum, 0 for none"),
         Plane("LENSLET", number_of.copy(), "", "number of the lenslet, 0 for none"),
-        Plane("WIDTH", np.where(lit, first, 0.0), "um", "change of wavelength from row to row"),
-        Plane("SECOND", np.where(lit, second, 0.0), "um", "change of that from row to row"),
+        Plane("WIDTH", first, "um", "change of wavelength from row to row"),
+        Plane("SECOND", second, "um", "change of that from row to row"),
         Plane("ILLUMINATION", np.where(lit, share, 0.0).astype(np.float32), "", "share of the pixel in the spectrum"),
     )
 
 
-def _derivatives(wave: FloatArray, aperture: IntArray) -> tuple[FloatArray, FloatArray]:
-    """First and second difference of wavelength along y within each spectrum; at its ends those of the next row.
-
-    NaN where a column of a spectrum has fewer than two, or three, rows.
-    """
-    before, after = (np.full_like(wave, np.nan) for _ in range(2))
-    same = (aperture[1:] == aperture[:-1]) & (aperture[1:] >= 0)
-    step = np.where(same, wave[1:] - wave[:-1], np.nan)
-    before[1:], after[:-1] = step, step
-    both = np.isfinite(before) & np.isfinite(after)
-    first = np.where(both, 0.5 * (before + after), np.where(np.isfinite(before), before, after))
-    second = np.where(both, after - before, np.nan)
-    for beside in (1, -1):  # the ends have the second difference of the row next to them
-        inner = np.roll(second, beside, axis=0)
-        own = np.roll(aperture, beside, axis=0) == aperture
-        second = np.where(np.isnan(second) & own & np.isfinite(inner), inner, second)
-    return first, second
+def _steps(wave: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """First and second difference (n, m) of wavelengths (n, m) from sample to sample; at either end that beside it."""
+    step = np.diff(wave, axis=1, prepend=np.nan, append=np.nan)
+    before, after = step[:, :-1], step[:, 1:]
+    second = after - before
+    first = np.where(np.isfinite(second), 0.5 * (before + after), np.where(np.isfinite(before), before, after))
+    beside = np.pad(second, ((0, 0), (1, 1)), constant_values=np.nan)
+    near = np.where(np.isfinite(beside[:, :-2]), beside[:, :-2], beside[:, 2:])
+    return first, np.where(np.isfinite(second), second, np.where(np.isfinite(wave), near, np.nan))
 
 
 def throughput_image(flat: Throughput, pixels: PixelMap) -> tuple[FloatArray, FloatArray]:
