@@ -89,7 +89,8 @@ def _master(category: str, recipe: str, master: Master) -> ForeignFile:
 
 
 def _bad_pixels(category: str, recipe: str, product: BadPixels) -> ForeignFile:
-    plane = Plane("BADPIX", _bad(product.flags).astype(np.int32), "", "1 bad")
+    """Lay out a map of pixels that are bad in one way or another: one plane."""
+    plane = Plane("BADPIX", (product.flags != 0).astype(np.int32), "", "1 bad")
     return ForeignFile((plane,), meta=product.meta, cards=_head(category, recipe, product.meta))
 
 
@@ -223,6 +224,8 @@ FORMS = (
     ),
     _form(_master, Master, "PREAMP_FLAT", "IFS_PREAMP_FLAT", _FLAT_OF),
     _form(_master, Master, "LARGE_SCALE_FLAT", "IFS_LARGE_SCALE_FLAT", _FLAT_OF),
+    _form(_master, Master, "NON_LINEAR_PIXELMAP", "IFS_NON_LINEAR_PIXELMAP", _FLAT_OF),
+    _form(_bad_pixels, BadPixels, "NON_LINEAR_PIXELS", "IFS_NONLIN_BADPIX", "sph_ifs_gain"),
     replace(
         _form(_positions, PixelMap, "PIXEL_MAP", "IFS_SPECPOS", "sph_ifs_spectra_positions",
               {**_WAVELENGTH, "traces": ("TRACES", TraceSet)}),

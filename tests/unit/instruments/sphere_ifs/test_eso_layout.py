@@ -93,10 +93,11 @@ def test_lamp_flats_are_pure_numbers(written, lamp):
     assert np.array_equal(hdus[0].data, ANY[0])
 
 
-def test_bad_pixels_are_one_plane(written):
-    [plane] = written("IFS_STATIC_BADPIXELMAP", BadPixels(FLAGS, RAW))
+@pytest.mark.parametrize("category", ["IFS_STATIC_BADPIXELMAP", "IFS_NONLIN_BADPIX"])
+def test_bad_pixels_are_one_plane(written, category):
+    [plane] = written(category, BadPixels(FLAGS, RAW))
     assert kinds([plane]) == ["i4"]
-    assert np.array_equal(plane.data, BAD)
+    assert np.array_equal(plane.data, FLAGS != 0)
 
 
 START, LENGTH = np.array([2, 3]), 6
