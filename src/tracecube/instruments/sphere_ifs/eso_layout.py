@@ -142,7 +142,7 @@ def _lenslet_flat(category: str, recipe: str, product: Throughput, pixel_map: Pi
     value, error = throughput_image(product, pixel_map)
     row = rows_of_apertures(product.aperture, pixel_map.aperture)
     bad = ~np.isfinite(value) | ((row >= 0) & _bad(product.dq[row], _OF_NO_USE))
-    weight = np.where(bad, 0.0, _raw_frames(product.meta)).astype(np.float32)
+    weight = np.where(bad, 0.0, 1.0).astype(np.float32)
     known = np.isfinite(product.value) & np.isfinite(product.error)
     count = np.maximum(known.sum(axis=1), 1)
     table = ForeignTable(
@@ -167,7 +167,7 @@ def _total_flat(
     response, variance = detector_flat.response(pixel_map.wave)
     bad = ~np.isfinite(value) | _bad(detector_flat.flags)
     both = np.sqrt((response * error) ** 2 + value**2 * variance)
-    weight = np.where(bad, 0.0, _raw_frames(product.meta)).astype(np.float32)
+    weight = np.where(bad, 0.0, 1.0).astype(np.float32)
     planes = four_planes(value * response, bad, both, weight, "")
     return ForeignFile(planes, meta=product.meta, cards=_head(category, recipe, product.meta))
 

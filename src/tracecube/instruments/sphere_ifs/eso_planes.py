@@ -36,7 +36,7 @@ def four_planes(
         Plane(f"{prefix}IMAGE", image.astype(np.float32), unit, ""),
         Plane(f"{prefix}BADPIX", bad.astype(np.int32), "", "1 bad"),
         Plane(f"{prefix}RMS", rms.astype(np.float32), unit, "rms error"),
-        Plane(f"{prefix}WEIGHT", weight.astype(np.float32), "", "frames or integrations behind each value"),
+        Plane(f"{prefix}WEIGHT", weight.astype(np.float32), "", "weight of each value"),
     )
 
 
