@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import wraps
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -12,7 +13,15 @@ from tracecube.core.fields import suffix_of
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 
-__all__ = ["Argument", "Outputs", "Recipe", "recipe"]
+__all__ = ["Argument", "Inputs", "Outputs", "Recipe", "recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Base of what several recipes are given alike: each field is an input of the recipe, under its own name.
+
+    A recipe that takes one argument of such a class is called with the fields, as if they stood in its signature.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,20 +107,49 @@ def _argument(name: str, hint: Any) -> Argument:
     return Argument(name, get_args(hint)[0] if many else hint, many, optional)
 
 
+def _spread(hints: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return the hints with the fields of `Inputs` in their place, and which fields belong to which argument."""
+    flat: dict[str, Any] = {}
+    groups: dict[str, list[str]] = {}
+    for name, hint in hints.items():
+        if isinstance(hint, type) and issubclass(hint, Inputs):
+            own = get_type_hints(hint)
+            groups[name] = list(own)
+            flat |= own
+        else:
+            flat[name] = hint
+    return flat, groups
+
+
+def _gathering(
+    function: Callable[..., Outputs], hints: dict[str, Any], groups: dict[str, list[str]]
+) -> Callable[..., Outputs]:
+    """Return a function of all inputs that puts those of each group together."""
+
+    @wraps(function)
+    def gathered(**given: Any) -> Outputs:
+        for name, names in groups.items():
+            given[name] = hints[name](**{key: given.pop(key) for key in names if key in given})
+        return function(**given)
+
+    return gathered if groups else function
+
+
 def recipe(*, version: str) -> Callable[[Callable[..., Outputs]], Recipe]:
-    """Make a recipe of a function with typed keyword arguments, ``params`` among them."""
+    """Make a recipe of a function with typed keyword arguments, ``params`` among them; see `Inputs` for shared ones."""
 
     def declare(function: Callable[..., Outputs]) -> Recipe:
         hints = get_type_hints(function)
         made, params = hints.pop("return"), hints.pop("params")
+        flat, groups = _spread(hints)
         own = get_type_hints(made)
         outputs = [f.name for f in fields(made) if f.name not in {"quality", "caveats"}]
         return Recipe(
             name=function.__name__,
             version=version,
-            function=function,
+            function=_gathering(function, hints, groups),
             params=params,
-            inputs=tuple(_argument(name, hint) for name, hint in hints.items()),
+            inputs=tuple(_argument(name, hint) for name, hint in flat.items()),
             outputs=tuple(_argument(name, own[name]) for name in outputs),
         )
 

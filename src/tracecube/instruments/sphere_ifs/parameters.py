@@ -22,6 +22,7 @@ __all__ = [
     "FluxTaskParams",
     "IfuFlatParams",
     "ScienceTaskParams",
+    "Sky",
     "SpectraPositionsParams",
     "StandardFluxParams",
     "StandardParams",

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracecube.core.frame import RawFrame
 from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
-from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.recipe import Inputs, Outputs, recipe
 from tracecube.core.spectra import Cube, Spectra
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.instruments.sphere_ifs import star_steps
 from tracecube.instruments.sphere_ifs.detector_steps import DetectorMasters
-from tracecube.instruments.sphere_ifs.parameters import CenterTaskParams, FluxTaskParams, ScienceTaskParams
+from tracecube.instruments.sphere_ifs.parameters import CenterTaskParams, FluxTaskParams, ScienceTaskParams, Sky
 
 if TYPE_CHECKING:
     from tracecube.instruments.sphere_ifs.sky import SkySpectra
 
-__all__ = ["coronagraph_center", "science", "science_flux", "spectra_of"]
+__all__ = ["Known", "coronagraph_center", "science", "science_flux", "spectra_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,40 +50,56 @@ class ScienceSpectra(Outputs):
     dit_centre: StarCentre
 
 
-def spectra_of(raw: RawFrame, params: Any, given: dict[str, Any]) -> SkySpectra:
-    """Extract one plane with what the recipe was given."""
+@dataclass(frozen=True, kw_only=True)
+class Known(Inputs):
+    """What every plane of the night is reduced with; None was not to be had."""
+
+    darks: Sequence[Master]
+    traces: TraceSet
+    wavelength: WavelengthSolution
+    pixel_map: PixelMap
+    layout: Layout
+    lenslet_flat: Throughput
+    lamp: LampSpectrum | None = None
+    detector_flat: DetectorFlat | None = None
+    static_badpix: BadPixels | None = None
+    linearity: Linearity | None = None
+    sky: Master | None = None
+    instrument: Master | None = None
+
+    def masters(self) -> DetectorMasters:
+        """Masters of the detector."""
+        return DetectorMasters(
+            self.darks, self.instrument, self.sky, self.detector_flat, self.static_badpix, self.linearity
+        )
+
+
+def spectra_of(raw: RawFrame, known: Known, params: Sky, *, like: Spectra | None = None) -> SkySpectra:
+    """Extract one plane with what the recipe was given.
+
+    Parameters
+    ----------
+    raw : RawFrame
+    known : Known
+    params : Sky
+    like : Spectra, optional
+        Of the frame with satellite spots, whose shift is well known.
+    """
     from tracecube.instruments.sphere_ifs.sky import Optics, sky_spectra  # noqa: PLC0415 - brings numba
 
-    names = ("darks", "instrument", "sky", "detector_flat", "static_badpix", "linearity")
-    masters = DetectorMasters(*(given[name] for name in names))
-    optics = Optics(
-        given["traces"], given["wavelength"], given["pixel_map"], given["layout"], given["lenslet_flat"], given["lamp"]
-    )
-    like = given.get("centre_spectra")
-    return sky_spectra(raw, masters, optics, params.extraction(), params.shifts(), like=like)
+    optics = Optics(known.traces, known.wavelength, known.pixel_map, known.layout, known.lenslet_flat, known.lamp)
+    return sky_spectra(raw, known.masters(), optics, params.extraction(), params.shifts(), like=like)
 
 
 @recipe(version="2")
 def coronagraph_center(
     *,
     raw: RawFrame,
-    darks: Sequence[Master],
-    traces: TraceSet,
-    wavelength: WavelengthSolution,
-    pixel_map: PixelMap,
-    layout: Layout,
-    lenslet_flat: Throughput,
-    lamp: LampSpectrum | None = None,
-    detector_flat: DetectorFlat | None = None,
-    static_badpix: BadPixels | None = None,
-    linearity: Linearity | None = None,
-    sky: Master | None = None,
-    instrument: Master | None = None,
+    known: Known,
     params: CenterTaskParams,
 ) -> CenterSpectra:
     """Extract a frame with satellite spots, and find the star behind its mask."""
-    given = dict(locals())
-    made = spectra_of(raw, params, given)
+    made = spectra_of(raw, known, params)
     found = star_steps.ifs_coronagraph_center(spectra=made.channels, params=params)
     return CenterSpectra(
         spectra=made.native,
@@ -98,25 +114,13 @@ def coronagraph_center(
 def science_flux(
     *,
     raw: RawFrame,
-    darks: Sequence[Master],
-    traces: TraceSet,
-    wavelength: WavelengthSolution,
-    pixel_map: PixelMap,
-    layout: Layout,
-    lenslet_flat: Throughput,
-    lamp: LampSpectrum | None = None,
-    detector_flat: DetectorFlat | None = None,
-    static_badpix: BadPixels | None = None,
-    linearity: Linearity | None = None,
-    sky: Master | None = None,
-    instrument: Master | None = None,
+    known: Known,
     target: RawFrame | None = None,
     centre_spectra: Spectra | None = None,
     params: FluxTaskParams,
 ) -> FluxSpectra:
     """Extract the star beside its mask, and measure its image and flux for the science DIT."""
-    given = dict(locals())
-    made = spectra_of(raw, params, given)
+    made = spectra_of(raw, known, params, like=centre_spectra)
     like = None if target is None else replace(made.channels, meta=target.meta)
     found = star_steps.ifs_science_flux(spectra=made.channels, science=like, params=params)
     return FluxSpectra(
@@ -132,25 +136,13 @@ def science_flux(
 def science(
     *,
     raw: RawFrame,
-    darks: Sequence[Master],
-    traces: TraceSet,
-    wavelength: WavelengthSolution,
-    pixel_map: PixelMap,
-    layout: Layout,
-    lenslet_flat: Throughput,
-    lamp: LampSpectrum | None = None,
-    detector_flat: DetectorFlat | None = None,
-    static_badpix: BadPixels | None = None,
-    linearity: Linearity | None = None,
-    sky: Master | None = None,
-    instrument: Master | None = None,
+    known: Known,
     star_centre: StarCentre | None = None,
     centre_spectra: Spectra | None = None,
     params: ScienceTaskParams,
 ) -> ScienceSpectra:
     """Extract a science DIT, place its star, and build its cube with north of its own time."""
-    given = dict(locals())
-    made = spectra_of(raw, params, given)
+    made = spectra_of(raw, known, params, like=centre_spectra)
     found = star_steps.ifs_science(
         spectra=made.channels, star_centre=star_centre, centre_spectra=centre_spectra, params=params
     )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracecube.core.frame import RawFrame
-from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
-from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, Spectra
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.instruments.sphere_ifs import star_steps
 from tracecube.instruments.sphere_ifs.parameters import StandardFluxParams, StandardParams
-from tracecube.instruments.sphere_ifs.sky_steps import spectra_of
+from tracecube.instruments.sphere_ifs.sky_steps import Known, spectra_of
 
 __all__ = ["standard_astrometry", "standard_flux"]
 
@@ -43,18 +40,7 @@ class StandardStar(Outputs):
 def standard_astrometry(
     *,
     raw: RawFrame,
-    darks: Sequence[Master],
-    traces: TraceSet,
-    wavelength: WavelengthSolution,
-    pixel_map: PixelMap,
-    layout: Layout,
-    lenslet_flat: Throughput,
-    lamp: LampSpectrum | None = None,
-    detector_flat: DetectorFlat | None = None,
-    static_badpix: BadPixels | None = None,
-    linearity: Linearity | None = None,
-    sky: Master | None = None,
-    instrument: Master | None = None,
+    known: Known,
     params: StandardParams,
 ) -> StandardSpectra:
     """Extract an astrometric field, place its brightest star, and build its cube with north of its own time.
@@ -63,8 +49,7 @@ def standard_astrometry(
     """
     from tracecube.instruments.sphere_ifs.star_place import place_standard  # noqa: PLC0415 - brings scipy
 
-    given = dict(locals())
-    made = spectra_of(raw, params, given)
+    made = spectra_of(raw, known, params)
     centre, said = place_standard(made.channels, params)
     cube = star_steps.cube_about(made.channels, centre, params, said)
     return StandardSpectra(
@@ -81,18 +66,7 @@ def standard_astrometry(
 def standard_flux(
     *,
     raw: RawFrame,
-    darks: Sequence[Master],
-    traces: TraceSet,
-    wavelength: WavelengthSolution,
-    pixel_map: PixelMap,
-    layout: Layout,
-    lenslet_flat: Throughput,
-    lamp: LampSpectrum | None = None,
-    detector_flat: DetectorFlat | None = None,
-    static_badpix: BadPixels | None = None,
-    linearity: Linearity | None = None,
-    sky: Master | None = None,
-    instrument: Master | None = None,
+    known: Known,
     params: StandardFluxParams,
 ) -> StandardStar:
     """Extract a spectrophotometric standard, build its cube, and measure its flux, electron / Angstrom in its own DIT.
@@ -101,8 +75,7 @@ def standard_flux(
     """
     from tracecube.instruments.sphere_ifs.star_place import place_standard, star_beside_mask  # noqa: PLC0415
 
-    given = dict(locals())
-    made = spectra_of(raw, params, given)
+    made = spectra_of(raw, known, params)
     found, caveats = star_beside_mask(made.channels, made.channels, params)
     centre, said = place_standard(made.channels, params)
     cube = star_steps.cube_about(made.channels, centre, params, said)
