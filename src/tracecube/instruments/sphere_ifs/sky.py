@@ -108,14 +108,26 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     shift, more = _shift_along(night, optics, across, shifts, expected)
     wave = moved(optics.traces, optics.wavelength.wave, shift, shape)[1]
     solution = replace(optics.wavelength, wave=np.where(np.isfinite(traces.centre), wave, np.nan))
-    native = native_spectra(found, traces, solution.wave, solution, flat=optics.flat, layout=optics.layout)
+    beside = matrix.beside()
+    native = native_spectra(
+        found, traces, solution.wave, solution, flat=optics.flat, layout=optics.layout, beside=beside
+    )
     low, high, count = mode_of_frame(raw).channels
     grid = GridParams(wave_low=low, wave_high=high, n_wave=count)
     meta = _cards(raw, frame, shift)
     full = _full_samples(frame, traces)
     native = replace(native, flags=native.flags | full)
     channels = on_grid(
-        found, traces, solution, optics.flat, optics.layout, grid, shift=0.0, meta=meta, sample_flags=full
+        found,
+        traces,
+        solution,
+        optics.flat,
+        optics.layout,
+        grid,
+        shift=0.0,
+        meta=meta,
+        sample_flags=full,
+        beside=beside,
     )
     flagged = float(np.mean(found.outlier))
     return SkySpectra(

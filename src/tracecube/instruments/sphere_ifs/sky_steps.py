@@ -63,7 +63,7 @@ def spectra_of(raw: RawFrame, params: Any, given: dict[str, Any]) -> SkySpectra:
     return sky_spectra(raw, masters, optics, params.extraction(), params.shifts(), like=like)
 
 
-@recipe(version="2")
+@recipe(version="3")
 def coronagraph_center(
     *,
     raw: RawFrame,
@@ -94,7 +94,7 @@ def coronagraph_center(
     )
 
 
-@recipe(version="1")
+@recipe(version="2")
 def science_flux(
     *,
     raw: RawFrame,
@@ -128,7 +128,7 @@ def science_flux(
     )
 
 
-@recipe(version="2")
+@recipe(version="3")
 def science(
     *,
     raw: RawFrame,
