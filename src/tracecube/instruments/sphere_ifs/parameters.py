@@ -42,7 +42,7 @@ class Extracting(Params):
         "joint", description="all lenslets at once, or each alone as older pipelines do, for comparison"
     )
     box: float = Field(
-        5.0, ge=1, le=15, description="width of a box across dispersion, px; pixels at its ends count by their part in it"
+        5.0, ge=1, le=15, description="width of a box across dispersion, px; pixels at its ends count by part"
     )
 
     def extraction(self) -> ExtractionParams:

@@ -22,7 +22,7 @@ _COMMON = 0.02  # share of all lenslets below which a kind of neighbour is an ac
 
 
 class _Pairs(NamedTuple):
-    """Pairs of lenslets of one kind: numbers (m,), their distance (y, x) in pixels, mean correlation by channel offset."""
+    """Pairs of lenslets of one kind: numbers (m,), distance (y, x) in pixels, mean correlation by channel offset."""
 
     first: IntArray
     second: IntArray

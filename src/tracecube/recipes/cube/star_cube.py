@@ -169,7 +169,7 @@ def _without_bad(operator: _Operator, good: BoolArray, least: float) -> tuple[F8
 def _correlations(
     spectra: Spectra, operator: _Operator, params: StarCubeParams, usable: BoolArray
 ) -> tuple[IntArray, FloatArray]:
-    """Offsets and mean correlation coefficients, with equal noise in all lenslets: `OFFSETS`, then those of blending."""
+    """Offsets and mean correlation coefficients, equal noise in all lenslets: `OFFSETS`, then blending's."""
     values, size = np.zeros(len(OFFSETS)), (params.size, params.size)
     pairs = usable[:, :-1] & usable[:, 1:]
     spread = np.sqrt(np.where(pairs, spectra.variance[:, :-1] * spectra.variance[:, 1:], 1.0))

@@ -36,9 +36,10 @@ class _Window(NamedTuple):
 def extract_by(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floor: float) -> Extraction:
     """Extract spectra by the method that the parameters name; see `tracecube.recipes.extract.joint.extract`.
 
-    ``box`` sums a window of ``params.box`` px about the trace's middle pixel, pixels at its ends by the part that
-    lies in it; ``optimal`` weights pixels by profile over variance (Horne 1986, PASP 98, 609, table 1) in as many passes, each with the variance of the last
-    one's model and without pixels more than ``params.clip`` sigma off it.
+    ``box`` sums a window of ``params.box`` px about the trace's middle pixel, pixels at its ends by the part
+    that lies in it; ``optimal`` weights pixels by profile over variance (Horne 1986, PASP 98, 609, table 1) in
+    as many passes, each with the variance of the last one's model and without pixels more than ``params.clip``
+    sigma off it.
     """
     if params.method == "joint":
         return extract(frame, matrix, params, floor=floor)

@@ -15,14 +15,14 @@ from tracecube.recipes.extract.blend import variance_of_sum
 from tracecube.recipes.extract.grid import GridParams, on_grid
 from tracecube.recipes.extract.joint import ExtractionParams, extract, trace_matrix
 
-DRAWS = 80
+DRAWS = 240
 PLAIN = ExtractionParams(scatter_pieces=0, passes=1)
 GRID = GridParams(wave_low=4200.0, wave_high=8800.0, n_wave=100)
 
 
 @pytest.fixture(scope="module")
 def drawn() -> tuple[Spectra, np.ndarray]:
-    """Spectra of traces that blend strongly, and the same of many frames: deviations (draw, n, n_wave) from their mean."""
+    """Spectra of traces that blend strongly, and deviations (draw, n, n_wave) of many frames' from their mean."""
     field = small_field()
     field = replace(field, traces=replace(field.traces, sigma=3.4 * np.ones(field.traces.centre.shape)))
     matrix = trace_matrix(field.traces, SHAPE, half_width=16)
@@ -58,7 +58,8 @@ def test_correlation_with_the_spectrum_beside_is_what_is_told(drawn) -> None:
     assert strongest > 0.03  # the test bites
 
 
-def test_variance_of_sums_over_seven_lenslets_is_what_is_told(drawn) -> None:
+@pytest.mark.parametrize(("width", "error"), [(10, 0.03), (80, 0.08)])  # the fewer sums, the less is known
+def test_variance_of_sums_over_seven_lenslets_is_what_is_told(drawn, width, error) -> None:
     told, noise = drawn
     field = small_field().traces
     number = {(q, r): i for i, (q, r) in enumerate(zip(field.q.tolist(), field.r.tolist(), strict=True))}
@@ -67,14 +68,18 @@ def test_variance_of_sums_over_seven_lenslets_is_what_is_told(drawn) -> None:
         group = [i, *(number[q + dq, r + dr] for dq, dr in NEIGHBOURS.tolist() if (q + dq, r + dr) in number)]
         if len(group) < 7:
             continue
-        weight = np.zeros(told.flux.shape)
-        weight[group, 20:80] = np.where(np.isfinite(noise[0, group, 20:80]), 1.0, 0.0)
-        sums = np.nansum(noise * weight, axis=(1, 2))
-        pulls.append(sums**2 / variance_of_sum(told, weight) * DRAWS / (DRAWS - 1))
-        without.append(sums**2 / variance_of_sum(replace(told, beside=None), weight) * DRAWS / (DRAWS - 1))
+        for first in range(10, 90, width):
+            window = group, slice(first, first + width)
+            weight = np.zeros(told.flux.shape)
+            weight[window] = np.where(np.isfinite(noise[0][window]), 1.0, 0.0)
+            sums = np.where(weight[group] != 0.0, noise[:, group], 0.0).sum(axis=(1, 2))
+            pulls.append(sums**2 / variance_of_sum(told, weight) * DRAWS / (DRAWS - 1))
+            without.append(sums**2 / variance_of_sum(replace(told, beside=None), weight) * DRAWS / (DRAWS - 1))
     assert len(pulls) >= 30
-    assert np.mean(pulls) == pytest.approx(1.0, abs=0.03)
-    assert abs(np.mean(without) - 1.0) > 0.06  # what the covariance between lenslets is for
+    print("sums", np.mean(pulls), np.mean(without))
+    assert np.mean(pulls) == pytest.approx(1.0, abs=error)
+    if width > 10:
+        assert np.mean(pulls) / np.mean(without) > 1.03  # what the covariance between lenslets is for
 
 
 def test_bins_of_equal_width_share_what_their_samples_share() -> None:
