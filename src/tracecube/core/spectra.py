@@ -35,7 +35,7 @@ class Spectra:
         Its sample that lies beside this one; -1 where none does.
     beside_correlation : array (n, n_wave, w) or None
         Correlation coefficient with its samples ``beside_sample - w // 2`` to ``beside_sample + w // 2``. Each pair
-        is told once; spectra farther apart share less than a tenth of that.
+        is told once. What spectra farther apart share, of the order of its square, is left out.
     """
 
     flux: FloatArray = image("FLUX", unit="electron/Angstrom")
