@@ -129,23 +129,28 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
         sample_flags=full,
         beside=beside,
     )
-    flagged = float(np.mean(found.outlier))
     return SkySpectra(
         native=replace(native, meta=meta),
         channels=channels,
         extraction=found,
         frame=frame,
-        quality=(
-            QualityNumber("FLEXURE DX", shift.dx, "pix", -USUAL_SHIFT, USUAL_SHIFT),
-            QualityNumber("FLEXURE DY", shift.dy, "pix", -USUAL_SHIFT, USUAL_SHIFT),
-            QualityNumber("FLEXURE DX ERROR", shift.dx_error, "pix", high=0.02),
-            QualityNumber("FLEXURE DY ERROR", shift.dy_error, "pix", high=0.1),
-            QualityNumber("FLEXURE TURN", 1e3 * shift.turn, "mrad"),
-            QualityNumber("FLEXURE STRETCH", 1e3 * shift.stretch, "1e-3"),
-            QualityNumber("EXTRACTION CHI2", found.chi2, "", high=2.0),
-            QualityNumber("EXTRACTION OUTLIERS", flagged, "", high=0.02),
-        ),
+        quality=_numbers(shift, found),
         caveats=tuple(dict.fromkeys((*caveats, *more))),
+    )
+
+
+def _numbers(shift: Shift, found: Extraction) -> tuple[QualityNumber, ...]:
+    """Quality numbers of a plane."""
+    flagged = float(np.mean(found.outlier))
+    return (
+        QualityNumber("FLEXURE DX", shift.dx, "pix", -USUAL_SHIFT, USUAL_SHIFT),
+        QualityNumber("FLEXURE DY", shift.dy, "pix", -USUAL_SHIFT, USUAL_SHIFT),
+        QualityNumber("FLEXURE DX ERROR", shift.dx_error, "pix", high=0.02),
+        QualityNumber("FLEXURE DY ERROR", shift.dy_error, "pix", high=0.1),
+        QualityNumber("FLEXURE TURN", 1e3 * shift.turn, "mrad"),
+        QualityNumber("FLEXURE STRETCH", 1e3 * shift.stretch, "1e-3"),
+        QualityNumber("EXTRACTION CHI2", found.chi2, "", high=2.0),
+        QualityNumber("EXTRACTION OUTLIERS", flagged, "", high=0.02),
     )
 
 
