@@ -28,6 +28,14 @@ class Spectra:
     x, y : array (n,), arcsec
         Place on the sky plane from the field centre, x to the east, y to the north.
     dq : int32 array (n,)
+    beside : int32 array (n, n_wave) or None
+        Row, in these arrays, of the spectrum that lies next across on the detector, on the side of rising
+        coordinate; -1 where none does. None where spectra were not solved for together.
+    beside_sample : int16 array (n, n_wave) or None
+        Its sample that lies beside this one; -1 where none does.
+    beside_correlation : array (n, n_wave, w) or None
+        Correlation coefficient with its samples ``beside_sample - w // 2`` to ``beside_sample + w // 2``. Each pair
+        is told once. What spectra farther apart share, of the order of its square, is left out.
     """
 
     flux: FloatArray = image("FLUX", unit="electron/Angstrom")
@@ -40,6 +48,9 @@ class Spectra:
     x: FloatArray = column("APERTURES", "x", unit="arcsec")
     y: FloatArray = column("APERTURES", "y", unit="arcsec")
     dq: IntArray = column("APERTURES", "dq")
+    beside: IntArray | None = image("BESIDE", text="row of the spectrum next across", default=None)
+    beside_sample: IntArray | None = image("BESIDE_SAMPLE", text="sample of it beside this one", default=None)
+    beside_correlation: FloatArray | None = image("BLEND", text="correlation with samples beside", default=None)
     medium: str = card("WAVETYPE", text="AWAV air, WAVE vacuum", default="WAVE")
     meta: Meta = meta()
 

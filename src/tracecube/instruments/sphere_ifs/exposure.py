@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, IntArray
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
@@ -17,6 +17,7 @@ from tracecube.instruments.sphere_ifs import detector_steps
 from tracecube.instruments.sphere_ifs.classify import classify
 from tracecube.instruments.sphere_ifs.detector_steps import DetectorMasters
 from tracecube.instruments.sphere_ifs.guess import NOMINAL_PITCH, Mode, mode_of
+from tracecube.recipes.extract.blend import blended
 from tracecube.recipes.extract.joint import Extraction
 from tracecube.recipes.optics.pinholes import lattice_plane
 
@@ -87,6 +88,7 @@ def native_spectra(
     *,
     flat: Throughput | None = None,
     layout: Layout | None = None,
+    beside: tuple[IntArray, IntArray] | None = None,
 ) -> Spectra:
     """Spectra as the detector sampled them: one sample a row, wavelengths of each lenslet its own.
 
@@ -101,6 +103,8 @@ def native_spectra(
         Divided out where given.
     layout : Layout, optional
         Places; those of a perfect lattice of nominal pitch, flagged, where not given.
+    beside : (int array (n, m), int array (n, m)), optional
+        Row and sample of the light next across: the spectra then tell their correlation with it.
     """
     step = np.abs(np.gradient(np.where(np.isfinite(wave), wave, np.nan), axis=1))
     scale = step if flat is None else step * _relative(flat, wave)
@@ -121,6 +125,7 @@ def native_spectra(
         y=layout.y,
         dq=traces.dq | layout.dq,
         medium="WAVE",
+        **({} if beside is None else blended(extraction, beside)),
     )
 
 

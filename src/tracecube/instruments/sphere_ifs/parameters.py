@@ -42,8 +42,8 @@ class Extracting(Params):
     method: Literal["joint", "optimal", "box"] = Field(
         "joint", description="all lenslets at once, or each alone as older pipelines do, for comparison"
     )
-    box: int = Field(
-        5, ge=1, le=15, description="pixels across dispersion that a box has; an even number counts as the next"
+    box: float = Field(
+        5.0, ge=1, le=15, description="width of a box across dispersion, px; pixels at its ends count by part"
     )
 
     def extraction(self) -> ExtractionParams:

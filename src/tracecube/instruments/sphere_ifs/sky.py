@@ -108,32 +108,49 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     shift, more = _shift_along(night, optics, across, shifts, expected)
     wave = moved(optics.traces, optics.wavelength.wave, shift, shape)[1]
     solution = replace(optics.wavelength, wave=np.where(np.isfinite(traces.centre), wave, np.nan))
-    native = native_spectra(found, traces, solution.wave, solution, flat=optics.flat, layout=optics.layout)
+    beside = matrix.beside()
+    native = native_spectra(
+        found, traces, solution.wave, solution, flat=optics.flat, layout=optics.layout, beside=beside
+    )
     low, high, count = mode_of_frame(raw).channels
     grid = GridParams(wave_low=low, wave_high=high, n_wave=count)
     meta = _cards(raw, frame, shift)
     full = _full_samples(frame, traces)
     native = replace(native, flags=native.flags | full)
     channels = on_grid(
-        found, traces, solution, optics.flat, optics.layout, grid, shift=0.0, meta=meta, sample_flags=full
+        found,
+        traces,
+        solution,
+        optics.flat,
+        optics.layout,
+        grid,
+        shift=0.0,
+        meta=meta,
+        sample_flags=full,
+        beside=beside,
     )
-    flagged = float(np.mean(found.outlier))
     return SkySpectra(
         native=replace(native, meta=meta),
         channels=channels,
         extraction=found,
         frame=frame,
-        quality=(
-            QualityNumber("FLEXURE DX", shift.dx, "pix", -USUAL_SHIFT, USUAL_SHIFT),
-            QualityNumber("FLEXURE DY", shift.dy, "pix", -USUAL_SHIFT, USUAL_SHIFT),
-            QualityNumber("FLEXURE DX ERROR", shift.dx_error, "pix", high=0.02),
-            QualityNumber("FLEXURE DY ERROR", shift.dy_error, "pix", high=0.1),
-            QualityNumber("FLEXURE TURN", 1e3 * shift.turn, "mrad"),
-            QualityNumber("FLEXURE STRETCH", 1e3 * shift.stretch, "1e-3"),
-            QualityNumber("EXTRACTION CHI2", found.chi2, "", high=2.0),
-            QualityNumber("EXTRACTION OUTLIERS", flagged, "", high=0.02),
-        ),
+        quality=_numbers(shift, found),
         caveats=tuple(dict.fromkeys((*caveats, *more))),
+    )
+
+
+def _numbers(shift: Shift, found: Extraction) -> tuple[QualityNumber, ...]:
+    """Quality numbers of a plane."""
+    flagged = float(np.mean(found.outlier))
+    return (
+        QualityNumber("FLEXURE DX", shift.dx, "pix", -USUAL_SHIFT, USUAL_SHIFT),
+        QualityNumber("FLEXURE DY", shift.dy, "pix", -USUAL_SHIFT, USUAL_SHIFT),
+        QualityNumber("FLEXURE DX ERROR", shift.dx_error, "pix", high=0.02),
+        QualityNumber("FLEXURE DY ERROR", shift.dy_error, "pix", high=0.1),
+        QualityNumber("FLEXURE TURN", 1e3 * shift.turn, "mrad"),
+        QualityNumber("FLEXURE STRETCH", 1e3 * shift.stretch, "1e-3"),
+        QualityNumber("EXTRACTION CHI2", found.chi2, "", high=2.0),
+        QualityNumber("EXTRACTION OUTLIERS", flagged, "", high=0.02),
     )
 
 

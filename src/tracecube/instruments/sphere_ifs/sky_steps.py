@@ -91,7 +91,7 @@ def spectra_of(raw: RawFrame, known: Known, params: Sky, *, like: Spectra | None
     return sky_spectra(raw, known.masters(), optics, params.extraction(), params.shifts(), like=like)
 
 
-@recipe(version="2")
+@recipe(version="3")
 def coronagraph_center(
     *,
     raw: RawFrame,
@@ -110,7 +110,7 @@ def coronagraph_center(
     )
 
 
-@recipe(version="1")
+@recipe(version="2")
 def science_flux(
     *,
     raw: RawFrame,
@@ -132,7 +132,7 @@ def science_flux(
     )
 
 
-@recipe(version="2")
+@recipe(version="3")
 def science(
     *,
     raw: RawFrame,

@@ -18,12 +18,13 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import BoolArray, FloatArray, Meta, Scalar
+from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta, Scalar
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.params import Params
 from tracecube.core.spectra import Cube, Spectra
 from tracecube.kernels.bandlimited import interpolation_weights
 from tracecube.kernels.psf import hexagon_area, lattice_pitch
+from tracecube.recipes.cube.blended import blended_correlations
 
 __all__ = ["StarCubeParams", "StarFrame", "build_star_cube"]
 
@@ -123,12 +124,13 @@ def build_star_cube(spectra: Spectra, params: StarCubeParams, *, frame: StarFram
         data[k].flat[operator.rows] = np.where(ok, light * share, np.nan)
         variance[k].flat[operator.rows] = np.where(ok, noise * share**2, np.nan)
         flags[k].flat[operator.rows] = np.where(ok, bits, int(Flag.NOT_MEASURED))
+    offsets, correlation = _correlations(spectra, operator, params, usable)
     return Cube(
         data=data,
         variance=variance,
         flags=flags,
-        covariance_offset=np.array(OFFSETS),
-        covariance_value=_correlations(spectra, operator, size[1:], usable),
+        covariance_offset=offsets,
+        covariance_value=correlation,
         meta={**_without_axes(spectra.meta), **_axes(spectra, params, frame)},
     )
 
@@ -164,9 +166,11 @@ def _without_bad(operator: _Operator, good: BoolArray, least: float) -> tuple[F8
     return weight, ok
 
 
-def _correlations(spectra: Spectra, operator: _Operator, size: tuple[int, ...], usable: BoolArray) -> FloatArray:
-    """Mean correlation coefficients for `OFFSETS`, with equal noise in all lenslets."""
-    values = np.zeros(len(OFFSETS))
+def _correlations(
+    spectra: Spectra, operator: _Operator, params: StarCubeParams, usable: BoolArray
+) -> tuple[IntArray, FloatArray]:
+    """Offsets and mean correlation coefficients, equal noise in all lenslets: `OFFSETS`, then blending's."""
+    values, size = np.zeros(len(OFFSETS)), (params.size, params.size)
     pairs = usable[:, :-1] & usable[:, 1:]
     spread = np.sqrt(np.where(pairs, spectra.variance[:, :-1] * spectra.variance[:, 1:], 1.0))
     values[0] = float(np.mean((spectra.covariance[:, :-1] / spread)[pairs])) if pairs.any() else 0.0
@@ -184,7 +188,10 @@ def _correlations(spectra: Spectra, operator: _Operator, size: tuple[int, ...], 
         both = (norm[a] > 0) & (norm[b] > 0)
         product = matrix[a[both]].multiply(matrix[b[both]]).sum(axis=1)
         values[i] = float(np.mean(product / (norm[a] * norm[b])[both])) if both.any() else 0.0
-    return values
+    known = dict(zip(OFFSETS, values.tolist(), strict=True))
+    for key, value in blended_correlations(spectra, matrix, size, params.pixel, usable).items():
+        known[key] = known.get(key, 0.0) + value
+    return np.array(list(known)), np.array(list(known.values()))
 
 
 def _without_axes(meta: Meta) -> dict[str, Scalar]:

@@ -21,23 +21,25 @@ from tracecube.recipes.extract.joint import Extraction, ExtractionParams, TraceM
 __all__ = ["extract_by"]
 
 LEAST_SHARE = 0.4  # of the profile on good pixels; with less an unknown is not measured
-OPTIMAL_REACH = 3  # px on either side: nearer than the next trace
+OPTIMAL_HALF_WIDTH = 3.5  # px: 3 whole pixels on either side, nearer than the next trace
 
 
 class _Window(NamedTuple):
-    """Pixels about each unknown: places (n, k), which of them may be used, and the profile there."""
+    """Pixels about each unknown: places (n, k), which may be used, the profile there, and the part of each in a box."""
 
     place: tuple[NDArray[np.int64], NDArray[np.int64]]
     good: BoolArray
     profile: FloatArray
+    part: FloatArray
 
 
 def extract_by(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floor: float) -> Extraction:
     """Extract spectra by the method that the parameters name; see `tracecube.recipes.extract.joint.extract`.
 
-    ``box`` sums ``params.box`` pixels across dispersion; ``optimal`` weights them by profile over
-    variance (Horne 1986, PASP 98, 609, table 1) in as many passes, each with the variance of the last
-    one's model and without pixels more than ``params.clip`` sigma off it.
+    ``box`` sums a window of ``params.box`` px about the trace's middle pixel, pixels at its ends by the part
+    that lies in it; ``optimal`` weights pixels by profile over variance (Horne 1986, PASP 98, 609, table 1) in
+    as many passes, each with the variance of the last one's model and without pixels more than ``params.clip``
+    sigma off it.
     """
     if params.method == "joint":
         return extract(frame, matrix, params, floor=floor)
@@ -47,9 +49,9 @@ def extract_by(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, f
     variance = np.asarray(matrix.canonical(frame.variance), np.float32)
     shot = 1.0 / float(frame.meta.get("NCOMBINE") or 1)
     outlier = np.zeros(data.shape, bool)
-    passes, reach = (1, params.box // 2) if params.method == "box" else (params.passes, OPTIMAL_REACH)
+    passes, half_width = (1, 0.5 * params.box) if params.method == "box" else (params.passes, OPTIMAL_HALF_WIDTH)
     for _ in range(passes):
-        window = _window(matrix, ~(bad | outlier), reach)
+        window = _window(matrix, ~(bad | outlier), half_width)
         if params.method == "box":
             flux, error = _box(window, data[window.place], variance[window.place])
         else:
@@ -72,24 +74,26 @@ def extract_by(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, f
     )
 
 
-def _window(matrix: TraceMatrix, good: BoolArray, reach: int) -> _Window:
-    """Pixels up to ``reach`` from the middle of each footprint; those off the detector are not good."""
+def _window(matrix: TraceMatrix, good: BoolArray, half_width: float) -> _Window:
+    """Pixels within ``half_width`` px of each footprint's middle pixel; those off the detector are not good."""
     origin, weight = matrix.a.origin, matrix.a.weight[:, :, 0]
     middle = weight.shape[1] // 2
-    reach = min(reach, middle)
+    reach = min(int(np.ceil(half_width - 0.5)), middle)
+    part = np.clip(half_width + 0.5 - np.abs(np.arange(-reach, reach + 1)), 0.0, 1.0)
     across = origin[:, :1].astype(np.int64) + middle + np.arange(-reach, reach + 1)
     on = (across >= 0) & (across < good.shape[0])
     across = np.clip(across, 0, good.shape[0] - 1)
     along = np.broadcast_to(origin[:, 1:2].astype(np.int64), across.shape)
-    return _Window((across, along), good[across, along] & on, weight[:, middle - reach : middle + reach + 1])
+    return _Window((across, along), good[across, along] & on, weight[:, middle - reach : middle + reach + 1], part)
 
 
 def _box(window: _Window, data: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Sum over the good pixels, over the profile's share of them."""
-    share = np.where(window.good, window.profile, 0.0).sum(axis=1)
+    """Sum over the good pixels by their part in the box, over the profile's share of that."""
+    part = np.where(window.good, window.part, 0.0)
+    share = (part * window.profile).sum(axis=1)
     scale = np.where(share > LEAST_SHARE, share, np.nan)
-    total = np.where(window.good, data, 0.0).sum(axis=1, dtype=float)
-    noise = np.where(window.good, variance, 0.0).sum(axis=1, dtype=float)
+    total = (part * data).sum(axis=1, dtype=float)
+    noise = (part**2 * variance).sum(axis=1, dtype=float)
     return total / scale, noise / scale**2
 
 

@@ -11,6 +11,7 @@ from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSoluti
 from tracecube.core.params import Params
 from tracecube.core.spectra import Spectra
 from tracecube.kernels.resample import rebin
+from tracecube.recipes.extract.blend import blended_bins
 from tracecube.recipes.extract.joint import Extraction
 from tracecube.recipes.extract.trace_flags import flags_in_bins
 
@@ -44,6 +45,7 @@ def on_grid(
     shift: float,
     meta: Meta,
     sample_flags: IntArray | None = None,
+    beside: tuple[IntArray, IntArray] | None = None,
 ) -> Spectra:
     """Rebin to the common grid, conserving flux, and divide by the relative throughput.
 
@@ -60,6 +62,9 @@ def on_grid(
         Header the product carries.
     sample_flags : int array (n, m), optional
         Flags of the samples, which the channels made of them inherit.
+    beside : (int array (n, m), int array (n, m)), optional
+        Row and sample of the light next across (`tracecube.recipes.extract.joint.TraceMatrix.beside`); with it
+        the spectra tell their correlation with those.
     """
     wave = params.wave
     step = wave[1] - wave[0]
@@ -75,6 +80,7 @@ def on_grid(
     scale = np.where(np.isfinite(relative) & (relative > 0), relative, np.nan) * step
     next_scale = np.concatenate([scale[:, 1:], scale[:, -1:]], axis=1)
     dq = traces.dq | solution.dq | throughput.dq | layout.dq
+    blended = {} if beside is None else blended_bins(extraction, beside, edges, variance)
     return Spectra(
         flux=(flux / scale).astype(np.float32),
         variance=(variance / scale**2).astype(np.float32),
@@ -88,6 +94,7 @@ def on_grid(
         dq=dq.astype(np.int32),
         medium=solution.medium,
         meta=meta,
+        **blended,
     )
 
 

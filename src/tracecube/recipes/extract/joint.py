@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet
@@ -41,8 +41,11 @@ class ExtractionParams(Params):
     method: Literal["joint", "optimal", "box"] = Field(
         "joint", description="all apertures at once, or each alone as older pipelines do, for comparison"
     )
-    box: int = Field(
-        5, ge=1, le=15, description="pixels across dispersion that a box has; an even number counts as the next"
+    box: float = Field(
+        5.0,
+        ge=1,
+        le=15,
+        description="width of a box across dispersion, px; pixels at its ends count by their part in it",
     )
 
 
@@ -79,6 +82,14 @@ class TraceMatrix:
         grid = np.full(self.size, missing)
         grid[self.row, self.sample] = values
         return grid
+
+    def beside(self) -> tuple[IntArray, IntArray]:
+        """Aperture row and sample (n, m) of the unknown next across on the same detector column, -1 where none is."""
+        row, sample = (np.full(self.size, -1, np.int64) for _ in range(2))
+        on = self.a.origin[1:, 1] == self.a.origin[:-1, 1]
+        here = self.row[:-1][on], self.sample[:-1][on]
+        row[here], sample[here] = self.row[1:][on], self.sample[1:][on]
+        return row, sample
 
     def gather(self, grid: FloatArray) -> FloatArray:
         """Take the values of the unknowns out of an array in the shape of the trace set."""

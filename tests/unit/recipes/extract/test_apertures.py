@@ -12,7 +12,7 @@ import pytest
 from tests.unit.recipes.small_field import SHAPE, frame, small_field
 from tracecube.core.flags import Flag
 from tracecube.recipes.extract.apertures import extract_by
-from tracecube.recipes.extract.joint import ExtractionParams, extract, trace_matrix
+from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extract, trace_matrix
 
 SCRIPT = Path(__file__).parents[4] / "docs" / "images" / "three_extractions.py"
 FIELD = small_field()
@@ -50,6 +50,20 @@ def test_flagged_pixels_count_for_nothing(method: str) -> None:
     pull = ((found.flux - flux) / np.sqrt(found.variance))[::10]
     assert np.nanstd(pull) == pytest.approx(1.0, abs=0.07)
     assert np.isfinite(pull).mean() > 0.98
+
+
+def test_a_box_of_even_width_takes_half_of_the_pixels_at_its_ends() -> None:
+    def of(width: float) -> Extraction:
+        params = ExtractionParams.model_validate({"method": "box", "scatter_pieces": 0, "box": width})
+        return extract_by(seen, MATRIX, params, floor=16.0)
+
+    flux = alone()
+    seen = frame(FIELD.image(flux), np.random.default_rng(4))
+    noise = [float(np.nanmedian(of(width).variance[1::10])) for width in (5.0, 6.0, 7.0)]
+    assert noise[0] < noise[1] < noise[2]
+    pull = ((of(6.0).flux - flux) / np.sqrt(of(6.0).variance))[::10]
+    assert np.nanstd(pull) == pytest.approx(1.0, abs=0.05)
+    assert abs(np.nanmean(pull)) < 0.1
 
 
 def test_joint_is_the_default() -> None:
