@@ -1,0 +1,76 @@
+"""Spectra of fibres: each on its own pixels, with the sky it saw and the neighbour it blends with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+
+__all__ = ["FibreSpectra"]
+
+
+@dataclass(frozen=True)
+class FibreSpectra:
+    """Spectra of fibres of one exposure, on the pixels they were measured with: nothing is resampled.
+
+    Card BUNIT of ``meta`` holds the unit of ``flux``: electron (a pixel) before flux calibration,
+    erg/s/cm2/Angstrom (collected by a fibre) after it.
+
+    Parameters
+    ----------
+    flux, variance : array (n, m)
+    flags : int32 array (n, m)
+    wave : float64 array (n, m), Angstrom
+        Wavelength of the pixel's centre.
+    lsf_sigma : array (n, m), Angstrom
+        Width of the line-spread function.
+    blend : array (n, m)
+        Covariance with the next row's sample of the same column; 0 where the next row is no neighbour.
+    sky : array (n, m) or None
+        The sky that was subtracted, in the unit of ``flux``.
+    chi2 : array (n, m) or None
+        Reduced chi-square of the pixels under the sample.
+    box : array (n, m) or None
+        Sum over a centred aperture, a cross-check of ``flux``.
+    unit : str array (n,)
+        Identity of the spectrograph unit: slot, spectrograph, fibre bundle, controller.
+    ifuslot : int array (n,)
+        Place of the fibre bundle in the focal plane.
+    amp : str array (n,)
+        Amplifier that read the fibre.
+    fibre : int array (n,)
+        Number within the amplifier, from the bottom of the oriented image.
+    exp : int array (n,)
+        Exposure within the observation, from 1.
+    x, y : array (n,), arcsec
+        Place in the fibre bundle.
+    ra, dec : float64 array (n,), degree
+        NaN before the astrometry.
+    throughput : array (n,)
+        Relative throughput that ``flux`` was divided by; 1 before that.
+    dq : int32 array (n,)
+    medium : {"AWAV", "WAVE"}
+    """
+
+    flux: FloatArray = image("FLUX", axes=True)
+    variance: FloatArray = image("STAT")
+    flags: IntArray = image("DQ")
+    wave: FloatArray = image("WAVE", unit="Angstrom")
+    lsf_sigma: FloatArray = image("LSF", unit="Angstrom")
+    blend: FloatArray = image("BLEND", text="covariance with the next row")
+    unit: FloatArray = column("APERTURES", "unit")
+    ifuslot: IntArray = column("APERTURES", "ifuslot")
+    amp: FloatArray = column("APERTURES", "amp")
+    fibre: IntArray = column("APERTURES", "fibre")
+    exp: IntArray = column("APERTURES", "exp")
+    x: FloatArray = column("APERTURES", "x", unit="arcsec")
+    y: FloatArray = column("APERTURES", "y", unit="arcsec")
+    ra: FloatArray = column("APERTURES", "ra", unit="deg")
+    dec: FloatArray = column("APERTURES", "dec", unit="deg")
+    throughput: FloatArray = column("APERTURES", "throughput")
+    dq: IntArray = column("APERTURES", "dq")
+    sky: FloatArray | None = image("SKY", default=None)
+    chi2: FloatArray | None = image("CHI2", default=None)
+    box: FloatArray | None = image("BOX", default=None)
+    medium: str = card("WAVETYPE", text="AWAV air, WAVE vacuum", default="AWAV")
+    meta: Meta = meta()

@@ -1,0 +1,140 @@
+"""Reading VIRUS headers: unset values are -999999.9, angles of right ascension are hours."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+
+from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.fields import Meta
+
+__all__ = ["NAME", "amplifier", "exposure_key", "needed", "night_of", "number", "pointing", "start_mjd", "text", "unit"]
+
+NAME = re.compile(r"(?P<time>\d{8}T\d{6}\.\d)_(?P<slot>\d{3})(?P<amp>[LR][LU])_(?P<type>sci|twi|flt|cmp|drk|zro)")
+"""Names of raw files: start of exposure, slot and amplifier, type."""
+
+_UNSET = -999999.0
+_TRUST = 25.0  # arcsec: the corrected trajectory is taken unless it lies farther than this from the planned one
+_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
+
+
+def text(header: Meta, key: str) -> str:
+    """Return a card as a stripped string, empty when it is absent or blank."""
+    value = header.get(key)
+    return "" if value is None else str(value).strip()
+
+
+def number(header: Meta, key: str) -> float | None:
+    """Return a card as a finite number, None when it is absent, blank or unset (-999999.9)."""
+    value = header.get(key)
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) and found > _UNSET else None
+
+
+def needed(header: Meta, name: str, key: str) -> float:
+    """Return a card that nothing can stand in for.
+
+    Raises
+    ------
+    MissingInput
+        It is absent, blank or unset.
+    """
+    found = number(header, key)
+    if found is None:
+        raise MissingInput(
+            f"{name}: header card {key} is {header.get(key)!r}, a number is needed",
+            hint=f"write {key} into the header, or leave the file out",
+        )
+    return found
+
+
+def amplifier(header: Meta, name: str) -> str:
+    """Return LL, LU, RL or RU: side and half of the spectrograph's detector.
+
+    Raises
+    ------
+    BadData
+        CCDPOS and CCDHALF do not say.
+    """
+    found = text(header, "CCDPOS") + text(header, "CCDHALF")
+    if found not in {"LL", "LU", "RL", "RU"}:
+        raise BadData(f"{name}: CCDPOS and CCDHALF give {found!r}, no amplifier", hint="repair CCDPOS and CCDHALF")
+    return found
+
+
+def unit(header: Meta, name: str) -> str:
+    """Return the identity of a unit: slot, spectrograph, fibre bundle and controller.
+
+    Calibrations hold for the same unit alone: what stands in the slot today may have been elsewhere a week ago.
+    """
+    slot, spectrograph = int(needed(header, name, "IFUSLOT")), int(needed(header, name, "SPECID"))
+    bundle, controller = text(header, "IFUID"), text(header, "CONTID")
+    for key, value in (("IFUID", bundle), ("CONTID", controller)):
+        if not value:
+            raise MissingInput(f"{name}: header card {key} is blank", hint=f"repair {key}, part of the unit's identity")
+    return f"{slot:03d}/{spectrograph:03d}/{bundle.zfill(3)}/{controller.removeprefix('S/N').strip()}"
+
+
+def exposure_key(header: Meta, name: str) -> str:
+    """Return what all amplifiers of one exposure share: the start time as in the file name."""
+    found = NAME.search(name)
+    if found:
+        return found["time"]
+    return text(header, "DATE-OBS").replace("-", "") + "T" + text(header, "UT").replace(":", "")[:8]
+
+
+def start_mjd(header: Meta, name: str) -> float:
+    """Return the start of exposure, day.
+
+    Raises
+    ------
+    MissingInput
+        Neither MJD nor the file name tells.
+    """
+    found = number(header, "MJD")
+    if found is not None:
+        return found
+    named = NAME.search(name)
+    if named is None:
+        raise MissingInput(f"{name}: no MJD in the header, no time in the name", hint="write MJD into the header")
+    start = datetime.strptime(named["time"], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
+    return (start - _MJD_EPOCH).total_seconds() / 86400.0
+
+
+def night_of(header: Meta, name: str) -> str:
+    """Return the observatory's date of a frame, YYYY-MM-DD: its folders hold one day of universal time each."""
+    named = NAME.search(name)
+    if named:
+        date = named["time"][:8]
+        return f"{date[:4]}-{date[4:6]}-{date[6:]}"
+    found = text(header, "DATE-OBS")[:10]
+    if not found:
+        raise MissingInput(f"{name}: no date in the name, no DATE-OBS", hint="write DATE-OBS into the header")
+    return found
+
+
+def pointing(header: Meta, name: str) -> tuple[float, float]:
+    """Return right ascension and declination (degree) of the field's centre, as the telescope believes.
+
+    The corrected trajectory TRAJC*, unless it is unset or lies far from the planned one TRAJ*.
+
+    Raises
+    ------
+    MissingInput
+        Neither is set.
+    """
+    ra, dec = number(header, "TRAJCRA"), number(header, "TRAJCDEC")
+    ra_plan, dec_plan = number(header, "TRAJRA"), number(header, "TRAJDEC")
+    if ra is None or dec is None:
+        return 15.0 * needed(header, name, "TRAJRA"), needed(header, name, "TRAJDEC")
+    if ra_plan is not None and dec_plan is not None:
+        away = math.hypot(15.0 * (ra - ra_plan) * math.cos(math.radians(dec)), dec - dec_plan) * 3600.0
+        if away > _TRUST:
+            return 15.0 * ra_plan, dec_plan
+    return 15.0 * ra, dec
