@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import struct
 import zlib
 from collections.abc import Mapping
@@ -18,7 +19,9 @@ from tracecube.core.errors import BadData
 from tracecube.core.fields import Meta
 from tracecube.core.frame import RawFrame
 from tracecube.io.checksum import datasum
+from tracecube.io.columns import TEXT_SUFFIX, read_columns
 from tracecube.io.headers import BLOCK, TABLE_SUFFIXES, bare_name, header_units, read_header
+from tracecube.io.members import open_file
 
 __all__ = ["read_raw", "read_text_table", "write_raw"]
 
@@ -34,7 +37,7 @@ def read_raw(path: Path | str, tag: str, *, plane: int | None = None) -> RawFram
     Parameters
     ----------
     path : Path
-        FITS file (plain, tile-compressed or gzipped), or text table.
+        FITS file (plain, tile-compressed or gzipped), or text table; loose or in an archive.
     tag : str
         What the classification found it to be.
     plane : int, optional
@@ -76,7 +79,7 @@ def _read_units(
     tables: dict[str, Mapping[str, NDArray[Any]]],
     plane: int | None,
 ) -> None:
-    with fits.open(path, memmap=False) as hdus:
+    with open_file(path) as file, fits.open(file, memmap=False) as hdus:
         for hdu in hdus:
             name = "" if hdu.name in {"PRIMARY", "COMPRESSED_IMAGE"} else hdu.name
             if not hdu.header.get("NAXIS"):
@@ -105,7 +108,7 @@ def _check_sums(path: Path) -> None:
     """Compare the data units of an unpacked file with their DATASUM cards, where there are any."""
     if path.name.endswith(".gz"):
         return
-    with path.open("rb") as file:
+    with open_file(path) as file:
         for number, unit in enumerate(header_units(path)):
             promised = unit.cards.get("DATASUM")
             if promised is None or not unit.size:
@@ -121,7 +124,7 @@ def _check_sums(path: Path) -> None:
 
 
 def read_text_table(path: Path | str) -> dict[str, NDArray[Any]]:
-    """Read a ``.csv`` or ``.ecsv`` table.
+    """Read a ``.csv``, ``.ecsv`` or ``.txt`` table.
 
     Returns
     -------
@@ -136,8 +139,11 @@ def read_text_table(path: Path | str) -> dict[str, NDArray[Any]]:
     path = Path(path)
     if path.name.endswith(".ecsv"):
         return _read_ecsv(path)
+    if path.name.endswith(TEXT_SUFFIX):
+        found = read_columns(path)
+        return {name: _column(list(column)) for name, column in zip(found.names, found.columns, strict=True)}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(open_file(path), encoding="utf-8-sig", newline="") as file:
             lines = [line for line in csv.reader(file) if line and not line[0].startswith("#")]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadData(f"{path}: not a text table ({error})", hint="save it as comma-separated UTF-8 text") from error
@@ -171,7 +177,8 @@ def _read_ecsv(path: Path) -> dict[str, NDArray[Any]]:
     from astropy.table import Table  # noqa: PLC0415 - slow to import, and rarely needed
 
     try:
-        table = Table.read(path, format="ascii.ecsv")
+        with io.TextIOWrapper(open_file(path), encoding="utf-8") as file:
+            table = Table.read(file.read(), format="ascii.ecsv")
     except _CORRUPT as error:
         raise BadData(f"{path}: not an ECSV table ({error})", hint="fetch the file again") from error
     return {str(name): _own(np.ma.getdata(table[name].data)) for name in table.colnames}

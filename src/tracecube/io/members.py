@@ -1,0 +1,232 @@
+"""Raw files where they lie: loose, or as members of a tar archive, which is never unpacked.
+
+A member's path is that of the archive, ``::``, and its name in there. Where each member begins is looked up once
+and kept: in this process, and in a folder that all workers of a run share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from tracecube.core.errors import BadData
+
+__all__ = [
+    "ARCHIVE",
+    "INDEX_FOLDER",
+    "INSIDE",
+    "PACKED",
+    "Index",
+    "index_of",
+    "is_there",
+    "open_file",
+    "stamp",
+]
+
+ARCHIVE = ".tar"
+PACKED = (".tar.xz", ".tar.gz", ".tgz", ".tar.bz2", ".tar.zst")
+"""Archives whose members cannot be reached without unpacking all that lies before them."""
+
+INSIDE = "::"
+INDEX_FOLDER = "TRACECUBE_TAR_INDEX"
+"""Environment variable: folder in which the places of members are kept, for the workers of a run."""
+
+_BLOCK = 512  # byte, of a tar archive (POSIX.1-2017, pax: "ustar Interchange Format")
+_KNOWN: dict[str, tuple[tuple[int, int], Index]] = {}
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Index:
+    """What an archive holds.
+
+    Parameters
+    ----------
+    members : dict of str to (int, int)
+        Name -> first byte and size of each regular file that is there in whole.
+    damage : str or None
+        Why more may have been in it.
+    """
+
+    members: dict[str, tuple[int, int]]
+    damage: str | None = None
+
+
+class _Window(io.RawIOBase):
+    """Part of a file, as a file of its own."""
+
+    def __init__(self, file: io.FileIO, start: int, size: int) -> None:
+        self._file, self._start, self._size, self._at = file, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(base + offset, 0)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        left = min(len(buffer), max(self._size - self._at, 0))
+        self._file.seek(self._start + self._at)
+        found = self._file.readinto(buffer[:left])
+        self._at += found
+        return int(found)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _split(path: Path | str) -> tuple[Path, str | None]:
+    """Return the file on the disk, and the member that is meant if that is an archive.
+
+    Examples
+    --------
+    >>> _split("/n/virus0000017.tar::virus0000017/exp01/a.fits")[1]
+    'virus0000017/exp01/a.fits'
+    """
+    archive, inside, member = str(path).partition(f"{ARCHIVE}{INSIDE}")
+    return (Path(f"{archive}{ARCHIVE}"), member) if inside else (Path(path), None)
+
+
+def open_file(path: Path | str) -> BinaryIO:
+    """Open a file for reading bytes, be it loose or a member of an archive.
+
+    Raises
+    ------
+    OSError
+        As `open`; FileNotFoundError too where the archive has no such member.
+    BadData
+        The archive cannot be read.
+    """
+    archive, member = _split(path)
+    if member is None:
+        return archive.open("rb")
+    start, size = _place(archive, member)
+    return cast("BinaryIO", io.BufferedReader(_Window(archive.open("rb", buffering=0), start, size), 1 << 16))
+
+
+def stamp(path: Path | str) -> tuple[int, int]:
+    """Return size (byte) and time of change (ns) of a file; of a member its own size, and the archive's time.
+
+    Raises
+    ------
+    OSError, BadData
+        As `open_file`.
+    """
+    archive, member = _split(path)
+    state = archive.stat()
+    return state.st_size if member is None else _place(archive, member)[1], state.st_mtime_ns
+
+
+def is_there(path: Path | str) -> bool:
+    """Whether there is such a file, or such a member of such an archive."""
+    archive, member = _split(path)
+    if member is None:
+        return archive.is_file()
+    try:
+        return member in index_of(archive).members
+    except (OSError, BadData):
+        return False
+
+
+def _place(archive: Path, member: str) -> tuple[int, int]:
+    found = index_of(archive).members.get(member)
+    if found is None:
+        raise FileNotFoundError(2, "no such member of the archive", f"{archive}{INSIDE}{member}")
+    return found
+
+
+def index_of(archive: Path) -> Index:
+    """Return what an archive holds; it is walked once, and again only when its size or time change.
+
+    Raises
+    ------
+    BadData
+        Not a tar archive.
+    """
+    state = archive.stat()
+    now = (state.st_size, state.st_mtime_ns)
+    with _LOCK:
+        known = _KNOWN.get(str(archive))
+        if known is None or known[0] != now:
+            known = _KNOWN[str(archive)] = (now, _kept_or_walked(archive, now))
+    return known[1]
+
+
+def _kept_or_walked(archive: Path, now: tuple[int, int]) -> Index:
+    kept = _kept(archive)
+    found = _load(kept, now)
+    if found is None:
+        found = _walk(archive, now[0])
+        if kept is not None:
+            _save(kept, now, found)
+    return found
+
+
+def _walk(archive: Path, total: int) -> Index:
+    """Go from header to header of an archive, without reading what lies between."""
+    members: dict[str, tuple[int, int]] = {}
+    end, damage = 0, None
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            for one in tar:
+                end = one.offset_data + -(-one.size // _BLOCK) * _BLOCK if one.isreg() else one.offset_data
+                if one.offset_data + one.size > total:
+                    damage = f"it ends within {one.name}"
+                    break
+                if one.isreg() and not one.issparse():
+                    members[one.name] = (one.offset_data, one.size)  # the last of a name holds, as when unpacking
+    except tarfile.TarError as error:
+        if not members:
+            raise BadData(
+                f"{archive}: not a tar archive ({error})", hint="fetch or copy it again, or leave it out"
+            ) from error
+        damage = str(error)
+    with archive.open("rb") as file:
+        file.seek(end)
+        if damage is None and file.read(_BLOCK) != bytes(_BLOCK):
+            damage = f"no mark of its end after byte {end}"
+    return Index(members, damage)
+
+
+def _kept(archive: Path) -> Path | None:
+    """Return the file in which the index of an archive is kept."""
+    folder = os.environ.get(INDEX_FOLDER)
+    return Path(folder) / f"{hashlib.sha256(str(archive).encode()).hexdigest()[:24]}.json" if folder else None
+
+
+def _load(kept: Path | None, now: tuple[int, int]) -> Index | None:
+    """Read an index that was kept, if the archive is still what it was."""
+    try:
+        content = json.loads(kept.read_text()) if kept else {}
+        if tuple(content.get("stamp", ())) != now:
+            return None
+        members = {str(name): (int(start), int(size)) for name, (start, size) in content["members"].items()}
+        return Index(members, content["damage"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # it is but a copy of what the archive says
+
+
+def _save(kept: Path, now: tuple[int, int], found: Index) -> None:
+    part = kept.with_suffix(f".{os.getpid()}")
+    try:
+        kept.parent.mkdir(exist_ok=True)
+        part.write_text(json.dumps({"stamp": now, "members": found.members, "damage": found.damage}))
+        part.replace(kept)
+    except OSError:
+        return  # no place to keep it: the next process walks the archive again
