@@ -14,7 +14,7 @@ import tarfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from tracecube.core.errors import BadData
 
@@ -79,10 +79,10 @@ class _Window(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        left = min(len(buffer), max(self._size - self._at, 0))
+    def readinto(self, buffer: Any) -> int:
+        room = memoryview(buffer).cast("B")
         self._file.seek(self._start + self._at)
-        found = self._file.readinto(buffer[:left])
+        found = self._file.readinto(room[: max(self._size - self._at, 0)])
         self._at += found
         return int(found)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from astropy.io import fits
@@ -25,7 +26,18 @@ from tracecube.io.members import open_file
 
 __all__ = ["read_raw", "read_text_table", "write_raw"]
 
-_CORRUPT = (OSError, ValueError, TypeError, IndexError, KeyError, RuntimeError, VerifyError, struct.error, zlib.error)
+_CORRUPT = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    VerifyError,
+    struct.error,
+    zlib.error,
+)
 """What the reader of pixels raises on files damaged in one way or another."""
 
 _NARROW = 2  # bytes: 16-bit counts are exact as float32 (24 bits of mantissa)
@@ -79,7 +91,7 @@ def _read_units(
     tables: dict[str, Mapping[str, NDArray[Any]]],
     plane: int | None,
 ) -> None:
-    with open_file(path) as file, fits.open(file, memmap=False) as hdus:
+    with open_file(path) as file, _unpacked(path, file) as plain, fits.open(plain, memmap=False) as hdus:
         for hdu in hdus:
             name = "" if hdu.name in {"PRIMARY", "COMPRESSED_IMAGE"} else hdu.name
             if not hdu.header.get("NAXIS"):
@@ -89,6 +101,10 @@ def _read_units(
             else:
                 cube = plane is not None and len(hdu.shape) > 2  # noqa: PLR2004 - planes, rows, columns
                 images[name] = _pixels(hdu.section[plane] if cube else hdu.data)
+
+
+def _unpacked(path: Path, file: BinaryIO) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(file)) if path.name.endswith(".gz") else file
 
 
 def _pixels(data: NDArray[Any]) -> NDArray[Any]:
