@@ -24,9 +24,11 @@ __all__ = [
     "INSIDE",
     "PACKED",
     "Index",
+    "append_member",
     "index_of",
     "is_there",
     "open_file",
+    "split_path",
     "stamp",
 ]
 
@@ -91,12 +93,12 @@ class _Window(io.RawIOBase):
         super().close()
 
 
-def _split(path: Path | str) -> tuple[Path, str | None]:
+def split_path(path: Path | str) -> tuple[Path, str | None]:
     """Return the file on the disk, and the member that is meant if that is an archive.
 
     Examples
     --------
-    >>> _split("/n/virus0000017.tar::virus0000017/exp01/a.fits")[1]
+    >>> split_path("/n/virus0000017.tar::virus0000017/exp01/a.fits")[1]
     'virus0000017/exp01/a.fits'
     """
     archive, inside, member = str(path).partition(f"{ARCHIVE}{INSIDE}")
@@ -113,7 +115,7 @@ def open_file(path: Path | str) -> BinaryIO:
     BadData
         The archive cannot be read.
     """
-    archive, member = _split(path)
+    archive, member = split_path(path)
     if member is None:
         return archive.open("rb")
     start, size = _place(archive, member)
@@ -128,20 +130,40 @@ def stamp(path: Path | str) -> tuple[int, int]:
     OSError, BadData
         As `open_file`.
     """
-    archive, member = _split(path)
+    archive, member = split_path(path)
     state = archive.stat()
     return state.st_size if member is None else _place(archive, member)[1], state.st_mtime_ns
 
 
 def is_there(path: Path | str) -> bool:
     """Whether there is such a file, or such a member of such an archive."""
-    archive, member = _split(path)
+    archive, member = split_path(path)
     if member is None:
         return archive.is_file()
     try:
         return member in index_of(archive).members
     except (OSError, BadData):
         return False
+
+
+def append_member(archive: Path, name: str, content: bytes) -> None:
+    """Add a member to an archive, which is made when there is none; same content, same bytes.
+
+    Raises
+    ------
+    BadData
+        The archive does not end as archives do.
+    """
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    end = bytes(2 * _BLOCK)
+    with archive.open("r+b" if archive.exists() else "w+b") as file:
+        if file.seek(0, os.SEEK_END):
+            at = file.seek(-len(end), os.SEEK_END)
+            if file.read() != end:
+                raise BadData(f"{archive}: no end of an archive", hint="remove it, and write it anew")
+            file.seek(at)
+        file.write(info.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % _BLOCK) + end)
 
 
 def _place(archive: Path, member: str) -> tuple[int, int]:

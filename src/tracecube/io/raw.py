@@ -22,7 +22,7 @@ from tracecube.core.frame import RawFrame
 from tracecube.io.checksum import datasum
 from tracecube.io.columns import TEXT_SUFFIX, read_columns
 from tracecube.io.headers import BLOCK, TABLE_SUFFIXES, bare_name, header_units, read_header
-from tracecube.io.members import open_file
+from tracecube.io.members import append_member, open_file, split_path
 
 __all__ = ["read_raw", "read_text_table", "write_raw"]
 
@@ -203,8 +203,10 @@ def _read_ecsv(path: Path) -> dict[str, NDArray[Any]]:
 def write_raw(folder: Path | str, frame: RawFrame) -> Path:
     """Write a raw file, as an observatory would.
 
-    Images become a Rice-compressed ``.fits.fz``, tables with names a ``.fits``, a nameless table a
-    ``.csv``. A name may lead into a sub-folder ("truth/lenslets").
+    A name without suffix: images become a Rice-compressed ``.fits.fz``, tables with names a ``.fits``, a nameless
+    table a ``.csv``. One that ends in ``.fits`` has one image, which is not compressed; one in ``.txt`` a table
+    between blanks, with the card ``TITLE`` over it or else its names. A name may lead into a sub-folder
+    ("truth/lenslets"), and into an archive ("virus0000017.tar::exp01/x.fits"), which it is then added to.
 
     Parameters
     ----------
@@ -216,7 +218,14 @@ def write_raw(folder: Path | str, frame: RawFrame) -> Path:
     -------
     Path
         The file.
+
+    Raises
+    ------
+    BadData
+        A name that ends in ``.fits`` and not just one image.
     """
+    if frame.name.endswith((TEXT_SUFFIX, ".fits")):
+        return _write_plain(Path(folder) / frame.name, frame)
     suffix = ".fits.fz" if frame.images else ".csv" if "" in frame.tables else ".fits"
     path = Path(folder) / f"{frame.name}{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -236,6 +245,31 @@ def write_raw(folder: Path | str, frame: RawFrame) -> Path:
     ]
     fits.HDUList(units).writeto(path, overwrite=True)
     return path
+
+
+def _write_plain(path: Path, frame: RawFrame) -> Path:
+    """Write a file as its name says, loose or into an archive."""
+    if path.name.endswith(TEXT_SUFFIX):
+        content = _text(frame).encode()
+    else:
+        buffer = io.BytesIO()
+        fits.PrimaryHDU(frame.data, _header(frame.meta)).writeto(buffer)
+        content = buffer.getvalue()
+    on_disk, member = split_path(path)
+    on_disk.parent.mkdir(parents=True, exist_ok=True)
+    if member is None:
+        on_disk.write_bytes(content)
+    else:
+        append_member(on_disk, member, content)
+    return path
+
+
+def _text(frame: RawFrame) -> str:
+    columns = frame.tables[""]
+    title = frame.meta.get("TITLE")
+    above = f"##{' '.join(columns)}" if title is None else f"# {title}"
+    rows = (" ".join(str(cell) for cell in row) for row in zip(*columns.values(), strict=True))
+    return "\n".join([above, *rows, ""])
 
 
 def _header(meta: Meta) -> fits.Header:

@@ -77,7 +77,12 @@ class Spectrograph:
         # light moves by `along` pixels to the red end: what falls on u was at u - along before
         shift = along / 515.5
         a, b, c, d = self.wave.T
-        moved = [a - b * shift + c * shift**2 - d * shift**3, b - 2 * c * shift + 3 * d * shift**2, c - 3 * d * shift, d]
+        moved = [
+            a - b * shift + c * shift**2 - d * shift**3,
+            b - 2 * c * shift + 3 * d * shift**2,
+            c - 3 * d * shift,
+            d,
+        ]
         return trace, np.stack(moved, axis=1)
 
     def dispersion(self) -> FloatArray:
