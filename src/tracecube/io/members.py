@@ -98,8 +98,8 @@ def split_path(path: Path | str) -> tuple[Path, str | None]:
 
     Examples
     --------
-    >>> split_path("/n/virus0000017.tar::virus0000017/exp01/a.fits")[1]
-    'virus0000017/exp01/a.fits'
+    >>> split_path("/n/night17.tar::night17/exp01/a.fits")[1]
+    'night17/exp01/a.fits'
     """
     archive, inside, member = str(path).partition(f"{ARCHIVE}{INSIDE}")
     return (Path(f"{archive}{ARCHIVE}"), member) if inside else (Path(path), None)

@@ -206,7 +206,7 @@ def write_raw(folder: Path | str, frame: RawFrame) -> Path:
     A name without suffix: images become a Rice-compressed ``.fits.fz``, tables with names a ``.fits``, a nameless
     table a ``.csv``. One that ends in ``.fits`` has one image, which is not compressed; one in ``.txt`` a table
     between blanks, with the card ``TITLE`` over it or else its names. A name may lead into a sub-folder
-    ("truth/lenslets"), and into an archive ("virus0000017.tar::exp01/x.fits"), which it is then added to.
+    ("truth/lenslets"), and into an archive ("night17.tar::exp01/x.fits"), which it is then added to.
 
     Parameters
     ----------

@@ -19,6 +19,7 @@ from tracecube.instruments.virus.simulation.field import (
     Air,
     Disc,
     Emitter,
+    Light,
     Source,
     Star,
     draw_sources,
@@ -126,6 +127,7 @@ class _Night:
         self.skew = float(self.draw("refraction").normal(0.0, 3.0))
         self.spectra = {"flt": light.flat_lamp(), "twi": light.twilight()}
         self.spectra |= {lamp: light.lamp_lines(lamp) for lamp in light.ARCS}
+        self.told_of: set[tuple[str, int, str]] = set()
         self.seen: dict[str, list[truth.Columns]] = {"optics": [], "exposures": [], "fibres": [], "hits": []}
 
     def draw(self, what: str) -> np.random.Generator:
@@ -179,7 +181,7 @@ class _Night:
         )
 
     def _ccd(
-        self, shot: Shot, unit: Unit, side: str, sky: tuple[float, Air | None, list[Any]], *, archived: bool
+        self, shot: Shot, unit: Unit, side: str, sky: tuple[float, Air | None, list[Light]], *, archived: bool
     ) -> Iterator[RawFrame]:
         """Expose one CCD, and read its two amplifiers."""
         rng = self.draw(f"{shot.stamp}{unit.slot}{side}")
@@ -187,8 +189,7 @@ class _Night:
         image = None
         if shot.kind not in {"zro", "drk"}:
             trace, wave = optics.places(kelvin)
-            if shot.number == 1 or shot.kind == "sci":
-                self._note_optics(shot, unit, side, kelvin)
+            self._note_optics(shot, unit, side, kelvin)
             image = paint(optics, trace, self._electrons(shot, unit, side, wave, sky[1:]))
         charge, hits = readout.collect(self.chips[unit.specid, side], image, shot.seconds, rng)
         if shot.kind == "sci":
@@ -204,12 +205,12 @@ class _Night:
             yield raw_image(name, classify(name, cards).tag, cards, counts)
 
     def _note_optics(self, shot: Shot, unit: Unit, side: str, kelvin: float) -> None:
-        if shot.kind == "cmp" and any(
-            one["state"][0] == "arc" and one["slot"][0] == unit.slot and one["amp"][0][0] == side
-            for one in self.seen["optics"]
-        ):
-            return
-        self.seen["optics"].append(truth.optics_columns(shot.state, unit, side, self.optics[unit.specid, side], kelvin))
+        """Keep the truth about a CCD, once for each state of the optics."""
+        key = (shot.state, unit.slot, side)
+        if key not in self.told_of:
+            self.told_of.add(key)
+            optics = self.optics[unit.specid, side]
+            self.seen["optics"].append(truth.optics_columns(shot.state, unit, side, optics, kelvin))
 
     def _electrons(self, shot: Shot, unit: Unit, side: str, wave: FloatArray, sky: tuple[Any, ...]) -> FloatArray:
         """Electrons (224, 1032) of each fibre and column."""
@@ -231,7 +232,7 @@ class _Night:
                 flux[mine] += air.transparency * _received(source, near, part, rows[mine], wave[mine], sigma[mine])
         return np.asarray(share * air.illumination * flux * light.electrons_of_flux(wave, shot.seconds))
 
-    def _fibres(self, shot: Shot, unit: Unit, air: Air, shares: list[Any]) -> truth.Columns:
+    def _fibres(self, shot: Shot, unit: Unit, air: Air, shares: list[Light]) -> truth.Columns:
         """Where the fibres of a bundle looked, and the continuum that sources gave them (erg/s/cm2/Angstrom)."""
         places = bundle() + np.array(air.shift)
         ra, dec = self.pointing.sky(unit.x + places[:, 0], unit.y + places[:, 1])

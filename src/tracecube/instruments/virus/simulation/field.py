@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, IntArray
 from tracecube.instruments.virus.simulation.geometry import bundle
 from tracecube.instruments.virus.simulation.light import GRID, Smeared, smeared, star_spectrum
 from tracecube.kernels.atmosphere import air_to_vacuum, differential_refraction
 
-__all__ = ["FIBRE_AREA", "NODES", "Air", "Disc", "Emitter", "Star", "draw_sources", "fibre_light"]
+__all__ = ["FIBRE_AREA", "NODES", "Air", "Disc", "Emitter", "Light", "Source", "Star", "draw_sources", "fibre_light"]
 
 NODES = np.linspace(3440.0, 5580.0, 12)
 """Wavelengths (Angstrom) at which shares are calculated."""
@@ -58,7 +58,7 @@ class Air:
     def refraction(self, wave: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Shift (arcsec) in x and y of a source against its place at 4700 Angstrom (air): the blue towards -x."""
         away = differential_refraction(
-            air_to_vacuum(wave),
+            air_to_vacuum(np.asarray(wave, np.float64)),
             float(air_to_vacuum(np.array([_REFERENCE]))[0]),
             np.tan(np.radians(self.zenith)),
             pressure=801.3,
@@ -109,6 +109,8 @@ class Disc:
 
 
 Source = Star | Emitter | Disc
+Light = tuple[Source, IntArray, FloatArray]
+"""A source, fibres (rows of the bundle) near it, and the share of its light that they get at `NODES`."""
 
 
 def draw_sources(rng: np.random.Generator, slot: int, kind: str, *, first: bool) -> list[Source]:
@@ -152,18 +154,12 @@ def _disc_points() -> FloatArray:
     return np.array(points)
 
 
-def fibre_light(sources: list[Source], air: Air) -> list[tuple[Source, FloatArray, FloatArray]]:
-    """Share of each source in the fibres of its bundle.
-
-    Returns
-    -------
-    list of (source, int array (n,), array (n, 12))
-        Fibres (rows of the bundle) near the source, and the share of its light at `NODES`.
-    """
+def fibre_light(sources: list[Source], air: Air) -> list[Light]:
+    """Share of each source in the fibres (n,) of its bundle: arrays (n, 12)."""
     places = bundle() + np.array(air.shift)
     points = _disc_points()
     shift = np.stack(air.refraction(NODES), axis=1)
-    found = []
+    found: list[Light] = []
     for source in sources:
         away = places - (source.x, source.y)
         if isinstance(source, Disc):

@@ -137,7 +137,10 @@ def electrons_of_flux(wave: FloatArray, seconds: float) -> FloatArray:
 
 
 def night_sky(level: float) -> Smeared:
-    """Dark sky (erg/s/cm2/Angstrom/arcsec2): 22.3 AB mag/arcsec2 around 5000 Angstrom, times a level; mercury of towns."""
+    """Dark sky (erg/s/cm2/Angstrom/arcsec2) and mercury of towns, times a level.
+
+    22.3 AB mag/arcsec2 around 5000 Angstrom.
+    """
     table = _static()
     vacuum = float(table["sky_start"]) + float(table["sky_step"]) * np.arange(table["sky"].size)
     shape = np.interp(air_to_vacuum(GRID), vacuum, table["sky"])
@@ -163,7 +166,7 @@ def twilight() -> Smeared:
 
 
 def _absorption(lines: FloatArray) -> FloatArray:
-    """Continuum left by lines (n, 3): wavelength, equivalent width and standard deviation; saturated, never negative."""
+    """Continuum left by lines (n, 3): wavelength, equivalent width and standard deviation; never negative."""
     depth = np.zeros(GRID.size)
     for wave, width, sigma in lines:
         depth += width / (sigma * np.sqrt(2.0 * np.pi)) * np.exp(-0.5 * ((GRID - wave) / sigma) ** 2)

@@ -51,8 +51,8 @@ class Shot:
 
     @property
     def state(self) -> str:
-        """What the optics were like: flt, arc, twi, or sci1 and so on."""
-        return f"sci{self.number}" if self.kind == "sci" else {"cmp": "arc"}.get(self.kind, self.kind)
+        """Whose optics were the same: flt, arc, or each exposure on the sky, twi1 and sci1 and so on."""
+        return f"{self.kind}{self.number}" if self.kind in {"sci", "twi"} else {"cmp": "arc"}.get(self.kind, self.kind)
 
 
 def schedule(seed: int, size: str, exposures: int, lamps: tuple[str, ...]) -> list[Shot]:

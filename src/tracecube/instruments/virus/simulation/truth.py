@@ -19,6 +19,7 @@ from tracecube.instruments.virus.simulation.schedule import Shot
 from tracecube.simulate.night import truth_table
 
 __all__ = [
+    "Columns",
     "exposure_row",
     "night_file",
     "optics_columns",
@@ -31,7 +32,7 @@ __all__ = [
 Columns = dict[str, Any]
 
 
-def stacked(parts: Sequence[Mapping[str, Any]]) -> Columns:
+def _stacked(parts: Sequence[Mapping[str, Any]]) -> Columns:
     """Put columns of one kind of table under each other."""
     return {key: np.concatenate([np.atleast_1d(part[key]) for part in parts]) for key in parts[0]} if parts else {}
 
@@ -109,7 +110,7 @@ def exposure_row(shot: Shot, air: Air) -> Columns:
 
 def optics_file(optics: Sequence[Columns], profiles: Sequence[Columns]) -> RawFrame:
     """Optics of all CCDs and states."""
-    return truth_table("optics", {}, {"OPTICS": stacked(optics), "PROFILES": stacked(profiles)})
+    return truth_table("optics", {}, {"OPTICS": _stacked(optics), "PROFILES": _stacked(profiles)})
 
 
 def night_file(
@@ -122,7 +123,7 @@ def night_file(
     """Units, exposures, fibres on the sky with the light of sources in them, and cosmic rays."""
     header = {"RA0": pointing.ra, "DEC0": pointing.dec, "ROTATION": pointing.rotation, "PARANGLE": pointing.parallactic}
     tables = {"UNITS": units, "EXPOSURES": exposures, "FIBRES": fibres, "HITS": hits}
-    return truth_table("night", header, {name: stacked(parts) for name, parts in tables.items() if parts})
+    return truth_table("night", header, {name: _stacked(parts) for name, parts in tables.items() if parts})
 
 
 def sources_file(
