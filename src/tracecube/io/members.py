@@ -1,4 +1,4 @@
-"""Raw files where they lie: loose, or as members of a tar archive, which is never unpacked.
+"""Raw files where they lie: loose, or as members of a tar archive, which is not unpacked.
 
 A member's path is that of the archive, ``::``, and its name in there. Where each member begins is looked up once
 and kept: in this process, and in a folder that all workers of a run share.
@@ -6,13 +6,19 @@ and kept: in this process, and in a folder that all workers of a run share.
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 import io
 import json
+import logging
+import lzma
 import os
 import tarfile
+import tempfile
 import threading
-from dataclasses import dataclass
+import zlib
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -33,8 +39,9 @@ __all__ = [
 ]
 
 ARCHIVE = ".tar"
-PACKED = (".tar.xz", ".tar.gz", ".tgz", ".tar.bz2", ".tar.zst")
-"""Archives whose members cannot be reached without unpacking all that lies before them."""
+PACKED = (".tar.xz", ".tar.gz", ".tgz", ".tar.bz2")
+"""Compressed archives: no member can be reached without unpacking all that lies before it, and so they are
+decompressed once, which is slow, and the plain archive is kept where the index is."""
 
 INSIDE = "::"
 INDEX_FOLDER = "TRACECUBE_TAR_INDEX"
@@ -43,6 +50,7 @@ INDEX_FOLDER = "TRACECUBE_TAR_INDEX"
 _BLOCK = 512  # byte, of a tar archive (POSIX.1-2017, pax: "ustar Interchange Format")
 _KNOWN: dict[str, tuple[tuple[int, int], Index]] = {}
 _LOCK = threading.Lock()
+_OWN: tempfile.TemporaryDirectory[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,10 +63,13 @@ class Index:
         Name -> first byte and size of each regular file that is there in whole.
     damage : str or None
         Why more may have been in it.
+    file : str
+        The plain archive; another one than that asked for where that is compressed.
     """
 
     members: dict[str, tuple[int, int]]
-    damage: str | None = None
+    damage: str | None
+    file: str
 
 
 class _Window(io.RawIOBase):
@@ -101,8 +112,8 @@ def split_path(path: Path | str) -> tuple[Path, str | None]:
     >>> split_path("/n/night17.tar::night17/exp01/a.fits")[1]
     'night17/exp01/a.fits'
     """
-    archive, inside, member = str(path).partition(f"{ARCHIVE}{INSIDE}")
-    return (Path(f"{archive}{ARCHIVE}"), member) if inside else (Path(path), None)
+    archive, inside, member = str(path).partition(INSIDE)
+    return (Path(archive), member) if inside and archive.endswith((ARCHIVE, *PACKED)) else (Path(path), None)
 
 
 def open_file(path: Path | str) -> BinaryIO:
@@ -118,8 +129,8 @@ def open_file(path: Path | str) -> BinaryIO:
     archive, member = split_path(path)
     if member is None:
         return archive.open("rb")
-    start, size = _place(archive, member)
-    return cast("BinaryIO", io.BufferedReader(_Window(archive.open("rb", buffering=0), start, size), 1 << 16))
+    file, start, size = _place(archive, member)
+    return cast("BinaryIO", io.BufferedReader(_Window(Path(file).open("rb", buffering=0), start, size), 1 << 16))
 
 
 def stamp(path: Path | str) -> tuple[int, int]:
@@ -132,7 +143,7 @@ def stamp(path: Path | str) -> tuple[int, int]:
     """
     archive, member = split_path(path)
     state = archive.stat()
-    return state.st_size if member is None else _place(archive, member)[1], state.st_mtime_ns
+    return state.st_size if member is None else _place(archive, member)[2], state.st_mtime_ns
 
 
 def is_there(path: Path | str) -> bool:
@@ -166,11 +177,11 @@ def append_member(archive: Path, name: str, content: bytes) -> None:
         file.write(info.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % _BLOCK) + end)
 
 
-def _place(archive: Path, member: str) -> tuple[int, int]:
-    found = index_of(archive).members.get(member)
-    if found is None:
+def _place(archive: Path, member: str) -> tuple[str, int, int]:
+    index = index_of(archive)
+    if member not in index.members:
         raise FileNotFoundError(2, "no such member of the archive", f"{archive}{INSIDE}{member}")
-    return found
+    return index.file, *index.members[member]
 
 
 def index_of(archive: Path) -> Index:
@@ -191,21 +202,48 @@ def index_of(archive: Path) -> Index:
 
 
 def _kept_or_walked(archive: Path, now: tuple[int, int]) -> Index:
-    kept = _kept(archive)
+    kept = _folder() / f"{hashlib.sha256(str(archive).encode()).hexdigest()[:24]}.json"
     found = _load(kept, now)
     if found is None:
-        found = _walk(archive, now[0])
-        if kept is not None:
-            _save(kept, now, found)
+        plain = _decompressed(archive, kept.with_suffix(ARCHIVE)) if archive.name.endswith(PACKED) else archive
+        found = _walk(archive, plain)
+        _save(kept, now, found)
     return found
 
 
-def _walk(archive: Path, total: int) -> Index:
+def _folder() -> Path:
+    """Return where indices are kept: the run's folder, else one that ends with this process."""
+    global _OWN  # noqa: PLW0603 - made once a process, and removed with it
+    given = os.environ.get(INDEX_FOLDER)
+    if given:
+        return Path(given)
+    if _OWN is None:
+        _OWN = tempfile.TemporaryDirectory(prefix="tracecube-index-")
+    return Path(_OWN.name)
+
+
+def _decompressed(archive: Path, plain: Path) -> Path:
+    """Write the plain archive of a compressed one; what can be had of a truncated one is taken."""
+    logging.getLogger(__name__).warning("%s: decompressing, which is slow; a plain .tar is read in place", archive)
+    openers: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open}
+    plain.parent.mkdir(exist_ok=True)
+    part = plain.with_suffix(f".{os.getpid()}")
+    with openers[archive.suffix](archive, "rb") as packed, part.open("wb") as file:
+        try:
+            while chunk := packed.read1(1 << 16):
+                file.write(chunk)
+        except (EOFError, OSError, lzma.LZMAError, zlib.error):
+            pass  # the walk finds where it ends
+    part.replace(plain)
+    return plain
+
+
+def _walk(archive: Path, plain: Path) -> Index:
     """Go from header to header of an archive, without reading what lies between."""
     members: dict[str, tuple[int, int]] = {}
-    end, damage = 0, None
+    end, damage, total = 0, None, plain.stat().st_size
     try:
-        with tarfile.open(archive, "r:") as tar:
+        with tarfile.open(plain, "r:") as tar:
             for one in tar:
                 end = one.offset_data + -(-one.size // _BLOCK) * _BLOCK if one.isreg() else one.offset_data
                 if one.offset_data + one.size > total:
@@ -219,27 +257,21 @@ def _walk(archive: Path, total: int) -> Index:
                 f"{archive}: not a tar archive ({error})", hint="fetch or copy it again, or leave it out"
             ) from error
         damage = str(error)
-    with archive.open("rb") as file:
+    with plain.open("rb") as file:
         file.seek(end)
         if damage is None and file.read(_BLOCK) != bytes(_BLOCK):
             damage = f"no mark of its end after byte {end}"
-    return Index(members, damage)
+    return Index(members, damage, str(plain))
 
 
-def _kept(archive: Path) -> Path | None:
-    """Return the file in which the index of an archive is kept."""
-    folder = os.environ.get(INDEX_FOLDER)
-    return Path(folder) / f"{hashlib.sha256(str(archive).encode()).hexdigest()[:24]}.json" if folder else None
-
-
-def _load(kept: Path | None, now: tuple[int, int]) -> Index | None:
+def _load(kept: Path, now: tuple[int, int]) -> Index | None:
     """Read an index that was kept, if the archive is still what it was."""
     try:
-        content = json.loads(kept.read_text()) if kept else {}
-        if tuple(content.get("stamp", ())) != now:
+        content = json.loads(kept.read_text())
+        if tuple(content["stamp"]) != now or not Path(content["file"]).is_file():
             return None
         members = {str(name): (int(start), int(size)) for name, (start, size) in content["members"].items()}
-        return Index(members, content["damage"])
+        return Index(members, content["damage"], content["file"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # it is but a copy of what the archive says
 
@@ -248,7 +280,7 @@ def _save(kept: Path, now: tuple[int, int], found: Index) -> None:
     part = kept.with_suffix(f".{os.getpid()}")
     try:
         kept.parent.mkdir(exist_ok=True)
-        part.write_text(json.dumps({"stamp": now, "members": found.members, "damage": found.damage}))
+        part.write_text(json.dumps({"stamp": now, **asdict(found)}))
         part.replace(kept)
     except OSError:
         return  # no place to keep it: the next process walks the archive again

@@ -110,8 +110,6 @@ def _with_members(paths: Iterable[str]) -> tuple[list[str], list[RawRecord]]:
 
 def _members(path: str) -> tuple[list[str], str | None]:
     """Return the raw files in an archive, and why there may be more."""
-    if path.endswith(PACKED):
-        return [], f"{path}: a compressed archive cannot be read in place (try: unpack it here, or decompress it)"
     try:
         index = index_of(Path(path))
     except TracecubeError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +100,7 @@ def test_an_index_serves_another_process_until_the_archive_changes(
     members._KNOWN.clear()  # as in a new process
     walked: list[Path] = []
     walk = members._walk
-    monkeypatch.setattr(members, "_walk", lambda path, total: walked.append(path) or walk(path, total))
+    monkeypatch.setattr(members, "_walk", lambda path, plain: walked.append(path) or walk(path, plain))
     assert index_of(archive) == first
     assert walked == []
     with tarfile.open(archive, "w") as tar:
@@ -121,6 +123,37 @@ def test_of_a_truncated_archive_what_is_whole_can_be_read(tmp_path: Path, night:
     assert all(hash_of_file(inside(archive, one)) == hash_of_file(night[one]) for one in found.members)
     with pytest.raises(MissingInput):
         read_header(inside(archive, name))
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [("xz", lzma.compress), ("gz", gzip.compress), ("bz2", bz2.compress)])
+def test_a_compressed_archive_is_decompressed_once(
+    tmp_path: Path,
+    night: dict[str, Path],
+    suffix: str,
+    pack: Callable[[bytes], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv(INDEX_FOLDER, str(tmp_path / "index"))
+    archive = tmp_path / f"other.tar.{suffix}"
+    archive.write_bytes(pack((tmp_path / "night.tar").read_bytes()))
+    for _ in range(2):
+        members._KNOWN.clear()
+        assert {name: hash_of_file(inside(archive, name)) for name in night} == {
+            name: hash_of_file(loose) for name, loose in night.items()
+        }
+    assert [record.message for record in caplog.records] == [
+        f"{archive}: decompressing, which is slow; a plain .tar is read in place"
+    ]
+
+
+def test_of_a_truncated_compressed_archive_what_is_whole_can_be_read(tmp_path: Path, night: dict[str, Path]) -> None:
+    archive = tmp_path / "other.tar.gz"
+    archive.write_bytes(gzip.compress((tmp_path / "night.tar").read_bytes())[:-3000])
+    found = index_of(archive)
+    assert 0 < len(found.members) < len(night)
+    assert found.damage is not None
+    assert all(hash_of_file(inside(archive, name)) == hash_of_file(night[name]) for name in found.members)
 
 
 def test_no_archive(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import shutil
 import tarfile
 from dataclasses import replace
@@ -166,7 +167,7 @@ def archive(folder: Path, *names: str) -> Path:
     """Move files into a tar archive."""
     with tarfile.open(folder / "night.tar", "w") as tar:
         for name in names:
-            tar.add(folder / name, f"virus0000001/{name}")
+            tar.add(folder / name, f"night1/{name}")
             (folder / name).unlink()
     return folder / "night.tar"
 
@@ -175,7 +176,7 @@ def test_members_of_an_archive_are_files(folder, instrument_of):
     loose = {file.name: file for file in scan(folder, [instrument_of()]).files}
     path = archive(folder, "deep/er/b.fits", "a.fits")
     found = {file.name: file for file in scan(folder, [instrument_of()]).files}
-    assert found["a"].path == f"{path}::virus0000001/a.fits"
+    assert found["a"].path == f"{path}::night1/a.fits"
     assert {name: (file.sha256, file.size, file.tag, file.header) for name, file in found.items()} == {
         name: (file.sha256, file.size, file.tag, file.header) for name, file in loose.items()
     }
@@ -196,15 +197,19 @@ def test_what_a_truncated_archive_lost_is_said(folder, instrument_of):
     found = scan(folder, [instrument_of()])
     assert [file.name for file in found.classified] == ["a"]
     [lost] = found.unclassified
-    assert "ends within virus0000001/deep/er/b.fits; 1 raw files in it are whole" in lost.reason
+    assert "ends within night1/deep/er/b.fits; 1 raw files in it are whole" in lost.reason
     assert not lost.foreign
 
 
-def test_a_compressed_archive_is_named_unless_it_is_unpacked_beside(folder, instrument_of):
-    (folder / "deep.tar.xz").write_bytes(b"")
-    (folder / "other.tar.xz").write_bytes(b"")
-    [file] = scan(folder, [instrument_of()]).unclassified
-    assert "other.tar.xz: a compressed archive cannot be read in place" in file.reason
+def test_a_compressed_archive_is_left_out_where_it_was_unpacked_beside(folder, instrument_of):
+    plain = archive(folder, "a.fits")
+    for name in ("deep.tar.xz", "other.tar.xz"):
+        (folder / name).write_bytes(lzma.compress(plain.read_bytes()))
+    plain.unlink()
+    found = scan(folder, [instrument_of()])
+    assert names(found) == ["a", "b"]
+    assert [file.path for file in found.files if file.name == "a"] == [f"{folder}/other.tar.xz::night1/a.fits"]
+    assert found.copies == ()
 
 
 def test_texts_that_are_no_table_of_an_instrument_are_passed_over(folder, instrument_of):

@@ -63,8 +63,8 @@ def test_frames_are_read_from_an_archive_as_from_loose_files(tmp_path: Path) -> 
     loose = sorted((tmp_path / "loose").rglob("*.fits"))
     archive = next((tmp_path / "tar").rglob("*.tar"))
     for path in loose:
-        member = path.relative_to(archive.relative_to(tmp_path / "tar").parent and tmp_path / "loose").parts[2:]
-        there = read_raw(f"{archive}::{'/'.join(member)}", "TWILIGHT")
+        inside = path.relative_to(tmp_path / "loose" / archive.parent.relative_to(tmp_path / "tar"))
+        there = read_raw(f"{archive}::{inside}", "TWILIGHT")
         here = read_raw(path, "TWILIGHT")
         assert here.meta == there.meta
         assert np.array_equal(here.data, there.data)
