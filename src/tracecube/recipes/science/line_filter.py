@@ -82,7 +82,10 @@ def fit_continuum(field: FibreField, step: float) -> Continuum:
     free = np.linalg.inv(normal)
     level, variance = np.einsum("nij,nj->ni", free, light), free[:, k, k]
     weight = np.where(known, scale[:, None] ** -2 / variance**2, 0.0)
-    excess = np.sum(weight * (level**2 - variance), axis=1) / np.maximum(weight.sum(axis=1), 1e-300)
+    total = np.maximum(weight.sum(axis=1), 1e-300)
+    excess = np.sum(weight * (level**2 - variance), axis=1) / total
+    # Twice its own error is taken off: a prior that noise makes would make noise look smaller than it is.
+    excess -= 2.0 * np.sqrt(2.0 * np.sum((weight * variance) ** 2, axis=1)) / total
     normal[:, k, k] += np.where(excess > 0, np.minimum(1.0 / np.maximum(excess * scale, 1e-7), 1e7), 1e7)[:, None] \
         * scale[:, None]  # fmt: skip
     tied = np.linalg.inv(normal)
