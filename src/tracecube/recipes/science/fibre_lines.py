@@ -43,7 +43,7 @@ _FITTED = 3.0
 # Significance is a sum over few fibres where more than this share of it comes from one.
 _LONE = 0.9
 # Levels on the negative map between which minima are counted and compared with theory.
-_NEGATIVE = (3.6, 5.0)
+_NEGATIVE = (3.8, 5.2)
 _ZERO_WIDTH = 1e-3
 
 
@@ -161,6 +161,20 @@ def _maxima(sn: NDArray[np.float32], usable: NDArray[np.bool_], floor: float) ->
     return np.asarray(places[np.argsort(-high[top], kind="stable")])
 
 
+def _vertices(sn: NDArray[np.float32], places: I8) -> F8:
+    """Heights of the parabolas through maxima of the raster and the samples beside them along each axis."""
+    top = sn[tuple(places.T)].astype(np.float64)
+    height = top.copy()
+    for axis in range(3):
+        step = np.zeros(3, int)
+        step[axis] = 1
+        last = np.array(sn.shape) - 1
+        ahead, behind = (sn[tuple(np.clip(places + way, 0, last).T)].astype(np.float64) for way in (step, -step))
+        bend = np.maximum(2.0 * top - ahead - behind, 1e-6)
+        height += np.clip((ahead - behind) ** 2 / (8.0 * bend), 0.0, 0.125 * bend)
+    return height
+
+
 class _Found(NamedTuple):
     """A fit with what the maps tell of its place."""
 
@@ -247,8 +261,8 @@ def _quality(
     low, high = np.quantile(values, [0.15865525, 0.84134475]) if values.size else (np.nan, np.nan)
     resels = found.resels * share
     level, five = np.hypot(threshold, np.sqrt(_FITTED)), np.hypot(5.0, np.sqrt(_FITTED))
-    minima = -found.sn[tuple(_maxima(-found.sn, blank, _NEGATIVE[0]).T)]
-    inside = int(np.sum(minima < _NEGATIVE[1]))
+    minima = _vertices(-found.sn, _maxima(-found.sn, blank, _RASTER_LOSS * _NEGATIVE[0]))
+    inside = int(np.sum((minima >= _NEGATIVE[0]) & (minima < _NEGATIVE[1])))
     unit = euler_density(_NEGATIVE[0]) - euler_density(_NEGATIVE[1])
     return (
         QualityNumber("LINES SN SIGMA", float(0.5 * (high - low)), "", 0.97, 1.03),

@@ -192,7 +192,7 @@ def _climb(
             flux = _against(patch, models[0]) / power if power > 0 else 0.0
             if flux <= 0.0:
                 return None
-        rows = [models[0], *(flux * one for one in models[1:])]
+        rows = [flux * one for one in models]  # the first step is relative: all are of order one
         gram = _matrix(patch, rows, _inner)
         rest = np.array([_against(patch, one) - flux * _inner(patch, one, models[0]) for one in rows])
         step = np.linalg.lstsq(gram, rest, rcond=1e-10)[0]
@@ -200,7 +200,7 @@ def _climb(
         values = values.copy()
         values[:free] += move
         values[3] = np.clip(values[3], floor, _WIDEST**2)
-        flux = max(flux + step[0], 0.1 * flux)
+        flux *= max(1.0 + step[0], 0.1)
         if np.any(np.abs(values - start)[:3] > _FARTHEST[:3]):
             return None
         if np.all(np.abs(move) < 0.05 * _TINY[:free]):
@@ -209,6 +209,7 @@ def _climb(
     inverse = np.linalg.pinv(gram)
     errors = np.full(5, 0.0)
     errors[: free + 1] = np.sqrt(np.maximum(np.diag(inverse @ spread @ inverse), 0.0))
+    errors[0] *= flux
     return values, float(flux), errors
 
 
