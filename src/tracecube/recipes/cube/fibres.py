@@ -9,7 +9,6 @@ wherever fibres sample it evenly. Spectra are resampled in wavelength once, to t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from tracecube.core.fields import Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.core.spectra import Cube
-from tracecube.kernels.resample import rebin
+from tracecube.recipes.extract.rectify import Rectified, rectify
 from tracecube.recipes.science.fibre_field import FibreField, Refraction, gather
 
 __all__ = ["FibreCubeParams", "build_fibre_cube"]
@@ -45,16 +44,6 @@ class FibreCubeParams(Params):
     fibre_radius: float = Field(0.75, gt=0.1, description="radius of a fibre, arcsec")
     least_cover: float = Field(0.3, gt=0.0, lt=1.0, description="density of fibres below which nothing is measured, "
                                "over the median density")  # fmt: skip
-
-
-class _Bins(NamedTuple):
-    """Spectra in the cube's bins, (n, g) a unit of wavelength; covariance with the next bin and with the next row."""
-
-    flux: F8
-    variance: F8
-    covariance: F8
-    blend: F8
-    good: NDArray[np.bool_]
 
 
 def build_fibre_cube(
@@ -80,7 +69,7 @@ def build_fibre_cube(
     """
     field = gather(spectra, ifuslot, centre=centre)
     wave = np.arange(params.wave_range[0], params.wave_range[1] + 1e-6, params.wave_step)
-    bins = _binned(field, wave, params.wave_step)
+    bins = rectify(field.flux, field.variance, field.wave, wave, good=field.good, blend=field.blend)
     x, y = _axes(field.east, params.spaxel)[::-1], _axes(field.north, params.spaxel)
     size = (wave.size, y.size, x.size)
     data, variance = np.full((wave.size, y.size * x.size), np.nan), np.full((wave.size, y.size * x.size), np.nan)
@@ -112,37 +101,6 @@ def _axes(values: F8, step: float) -> F8:
     return step * np.arange(-half, half + 1)
 
 
-def _binned(field: FibreField, wave: F8, step: float) -> _Bins:
-    """Resample to the cube's wavelengths: the only time."""
-    pixel = np.gradient(field.wave, axis=1)
-    index = np.arange(field.wave.shape[1], dtype=np.float64)
-    limits = np.append(wave - 0.5 * step, wave[-1] + 0.5 * step)
-    edges = np.stack([_places(limits, row, index) for row in field.wave])
-    light = np.where(field.good, field.flux * pixel, np.nan)
-    flux, variance, covariance, cover = rebin(light, np.where(field.good, field.variance * pixel**2, 0.0), edges)
-    good = np.isfinite(flux)
-    # What neighbouring rows share is as wide as their own noise: it is carried as a correlation coefficient.
-    both = field.good[:-1] & field.good[1:]
-    root = np.sqrt(np.where(both, field.variance[:-1] * field.variance[1:], 1.0))
-    rho = np.where(both, field.blend[:-1] / root, 0.0)
-    column = np.clip(np.rint(0.5 * (edges[:, 1:] + edges[:, :-1])).astype(int), 0, field.wave.shape[1] - 1)
-    blend = np.zeros_like(flux)
-    blend[:-1] = np.take_along_axis(rho, column[:-1], axis=1) * np.sqrt(
-        np.where(good[:-1] & good[1:], variance[:-1] * variance[1:], 0.0)
-    )
-    zero = np.where(good, flux, 0.0) / step
-    return _Bins(zero, np.where(good, variance, 0.0) / step**2, covariance / step**2, blend / step**2, good)
-
-
-def _places(limits: F8, wave: F8, index: F8) -> F8:
-    """Places of wavelengths in pixels; beyond the ends as if pixels went on."""
-    place = np.interp(limits, wave, index)
-    below, above = limits < wave[0], limits > wave[-1]
-    place[below] = (limits[below] - wave[0]) / (wave[1] - wave[0])
-    place[above] = index[-1] + (limits[above] - wave[-1]) / (wave[-1] - wave[-2])
-    return place
-
-
 def _kernel(points: F8, fibres: F8, params: FibreCubeParams) -> csr_array:
     """Weight of each fibre at each spaxel, (p, n), 1/arcsec2: a Gaussian whose sum over spaxels is one."""
     pairs = cKDTree(points).sparse_distance_matrix(
@@ -155,7 +113,7 @@ def _kernel(points: F8, fibres: F8, params: FibreCubeParams) -> csr_array:
 
 
 def _planes(
-    kernel: csr_array, bins: _Bins, planes: NDArray[np.int64], params: FibreCubeParams
+    kernel: csr_array, bins: Rectified, planes: NDArray[np.int64], params: FibreCubeParams
 ) -> tuple[F8, F8, F8, NDArray[np.int32]]:
     """Surface brightness, variance, covariance with the next plane and flags of some planes, (k, p)."""
     good = bins.good[:, planes].astype(np.float64)
@@ -180,7 +138,7 @@ def _along(variance: F8, shared: F8) -> float:
     return float(np.mean(shared[:-1][both] / np.sqrt(variance[:-1] * variance[1:])[both])) if both.any() else 0.0
 
 
-def _beside(kernel: csr_array, bins: _Bins, plane: np.int64, size: tuple[int, ...]) -> list[float]:
+def _beside(kernel: csr_array, bins: Rectified, plane: np.int64, size: tuple[int, ...]) -> list[float]:
     """Mean correlation coefficients on the sky in one plane, for all offsets but the first."""
     variance = bins.variance[:, plane]
     weighted = csr_array(kernel.multiply(np.sqrt(variance)[None, :]))

@@ -37,7 +37,7 @@ F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
 # The maximum of the raster lies below that of the field by at most this factor.
-_RASTER_LOSS = 0.87
+_RASTER_LOSS = 0.8
 # What a maximum over two places and a wavelength adds to the square of the significance.
 _FITTED = 3.0
 # Significance is a sum over few fibres where more than this share of it comes from one.
