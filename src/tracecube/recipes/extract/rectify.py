@@ -36,9 +36,7 @@ class Rectified(NamedTuple):
     good: Mask
 
 
-def rectify(
-    flux: F8, variance: F8, wave: F8, grid: F8, *, good: Mask, blend: F8 | None = None
-) -> Rectified:
+def rectify(flux: F8, variance: F8, wave: F8, grid: F8, *, good: Mask, blend: F8 | None = None) -> Rectified:
     """Resample spectra.
 
     Parameters

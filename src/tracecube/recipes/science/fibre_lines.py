@@ -57,10 +57,16 @@ class FibreLinesParams(Params):
     threshold: float = Field(4.3, gt=3.0, description="least signal-to-noise of a line in the catalogue")
     reach: float = Field(4.0, gt=1.0, description="radius of the filter on the sky, arcsec")
     continuum_step: float = Field(60.0, gt=20.0, description="distance of the continuum's nodes, Angstrom")
-    structure: float = Field(3.0, ge=0.0, description="equivalent width that structure of a continuum may have, Angstrom")
-    least_power: float = Field(0.25, ge=0.0, lt=1.0, description="places of less weight than this, of the typical, are left out")
+    structure: float = Field(
+        3.0, ge=0.0, description="equivalent width that structure of a continuum may have, Angstrom"
+    )
+    least_power: float = Field(
+        0.25, ge=0.0, lt=1.0, description="places of less weight than this, of the typical, are left out"
+    )
     star_radius: float = Field(3.0, ge=0.0, description="radius around known stars that is left out, arcsec")
-    chance: float = Field(1e-4, gt=0.0, description="chance that a line of a point source is rejected by its chi-square")
+    chance: float = Field(
+        1e-4, gt=0.0, description="chance that a line of a point source is rejected by its chi-square"
+    )
     same_place: float = Field(2.5, gt=0.0, description="maxima this near on the sky may be the same line, arcsec")
     same_wave: float = Field(10.0, gt=0.0, description="maxima this near in wavelength may be the same line, Angstrom")
 

@@ -179,9 +179,7 @@ def _against(patch: _Patch, model: F8) -> float:
     return float(np.sum(model * patch.rest * patch.ivar))
 
 
-def _climb(
-    patch: _Patch, shares: Sequence[FibreShare], values: F8, *, free: int
-) -> tuple[F8, float, F8] | None:
+def _climb(patch: _Patch, shares: Sequence[FibreShare], values: F8, *, free: int) -> tuple[F8, float, F8] | None:
     """Gauss-Newton for the flux and the first ``free`` of the values; flux and errors (5,) with covariances."""
     start, flux = values.copy(), 0.0
     floor = _NARROWEST * float(np.min(patch.lsf)) ** 2

@@ -65,9 +65,7 @@ def euler_density(u: float) -> float:
     return float((u * u - 1.0) * np.exp(-0.5 * u * u) / (2.0 * np.pi) ** 2)
 
 
-def share_matrix(
-    points: F8, fibres: F8, exp: NDArray[np.int64], shares: Sequence[FibreShare]
-) -> csr_array:
+def share_matrix(points: F8, fibres: F8, exp: NDArray[np.int64], shares: Sequence[FibreShare]) -> csr_array:
     """Share of the light of a source at each point (p, 2) that each fibre (n, 2) collects: (p, n)."""
     reach = max(share.reach for share in shares)
     pairs = cKDTree(points).sparse_distance_matrix(cKDTree(fibres), reach, output_type="ndarray")
