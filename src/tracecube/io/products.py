@@ -200,9 +200,7 @@ def read_product(path: Path | str, noun: type[Noun]) -> Noun:
         raise BadData(f"{path}: not a whole {noun.__name__} ({error})", hint="make the product again") from error
 
 
-def _several(
-    hdus: fits.HDUList, noun: type[Several], declared: Mapping[str, Place], head: Meta, meta: Meta
-) -> Several:
+def _several(hdus: fits.HDUList, noun: type[Several], declared: Mapping[str, Place], head: Meta, meta: Meta) -> Several:
     """Read the noun of every detector that the names of the extensions tell of."""
     detectors = dict.fromkeys(hdu.name.rpartition(".")[0] for hdu in hdus[1:])
     cards = _card_fields(head, noun.part, declared)

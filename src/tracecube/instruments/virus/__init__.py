@@ -8,6 +8,7 @@ from typing import Any
 from tracecube.core.frame import RawFrame
 from tracecube.core.instrument import Instrument
 from tracecube.instruments.virus.classify import RAW_TAGS, classify, recognises
+from tracecube.instruments.virus.export import FORMS
 from tracecube.instruments.virus.workflow import workflow
 
 __all__ = ["instrument"]
@@ -28,4 +29,5 @@ instrument = Instrument(
     raw_tags=RAW_TAGS,
     workflow=workflow,
     simulate=_simulate,
+    exports=FORMS,
 )
