@@ -83,7 +83,7 @@ def read_half(raw: RawFrame) -> Half:
             hint="the controller failed; the other amplifiers are good",
         )
     gain, amp = needed(raw.meta, raw.name, "GAIN"), amplifier(raw.meta, raw.name)
-    level, noise = clipped_moments(image[:, HALF + _BLEED :].ravel())
+    level, noise, _ = clipped_moments(image[:, HALF + _BLEED :].ravel())
     counts = image[:, :HALF]
     flags = np.where(counts >= SATURATED, int(Flag.SATURATED), 0).astype(np.int32)
     across, along = (-1 if amp in _FLIP_ROWS else 1), (-1 if amp in _FLIP_ROWS else 1)
