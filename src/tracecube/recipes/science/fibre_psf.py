@@ -254,7 +254,7 @@ class StarSystem(NamedTuple):
 def star_groups(
     light: FieldLight, fibres: tuple[F8, F8], catalogue: tuple[F8, F8, I8], params: FieldPsfParams = FieldPsfParams()
 ) -> list[StarFit]:
-    """Give each star the fibres around it; stars nearer than ``reach`` to one another are one group.
+    """Give each star the fibres around it; stars so near that they share fibres are one group.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def star_groups(
     seen = np.isfinite(light.variance).any(1)
     points = np.flatnonzero(seen)
     tree = cKDTree(np.column_stack(fibres)[points])
-    linked = stars.sparse_distance_matrix(stars, 3.0, output_type="coo_matrix").tocsr()
+    linked = stars.sparse_distance_matrix(stars, params.reach + 2.5, output_type="coo_matrix").tocsr()
     _, label = connected_components(linked, directed=False)
     made = []
     for number in np.unique(label):
@@ -374,9 +374,9 @@ def _weights(light: FieldLight, fit: FieldFit, group: StarFit, model: F8) -> F8:
 
 
 def _catalogue_weight(fit: FieldFit, group: StarFit) -> F8:
-    """Inverse variance of the catalogue's places (2 k,): Student's t with 3 degrees of freedom, so that wrong ones go."""
+    """Inverse variance of the catalogue's places (2 k,): Student's t with 6 degrees of freedom, so that wrong ones go."""
     far = np.sum(group.move**2, axis=1) / fit.catalogue_error**2
-    return np.repeat(5.0 / (3.0 + far) / fit.catalogue_error**2, 2)
+    return np.repeat(8.0 / (6.0 + far) / fit.catalogue_error**2, 2)
 
 
 def _star_system(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfParams) -> StarSystem:
@@ -423,28 +423,32 @@ def relight(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfPa
 
 def _learn_errors(light: FieldLight, fit: FieldFit, systems: Sequence[StarSystem], params: FieldPsfParams) -> None:
     """Set the errors of model and catalogue, and the trust in each star, to what the residuals say."""
-    squares, noise, bright = [], [], []
+    models = [_slopes(light, fit, group, params)[0] for group in fit.stars]
+    parts = [_squares(light, group, model, len(one.inverse)) for group, model, one in zip(fit.stars, models, systems, strict=True)]
+    square, noise, bright = (np.concatenate(part) for part in zip(*parts, strict=True))
+    sure = bright > 400.0 * noise
+    fit.model_error = _relative_error(square[sure], noise[sure], bright[sure])
+    # the median of chi-square of one degree of freedom is 0.455
+    for group, (own, dark, light2) in zip(fit.stars, parts, strict=True):
+        ratio = own / (dark + fit.model_error**2 * light2)
+        group.chi2 = float(np.median(ratio) / 0.455) if ratio.size else np.inf
+    typical = max(1.0, float(np.median([group.chi2 for group in fit.stars])))
     far, trusted = 8.0 * params.catalogue_error**2, 8.0
     for group, system in zip(fit.stars, systems, strict=True):
-        model, _, _ = _slopes(light, fit, group, params)
-        data, variance = light.flux[group.rows], light.variance[group.rows]
-        ok = np.isfinite(variance)
-        sure = ok & (model > 20.0 * np.sqrt(variance))
-        freedom = ok.sum() / max(ok.sum() - system.inverse.shape[0], 1.0)
-        if group.weight > 0.5:
-            squares.append(((data - model) ** 2 * freedom)[sure])
-            noise.append(variance[sure])
-            bright.append(model[sure] ** 2)
-        whole = variance + (fit.model_error * model) ** 2
-        # the median of chi-square of one degree of freedom
-        group.chi2 = float(np.median(((data - model) ** 2 / whole)[ok]) / 0.455 * freedom) if ok.any() else np.inf
-        group.weight = min(1.0, (2.5 / max(group.chi2, 1e-9)) ** 2)
+        group.weight = min(1.0, (2.5 * typical / max(group.chi2, 1e-9)) ** 2)
         prior = _catalogue_weight(fit, group) * fit.catalogue_error**2
         own = np.diag(system.inverse)[: group.move.size]
         far += group.weight * float(np.sum(prior * group.move.ravel() ** 2 + np.minimum(own, fit.catalogue_error**2)))
         trusted += group.weight * group.move.size
     fit.catalogue_error = float(np.clip(np.sqrt(far / trusted), 0.005, 0.5))
-    fit.model_error = _relative_error(np.concatenate(squares), np.concatenate(noise), np.concatenate(bright))
+
+
+def _squares(light: FieldLight, group: StarFit, model: F8, unknowns: int) -> tuple[F8, F8, F8]:
+    """Squared residuals of a group's samples (freed of what its own unknowns absorb), variances, squared models."""
+    variance = light.variance[group.rows]
+    ok = np.isfinite(variance)
+    freedom = ok.sum() / max(ok.sum() - unknowns, 1.0)
+    return freedom * ((light.flux[group.rows] - model) ** 2)[ok], variance[ok], model[ok] ** 2
 
 
 def _relative_error(square: F8, noise: F8, bright: F8) -> float:
