@@ -138,6 +138,8 @@ class FieldFit:
     stars : list of StarFit
     model_error : float
     catalogue_error : float, arcsec
+    settled : bool
+        The first rounds are over.
     """
 
     exposures: I8
@@ -146,6 +148,7 @@ class FieldFit:
     stars: list[StarFit]
     model_error: float
     catalogue_error: float
+    settled: bool = False
 
     def part(self, name: str) -> slice:
         """Where unknowns lie in ``values``."""
@@ -217,7 +220,7 @@ def fit_field(
     for group in fit.stars:
         relight(light, fit, group, params)
     for turn in range(params.rounds):
-        steady = turn >= 3
+        steady, fit.settled = turn >= 3, turn >= 6
         normal, right = _prior(fit, params, free_beta and steady)
         pieces = [_star_system(light, fit, group, params) for group in fit.stars]
         for piece in pieces:
@@ -233,7 +236,7 @@ def fit_field(
         if steady:
             _learn_errors(light, fit, pieces, params)
         settled = np.abs(step) < 0.02 * np.sqrt(np.diag(fit.covariance))
-        if turn > 7 and settled.all():
+        if turn > 8 and settled.all():
             break
     if not np.isfinite(fit.values).all():
         raise NoConvergence("field: the fit of the stars ran away", hint="check the sky subtraction")
@@ -374,7 +377,12 @@ def _weights(light: FieldLight, fit: FieldFit, group: StarFit, model: F8) -> F8:
 
 
 def _catalogue_weight(fit: FieldFit, group: StarFit) -> F8:
-    """Inverse variance of the catalogue's places (2 k,): Student's t with 6 degrees of freedom, so that wrong ones go."""
+    """Inverse variance of the catalogue's places (2 k,): Student's t with 6 degrees of freedom, so that wrong ones go.
+
+    Not before the field's own unknowns have settled: a faint star beside a bright one would mend the image's errors.
+    """
+    if not fit.settled:
+        return np.full(group.move.size, fit.catalogue_error**-2)
     far = np.sum(group.move**2, axis=1) / fit.catalogue_error**2
     return np.repeat(8.0 / (6.0 + far) / fit.catalogue_error**2, 2)
 
