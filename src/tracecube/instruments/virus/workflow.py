@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.virus.detector_steps import master_dark
+from tracecube.instruments.virus.optics_steps import trace_flat, wavelength_calibration
 
 __all__ = ["workflow"]
 
@@ -33,4 +34,26 @@ DARKS = Task(
 
 DARK = Association("dark", ("MASTER_DARK",), _within(21.0), hint="zeros and darks of this very unit")
 
-workflow = Workflow(tasks=(DARKS,), default_target="calibration")
+TRACE = Task(
+    name="virus_traces",
+    recipe=trace_flat,
+    main=Main("raw", ("FLAT",), group_by=CCD),
+    associations=(DARK,),
+    targets=("calibration",),
+    text="centres, profile and scattered light of a CCD's fibres, from the continuum lamp",
+)
+
+TRACES = Association("traces", ("TRACES",), _within(7.0), hint="flats of this very unit")
+
+ARCS = Task(
+    name="virus_wavelength",
+    recipe=wavelength_calibration,
+    main=Main("raw", ("ARC_HG", "ARC_CD"), group_by=CCD),
+    associations=(DARK, TRACES),
+    targets=("calibration",),
+    text="wavelengths of a CCD's fibres, from mercury and cadmium lamps",
+)
+
+WAVELENGTH = Association("wavelength", ("WAVELENGTH",), _within(7.0), hint="Hg and Cd arcs of this very unit")
+
+workflow = Workflow(tasks=(DARKS, TRACE, ARCS), default_target="calibration")
