@@ -6,6 +6,8 @@ the convolution, and what comes out is interpolated. What the bins smear stays w
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
@@ -19,6 +21,7 @@ F8 = NDArray[np.float64]
 _FINE = 5  # places along each side of a bin at which the kernel is averaged
 
 
+@lru_cache(maxsize=8)
 def power_law(
     shape: tuple[int, int], bins: int, *, softening: float, steepness: float, scale: float, power: float
 ) -> F8:

@@ -35,7 +35,7 @@ class FibreProfileParams(Params):
     reach: float = Field(8.5, gt=3, le=30, description="px from the centre at which the profile ends")
     zones: int = Field(3, ge=1, le=8, description="zones along the slit of an amplifier")
     nodes: int = Field(4, ge=2, le=12, description="nodes along the spectra, linear between them")
-    every: int = Field(3, ge=1, le=32, description="take every so many columns")
+    every: int = Field(8, ge=1, le=32, description="take every so many columns")
     shapes: int = Field(4, ge=1, le=8, description="shapes kept: the mean and its departures")
 
 
@@ -207,12 +207,18 @@ def fit_profile(
 
 
 def _leading(u: FloatArray, curves: FloatArray, params: FibreProfileParams, rows: tuple[float, float]) -> FibreProfile:
-    """Keep the mean curve and the leading departures, each of integral 1 about its flux centroid."""
+    """Keep the mean curve about its flux centroid, and the leading departures from it.
+
+    Zones and nodes are laid upon the mean by shift and stretch: a centroid of each would swing with its faint wings.
+    """
     curves = curves / (curves.sum(axis=1, keepdims=True) * BASIS_STEP)
-    for _ in range(2):
-        middle = (curves * u).sum(axis=1) * BASIS_STEP
-        moved = [CubicSpline(u, curve)(u + move) for curve, move in zip(curves, middle, strict=True)]
-        curves = np.array(moved)
+    for _ in range(3):
+        mean = curves.mean(axis=0)
+        slope = np.gradient(mean, BASIS_STEP)
+        modes = np.stack([-slope, -(mean + u * slope)], axis=1)
+        move = np.linalg.lstsq(modes, (curves - mean).T, rcond=None)[0][0]
+        move += float((mean * u).sum() * BASIS_STEP)
+        curves = np.array([CubicSpline(u, curve)(u + step) for curve, step in zip(curves, move, strict=True)])
         curves /= curves.sum(axis=1, keepdims=True) * BASIS_STEP
     mean = curves.mean(axis=0)
     left, power, right = np.linalg.svd(curves - mean, full_matrices=False)

@@ -50,7 +50,7 @@ class FibreTraceParams(Params):
     degree: int = Field(7, ge=2, le=15, description="highest Chebyshev degree of a centre along its spectrum")
     common_degree: int = Field(4, ge=0, le=8, description="degree along the slit of what the fibres have in common")
     first_sigma: float = Field(2.2, gt=0.5, description="px: width of the profile that is started from")
-    rounds: int = Field(4, ge=2, le=10, description="turns of profile, centres and scattered light")
+    rounds: int = Field(3, ge=2, le=10, description="turns of profile, centres and scattered light")
     clip: float = Field(7.0, gt=3, description="sigma off the model beyond which a pixel is left out")
     floor: float = Field(0.05, ge=0, description="share of the light by which the model may be off before it counts")
     sound_error: float = Field(0.05, gt=0, description="px: error of a centre beyond which a fibre is not measured")
