@@ -81,7 +81,7 @@ def smooth_throughput(wave: F8, curve_wave: F8, curve: F8) -> F8:
     from scipy.interpolate import CubicSpline  # noqa: PLC0415 - slow to import
 
     spline = CubicSpline(curve_wave, np.log(curve), bc_type="natural")
-    return np.exp(spline(np.clip(wave, curve_wave[0] - 50.0, curve_wave[-1] + 50.0)))
+    return np.asarray(np.exp(spline(np.clip(wave, curve_wave[0] - 50.0, curve_wave[-1] + 50.0))))
 
 
 def electrons_per_flux(wave: F8, step: F8, curve: tuple[F8, F8], exposure_time: float) -> F8:
@@ -106,7 +106,8 @@ def nominal_flux(spectra: FibreSpectra, curve: tuple[F8, F8], exposure_time: flo
     spectra : FibreSpectra
         In electrons a sample.
     """
-    response = electrons_per_flux(spectra.wave, np.gradient(spectra.wave, axis=1), curve, exposure_time)
+    wave = np.asarray(spectra.wave, dtype=float)
+    response = electrons_per_flux(wave, np.asarray(np.gradient(wave, axis=1)), curve, exposure_time)
     with np.errstate(divide="ignore", invalid="ignore"):
         return _scaled(spectra, 1.0 / response)
 

@@ -6,12 +6,14 @@ each of them the sources of a group are solved for by weighted least squares ove
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.fibres import FibreSpectra
+from tracecube.core.fields import Scalar
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.params import Params
 from tracecube.core.sources import FieldSolution
@@ -53,7 +55,7 @@ class FibreSourceParams(Params):
     @property
     def wave(self) -> F8:
         """The common grid."""
-        return self.first + self.step * np.arange(self.samples)
+        return np.asarray(self.first + self.step * np.arange(self.samples), dtype=float)
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def extract_group(
     ok &= np.isfinite(flux) & np.isfinite(variance) & (variance > 0)
     weight = np.where(ok, 1.0 / np.where(ok, variance, 1.0), 0.0)
     data = np.where(ok, flux, 0.0)
-    grid = _Overlap(spectra.wave[rows], params)
+    grid = _Overlap(np.asarray(spectra.wave[rows], dtype=float), params)
     first, _ = _solve(grid, share, data, weight)
     model = grid.spread(share, first)
     # the image itself is known to a few per cent
@@ -175,7 +177,8 @@ class _Overlap:
 
     def gather(self, value: F8) -> F8:
         """Sum samples (m, n_pix) into the grid, each shared among what it overlaps."""
-        return np.bincount(self.index.ravel(), (self.part * value).ravel(), minlength=self.size)
+        total = np.bincount(self.index.ravel(), (self.part * value).ravel(), minlength=self.size)
+        return np.asarray(total, dtype=float)
 
     def gather_products(self, value: F8, offset: int) -> F8:
         """Sum samples times their shares in a grid sample and in that ``offset`` further on."""
@@ -204,8 +207,8 @@ def _solve(grid: _Overlap, share: F8, data: F8, weight: F8) -> tuple[F8, F8]:
         right[:, i] = grid.gather(weight * share[i] * data)
         for j in range(i + 1):
             normal[:, i, j] = normal[:, j, i] = grid.gather(weight * share[i] * share[j])
-    inverse = np.linalg.pinv(normal, hermitian=True, rcond=1e-6)
-    return np.einsum("wij,wj->iw", inverse, right), inverse
+    inverse = np.asarray(np.linalg.pinv(normal, hermitian=True, rcond=1e-6), dtype=float)
+    return np.asarray(np.einsum("wij,wj->iw", inverse, right)), inverse
 
 
 def _finish(
@@ -258,7 +261,7 @@ def _nothing(count: int, params: FibreSourceParams) -> GroupSpectra:
 
 
 def source_spectrum(
-    group: GroupSpectra, member: int, name: str, place: tuple[float, float], response: F8, meta: dict[str, object]
+    group: GroupSpectra, member: int, name: str, place: tuple[float, float], response: F8, meta: Mapping[str, Scalar]
 ) -> Spectrum:
     """Product of one source.
 
@@ -270,7 +273,7 @@ def source_spectrum(
     meta : mapping
         Cards of the observation.
     """
-    cards = {**meta, "OBJECT": name, "RA_OBJ": place[0], "DEC_OBJ": place[1], "EXTRCHI2": group.chi2}
+    cards: dict[str, Scalar] = {**meta, "OBJECT": name, "RA_OBJ": place[0], "DEC_OBJ": place[1], "EXTRCHI2": group.chi2}
     cards.pop("BUNIT", None)
     return Spectrum(
         wave=group.wave,
@@ -283,7 +286,7 @@ def source_spectrum(
         covariance_uncal=group.covariance[member] * response * np.append(response[1:], response[-1]),
         lsf_sigma=group.lsf_sigma[member],
         medium="AWAV",
-        meta=cards,  # type: ignore[arg-type]
+        meta=cards,
     )
 
 

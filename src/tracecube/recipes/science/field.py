@@ -6,8 +6,8 @@ catalogue's stars with it and finds the zero point of the flux.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,14 @@ from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.params import Params
 from tracecube.core.sources import FieldSolution
 from tracecube.kernels.atmosphere import air_to_vacuum, refraction_shift
-from tracecube.recipes.science.fibre_psf import FieldFit, FieldLight, FieldPsfParams, fit_field, star_groups
+from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
+from tracecube.recipes.science.fibre_psf import fit_field, star_groups
+from tracecube.recipes.science.fibre_psf_system import FieldFit, FieldLight, FieldPsfParams, StarFit
 from tracecube.recipes.sky.field_astrometry import (
     FieldMatchParams,
     FieldPlate,
     find_sources,
     match_field,
-    plane_to_sky,
-    sky_to_plane,
 )
 
 __all__ = ["Air", "FieldParams", "FieldResult", "StarCatalogue", "band_light", "place_fibres", "solve_field"]
@@ -140,7 +140,7 @@ def band_light(spectra: FibreSpectra, edges: F8, least: float = 0.3) -> tuple[F8
     ok &= (spectra.variance > 0) & (spectra.dq == 0)[:, None]
     flux, variance = np.where(ok, spectra.flux, 0.0), np.where(ok, spectra.variance, 0.0)
     lights, noises = [], []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = (spectra.wave >= low) & (spectra.wave < high)
         good = (inside & ok).sum(1)
         enough = good >= np.maximum(least * inside.sum(1), 1)
@@ -214,9 +214,16 @@ def _bands(spectra: FibreSpectra, nominal: tuple[F8, F8], air: Air, params: Fiel
 def _refraction(wave: F8, air: Air, reference: float) -> F8:
     """East and north (b, 2), arcsec, of the refraction of air as measured."""
     vacuum = air_to_vacuum(np.append(wave, reference))
-    one = (air.airmass, air.airmass), (air.parallactic, air.parallactic)
-    weather = {"pressure": air.pressure, "temperature": air.temperature, "humidity": air.humidity}
-    return np.column_stack(refraction_shift(vacuum[:-1], float(vacuum[-1]), *one, **weather))
+    shift = refraction_shift(
+        vacuum[:-1],
+        float(vacuum[-1]),
+        (air.airmass, air.airmass),
+        (air.parallactic, air.parallactic),
+        pressure=air.pressure,
+        temperature=air.temperature,
+        humidity=air.humidity,
+    )
+    return np.column_stack(shift)
 
 
 def _fit(
@@ -233,7 +240,7 @@ def _fit(
     return fit_field(light, groups, start, params.psf)
 
 
-def _brightest(groups: Sequence, magnitude: F8, most: int) -> list:  # type: ignore[type-arg]
+def _brightest(groups: list[StarFit], magnitude: F8, most: int) -> list[StarFit]:
     order = np.argsort([magnitude[group.star].min() for group in groups], kind="stable")
     return [groups[i] for i in order[:most]]
 
@@ -241,14 +248,13 @@ def _brightest(groups: Sequence, magnitude: F8, most: int) -> list:  # type: ign
 def _solution(fit: FieldFit, light: FieldLight, centre: tuple[float, float], plate: FieldPlate) -> FieldSolution:
     """The noun of a fit."""
     along, across = fit["refraction"]
-    wave = np.concatenate([[3400.0], light.wave, [5600.0]])
     air = light.refraction
     # the refraction goes with the square of the frequency but for a per cent of its curvature
-    shape = np.polynomial.Polynomial.fit
     square = (light.reference / light.wave) ** 2 - 1.0
-    dense = np.linspace(wave[0], wave[-1], 111)
+    dense = np.linspace(3400.0, 5600.0, 111)
     along_e, along_n = (
-        np.asarray(shape(square, column, 3)((light.reference / dense) ** 2 - 1.0)) for column in air.T
+        np.asarray(np.polynomial.Polynomial.fit(square, column, 3)((light.reference / dense) ** 2 - 1.0))
+        for column in air.T
     )
     width, norm = np.exp(fit["width"]), np.exp(fit["norm"])
     angle, angle_error = fit["rotation"][0], fit.error("rotation")[0]

@@ -15,6 +15,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.core.sources import Sources
 from tracecube.core.spectra import Spectrum
+from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.flux.fibre_flux import (
     FluxZeroPoint,
     ZeroPointParams,
@@ -25,7 +26,6 @@ from tracecube.recipes.flux.fibre_flux import (
 )
 from tracecube.recipes.science.fibre_sources import FibreSourceParams, GroupSpectra, extract_group, source_spectrum
 from tracecube.recipes.science.field import FieldResult, StarCatalogue
-from tracecube.recipes.sky.field_astrometry import plane_to_sky
 
 __all__ = ["FieldStars", "FieldStarsParams", "measure_sources", "source_at"]
 
@@ -73,7 +73,6 @@ def measure_sources(
     catalogue: StarCatalogue,
     curve: tuple[F8, F8],
     band: tuple[F8, F8],
-    exposure_time: float,
     params: FieldStarsParams = FieldStarsParams(),
 ) -> FieldStars:
     """Extract all stars of the fit, find the zero point, bring everything to it.
@@ -86,7 +85,6 @@ def measure_sources(
         By which the spectra were brought to nominal flux.
     band : (wave, response)
         Of the catalogue's magnitudes.
-    exposure_time : float, s
     """
     if result.fit is None:
         return FieldStars(scale_flux(result.spectra, result.solution), _table([], 1.0, {}), (), None, ())
@@ -94,7 +92,9 @@ def measure_sources(
     rows: list[_Row] = []
     for group in result.fit.stars:
         place = group.place + group.move
-        spectra = extract_group(scaled, (result.east, result.north), (place[:, 0], place[:, 1]), result.solution, params.extraction)
+        spectra = extract_group(
+            scaled, (result.east, result.north), (place[:, 0], place[:, 1]), result.solution, params.extraction
+        )
         for k, star in enumerate(group.star):
             snr = float(np.sqrt(np.sum((group.light[k] / np.maximum(group.light_error[k], 1e-30)) ** 2)))
             if snr < params.least:
@@ -103,10 +103,22 @@ def measure_sources(
             seen = (*group.seen[k], float(np.mean(group.seen_error[k])))
             sky = _places(result, place[k], group.place[k] + group.seen[k])
             rows.append(
-                _Row(int(star), str(catalogue.name[star]), float(catalogue.g[star]), sky, tuple(group.move_error[k]),
-                     seen[2], numbers, snr, group.chi2, group.weight, (spectra, k))
+                _Row(
+                    int(star),
+                    str(catalogue.name[star]),
+                    float(catalogue.g[star]),
+                    sky,
+                    tuple(group.move_error[k]),
+                    seen[2],
+                    numbers,
+                    snr,
+                    group.chi2,
+                    group.weight,
+                    (spectra, k),
+                )
             )
-    zero, caveats = None, ()
+    zero: FluxZeroPoint | None = None
+    caveats: tuple[str, ...] = ()
     try:
         magnitude, error, _ = np.array([row.numbers for row in rows]).reshape(-1, 3).T
         trusted = np.array([row.weight > 0.5 for row in rows], dtype=bool)
@@ -117,7 +129,7 @@ def measure_sources(
     factor = 1.0 if zero is None else zero.factor
     wave = params.extraction.wave
     response = electrons_per_flux(wave, np.ones(wave.size), curve, 1.0) / factor
-    meta = {key: value for key, value in result.spectra.meta.items() if key not in {"BUNIT"}}
+    meta = {key: value for key, value in result.spectra.meta.items() if key != "BUNIT"}
     stars = tuple(
         source_spectrum(_times(row.spectrum[0], factor), row.spectrum[1], row.name, row.sky[0], response, meta)
         for row in rows
@@ -195,7 +207,5 @@ def source_at(
     params: FibreSourceParams = FibreSourceParams(),
 ) -> GroupSpectra:
     """Spectra at any places (ra, dec in degree, arrays), solved for together, from calibrated fibres."""
-    from tracecube.recipes.sky.field_astrometry import sky_to_plane  # noqa: PLC0415
-
     at = sky_to_plane(place[0], place[1], result.solution.ra0, result.solution.dec0)
     return extract_group(calibrated, (result.east, result.north), at, result.solution, params)

@@ -23,13 +23,10 @@ __all__ = [
     "find_sources",
     "fit_plate",
     "match_field",
-    "plane_to_sky",
-    "sky_to_plane",
 ]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
-ARCSEC = 3600.0
 
 
 class FieldMatchParams(Params):
@@ -47,8 +44,6 @@ class FieldMatchParams(Params):
         Signal to noise from which a source is found.
     brightest : int
         Sources, and catalogue stars per source, that vote.
-    tolerance : float, arcsec
-        Distance at which a pair has lost half its weight in the final fit, at least; the scatter of the pairs widens it.
     minimum : int
         Pairs that a solution needs.
     """
@@ -58,7 +53,6 @@ class FieldMatchParams(Params):
     seeing: float = 1.8
     threshold: float = 8.0
     brightest: int = 80
-    tolerance: float = 0.3
     minimum: int = 3
 
 
@@ -134,24 +128,6 @@ class FieldPlate:
         return cosine * east - sine * north + shift_east, sine * east + cosine * north + shift_north
 
 
-def sky_to_plane(ra: F8, dec: F8, ra0: float, dec0: float) -> tuple[F8, F8]:
-    """Gnomonic projection about (ra0, dec0), degree, to east and north, arcsec."""
-    a, d, d0 = np.radians(np.asarray(ra) - ra0), np.radians(dec), np.radians(dec0)
-    cosine = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a)
-    east = np.cos(d) * np.sin(a) / cosine
-    north = (np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a)) / cosine
-    return np.degrees(east) * ARCSEC, np.degrees(north) * ARCSEC
-
-
-def plane_to_sky(east: F8, north: F8, ra0: float, dec0: float) -> tuple[F8, F8]:
-    """Inverse of `sky_to_plane`, degree."""
-    x, y = np.radians(np.asarray(east) / ARCSEC), np.radians(np.asarray(north) / ARCSEC)
-    d0 = np.radians(dec0)
-    ra = ra0 + np.degrees(np.arctan2(x, np.cos(d0) - y * np.sin(d0)))
-    dec = np.arctan2(np.sin(d0) + y * np.cos(d0), np.hypot(x, np.cos(d0) - y * np.sin(d0)))
-    return ra % 360.0, np.degrees(dec)
-
-
 def find_sources(
     east: F8, north: F8, flux: F8, variance: F8, group: I8, params: FieldMatchParams = FieldMatchParams()
 ) -> Finds:
@@ -189,7 +165,9 @@ def _find_in_bundle(east: F8, north: F8, flux: F8, variance: F8, params: FieldMa
         np.arange(east.min() - 1.5, east.max() + 1.5, step), np.arange(north.min() - 1.5, north.max() + 1.5, step)
     )
     grid = np.column_stack([nodes_e.ravel(), nodes_n.ravel()])
-    near = cKDTree(grid).sparse_distance_matrix(cKDTree(np.column_stack([east, north])), reach, output_type="coo_matrix")
+    near = cKDTree(grid).sparse_distance_matrix(
+        cKDTree(np.column_stack([east, north])), reach, output_type="coo_matrix"
+    )
     width = np.array(params.seeing)
     share = disc_share(near.data, np.zeros(near.nnz), width, 3.5, radius).share
     image = csr_array((share, (near.row, near.col)), shape=(len(grid), len(light)))
@@ -346,7 +324,6 @@ def fit_plate(
                 hint="check the pointing, the catalogue of this field and the sky subtraction",
             )
         plate = _solve_plate(plate, finds, (east, north), (pair, near[pair], which[pair]), scale)
-        plate = replace(plate, scatter=max(plate.scatter, 0.0))
     return plate
 
 

@@ -3,11 +3,11 @@ import pytest
 
 from tracecube.core.fibres import FibreSpectra
 from tracecube.kernels.fibre_disc import disc_share
+from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.flux.fibre_flux import electrons_per_flux, nominal_flux, scale_flux
 from tracecube.recipes.science.fibre_sources import extract_group, inject
 from tracecube.recipes.science.field import Air, StarCatalogue, solve_field
 from tracecube.recipes.science.field_stars import measure_sources, source_at
-from tracecube.recipes.sky.field_astrometry import plane_to_sky, sky_to_plane
 
 CENTRE = (214.81, 52.60)
 DITHERS = np.array([[0.0, 0.0], [1.27, -0.73], [1.27, 0.73]])
@@ -164,13 +164,13 @@ def test_no_catalogue_star_leaves_the_headers_places_flagged():
     assert result.fit is None
     assert np.all(result.spectra.dq != 0)
     assert any("headers" in caveat for caveat in result.caveats)
-    assert len(measure_sources(result, far, CURVE, BAND, 360.0).stars) == 0
+    assert len(measure_sources(result, far, CURVE, BAND).stars) == 0
 
 
 def test_star_spectra_have_the_catalogue_s_flux_and_honest_noise():
     made = scene(8, crowd=2)
     result = solved(made)
-    stars = measure_sources(result, made[4], CURVE, BAND, 360.0)
+    stars = measure_sources(result, made[4], CURVE, BAND)
     ratio, pull = [], []
     for spectrum in stars.stars:
         truth = made[5]["flux"][int(spectrum.meta["OBJECT"][1:])]
@@ -191,7 +191,13 @@ def test_injected_source_comes_back():
     calibrated = scale_flux(result.spectra, result.solution)
     ra, dec = plane_to_sky(*(made[3][1] + [6.0, 5.0]), *CENTRE)
     at = sky_to_plane(ra, dec, *CENTRE)
-    light = inject(calibrated, (result.east, result.north), tuple(at), (np.array([3000.0, 6000.0]), np.full(2, 2e-16)), result.solution)
+    light = inject(
+        calibrated,
+        (result.east, result.north),
+        tuple(at),
+        (np.array([3000.0, 6000.0]), np.full(2, 2e-16)),
+        result.solution,
+    )
     with_source = type(calibrated)(**{**calibrated.__dict__, "flux": calibrated.flux + light})
     before = source_at(calibrated, result, (np.array([ra]), np.array([dec])))
     after = source_at(with_source, result, (np.array([ra]), np.array([dec])))
