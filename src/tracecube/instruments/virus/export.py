@@ -143,7 +143,7 @@ def _fibres_file(key: Key, spectra: Iterable[FibreSpectra]) -> ForeignFile:
         Plane(c.name, np.concatenate([t[i].values[k] for t, k in zip(tables, keep, strict=True)]), c.unit, c.text)
         for i, c in enumerate(tables[0])
     )
-    axes = {"CTYPE1": rows[0].medium, "CUNIT1": "Angstrom", "CRVAL1": float(GRID[0]), "CRPIX1": 1.0,
+    axes: dict[str, Scalar] = {"CTYPE1": rows[0].medium, "CUNIT1": "Angstrom", "CRVAL1": float(GRID[0]), "CRPIX1": 1.0,
             "CDELT1": float(GRID[1] - GRID[0])}  # fmt: skip
     return ForeignFile(tuple(planes), (ForeignTable("INFO", columns),), {**rows[0].meta, **axes}, axes=True)
 

@@ -10,7 +10,7 @@ known beforehand (`tracecube.recipes.science.line_map`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ _LONE = 0.9
 # Levels on the negative map between which minima are counted and compared with theory.
 _NEGATIVE = (3.8, 5.2)
 _ZERO_WIDTH = 1e-3
+# A continuum whose structure is below this share of the error of a line is none: noise makes as much.
+_NO_CONTINUUM = 0.3
 
 
 class FibreLinesParams(Params):
@@ -131,10 +133,10 @@ def find_lines(
     filtered = filter_lines(field, continuum, raster, params.sigma)
     found = map_lines(field, filtered, shares, refraction, step=params.step, least_power=params.least_power)
     usable = found.used & ~_near_stars(found, field, stars, params.star_radius)[None]
-    trust = _trust(found, params.structure)
+    trust = _trust(found.error, found.continuum, params.structure)
     peaks = _maxima(found.sn * trust, usable, _RASTER_LOSS * np.hypot(params.threshold, np.sqrt(_FITTED)))
     fits, rejected = _fits(field, continuum, shares, refraction, (found, peaks), params)
-    share = float(np.mean(usable & (trust > 0.9)) / max(np.mean(found.used), 1e-9))
+    share = float(np.mean(usable & (trust > 0.9))) / max(float(np.mean(found.used)), 1e-9)
     return _catalogue(field, fits, spectra), _quality(found, usable, trust, share, params.threshold, rejected)
 
 
@@ -149,13 +151,12 @@ def _near_stars(found: LineMap, field: FibreField, stars: tuple[F8, F8] | None, 
     return near
 
 
-def _trust(found: LineMap, structure: float) -> NDArray[np.float32]:
+def _trust(error: NDArray[Any], level: NDArray[Any], structure: float) -> NDArray[np.float32]:
     """Factor on the significance for what structure of the continuum adds to its error."""
-    level = np.maximum(found.continuum, 0.0)
-    # A continuum that noise makes is none.
-    level = np.where(level * structure > 0.3 * found.error, level, 0.0)
+    spread = structure * np.maximum(level, 0.0)
+    spread = np.where(spread > _NO_CONTINUUM * error, spread, 0.0)
     with np.errstate(invalid="ignore"):
-        factor = found.error / np.hypot(found.error, structure * level)
+        factor = error / np.hypot(error, spread)
     return np.asarray(np.nan_to_num(factor), np.float32)
 
 
@@ -178,7 +179,7 @@ def _vertices(sn: NDArray[np.float32], places: I8) -> F8:
         ahead, behind = (sn[tuple(np.clip(places + way, 0, last).T)].astype(np.float64) for way in (step, -step))
         bend = np.maximum(2.0 * top - ahead - behind, 1e-6)
         height += np.clip((ahead - behind) ** 2 / (8.0 * bend), 0.0, 0.125 * bend)
-    return height
+    return np.asarray(height)
 
 
 class _Found(NamedTuple):
@@ -187,7 +188,6 @@ class _Found(NamedTuple):
     fit: LineFit
     sn: float
     continuum: float
-    trust: float
 
 
 def _fits(
@@ -209,13 +209,14 @@ def _fits(
         fit = fit_line(field, continuum, shares, refraction, start, sigma=params.sigma)
         if fit is None or any(_same((fit.east, fit.north, fit.wave), one.fit, params) for one in lines):
             continue
-        level = max(float(found.continuum[k, j, i]), 0.0)
-        trust = float(found.error[k, j, i]) / float(np.hypot(found.error[k, j, i], params.structure * level))
+        # What of the continuum is the line itself, spread over a node, is none.
+        level = found.continuum[k, j, i] - fit.flux / params.continuum_step
+        trust = float(_trust(found.error[k, j, i], level, params.structure))
         sn = float(np.sqrt(max((fit.height * trust) ** 2 - _FITTED, 0.0)))
         if stats.chi2.sf(fit.chi2 * fit.freedom, fit.freedom) < params.chance:
             rejected.append(fit)
         elif sn >= params.threshold:
-            lines.append(_Found(fit, sn, float(found.continuum[k, j, i]), trust))
+            lines.append(_Found(fit, sn, float(level)))
     return sorted(lines, key=lambda one: -one.sn), len(rejected)
 
 

@@ -49,7 +49,7 @@ class Continuum:
         row = np.arange(len(wave)).reshape(-1, *(1,) * (wave.ndim - 1))
         level = (1.0 - part) * self.level[row, node] + part * self.level[row, node + 1]
         variance = (1.0 - part) ** 2 * self.variance[row, node] + part**2 * self.variance[row, node + 1]
-        return level, variance + 2.0 * part * (1.0 - part) * self.shared[row, node]
+        return np.asarray(level), np.asarray(variance + 2.0 * part * (1.0 - part) * self.shared[row, node])
 
     def of(self, rows: I8) -> Continuum:
         """Of some rows."""
@@ -67,7 +67,7 @@ def fit_continuum(field: FibreField, step: float) -> Continuum:
     def summed(left: F8, right: F8) -> F8:
         place = (np.arange(n)[:, None] * count + node).ravel()
         total = np.bincount(place, left.ravel(), n * count) + np.bincount(place + 1, right.ravel(), n * count)
-        return total.reshape(n, count)
+        return np.asarray(total.reshape(n, count), np.float64)
 
     diagonal = summed(ivar * (1.0 - part) ** 2, ivar * part**2)
     beside = summed(ivar * part * (1.0 - part), np.zeros_like(ivar))[:, :-1]
@@ -90,7 +90,7 @@ def fit_continuum(field: FibreField, step: float) -> Continuum:
         * scale[:, None]  # fmt: skip
     tied = np.linalg.inv(normal)
     shared = np.concatenate([tied[:, k[:-1], k[1:]], np.zeros((n, 1))], axis=1)
-    return Continuum(first, step, np.einsum("nij,nj->ni", tied, light), tied[:, k, k], shared)
+    return Continuum(first, step, np.asarray(np.einsum("nij,nj->ni", tied, light)), tied[:, k, k], shared)
 
 
 def _between(wave: F8, first: float, step: float, count: int) -> tuple[I8, F8]:
