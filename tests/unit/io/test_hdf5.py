@@ -21,7 +21,8 @@ def spectra(n: int = 3, m: int = 5) -> FibreSpectra:
     images = [rng.normal(size=(n, m)).astype(np.float32) for _ in range(5)]
     return FibreSpectra(
         images[0], images[1], rng.integers(0, 9, (n, m)).astype(np.int32), images[2].astype(np.float64),
-        images[3], images[4], np.array(["053_320_020", "053_320", "é"]), np.full(n, 53), np.full(n, "LL"), np.arange(n), np.ones(n, int),
+        images[3], images[4], np.array(["053_320_020", "053_320", "é"]), np.full(n, 53),
+        np.full(n, "LL"), np.arange(n), np.ones(n, int),
         np.arange(n) * 2.54, np.zeros(n), 267.123456789012 + np.arange(n) / 3600.0, np.zeros(n), np.ones(n),
         np.zeros(n, np.int32), meta={"BUNIT": "electron", "EXPTIME": 360.0, "GUIDER": None, "OBJECT": ""},
     )  # fmt: skip

@@ -168,7 +168,9 @@ FORMS: Mapping[str, tuple[GatheredForm, ...]] = {
         ),
     ),
     "remedy": (
-        GatheredForm("TABLES", {**_PARTS, "cubes": ("CUBE", Cube)}, _remedy, _SHOT, lambda key: f"{_stem(key)}_remedy.h5"),
+        GatheredForm(
+            "TABLES", {**_PARTS, "cubes": ("CUBE", Cube)}, _remedy, _SHOT, lambda key: f"{_stem(key)}_remedy.h5"
+        ),
         GatheredForm("FIBRES", {"spectra": ("SPECTRA", FibreSpectra)}, _fibres_file, _BUNDLE,
                      lambda key: f"{_bundle(key)}.fits"),
         GatheredForm("CUBE", {"cubes": ("CUBE", Cube)}, _cube_file, _BUNDLE, lambda key: f"{_bundle(key)}_cube.fits"),
