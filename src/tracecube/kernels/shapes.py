@@ -133,6 +133,7 @@ def shape_equations(  # noqa: PLR0913 - one frame, one zone
     *,
     zone: tuple[int, int, int, int],
     every: int,
+    ground: bool = True,
 ) -> ShapeEquations:
     """Sum the equations of all chosen rows of a zone.
 
@@ -150,12 +151,14 @@ def shape_equations(  # noqa: PLR0913 - one frame, one zone
         Pixels across (from, to) and along (from, to).
     every : int
         Use every so many rows.
+    ground : bool
+        Give every row of the zone a constant of its own beneath the traces.
     """
     size = coefficients.size
     matrix, rhs = np.zeros((size, size)), np.zeros(size)
     chi2, count = _sum_rows(
         np.ascontiguousarray(data), np.ascontiguousarray(ivar), traces.first, traces.place, traces.node,
-        np.ascontiguousarray(basis), np.ascontiguousarray(coefficients), np.array(zone), every, matrix, rhs,
+        np.ascontiguousarray(basis), np.ascontiguousarray(coefficients), np.array(zone), (every, 1.0 if ground else 0.0), matrix, rhs,
     )  # fmt: skip
     return ShapeEquations(matrix, rhs, chi2, count)
 
@@ -179,7 +182,9 @@ def _node_of(node: float, n_node: int) -> tuple[int, float]:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _row_matrix(place: F8, node: F8, basis: F8, coefficients: F8, zone: I8) -> tuple[F8, F8, I8]:
+def _row_matrix(  # noqa: PLR0917 - the arrays of one loop
+    place: F8, node: F8, basis: F8, coefficients: F8, zone: I8, ground: float
+) -> tuple[F8, F8, I8]:
     """A of one row (pixel, trace, and the ground last), the splines under each trace, and where each stamp begins."""
     n, reach = place.size, (basis.shape[1] // 2) * BASIS_STEP
     a = np.zeros((zone[1] - zone[0], n + 1))
@@ -192,7 +197,7 @@ def _row_matrix(place: F8, node: F8, basis: F8, coefficients: F8, zone: I8) -> t
         for c in range(max(zone[0], edge[i]), min(zone[1], int(np.floor(place[i] + reach)) + 1)):
             _splines(basis, c - place[i], values[i, c - edge[i]])
             a[c - zone[0], i] = np.dot(values[i, c - edge[i]], mean)
-    a[:, n] = 1.0
+    a[:, n] = ground
     return a, values, edge
 
 
@@ -221,13 +226,14 @@ def _sum_rows(  # noqa: PLR0917 - the arrays of one loop
     basis: F8,
     coefficients: F8,
     zone: I8,
-    every: int,
+    rows: tuple[int, float],
     matrix: F8,
     rhs: F8,
 ) -> tuple[float, int]:
     """Eliminate the fluxes row by row."""
     reach = (basis.shape[1] // 2) * BASIS_STEP
     c0, c1 = zone[0], zone[1]
+    every, ground = rows
     chi2, total = 0.0, 0
     for s in range(zone[2], zone[3], every):
         low, high = first[s], first[s + 1]
@@ -238,7 +244,7 @@ def _sum_rows(  # noqa: PLR0917 - the arrays of one loop
         n = high - low
         if n == 0:
             continue
-        a, values, edge = _row_matrix(place[low:high], node[low:high], basis, coefficients, zone)
+        a, values, edge = _row_matrix(place[low:high], node[low:high], basis, coefficients, zone, ground)
         w = ivar[c0:c1, s].astype(np.float64)
         d = data[c0:c1, s].astype(np.float64)
         aw = a * w.reshape(-1, 1)

@@ -1,0 +1,126 @@
+"""Sources of a field: where they are and how bright, and how the field lies on the sky."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, meta
+
+__all__ = ["FieldSolution", "Sources"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Point sources of a field.
+
+    Parameters
+    ----------
+    object : str array (n,)
+        Name, of the catalogue or by place.
+    ra, dec : float64 array (n,), degree
+        Catalogue and measurement together, weighted.
+    ra_err, dec_err : array (n,), arcsec
+        On the sky (of right ascension times the cosine of declination).
+    ra_seen, dec_seen : float64 array (n,), degree
+        By the fibres alone; NaN where they do not tell.
+    seen_err : array (n,), arcsec
+        Error a coordinate of the latter.
+    mag, mag_err : array (n,)
+        Synthetic AB magnitude in the g band.
+    mag_cat : array (n,)
+        That of the catalogue.
+    flux, flux_err : array (n,), erg/s/cm2/Angstrom
+        Mean flux density over the g band.
+    snr : array (n,)
+        Of the light in the fibres.
+    chi2 : array (n,)
+        Reduced, of the fibres about the source.
+    dq : int32 array (n,)
+    """
+
+    object: FloatArray = column("SOURCES", "object")
+    ra: FloatArray = column("SOURCES", "ra", unit="deg")
+    dec: FloatArray = column("SOURCES", "dec", unit="deg")
+    ra_err: FloatArray = column("SOURCES", "ra_err", unit="arcsec")
+    dec_err: FloatArray = column("SOURCES", "dec_err", unit="arcsec")
+    ra_seen: FloatArray = column("SOURCES", "ra_seen", unit="deg")
+    dec_seen: FloatArray = column("SOURCES", "dec_seen", unit="deg")
+    seen_err: FloatArray = column("SOURCES", "seen_err", unit="arcsec")
+    mag: FloatArray = column("SOURCES", "mag", unit="mag")
+    mag_err: FloatArray = column("SOURCES", "mag_err", unit="mag")
+    mag_cat: FloatArray = column("SOURCES", "mag_cat", unit="mag")
+    flux: FloatArray = column("SOURCES", "flux", unit="erg/s/cm2/Angstrom")
+    flux_err: FloatArray = column("SOURCES", "flux_err", unit="erg/s/cm2/Angstrom")
+    snr: FloatArray = column("SOURCES", "snr")
+    chi2: FloatArray = column("SOURCES", "chi2")
+    dq: IntArray = column("SOURCES", "dq")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class FieldSolution:
+    """How the fibres of an observation lie on the sky, and how they see a star; from the field's own stars.
+
+    A nominal tangent-plane place (e, n; arcsec from ``ra0``, ``dec0``) of exposure k lies at
+    (e cos r - n sin r + east_k, e sin r + n cos r + north_k).
+
+    Parameters
+    ----------
+    exposure : int array (k,)
+    east, north, east_error, north_error : array (k,), arcsec
+    fwhm, fwhm_error : array (k,), arcsec
+        Seeing at ``reference``.
+    norm, norm_error : array (k,)
+        Transparency times illumination of the exposure; their mean is 1.
+    wave, refraction_east, refraction_north : array (m,), Angstrom and arcsec
+        Place of a star at a wavelength less that at ``reference``.
+    ra0, dec0 : float, degree
+    rotation, rotation_error : float, degree
+    scale, scale_error : float
+        Of the pairs, a check that is not applied.
+    reference : float, Angstrom
+        Wavelength at which places hold.
+    beta : float
+        Exponent of the Moffat profile.
+    width_slope : float
+        The width goes with wavelength to this power.
+    refraction, refraction_error : float
+        Size of the differential refraction over that of the air as measured.
+    refraction_across, refraction_across_error : float
+        Its part at right angles to the zenith, of the same unit.
+    model_error : float
+        Error of the star's image, relative, that makes the residuals of bright stars as they are.
+    catalogue_error : float, arcsec
+        Scatter of the catalogue's places, a coordinate, that the fit found.
+    stars : int
+    """
+
+    exposure: IntArray = column("EXPOSURES", "exposure")
+    east: FloatArray = column("EXPOSURES", "east", unit="arcsec")
+    north: FloatArray = column("EXPOSURES", "north", unit="arcsec")
+    east_error: FloatArray = column("EXPOSURES", "east_error", unit="arcsec")
+    north_error: FloatArray = column("EXPOSURES", "north_error", unit="arcsec")
+    fwhm: FloatArray = column("EXPOSURES", "fwhm", unit="arcsec")
+    fwhm_error: FloatArray = column("EXPOSURES", "fwhm_error", unit="arcsec")
+    norm: FloatArray = column("EXPOSURES", "norm")
+    norm_error: FloatArray = column("EXPOSURES", "norm_error")
+    wave: FloatArray = column("REFRACTION", "wave", unit="Angstrom")
+    refraction_east: FloatArray = column("REFRACTION", "east", unit="arcsec")
+    refraction_north: FloatArray = column("REFRACTION", "north", unit="arcsec")
+    ra0: float = card("FLDRA", unit="deg")
+    dec0: float = card("FLDDEC", unit="deg")
+    rotation: float = card("FLDROT", unit="deg", text="turn from the nominal plane")
+    rotation_error: float = card("FLDROTER", unit="deg")
+    scale: float = card("FLDSCALE", text="scale by the pairs, not applied")
+    scale_error: float = card("FLDSCAER")
+    reference: float = card("FLDWAVE", unit="Angstrom", text="places hold here")
+    beta: float = card("PSFBETA", text="Moffat exponent")
+    width_slope: float = card("PSFSLOPE", text="width goes as wave**PSFSLOPE")
+    refraction: float = card("DARAMP", text="refraction over that of the air")
+    refraction_error: float = card("DARAMPER")
+    refraction_across: float = card("DARACR", text="across the zenith direction")
+    refraction_across_error: float = card("DARACRER")
+    model_error: float = card("PSFERR", text="relative error of the star image")
+    catalogue_error: float = card("CATERR", unit="arcsec", text="scatter of the catalogue")
+    stars: int = card("FLDSTARS")
+    meta: Meta = meta()

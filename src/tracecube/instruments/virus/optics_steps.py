@@ -1,0 +1,183 @@
+"""Where the light of each fibre falls, and at which wavelength: from lamps, CCD by CCD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.flags import Flag
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.optics import TraceSet, WavelengthSolution
+from tracecube.core.quality import QualityNumber
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.several import PixelMaps, TraceSets, WavelengthSolutions
+from tracecube.instruments.virus.parameters import TracesParams, WavelengthsParams
+
+if TYPE_CHECKING:
+    from tracecube.instruments.virus.extraction import AmplifierLight
+    from tracecube.recipes.optics.fibre_wavelength import ArcLamp, FibreWavelengths
+
+__all__ = ["trace_flat", "wavelength_calibration"]
+
+LAMPS = {"ARC_HG": "Hg", "ARC_CD": "Cd"}
+HALF_SPACING = 4.0  # px: a pixel belongs to the nearest fibre within this
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traced(Outputs):
+    """Traces of a CCD's amplifiers."""
+
+    traces: TraceSets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wavelengths(Outputs):
+    """Wavelengths of a CCD's fibres, and the same as maps of the amplifiers."""
+
+    wavelength: WavelengthSolutions
+    pixel_map: PixelMaps
+
+
+def _name(meta: Meta, amp: str) -> str:
+    """Return the detector's name in products: slot and amplifier."""
+    return f"{int(meta['IFUSLOT']):03d}{amp}"  # type: ignore[arg-type]
+
+
+@recipe(version="1")
+def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) -> Traced:
+    """Find the fibres of a CCD on the continuum lamp: centres, profile, scattered light; dead fibres are flagged.
+
+    Fibres without light are put where their neighbours say, and carry a flag. A dead amplifier is named.
+    """
+    from tracecube.instruments.virus.ccd import HALVES  # noqa: PLC0415 - brings scipy
+    from tracecube.instruments.virus.exposure import combined, side_of  # noqa: PLC0415
+    from tracecube.recipes.optics.fibre_traces import trace_fibres  # noqa: PLC0415
+
+    flat, caveats = combined(raw, dark)
+    found = trace_fibres(flat, params.tracing())
+    names = HALVES[side_of(flat.meta)]
+    parts = {_name(flat.meta, amp): part for amp, part in zip(names, found.traces, strict=True) if part is not None}
+    halo = found.halo
+    meta = {**flat.meta, "SCATAMP": halo.amplitude, "SCATPOW": halo.power}
+    return Traced(
+        traces=TraceSets(parts=parts, meta=meta), quality=found.quality, caveats=(*caveats, *found.caveats)
+    )
+
+
+@recipe(version="1")
+def wavelength_calibration(
+    *, raw: Sequence[RawFrame], dark: Frame, traces: TraceSets, params: WavelengthsParams
+) -> Wavelengths:
+    """Solve for the wavelength of every fibre of a CCD from mercury and cadmium lamps, both amplifiers in one surface.
+
+    A lamp that is missing is named in a caveat; the solution rests on the other.
+    """
+    from tracecube.instruments.virus.arc_lines import GROUPS, SPAN  # noqa: PLC0415
+    from tracecube.recipes.optics.fibre_wavelength import solve_wavelengths  # noqa: PLC0415
+
+    lamps, lights, notes = _lamps(raw, dark, traces, params)
+    amps = list(lights)
+    slit, live = _slit([lights[amp].traces for amp in amps], amps)
+    found = solve_wavelengths(lamps, slit, live, GROUPS, SPAN, params)
+    solutions, maps = {}, {}
+    meta = {**min(raw, key=lambda frame: frame.name).meta}
+    for number, amp in enumerate(amps):
+        solution = _solution(found, number, lights[amp].traces)
+        name = _name(meta, amp)
+        solutions[name], maps[name] = solution, _map(lights[amp].traces, solution)
+    shifts = tuple(
+        QualityNumber(f"FLEXURE DY {amp}", light.shift, "pix", low=-1.0, high=1.0) for amp, light in lights.items()
+    )
+    return Wavelengths(
+        wavelength=WavelengthSolutions(parts=solutions, meta=meta),
+        pixel_map=PixelMaps(parts=maps, meta=meta),
+        quality=(*found.quality, *shifts),
+        caveats=(*notes, *found.caveats),
+    )
+
+
+def _lamps(
+    raw: Sequence[RawFrame], dark: Frame, traces: TraceSets, params: WavelengthsParams
+) -> tuple[dict[str, ArcLamp], dict[str, AmplifierLight], list[str]]:
+    """Extract every lamp; the amplifiers that all lamps have, one above the other."""
+    from tracecube.instruments.virus.exposure import combined  # noqa: PLC0415 - brings numba
+    from tracecube.instruments.virus.extraction import extract_amplifiers  # noqa: PLC0415
+    from tracecube.recipes.optics.fibre_wavelength import ArcLamp  # noqa: PLC0415
+
+    by_lamp: dict[str, dict[str, AmplifierLight]] = {}
+    notes: list[str] = []
+    for tag, lamp in LAMPS.items():
+        frames = [frame for frame in raw if frame.tag == tag]
+        if not frames:
+            continue
+        try:
+            frame, caveats = combined(frames, dark)
+            light, refused = extract_amplifiers(frame, traces, params)
+        except BadData as error:
+            notes.append(f"{lamp} arcs not used: {error}")
+            continue
+        notes += [*caveats, *refused]
+        by_lamp[lamp] = {one.amp: one for one in light}
+    if not by_lamp:
+        raise MissingInput("wavelengths: no arc lamp gave light", hint="; ".join(notes) or "take Hg and Cd arcs")
+    first = next(iter(by_lamp.values()))
+    amps = [amp for amp in first if all(amp in lights for lights in by_lamp.values())]
+    lamps = {
+        lamp: ArcLamp(
+            np.concatenate([lights[amp].extraction.flux for amp in amps]),
+            np.concatenate([lights[amp].extraction.variance for amp in amps]),
+        )
+        for lamp, lights in by_lamp.items()
+    }
+    return lamps, {amp: first[amp] for amp in amps}, notes
+
+
+def _slit(traces: list[TraceSet], amps: list[str]) -> tuple[FloatArray, np.ndarray]:
+    """Return place along the slit, -1 to 1 over the CCD, and whether each fibre has light."""
+    from tracecube.instruments.virus.ccd import HALF, HALVES  # noqa: PLC0415
+
+    middle = traces[0].centre.shape[1] // 2
+    places, live = [], []
+    for amp, one in zip(amps, traces, strict=True):
+        start = HALF * HALVES[amp[0]].index(amp)
+        row = np.arange(one.aperture.size)
+        known = np.isfinite(one.centre[:, middle])
+        centre = np.interp(row, row[known], one.centre[known, middle])
+        places.append((start + centre) / HALF - 1.0)
+        live.append(one.dq == 0)
+    return np.concatenate(places), np.concatenate(live)
+
+
+def _solution(found: FibreWavelengths, number: int, traces: TraceSet) -> WavelengthSolution:
+    """Return the part of one amplifier as its own solution."""
+    n = traces.aperture.size
+    rows = slice(n * number, n * (number + 1))
+    lines = (found.line_row >= rows.start) & (found.line_row < rows.stop)
+    dq = np.where(found.measured[rows], 0, int(Flag.NOT_MEASURED)) | traces.dq
+    return WavelengthSolution(
+        aperture=traces.aperture,
+        start=traces.start,
+        dq=dq.astype(np.int32),
+        wave=found.wave[rows],
+        error=found.error[rows],
+        lsf_sigma=found.lsf_sigma[rows],
+        line_aperture=found.line_row[lines] - rows.start,
+        line_wave=found.line_wave[lines],
+        line_pixel=found.line_pixel[lines],
+        line_residual=found.line_residual[lines],
+        line_error=found.line_error[lines],
+        line_used=found.line_used[lines],
+        medium="AWAV",
+    )
+
+
+def _map(traces: TraceSet, solution: WavelengthSolution):  # type: ignore[no-untyped-def] # noqa: ANN202
+    from tracecube.instruments.virus.ccd import HALF  # noqa: PLC0415
+    from tracecube.recipes.optics.wavelength import pixel_map  # noqa: PLC0415
+
+    return pixel_map(replace(traces), solution, (HALF, HALF), half_width=HALF_SPACING)

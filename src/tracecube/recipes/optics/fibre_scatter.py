@@ -1,0 +1,147 @@
+"""Scattered light of a CCD: its own spectra's light, both amplifiers', convolved with a power law of distance.
+
+The amplitude is measured where no fibre shines, in the slit's gaps and along the edges; beside it each amplifier
+may stand on a level of its own (what is left of its bias).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.params import Params
+from tracecube.kernels.halo import power_law, scattered
+
+__all__ = ["Halo", "HaloParams", "dark_pixels", "fit_halo", "halo_light", "mirrored"]
+
+_CLIP = 4.0
+
+
+class HaloParams(Params):
+    """The kernel K(r) = 1 / (softening + steepness (r / scale)**power)."""
+
+    softening: float = Field(0.5, gt=0, description="of the kernel at no distance")
+    steepness: float = Field(2.0, gt=0, description="of the kernel's fall")
+    scale: float = Field(1.5, gt=0, description="px")
+    power: float = Field(1.0, gt=0, le=4, description="of distance by which the kernel falls, if not fitted")
+    powers: tuple[float, ...] = Field(
+        (), description="powers that are tried on the flat, the best is kept; none: ``power`` as it stands"
+    )
+    bins: int = Field(4, ge=1, le=24, description="px a side of the bins of the light before it is convolved")
+    away: float = Field(7.5, gt=2, description="px from any fibre's centre beyond which a pixel is dark")
+
+
+@dataclass(frozen=True)
+class Halo:
+    """Scattered light of a CCD as measured.
+
+    Parameters
+    ----------
+    amplitude, error : float
+        Light scattered over a plane of twice the CCD's sides, as a share of all light.
+    power : float
+    level, level_error : array (n_amplifier,), electron
+        Ground of each amplifier; NaN where it is dead.
+    chi2 : float
+        Reduced, of the dark pixels.
+    """
+
+    amplitude: float
+    error: float
+    power: float
+    level: FloatArray
+    level_error: FloatArray
+    chi2: float
+
+
+def mirrored(light: FloatArray, dead: BoolArray) -> FloatArray:
+    """Put the mirror image of the live halves (about the border) in place of the dead ones, from the bottom up."""
+    halves = np.split(light, len(dead))
+    return np.concatenate([halves[len(dead) - 1 - k][::-1] if off else halves[k] for k, off in enumerate(dead)])
+
+
+def halo_light(light: FloatArray, params: HaloParams, power: float) -> FloatArray:
+    """Convolve light (rows, columns) with the kernel of amplitude 1."""
+    size = (light.shape[0] // params.bins, light.shape[1] // params.bins)
+    kernel = power_law(
+        size,
+        params.bins,
+        softening=params.softening,
+        steepness=params.steepness,
+        scale=params.scale,
+        power=power,
+    )
+    return scattered(np.asarray(light, np.float32), kernel, params.bins)
+
+
+def dark_pixels(centre: FloatArray, shape: tuple[int, int], away: float) -> BoolArray:
+    """Pixels (rows, columns) farther than ``away`` from every centre (n, columns)."""
+    dark = np.ones(shape, bool)
+    rows = np.arange(shape[0])
+    for x in range(shape[1]):
+        at = np.sort(centre[:, x])
+        low = np.clip(np.searchsorted(at, rows) - 1, 0, at.size - 1)
+        high = np.minimum(low + 1, at.size - 1)
+        dark[:, x] = np.minimum(np.abs(rows - at[low]), np.abs(rows - at[high])) > away
+    return dark
+
+
+def fit_halo(
+    rest: FloatArray, ivar: FloatArray, light: FloatArray, params: HaloParams, *, dead: BoolArray
+) -> tuple[Halo, FloatArray]:
+    """Fit amplitude and levels to dark pixels.
+
+    Parameters
+    ----------
+    rest : array (rows, columns), electron
+        What the fibres' own footprints leave.
+    ivar : array (rows, columns)
+        0 where a pixel is bad or not dark.
+    light : array (rows, columns), electron
+        The fibres' own light, of all amplifiers.
+    params : HaloParams
+    dead : bool array (n_amplifier,)
+        From the bottom up.
+
+    Returns
+    -------
+    Halo
+    array (rows, columns)
+        Scattered light with the levels.
+    """
+    best: tuple[Halo, FloatArray] | None = None
+    for power in params.powers or (params.power,):
+        one = halo_light(light, params, power)
+        found = _fit_levels(rest, ivar, one, dead, power)
+        if best is None or found[0].chi2 < best[0].chi2:
+            best = found
+    assert best is not None
+    return best
+
+
+def _fit_levels(
+    rest: FloatArray, ivar: FloatArray, one: FloatArray, dead: BoolArray, power: float
+) -> tuple[Halo, FloatArray]:
+    """Weighted least squares of one kernel's light and the levels, clipped twice."""
+    half = rest.shape[0] // len(dead)
+    rows, columns = np.nonzero(ivar > 0.0)
+    alive = np.flatnonzero(~dead)
+    design = np.column_stack(
+        [one[rows, columns].astype(np.float64), *((rows // half == k).astype(np.float64) for k in alive)]
+    )
+    value, weight = rest[rows, columns].astype(np.float64), ivar[rows, columns].astype(np.float64)
+    for _ in range(3):
+        matrix = (design * weight[:, None]).T @ design
+        found = np.linalg.solve(matrix, (design * weight[:, None]).T @ value)
+        left = (value - design @ found) ** 2 * weight
+        chi2 = float(left.sum() / max(int((weight > 0).sum()) - found.size, 1))
+        weight = np.where(left > _CLIP**2 * max(chi2, 1.0), 0.0, weight)
+    error = np.sqrt(np.diag(np.linalg.inv(matrix)) * max(chi2, 1.0))
+    level, level_error = np.full(len(dead), np.nan), np.full(len(dead), np.nan)
+    level[alive], level_error[alive] = found[1:], error[1:]
+    halo = Halo(float(found[0]), float(error[0]), power, level, level_error, chi2)
+    ground = np.repeat(np.nan_to_num(level), half)[:, None]
+    return halo, np.asarray(found[0] * one + ground, np.float32)

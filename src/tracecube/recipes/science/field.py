@@ -1,0 +1,332 @@
+"""The calibrated field: where all fibres are, how they see stars, what a star's light is worth.
+
+`solve_field` turns sky-subtracted spectra and a catalogue into a `FieldSolution`; `measure_sources` extracts the
+catalogue's stars with it and finds the zero point of the flux.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracecube.core.errors import NoConvergence
+from tracecube.core.fibres import FibreSpectra
+from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.params import Params
+from tracecube.core.sources import FieldSolution
+from tracecube.kernels.atmosphere import air_to_vacuum, refraction_shift
+from tracecube.recipes.science.fibre_psf import FieldFit, FieldLight, FieldPsfParams, fit_field, star_groups
+from tracecube.recipes.sky.field_astrometry import (
+    FieldMatchParams,
+    FieldPlate,
+    find_sources,
+    match_field,
+    plane_to_sky,
+    sky_to_plane,
+)
+
+__all__ = ["Air", "FieldParams", "FieldResult", "StarCatalogue", "band_light", "place_fibres", "solve_field"]
+
+F8 = NDArray[np.float64]
+I8 = NDArray[np.int64]
+
+
+class FieldParams(Params):
+    """Solution of a field.
+
+    Parameters
+    ----------
+    reference : float, Angstrom
+        Wavelength at which places hold.
+    first, last : float, Angstrom
+        Range of the bands in which the stars are fitted.
+    bands : int
+    finding : (float, float), Angstrom
+        Band in which sources are found.
+    faintest : float, mag
+        Catalogue stars that are fitted.
+    most : int
+        Of them, at most so many, the brightest.
+    """
+
+    reference: float = 4703.0
+    first: float = 3600.0
+    last: float = 5500.0
+    bands: int = 8
+    finding: tuple[float, float] = (4000.0, 5400.0)
+    faintest: float = 20.5
+    most: int = 600
+    match: FieldMatchParams = FieldMatchParams()
+    psf: FieldPsfParams = FieldPsfParams()
+
+
+@dataclass(frozen=True)
+class Air:
+    """Air above the telescope at the middle of the observation.
+
+    Parameters
+    ----------
+    airmass : float
+    parallactic : float, degree
+        Position angle of the zenith; half a turn may be wrong, the stars decide.
+    pressure : float, hPa
+    temperature : float, degree Celsius
+    humidity : float, per cent
+    """
+
+    airmass: float
+    parallactic: float
+    pressure: float
+    temperature: float
+    humidity: float
+
+
+@dataclass(frozen=True)
+class StarCatalogue:
+    """Stars of the field.
+
+    Parameters
+    ----------
+    name : str array (n,)
+    ra, dec : float64 array (n,), degree
+    g : array (n,), AB mag
+    """
+
+    name: NDArray[np.str_]
+    ra: F8
+    dec: F8
+    g: F8
+
+
+@dataclass(frozen=True)
+class FieldResult:
+    """What `solve_field` found.
+
+    Parameters
+    ----------
+    solution : FieldSolution
+    spectra : FibreSpectra
+        With ``ra`` and ``dec``; nothing else is changed.
+    east, north : array (n,), arcsec
+        True places of the fibres in the tangent plane of the solution.
+    fit : FieldFit or None
+        The stars, where they were enough.
+    plate : FieldPlate or None
+    caveats : tuple of str
+    """
+
+    solution: FieldSolution
+    spectra: FibreSpectra
+    east: F8
+    north: F8
+    fit: FieldFit | None
+    plate: FieldPlate | None
+    caveats: tuple[str, ...]
+
+
+def band_light(spectra: FibreSpectra, edges: F8, least: float = 0.3) -> tuple[F8, F8]:
+    """Mean flux of each fibre in bands and its variance, infinite where too few samples are good; (n, b).
+
+    Parameters
+    ----------
+    edges : array (b + 1,), Angstrom
+    least : float
+        Share of the samples of a band that must be good.
+    """
+    ok = ((spectra.flags & NOT_USABLE) == 0) & np.isfinite(spectra.flux) & np.isfinite(spectra.variance)
+    ok &= (spectra.variance > 0) & (spectra.dq == 0)[:, None]
+    flux, variance = np.where(ok, spectra.flux, 0.0), np.where(ok, spectra.variance, 0.0)
+    lights, noises = [], []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        inside = (spectra.wave >= low) & (spectra.wave < high)
+        good = (inside & ok).sum(1)
+        enough = good >= np.maximum(least * inside.sum(1), 1)
+        count = np.maximum(good, 1)
+        lights.append(np.where(enough, (flux * inside).sum(1) / count, 0.0))
+        noises.append(np.where(enough, (variance * inside).sum(1) / count**2, np.inf))
+    return np.array(lights).T, np.array(noises).T
+
+
+def solve_field(
+    spectra: FibreSpectra,
+    nominal: tuple[F8, F8],
+    centre: tuple[float, float],
+    catalogue: StarCatalogue,
+    air: Air,
+    params: FieldParams = FieldParams(),
+) -> FieldResult:
+    """Place, image and brightness of a field from its own stars.
+
+    Parameters
+    ----------
+    spectra : FibreSpectra
+        Sky-subtracted, in nominal flux.
+    nominal : (east, north) (n,), arcsec
+        Nominal places of the fibres in the tangent plane about ``centre``.
+    centre : (ra, dec), degree
+    catalogue : StarCatalogue
+    air : Air
+
+    Returns
+    -------
+    FieldResult
+        With the nominal places, large errors and a caveat where the stars do not suffice.
+    """
+    stars = sky_to_plane(catalogue.ra, catalogue.dec, *centre)
+    light = _bands(spectra, nominal, air, params)
+    found = band_light(spectra, np.array(params.finding))
+    finds = find_sources(*nominal, found[0][:, 0], found[1][:, 0], spectra.ifuslot.astype(np.int64), params.match)
+    try:
+        plate = match_field(finds, *stars, catalogue.g, params.match)
+        fit = _fit(light, plate, nominal, (*stars, catalogue.g), params)
+    except NoConvergence as failure:
+        caveat = f"field: places are those of the headers ({failure.what})"
+        return _nominal_result(spectra, nominal, centre, light, params, caveat)
+    solution = _solution(fit, light, centre, plate)
+    caveats = [] if solution.stars >= 5 else [f"field: the solution rests on {solution.stars} stars"]
+    if len(solution.exposure) < 3:
+        caveats.append(f"field: {len(solution.exposure)} exposures")
+    east, north, _ = fit.places(light, np.arange(len(spectra.exp)))
+    placed = place_fibres(spectra, east, north, solution)
+    return FieldResult(solution, placed, east, north, fit, plate, tuple(caveats))
+
+
+def place_fibres(spectra: FibreSpectra, east: F8, north: F8, solution: FieldSolution) -> FibreSpectra:
+    """Spectra with the right ascension and declination of places in the solution's tangent plane."""
+    ra, dec = plane_to_sky(east, north, solution.ra0, solution.dec0)
+    return replace(spectra, ra=ra, dec=dec)
+
+
+def _bands(spectra: FibreSpectra, nominal: tuple[F8, F8], air: Air, params: FieldParams) -> FieldLight:
+    edges = np.linspace(params.first, params.last, params.bands + 1)
+    wave = 0.5 * (edges[1:] + edges[:-1])
+    flux, variance = band_light(spectra, edges)
+    shift = _refraction(wave, air, params.reference)
+    # a scale near one keeps the normal equations well conditioned
+    unit = float(np.sqrt(np.median(variance[np.isfinite(variance)]))) if np.isfinite(variance).any() else 1.0
+    exposure = spectra.exp.astype(np.int64)
+    return FieldLight(*nominal, exposure, wave, flux / unit, variance / unit**2, shift, params.reference)
+
+
+def _refraction(wave: F8, air: Air, reference: float) -> F8:
+    """East and north (b, 2), arcsec, of the refraction of air as measured."""
+    vacuum = air_to_vacuum(np.append(wave, reference))
+    one = (air.airmass, air.airmass), (air.parallactic, air.parallactic)
+    weather = {"pressure": air.pressure, "temperature": air.temperature, "humidity": air.humidity}
+    return np.column_stack(refraction_shift(vacuum[:-1], float(vacuum[-1]), *one, **weather))
+
+
+def _fit(
+    light: FieldLight, plate: FieldPlate, nominal: tuple[F8, F8], stars: tuple[F8, F8, F8], params: FieldParams
+) -> FieldFit:
+    """Fit with the catalogue's stars that fall on fibres."""
+    chosen = np.flatnonzero(np.isfinite(stars[2]) & (stars[2] < params.faintest))
+    chosen = chosen[np.argsort(stars[2][chosen], kind="stable")]
+    fibres = plate.apply(*nominal, light.exposure)
+    groups = star_groups(light, fibres, (stars[0][chosen], stars[1][chosen], chosen), params.psf)
+    groups = groups if len(groups) <= params.most else _brightest(groups, stars[2], params.most)
+    exposures = np.unique(light.exposure)
+    start = np.full(len(exposures), plate.east.mean()), np.full(len(exposures), plate.north.mean()), plate.rotation
+    return fit_field(light, groups, start, params.psf)
+
+
+def _brightest(groups: Sequence, magnitude: F8, most: int) -> list:  # type: ignore[type-arg]
+    order = np.argsort([magnitude[group.star].min() for group in groups], kind="stable")
+    return [groups[i] for i in order[:most]]
+
+
+def _solution(fit: FieldFit, light: FieldLight, centre: tuple[float, float], plate: FieldPlate) -> FieldSolution:
+    """The noun of a fit."""
+    along, across = fit["refraction"]
+    wave = np.concatenate([[3400.0], light.wave, [5600.0]])
+    air = light.refraction
+    # the refraction goes with the square of the frequency but for a per cent of its curvature
+    shape = np.polynomial.Polynomial.fit
+    square = (light.reference / light.wave) ** 2 - 1.0
+    dense = np.linspace(wave[0], wave[-1], 111)
+    along_e, along_n = (
+        np.asarray(shape(square, column, 3)((light.reference / dense) ** 2 - 1.0)) for column in air.T
+    )
+    width, norm = np.exp(fit["width"]), np.exp(fit["norm"])
+    angle, angle_error = fit["rotation"][0], fit.error("rotation")[0]
+    return FieldSolution(
+        exposure=fit.exposures,
+        east=fit["east"],
+        north=fit["north"],
+        east_error=fit.error("east"),
+        north_error=fit.error("north"),
+        fwhm=width,
+        fwhm_error=width * fit.error("width"),
+        norm=norm / norm.mean(),
+        norm_error=norm / norm.mean() * fit.error("norm"),
+        wave=dense,
+        refraction_east=along * along_e - across * along_n,
+        refraction_north=along * along_n + across * along_e,
+        ra0=centre[0],
+        dec0=centre[1],
+        rotation=float(np.degrees(angle)),
+        rotation_error=float(np.degrees(angle_error)),
+        scale=plate.scale,
+        scale_error=plate.scale_error,
+        reference=light.reference,
+        beta=float(fit["beta"][0]),
+        width_slope=float(fit["slope"][0]),
+        refraction=float(along),
+        refraction_error=float(fit.error("refraction")[0]),
+        refraction_across=float(across),
+        refraction_across_error=float(fit.error("refraction")[1]),
+        model_error=fit.model_error,
+        catalogue_error=fit.catalogue_error,
+        stars=int(sum(len(group.star) for group in fit.stars if group.weight > 0.5)),
+    )
+
+
+def _nominal_result(
+    spectra: FibreSpectra,
+    nominal: tuple[F8, F8],
+    centre: tuple[float, float],
+    light: FieldLight,
+    params: FieldParams,
+    caveat: str,
+) -> FieldResult:
+    """The headers' places, for want of stars."""
+    exposures = np.unique(light.exposure)
+    k = len(exposures)
+    none, far = np.zeros(k), np.full(k, 5.0)
+    order = np.argsort(light.wave)
+    solution = FieldSolution(
+        exposure=exposures,
+        east=none,
+        north=none,
+        east_error=far,
+        north_error=far,
+        fwhm=np.full(k, params.psf.seeing),
+        fwhm_error=np.full(k, 0.5),
+        norm=np.ones(k),
+        norm_error=np.full(k, 0.2),
+        wave=light.wave[order],
+        refraction_east=light.refraction[order, 0],
+        refraction_north=light.refraction[order, 1],
+        ra0=centre[0],
+        dec0=centre[1],
+        rotation=0.0,
+        rotation_error=0.1,
+        scale=1.0,
+        scale_error=0.01,
+        reference=light.reference,
+        beta=params.psf.beta,
+        width_slope=params.psf.width_slope,
+        refraction=1.0,
+        refraction_error=params.psf.refraction_error,
+        refraction_across=0.0,
+        refraction_across_error=params.psf.refraction_error,
+        model_error=0.05,
+        catalogue_error=params.psf.catalogue_error,
+        stars=0,
+    )
+    placed = place_fibres(spectra, *nominal, solution)
+    flagged = replace(placed, dq=placed.dq | int(Flag.ASTROMETRY))
+    return FieldResult(solution, flagged, *nominal, None, None, (caveat,))
