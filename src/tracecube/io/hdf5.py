@@ -2,8 +2,8 @@
 
 A noun lies in a group: images are datasets, a column is a dataset in the group of its table, cards and header are
 attributes. A table of another pipeline is one dataset of compound rows with the attributes that PyTables gives its own
-(PyTables user's guide, appendix "PyTables file format"), so programs that read those files find it. The same content in the
-same order gives the same bytes: no times are kept.
+(PyTables user's guide, appendix "PyTables file format"), so programs that read those files find it. The same
+content in the same order gives the same bytes: no times are kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import h5py
 import numpy as np
@@ -49,7 +49,7 @@ class Hdf5Writer:
         root = {"CLASS": "GROUP", "PYTABLES_FORMAT_VERSION": "2.1", "TITLE": "", "VERSION": "1.0"}
         _attributes(self._file, {**root, **(attributes or {})})
 
-    def __enter__(self) -> Hdf5Writer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -194,7 +194,7 @@ def read_group(path: Path | str, group: str, noun: type[Noun]) -> Noun:
     lacking = [f.name for f in fields(noun) if f.name in declared and f.name not in values and _needed(f)]  # type: ignore[arg-type]
     if lacking:
         raise MissingInput(f"{Path(path).name}: {group} has no {', '.join(lacking)}", hint=f"is it a {noun.__name__}?")
-    return noun(**values, meta=cards)
+    return noun(**{**values, "meta": cards})
 
 
 def _needed(field: Any) -> bool:

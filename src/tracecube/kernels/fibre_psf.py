@@ -32,7 +32,6 @@ class FibreShare:
 
     def __init__(self, distance: F8, share: F8) -> None:
         self.distance, self.share = distance, share
-        self.slopes = np.gradient(share, distance)
 
     @property
     def reach(self) -> float:
@@ -40,11 +39,8 @@ class FibreShare:
         return float(self.distance[-1])
 
     def __call__(self, distance: F8) -> F8:
+        """Share of the light at each distance (arcsec)."""
         return np.asarray(np.interp(distance, self.distance, self.share, right=0.0))
-
-    def slope(self, distance: F8) -> F8:
-        """Derivative of the share by distance, 1/arcsec."""
-        return np.asarray(np.interp(distance, self.distance, self.slopes, right=0.0))
 
 
 def fibre_share(fwhm: float, beta: float, radius: float, reach: float) -> FibreShare:

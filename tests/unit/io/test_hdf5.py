@@ -11,7 +11,8 @@ import pytest
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.foreign import ForeignTable, Plane
+from tracecube.core.foreign import ForeignGroup, ForeignStream, ForeignTable, Plane
+from tracecube.io.foreign import write_stream
 from tracecube.io.hdf5 import Hdf5Writer, groups_of, read_group, read_table
 
 
@@ -19,8 +20,9 @@ def spectra(n: int = 3, m: int = 5) -> FibreSpectra:
     rng = np.random.default_rng(1)
     images = [rng.normal(size=(n, m)).astype(np.float32) for _ in range(5)]
     return FibreSpectra(
-        images[0], images[1], rng.integers(0, 9, (n, m)).astype(np.int32), images[2].astype(np.float64), images[3], images[4],
-        np.array(["053_320_020", "053_320", "é"]), np.full(n, 53), np.full(n, "LL"), np.arange(n), np.ones(n, int),
+        images[0], images[1], rng.integers(0, 9, (n, m)).astype(np.int32), images[2].astype(np.float64),
+        images[3], images[4], np.array(["053_320_020", "053_320", "é"]), np.full(n, 53),
+        np.full(n, "LL"), np.arange(n), np.ones(n, int),
         np.arange(n) * 2.54, np.zeros(n), 267.123456789012 + np.arange(n) / 3600.0, np.zeros(n), np.ones(n),
         np.zeros(n, np.int32), meta={"BUNIT": "electron", "EXPTIME": 360.0, "GUIDER": None, "OBJECT": ""},
     )  # fmt: skip
@@ -28,8 +30,12 @@ def spectra(n: int = 3, m: int = 5) -> FibreSpectra:
 
 def rows(start: int, count: int) -> ForeignTable:
     index = np.arange(start, start + count)
-    return ForeignTable("Fibers", (Plane("ra", index * np.pi, "deg"), Plane("spectrum", np.ones((count, 4), np.float32)),
-                                   Plane("amp", np.full(count, "LL"))))  # fmt: skip
+    spectrum = Plane("spectrum", np.ones((count, 4), np.float32))
+    return ForeignTable("Fibers", (Plane("ra", index * np.pi, "deg"), spectrum, Plane("amp", np.full(count, "LL"))))
+
+
+def write(path: Path, *pieces: ForeignTable | ForeignGroup) -> None:
+    write_stream(path, ForeignStream(iter(pieces)))
 
 
 def test_a_noun_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -69,15 +75,13 @@ def test_tables_grow_and_say_how_long_they_are(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
     uneven = ForeignTable("Info", (Plane("a", np.zeros(2)), Plane("b", np.zeros(3))))
-    with pytest.raises(BadData, match="differ in length"), Hdf5Writer(tmp_path / "a.h5") as out:
-        out.append(uneven)
     other = ForeignTable("Fibers", (Plane("ra", np.zeros(2, np.float32)),))
-    with pytest.raises(BadData, match="differ in columns"), Hdf5Writer(tmp_path / "a.h5") as out:
-        out.append(rows(0, 1))
-        out.append(other)
-    with pytest.raises(BadData, match="two groups"), Hdf5Writer(tmp_path / "a.h5") as out:
-        out.add("one", spectra())
-        out.add("one", spectra())
+    with pytest.raises(BadData, match="differ in length"):
+        write(tmp_path / "a.h5", uneven)
+    with pytest.raises(BadData, match="differ in columns"):
+        write(tmp_path / "a.h5", rows(0, 1), other)
+    with pytest.raises(BadData, match="two groups"):
+        write(tmp_path / "a.h5", ForeignGroup("one", spectra()), ForeignGroup("one", spectra()))
     assert not list(tmp_path.iterdir())
 
 
@@ -89,5 +93,5 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="no table Cals"):
         read_table(tmp_path / "a.h5", "Cals")
     (tmp_path / "b.h5").write_bytes(b"nothing")
-    with pytest.raises(BadData, match="b.h5"):
+    with pytest.raises(BadData, match=r"b\.h5"):
         read_group(tmp_path / "b.h5", "one", FibreSpectra)

@@ -143,7 +143,7 @@ def _fibres_file(key: Key, spectra: Iterable[FibreSpectra]) -> ForeignFile:
         Plane(c.name, np.concatenate([t[i].values[k] for t, k in zip(tables, keep, strict=True)]), c.unit, c.text)
         for i, c in enumerate(tables[0])
     )
-    axes = {"CTYPE1": rows[0].medium, "CUNIT1": "Angstrom", "CRVAL1": float(GRID[0]), "CRPIX1": 1.0,
+    axes: dict[str, Scalar] = {"CTYPE1": rows[0].medium, "CUNIT1": "Angstrom", "CRVAL1": float(GRID[0]), "CRPIX1": 1.0,
             "CDELT1": float(GRID[1] - GRID[0])}  # fmt: skip
     return ForeignFile(tuple(planes), (ForeignTable("INFO", columns),), {**rows[0].meta, **axes}, axes=True)
 
@@ -168,7 +168,9 @@ FORMS: Mapping[str, tuple[GatheredForm, ...]] = {
         ),
     ),
     "remedy": (
-        GatheredForm("TABLES", {**_PARTS, "cubes": ("CUBE", Cube)}, _remedy, _SHOT, lambda key: f"{_stem(key)}_remedy.h5"),
+        GatheredForm(
+            "TABLES", {**_PARTS, "cubes": ("CUBE", Cube)}, _remedy, _SHOT, lambda key: f"{_stem(key)}_remedy.h5"
+        ),
         GatheredForm("FIBRES", {"spectra": ("SPECTRA", FibreSpectra)}, _fibres_file, _BUNDLE,
                      lambda key: f"{_bundle(key)}.fits"),
         GatheredForm("CUBE", {"cubes": ("CUBE", Cube)}, _cube_file, _BUNDLE, lambda key: f"{_bundle(key)}_cube.fits"),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.fields import Meta
+from tracecube.core.fields import FloatArray, Meta
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.foreign import ForeignTable, Plane
 from tracecube.core.lines import Lines
@@ -49,9 +49,9 @@ _SHOWN = (4200.0, 5400.0)  # Angstrom: of the images
 _FRAME = 75  # spaxels a side of an image: a bundle at any angle, at 1 arcsec
 
 
-def microjansky(wave: F8) -> F8:
+def microjansky(wave: FloatArray) -> F8:
     """Factor from erg/s/cm2/Angstrom to microjansky at each wavelength (Angstrom)."""
-    return np.asarray(wave**2 / _LIGHT * 1e29)
+    return np.asarray(wave.astype(np.float64) ** 2 / _LIGHT * 1e29)
 
 
 def rectified(spectra: FibreSpectra, values: NDArray[Any] | None = None) -> Rectified:
@@ -65,7 +65,8 @@ def rectified(spectra: FibreSpectra, values: NDArray[Any] | None = None) -> Rect
 
 def _filled(wave: F8) -> F8:
     """Wavelengths of fibres without a solution: any that rise, for their samples do not count."""
-    return np.where(np.isfinite(wave).all(axis=1)[:, None], wave, np.linspace(GRID[0], GRID[-1], wave.shape[1]))
+    whole: NDArray[np.bool_] = np.asarray(np.isfinite(wave).all(axis=1))
+    return np.where(whole[:, None], wave, np.linspace(GRID[0], GRID[-1], wave.shape[1]))
 
 
 def _unit(spectra: FibreSpectra) -> tuple[F8, str]:
@@ -98,7 +99,7 @@ def info_rows(spectra: FibreSpectra) -> ForeignTable:
     return ForeignTable("Info", columns)
 
 
-def _identity(units: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _identity(units: Iterable[Any]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Numbers of spectrograph and fibre bundle, from slot/spectrograph/bundle/controller."""
     parts = [str(one).split("/") for one in units]
     return (
@@ -114,15 +115,17 @@ def fibre_rows(spectra: FibreSpectra) -> ForeignTable:
     sky = rectified(spectra, spectra.sky) if spectra.sky is not None else None
     shape = flux.flux.shape
     ftf = np.broadcast_to(np.asarray(spectra.throughput, float)[:, None], shape)
+    below = np.full(shape, np.nan) if sky is None else np.where(sky.good, sky.flux, np.nan) * factor
+    both = factor * np.append(factor[1:], factor[-1])
+    native = str(spectra.meta.get("BUNIT", ""))
     columns = (
         Plane("spectrum", _float(flux.flux * factor, flux.good), unit),
         Plane("error", _float(np.sqrt(flux.variance) * factor, flux.good), unit),
         Plane("fiber_to_fiber", _float(ftf)),
-        Plane("skyspectrum", _float(np.full(shape, np.nan) if sky is None else np.where(sky.good, sky.flux, np.nan) * factor),
-              unit),
-        Plane("residual", _float(spectra.flux), str(spectra.meta.get("BUNIT", "")), "less sky, on the detector's pixels"),
-        Plane("covariance", _float(flux.covariance * factor * np.append(factor[1:], factor[-1]), flux.good), f"{unit}2"),
-    )  # fmt: skip
+        Plane("skyspectrum", _float(below), unit),
+        Plane("residual", _float(spectra.flux), native, "less sky, on the detector's pixels"),
+        Plane("covariance", _float(flux.covariance * both, flux.good), f"{unit}2"),
+    )
     return ForeignTable("Fibers", columns)
 
 
@@ -143,37 +146,44 @@ def raw_rows(spectra: FibreSpectra) -> ForeignTable:
 def survey_rows(meta: Iterable[Meta]) -> ForeignTable:
     """One row an exposure, from the headers of its spectra and from the quality numbers in them."""
     heads = list(meta)
-    degree, second = {"unit": "deg"}, {"unit": "arcsec"}
 
-    def column(name: str, *keys: str, scale: float = 1.0, unit: str = "") -> Plane:
+    def column(name: str, *keys: str, unit: str = "") -> Plane:
         found = [next((v for k in keys if (v := number(head, k)) is not None), np.nan) for head in heads]
-        return Plane(name, np.array(found, np.float64) * scale, unit)
+        return Plane(name, np.array(found, np.float64), unit)
 
     def count(name: str, *keys: str) -> Plane:
         found = [next((v for k in keys if (v := number(head, k)) is not None), -1.0) for head in heads]
         return Plane(name, np.array(found, np.int32))
 
     columns = (
-        column("ra", "QC ASTROM RA", "RA", "CRVAL1", **degree), column("dec", "QC ASTROM DEC", "DEC", "CRVAL2", **degree),
-        column("pa", "PARANGLE", **degree), column("rot", "QC ASTROM ROT", **degree),
-        column("millum", "QC ILLUMINATION", "PUPILLUM"), column("throughput", "QC TRANSPARENCY", "TRANSPAR"),
-        column("fwhm", "QC SEEING", "IQ", **second), column("fwhmv", "IQ", **second),
+        column("ra", "QC ASTROM RA", "RA", "CRVAL1", unit="deg"),
+        column("dec", "QC ASTROM DEC", "DEC", "CRVAL2", unit="deg"),
+        column("pa", "PARANGLE", unit="deg"),
+        column("rot", "QC ASTROM ROT", unit="deg"),
+        column("millum", "QC ILLUMINATION", "PUPILLUM"),
+        column("throughput", "QC TRANSPARENCY", "TRANSPAR"),
+        column("fwhm", "QC SEEING", "IQ", unit="arcsec"),
+        column("fwhmv", "IQ", unit="arcsec"),
         Plane("name", np.array([text(head, "OBJECT").encode()[:25] for head in heads], "S25")),
-        count("exp", "DITHER"), column("offset", "QC FLUX OFFSET", unit="mag"),
-        count("nstarsastrom", "QC ASTROM STARS"), count("nstarsphotom", "QC FLUX STARS"),
-        column("raoffset", "QC ASTROM DRA", **second), column("decoffset", "QC ASTROM DDEC", **second),
-        column("rastd", "QC ASTROM RA RMS", **second), column("decstd", "QC ASTROM DEC RMS", **second),
+        count("exp", "DITHER"),
+        column("offset", "QC FLUX OFFSET", unit="mag"),
+        count("nstarsastrom", "QC ASTROM STARS"),
+        count("nstarsphotom", "QC FLUX STARS"),
+        column("raoffset", "QC ASTROM DRA", unit="arcsec"),
+        column("decoffset", "QC ASTROM DDEC", unit="arcsec"),
+        column("rastd", "QC ASTROM RA RMS", unit="arcsec"),
+        column("decstd", "QC ASTROM DEC RMS", unit="arcsec"),
         column("exptime", "EXPTIME", unit="s"),
-    )  # fmt: skip
+    )
     return ForeignTable("Survey", columns)
 
 
 def detections(lines: Lines, units: dict[int, str]) -> ForeignTable:
     """Emission lines; the model is a Gaussian of the fitted width on the grid."""
-    specid, ifuid = _identity(np.array([units.get(int(slot), f"{int(slot)}/-1/-1/") for slot in lines.ifuslot], dtype=str)) \
-        if len(lines.ifuslot) else (np.zeros(0, np.int32), np.zeros(0, np.int32))  # fmt: skip
+    specid, ifuid = _identity([units.get(int(slot), f"{int(slot)}/-1/-1/") for slot in lines.ifuslot])
     width = np.sqrt(np.asarray(lines.sigma, float) ** 2 + (5.6 / _FWHM) ** 2)[:, None]
-    shape = np.exp(-0.5 * ((GRID - np.asarray(lines.wave, float)[:, None]) / width) ** 2) / (np.sqrt(2 * np.pi) * width)
+    at = np.asarray(lines.wave, float)[:, None]
+    shape = np.exp(-0.5 * ((GRID - at) / width) ** 2) / (np.sqrt(2 * np.pi) * width)
     columns = (
         Plane("ra", np.asarray(lines.ra, np.float64), "deg"), Plane("dec", np.asarray(lines.dec, np.float64), "deg"),
         Plane("specid", specid), Plane("ifuslot", np.asarray(lines.ifuslot, np.int32)), Plane("ifuid", ifuid),
@@ -194,8 +204,8 @@ def catalogue_spectra(spectra: Iterable[Spectrum]) -> Iterator[ForeignTable]:
         wave = np.asarray(one.wave, float)
         if wave.size != GRID.size or not np.allclose(wave, GRID):
             good = ((np.asarray(one.flags) & NOT_USABLE) == 0) & np.isfinite(one.flux)
-            made = rectify(np.asarray(one.flux, float)[None], np.asarray(one.variance, float)[None], wave[None], GRID,
-                           good=good[None])  # fmt: skip
+            light, spread = (np.asarray(v, np.float64)[None] for v in (one.flux, one.variance))
+            made = rectify(light, spread, wave[None].astype(np.float64), GRID, good=good[None])
             flux, variance, good = made.flux[0], made.variance[0], made.good[0]
         else:
             flux, variance, good = np.asarray(one.flux), np.asarray(one.variance), np.asarray(one.flags) == 0

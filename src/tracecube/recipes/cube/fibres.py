@@ -98,7 +98,7 @@ def build_fibre_cube(
 def _axes(values: F8, step: float) -> F8:
     """Centres of spaxels that hold all fibres, rising, with the tangent point on the middle one."""
     half = int(np.ceil(np.max(np.abs(values)) / step)) + 1
-    return step * np.arange(-half, half + 1)
+    return np.asarray(step * np.arange(-half, half + 1), np.float64)
 
 
 def _kernel(points: F8, fibres: F8, params: FibreCubeParams) -> csr_array:

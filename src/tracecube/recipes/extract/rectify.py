@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.core.fields import FloatArray
 from tracecube.kernels.resample import rebin
 
 __all__ = ["Rectified", "rectify"]
@@ -36,7 +37,15 @@ class Rectified(NamedTuple):
     good: Mask
 
 
-def rectify(flux: F8, variance: F8, wave: F8, grid: F8, *, good: Mask, blend: F8 | None = None) -> Rectified:
+def rectify(
+    flux: FloatArray,
+    variance: FloatArray,
+    wave: FloatArray,
+    grid: FloatArray,
+    *,
+    good: Mask,
+    blend: FloatArray | None = None,
+) -> Rectified:
     """Resample spectra.
 
     Parameters
@@ -72,7 +81,7 @@ def rectify(flux: F8, variance: F8, wave: F8, grid: F8, *, good: Mask, blend: F8
     return Rectified(zero / step, whole / step**2, covariance / step**2, shared / step**2, measured)
 
 
-def _places(limits: F8, wave: F8, index: F8) -> F8:
+def _places(limits: FloatArray, wave: FloatArray, index: F8) -> F8:
     """Places of wavelengths in pixels; beyond the ends as if pixels went on."""
     place = np.interp(limits, wave, index)
     below, above = limits < wave[0], limits > wave[-1]

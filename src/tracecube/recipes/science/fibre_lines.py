@@ -10,7 +10,7 @@ known beforehand (`tracecube.recipes.science.line_map`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from tracecube.kernels.tangent import to_sky
 from tracecube.recipes.science.fibre_field import FibreField, Refraction, gather
 from tracecube.recipes.science.line_filter import Continuum, filter_lines, fit_continuum
 from tracecube.recipes.science.line_fit import LineFit, fit_line
-from tracecube.recipes.science.line_map import LineMap, euler_density, map_lines
+from tracecube.recipes.science.line_map import LineMap, map_lines
 from tracecube.recipes.sky.astrometry import tangent_plane
 
 __all__ = ["FibreLinesParams", "Seeing", "find_lines"]
@@ -45,6 +45,14 @@ _LONE = 0.9
 # Levels on the negative map between which minima are counted and compared with theory.
 _NEGATIVE = (3.8, 5.2)
 _ZERO_WIDTH = 1e-3
+# A continuum whose structure is below this share of the error of a line is none: noise makes as much.
+_NO_CONTINUUM = 0.3
+# A line lifts the continuum beside it by at most this times its flux over the distance of the nodes, which is none:
+# the least-squares fit of straight lines to a spike.
+_OWN_CONTINUUM = float(np.sqrt(3.0))
+# Maxima below this share of a line are its sidelobes where they lie within the filter's reach on the sky, or within
+# two nodes of the continuum in wavelength: what the point source's wings and the nodes leave.
+_SIDELOBE = 0.12
 
 
 class FibreLinesParams(Params):
@@ -131,10 +139,13 @@ def find_lines(
     filtered = filter_lines(field, continuum, raster, params.sigma)
     found = map_lines(field, filtered, shares, refraction, step=params.step, least_power=params.least_power)
     usable = found.used & ~_near_stars(found, field, stars, params.star_radius)[None]
-    trust = _trust(found, params.structure)
-    peaks = _maxima(found.sn * trust, usable, _RASTER_LOSS * np.hypot(params.threshold, np.sqrt(_FITTED)))
+    level = found.continuum - _OWN_CONTINUUM / params.continuum_step * np.maximum(found.sn * found.error, 0.0)
+    trust = _trust(found.error, level, params.structure)
+    floor = _RASTER_LOSS * float(np.hypot(params.threshold, np.sqrt(_FITTED)))
+    peaks = _maxima(found.sn, usable, floor)
+    peaks = peaks[(found.sn * trust)[tuple(peaks.T)] >= floor]
     fits, rejected = _fits(field, continuum, shares, refraction, (found, peaks), params)
-    share = float(np.mean(usable & (trust > 0.9)) / max(np.mean(found.used), 1e-9))
+    share = float(np.mean(usable & (trust > 0.9))) / max(float(np.mean(found.used)), 1e-9)
     return _catalogue(field, fits, spectra), _quality(found, usable, trust, share, params.threshold, rejected)
 
 
@@ -149,13 +160,12 @@ def _near_stars(found: LineMap, field: FibreField, stars: tuple[F8, F8] | None, 
     return near
 
 
-def _trust(found: LineMap, structure: float) -> NDArray[np.float32]:
+def _trust(error: NDArray[Any], level: NDArray[Any], structure: float) -> NDArray[np.float32]:
     """Factor on the significance for what structure of the continuum adds to its error."""
-    level = np.maximum(found.continuum, 0.0)
-    # A continuum that noise makes is none.
-    level = np.where(level * structure > 0.3 * found.error, level, 0.0)
+    spread = structure * np.maximum(level, 0.0)
+    spread = np.where(spread > _NO_CONTINUUM * error, spread, 0.0)
     with np.errstate(invalid="ignore"):
-        factor = found.error / np.hypot(found.error, structure * level)
+        factor = error / np.hypot(error, spread)
     return np.asarray(np.nan_to_num(factor), np.float32)
 
 
@@ -178,7 +188,7 @@ def _vertices(sn: NDArray[np.float32], places: I8) -> F8:
         ahead, behind = (sn[tuple(np.clip(places + way, 0, last).T)].astype(np.float64) for way in (step, -step))
         bend = np.maximum(2.0 * top - ahead - behind, 1e-6)
         height += np.clip((ahead - behind) ** 2 / (8.0 * bend), 0.0, 0.125 * bend)
-    return height
+    return np.asarray(height)
 
 
 class _Found(NamedTuple):
@@ -187,7 +197,6 @@ class _Found(NamedTuple):
     fit: LineFit
     sn: float
     continuum: float
-    trust: float
 
 
 def _fits(
@@ -204,25 +213,30 @@ def _fits(
     rejected: list[LineFit] = []
     for k, j, i in places:
         start = (float(found.east[i]), float(found.north[j]), float(found.wave[k]))
-        if any(_same(start, one.fit, params) for one in lines) or any(_same(start, one, params) for one in rejected):
+        standing = [one.fit for one in lines] + rejected
+        height = float(found.sn[k, j, i])
+        if any(_same(start, height, one, params) for one in standing):
             continue
         fit = fit_line(field, continuum, shares, refraction, start, sigma=params.sigma)
-        if fit is None or any(_same((fit.east, fit.north, fit.wave), one.fit, params) for one in lines):
+        if fit is None or any(_same((fit.east, fit.north, fit.wave), fit.height, one, params) for one in standing):
             continue
-        level = max(float(found.continuum[k, j, i]), 0.0)
-        trust = float(found.error[k, j, i]) / float(np.hypot(found.error[k, j, i], params.structure * level))
+        level = found.continuum[k, j, i] - _OWN_CONTINUUM / params.continuum_step * fit.flux
+        trust = float(_trust(found.error[k, j, i], level, params.structure))
         sn = float(np.sqrt(max((fit.height * trust) ** 2 - _FITTED, 0.0)))
         if stats.chi2.sf(fit.chi2 * fit.freedom, fit.freedom) < params.chance:
             rejected.append(fit)
         elif sn >= params.threshold:
-            lines.append(_Found(fit, sn, float(found.continuum[k, j, i]), trust))
+            lines.append(_Found(fit, sn, float(found.continuum[k, j, i])))
     return sorted(lines, key=lambda one: -one.sn), len(rejected)
 
 
-def _same(place: tuple[float, float, float], line: LineFit, params: FibreLinesParams) -> bool:
-    """Whether a maximum is part of a line."""
-    apart = np.hypot(place[0] - line.east, place[1] - line.north)
-    return bool(apart < params.same_place and abs(place[2] - line.wave) < params.same_wave)
+def _same(place: tuple[float, float, float], height: float, line: LineFit, params: FibreLinesParams) -> bool:
+    """Whether a maximum is part of a line, or a sidelobe of it."""
+    apart, along = float(np.hypot(place[0] - line.east, place[1] - line.north)), abs(place[2] - line.wave)
+    if apart < params.same_place and along < params.same_wave:
+        return True
+    near = apart < 2.0 * params.reach and along < 2.0 * params.continuum_step
+    return near and height < _SIDELOBE * line.height
 
 
 def _catalogue(field: FibreField, found: list[_Found], spectra: Sequence[FibreSpectra]) -> Lines:
@@ -265,16 +279,16 @@ def _quality(
     blank = usable & (trust > 0.9)
     values = found.sn[blank]
     low, high = np.quantile(values, [0.15865525, 0.84134475]) if values.size else (np.nan, np.nan)
-    resels = found.resels * share
     level, five = np.hypot(threshold, np.sqrt(_FITTED)), np.hypot(5.0, np.sqrt(_FITTED))
     minima = _vertices(-found.sn, _maxima(-found.sn, blank, _RASTER_LOSS * _NEGATIVE[0]))
     inside = int(np.sum((minima >= _NEGATIVE[0]) & (minima < _NEGATIVE[1])))
-    unit = euler_density(_NEGATIVE[0]) - euler_density(_NEGATIVE[1])
+    per_line = found.expected(_NEGATIVE[0]) - found.expected(_NEGATIVE[1])
+    expected, measured = share * found.expected(float(level)), inside * found.expected(float(level)) / per_line
     return (
         QualityNumber("LINES SN SIGMA", float(0.5 * (high - low)), "", 0.97, 1.03),
-        QualityNumber("LINES TRIALS", float(resels)),
-        QualityNumber("LINES FALSE EXPECTED", float(resels * euler_density(level))),
-        QualityNumber("LINES FALSE NEGATIVE", float(inside / unit * euler_density(level))),
-        QualityNumber("LINES FALSE 5", float(resels * euler_density(five)), "", None, 1.0),
+        QualityNumber("LINES TRIALS", share * found.resels),
+        QualityNumber("LINES FALSE EXPECTED", expected),
+        QualityNumber("LINES FALSE NEGATIVE", measured),
+        QualityNumber("LINES FALSE 5", share * found.expected(float(five)), "", None, 1.0),
         QualityNumber("LINES REJECTED", float(rejected)),
     )

@@ -21,6 +21,7 @@ F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
 _REACH = 3.5  # of the filter, in widths of the line
+_STIFFEST = 1e7  # weight of a prior without width, over that of the data
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Continuum:
         row = np.arange(len(wave)).reshape(-1, *(1,) * (wave.ndim - 1))
         level = (1.0 - part) * self.level[row, node] + part * self.level[row, node + 1]
         variance = (1.0 - part) ** 2 * self.variance[row, node] + part**2 * self.variance[row, node + 1]
-        return level, variance + 2.0 * part * (1.0 - part) * self.shared[row, node]
+        return np.asarray(level), np.asarray(variance + 2.0 * part * (1.0 - part) * self.shared[row, node])
 
     def of(self, rows: I8) -> Continuum:
         """Of some rows."""
@@ -67,7 +68,7 @@ def fit_continuum(field: FibreField, step: float) -> Continuum:
     def summed(left: F8, right: F8) -> F8:
         place = (np.arange(n)[:, None] * count + node).ravel()
         total = np.bincount(place, left.ravel(), n * count) + np.bincount(place + 1, right.ravel(), n * count)
-        return total.reshape(n, count)
+        return np.asarray(total.reshape(n, count), np.float64)
 
     diagonal = summed(ivar * (1.0 - part) ** 2, ivar * part**2)
     beside = summed(ivar * part * (1.0 - part), np.zeros_like(ivar))[:, :-1]
@@ -76,7 +77,8 @@ def fit_continuum(field: FibreField, step: float) -> Continuum:
     k = np.arange(count)
     normal[:, k, k] = diagonal
     normal[:, k[:-1], k[1:]] = normal[:, k[1:], k[:-1]] = beside
-    scale = np.maximum(diagonal.max(axis=1), np.finfo(float).tiny)
+    scale = diagonal.max(axis=1)
+    scale = np.where(scale > 0, scale, 1.0)
     known = diagonal > 0.02 * np.median(diagonal, axis=1)[:, None]
     normal[:, k, k] += 1e-6 * scale[:, None]
     free = np.linalg.inv(normal)
@@ -86,11 +88,12 @@ def fit_continuum(field: FibreField, step: float) -> Continuum:
     excess = np.sum(weight * (level**2 - variance), axis=1) / total
     # Twice its own error is taken off: a prior that noise makes would make noise look smaller than it is.
     excess -= 2.0 * np.sqrt(2.0 * np.sum((weight * variance) ** 2, axis=1)) / total
-    normal[:, k, k] += np.where(excess > 0, np.minimum(1.0 / np.maximum(excess * scale, 1e-7), 1e7), 1e7)[:, None] \
-        * scale[:, None]  # fmt: skip
+    stiffness = np.minimum(1.0 / np.maximum(excess * scale, _STIFFEST**-1), _STIFFEST)
+    normal[:, k, k] += (stiffness * scale)[:, None]
     tied = np.linalg.inv(normal)
     shared = np.concatenate([tied[:, k[:-1], k[1:]], np.zeros((n, 1))], axis=1)
-    return Continuum(first, step, np.einsum("nij,nj->ni", tied, light), tied[:, k, k], shared)
+    levels: F8 = np.asarray(np.einsum("nij,nj->ni", tied, light), np.float64)
+    return Continuum(first, step, levels, tied[:, k, k], shared)
 
 
 def _between(wave: F8, first: float, step: float, count: int) -> tuple[I8, F8]:

@@ -115,7 +115,8 @@ def fit_line(
     chi2, freedom, lone = _across(patch, shares, values, flux)
     if not (flux > 0 and gram > 0 and np.isfinite(errors).all()):
         return None
-    return LineFit(*map(float, values[:3]), float(flux), float(values[3]), errors, float(height), chi2, freedom, lone)
+    east, north, wave, variance = (float(v) for v in values)
+    return LineFit(east, north, wave, float(flux), variance, errors, float(height), chi2, freedom, lone)
 
 
 def _patch(
@@ -159,7 +160,7 @@ def _model(patch: _Patch, shares: Sequence[FibreShare], values: F8) -> F8:
         mine = patch.exp == number
         part[mine] = share(distance[mine])
     lsf2 = patch.lsf**2 + values[3]
-    return part[:, None] * line_shape(patch.wave, patch.pixel, np.sqrt(lsf2), float(values[2]), 0.0)
+    return np.asarray(part[:, None] * line_shape(patch.wave, patch.pixel, np.sqrt(lsf2), float(values[2]), 0.0))
 
 
 def _inner(patch: _Patch, a: F8, b: F8) -> float:

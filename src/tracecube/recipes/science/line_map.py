@@ -3,7 +3,7 @@
 The significance of noise is a Gaussian random field of unit variance that is smooth over the filter. The expected
 number of its maxima above a high level u is that of its Euler characteristic (Adler 1981, The Geometry of Random
 Fields; Worsley 1994, Adv. Appl. Prob. 26, 13): volume in units of the correlation length times
-(u**2 - 1) exp(-u**2 / 2) / (2 pi)**2.
+(u**2 - 1) exp(-u**2 / 2) / (2 pi)**2, and half the surface times u exp(-u**2 / 2) / (2 pi)**1.5.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tracecube.kernels.fibre_psf import FibreShare
 from tracecube.recipes.science.fibre_field import FibreField, Refraction
 from tracecube.recipes.science.line_filter import Filtered
 
-__all__ = ["LineMap", "euler_density", "map_lines", "share_matrix"]
+__all__ = ["LineMap", "map_lines", "share_matrix"]
 
 F8 = NDArray[np.float64]
 F4 = NDArray[np.float32]
@@ -42,8 +42,8 @@ class LineMap:
         Of a point source.
     used : bool array
         Searched.
-    resels : float
-        Volume searched, in units of the correlation length of the map.
+    resels, surface : float
+        Volume and half the surface of what is searched, in units of the correlation length of the map.
     """
 
     east: F8
@@ -54,15 +54,13 @@ class LineMap:
     continuum: F4
     used: Mask
     resels: float
+    surface: float
 
     def expected(self, level: float) -> float:
         """Expected number of maxima of noise above ``level``."""
-        return self.resels * euler_density(level)
-
-
-def euler_density(u: float) -> float:
-    """Expected maxima above ``u`` in a unit of volume of a smooth Gaussian field in three dimensions."""
-    return float((u * u - 1.0) * np.exp(-0.5 * u * u) / (2.0 * np.pi) ** 2)
+        gauss = float(np.exp(-0.5 * level * level))
+        inside = self.resels * (level * level - 1.0) / (2.0 * np.pi) ** 2
+        return gauss * (inside + self.surface * level / (2.0 * np.pi) ** 1.5)
 
 
 def share_matrix(points: F8, fibres: F8, exp: NDArray[np.int64], shares: Sequence[FibreShare]) -> csr_array:
@@ -114,11 +112,9 @@ def map_lines(
         light[planes] = (share @ (weight * filtered.continuum[:, planes])).T / unit
         correlation = _correlation_volume(share, filtered.power[:, planes[len(planes) // 2]], (north.size, east.size))
         density[planes] = correlation / step**2
-    typical = np.median(np.where(power > 0, power, np.nan), axis=1, keepdims=True) if power.any() else np.ones((1, 1))
-    used = power > least_power * np.nan_to_num(_typical(power, typical))
+    used = power > least_power * np.quantile(power, 0.75, axis=1, keepdims=True)
     root = np.sqrt(np.where(used, noise, np.inf))
-    volume = step**2 * abs(filtered.wave[1] - filtered.wave[0])
-    resels = float(np.sum(np.where(used, density, 0.0) / (np.sqrt(2.0) * filtered.width[:, None])) * volume)
+    along = abs(filtered.wave[1] - filtered.wave[0]) / (np.sqrt(2.0) * filtered.width)
     whole = (filtered.wave.size, north.size, east.size)
     per = np.where(used, power, np.inf)
     return LineMap(
@@ -129,7 +125,7 @@ def map_lines(
         np.asarray(np.where(used, np.sqrt(noise), np.nan) / per / np.sqrt(unit), np.float32).reshape(whole),
         np.asarray(light / per, np.float32).reshape(whole),
         used.reshape(whole),
-        resels,
+        *_volume(used.reshape(whole), step * np.sqrt(density).reshape(whole), along),
     )
 
 
@@ -139,10 +135,25 @@ def _axis(values: F8, step: float) -> F8:
     return step * np.arange(low, high + 1)
 
 
-def _typical(power: F4, fallback: F8) -> F8:
-    """Weight of a line in the middle of the field, by wavelength: the 75th percentile over places."""
-    top = np.quantile(power, 0.75, axis=1, keepdims=True)
-    return np.where(top > 0, top, fallback)
+def _volume(used: Mask, across: F8, along: F8) -> tuple[float, float]:
+    """Volume and half the surface of what is searched.
+
+    Parameters
+    ----------
+    used : bool array (g, y, x)
+    across : array (g, y, x)
+        Step of the raster on the sky in correlation lengths.
+    along : array (g,)
+        Step in wavelength.
+    """
+    area = np.where(used, across**2, 0.0).sum(axis=(1, 2))
+    edges = [used[:, 1:] != used[:, :-1], used[:, :, 1:] != used[:, :, :-1]]
+    sides = np.sum(
+        [np.where(edge, across[:, : edge.shape[1], : edge.shape[2]], 0.0).sum(axis=(1, 2)) for edge in edges], axis=0
+    )
+    # A line at any angle crosses 4 / pi times its length of square sides.
+    surface = float(np.sum(sides * along) * np.pi / 4.0) + float(area[0] + area[-1])
+    return float(np.sum(area * along)), 0.5 * surface
 
 
 def _correlation_volume(share: csr_array, weight: F8, size: tuple[int, int]) -> F8:
