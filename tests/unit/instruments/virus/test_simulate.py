@@ -16,7 +16,7 @@ from tracecube.instruments.virus.ccd import HALF, HALVES, read_ccd
 from tracecube.instruments.virus.classify import classify
 from tracecube.instruments.virus.simulate import simulate
 from tracecube.instruments.virus.simulation import field, light, optics, readout
-from tracecube.instruments.virus.simulation.geometry import AMPS, Pointing, amp_rows, bundle
+from tracecube.instruments.virus.simulation.geometry import AMPS, Pointing, amp_rows, bundle, in_plane
 from tracecube.instruments.virus.simulation.headers import Unit
 from tracecube.io.raw import read_raw, write_raw
 
@@ -178,6 +178,12 @@ def test_the_middle_of_the_field_is_where_it_points() -> None:
     assert (ra[0], dec[0]) == pytest.approx((214.8, 52.6))
     apart = np.hypot((ra[1] - ra[0]) * np.cos(np.radians(52.6)), dec[1] - dec[0]) * 3600.0
     assert apart == pytest.approx(100.0, rel=1e-3)
+
+
+def test_the_axes_of_a_bundle_are_exchanged_in_the_focal_plane() -> None:
+    x, y = in_plane((100.0, -50.0), np.array([[3.0, 0.0], [0.0, 5.0]]))
+    assert x.tolist() == [100.0, 105.0]
+    assert y.tolist() == [-47.0, -50.0]
 
 
 def test_every_fibre_of_a_bundle_belongs_to_one_amplifier() -> None:
