@@ -120,6 +120,17 @@ def test_painting_loses_no_light() -> None:
     assert 0.3 * spectrograph.scattered < share < spectrograph.scattered
 
 
+@pytest.mark.parametrize("shift", [-30.0, 30.0])
+def test_light_beyond_the_edge_of_the_chip_is_lost(shift: float) -> None:
+    spectrograph = replace(optics.draw_spectrograph(np.random.default_rng(6)), scattered=0.0)
+    trace, _ = spectrograph.places(0.0)
+    light_of_all = np.ones_like(trace)
+    here, there = (optics.paint(spectrograph, moved, light_of_all) for moved in (trace, trace + shift))
+    assert there.sum() < here.sum() - HALF
+    across = there[:20] if shift > 0.0 else there[-20:]
+    assert across.max() < 0.1
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_amplifiers_come_back_as_they_lie_on_the_chip(turned: bool) -> None:
     rng = np.random.default_rng(1)
