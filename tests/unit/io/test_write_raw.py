@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from astropy.io import fits
 
+from tracecube.core.errors import BadData
 from tracecube.core.frame import RawFrame
 from tracecube.io.headers import read_header
 from tracecube.io.raw import read_raw, read_text_table, write_raw
@@ -50,3 +53,39 @@ def test_named_tables_in_a_subfolder(tmp_path: Path) -> None:
         assert file["LENSLETS"].header["LENSPIT"] == 0.64
         for key, values in table.items():
             assert np.array_equal(file["LENSLETS"].data[key], values)
+
+
+def test_a_name_that_ends_in_fits_is_not_compressed(tmp_path: Path) -> None:
+    image = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    path = write_raw(tmp_path, RawFrame("night/a.fits", "BIAS", {"GAIN": 1.0}, {"": image}, {}))
+    assert path == tmp_path / "night" / "a.fits"
+    with fits.open(path) as file:
+        assert len(file) == 1
+        assert np.array_equal(file[0].data, image)
+    back = read_raw(path, "BIAS")
+    assert (back.name, back.meta["GAIN"]) == ("a", 1.0)
+    assert np.array_equal(back.data, image)
+
+
+def test_members_are_added_to_an_archive(tmp_path: Path) -> None:
+    images = {name: np.full((8, 8), value, np.uint16) for value, name in enumerate(("b", "a"))}
+    for name, image in images.items():
+        write_raw(tmp_path, RawFrame(f"n/x.tar::x/{name}.fits", "BIAS", {}, {"": image}, {}))
+    with tarfile.open(tmp_path / "n" / "x.tar") as tar:
+        assert tar.getnames() == ["x/b.fits", "x/a.fits"]
+    for name, image in images.items():
+        assert np.array_equal(read_raw(f"{tmp_path}/n/x.tar::x/{name}.fits", "BIAS").data, image)
+    (tmp_path / "n" / "x.tar").write_bytes(b"not the end of an archive" * 100)
+    with pytest.raises(BadData, match="no end of an archive"):
+        write_raw(tmp_path, RawFrame("n/x.tar::x/c.fits", "BIAS", {}, {"": images["a"]}, {}))
+
+
+@pytest.mark.parametrize("title", [None, "HETDEX IFU description file"])
+def test_table_between_blanks(tmp_path: Path, title: str | None) -> None:
+    table = {"col1": np.array(["001", "002"]), "col2": np.array([1.5, -2.25])}
+    meta = {} if title is None else {"TITLE": title}
+    path = write_raw(tmp_path, RawFrame("x.txt", "TABLE", meta, {}, {"": table}))
+    assert read_header(path).get("TITLE") == title
+    back = read_text_table(path)
+    assert back["col1"].tolist() == [1, 2]
+    assert back["col2"].tolist() == [1.5, -2.25]

@@ -25,7 +25,7 @@ from tracecube.instruments.virus.simulation.field import (
     draw_sources,
     fibre_light,
 )
-from tracecube.instruments.virus.simulation.geometry import AMPS, Pointing, amp_rows, bundle, slots
+from tracecube.instruments.virus.simulation.geometry import AMPS, Pointing, amp_rows, bundle, in_plane, slots
 from tracecube.instruments.virus.simulation.headers import Unit, frame_name, header
 from tracecube.instruments.virus.simulation.optics import draw_spectrograph, paint
 from tracecube.instruments.virus.simulation.schedule import DITHERS, Shot, schedule
@@ -221,7 +221,7 @@ class _Night:
         air, shares = sky
         if air is not None:
             places = bundle()[rows] + np.array(air.shift)
-            share = share * air.relative(unit.x + places[:, 0], unit.y + places[:, 1])[:, None]
+            share = share * air.relative(*in_plane((unit.x, unit.y), places))[:, None]
         if shot.kind != "sci":
             lamp = self.spectra[shot.object if shot.kind == "cmp" else shot.kind]
             return np.asarray(share * lamp.at(wave, sigma) * shot.seconds)
@@ -235,7 +235,7 @@ class _Night:
     def _fibres(self, shot: Shot, unit: Unit, air: Air, shares: list[Light]) -> truth.Columns:
         """Where the fibres of a bundle looked, and the continuum that sources gave them (erg/s/cm2/Angstrom)."""
         places = bundle() + np.array(air.shift)
-        ra, dec = self.pointing.sky(unit.x + places[:, 0], unit.y + places[:, 1])
+        ra, dec = self.pointing.sky(*in_plane((unit.x, unit.y), places))
         found = np.zeros((448, NODES.size))
         for source, near, part in shares:
             if isinstance(source, Star):
@@ -255,8 +255,10 @@ class _Night:
         yield tables.bundle_table()
         every = [source for sources in self.sources.values() for source in sources]
         at = {unit.slot: unit for unit in self.units}
-        x, y = (np.array([getattr(at[s.slot], axis) + getattr(s, axis) for s in every]) for axis in "xy")
-        places = self.pointing.sky(x, y)
+        slot_x, slot_y = (np.array([getattr(at[source.slot], axis) for source in every]) for axis in "xy")
+        places = self.pointing.sky(
+            slot_x + np.array([source.y for source in every]), slot_y + np.array([source.x for source in every])
+        )
         yield tables.catalogue(every, places, self.pointing, self.draw("catalogue"))
         profiles = [
             truth.profile_columns(unit, side, self.optics[unit.specid, side]) for unit in self.units for side in HALVES

@@ -16,7 +16,7 @@ from tracecube.instruments.virus.ccd import HALF, HALVES, read_ccd
 from tracecube.instruments.virus.classify import classify
 from tracecube.instruments.virus.simulate import simulate
 from tracecube.instruments.virus.simulation import field, light, optics, readout
-from tracecube.instruments.virus.simulation.geometry import AMPS, Pointing, amp_rows, bundle
+from tracecube.instruments.virus.simulation.geometry import AMPS, Pointing, amp_rows, bundle, in_plane
 from tracecube.instruments.virus.simulation.headers import Unit
 from tracecube.io.raw import read_raw, write_raw
 
@@ -120,6 +120,17 @@ def test_painting_loses_no_light() -> None:
     assert 0.3 * spectrograph.scattered < share < spectrograph.scattered
 
 
+@pytest.mark.parametrize("shift", [-30.0, 30.0])
+def test_light_beyond_the_edge_of_the_chip_is_lost(shift: float) -> None:
+    spectrograph = replace(optics.draw_spectrograph(np.random.default_rng(6)), scattered=0.0)
+    trace, _ = spectrograph.places(0.0)
+    light_of_all = np.ones_like(trace)
+    here, there = (optics.paint(spectrograph, moved, light_of_all) for moved in (trace, trace + shift))
+    assert there.sum() < here.sum() - HALF
+    across = there[:20] if shift > 0.0 else there[-20:]
+    assert across.max() < 0.1
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_amplifiers_come_back_as_they_lie_on_the_chip(turned: bool) -> None:
     rng = np.random.default_rng(1)
@@ -178,6 +189,12 @@ def test_the_middle_of_the_field_is_where_it_points() -> None:
     assert (ra[0], dec[0]) == pytest.approx((214.8, 52.6))
     apart = np.hypot((ra[1] - ra[0]) * np.cos(np.radians(52.6)), dec[1] - dec[0]) * 3600.0
     assert apart == pytest.approx(100.0, rel=1e-3)
+
+
+def test_the_axes_of_a_bundle_are_exchanged_in_the_focal_plane() -> None:
+    x, y = in_plane((100.0, -50.0), np.array([[3.0, 0.0], [0.0, 5.0]]))
+    assert x.tolist() == [100.0, 105.0]
+    assert y.tolist() == [-47.0, -50.0]
 
 
 def test_every_fibre_of_a_bundle_belongs_to_one_amplifier() -> None:

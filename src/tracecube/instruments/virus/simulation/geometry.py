@@ -8,7 +8,7 @@ import numpy as np
 
 from tracecube.core.fields import FloatArray
 
-__all__ = ["AMPS", "FIBRES", "Pointing", "amp_rows", "bundle", "slots"]
+__all__ = ["AMPS", "FIBRES", "Pointing", "amp_rows", "bundle", "in_plane", "slots"]
 
 FIBRES = 112
 """Fibres of an amplifier."""
@@ -35,6 +35,11 @@ def amp_rows(amp: str) -> slice:
     """Return which fibres of the bundle an amplifier reads, from its bottom."""
     first = _FIRST[amp]
     return slice(first + FIBRES - 1, first - 1 if first else None, -1)
+
+
+def in_plane(slot: tuple[float, float], places: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return x and y (arcsec) in the focal plane of places (n, 2) in the bundle of a slot: its axes are exchanged."""
+    return slot[0] + places[:, 1], slot[1] + places[:, 0]
 
 
 def slots(rng: np.random.Generator, count: int) -> list[tuple[int, float, float]]:
@@ -76,8 +81,8 @@ class Pointing:
     def sky(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Right ascension and declination (degree) of places in the focal plane (arcsec), gnomonic.
 
-        The first axis of the plane is the bundle's y (the reduction in use at the telescope has them so), and its
-        scale is -1 arcsec.
+        The first axis of the tangent plane is y, and its scale is -1 arcsec (as the reduction in use at the telescope
+        has it).
         """
         turn = np.radians(self.rotation)
         first, second = np.asarray(y, float), np.asarray(x, float)

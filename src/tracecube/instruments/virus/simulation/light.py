@@ -161,16 +161,18 @@ def lamp_lines(lamp: str) -> Smeared:
 
 def twilight() -> Smeared:
     """Blue sky after sunset: electrons an Angstrom and second."""
-    solar = planck(GRID, 5772.0) * _absorption(_FRAUNHOFER)
+    solar = planck(GRID, 5772.0) * np.exp(-_depth("sun"))
     return smeared(380.0 * throughput(GRID) / 0.16 * solar / solar.mean() * (GRID / 4500.0) ** -2.0)
 
 
-def _absorption(lines: FloatArray) -> FloatArray:
-    """Continuum left by lines (n, 3): wavelength, equivalent width and standard deviation; never negative."""
+@cache
+def _depth(series: str) -> FloatArray:
+    """Optical depth of the Sun's lines, or of the Balmer series with lines of 1 Angstrom each."""
+    lines = _FRAUNHOFER if series == "sun" else np.column_stack([_BALMER, np.ones(9), np.full(9, 6.0)])
     depth = np.zeros(GRID.size)
     for wave, width, sigma in lines:
         depth += width / (sigma * np.sqrt(2.0 * np.pi)) * np.exp(-0.5 * ((GRID - wave) / sigma) ** 2)
-    return np.asarray(np.exp(-depth))
+    return depth
 
 
 def star_spectrum(temperature: float, magnitude: float) -> FloatArray:
@@ -179,11 +181,9 @@ def star_spectrum(temperature: float, magnitude: float) -> FloatArray:
     A black body with the Sun's lines, which strengthen as it is cooler, and the Balmer series, which does as it is
     warmer.
     """
-    metals = _FRAUNHOFER.copy()
-    metals[:, 1] *= (5772.0 / temperature) ** 2.5
-    flux = planck(GRID, temperature) * _absorption(metals)
+    metals = (5772.0 / temperature) ** 2.5
     hydrogen = 8.0 * np.clip((temperature - 6000.0) / 3500.0, 0.0, 1.0)
-    flux = flux * _absorption(np.column_stack([_BALMER, np.full(9, hydrogen), np.full(9, 6.0)]))
+    flux = planck(GRID, temperature) * np.exp(-metals * _depth("sun") - hydrogen * _depth("hydrogen"))
     table = _static()
     band = np.interp(GRID, table["g_wave"], table["g"], left=0.0, right=0.0) * GRID
     reference = flux_of_magnitude(GRID, magnitude)

@@ -21,6 +21,7 @@ U = (np.arange(HALF) - 515.5) / 515.5
 
 _PITCH, _GAPS = 8.76, (36, 74)  # px between fibres; after these fibres of an amplifier there is a gap of twice that
 _REACH = 8  # px on either side of a trace; light beyond it is the scattered light's
+_BORDER = 40  # px beyond the CCD, where light is lost
 _STEP = 0.02  # px between nodes of the profile's integral
 _BIN = 4  # px; scattered light is smooth beyond the spectra's cores
 _DEAD = 0.0012  # share of dead fibres (819 observed amplifiers)
@@ -143,7 +144,7 @@ def _profile(rng: np.random.Generator) -> tuple[FloatArray, float]:
 
 def paint(optics: Spectrograph, trace: FloatArray, electrons: FloatArray) -> FloatArray:
     """Image (2064, 1032) of light (224, 1032) that falls along traces, scattered light added."""
-    image = np.zeros((ROWS, HALF), np.float32)
+    padded = np.zeros((ROWS + 2 * _BORDER, HALF), np.float32)
     columns = np.broadcast_to(np.arange(HALF), trace.shape)
     near = np.rint(trace).astype(np.int32)
     scale = 1.0 / (optics.width[:, None] * _STEP)
@@ -153,8 +154,9 @@ def paint(optics: Spectrograph, trace: FloatArray, electrons: FloatArray) -> Flo
     before = _integral(optics.cumulative, start - _REACH * step)
     for k in range(-_REACH, _REACH + 1):
         after = _integral(optics.cumulative, start + (k + 1) * step)
-        image[near + k, columns] += kept * (after - before)
+        padded[near + k + _BORDER, columns] += kept * (after - before)
         before = after
+    image = padded[_BORDER:-_BORDER]
     return image + _scattered(image, optics.scattered / (1.0 - optics.scattered))
 
 
