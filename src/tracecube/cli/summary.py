@@ -9,6 +9,7 @@ from pathlib import Path
 from tracecube.archive.records import RawRecord
 from tracecube.archive.summary import RunSummary
 from tracecube.cli.show import say, table
+from tracecube.io.members import split_path
 
 __all__ = ["STATES", "no_jobs", "show_files", "show_next", "show_summary"]
 
@@ -49,8 +50,15 @@ def show_files(unclassified: Iterable[RawRecord], copies: Iterable[RawRecord]) -
     """Print the files that were left out, and why."""
     for file in unclassified:
         say(f"unclassified: {file.path}: {file.reason}")
+    archived: Counter[Path] = Counter()
     for file in copies:
-        say(f"copy: {file.path} holds the same as {file.copy_of}; it is used once")
+        inside = [archive for archive, member in map(split_path, (file.path, file.copy_of or "")) if member is not None]
+        if inside:
+            archived[inside[0]] += 1
+        else:
+            say(f"copy: {file.path} holds the same as {file.copy_of}; it is used once")
+    for archive, count in archived.items():
+        say(f"copies: {count} files of {archive} lie elsewhere too; each is used once")
 
 
 def no_jobs(folder: Path, targets: Iterable[str], tags: Mapping[str, int]) -> str:
