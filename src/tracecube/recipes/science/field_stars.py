@@ -88,6 +88,43 @@ def measure_sources(
     """
     if result.fit is None:
         return FieldStars(scale_flux(result.spectra, result.solution), _table([], 1.0, {}), (), None, ())
+    rows = _extract(result, catalogue, band, params)
+    zero, caveats = _zero(rows, params)
+    factor = 1.0 if zero is None else zero.factor
+    wave = params.extraction.wave
+    response = electrons_per_flux(wave, np.ones(wave.size), curve, 1.0) / factor
+    meta = {key: value for key, value in result.spectra.meta.items() if key != "BUNIT"}
+    stars = tuple(
+        source_spectrum(_times(row.spectrum[0], factor), row.spectrum[1], row.name, row.sky[0], response, meta)
+        for row in rows
+    )
+    calibrated = scale_flux(result.spectra, result.solution, factor)
+    return FieldStars(calibrated, _table(rows, factor, meta), stars, zero, caveats)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A star as measured, fluxes nominal."""
+
+    star: int
+    name: str
+    g: float
+    sky: tuple[tuple[float, float], tuple[float, float]]
+    error: tuple[float, ...]
+    seen_error: float
+    numbers: tuple[float, float, float]
+    snr: float
+    chi2: float
+    weight: float
+    spectrum: tuple[GroupSpectra, int]
+
+
+def _extract(
+    result: FieldResult, catalogue: StarCatalogue, band: tuple[F8, F8], params: FieldStarsParams
+) -> list[_Row]:
+    """Spectra of all stars of the fit, group by group."""
+    if result.fit is None:
+        return []
     scaled = scale_flux(result.spectra, result.solution)
     rows: list[_Row] = []
     for group in result.fit.stars:
@@ -117,42 +154,18 @@ def measure_sources(
                     (spectra, k),
                 )
             )
-    zero: FluxZeroPoint | None = None
-    caveats: tuple[str, ...] = ()
+    return rows
+
+
+def _zero(rows: list[_Row], params: FieldStarsParams) -> tuple[FluxZeroPoint | None, tuple[str, ...]]:
+    """Zero point by the stars that look like stars; None and a caveat where they are too few."""
     try:
         magnitude, error, _ = np.array([row.numbers for row in rows]).reshape(-1, 3).T
         trusted = np.array([row.weight > 0.5 for row in rows], dtype=bool)
         zero = zero_point(magnitude, error, np.array([row.g for row in rows]), trusted, params.zero)
-        caveats = zero.caveats
     except NoConvergence as failure:
-        caveats = (f"flux: nominal throughput, no zero point ({failure.what})",)
-    factor = 1.0 if zero is None else zero.factor
-    wave = params.extraction.wave
-    response = electrons_per_flux(wave, np.ones(wave.size), curve, 1.0) / factor
-    meta = {key: value for key, value in result.spectra.meta.items() if key != "BUNIT"}
-    stars = tuple(
-        source_spectrum(_times(row.spectrum[0], factor), row.spectrum[1], row.name, row.sky[0], response, meta)
-        for row in rows
-    )
-    calibrated = scale_flux(result.spectra, result.solution, factor)
-    return FieldStars(calibrated, _table(rows, factor, meta), stars, zero, caveats)
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A star as measured, fluxes nominal."""
-
-    star: int
-    name: str
-    g: float
-    sky: tuple[tuple[float, float], tuple[float, float]]
-    error: tuple[float, ...]
-    seen_error: float
-    numbers: tuple[float, float, float]
-    snr: float
-    chi2: float
-    weight: float
-    spectrum: tuple[GroupSpectra, int]
+        return None, (f"flux: nominal throughput, no zero point ({failure.what})",)
+    return zero, zero.caveats
 
 
 def _places(result: FieldResult, *planes: F8) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -122,7 +122,7 @@ def test_field_is_found_to_hundredths_of_an_arcsecond_with_one_wrong_star():
 
 def test_errors_of_the_field_are_its_scatter():
     pulls, stars = [], []
-    for seed in range(20, 36):
+    for seed in range(20, 26):
         made = scene(seed, wrong=0)
         result = solved(made)
         shift, turn = misplaced(result, made[2])
