@@ -12,12 +12,13 @@ from astropy.io import fits
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import products
 from tracecube.core.errors import BadData, MissingInput
-from tracecube.core.foreign import ForeignFile, Form, Plane
+from tracecube.core.foreign import ForeignFile, ForeignGroup, ForeignStream, ForeignTable, Form, GatheredForm, Plane
 from tracecube.core.frame import Frame
 from tracecube.core.spectra import Image
 from tracecube.core.target import Target
 from tracecube.core.workflow import Namesake
 from tracecube.io import read_product
+from tracecube.io.hdf5 import groups_of, read_table
 from tracecube.workflow.discover import Found
 from tracecube.workflow.export import export
 
@@ -33,10 +34,24 @@ def star_file(star: Image, *, trace: Image, target: Target) -> ForeignFile:
 
 
 BESIDE = {"trace": ("TRACE", Image), "target": ("TARGET", Target)}
+
+
+def night_tables(key: dict, *, stars, biases) -> ForeignStream:
+    def pieces():
+        for star in stars:
+            yield ForeignTable("Stars", (Plane("flux", np.array([star.data.sum()])),))
+        for number, bias in enumerate(biases):
+            yield ForeignGroup(f"bias/{number}", bias)
+
+    return ForeignStream(pieces(), {"NIGHT": key["night"]})
+
+
 FORMS = (
+    GatheredForm("OBS_NIGHT", {"stars": ("SPECTRUM_UNCAL", Image), "biases": ("MASTER_BIAS", Frame)}, night_tables,
+                 ("night",), lambda key: f"night_{key['night']}.h5"),
     Form("OBS_BIAS", "MASTER_BIAS", Frame, bias_file),
     Form("OBS_STAR", "SPECTRUM_UNCAL", Image, star_file, BESIDE, numbers_of="target"),
-)
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +80,8 @@ def test_every_product_of_the_layout_is_written_with_what_goes_with_it(out, foun
     with Ledger.open(out) as ledger:
         wanted = {one.path for one in products(ledger) if one.tag in {"MASTER_BIAS", "SPECTRUM_UNCAL"}}
         trace = {one.path for one in products(ledger, tag="TRACE")}
-    assert {one.source.path for one in made} == wanted
-    star = next(one for one in made if one.source.object == "SN0")
+    assert {one.source.path for one in made if one.category != "OBS_NIGHT"} == wanted
+    star = next(one for one in made if one.category == "OBS_STAR" and one.source.object == "SN0")
     assert star.path == tmp_path / "theirs" / "2021-04-21" / "sci0_OBS_STAR.fits"
     with fits.open(star.path, checksum=True) as hdus:
         assert np.array_equal(hdus["STAR"].data, read_product(star.source.path, Image).data)
@@ -81,8 +96,21 @@ def test_heads_say_where_a_file_comes_from_and_how_good_it_is(out, found, tmp_pa
     assert head["OBS QC READ NOISE"] == bias.source.qc["READ NOISE"]["value"]
     assert head.comments["OBS QC READ NOISE"] == "[electron]"
     assert "QC READ NOISE" not in head
-    star = next(one for one in made if one.source.object == "SN0")
+    star = next(one for one in made if one.category == "OBS_STAR" and one.source.object == "SN0")
     assert fits.getheader(star.path)["OBS QC FLEXURE DX"] == 0.25  # the target's
+
+
+def test_products_of_a_night_go_into_one_file(out, found, tmp_path):
+    [night] = written(out, tmp_path, found, names=["OBS_NIGHT"])
+    assert night.path == tmp_path / "2021-04-21" / "night_2021-04-21.h5"
+    with Ledger.open(out) as ledger:
+        stars = [read_product(one.path, Image) for one in products(ledger, tag="SPECTRUM_UNCAL")]
+        biases = list(products(ledger, tag="MASTER_BIAS"))
+    assert sorted(read_table(night.path, "Stars")["flux"]) == pytest.approx(sorted(s.data.sum() for s in stars))
+    assert len(groups_of(night.path)) == len(biases)
+    before = night.path.read_bytes()
+    [again] = written(out, tmp_path, found, names=["OBS_NIGHT"])
+    assert again.path.read_bytes() == before
 
 
 def test_what_can_not_be_written_is_named_and_stops_nothing(out, found, tmp_path):

@@ -5,20 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FibreShare", "fibre_share", "moffat_scale"]
+from tracecube.kernels.fibre_disc import disc_share
+
+__all__ = ["FibreShare", "fibre_share"]
 
 F8 = NDArray[np.float64]
 
-# Nodes over the fibre's face, outwards and around half of it (the other half is its mirror image): shares
-# are good to 1e-5 where the seeing is wider than the fibre's radius.
-_OUTWARDS, _AROUND = 8, 12
 # Step of the table, arcsec: linear interpolation in it is good to 1e-5 of the centre's share.
 _STEP = 0.01
-
-
-def moffat_scale(fwhm: float, beta: float) -> float:
-    """Scale radius of a Moffat function, in the unit of its full width at half maximum."""
-    return float(0.5 * fwhm / np.sqrt(2.0 ** (1.0 / beta) - 1.0))
 
 
 class FibreShare:
@@ -52,13 +46,5 @@ def fibre_share(fwhm: float, beta: float, radius: float, reach: float) -> FibreS
     beta : float
         Above 1; the function integrates to one over the whole plane.
     """
-    node, weight = np.polynomial.legendre.leggauss(_OUTWARDS)
-    r = radius * np.sqrt(0.5 * (node + 1.0))  # uniform in area
-    angle = (np.arange(_AROUND) + 0.5) * np.pi / _AROUND
-    x, y = r[:, None] * np.cos(angle), r[:, None] * np.sin(angle)
-    area = np.broadcast_to(0.5 * weight[:, None] / _AROUND * np.pi * radius**2, x.shape)
     distance = np.arange(0.0, reach + _STEP, _STEP)
-    alpha = moffat_scale(fwhm, beta)
-    radius2 = (distance[:, None] - x.ravel()) ** 2 + y.ravel() ** 2
-    density = (beta - 1.0) / (np.pi * alpha**2) * np.exp(-beta * np.log1p(radius2 / alpha**2))
-    return FibreShare(distance, density @ area.ravel())
+    return FibreShare(distance, disc_share(distance, np.zeros_like(distance), np.asarray(fwhm), beta, radius).share)

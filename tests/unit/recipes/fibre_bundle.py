@@ -88,7 +88,8 @@ class Bundle:
             flux=flux if quiet else flux + level * mixed, variance=level**2, flags=np.zeros((n, m), np.int32),
             wave=wave, lsf_sigma=np.full((n, m), self.lsf), blend=pairs, unit=np.full(n, "053/320/020/0093"),
             ifuslot=np.full(n, SLOT), amp=np.full(n, "LL"), fibre=np.arange(n), exp=np.full(n, number), x=xy[:, 0],
-            y=xy[:, 1], ra=ra, dec=dec, throughput=np.ones(n), dq=np.zeros(n, np.int32), meta={"BUNIT": "erg/s/cm2/Angstrom"},
+            y=xy[:, 1], ra=ra, dec=dec, throughput=np.ones(n), dq=np.zeros(n, np.int32),
+            meta={"BUNIT": "erg/s/cm2/Angstrom"},
         )  # fmt: skip
 
     def _light(self, one: Source, at: np.ndarray, wave: np.ndarray, number: int) -> np.ndarray:

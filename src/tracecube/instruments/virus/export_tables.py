@@ -91,7 +91,7 @@ def info_rows(spectra: FibreSpectra) -> ForeignTable:
         Plane("specid", specid),
         Plane("ifuslot", np.asarray(spectra.ifuslot, np.int32)),
         Plane("ifuid", ifuid),
-        Plane("amp", np.asarray(spectra.amp).astype("S2")),
+        Plane("amp", np.asarray(spectra.amp).astype("U2")),
         Plane("exp", np.asarray(spectra.exp, np.int32)),
         Plane("fibre", np.asarray(spectra.fibre, np.int32)),
         Plane("dq", np.asarray(spectra.dq, np.int32)),

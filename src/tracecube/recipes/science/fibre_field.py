@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fibres import FibreSpectra
 from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.sources import FieldSolution
 from tracecube.recipes.sky.astrometry import tangent_plane
 
-__all__ = ["FibreField", "Refraction", "gather"]
+__all__ = ["FibreField", "Refraction", "gather", "refraction_of"]
 
 F8 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -26,7 +27,7 @@ ROUNDING = 0.05
 
 
 class Refraction(NamedTuple):
-    """Where refraction moves light, in the coordinates of the fibre bundle.
+    """Where refraction moves light, in the coordinates of the fibre bundle or on the sky.
 
     Parameters
     ----------
@@ -34,11 +35,21 @@ class Refraction(NamedTuple):
         Rising.
     x, y : array (k,), arcsec
         A star whose light of the reference wavelength falls on (0, 0) has its light of ``wave`` here.
+    on_sky : bool
+        x is to the east and y to the north; else they are the bundle's axes.
     """
 
     wave: F8
     x: F8
     y: F8
+    on_sky: bool = False
+
+
+def refraction_of(solution: FieldSolution) -> Refraction:
+    """Refraction that the stars of a field tell."""
+    wave = np.asarray(solution.wave, np.float64)
+    east, north = (np.asarray(v, np.float64) for v in (solution.refraction_east, solution.refraction_north))
+    return Refraction(wave, east, north, on_sky=True)
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,11 @@ class FibreField:
         """Samples that count, (n, m)."""
         return np.isfinite(self.variance)
 
+    def shift(self, refraction: Refraction, wave: F8) -> F8:
+        """Shift of the light to the east and north (arcsec), (2, ...)."""
+        moved = np.stack([np.interp(wave, refraction.wave, one) for one in (refraction.x, refraction.y)])
+        return moved if refraction.on_sky else np.asarray(self.axes @ moved)
+
     def steps(self, refraction: Refraction, wave: F8) -> list[tuple[F8, NDArray[np.int64]]]:
         """Group wavelengths of nearly equal refraction.
 
@@ -93,8 +109,7 @@ class FibreField:
         list of (array (2,), int array)
             Shift of the light to the east and north (arcsec), and the numbers of the wavelengths that have it.
         """
-        shift = np.stack([np.interp(wave, refraction.wave, one) for one in (refraction.x, refraction.y)])
-        rounded = np.round(self.axes @ shift / ROUNDING).astype(int)
+        rounded = np.round(self.shift(refraction, wave) / ROUNDING).astype(int)
         values, group = np.unique(rounded, axis=1, return_inverse=True)
         return [(values[:, k] * ROUNDING, np.flatnonzero(group.ravel() == k)) for k in range(values.shape[1])]
 

@@ -9,7 +9,8 @@ known beforehand (`tracecube.recipes.science.line_map`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.lines import Lines
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
+from tracecube.core.sources import FieldSolution
 from tracecube.kernels.fibre_psf import FibreShare, fibre_share
 from tracecube.kernels.tangent import to_sky
 from tracecube.recipes.science.fibre_field import FibreField, Refraction, gather
@@ -87,18 +89,38 @@ class Seeing(NamedTuple):
     exposure : int array (e,)
         Number of the exposure.
     fwhm : array (e,), arcsec
+        At ``reference``.
     beta : float
     fibre_radius : float, arcsec
+    slope : float
+        The width goes with wavelength to this power.
+    reference : float, Angstrom
     """
 
     exposure: I8
     fwhm: F8
     beta: float
     fibre_radius: float = 0.75
+    slope: float = 0.0
+    reference: float = 4700.0
 
-    def shares(self, exposures: I8, reach: float) -> tuple[FibreShare, ...]:
-        """Share of a star's light in a fibre, for each of ``exposures``."""
-        known = {int(e): float(f) for e, f in zip(self.exposure, self.fwhm, strict=True)}
+    @classmethod
+    def of(cls, solution: FieldSolution, fibre_radius: float) -> Seeing:
+        """Seeing that the stars of a field tell."""
+        fwhm = np.asarray(solution.fwhm, np.float64)
+        return cls(
+            np.asarray(solution.exposure, np.int64),
+            fwhm,
+            solution.beta,
+            fibre_radius,
+            solution.width_slope,
+            solution.reference,
+        )
+
+    def shares(self, exposures: I8, reach: float, wave: float) -> tuple[FibreShare, ...]:
+        """Share of a star's light of a wavelength in a fibre, for each of ``exposures``."""
+        growth = (wave / self.reference) ** self.slope
+        known = {int(e): float(f) * growth for e, f in zip(self.exposure, self.fwhm, strict=True)}
         return tuple(fibre_share(known[int(e)], self.beta, self.fibre_radius, reach) for e in exposures)
 
 
@@ -133,7 +155,7 @@ def find_lines(
         distribution of significance; LINES REJECTED: maxima that are no point source.
     """
     field = gather(spectra, ifuslot)
-    shares = seeing.shares(field.exposures, params.reach)
+    shares = partial(seeing.shares, field.exposures, params.reach)
     continuum = fit_continuum(field, params.continuum_step)
     raster = np.arange(params.wave_range[0], params.wave_range[1] + 1e-6, params.wave_step)
     filtered = filter_lines(field, continuum, raster, params.sigma)
@@ -202,7 +224,7 @@ class _Found(NamedTuple):
 def _fits(
     field: FibreField,
     continuum: Continuum,
-    shares: Sequence[FibreShare],
+    shares: Callable[[float], Sequence[FibreShare]],
     refraction: Refraction,
     peaks: tuple[LineMap, I8],
     params: FibreLinesParams,
@@ -217,7 +239,7 @@ def _fits(
         height = float(found.sn[k, j, i])
         if any(_same(start, height, one, params) for one in standing):
             continue
-        fit = fit_line(field, continuum, shares, refraction, start, sigma=params.sigma)
+        fit = fit_line(field, continuum, shares(start[2]), refraction, start, sigma=params.sigma)
         if fit is None or any(_same((fit.east, fit.north, fit.wave), fit.height, one, params) for one in standing):
             continue
         level = found.continuum[k, j, i] - _OWN_CONTINUUM / params.continuum_step * fit.flux

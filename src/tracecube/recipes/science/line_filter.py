@@ -93,7 +93,7 @@ def fit_continuum(field: FibreField, step: float) -> Continuum:
     tied = np.linalg.inv(normal)
     shared = np.concatenate([tied[:, k[:-1], k[1:]], np.zeros((n, 1))], axis=1)
     levels: F8 = np.asarray(np.einsum("nij,nj->ni", tied, light), np.float64)
-    return Continuum(first, step, levels, tied[:, k, k], shared)
+    return Continuum(first, step, levels, np.asarray(tied[:, k, k], np.float64), shared.astype(np.float64))
 
 
 def _between(wave: F8, first: float, step: float, count: int) -> tuple[I8, F8]:

@@ -124,7 +124,7 @@ def _patch(
     start: tuple[float, float, float],
 ) -> _Patch:  # fmt: skip
     """Cut out what the fit sees; refraction is that of the start."""
-    shift = field.axes @ np.array([np.interp(start[2], refraction.wave, v) for v in (refraction.x, refraction.y)])
+    shift = field.shift(refraction, np.array(start[2]))
     east, north = field.east - shift[0], field.north - shift[1]
     reach = max(share.reach for share in shares)
     rows = np.flatnonzero(np.hypot(east - start[0], north - start[1]) < reach + _FARTHEST[0])

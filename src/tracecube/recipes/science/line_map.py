@@ -8,7 +8,8 @@ Fields; Worsley 1994, Adv. Appl. Prob. 26, 13): volume in units of the correlati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +59,9 @@ class LineMap:
 
     def expected(self, level: float) -> float:
         """Expected number of maxima of noise above ``level``."""
-        gauss = float(np.exp(-0.5 * level * level))
-        inside = self.resels * (level * level - 1.0) / (2.0 * np.pi) ** 2
-        return gauss * (inside + self.surface * level / (2.0 * np.pi) ** 1.5)
+        gauss = math.exp(-0.5 * level * level)
+        inside = self.resels * (level * level - 1.0) / (2.0 * math.pi) ** 2
+        return float(gauss * (inside + self.surface * level / (2.0 * math.pi) ** 1.5))
 
 
 def share_matrix(points: F8, fibres: F8, exp: NDArray[np.int64], shares: Sequence[FibreShare]) -> csr_array:
@@ -77,7 +78,7 @@ def share_matrix(points: F8, fibres: F8, exp: NDArray[np.int64], shares: Sequenc
 def map_lines(
     field: FibreField,
     filtered: Filtered,
-    shares: Sequence[FibreShare],
+    shares: Callable[[float], Sequence[FibreShare]],
     refraction: Refraction,
     *,
     step: float,
@@ -87,8 +88,8 @@ def map_lines(
 
     Parameters
     ----------
-    shares : sequence of FibreShare
-        One an exposure.
+    shares : callable
+        ``(wavelength) -> sequence of FibreShare``, one an exposure.
     step : float, arcsec
         Of the raster.
     least_power : float
@@ -102,7 +103,7 @@ def map_lines(
     rows = np.stack([field.east, field.north], axis=1)
     unit = float(np.max(filtered.power)) or 1.0
     for shift, planes in field.steps(refraction, filtered.wave):
-        share = share_matrix(points, rows - shift, field.exp, shares)
+        share = share_matrix(points, rows - shift, field.exp, shares(float(np.mean(filtered.wave[planes]))))
         squared = share.power(2)
         blended = csr_array(share[:, :-1].multiply(share[:, 1:]))
         weight = filtered.power[:, planes]

@@ -17,8 +17,10 @@ SMALL = Bundle(rows=11, wave=(4000.0, 4700.0, 350), blend=-0.1)
 PARAMS = FibreLinesParams(wave_range=(4020.0, 4680.0))
 
 
-def search(exposures: list[FibreSpectra], params: FibreLinesParams = PARAMS, **more) -> tuple[Lines, dict[str, float]]:
-    lines, quality = find_lines(exposures, SEEING, REFRACTION, params, ifuslot=SLOT, **more)
+def search(
+    exposures: list[FibreSpectra], params: FibreLinesParams = PARAMS, stars: tuple[np.ndarray, np.ndarray] | None = None
+) -> tuple[Lines, dict[str, float]]:
+    lines, quality = find_lines(exposures, SEEING, REFRACTION, params, ifuslot=SLOT, stars=stars)
     return lines, {one.name: one.value for one in quality}
 
 
@@ -91,7 +93,7 @@ def test_a_continuum_does_not_eat_its_line_and_is_none() -> None:
     lines, _ = search(replace(SMALL, sources=[faint, star]).draw(4))
     [k] = beside(lines, faint)
     assert abs(lines.flux[k] - faint.flux) < 3.5 * lines.flux_err[k]
-    assert lines.continuum[k] == pytest.approx(faint.continuum, abs=3e-18)
+    assert lines.continuum[k] == pytest.approx(faint.continuum, abs=5e-18)
     assert np.sum(lines.sn > 5.0) == 1
 
 
