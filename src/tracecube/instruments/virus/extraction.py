@@ -1,4 +1,4 @@
-"""Spectra of the fibres of one CCD: each amplifier's traces, moved as the light has moved, inverted at once."""
+"""Spectra of the fibres of one CCD: both amplifiers inverted at once, with this exposure's own shift."""
 
 from __future__ import annotations
 
@@ -6,60 +6,43 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracecube.core.errors import BadData, TracecubeError
-from tracecube.core.fields import BoolArray, FloatArray
-from tracecube.core.flags import NOT_USABLE
+from tracecube.core.errors import BadData
+from tracecube.core.fields import FloatArray, IntArray
+from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet
 from tracecube.core.several import TraceSets
-from tracecube.instruments.virus.exposure import amplifiers
+from tracecube.instruments.virus.ccd import HALVES
+from tracecube.instruments.virus.exposure import amplifiers, side_of
 from tracecube.instruments.virus.parameters import ExposureParams
-from tracecube.recipes.extract.joint import Extraction, extract, trace_matrix
-from tracecube.recipes.optics.flexure import shift_across
+from tracecube.recipes.extract.fibres import FibreExtraction, extract_fibres
+from tracecube.recipes.optics.fibre_scatter import Halo
 
-__all__ = ["AmplifierLight", "extract_amplifiers", "part_of"]
-
-_EVERY = 8  # columns: enough to tell the shift of a whole amplifier to 0.001 px
-_CONVERGED = 0.001  # px
-_TURNS = 8
-_NEAR = 2.0  # px: a sample whose light lost a pixel this close to its centre is flagged
+__all__ = ["AmplifierLight", "extract_ccd"]
 
 
 @dataclass(frozen=True)
 class AmplifierLight:
-    """Spectra of one amplifier's fibres.
+    """Spectra of one amplifier's fibres, electrons a column, as of `FibreExtraction`.
 
-    Parameters
-    ----------
-    amp : str
-    traces : TraceSet
-        Where the light was, this exposure's shift included.
-    extraction : Extraction
-    hit : bool array (n, m)
-        Samples that lost a pixel near their centre to a hit.
-    shift, shift_error : float, px
-        Across dispersion, since the traces were measured.
+    ``traces`` are those of the calibration moved by ``shift`` (px, across dispersion); fibres without light are NaN.
     """
 
     amp: str
     traces: TraceSet
-    extraction: Extraction
-    hit: BoolArray
+    flux: FloatArray
+    variance: FloatArray
+    blend: FloatArray
+    chi2: FloatArray
+    box: FloatArray
+    flags: IntArray
     shift: float
     shift_error: float
 
 
-def part_of(frame: Frame, rows: slice) -> Frame:
-    """Return the rows of one amplifier, with its own noise floor."""
-    variance = frame.variance[rows]
-    good = np.isfinite(variance)
-    meta = {**frame.meta, "NOISEFLR": float(np.median(variance[good]))}
-    return Frame(frame.data[rows], variance, frame.flags[rows], meta)
-
-
-def extract_amplifiers(
-    frame: Frame, traces: TraceSets, params: ExposureParams, *, still: bool = False
-) -> tuple[list[AmplifierLight], tuple[str, ...]]:
+def extract_ccd(
+    frame: Frame, traces: TraceSets, params: ExposureParams
+) -> tuple[list[AmplifierLight], FibreExtraction, tuple[str, ...]]:
     """Extract the spectra of every amplifier that was read and traced.
 
     Parameters
@@ -67,87 +50,54 @@ def extract_amplifiers(
     frame : Frame
         The CCD, calibrated.
     traces : TraceSets
+        With the scattered light's amplitude and power on cards SCATAMP and SCATPOW.
     params : ExposureParams
-    still : bool
-        The frame is that of the traces: do not look for a shift.
 
     Returns
     -------
     list of AmplifierLight
+    FibreExtraction
     caveats : tuple of str
-        One for each amplifier whose light does not fall on the traces, which is left out.
+        One for each amplifier that is left out, or whose light does not fall on the traces: its samples are flagged.
     """
-    found, caveats = [], []
+    read, caveats = amplifiers(frame), []
     by_amp = {name[-2:]: part for name, part in traces.parts.items()}
-    for amp, rows in amplifiers(frame).items():
-        if amp not in by_amp:
-            caveats.append(f"amplifier {amp}: no traces: left out")
+    names = HALVES[side_of(frame.meta)]
+    sequence = [by_amp.get(amp) if amp in read else None for amp in names]
+    caveats += [f"amplifier {amp}: no traces: left out" for amp in read if amp not in by_amp]
+    if all(one is None for one in sequence):
+        raise BadData("no amplifier of this CCD was both read and traced", hint="; ".join(caveats) or "see its flats")
+    found = extract_fibres(frame, sequence, _halo(traces), params.extraction())
+    lights = []
+    for k, (amp, own) in enumerate(zip(names, sequence, strict=True)):
+        if own is None:
             continue
-        try:
-            found.append(_amplifier(amp, part_of(frame, rows), by_amp[amp], params, still=still))
-        except TracecubeError as error:
-            caveats.append(f"amplifier {amp} left out: {error}")
-    if not found:
-        raise BadData("no amplifier of this CCD gives spectra", hint="; ".join(caveats))
-    return found, tuple(caveats)
-
-
-def _amplifier(amp: str, frame: Frame, traces: TraceSet, params: ExposureParams, *, still: bool) -> AmplifierLight:
-    """Measure the shift of one amplifier's light, and extract it."""
-    lit = replace(traces, centre=np.where((traces.dq == 0)[:, None], traces.centre, np.nan))
-    floor = float(frame.meta["NOISEFLR"])  # type: ignore[arg-type]
-    shift, error = (0.0, 0.0) if still else _shift(frame, lit, params, floor)
-    matrix = trace_matrix(lit, frame.data.shape, half_width=params.half_width, shift=(0.0, shift))
-    extraction = extract(_seen(frame, floor), matrix, params, floor=floor)
-    moved = replace(lit, centre=lit.centre + shift)
-    return AmplifierLight(amp, moved, extraction, _hits(extraction.outlier, moved.centre), shift, error)
-
-
-def _seen(frame: Frame, floor: float) -> Frame:
-    """Return the frame with a first guess of its variance: the light along the row, hits left out."""
-    good = (frame.flags & NOT_USABLE == 0) & np.isfinite(frame.data)
-    data = np.where(good, frame.data, 0.0)
-    middle = np.median(np.stack([np.roll(data, k, axis=1) for k in (-2, -1, 0, 1, 2)]), axis=0)
-    return replace(frame, variance=(floor + np.maximum(middle, 0.0)).astype(np.float32))
-
-
-def _shift(frame: Frame, traces: TraceSet, params: ExposureParams, floor: float) -> tuple[float, float]:
-    """Return the shift across dispersion and its error, px.
-
-    Raises
-    ------
-    BadData
-        It is larger than any drift: these are not this amplifier's traces.
-    """
-    quick, shift, error = params.model_copy(update={"passes": 2}), 0.0, np.inf
-    seen = _seen(frame, floor)
-    for _ in range(_TURNS):
-        matrix, slope = (
-            trace_matrix(
-                traces, frame.data.shape, half_width=params.half_width, shift=(0.0, shift), every=_EVERY, derivative=d
+        lights.append(_light(amp, k, own, found))
+        if abs(lights[-1].shift) > params.reach:
+            caveats.append(
+                f"amplifier {amp}: its light lies {lights[-1].shift:+.2f} px off the traces: flagged"
+                " (try: are two amplifiers exchanged, or the traces another unit's?)"
             )
-            for d in (False, True)
-        )
-        step, error = shift_across(seen, extract(seen, matrix, quick, floor=floor), matrix, slope)
-        shift += float(np.clip(step, -0.7, 0.7))
-        if abs(shift) > params.reach:
-            raise BadData(
-                f"the light lies {shift:+.1f} px off the traces",
-                hint="are two amplifiers exchanged, or the traces another unit's?",
-            )
-        if abs(step) < _CONVERGED:
-            break
-    return shift, float(error)
+            lights[-1] = replace(lights[-1], flags=lights[-1].flags | int(Flag.BAD_PIXEL))
+    return lights, found, tuple(caveats)
 
 
-def _hits(outlier: BoolArray, centre: FloatArray) -> BoolArray:
-    """Return which samples (n, m) lost a pixel near their centre."""
-    hit = np.zeros(centre.shape, bool)
-    known = np.isfinite(centre)
-    middle = np.where(known, centre, 0.0)
-    column = np.arange(centre.shape[1])[None]
-    for k in range(-2, 4):
-        row = np.floor(middle).astype(int) + k
-        near = known & (np.abs(row - middle) <= _NEAR) & (row >= 0) & (row < outlier.shape[0])
-        hit |= near & outlier[np.clip(row, 0, outlier.shape[0] - 1), column]
-    return hit
+def _halo(traces: TraceSets) -> Halo:
+    """Return the scattered light that the traces' frame told of."""
+    amplitude, power = traces.meta.get("SCATAMP"), traces.meta.get("SCATPOW")
+    if not isinstance(amplitude, int | float) or not isinstance(power, int | float):
+        raise BadData("traces without the card SCATAMP or SCATPOW", hint="make the traces again")
+    return Halo(float(amplitude), 0.0, float(power), np.zeros(2), np.zeros(2), 1.0)
+
+
+def _light(amp: str, k: int, traces: TraceSet, found: FibreExtraction) -> AmplifierLight:
+    """Take one amplifier out of what was found."""
+    move = found.move[k]
+    parts = (found.flux[k], found.variance[k], found.blend[k], found.chi2[k], found.box[k])
+    flux, variance, blend, chi2, box = (np.asarray(part) for part in parts)
+    shift = 0.0 if move is None else float(move.value[0])
+    error = 0.0 if move is None else float(move.error[0])
+    live = np.where((traces.dq == 0)[:, None], traces.centre + shift, np.nan)
+    return AmplifierLight(
+        amp, replace(traces, centre=live), flux, variance, blend, chi2, box, np.asarray(found.flags[k]), shift, error
+    )

@@ -106,7 +106,7 @@ def _lamps(
 ) -> tuple[dict[str, ArcLamp], dict[str, AmplifierLight], list[str]]:
     """Extract every lamp; the amplifiers that all lamps have, one above the other."""
     from tracecube.instruments.virus.exposure import combined  # noqa: PLC0415 - brings numba
-    from tracecube.instruments.virus.extraction import extract_amplifiers  # noqa: PLC0415
+    from tracecube.instruments.virus.extraction import extract_ccd  # noqa: PLC0415
     from tracecube.recipes.optics.fibre_wavelength import ArcLamp  # noqa: PLC0415
 
     by_lamp: dict[str, dict[str, AmplifierLight]] = {}
@@ -117,7 +117,7 @@ def _lamps(
             continue
         try:
             frame, caveats = combined(frames, dark)
-            light, refused = extract_amplifiers(frame, traces, params)
+            light, _, refused = extract_ccd(frame, traces, params)
         except BadData as error:
             notes.append(f"{lamp} arcs not used: {error}")
             continue
@@ -129,8 +129,8 @@ def _lamps(
     amps = [amp for amp in first if all(amp in lights for lights in by_lamp.values())]
     lamps = {
         lamp: ArcLamp(
-            np.concatenate([lights[amp].extraction.flux for amp in amps]),
-            np.concatenate([lights[amp].extraction.variance for amp in amps]),
+            np.concatenate([lights[amp].flux for amp in amps]),
+            np.concatenate([lights[amp].variance for amp in amps]),
         )
         for lamp, lights in by_lamp.items()
     }

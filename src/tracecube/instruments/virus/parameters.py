@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tracecube.core.params import Params
-from tracecube.recipes.extract.joint import ExtractionParams
+from tracecube.recipes.extract.fibres import FibreExtractionParams
 from tracecube.recipes.optics.fibre_traces import FibreTraceParams
 from tracecube.recipes.optics.fibre_wavelength import FibreWavelengthParams
 
@@ -24,13 +24,18 @@ class TracesParams(Params):
         return FibreTraceParams(degree=self.degree, common_degree=self.common_degree, rounds=self.rounds)
 
 
-class ExposureParams(ExtractionParams):
+class ExposureParams(Params):
     """How spectra of fibres are taken off a CCD."""
 
-    half_width: int = Field(12, ge=4, le=40, description="pixels on either side of a trace that its footprint covers")
-    scatter_pieces: int = Field(4, ge=0, le=30, description="spline pieces of scattered light a side; 0 for none")
-    passes: int = Field(3, ge=2, le=6, description="solutions; each takes variance and outliers from the last")
-    reach: float = Field(3.0, gt=0.1, le=4.0, description="largest shift across dispersion that is no other unit's, px")
+    passes: int = Field(3, ge=2, le=8, description="solutions; each takes variance and hits from the last")
+    clip: float = Field(6.0, gt=3, description="sigma above the model beyond which a pixel was hit")
+    grow: float = Field(3.0, gt=1, description="sigma above the model down to which pixels beside a hit belong to it")
+    box: float = Field(5.0, ge=1, le=9, description="px: width of the centred aperture of the cross-check")
+    reach: float = Field(1.5, gt=0.1, le=4.0, description="largest shift across dispersion that is a drift, px")
+
+    def extraction(self) -> FibreExtractionParams:
+        """Return the parameters of the step itself."""
+        return FibreExtractionParams(passes=self.passes, clip=self.clip, grow=self.grow, box=self.box)
 
 
 class WavelengthsParams(ExposureParams, FibreWavelengthParams):

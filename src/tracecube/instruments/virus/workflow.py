@@ -11,6 +11,8 @@ from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.virus.detector_steps import master_dark
 from tracecube.instruments.virus.optics_steps import trace_flat, wavelength_calibration
 
+from tracecube.instruments.virus.science_steps import ccd_spectra, fibre_flat, sky_subtraction, twilight_spectra
+
 __all__ = ["workflow"]
 
 CCD = ("night", "unit", "ccd")
@@ -56,4 +58,50 @@ ARCS = Task(
 
 WAVELENGTH = Association("wavelength", ("WAVELENGTH",), _within(7.0), hint="Hg and Cd arcs of this very unit")
 
-workflow = Workflow(tasks=(DARKS, TRACE, ARCS), default_target="calibration")
+PLACES = Association("places", ("IFUCEN",), (Match(level=0),), minimum=0, hint="IFUcen_HETDEX.txt")
+
+TWILIGHTS = Task(
+    name="virus_twilight",
+    recipe=twilight_spectra,
+    main=Main("raw", ("TWILIGHT",), group_by=CCD),
+    associations=(DARK, TRACES, WAVELENGTH, PLACES),
+    targets=("calibration",),
+    tags={"twilight": "TWILIGHT_SPECTRA"},
+    text="spectra of a CCD's fibres under the twilight sky",
+)
+
+FLAT = Task(
+    name="virus_fibre_flat",
+    recipe=fibre_flat,
+    main=Main("twilight", ("TWILIGHT_SPECTRA",), group_by=("night",)),
+    targets=("calibration",),
+    text="relative throughput of all fibres, from the twilights of all CCDs together",
+)
+
+EXTRACT = Task(
+    name="virus_spectra",
+    recipe=ccd_spectra,
+    main=Main("raw", ("SCIENCE",), group_by=("night", "exposure", "unit", "ccd")),
+    associations=(DARK, TRACES, WAVELENGTH, PLACES),
+    targets=("spectra",),
+    text="spectra of all fibres of a CCD of one exposure",
+)
+
+SKY = Task(
+    name="virus_sky",
+    recipe=sky_subtraction,
+    main=Main("fibre_spectra", ("FIBRE_SPECTRA",), group_by=("night", "exposure")),
+    associations=(
+        Association(
+            "fibre_flat",
+            ("FIBRE_FLAT",),
+            (Match(level=0, same=("night",)), Match(level=1, days=(-7.0, 7.0))),
+            hint="twilights",
+        ),
+    ),
+    targets=("spectra", "science"),
+    tags={"sky_subtracted": "SPECTRA"},
+    text="the sky of an exposure, taken off all its fibres",
+)
+
+workflow = Workflow(tasks=(DARKS, TRACE, ARCS, TWILIGHTS, FLAT, EXTRACT, SKY), default_target="science")
