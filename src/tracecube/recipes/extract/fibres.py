@@ -370,9 +370,7 @@ def replace_weight(a: DesignMatrix) -> DesignMatrix:
     return a._replace(weight=a.weight**2)
 
 
-def _flags(
-    a: DesignMatrix, image: _Image, frame: Frame, share: FloatArray, params: FibreExtractionParams
-) -> IntArray:
+def _flags(a: DesignMatrix, image: _Image, frame: Frame, share: FloatArray, params: FibreExtractionParams) -> IntArray:
     """Flags (n_unknown,) by the share of its weight that a sample lost, and to what."""
     squared = replace_weight(a)
     whole = np.maximum(squared.weight.sum(axis=(1, 2)), 1e-12)
