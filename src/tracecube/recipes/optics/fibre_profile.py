@@ -140,7 +140,7 @@ class _Splines:
             BSpline.basis_element(knots[i : i + _ORDER + 2], extrapolate=False) for i in range(knots.size - _ORDER - 1)
         ]
         values = np.array([np.nan_to_num(one(u)) for one in each])
-        return cls(u, values, values.sum(axis=1) * BASIS_STEP)
+        return cls(np.asarray(u, np.float64), values, values.sum(axis=1) * BASIS_STEP)
 
     def coefficients(self, curve: FloatArray) -> NDArray[np.float64]:
         """Coefficients of the nearest curve of integral 1 that is nowhere negative."""
@@ -210,6 +210,8 @@ def _smooth_solution(
     terms = [np.ones((y.size, x.size)), np.add.outer(0.0 * y, x)]
     terms += [np.add.outer(y, 0.0 * x)] if params.zones > 1 else []
     terms += [np.add.outer(0.0 * y, x**2 - 0.5)] if params.nodes > 2 else []
+    terms += [np.multiply.outer(y, x)] if params.zones > 1 else []
+    terms += [np.add.outer(y**2 - 0.5, 0.0 * x)] if params.zones > 2 else []
     design = np.stack(terms, axis=2)
     count, n = design.shape[2], start.size
     rough = np.diff(np.eye(n), 4, axis=0) / _ROUGH

@@ -229,7 +229,9 @@ def _result(
 ) -> FibreOptics:
     """Put what was measured into products."""
     columns = frame.data.shape[1]
-    traces, errors, missing = [], [], 0
+    traces: list[TraceSet | None] = []
+    errors: list[FloatArray | None] = []
+    missing = 0
     for one in amplifiers:
         if one is None:
             traces.append(None)
