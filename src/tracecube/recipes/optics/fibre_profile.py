@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.interpolate import BSpline, CubicSpline
+from scipy.linalg import block_diag
 from scipy.optimize import nnls
 
 from tracecube.core.fields import FloatArray
@@ -204,7 +205,10 @@ def fit_profile(
 def _smooth_solution(
     sums: list[ShapeEquations], start: FloatArray, splines: _Splines, params: FibreProfileParams
 ) -> NDArray[np.float64]:
-    """Coefficients (zones * nodes, n) of one solution in which they are low polynomials over the amplifier."""
+    """Coefficients (zones * nodes, n) of one solution in which they are low polynomials over the amplifier.
+
+    What changes over the amplifier is symmetric: a lean that changes can not be told from centres that move.
+    """
     y = np.linspace(-1.0, 1.0, params.zones) if params.zones > 1 else np.zeros(1)
     x = np.linspace(-1.0, 1.0, params.nodes)
     terms = [np.ones((y.size, x.size)), np.add.outer(0.0 * y, x)]
@@ -226,7 +230,10 @@ def _smooth_solution(
         matrix += spread.T @ (one.matrix + own) @ spread
         rhs += spread.T @ (one.rhs + pull)
     changing = np.repeat(np.arange(count) > 0, n)
-    found = first.ravel() + np.linalg.solve(matrix + np.diag(changing / _ALIKE**2), rhs)
+    matrix += np.diag(changing / _ALIKE**2)
+    even = 0.5 * (np.eye(n) + np.eye(n)[::-1])[:, : (n + 1) // 2]
+    free = block_diag(np.eye(n), *[even] * (count - 1))
+    found = first.ravel() + free @ np.linalg.solve(free.T @ matrix @ free, free.T @ rhs)
     return np.asarray(design.reshape(-1, count) @ found.reshape(count, n))
 
 
