@@ -158,7 +158,8 @@ def shape_equations(  # noqa: PLR0913 - one frame, one zone
     matrix, rhs = np.zeros((size, size)), np.zeros(size)
     chi2, count = _sum_rows(
         np.ascontiguousarray(data), np.ascontiguousarray(ivar), traces.first, traces.place, traces.node,
-        np.ascontiguousarray(basis), np.ascontiguousarray(coefficients), np.array(zone), (every, 1.0 if ground else 0.0), matrix, rhs,
+        np.ascontiguousarray(basis), np.ascontiguousarray(coefficients), np.array(zone),
+        (every, 1.0 if ground else 0.0), matrix, rhs,
     )  # fmt: skip
     return ShapeEquations(matrix, rhs, chi2, count)
 
@@ -182,9 +183,7 @@ def _node_of(node: float, n_node: int) -> tuple[int, float]:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _row_matrix(  # noqa: PLR0917 - the arrays of one loop
-    place: F8, node: F8, basis: F8, coefficients: F8, zone: I8, ground: float
-) -> tuple[F8, F8, I8]:
+def _row_matrix(place: F8, node: F8, basis: F8, coefficients: F8, zone: I8, ground: float) -> tuple[F8, F8, I8]:
     """A of one row (pixel, trace, and the ground last), the splines under each trace, and where each stamp begins."""
     n, reach = place.size, (basis.shape[1] // 2) * BASIS_STEP
     a = np.zeros((zone[1] - zone[0], n + 1))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from scipy.ndimage import median_filter, uniform_filter1d
 from scipy.signal import savgol_filter
@@ -183,15 +184,15 @@ def _gather(traces: Sequence[TraceSet | None], rows: int) -> _Fibres:
 class _Image:
     """The frame and what is known of it so far."""
 
-    data: FloatArray
+    data: NDArray[np.float32]
     bad: BoolArray
-    floor: FloatArray
+    floor: NDArray[np.float32]
     shot: float
-    variance: FloatArray
-    ground: FloatArray
+    variance: NDArray[np.float32]
+    ground: NDArray[np.float32]
     hits: BoolArray
 
-    def ivar(self) -> FloatArray:
+    def ivar(self) -> NDArray[np.float32]:
         return np.where(self.bad | self.hits, 0.0, 1.0 / self.variance).astype(np.float32)
 
 
@@ -246,9 +247,13 @@ def extract_fibres(
         QualityNumber("COSMIC SHARE", float(lit.sum() / max((~image.bad).sum(), 1)), "", high=0.02),
         QualityNumber("TRACE SHIFT", float(np.abs(move[:, 0]).max()), "px", high=1.0),
     )
-    own = _spread(flags, fibres, traces, int(Flag.NOT_ILLUMINATED | Flag.NOT_MEASURED))
+    own = _spread(flags.astype(float), fibres, traces, int(Flag.NOT_ILLUMINATED | Flag.NOT_MEASURED))
     return FibreExtraction(
-        *spread,  # type: ignore[arg-type]
+        flux=spread[0],
+        variance=spread[1],
+        blend=spread[2],
+        chi2=spread[3],
+        box=spread[4],
         flags=tuple(None if one is None else one.astype(np.int32) for one in own),
         move=moves,
         model=light + image.ground,
@@ -268,16 +273,16 @@ def _opened(frame: Frame, lost: BoolArray) -> _Image:
     return _Image(data, bad, floor, shot, variance, np.zeros_like(data), np.zeros(data.shape, bool))
 
 
-def _expected(flux: FloatArray) -> FloatArray:
+def _expected(flux: FloatArray) -> NDArray[np.float64]:
     """Flux (n, m) expected from the samples around: the neighbours' spectrum, and what is smooth beside it."""
     level = np.maximum(uniform_filter1d(flux, 201, axis=1), 1e-3 * max(float(flux.mean()), 1e-3))
     common = level * median_filter(flux / level, (11, 1), mode="nearest")
-    return np.maximum(common + savgol_filter(flux - common, 9, 2, axis=1), 0.0)
+    return np.asarray(np.maximum(common + savgol_filter(flux - common, 9, 2, axis=1), 0.0), np.float64)
 
 
 def _learn(
     image: _Image,
-    solved: tuple[DesignMatrix, FloatArray],
+    solved: tuple[DesignMatrix, NDArray[np.float64]],
     fibres: _Fibres,
     halo: tuple[Halo, BoolArray],
     params: FibreExtractionParams,
@@ -308,8 +313,8 @@ def _learn(
 
 def _step(
     image: _Image,
-    solved: tuple[DesignMatrix, FloatArray],
-    weighed: tuple[Factor, FloatArray],
+    solved: tuple[DesignMatrix, NDArray[np.float64]],
+    weighed: tuple[Factor, NDArray[np.float32]],
     fibres: _Fibres,
     move: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
@@ -320,7 +325,7 @@ def _step(
     expected = _expected(flux.reshape(-1, n).T)
     slopes = fibres.matrix(move, a.shape, "shift"), fibres.matrix(move, a.shape, "width")
     rest = ivar * (image.data - image.ground - project(a, flux))
-    weights = [np.ascontiguousarray((expected * terms[k]).T).ravel() for k in range(_TERMS)]
+    weights = [np.ascontiguousarray((expected * terms[k]).T, np.float64).ravel() for k in range(_TERMS)]
     owner = np.tile(fibres.amplifier, a.shape[1])
     score, blind = [], []
     for k, weight in enumerate(weights):
@@ -370,9 +375,7 @@ def replace_weight(a: DesignMatrix) -> DesignMatrix:
     return a._replace(weight=a.weight**2)
 
 
-def _flags(
-    a: DesignMatrix, image: _Image, frame: Frame, share: FloatArray, params: FibreExtractionParams
-) -> IntArray:
+def _flags(a: DesignMatrix, image: _Image, frame: Frame, share: FloatArray, params: FibreExtractionParams) -> IntArray:
     """Flags (n_unknown,) by the share of its weight that a sample lost, and to what."""
     squared = replace_weight(a)
     whole = np.maximum(squared.weight.sum(axis=(1, 2)), 1e-12)

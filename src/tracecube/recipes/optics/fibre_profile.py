@@ -7,26 +7,28 @@ once (`kernels.shapes`); kept as a mean and its leading departures, each about i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import erf
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.interpolate import BSpline, CubicSpline
+from scipy.linalg import block_diag
 from scipy.optimize import nnls
 
 from tracecube.core.fields import FloatArray
 from tracecube.core.params import Params
 from tracecube.kernels.forward import DesignMatrix
 from tracecube.kernels.profiles import profile_knots
-from tracecube.kernels.shapes import BASIS_STEP, RowTraces, mixed_matrix, shape_equations
+from tracecube.kernels.shapes import BASIS_STEP, RowTraces, ShapeEquations, mixed_matrix, shape_equations
 
 __all__ = ["FibreProfile", "FibreProfileParams", "fibre_matrix", "fit_profile", "gaussian_profile", "with_slopes"]
 
 _ORDER = 3
 _ROUGH = 0.02  # fourth difference of the splines' coefficients that is believed without data; the peak is about 0.2
 _HOLD = 1e2  # weight by which the integral is held at 1; the fluxes leave it free
-_ALIKE = 0.02  # spread of zones about their mean that is believed where pixels can not tell
+_ALIKE = 0.02  # change over the amplifier that is believed where pixels can not tell; the peak is about 0.2
 
 
 class FibreProfileParams(Params):
@@ -61,7 +63,7 @@ class FibreProfile:
     def mix(self, centre: FloatArray) -> NDArray[np.float32]:
         """Weights (n_shape, n, m) for fibres at ``centre`` (n, m), linear between and beyond zones and nodes."""
         n_zone, n_node = self.weight.shape[1:]
-        n, m = centre.shape
+        m = centre.shape[1]
         along = _linear(np.arange(m) / max(m - 1, 1) * (n_node - 1), n_node)
         place = (centre.mean(axis=1) - self.rows[0]) / (self.rows[1] - self.rows[0]) * n_zone - 0.5
         across = _linear(place, n_zone)
@@ -139,7 +141,7 @@ class _Splines:
             BSpline.basis_element(knots[i : i + _ORDER + 2], extrapolate=False) for i in range(knots.size - _ORDER - 1)
         ]
         values = np.array([np.nan_to_num(one(u)) for one in each])
-        return cls(u, values, values.sum(axis=1) * BASIS_STEP)
+        return cls(np.asarray(u, np.float64), values, values.sum(axis=1) * BASIS_STEP)
 
     def coefficients(self, curve: FloatArray) -> NDArray[np.float64]:
         """Coefficients of the nearest curve of integral 1 that is nowhere negative."""
@@ -193,17 +195,46 @@ def fit_profile(
             every=params.every,
             ground=ground,
         )
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        for low, high in pairwise(edges)
     ]
-    rough = np.diff(np.eye(start.size), 4, axis=0) / _ROUGH
-    own = np.kron(np.eye(params.nodes), rough.T @ rough + _HOLD**2 * np.outer(splines.area, splines.area))
-    own += np.kron(np.eye(params.nodes) - 1.0 / params.nodes, np.eye(start.size)) / _ALIKE**2
-    first = np.tile(start, params.nodes)
-    pull = np.tile(_HOLD**2 * splines.area, params.nodes) - own @ first
-    found = [first + np.linalg.solve(one.matrix + own, one.rhs + pull) for one in sums]
     chi2 = sum(one.chi2 for one in sums) / max(sum(one.samples for one in sums), 1)
-    curves = np.array(found).reshape(params.zones * params.nodes, -1) @ splines.values
+    curves = _smooth_solution(sums, start, splines, params) @ splines.values
     return _leading(splines.u, curves, params, old.rows), float(chi2)
+
+
+def _smooth_solution(
+    sums: list[ShapeEquations], start: FloatArray, splines: _Splines, params: FibreProfileParams
+) -> NDArray[np.float64]:
+    """Coefficients (zones * nodes, n) of one solution in which they are low polynomials over the amplifier.
+
+    What changes over the amplifier is symmetric: a lean that changes can not be told from centres that move.
+    """
+    y = np.linspace(-1.0, 1.0, params.zones) if params.zones > 1 else np.zeros(1)
+    x = np.linspace(-1.0, 1.0, params.nodes)
+    terms = [np.ones((y.size, x.size)), np.add.outer(0.0 * y, x)]
+    terms += [np.add.outer(y, 0.0 * x)] if params.zones > 1 else []
+    terms += [np.add.outer(0.0 * y, x**2 - 0.5)] if params.nodes > 2 else []
+    terms += [np.multiply.outer(y, x)] if params.zones > 1 else []
+    terms += [np.add.outer(y**2 - 0.5, 0.0 * x)] if params.zones > 2 else []
+    design = np.stack(terms, axis=2)
+    count, n = design.shape[2], start.size
+    rough = np.diff(np.eye(n), 4, axis=0) / _ROUGH
+    each = rough.T @ rough + _HOLD**2 * np.outer(splines.area, splines.area)
+    first = np.zeros((count, n))
+    first[0] = start
+    matrix, rhs = np.zeros((count * n, count * n)), np.zeros(count * n)
+    for at, one in zip(design, sums, strict=True):
+        spread = np.kron(at, np.eye(n))
+        own = np.kron(np.eye(params.nodes), each)
+        pull = np.tile(_HOLD**2 * splines.area, params.nodes) - own @ np.tile(start, params.nodes)
+        matrix += spread.T @ (one.matrix + own) @ spread
+        rhs += spread.T @ (one.rhs + pull)
+    changing = np.repeat(np.arange(count) > 0, n)
+    matrix += np.diag(changing / _ALIKE**2)
+    even = 0.5 * (np.eye(n) + np.eye(n)[::-1])[:, : (n + 1) // 2]
+    free = block_diag(np.eye(n), *[even] * (count - 1))
+    found = first.ravel() + free @ np.linalg.solve(free.T @ matrix @ free, free.T @ rhs)
+    return np.asarray(design.reshape(-1, count) @ found.reshape(count, n))
 
 
 def _leading(u: FloatArray, curves: FloatArray, params: FibreProfileParams, rows: tuple[float, float]) -> FibreProfile:

@@ -112,7 +112,7 @@ def from_neighbours(centre: FloatArray, live: BoolArray, place: FloatArray) -> F
 def _band(image: FloatArray, column: int) -> FloatArray:
     """Median over columns near one, array (rows,)."""
     part = image[:, max(0, column - _BAND) : column + _BAND + 1]
-    known = np.isfinite(part).any(axis=1)
+    known: BoolArray = np.asarray(np.isfinite(part).any(axis=1))
     return np.where(known, np.nanmedian(np.where(known[:, None], part, 0.0), axis=1), 0.0)
 
 

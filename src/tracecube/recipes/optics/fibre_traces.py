@@ -21,7 +21,7 @@ from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
-from tracecube.kernels.forward import project
+from tracecube.kernels.forward import DesignMatrix, project
 from tracecube.kernels.polynomials import shrink_to_field
 from tracecube.kernels.solve import estimate, factorise, normal_equations, solve
 from tracecube.recipes.optics.fibre_profile import (
@@ -51,8 +51,8 @@ class FibreTraceParams(Params):
     common_degree: int = Field(4, ge=0, le=8, description="degree along the slit of what the fibres have in common")
     first_sigma: float = Field(2.2, gt=0.5, description="px: width of the profile that is started from")
     rounds: int = Field(3, ge=2, le=10, description="turns of profile, centres and scattered light")
-    clip: float = Field(7.0, gt=3, description="sigma off the model beyond which a pixel is left out")
-    floor: float = Field(0.05, ge=0, description="share of the light by which the model may be off before it counts")
+    clip: float = Field(5.0, gt=3, description="sigma off the model beyond which a pixel is left out")
+    floor: float = Field(0.04, ge=0, description="share of the light by which the model may be off before it counts")
     sound_error: float = Field(0.05, gt=0, description="px: error of a centre beyond which a fibre is not measured")
 
 
@@ -121,22 +121,20 @@ def trace_fibres(frame: Frame, params: FibreTraceParams) -> FibreOptics:
     parts = np.split(np.where(bad, np.nan, data), halves)
     amplifiers = [None if off else _start(part, params) for part, off in zip(parts, dead, strict=True)]
     variance = floor + shot * np.maximum(_blurred(data), 0.0)
-    ground, halo = np.zeros_like(data), None
+    ground, halo, out = np.zeros_like(data), None, bad
     for turn in range(params.rounds):
-        ivar = np.where(bad, 0.0, 1.0 / variance).astype(np.float32)
+        ivar = np.where(out, 0.0, 1.0 / variance).astype(np.float32)
         rest = data - ground
         light, chi2 = np.zeros_like(data), []
-        for k, (amplifier, d, w, own) in enumerate(
-            zip(amplifiers, *(np.split(image, halves) for image in (rest, ivar, light)), strict=True)
-        ):
+        for k, amplifier in enumerate(amplifiers):
+            part = slice(k * len(data) // halves, (k + 1) * len(data) // halves)
             if amplifier is not None:
-                chi2.append(_improve(amplifier, d, w, params, ground=turn == 0))
-                own += _light(amplifier, d, w)
+                chi2.append(_improve(amplifier, rest[part], ivar[part], params, ground=turn == 0))
+                light[part] = _light(amplifier, rest[part], ivar[part])
         model = light + ground
         variance = floor + shot * np.maximum(model, 0.0)
-        if turn == 0:
-            bad |= np.abs(data - model) > params.clip * np.sqrt(variance) + params.floor * np.maximum(model, 0.0)
-        halo, ground = _scattered(data - light, np.where(bad, 0.0, 1.0 / variance), light, (amplifiers, dead), params)
+        out = bad | (np.abs(data - model) > params.clip * np.sqrt(variance) + params.floor * np.maximum(model, 0.0))
+        halo, ground = _scattered(data - light, np.where(out, 0.0, 1.0 / variance), light, (amplifiers, dead), params)
     assert halo is not None
     return _result(frame, amplifiers, halo, dead, chi2)
 
@@ -169,7 +167,8 @@ def _improve(one: _Amplifier, data: FloatArray, ivar: FloatArray, params: FibreT
     return chi2
 
 
-def _matrices(one: _Amplifier, shape: tuple[int, int], slope: bool):  # type: ignore[no-untyped-def]
+def _matrices(one: _Amplifier, shape: tuple[int, int], slope: bool) -> DesignMatrix:
+    """Footprints of the live fibres."""
     centre = one.centre(shape[1])[one.live]
     shapes = (one.profile.u, one.profile.value, one.profile.mix(centre))
     return fibre_matrix(centre, shapes, shape, slope=slope)
@@ -220,9 +219,7 @@ def _scattered(
     """Fit the kernel's light and the levels where no fibre shines."""
     amplifiers, dead = state
     half = light.shape[0] // len(dead)
-    lit = [
-        one.centre(light.shape[1])[one.live] + k * half for k, one in enumerate(amplifiers) if one is not None
-    ]
+    lit = [one.centre(light.shape[1])[one.live] + k * half for k, one in enumerate(amplifiers) if one is not None]
     dark = dark_pixels(np.concatenate(lit), light.shape, params.halo.away)
     return fit_halo(rest, np.where(dark, ivar, 0.0), mirrored(light, dead), params.halo, dead=dead)
 
@@ -232,13 +229,16 @@ def _result(
 ) -> FibreOptics:
     """Put what was measured into products."""
     columns = frame.data.shape[1]
-    traces, errors, missing = [], [], 0
+    traces: list[TraceSet | None] = []
+    errors: list[FloatArray | None] = []
+    missing = 0
     for one in amplifiers:
         if one is None:
             traces.append(None)
             errors.append(None)
             continue
-        error = np.sqrt(np.einsum("xj,njk,xk->nx", basis := _basis(columns, one.coefficients.shape[1]), one.covariance, basis))
+        basis = _basis(columns, one.coefficients.shape[1])
+        error = np.sqrt(np.einsum("xj,njk,xk->nx", basis, one.covariance, basis, optimize=True))
         error[~one.live] = np.nan
         traces.append(_trace_set(one, columns, frame))
         errors.append(error)

@@ -1,0 +1,180 @@
+"""Fibres of a small CCD of two amplifiers: found, traced, and extracted against what was put in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import erf
+
+from tracecube.core.errors import BadData
+from tracecube.core.flags import Flag
+from tracecube.core.frame import Frame
+from tracecube.kernels.halo import power_law, scattered
+from tracecube.recipes.extract.fibres import FibreExtractionParams, extract_fibres
+from tracecube.recipes.optics.fibre_scatter import dark_pixels, mirrored
+from tracecube.recipes.optics.fibre_search import SlitParams, slit_places
+from tracecube.recipes.optics.fibre_traces import FibreOptics, FibreTraceParams, trace_fibres
+
+HALF, COLUMNS, FIBRES = 240, 320, 24
+SLIT = SlitParams(fibres=FIBRES, gaps=(7, 15), first=(5.0, 30.0))
+PARAMS = FibreTraceParams(slit=SLIT, degree=4, common_degree=2)
+DEAD = 10  # fibre of the lower amplifier
+NOISE = 3.0
+AMPLITUDE = 0.15
+F8 = NDArray[np.float64]
+
+
+def cumulative(u: F8) -> F8:
+    """A flat-topped, leaning profile: two Gaussians, its centroid at 0."""
+    parts = ((0.6, 1.2 - 0.08, 1.5), (0.4, -1.8 + 0.12, 1.6))
+    return np.asarray(sum(w * 0.5 * (1.0 + erf((u - c) / (s * 2**0.5))) for w, c, s in parts))
+
+
+def centres() -> F8:
+    """True centres (2, n, columns), rows of the amplifier."""
+    x = np.linspace(-1.0, 1.0, COLUMNS)
+    place = slit_places(SLIT)
+    y = 2.0 * place / place[-1] - 1.0
+    bend = 0.9 * x**2 + 0.5 * y[:, None] * x + 0.2 * x**3
+    jitter = np.random.default_rng(3).normal(0.0, 0.08, (2, FIBRES, 1))
+    return np.stack([13.3 + 8.78 * place[:, None] + bend, 11.8 + 8.74 * place[:, None] - bend]) + jitter
+
+
+def image_of(flux: F8, shift: float = 0.0) -> NDArray[np.float32]:
+    """Light without noise (2 * HALF, COLUMNS) of fluxes (2, n, columns), scattered light included."""
+    light = np.zeros((2 * HALF, COLUMNS))
+    rows = np.arange(2 * HALF)[:, None]
+    for k, centre in enumerate(centres()):
+        for one, f in zip(centre, flux[k], strict=True):
+            u = rows - one - shift - k * HALF
+            light += f * (cumulative(u + 0.5) - cumulative(u - 0.5))
+    kernel = power_law((2 * HALF // 4, COLUMNS // 4), 4, softening=0.5, steepness=2.0, scale=1.5, power=1.0)
+    return (light + AMPLITUDE * scattered(light.astype(np.float32), kernel, 4)).astype(np.float32)
+
+
+def frame_of(light: F8, seed: int, combined: int = 1) -> Frame:
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0.0, 1.0, light.shape) * np.sqrt((NOISE**2 + np.maximum(light, 0)) / combined)
+    variance = np.full(light.shape, NOISE**2 / combined, np.float32)
+    return Frame((light + noise).astype(np.float32), variance, np.zeros(light.shape, np.int32), {"NCOMBINE": combined})
+
+
+@dataclass
+class Scene:
+    flux: F8
+    frame: Frame
+    optics: FibreOptics
+
+
+@pytest.fixture(scope="module")
+def lamp() -> Scene:
+    flux = np.full((2, FIBRES, COLUMNS), 4000.0) * np.linspace(0.3, 1.0, COLUMNS)
+    flux *= np.random.default_rng(4).uniform(0.8, 1.1, (2, FIBRES, 1))
+    flux[0, DEAD] = 0.0
+    frame = frame_of(image_of(flux), 1, 4)
+    return Scene(flux, frame, trace_fibres(frame, PARAMS))
+
+
+def test_missing_fibres_are_recognised_and_placed_by_their_neighbours(lamp: Scene) -> None:
+    lower, upper = lamp.optics.traces
+    assert lower is not None and upper is not None
+    assert list(np.flatnonzero(lower.dq)) == [DEAD]
+    assert not upper.dq.any()
+    assert np.all(lower.sample_dq[DEAD] == int(Flag.NOT_ILLUMINATED))
+    assert np.abs(lower.centre[DEAD] - centres()[0, DEAD]).max() < 0.5
+
+
+def test_centres_and_their_errors(lamp: Scene) -> None:
+    for k, (one, error) in enumerate(zip(lamp.optics.traces, lamp.optics.centre_error, strict=True)):
+        assert one is not None and error is not None
+        off = (one.centre - centres()[k])[one.dq == 0]
+        assert abs(off.mean()) < 0.03  # the centroid of a profile with noisy wings, the same for all
+        off -= off.mean()
+        assert off.std() < 0.006
+        assert np.abs(off).max() < 0.03
+        assert 0.5 < np.sqrt(np.mean((off / error[one.dq == 0]) ** 2)) < 1.6
+
+
+def test_amplitude_of_scattered_light(lamp: Scene) -> None:
+    assert lamp.optics.halo.amplitude == pytest.approx(AMPLITUDE, rel=0.06)
+    assert np.all(np.abs(lamp.optics.halo.level) < 1.0)
+
+
+def test_own_shift_and_fluxes_of_a_frame(lamp: Scene) -> None:
+    flux = 0.06 * lamp.flux
+    frame = frame_of(image_of(flux, 0.31), 2)
+    found = extract_fibres(frame, lamp.optics.traces, lamp.optics.halo, FibreExtractionParams())
+    for k in (0, 1):
+        move, value, variance, flags = found.move[k], found.flux[k], found.variance[k], found.flags[k]
+        assert move is not None and value is not None and variance is not None and flags is not None
+        assert move.value[0] == pytest.approx(0.31, abs=4.0 * move.error[0] + 0.01)
+        good = flags == 0
+        assert good[[i for i in range(FIBRES) if k or i != DEAD]].mean() > 0.995
+        pull = (value - flux[k])[good] / np.sqrt(variance[good])
+        assert abs(pull.mean()) < 0.08
+        assert pull.std() == pytest.approx(1.0, abs=0.04)
+    assert found.flags[0] is not None and np.all(found.flags[0][DEAD] != 0)
+
+
+def test_neighbours_of_a_bright_fibre(lamp: Scene) -> None:
+    flux = np.full((2, FIBRES, COLUMNS), 30.0)
+    flux[0, DEAD] = 0.0
+    flux[1, 11] = 30000.0
+    light = image_of(flux, 0.1)
+    found = extract_fibres(frame_of(light, 5), lamp.optics.traces, lamp.optics.halo, FibreExtractionParams())
+    value, blend = found.flux[1], found.blend[1]
+    assert value is not None and blend is not None
+    leak = np.median(value[[10, 12]] - 30.0, axis=1) / 30000.0
+    assert np.abs(leak).max() < 0.002
+    assert np.all(blend[5:10] < 0.0)  # light given to one is taken from the next
+
+
+def test_hits_are_found_and_lines_kept(lamp: Scene) -> None:
+    x = np.arange(COLUMNS)
+    flux = np.full((2, FIBRES, COLUMNS), 40.0) * (1.0 + 60.0 * np.exp(-0.5 * ((x - 200.0) / 1.2) ** 2))
+    flux[0, DEAD] = 0.0
+    frame = frame_of(image_of(flux), 6)
+    rng = np.random.default_rng(7)
+    fibre, at = rng.integers(0, FIBRES, 60), rng.integers(5, 180, 60)
+    rows = np.rint(centres()[1, fibre, at]).astype(int) + rng.integers(-1, 2, 60)
+    frame.data[rows + HALF, at] += rng.uniform(120.0, 2000.0, 60).astype(np.float32)
+    found = extract_fibres(frame, lamp.optics.traces, lamp.optics.halo, FibreExtractionParams())
+    assert found.flags[1] is not None and found.flags[0] is not None
+    assert np.mean((found.flags[1][fibre, at] & Flag.COSMIC_RAY) != 0) >= 0.98
+    line = [i for i in range(FIBRES) if i != DEAD]
+    assert np.mean(found.flags[0][line, 190:211] != 0) < 0.01
+
+
+def test_a_dead_amplifier_leaves_the_other(lamp: Scene) -> None:
+    data, flags = lamp.frame.data.copy(), lamp.frame.flags.copy()
+    data[:HALF], flags[:HALF] = np.nan, int(Flag.BAD_PIXEL)
+    frame = Frame(data, lamp.frame.variance, flags, lamp.frame.meta)
+    found = trace_fibres(frame, PARAMS)
+    assert found.traces[0] is None and found.traces[1] is not None
+    assert found.caveats
+    spectra = extract_fibres(frame, found.traces, found.halo, FibreExtractionParams())
+    assert spectra.flux[0] is None and spectra.flux[1] is not None
+    assert np.nanmedian(spectra.flux[1] / lamp.flux[1]) == pytest.approx(1.0, abs=0.01)
+    flags[:] = int(Flag.BAD_PIXEL)
+    with pytest.raises(BadData):
+        trace_fibres(Frame(data, lamp.frame.variance, flags, lamp.frame.meta), PARAMS)
+
+
+def test_scattered_light_is_the_sum_over_the_kernel() -> None:
+    light = np.zeros((40, 24), np.float32)
+    light[13, 9] = 100.0
+    kernel = power_law((40, 24), 1, softening=0.5, steepness=2.0, scale=1.5, power=1.0)
+    found = scattered(light, kernel, 1)
+    r = np.hypot(20 - 13, 15 - 9)
+    norm = 1.0 / (0.5 + 2.0 * r / 1.5) / (1.0 / (0.5 + 2.0 * 10.0 / 1.5))
+    assert found[20, 15] / found[23, 9] == pytest.approx(norm, rel=0.01)
+
+
+def test_pixels_away_from_all_centres_and_the_mirror_of_a_half() -> None:
+    dark = dark_pixels(np.array([[3.0], [12.0]]), (20, 1), 4.0)
+    assert list(np.flatnonzero(dark[:, 0])) == [17, 18, 19]
+    light = np.arange(8.0)[:, None]
+    assert list(mirrored(light, np.array([True, False]))[:, 0]) == [7, 6, 5, 4, 4, 5, 6, 7]
