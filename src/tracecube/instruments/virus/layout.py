@@ -28,6 +28,7 @@ __all__ = [
     "amplifier_places",
     "bundle_places",
     "field_rotation",
+    "g_band",
     "nominal_places",
     "regular_places",
     "slot_on",
@@ -79,9 +80,18 @@ def _order() -> Mapping[str, Any]:
 @cache
 def throughput_curve() -> tuple[F8, F8]:
     """Wavelength (Angstrom) and throughput for 50 m2, as tabled; its source is in the file."""
-    lines = files(__package__).joinpath("static", "throughput.csv").read_text(encoding="utf-8").splitlines()
-    rows = [line.split(",") for line in lines if line and line[0].isdigit()]
-    table = np.array(rows, dtype=float)
+    return _table("throughput.csv")
+
+
+@cache
+def g_band() -> tuple[F8, F8]:
+    """Wavelength (Angstrom) and response to photons of the catalogue's g band; its source is in the file."""
+    return _table("panstarrs_g.csv")
+
+
+def _table(name: str) -> tuple[F8, F8]:
+    lines = files(__package__).joinpath("static", name).read_text(encoding="utf-8").splitlines()
+    table = np.array([line.split(",") for line in lines if line and line[0].isdigit()], dtype=float)
     return table[:, 0], table[:, 1]
 
 

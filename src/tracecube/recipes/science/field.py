@@ -7,60 +7,29 @@ catalogue's stars with it and finds the zero point of the flux.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.errors import NoConvergence
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.flags import NOT_USABLE, Flag
-from tracecube.core.params import Params
+from tracecube.core.flags import Flag
 from tracecube.core.sources import FieldSolution
 from tracecube.kernels.atmosphere import air_to_vacuum, refraction_shift
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.science.fibre_psf import fit_field, star_groups
-from tracecube.recipes.science.fibre_psf_system import FieldFit, FieldLight, FieldPsfParams, StarFit
+from tracecube.recipes.science.fibre_psf_system import FieldFit, FieldLight, StarFit
+from tracecube.recipes.science.field_bands import FibreBands, FieldParams
 from tracecube.recipes.sky.field_astrometry import (
-    FieldMatchParams,
     FieldPlate,
     find_sources,
     match_field,
 )
 
-__all__ = ["Air", "FieldParams", "FieldResult", "StarCatalogue", "band_light", "place_fibres", "solve_field"]
+__all__ = ["Air", "FieldResult", "StarCatalogue", "place_fibres", "solve_bands", "solve_field"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
-
-
-class FieldParams(Params):
-    """Solution of a field.
-
-    Parameters
-    ----------
-    reference : float, Angstrom
-        Wavelength at which places hold.
-    first, last : float, Angstrom
-        Range of the bands in which the stars are fitted.
-    bands : int
-    finding : (float, float), Angstrom
-        Band in which sources are found.
-    faintest : float, mag
-        Catalogue stars that are fitted.
-    most : int
-        Of them, at most so many, the brightest.
-    """
-
-    reference: float = 4703.0
-    first: float = 3600.0
-    last: float = 5500.0
-    bands: int = 8
-    finding: tuple[float, float] = (4000.0, 5400.0)
-    faintest: float = 20.5
-    most: int = 600
-    match: FieldMatchParams = FieldMatchParams()
-    psf: FieldPsfParams = FieldPsfParams()
 
 
 @dataclass(frozen=True)
@@ -108,8 +77,8 @@ class FieldResult:
     Parameters
     ----------
     solution : FieldSolution
-    spectra : FibreSpectra
-        With ``ra`` and ``dec``; nothing else is changed.
+    spectra : FibreSpectra or None
+        With ``ra`` and ``dec``; nothing else is changed. None from `solve_bands`.
     east, north : array (n,), arcsec
         True places of the fibres in the tangent plane of the solution.
     fit : FieldFit or None
@@ -119,35 +88,12 @@ class FieldResult:
     """
 
     solution: FieldSolution
-    spectra: FibreSpectra
+    spectra: FibreSpectra | None
     east: F8
     north: F8
     fit: FieldFit | None
     plate: FieldPlate | None
     caveats: tuple[str, ...]
-
-
-def band_light(spectra: FibreSpectra, edges: F8, least: float = 0.3) -> tuple[F8, F8]:
-    """Mean flux of each fibre in bands and its variance, infinite where too few samples are good; (n, b).
-
-    Parameters
-    ----------
-    edges : array (b + 1,), Angstrom
-    least : float
-        Share of the samples of a band that must be good.
-    """
-    ok = ((spectra.flags & NOT_USABLE) == 0) & np.isfinite(spectra.flux) & np.isfinite(spectra.variance)
-    ok &= (spectra.variance > 0) & (spectra.dq == 0)[:, None]
-    flux, variance = np.where(ok, spectra.flux, 0.0), np.where(ok, spectra.variance, 0.0)
-    lights, noises = [], []
-    for low, high in pairwise(edges):
-        inside = (spectra.wave >= low) & (spectra.wave < high)
-        good = (inside & ok).sum(1)
-        enough = good >= np.maximum(least * inside.sum(1), 1)
-        count = np.maximum(good, 1)
-        lights.append(np.where(enough, (flux * inside).sum(1) / count, 0.0))
-        noises.append(np.where(enough, (variance * inside).sum(1) / count**2, np.inf))
-    return np.array(lights).T, np.array(noises).T
 
 
 def solve_field(
@@ -158,12 +104,30 @@ def solve_field(
     air: Air,
     params: FieldParams = FieldParams(),
 ) -> FieldResult:
-    """Place, image and brightness of a field from its own stars.
+    """Place, image and brightness of a field from its own stars; as `solve_bands`, with the spectra placed.
 
     Parameters
     ----------
     spectra : FibreSpectra
         Sky-subtracted, in nominal flux.
+    """
+    result = solve_bands(FibreBands.of(spectra, params), nominal, centre, catalogue, air, params)
+    return replace(result, spectra=place_fibres(spectra, result))
+
+
+def solve_bands(
+    bands: FibreBands,
+    nominal: tuple[F8, F8],
+    centre: tuple[float, float],
+    catalogue: StarCatalogue,
+    air: Air,
+    params: FieldParams = FieldParams(),
+) -> FieldResult:
+    """Place, image and brightness of a field from its own stars.
+
+    Parameters
+    ----------
+    bands : FibreBands
     nominal : (east, north) (n,), arcsec
         Nominal places of the fibres in the tangent plane about ``centre``.
     centre : (ra, dec), degree
@@ -176,39 +140,44 @@ def solve_field(
         With the nominal places, large errors and a caveat where the stars do not suffice.
     """
     stars = sky_to_plane(catalogue.ra, catalogue.dec, *centre)
-    light = _bands(spectra, nominal, air, params)
-    found = band_light(spectra, np.array(params.finding))
-    finds = find_sources(*nominal, found[0][:, 0], found[1][:, 0], spectra.ifuslot.astype(np.int64), params.match)
+    light = _light(bands, nominal, air, params)
+    finds = find_sources(*nominal, bands.white, bands.white_variance, bands.group, params.match)
     try:
         plate = match_field(finds, *stars, catalogue.g, params.match)
         fit = _fit(light, plate, nominal, (*stars, catalogue.g), params)
     except NoConvergence as failure:
         caveat = f"field: places are those of the headers ({failure.what})"
-        return _nominal_result(spectra, nominal, centre, light, params, caveat)
+        return FieldResult(_nominal_solution(centre, light, params), None, *nominal, None, None, (caveat,))
     solution = _solution(fit, light, centre, plate)
     caveats = [] if solution.stars >= 5 else [f"field: the solution rests on {solution.stars} stars"]
     if len(solution.exposure) < 3:
         caveats.append(f"field: {len(solution.exposure)} exposures")
-    east, north, _ = fit.places(light, np.arange(len(spectra.exp)))
-    placed = place_fibres(spectra, east, north, solution)
-    return FieldResult(solution, placed, east, north, fit, plate, tuple(caveats))
+    east, north, _ = fit.places(light, np.arange(len(bands.exposure)))
+    return FieldResult(solution, None, east, north, fit, plate, tuple(caveats))
 
 
-def place_fibres(spectra: FibreSpectra, east: F8, north: F8, solution: FieldSolution) -> FibreSpectra:
-    """Spectra with the right ascension and declination of places in the solution's tangent plane."""
-    ra, dec = plane_to_sky(east, north, solution.ra0, solution.dec0)
-    return replace(spectra, ra=ra, dec=dec)
+def place_fibres(spectra: FibreSpectra, result: FieldResult, rows: slice = slice(None)) -> FibreSpectra:
+    """Spectra with right ascension and declination; flagged where these are the headers'.
+
+    Parameters
+    ----------
+    rows : slice
+        Where the spectra stand among all fibres of the result.
+    """
+    solution = result.solution
+    ra, dec = plane_to_sky(result.east[rows], result.north[rows], solution.ra0, solution.dec0)
+    dq = spectra.dq if result.fit is not None else spectra.dq | int(Flag.ASTROMETRY)
+    return replace(spectra, ra=ra, dec=dec, dq=dq)
 
 
-def _bands(spectra: FibreSpectra, nominal: tuple[F8, F8], air: Air, params: FieldParams) -> FieldLight:
-    edges = np.linspace(params.first, params.last, params.bands + 1)
-    wave = 0.5 * (edges[1:] + edges[:-1])
-    flux, variance = band_light(spectra, edges)
+def _light(bands: FibreBands, nominal: tuple[F8, F8], air: Air, params: FieldParams) -> FieldLight:
+    wave = 0.5 * (params.edges[1:] + params.edges[:-1])
     shift = _refraction(wave, air, params.reference)
     # a scale near one keeps the normal equations well conditioned
-    unit = float(np.sqrt(np.median(variance[np.isfinite(variance)]))) if np.isfinite(variance).any() else 1.0
-    exposure = spectra.exp.astype(np.int64)
-    return FieldLight(*nominal, exposure, wave, flux / unit, variance / unit**2, shift, params.reference)
+    known = bands.variance[np.isfinite(bands.variance)]
+    unit = float(np.sqrt(np.median(known))) if known.size else 1.0
+    flux, variance = bands.flux / unit, bands.variance / unit**2
+    return FieldLight(*nominal, bands.exposure, wave, flux, variance, shift, params.reference)
 
 
 def _refraction(wave: F8, air: Air, reference: float) -> F8:
@@ -290,20 +259,13 @@ def _solution(fit: FieldFit, light: FieldLight, centre: tuple[float, float], pla
     )
 
 
-def _nominal_result(
-    spectra: FibreSpectra,
-    nominal: tuple[F8, F8],
-    centre: tuple[float, float],
-    light: FieldLight,
-    params: FieldParams,
-    caveat: str,
-) -> FieldResult:
+def _nominal_solution(centre: tuple[float, float], light: FieldLight, params: FieldParams) -> FieldSolution:
     """The headers' places, for want of stars."""
     exposures = np.unique(light.exposure)
     k = len(exposures)
     none, far = np.zeros(k), np.full(k, 5.0)
     order = np.argsort(light.wave)
-    solution = FieldSolution(
+    return FieldSolution(
         exposure=exposures,
         east=none,
         north=none,
@@ -333,6 +295,3 @@ def _nominal_result(
         catalogue_error=params.psf.catalogue_error,
         stars=0,
     )
-    placed = place_fibres(spectra, *nominal, solution)
-    flagged = replace(placed, dq=placed.dq | int(Flag.ASTROMETRY))
-    return FieldResult(solution, flagged, *nominal, None, None, (caveat,))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.core.errors import NoConvergence
+from tracecube.core.errors import BadData, NoConvergence
 from tracecube.core.fibres import FibreSpectra
 from tracecube.core.fields import Scalar
 from tracecube.core.flags import Flag
@@ -86,6 +86,8 @@ def measure_sources(
     band : (wave, response)
         Of the catalogue's magnitudes.
     """
+    if result.spectra is None:
+        raise BadData("field: no spectra to measure", hint="use place_fibres on spectra of the same fibres")
     if result.fit is None:
         return FieldStars(scale_flux(result.spectra, result.solution), _table([], 1.0, {}), (), None, ())
     rows = _extract(result, catalogue, band, params)
@@ -123,7 +125,7 @@ def _extract(
     result: FieldResult, catalogue: StarCatalogue, band: tuple[F8, F8], params: FieldStarsParams
 ) -> list[_Row]:
     """Spectra of all stars of the fit, group by group."""
-    if result.fit is None:
+    if result.fit is None or result.spectra is None:
         return []
     scaled = scale_flux(result.spectra, result.solution)
     rows: list[_Row] = []

@@ -60,7 +60,7 @@ def observatory():
     centres, angles = [], []
     for number in (1, 2, 3):
         ra, dec, _ = map(float, (OWN / f"radec2_exp0{number}.dat").read_text().split())
-        rows = list(csv.DictReader((OWN / f"tmp_exp0{number}.csv").open()))
+        rows = list(csv.DictReader((OWN / f"tmp_exp0{number}.csv").read_text().splitlines()))
         x, y, star_ra, star_dec = (
             np.array([float(row[key]) for row in rows]) for key in ("xfplane", "yfplane", "ra", "dec")
         )
