@@ -38,9 +38,9 @@ def test_significance_of_noise_has_unit_width_and_false_lines_are_as_many_as_exp
     assert np.mean([q["LINES SN SIGMA"] for _, q in found]) == pytest.approx(1.0, abs=0.01)
     expected = np.mean([q["LINES FALSE EXPECTED"] for _, q in found])
     made = np.mean([len(lines.sn) for lines, _ in found])
-    # 12 fields hold some 90 false lines: their number is known to 11 %.
-    assert made == pytest.approx(expected, rel=0.3)
-    assert np.mean([q["LINES FALSE NEGATIVE"] for _, q in found]) == pytest.approx(expected, rel=0.2)
+    # 10 fields hold some 35 false lines: their number is known to 17 %, the prediction to 9 %.
+    assert made == pytest.approx(expected, rel=0.5)
+    assert np.mean([q["LINES FALSE THEORY"] for _, q in found]) == pytest.approx(expected, rel=0.3)
 
 
 SOURCES = [Source(x, y, w, 2.2e-16, 1.3)
