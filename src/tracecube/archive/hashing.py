@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tracecube.io.members import open_file
+
 __all__ = ["hash_of_file", "hash_of_value"]
 
 
 def hash_of_file(path: Path | str) -> str:
-    """Return the SHA-256 of a file's bytes, hexadecimal."""
-    with Path(path).open("rb") as file:
+    """Return the SHA-256 of a file's bytes, hexadecimal; of a member of an archive that of its own bytes."""
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

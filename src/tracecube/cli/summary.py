@@ -56,7 +56,8 @@ def show_files(unclassified: Iterable[RawRecord], copies: Iterable[RawRecord]) -
 def no_jobs(folder: Path, targets: Iterable[str], tags: Mapping[str, int]) -> str:
     """Say why there is nothing to do."""
     if not tags:
-        return f"{folder}: no raw file of an installed instrument here (.fits, .fits.fz, .fits.gz, .csv, .ecsv)"
+        kinds = ".fits, .fits.fz, .fits.gz, .csv, .ecsv, .txt, .tar"
+        return f"{folder}: no raw file of an installed instrument here ({kinds})"
     have = ", ".join(f"{count} {tag}" for tag, count in tags.items())
     return f"{folder}: no file here is what {', '.join(targets)} starts from; there are {have}"
 

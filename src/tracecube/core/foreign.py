@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tracecube.core.fields import Meta, Scalar
 
-__all__ = ["ForeignFile", "ForeignTable", "Form", "Plane"]
+__all__ = ["ForeignFile", "ForeignGroup", "ForeignStream", "ForeignTable", "Form", "GatheredForm", "Plane"]
 
 
 @dataclass(frozen=True)
@@ -91,3 +91,69 @@ class Form:
     arrange: Callable[..., ForeignFile]
     beside: Mapping[str, tuple[str, type]] = field(default_factory=dict)
     numbers_of: str = ""
+
+
+@dataclass(frozen=True)
+class ForeignGroup:
+    """A noun, as a group of an HDF5 file."""
+
+    name: str
+    noun: Any
+
+
+@dataclass(frozen=True)
+class ForeignStream:
+    """What stands in one HDF5 file, a piece at a time: the file may be larger than the memory.
+
+    Parameters
+    ----------
+    pieces : iterator of ForeignTable or ForeignGroup
+        Tables of the same name are rows of one.
+    attributes : mapping
+        Of the file.
+    """
+
+    pieces: Iterator[ForeignTable | ForeignGroup]
+    attributes: Meta = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GatheredForm:
+    """A file that many products go into: those of an observation or a night.
+
+    Parameters
+    ----------
+    category : str
+    parts : mapping of str to (str, type)
+        Argument of ``arrange`` -> tag and class of products. Without a product of the first there is no file.
+    arrange : callable
+        ``(key, **parts) -> ForeignFile or ForeignStream``: the values of ``by``, and an iterable of nouns for each
+        part, read one at a time as it is gone through; raises `TracecubeError` where it cannot.
+    by : tuple of str
+        Keys of the setup whose values products of one file share.
+    name : callable
+        ``(key) -> name of the file``, with its suffix.
+    """
+
+    category: str
+    parts: Mapping[str, tuple[str, type]]
+    arrange: Callable[..., ForeignFile | ForeignStream]
+    by: tuple[str, ...]
+    name: Callable[[Mapping[str, Scalar]], str]
+
+    @property
+    def tag(self) -> str:
+        """Of the products without which there is no file."""
+        return next(iter(self.parts.values()))[0]
+
+    def key(self, setup: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+        """Values of ``by`` of a product."""
+        return {name: setup.get(name) for name in self.by}
+
+    def gathered(self, key: Mapping[str, Scalar], setup: Mapping[str, Scalar]) -> bool:
+        """Whether a product goes into the file: it has no other value of any key. A calibration may lack some."""
+        return all(setup.get(name) in {None, value} for name, value in key.items())
+
+    def arranged(self, key: Mapping[str, Scalar], parts: Mapping[str, Iterable[Any]]) -> ForeignFile | ForeignStream:
+        """Call ``arrange``."""
+        return self.arrange(key, **parts)

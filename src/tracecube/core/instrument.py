@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracecube.core.fields import Meta, Scalar
-from tracecube.core.foreign import Form
+from tracecube.core.foreign import Form, GatheredForm
 from tracecube.core.workflow import Workflow
 
 __all__ = ["Classification", "Instrument"]
@@ -54,7 +54,7 @@ class Instrument:
     raw_tags : mapping of str to str
         Every tag that ``classify`` can give, with one line on it.
     workflow : Workflow
-    exports : mapping of str to tuple of Form
+    exports : mapping of str to tuple of Form and GatheredForm
         Layouts of an observatory's own pipeline by their name ("eso"), in which products can be written out.
     simulate : callable or None
         ``(seed, **choices) -> iterator of simulated raw files`` (see `tracecube.simulate.night`).
@@ -68,6 +68,6 @@ class Instrument:
     classify: Callable[[str, Meta], Classification]
     raw_tags: Mapping[str, str]
     workflow: Workflow
-    exports: Mapping[str, tuple[Form, ...]] = field(default_factory=dict)
+    exports: Mapping[str, tuple[Form | GatheredForm, ...]] = field(default_factory=dict)
     simulate: Callable[..., Any] | None = None
     quality_reasons: Mapping[int, str] = field(default_factory=dict)

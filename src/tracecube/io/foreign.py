@@ -1,4 +1,4 @@
-"""Files in the layout of an observatory's own pipeline: planes in order, the first one in the primary unit."""
+"""Files in the layout of an observatory's own pipeline: FITS with the first plane in the primary unit, or HDF5."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from tracecube.core.fields import PER_PRODUCT
-from tracecube.core.foreign import ForeignFile, Plane
+from tracecube.core.foreign import ForeignFile, ForeignStream, ForeignTable, Plane
 from tracecube.io.cards import CardValue
 from tracecube.io.products import AXES, write_units
 from tracecube.io.units import Column, Unit, image_unit, primary_image, table_unit
 
-__all__ = ["write_foreign"]
+__all__ = ["write_foreign", "write_stream"]
 
 
 def write_foreign(path: Path | str, file: ForeignFile, *, cards: Mapping[str, CardValue] | None = None) -> None:
@@ -53,3 +53,30 @@ def _plane_cards(plane: Plane, file: ForeignFile) -> dict[str, CardValue]:
     if plane.unit or plane.text:
         cards["BUNIT"] = (plane.unit, plane.text)
     return cards
+
+
+def write_stream(path: Path | str, stream: ForeignStream, *, cards: Mapping[str, CardValue] | None = None) -> None:
+    """Write an HDF5 file a piece at a time; same content, same bytes.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder exists; an old file is overwritten when all of the new one is written.
+    stream : ForeignStream
+    cards : mapping of str to scalar or (scalar, comment)
+        Attributes over those of the stream.
+
+    Raises
+    ------
+    BadData
+        Columns of a table differ in length, or rows in columns.
+    """
+    from tracecube.io.hdf5 import Hdf5Writer  # noqa: PLC0415 - FITS files need no HDF5
+
+    plain = {key: value[0] if isinstance(value, tuple) else value for key, value in (cards or {}).items()}
+    with Hdf5Writer(path, {**stream.attributes, **plain}) as out:
+        for piece in stream.pieces:
+            if isinstance(piece, ForeignTable):
+                out.append(piece)
+            else:
+                out.add(piece.name, piece.noun)

@@ -7,6 +7,7 @@ promise is found without reading a pixel.
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import os
 import zlib
@@ -19,6 +20,8 @@ from typing import IO, cast
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Scalar
 from tracecube.io.cards import CARD, STRUCTURAL, parse_cards
+from tracecube.io.columns import TEXT_SUFFIX, read_columns
+from tracecube.io.members import open_file
 
 __all__ = ["BLOCK", "FITS_SUFFIXES", "TABLE_SUFFIXES", "HeaderUnit", "bare_name", "header_units", "read_header"]
 
@@ -26,7 +29,7 @@ BLOCK = 2880
 """Bytes in a FITS block."""
 
 FITS_SUFFIXES = (".fits.fz", ".fits.gz", ".fits", ".fit", ".fts")
-TABLE_SUFFIXES = (".ecsv", ".csv")
+TABLE_SUFFIXES = (".ecsv", ".csv", ".txt")
 
 _END = b"END".ljust(CARD)
 _PRINTABLE = bytes(code if 0x20 <= code <= 0x7E else ord("?") for code in range(256))  # all that a header may hold
@@ -96,12 +99,13 @@ def read_header(path: Path | str) -> dict[str, Scalar]:
 
     Those of the primary header, completed by those of the first image where the primary has no
     data of its own; without the cards that describe the file. A table in text form gives
-    ``FILETYPE`` and ``COLUMNS``.
+    ``FILETYPE`` and ``COLUMNS``, one of columns between blanks its ``TITLE`` too.
 
     Parameters
     ----------
     path : Path
-        A file ``.fits``, ``.fits.fz``, ``.fits.gz``, ``.csv`` or ``.ecsv``.
+        A file ``.fits``, ``.fits.fz``, ``.fits.gz``, ``.csv``, ``.ecsv`` or ``.txt``, or such a member of an
+        archive.
 
     Returns
     -------
@@ -147,8 +151,8 @@ def header_units(path: Path | str) -> Iterator[HeaderUnit]:
     if path.name.endswith(".gz"):
         yield from _gzipped_units(path)
         return
-    with path.open("rb") as file:
-        total = os.fstat(file.fileno()).st_size
+    with open_file(path) as file:
+        total = file.seek(0, os.SEEK_END)
         for unit in _units(file, path):
             if total < unit.data_start + unit.size:
                 raise _too_short(path, total, unit.data_start + unit.size)
@@ -214,7 +218,7 @@ def _too_short(path: Path, have: int, need: int) -> BadData:
 def _gzipped_units(path: Path) -> Iterator[HeaderUnit]:
     """Yield the headers up to the first image, unpacking no more than these."""
     try:
-        with gzip.open(path, "rb") as file:
+        with open_file(path) as packed, gzip.open(packed, "rb") as file:
             for unit in _units(cast("IO[bytes]", file), path):
                 _check_unpacked(path, unit)
                 yield unit
@@ -232,15 +236,15 @@ def _check_unpacked(path: Path, unit: HeaderUnit) -> None:
     A file cut off has any four bytes there; a sound one has a whole number of FITS blocks (or ends
     with its data). What looks unsound is unpacked to make sure.
     """
-    with path.open("rb") as file:
-        file.seek(-4, os.SEEK_END)
+    with open_file(path) as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - 4, 0))
         total = int.from_bytes(file.read(4), "little")
     need = unit.data_start + unit.size
     if need <= total and (total % BLOCK == 0 or total == need):
         return
     total = 0
-    with gzip.open(path, "rb") as packed:
-        while chunk := packed.read(1 << 24):
+    with open_file(path) as packed, gzip.open(packed, "rb") as file:
+        while chunk := file.read(1 << 24):
             total += len(chunk)
     if total < need:
         raise _too_short(path, total, need)
@@ -248,8 +252,10 @@ def _check_unpacked(path: Path, unit: HeaderUnit) -> None:
 
 def _table_header(path: Path) -> dict[str, Scalar]:
     """Name the columns of a text table."""
+    if path.name.endswith(TEXT_SUFFIX):
+        return read_columns(path).header
     delimiter = ","
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with io.TextIOWrapper(open_file(path), encoding="utf-8", errors="replace") as file:
         for line in file:
             if line.startswith("# delimiter:"):
                 delimiter = line.split(":", 1)[1].strip().strip("'\"")

@@ -11,6 +11,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import PER_PRODUCT, Meta, Place, Scalar, places
+from tracecube.core.several import Several
 from tracecube.core.text import TextFile
 from tracecube.io.cards import STRUCTURAL, CardValue, format_cards
 from tracecube.io.checksum import datasum
@@ -66,9 +68,12 @@ def write_product(path: Path | str, noun: Any, *, cards: Mapping[str, CardValue]
     """
     if isinstance(noun, TextFile):
         return write_text(path, noun)
-    declared = places(type(noun))
-    own = {p.name: (getattr(noun, name), _comment(p)) for name, p in declared.items() if p.kind == "card"}
-    units = _data_units(noun, declared)
+    several = isinstance(noun, Several)
+    declared = places(noun.part if several else type(noun))
+    parts = dict(noun.parts) if several else {"": noun}
+    cards_of = next(iter(parts.values()), None)
+    own = {p.name: (getattr(cards_of, name), _comment(p)) for name, p in declared.items() if p.kind == "card"}
+    units = [unit for detector, part in parts.items() for unit in _data_units(part, declared, detector)]
     digest = hashlib.sha256("".join(format_cards(own)).encode("ascii"))
     for unit in units:
         digest.update(unit.data)
@@ -95,14 +100,15 @@ def _comment(place: Place) -> str:
     return f"[{place.unit}] {place.text}".strip() if place.unit else place.text
 
 
-def _data_units(noun: Any, declared: Mapping[str, Place]) -> list[Unit]:
+def _data_units(noun: Any, declared: Mapping[str, Place], detector: str = "") -> list[Unit]:
     """Return the extensions of a noun in the order of its fields; an optional field that is None has none."""
     grouped: dict[str, list[tuple[Place, NDArray[Any]]]] = {}
     for name, place in declared.items():
         value = getattr(noun, name)
         if place.kind != "card" and value is not None:
             grouped.setdefault(place.hdu, []).append((place, _as_stored(place, np.asarray(value))))
-    return [_data_unit(hdu, items, noun) for hdu, items in grouped.items()]
+    start = f"{detector}." if detector else ""
+    return [_data_unit(start + hdu, items, noun) for hdu, items in grouped.items()]
 
 
 def _as_stored(place: Place, values: NDArray[Any]) -> NDArray[Any]:
@@ -174,13 +180,16 @@ def read_product(path: Path | str, noun: type[Noun]) -> Noun:
     path = Path(path)
     if not path.exists():
         raise MissingInput(f"{path}: no such product", hint="run `tracecube reduce` again: it is made anew")
-    declared = places(noun)
+    several = issubclass(noun, Several)
+    declared = places(noun.part if several else noun)
     units = list(header_units(path))
     head = {key: value for key, value in units[0].cards.items() if not STRUCTURAL.fullmatch(key)}
     own = {place.name for place in declared.values() if place.kind == "card"}
     meta = {key: value for key, value in head.items() if key not in own}
     try:
         with fits.open(path, memmap=False) as hdus:
+            if several:
+                return cast("Noun", _several(hdus, noun, declared, head, meta))
             values: dict[str, Any] = dict(_fields_of(hdus, declared))
             with_axes = next((p.hdu for p in declared.values() if p.axes), "")
             if with_axes:
@@ -189,6 +198,17 @@ def read_product(path: Path | str, noun: type[Noun]) -> Noun:
         return noun(**values, **({"meta": meta} if "meta" in get_type_hints(noun) else {}))
     except (KeyError, ValueError, TypeError, OSError, BadData) as error:
         raise BadData(f"{path}: not a whole {noun.__name__} ({error})", hint="make the product again") from error
+
+
+def _several(hdus: fits.HDUList, noun: type[Several], declared: Mapping[str, Place], head: Meta, meta: Meta) -> Several:
+    """Read the noun of every detector that the names of the extensions tell of."""
+    detectors = dict.fromkeys(hdu.name.rpartition(".")[0] for hdu in hdus[1:])
+    cards = _card_fields(head, noun.part, declared)
+    parts = {}
+    for detector in detectors:
+        own = {name: replace(place, hdu=f"{detector}.{place.hdu}") for name, place in declared.items()}
+        parts[detector] = noun.part(**_fields_of(hdus, own), **cards, meta=meta)
+    return noun(parts=parts, meta=meta)
 
 
 def _fields_of(hdus: fits.HDUList, declared: Mapping[str, Place]) -> dict[str, NDArray[Any]]:

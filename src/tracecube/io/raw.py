@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from astropy.io import fits
@@ -18,11 +20,24 @@ from tracecube.core.errors import BadData
 from tracecube.core.fields import Meta
 from tracecube.core.frame import RawFrame
 from tracecube.io.checksum import datasum
+from tracecube.io.columns import TEXT_SUFFIX, read_columns
 from tracecube.io.headers import BLOCK, TABLE_SUFFIXES, bare_name, header_units, read_header
+from tracecube.io.members import append_member, open_file, split_path
 
 __all__ = ["read_raw", "read_text_table", "write_raw"]
 
-_CORRUPT = (OSError, ValueError, TypeError, IndexError, KeyError, RuntimeError, VerifyError, struct.error, zlib.error)
+_CORRUPT = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    VerifyError,
+    struct.error,
+    zlib.error,
+)
 """What the reader of pixels raises on files damaged in one way or another."""
 
 _NARROW = 2  # bytes: 16-bit counts are exact as float32 (24 bits of mantissa)
@@ -34,7 +49,7 @@ def read_raw(path: Path | str, tag: str, *, plane: int | None = None) -> RawFram
     Parameters
     ----------
     path : Path
-        FITS file (plain, tile-compressed or gzipped), or text table.
+        FITS file (plain, tile-compressed or gzipped), or text table; loose or in an archive.
     tag : str
         What the classification found it to be.
     plane : int, optional
@@ -76,7 +91,7 @@ def _read_units(
     tables: dict[str, Mapping[str, NDArray[Any]]],
     plane: int | None,
 ) -> None:
-    with fits.open(path, memmap=False) as hdus:
+    with open_file(path) as file, _unpacked(path, file) as plain, fits.open(plain, memmap=False) as hdus:
         for hdu in hdus:
             name = "" if hdu.name in {"PRIMARY", "COMPRESSED_IMAGE"} else hdu.name
             if not hdu.header.get("NAXIS"):
@@ -86,6 +101,10 @@ def _read_units(
             else:
                 cube = plane is not None and len(hdu.shape) > 2  # noqa: PLR2004 - planes, rows, columns
                 images[name] = _pixels(hdu.section[plane] if cube else hdu.data)
+
+
+def _unpacked(path: Path, file: BinaryIO) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(file)) if path.name.endswith(".gz") else file
 
 
 def _pixels(data: NDArray[Any]) -> NDArray[Any]:
@@ -105,7 +124,7 @@ def _check_sums(path: Path) -> None:
     """Compare the data units of an unpacked file with their DATASUM cards, where there are any."""
     if path.name.endswith(".gz"):
         return
-    with path.open("rb") as file:
+    with open_file(path) as file:
         for number, unit in enumerate(header_units(path)):
             promised = unit.cards.get("DATASUM")
             if promised is None or not unit.size:
@@ -121,7 +140,7 @@ def _check_sums(path: Path) -> None:
 
 
 def read_text_table(path: Path | str) -> dict[str, NDArray[Any]]:
-    """Read a ``.csv`` or ``.ecsv`` table.
+    """Read a ``.csv``, ``.ecsv`` or ``.txt`` table.
 
     Returns
     -------
@@ -136,8 +155,11 @@ def read_text_table(path: Path | str) -> dict[str, NDArray[Any]]:
     path = Path(path)
     if path.name.endswith(".ecsv"):
         return _read_ecsv(path)
+    if path.name.endswith(TEXT_SUFFIX):
+        found = read_columns(path)
+        return {name: _column(list(column)) for name, column in zip(found.names, found.columns, strict=True)}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(open_file(path), encoding="utf-8-sig", newline="") as file:
             lines = [line for line in csv.reader(file) if line and not line[0].startswith("#")]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadData(f"{path}: not a text table ({error})", hint="save it as comma-separated UTF-8 text") from error
@@ -171,7 +193,8 @@ def _read_ecsv(path: Path) -> dict[str, NDArray[Any]]:
     from astropy.table import Table  # noqa: PLC0415 - slow to import, and rarely needed
 
     try:
-        table = Table.read(path, format="ascii.ecsv")
+        with io.TextIOWrapper(open_file(path), encoding="utf-8") as file:
+            table = Table.read(file.read(), format="ascii.ecsv")
     except _CORRUPT as error:
         raise BadData(f"{path}: not an ECSV table ({error})", hint="fetch the file again") from error
     return {str(name): _own(np.ma.getdata(table[name].data)) for name in table.colnames}
@@ -180,8 +203,10 @@ def _read_ecsv(path: Path) -> dict[str, NDArray[Any]]:
 def write_raw(folder: Path | str, frame: RawFrame) -> Path:
     """Write a raw file, as an observatory would.
 
-    Images become a Rice-compressed ``.fits.fz``, tables with names a ``.fits``, a nameless table a
-    ``.csv``. A name may lead into a sub-folder ("truth/lenslets").
+    A name without suffix: images become a Rice-compressed ``.fits.fz``, tables with names a ``.fits``, a nameless
+    table a ``.csv``. One that ends in ``.fits`` has one image, which is not compressed; one in ``.txt`` a table
+    between blanks, with the card ``TITLE`` over it or else its names. A name may lead into a sub-folder
+    ("truth/lenslets"), and into an archive ("night17.tar::exp01/x.fits"), which it is then added to.
 
     Parameters
     ----------
@@ -193,7 +218,14 @@ def write_raw(folder: Path | str, frame: RawFrame) -> Path:
     -------
     Path
         The file.
+
+    Raises
+    ------
+    BadData
+        A name that ends in ``.fits`` and not just one image.
     """
+    if frame.name.endswith((TEXT_SUFFIX, ".fits")):
+        return _write_plain(Path(folder) / frame.name, frame)
     suffix = ".fits.fz" if frame.images else ".csv" if "" in frame.tables else ".fits"
     path = Path(folder) / f"{frame.name}{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -213,6 +245,31 @@ def write_raw(folder: Path | str, frame: RawFrame) -> Path:
     ]
     fits.HDUList(units).writeto(path, overwrite=True)
     return path
+
+
+def _write_plain(path: Path, frame: RawFrame) -> Path:
+    """Write a file as its name says, loose or into an archive."""
+    if path.name.endswith(TEXT_SUFFIX):
+        content = _text(frame).encode()
+    else:
+        buffer = io.BytesIO()
+        fits.PrimaryHDU(frame.data, _header(frame.meta)).writeto(buffer)
+        content = buffer.getvalue()
+    on_disk, member = split_path(path)
+    on_disk.parent.mkdir(parents=True, exist_ok=True)
+    if member is None:
+        on_disk.write_bytes(content)
+    else:
+        append_member(on_disk, member, content)
+    return path
+
+
+def _text(frame: RawFrame) -> str:
+    columns = frame.tables[""]
+    title = frame.meta.get("TITLE")
+    above = f"##{' '.join(columns)}" if title is None else f"# {title}"
+    rows = (" ".join(str(cell) for cell in row) for row in zip(*columns.values(), strict=True))
+    return "\n".join([above, *rows, ""])
 
 
 def _header(meta: Meta) -> fits.Header:

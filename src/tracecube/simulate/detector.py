@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tracecube.core.detector import Detector
 from tracecube.core.fields import FloatArray, IntArray
 
-__all__ = ["Camera", "Hits", "cosmic_rays", "expose", "make_camera", "poisson"]
+__all__ = ["Camera", "Hits", "cosmic_rays", "draw_hits", "expose", "make_camera", "poisson"]
 
 _FULL_SCALE = 65535  # adu, a 16-bit converter
 
@@ -147,16 +147,29 @@ def cosmic_rays(camera: Camera, exptime: float, rng: np.random.Generator) -> Hit
     exptime : float, second
     rng : numpy Generator
     """
-    shape = camera.detector.shape
-    area = shape[0] * shape[1] * (camera.pixel_um * 1e-4) ** 2
+    return draw_hits(camera.detector.shape, camera.pixel_um, exptime, rng)
+
+
+def draw_hits(shape: tuple[int, int], pixel_um: float, exptime: float, rng: np.random.Generator) -> Hits:
+    """Draw cosmic rays on pixels (y, x) of a size: straight tracks, blurred by diffusion.
+
+    Parameters
+    ----------
+    shape : (int, int)
+    pixel_um : float
+        Side of a pixel.
+    exptime : float, second
+    rng : numpy Generator
+    """
+    area = shape[0] * shape[1] * (pixel_um * 1e-4) ** 2
     y, x, charge = [], [], []
     for _ in range(rng.poisson(_HITS_PER_CM2_S * area * exptime)):
         # flux goes with cos^2 of the zenith angle; the detector's own tilt is unknown, so is its sky: isotropic
         slant = np.tan(np.arccos(rng.uniform(0.02, 1.0)))
-        length = min(slant * _DEPTH_UM / camera.pixel_um, 60.0)
+        length = min(slant * _DEPTH_UM / pixel_um, 60.0)
         angle, steps = rng.uniform(0.0, 2.0 * np.pi), max(int(8 * length), 8)
         along = np.linspace(0.0, length, steps)
-        path = np.hypot(length * camera.pixel_um, _DEPTH_UM) / steps
+        path = np.hypot(length * pixel_um, _DEPTH_UM) / steps
         deposit = _ELECTRONS_PER_UM * path * rng.lognormal(-0.1, 0.45, steps)
         x.append(rng.uniform(0, shape[1]) + along * np.cos(angle) + _DIFFUSION_PX * rng.standard_normal(steps))
         y.append(rng.uniform(0, shape[0]) + along * np.sin(angle) + _DIFFUSION_PX * rng.standard_normal(steps))

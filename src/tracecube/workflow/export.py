@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tracecube.archive.queries import find_product, job_of, products
 from tracecube.archive.records import ProductRecord
 from tracecube.core.errors import MissingInput, TracecubeError
 from tracecube.core.fields import PER_PRODUCT, Scalar
-from tracecube.core.foreign import Form
+from tracecube.core.foreign import ForeignStream, Form, GatheredForm
 from tracecube.core.instrument import Instrument
 from tracecube.workflow.discover import Found
 from tracecube.workflow.settings import near
@@ -84,13 +85,22 @@ def _files(
     ledger: Ledger,
     folder: Path,
     having: Mapping[str, Instrument],
-    forms: Mapping[str, Sequence[Form]],
+    forms: Mapping[str, Sequence[Form | GatheredForm]],
     names: Sequence[str],
 ) -> Iterator[Exported]:
-    for made in products(ledger):
+    current = list(products(ledger))
+    written: set[Path] = set()
+    for made in current:
         for form in forms.get(made.instrument, ()):
-            if form.tag == made.tag and (not names or {form.category, form.tag} & set(names)):
+            if form.tag != made.tag or (names and not {form.category, form.tag} & set(names)):
+                continue
+            if isinstance(form, Form):
                 yield _exported(ledger, folder, having[made.instrument], form, made)
+                continue
+            path = folder / (made.night or "") / form.name(form.key(made.setup))
+            if path not in written:
+                written.add(path)
+                yield _gathered(path, form, made, [one for one in current if one.instrument == made.instrument])
 
 
 def _exported(ledger: Ledger, folder: Path, instrument: Instrument, form: Form, made: ProductRecord) -> Exported:
@@ -112,6 +122,45 @@ def _exported(ledger: Ledger, folder: Path, instrument: Instrument, form: Form, 
     part = path.with_suffix(".part")
     write_foreign(part, file, cards=_cards(instrument, made, records.get(form.numbers_of, made)))
     part.replace(path)
+    return Exported(form.category, made, path)
+
+
+@dataclass(frozen=True)
+class _Nouns:
+    """Products of one kind, read one at a time as they are gone through."""
+
+    records: Sequence[ProductRecord]
+    noun: type
+
+    def __iter__(self) -> Iterator[Any]:
+        from tracecube.io.products import read_product  # noqa: PLC0415
+
+        return (read_product(record.path, self.noun) for record in self.records)
+
+
+def _gathered(path: Path, form: GatheredForm, made: ProductRecord, current: Sequence[ProductRecord]) -> Exported:
+    """Write a file of many products."""
+    from tracecube.io.foreign import write_foreign, write_stream  # noqa: PLC0415
+
+    key = form.key(made.setup)
+    mine = [one for one in current if one.night in {None, made.night} and form.gathered(key, one.setup)]
+    parts = {
+        name: _Nouns(sorted((one for one in mine if one.tag == tag), key=lambda one: Path(one.path).name), noun)
+        for name, (tag, noun) in form.parts.items()
+    }
+    hashes = sorted(one.data_sha256 for some in parts.values() for one in some.records)
+    cards: Cards = {"PRODSHA": (sha256("".join(hashes).encode()).hexdigest(), "hash of the hashes of what is in here")}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file = form.arranged(key, parts)
+        if isinstance(file, ForeignStream):
+            write_stream(path, file, cards=cards)
+        else:
+            part = path.with_suffix(".part")
+            write_foreign(part, file, cards=cards)
+            part.replace(path)
+    except TracecubeError as error:
+        return Exported(form.category, made, None, str(error))
     return Exported(form.category, made, path)
 
 

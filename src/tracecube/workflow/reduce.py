@@ -20,6 +20,7 @@ from tracecube.archive.records import PlannedRecord, RawRecord
 from tracecube.archive.summary import RunSummary, last_summary
 from tracecube.core.errors import BadData
 from tracecube.core.params import Params
+from tracecube.io.members import INDEX_FOLDER
 from tracecube.workflow.discover import Found, discover, references
 from tracecube.workflow.executor import Executor
 from tracecube.workflow.jobs import Dataset, Plan, PlannedJob
@@ -33,6 +34,9 @@ __all__ = ["Prepared", "prepare", "reduce_folder"]
 
 SCRATCH = ".tracecube-scratch"
 """Sub-folder of the output folder for files that are not yet whole."""
+
+INDEX = ".tracecube-index"
+"""Sub-folder of the output folder that says where the members of archives begin."""
 
 LIBRARIES = ("tracecube", "numpy", "scipy", "astropy", "numba", "photutils", "astroscrappy")
 """Whose versions a run writes down."""
@@ -123,6 +127,7 @@ def reduce_folder(
         last = unchanged(ledger, mark)
         if last is not None:
             return as_reused(last)
+        os.environ[INDEX_FOLDER] = str(out / INDEX)  # workers that start from here on look there
         executor.warm([reference.partition(":")[0] for reference in references()])
         known = raw_files(ledger, folder)
         prepared = prepare(folder, out, instruments(), targets=targets, settings=settings, known=known)

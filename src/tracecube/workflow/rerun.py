@@ -12,6 +12,7 @@ from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import find_product, job_of, raw_with_hash
 from tracecube.archive.records import InputRecord, JobRecord, ProductRecord
 from tracecube.core.errors import BadData, MissingInput
+from tracecube.io.members import is_there
 from tracecube.workflow.call import JobCall, JobResult, call_recipe
 from tracecube.workflow.discover import Found
 from tracecube.workflow.settings import near
@@ -100,7 +101,7 @@ def _found_again(ledger: Ledger, given: InputRecord) -> InputRecord:
     if other is not None:
         places.append(other.path)
     for place in places:
-        if Path(place).is_file() and hash_of_file(place) == given.sha256:
+        if is_there(place) and hash_of_file(place) == given.sha256:
             return replace(given, path=place)
     raise MissingInput(
         f"{given.path}: the {given.tag} that was used is not there any more, or has changed",

@@ -13,7 +13,9 @@ from tracecube.archive.ledger import LEDGER_NAME
 from tracecube.archive.records import RawRecord
 from tracecube.core.errors import MissingInput, TracecubeError
 from tracecube.core.instrument import Instrument
+from tracecube.io.columns import TEXT_SUFFIX
 from tracecube.io.headers import FITS_SUFFIXES, TABLE_SUFFIXES, bare_name, read_header
+from tracecube.io.members import ARCHIVE, INSIDE, PACKED, index_of, stamp
 
 __all__ = ["Scan", "data_files", "scan"]
 
@@ -73,11 +75,12 @@ def scan(folder: Path, instruments: Sequence[Instrument], known: Mapping[str, Ra
         raise MissingInput(
             "no instrument is installed", hint="install a package that announces one, then `tracecube ls`"
         )
-    paths = sorted(data_files(folder))
+    paths, refused = _with_members(sorted(data_files(folder)))
     with ThreadPoolExecutor(max_workers=4) as pool:  # hashing leaves the interpreter lock
         opened = list(pool.map(lambda path: _opened(path, known or {}), paths))
-    files, copies = _without_copies(opened)
-    found = sorted((_classified(file, instruments) for file in files), key=_order)
+    files, copies = _without_copies([*opened, *refused])
+    every = (_classified(file, instruments) for file in files)
+    found = sorted((file for file in every if not _is_prose(file)), key=_order)
     return Scan(folder, tuple(found), tuple(copies))
 
 
@@ -85,8 +88,56 @@ def _order(file: RawRecord) -> tuple[float, str]:
     return (float("inf") if file.mjd is None else file.mjd, file.sha256)
 
 
+def _is_prose(file: RawRecord) -> bool:
+    """Whether a text is no table of an instrument: one need not say so of every README."""
+    return file.path.endswith(TEXT_SUFFIX) and file.tag is None and (file.foreign or file.header is None)
+
+
+def _with_members(paths: Iterable[str]) -> tuple[list[str], list[RawRecord]]:
+    """Put the members of archives in the place of these; what cannot be had of them has its reason."""
+    found: list[str] = []
+    refused: list[RawRecord] = []
+    for path in paths:
+        if not path.endswith((ARCHIVE, *PACKED)):
+            found.append(path)
+            continue
+        members, reason = _members(path)
+        found += [f"{path}{INSIDE}{name}" for name in members]
+        if reason is not None:
+            refused.append(_refused(path, reason))
+    return found, refused
+
+
+def _members(path: str) -> tuple[list[str], str | None]:
+    """Return the raw files in an archive, and why there may be more."""
+    try:
+        index = index_of(Path(path))
+    except TracecubeError as error:
+        return [], str(error)
+    except OSError as error:
+        return [], f"{path}: cannot be read ({error.strerror}) (try: check its rights and its disk)"
+    members = [name for name in index.members if _is_wanted(name)]
+    if index.damage is None:
+        return members, None
+    lost = f"{len(members)} raw files in it are whole, what follows is lost"
+    return members, f"{path}: damaged archive, {index.damage}; {lost} (try: fetch or copy it again)"
+
+
+def _is_wanted(member: str) -> bool:
+    *folders, name = member.split("/")
+    hidden = any(part.startswith(".") and part != "." for part in (*folders, name))
+    return not hidden and TRUTH not in folders and name.endswith((*FITS_SUFFIXES, *TABLE_SUFFIXES))
+
+
+def _refused(path: str, reason: str) -> RawRecord:
+    return RawRecord(path=path, name=bare_name(path), size=0, mtime_ns=0, sha256="", header=None, reason=reason)
+
+
 def data_files(folder: Path) -> Iterator[str]:
-    """Yield all files with a known suffix; hidden ones, the truth and our own products are left out."""
+    """Yield all files with a known suffix, and archives; hidden ones, the truth and our own products are left out.
+
+    A compressed archive that was unpacked beside itself is left out too.
+    """
     seen: set[tuple[int, int]] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         state = Path(root).stat()
@@ -98,27 +149,25 @@ def data_files(folder: Path) -> Iterator[str]:
         yield from (
             str(Path(root) / name)
             for name in names
-            if name.endswith((*FITS_SUFFIXES, *TABLE_SUFFIXES)) and not name.startswith(".")
+            if name.endswith((*FITS_SUFFIXES, *TABLE_SUFFIXES, ARCHIVE, *PACKED))
+            and not name.startswith(".")
+            and not (name.endswith(PACKED) and name.partition(".")[0] in folders)
         )
 
 
 def _opened(path: str, known: Mapping[str, RawRecord]) -> RawRecord:
     """Return path, content hash and header; what stops the reading becomes the reason."""
     try:
-        state = Path(path).stat()
+        size, time = stamp(path)
         earlier = known.get(path)
-        if earlier and (earlier.size, earlier.mtime_ns) == (state.st_size, state.st_mtime_ns):
+        if earlier and (earlier.size, earlier.mtime_ns) == (size, time):
             return replace(earlier, reason=earlier.reason if earlier.header is None else None)
         sha256 = hash_of_file(path)
     except OSError as error:
-        return RawRecord(
-            path=path, name=bare_name(path), size=0, mtime_ns=0, sha256="", header=None,
-            reason=f"{path}: cannot be read ({error.strerror}) (try: check its rights and its disk)",
-        )  # fmt: skip
-    found = RawRecord(
-        path=path, name=bare_name(path), size=state.st_size, mtime_ns=state.st_mtime_ns, sha256=sha256, header=None
+        return _refused(path, f"{path}: cannot be read ({error.strerror}) (try: check its rights and its disk)")
+    return _with_header(
+        RawRecord(path=path, name=bare_name(path), size=size, mtime_ns=time, sha256=sha256, header=None)
     )
-    return _with_header(found)
 
 
 def _with_header(file: RawRecord) -> RawRecord:

@@ -159,7 +159,7 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="cannot be read"):
         read_header(tmp_path / "b.fits")
     with pytest.raises(BadData, match="not a FITS file nor a table"):
-        read_header(tmp_path / "c.txt")
+        read_header(tmp_path / "c.dat")
 
 
 def test_text_tables(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import shutil
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,3 +161,65 @@ def test_a_folder_linked_into_another_is_followed(folder, tmp_path_factory, inst
     other = tmp_path_factory.mktemp("other")
     (other / "link").symlink_to(folder)
     assert {Path(path).name for path in data_files(other)} == {"a.fits", "b.fits"}
+
+
+def archive(folder: Path, *names: str) -> Path:
+    """Move files into a tar archive."""
+    with tarfile.open(folder / "night.tar", "w") as tar:
+        for name in names:
+            tar.add(folder / name, f"night1/{name}")
+            (folder / name).unlink()
+    return folder / "night.tar"
+
+
+def test_members_of_an_archive_are_files(folder, instrument_of):
+    loose = {file.name: file for file in scan(folder, [instrument_of()]).files}
+    path = archive(folder, "deep/er/b.fits", "a.fits")
+    found = {file.name: file for file in scan(folder, [instrument_of()]).files}
+    assert found["a"].path == f"{path}::night1/a.fits"
+    assert {name: (file.sha256, file.size, file.tag, file.header) for name, file in found.items()} == {
+        name: (file.sha256, file.size, file.tag, file.header) for name, file in loose.items()
+    }
+
+
+def test_a_member_that_lies_loose_too_is_a_copy(folder, instrument_of):
+    shutil.copy(folder / "a.fits", folder / "kept")
+    archive(folder, "a.fits")
+    shutil.move(folder / "kept", folder / "a.fits")
+    found = scan(folder, [instrument_of()])
+    assert names(found) == ["a", "b"]
+    assert len(found.copies) == 1
+
+
+def test_what_a_truncated_archive_lost_is_said(folder, instrument_of):
+    path = archive(folder, "a.fits", "deep/er/b.fits")
+    path.write_bytes(path.read_bytes()[:7000])
+    found = scan(folder, [instrument_of()])
+    assert [file.name for file in found.classified] == ["a"]
+    [lost] = found.unclassified
+    assert "ends within night1/deep/er/b.fits; 1 raw files in it are whole" in lost.reason
+    assert not lost.foreign
+
+
+def test_a_compressed_archive_is_left_out_where_it_was_unpacked_beside(folder, instrument_of):
+    plain = archive(folder, "a.fits")
+    for name in ("deep.tar.xz", "other.tar.xz"):
+        (folder / name).write_bytes(lzma.compress(plain.read_bytes()))
+    plain.unlink()
+    found = scan(folder, [instrument_of()])
+    assert names(found) == ["a", "b"]
+    assert [file.path for file in found.files if file.name == "a"] == [f"{folder}/other.tar.xz::night1/a.fits"]
+    assert found.copies == ()
+
+
+def test_texts_that_are_no_table_of_an_instrument_are_passed_over(folder, instrument_of):
+    own = instrument_of()
+    taken = replace(
+        own,
+        recognises=lambda name, head: name == "fplane" or own.recognises(name, head),
+        classify=lambda name, head: own.classify(name, {"TAG": "GUIDE", **head}),
+    )
+    for name in ("README", "spectrum", "fplane"):
+        (folder / f"{name}.txt").write_text("read me\n" if name == "README" else "# X Y\n1 2\n")
+    found = scan(folder, [taken])
+    assert names(found) == ["a", "b", "fplane"]

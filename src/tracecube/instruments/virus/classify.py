@@ -1,4 +1,4 @@
-"""What a raw file of VIRUS is: by IMAGETYP, the lamp, and the columns of the text tables beside the frames."""
+"""What a raw file of VIRUS is: by IMAGETYP, the lamp, and the columns of text tables."""
 
 from __future__ import annotations
 
@@ -37,19 +37,29 @@ RAW_TAGS = {
 _BY_TYPE = {"zro": "ZERO", "drk": "DARK", "flt": "FLAT", "twi": "TWILIGHT", "sci": "SCIENCE"}
 _TABLES = {
     "FPLANE": {"IFUSLOT", "X_FP", "Y_FP", "SPECID", "IFUID"},
-    "IFUCEN": {"ID", "X", "Y", "CH", "THR"},
     "STAR_CATALOGUE": {"RAMEAN", "DECMEAN", "GAPMAG"},
 }
 
 
-def _columns(header: Meta) -> set[str]:
-    return set(text(header, "COLUMNS").upper().replace(" ", "").split(","))
+_IFUCEN = ("HETDEX IFU DESCRIPTION", 6)
+"""How the table of fibres begins, which has no line of names, and its number of columns."""
+
+_DATE = re.compile(r"(?<!\d)(20\d{2})(\d{2})(\d{2})(?!\d)")
+
+
+def _table_tag(header: Meta) -> str | None:
+    """Return the tag of a text table, None if it is not of VIRUS."""
+    columns = text(header, "COLUMNS").upper().replace(" ", "").split(",")
+    title, count = _IFUCEN
+    if text(header, "TITLE").upper().startswith(title):
+        return "IFUCEN" if len(columns) == count else None
+    return next((tag for tag, wanted in _TABLES.items() if wanted <= set(columns)), None)
 
 
 def recognises(name: str, header: Meta) -> bool:
     """Whether a file is of VIRUS: INSTRUME decides where it is written, the file name or columns else."""
     if header.get("COLUMNS") is not None:
-        return any(wanted <= _columns(header) for wanted in _TABLES.values())
+        return _table_tag(header) is not None
     instrument = text(header, "INSTRUME")
     return bool(re.fullmatch(r"virus", instrument, re.IGNORECASE)) if instrument else bool(NAME.search(name))
 
@@ -65,8 +75,7 @@ def classify(name: str, header: Meta) -> Classification:
         A type or lamp that the cascade does not know.
     """
     if header.get("COLUMNS") is not None:
-        tag = next(tag for tag, wanted in _TABLES.items() if wanted <= _columns(header))
-        return Classification(tag, {"night": None, "raw_tag": tag})
+        return _classify_table(name, header)
     amp, tag = amplifier(header, name), _tag(name, header)
     slot = int(needed(header, name, "IFUSLOT"))
     setup: dict[str, Scalar] = {
@@ -84,6 +93,14 @@ def classify(name: str, header: Meta) -> Classification:
     return Classification(
         tag, setup, mjd=start_mjd(header, name), exptime=number(header, "EXPTIME"), object=sky or None
     )
+
+
+def _classify_table(name: str, header: Meta) -> Classification:
+    tag = _table_tag(header)
+    if tag is None:
+        raise BadData(f"{name}: a table of {text(header, 'COLUMNS')}", hint="leave it out: the cascade uses no such")
+    date = _DATE.search(name) if tag == "FPLANE" else None
+    return Classification(tag, {"night": "-".join(date.groups()) if date else None, "raw_tag": tag})
 
 
 def _tag(name: str, header: Meta) -> str:

@@ -1,0 +1,177 @@
+"""Files of an observation: one HDF5 of all that was made, Remedy's tables, and its two FITS files a bundle.
+
+Names are {DATE}_{OBS}.h5, {DATE}_{OBS}_remedy.h5, {DATE}_{OBS}_{IFUSLOT}.fits and {DATE}_{OBS}_{IFUSLOT}_cube.fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from tracecube.core.errors import MissingInput
+from tracecube.core.fibres import FibreSpectra
+from tracecube.core.fields import Meta, Scalar
+from tracecube.core.foreign import (
+    ForeignFile,
+    ForeignGroup,
+    ForeignStream,
+    ForeignTable,
+    GatheredForm,
+    Plane,
+)
+from tracecube.core.lines import Lines
+from tracecube.core.several import TraceSets, WavelengthSolutions
+from tracecube.core.spectra import Cube, Spectrum
+from tracecube.instruments.virus.export_tables import (
+    GRID,
+    catalogue_spectra,
+    detections,
+    fibre_rows,
+    images,
+    info_rows,
+    raw_rows,
+    rectified,
+    survey_rows,
+)
+
+__all__ = ["FORMS", "shot_pieces"]
+
+Key = Mapping[str, Scalar]
+
+_SHOT = ("night", "obs")
+_BUNDLE = ("night", "obs", "slot")
+
+
+def _stem(key: Key) -> str:
+    """Date and observation, as the observatory writes them."""
+    return f"{str(key['night']).replace('-', '')}_{int(key['obs'] or 0):07d}"
+
+
+def _bundle(key: Key) -> str:
+    return f"{_stem(key)}_{int(key['slot'] or 0):03d}"
+
+
+def shot_pieces(
+    spectra: Iterable[FibreSpectra],
+    lines: Iterable[Lines] = (),
+    sources: Iterable[Spectrum] = (),
+    traces: Iterable[TraceSets] = (),
+    wavelengths: Iterable[WavelengthSolutions] = (),
+) -> Iterator[ForeignGroup]:
+    """All of an observation as groups: spectra/047L/exp01, lines/047, sources/S01, traces/047LL, wavelengths/047LL."""
+    for one in spectra:
+        side = "".join(sorted({str(amp)[0] for amp in np.asarray(one.amp).astype(str)}))
+        for exposure in np.unique(one.exp):
+            yield ForeignGroup(f"spectra/{_slots(one)}{side}/exp{int(exposure):02d}", one)
+    for found in lines:
+        yield ForeignGroup(
+            f"lines/{int(found.ifuslot[0]):03d}" if len(found.ifuslot) else f"lines/none{id(found)}", found
+        )
+    for number, source in enumerate(sources, start=1):
+        yield ForeignGroup(f"sources/{source.meta.get('SRCID') or f'{number:04d}'}", source)
+    for name, sets in (("traces", traces), ("wavelengths", wavelengths)):
+        for several in sets:
+            for detector, part in several.parts.items():
+                yield ForeignGroup(f"{name}/{detector}", part)
+
+
+def _slots(spectra: FibreSpectra) -> str:
+    slots = np.unique(spectra.ifuslot)
+    return f"{int(slots[0]):03d}" if slots.size == 1 else "all"
+
+
+def _shot(key: Key, **parts: Iterable[object]) -> ForeignStream:
+    """Lay out the HDF5 of an observation."""
+    pieces = shot_pieces(**parts)  # type: ignore[arg-type]
+    return ForeignStream(pieces, {"NIGHT": str(key["night"]), "OBSID": int(key["obs"] or 0)})
+
+
+def _remedy(
+    key: Key,
+    spectra: Iterable[FibreSpectra],
+    lines: Iterable[Lines],
+    sources: Iterable[Spectrum],
+    cubes: Iterable[Cube],
+) -> ForeignStream:
+    """Lay out Remedy's tables."""
+    return ForeignStream(_remedy_tables(spectra, lines, sources, cubes), {"TITLE": f"{_stem(key)} Spectra"})
+
+
+def _remedy_tables(
+    spectra: Iterable[FibreSpectra], lines: Iterable[Lines], sources: Iterable[Spectrum], cubes: Iterable[Cube]
+) -> Iterator[ForeignTable]:
+    units: dict[int, str] = {}
+    exposures: dict[int, Meta] = {}
+    yield from images(cubes)
+    for one in spectra:
+        units |= {int(slot): str(unit) for slot, unit in zip(one.ifuslot, one.unit, strict=True)}
+        exposures |= {int(exp): one.meta for exp in np.unique(one.exp) if int(exp) not in exposures}
+        yield raw_rows(one)
+        yield fibre_rows(one)
+        yield info_rows(one)
+    yield survey_rows([exposures[exp] for exp in sorted(exposures)])
+    for found in lines:
+        yield detections(found, units)
+    yield from catalogue_spectra(sources)
+
+
+def _fibres_file(key: Key, spectra: Iterable[FibreSpectra]) -> ForeignFile:
+    """Lay out the rectified spectra of a bundle in all exposures, and where each fibre is."""
+    rows = [one for one in spectra if int(key["slot"] or 0) in one.ifuslot]
+    if not rows:
+        raise MissingInput(f"IFU {key['slot']}: no spectra", hint="reduce the observation first")
+    made = [rectified(one) for one in rows]
+    sky = [rectified(one, one.sky) if one.sky is not None else None for one in rows]
+    keep = [np.asarray(one.ifuslot) == int(key["slot"] or 0) for one in rows]
+    unit = str(rows[0].meta.get("BUNIT", ""))
+
+    def plane(name: str, values: list[np.ndarray], text: str = "", unit: str = unit) -> Plane:
+        return Plane(
+            name, np.concatenate([v[k] for v, k in zip(values, keep, strict=True)]).astype(np.float32), unit, text
+        )
+
+    planes = [
+        plane("FLUX", [np.where(m.good, m.flux, np.nan) for m in made], "less sky"),
+        plane("ERROR", [np.where(m.good, np.sqrt(m.variance), np.nan) for m in made]),
+        plane("COVAR", [m.covariance for m in made], "covariance with the next sample", f"({unit})2"),
+    ]
+    if all(one is not None for one in sky):
+        planes.append(plane("SKY", [np.where(m.good, m.flux, np.nan) for m in sky if m is not None]))
+    tables = [info_rows(one).columns for one in rows]
+    columns = tuple(
+        Plane(c.name, np.concatenate([t[i].values[k] for t, k in zip(tables, keep, strict=True)]), c.unit, c.text)
+        for i, c in enumerate(tables[0])
+    )
+    axes = {"CTYPE1": rows[0].medium, "CUNIT1": "Angstrom", "CRVAL1": float(GRID[0]), "CRPIX1": 1.0,
+            "CDELT1": float(GRID[1] - GRID[0])}  # fmt: skip
+    return ForeignFile(tuple(planes), (ForeignTable("INFO", columns),), {**rows[0].meta, **axes}, axes=True)
+
+
+def _cube_file(key: Key, cubes: Iterable[Cube]) -> ForeignFile:
+    """Lay out a cube: light first, as viewers of cubes want it, then errors and flags."""
+    cube = next(iter(cubes), None)
+    if cube is None:
+        raise MissingInput(f"IFU {key['slot']}: no cube", hint="ask for the cube of this IFU")
+    planes = (Plane("DATA", cube.data), Plane("ERROR", np.sqrt(cube.variance)), Plane("DQ", cube.flags))
+    return ForeignFile(planes, meta=cube.meta, cards={"BUNIT": str(cube.meta.get("BUNIT", ""))}, axes=True)
+
+
+_PARTS = {"spectra": ("SPECTRA", FibreSpectra), "lines": ("LINES", Lines), "sources": ("SPECTRUM", Spectrum)}
+
+FORMS: Mapping[str, tuple[GatheredForm, ...]] = {
+    "hdf5": (
+        GatheredForm(
+            "SHOT",
+            {**_PARTS, "traces": ("TRACES", TraceSets), "wavelengths": ("WAVELENGTHS", WavelengthSolutions)},
+            _shot, _SHOT, lambda key: f"{_stem(key)}.h5",
+        ),
+    ),
+    "remedy": (
+        GatheredForm("TABLES", {**_PARTS, "cubes": ("CUBE", Cube)}, _remedy, _SHOT, lambda key: f"{_stem(key)}_remedy.h5"),
+        GatheredForm("FIBRES", {"spectra": ("SPECTRA", FibreSpectra)}, _fibres_file, _BUNDLE,
+                     lambda key: f"{_bundle(key)}.fits"),
+        GatheredForm("CUBE", {"cubes": ("CUBE", Cube)}, _cube_file, _BUNDLE, lambda key: f"{_bundle(key)}_cube.fits"),
+    ),
+}  # fmt: skip
+"""Layouts by name."""

@@ -1,0 +1,110 @@
+"""One exposure of a CCD: freed of what the detector adds, its bad pixels flagged, the noise of each pixel known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tracecube.core.errors import BadData
+from tracecube.core.fields import Meta
+from tracecube.core.flags import Flag
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.instruments.virus.ccd import HALF, HALVES, read_ccd
+from tracecube.recipes.detector.combine import combine_frames
+
+__all__ = ["amplifiers", "by_exposure", "calibrate_ccd", "combined", "side_of"]
+
+
+def side_of(meta: Meta) -> str:
+    """Return L or R: the CCD of a header."""
+    return str(meta.get("CCDPOS") or "").strip()
+
+
+def amplifiers(frame: Frame) -> dict[str, slice]:
+    """Return the rows of each amplifier that was read, by name."""
+    rows = {amp: slice(HALF * i, HALF * (i + 1)) for i, amp in enumerate(HALVES[side_of(frame.meta)])}
+    return {amp: part for amp, part in rows.items() if np.isfinite(frame.data[part]).any()}
+
+
+def by_exposure(raw: Sequence[RawFrame]) -> list[list[RawFrame]]:
+    """Gather the amplifiers of each exposure, in order of time."""
+    groups: dict[str, list[RawFrame]] = {}
+    for frame in sorted(raw, key=lambda frame: frame.name):
+        groups.setdefault(frame.name.partition("_")[0], []).append(frame)
+    return list(groups.values())
+
+
+def _card(frame: Frame, key: str) -> float | None:
+    value = frame.meta.get(key)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def calibrate_ccd(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[str, ...]]:
+    """Calibrate one exposure of a CCD to electrons.
+
+    Parameters
+    ----------
+    raw : sequence of RawFrame
+        One or two amplifiers of one exposure.
+    dark : Frame
+        Master dark: structure, bad pixels, and by amplifier cards ``RN``, ``LEVEL`` and ``DARK``.
+
+    Returns
+    -------
+    Frame
+        Variance that of a pixel without light; card NOISEFLR its typical value. Halves without a master dark
+        are refused like dead ones: nothing is known of them.
+    caveats : tuple of str
+    """
+    frame, caveats = read_ccd(raw)
+    time = frame.meta.get("DARKTIME") or frame.meta.get("EXPTIME") or 0.0
+    seconds = float(time) if isinstance(time, int | float) else 0.0
+    data, variance, flags = frame.data.copy(), frame.variance.copy(), frame.flags | dark.flags
+    notes = list(caveats)
+    for amp, part in amplifiers(frame).items():
+        noise, level, rate = (_card(dark, f"{key} {amp}") for key in ("RN", "LEVEL", "DARK"))
+        if noise is None or level is None:
+            notes.append(f"{raw[0].name}: no master dark of amplifier {amp}: left out (try: take darks and zeros)")
+            data[part], variance[part] = np.nan, np.nan
+            flags[part] |= int(Flag.BAD_PIXEL)
+            continue
+        current = max(rate or 0.0, 0.0) * seconds
+        data[part] -= dark.data[part] + np.float32(level + current)
+        variance[part] = noise**2 + current + dark.variance[part]
+    if not np.isfinite(data).any():
+        raise BadData(f"{raw[0].name}: no amplifier of this CCD is left", hint="; ".join(notes))
+    floor = float(np.nanmedian(variance))
+    calibrated = Frame(data, variance, flags, {**frame.meta, "NOISEFLR": round(floor, 4)})
+    return calibrated, tuple(notes)
+
+
+def combined(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[str, ...]]:
+    """Calibrate all exposures of one lamp or twilight, and take their mean with hits left out."""
+    frames, notes, names = [], [], []
+    for members in by_exposure(raw):
+        try:
+            frame, caveats = calibrate_ccd(members, dark)
+        except BadData as error:
+            notes.append(str(error))
+            continue
+        frames.append(frame)
+        names.append(members[0].name)
+        notes += caveats
+    if not frames:
+        raise BadData("no exposure of this CCD can be used", hint="; ".join(notes))
+    live = np.logical_and.reduce([np.isfinite(frame.data) for frame in frames])
+    if len(frames) > 1:
+        filled = [replace(f, data=np.where(live, f.data, 0.0), variance=np.where(live, f.variance, 1.0)) for f in frames]
+        mean = combine_frames(filled, names=names)
+        mean = replace(
+            mean,
+            data=np.where(live, mean.data, np.nan).astype(np.float32),
+            variance=np.where(live, np.mean([f.variance for f in frames], axis=0) / len(frames), np.nan).astype(
+                np.float32
+            ),
+        )
+    else:
+        mean = frames[0]
+    return mean, tuple(dict.fromkeys(notes))

@@ -1,0 +1,1 @@
+"""Physics of simulated nights of VIRUS: optics, light, sky, headers, and the truth about them."""

@@ -1,0 +1,247 @@
+"""Fit of one emission line: place, wavelength, flux and width, with the continuum marginalised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracecube.kernels.fibre_psf import FibreShare
+from tracecube.recipes.science.fibre_field import FibreField, Refraction
+from tracecube.recipes.science.line_filter import Continuum, line_shape
+
+__all__ = ["LineFit", "fit_line"]
+
+F8 = NDArray[np.float64]
+
+# Fibres and pixels of the fit: to this distance (arcsec), and to this many widths of the line.
+_WIDTHS = 4.0
+_STEPS = 12
+# Steps of the tangents in east, north (arcsec), wavelength (Angstrom) and intrinsic variance (Angstrom**2).
+_TINY = np.array([0.02, 0.02, 0.02, 0.05])
+# Longest step of one iteration, and farthest from the start.
+_STRIDE = np.array([0.4, 0.4, 1.0, 4.0])
+_FARTHEST = np.array([1.5, 1.5, 4.0, np.inf])
+# A fibre's light may differ from the model's by this share of the brightest fibre's: seeing is known to a few percent.
+_MODEL_ERROR = 0.05
+# An intrinsic variance below zero is noise: the line is not wider than the line-spread function. Kept above this
+# share of the latter's variance.
+_NARROWEST = -0.6
+_WIDEST = 15.0  # Angstrom
+
+
+class LineFit(NamedTuple):
+    """One line. Places in arcsec on the tangent plane, wavelengths in Angstrom, flux in that of the spectra.
+
+    Parameters
+    ----------
+    east, north, wave, flux : float
+    variance : float
+        Intrinsic, Angstrom**2; below zero where noise makes the line narrower than the line-spread function.
+    errors : array (5,)
+        Of flux, east, north, wave, variance.
+    height : float
+        Flux over its error at the maximum, with the width of the search.
+    chi2 : float
+        Reduced chi-square of the flux in each fibre against a point source.
+    freedom : int
+        Its degrees of freedom.
+    lone : float
+        Share of the significance that comes from one fibre.
+    """
+
+    east: float
+    north: float
+    wave: float
+    flux: float
+    variance: float
+    errors: F8
+    height: float
+    chi2: float
+    freedom: int
+    lone: float
+
+
+class _Patch(NamedTuple):
+    """Samples around a line: arrays (f, p), and per fibre (f,) or (f, 1)."""
+
+    rest: F8
+    ivar: F8
+    wave: F8
+    pixel: F8
+    lsf: F8
+    doubt: F8  # variance of the continuum
+    beside: F8  # covariance with the next row times both inverse variances, (f, p)
+    east: F8
+    north: F8
+    exp: NDArray[np.int64]
+
+
+def fit_line(
+    field: FibreField,
+    continuum: Continuum,
+    shares: Sequence[FibreShare],
+    refraction: Refraction,
+    start: tuple[float, float, float],
+    *,
+    sigma: float,
+) -> LineFit | None:
+    """Fit a line.
+
+    Parameters
+    ----------
+    start : (float, float, float)
+        East and north (arcsec) and wavelength (Angstrom) of a maximum of the map.
+    sigma : float, Angstrom
+        Intrinsic width of the search.
+
+    Returns
+    -------
+    LineFit or None
+        None where the fit does not stay near the maximum, or its flux is not above zero.
+    """
+    patch = _patch(field, continuum, shares, refraction, start)
+    fixed = _climb(patch, shares, np.array([*start, sigma**2]), free=3)
+    if fixed is None:
+        return None
+    values, flux, _ = fixed
+    place = _model(patch, shares, values)
+    gram, noise, score = _inner(patch, place, place), _spread(patch, place, place), _against(patch, place)
+    height = score / np.sqrt(noise)
+    wide = _climb(patch, shares, values, free=4)
+    values, flux, errors = wide if wide is not None else fixed
+    chi2, freedom, lone = _across(patch, shares, values, flux)
+    if not (flux > 0 and gram > 0 and np.isfinite(errors).all()):
+        return None
+    return LineFit(*map(float, values[:3]), float(flux), float(values[3]), errors, float(height), chi2, freedom, lone)
+
+
+def _patch(
+    field: FibreField, continuum: Continuum, shares: Sequence[FibreShare], refraction: Refraction,
+    start: tuple[float, float, float],
+) -> _Patch:  # fmt: skip
+    """Cut out what the fit sees; refraction is that of the start."""
+    shift = field.axes @ np.array([np.interp(start[2], refraction.wave, v) for v in (refraction.x, refraction.y)])
+    east, north = field.east - shift[0], field.north - shift[1]
+    reach = max(share.reach for share in shares)
+    rows = np.flatnonzero(np.hypot(east - start[0], north - start[1]) < reach + _FARTHEST[0])
+    width = np.hypot(np.median(field.lsf_sigma[rows]), 2.0)
+    columns = np.flatnonzero((np.abs(field.wave[rows] - start[2]) < _WIDTHS * width + _FARTHEST[2]).any(axis=0))
+    cut = slice(int(columns[0]), int(columns[-1]) + 1)
+    wave, ivar = field.wave[rows, cut], 1.0 / field.variance[rows, cut]
+    part = continuum.of(rows)
+    beside = np.zeros_like(ivar)
+    next_to = rows[1:] == rows[:-1] + 1
+    beside[:-1] = np.where(next_to[:, None], field.blend[rows[:-1], cut] * ivar[:-1] * ivar[1:], 0.0)
+    near = np.full((rows.size, 1), start[2])
+    middle = np.argmin(np.abs(wave - start[2]), axis=1)[:, None]
+    return _Patch(
+        field.flux[rows, cut] - part.at(wave)[0],
+        ivar,
+        wave,
+        np.gradient(wave, axis=1),
+        np.take_along_axis(field.lsf_sigma[rows, cut], middle, axis=1),
+        part.at(near)[1],
+        beside,
+        east[rows],
+        north[rows],
+        field.exp[rows],
+    )
+
+
+def _model(patch: _Patch, shares: Sequence[FibreShare], values: F8) -> F8:
+    """Light of a line of unit flux at (east, north, wave, intrinsic variance)."""
+    distance = np.hypot(patch.east - values[0], patch.north - values[1])
+    part = np.zeros_like(distance)
+    for number, share in enumerate(shares):
+        mine = patch.exp == number
+        part[mine] = share(distance[mine])
+    lsf2 = patch.lsf**2 + values[3]
+    return part[:, None] * line_shape(patch.wave, patch.pixel, np.sqrt(lsf2), float(values[2]), 0.0)
+
+
+def _inner(patch: _Patch, a: F8, b: F8) -> float:
+    """Product of two models, less what the continuum can take of both."""
+    sums = np.sum(a * patch.ivar, axis=1) * np.sum(b * patch.ivar, axis=1)
+    return float(np.sum(a * b * patch.ivar) - np.sum(sums * patch.doubt[:, 0]))
+
+
+def _spread(patch: _Patch, a: F8, b: F8) -> float:
+    """Covariance of the scores of two models: their product, and what neighbouring rows share."""
+    shared = a[:-1] * b[1:] + a[1:] * b[:-1]
+    return _inner(patch, a, b) + float(np.sum(shared * patch.beside[:-1]))
+
+
+def _against(patch: _Patch, model: F8) -> float:
+    """Score of a model: its product with the light above the continuum."""
+    return float(np.sum(model * patch.rest * patch.ivar))
+
+
+def _climb(patch: _Patch, shares: Sequence[FibreShare], values: F8, *, free: int) -> tuple[F8, float, F8] | None:
+    """Gauss-Newton for the flux and the first ``free`` of the values; flux and errors (5,) with covariances."""
+    start, flux = values.copy(), 0.0
+    floor = _NARROWEST * float(np.min(patch.lsf)) ** 2
+    for _ in range(_STEPS):
+        models = _tangents(patch, shares, values, free)
+        if flux == 0.0:
+            power = _inner(patch, models[0], models[0])
+            flux = _against(patch, models[0]) / power if power > 0 else 0.0
+            if flux <= 0.0:
+                return None
+        rows = [flux * one for one in models]  # the first step is relative: all are of order one
+        gram = _matrix(patch, rows, _inner)
+        rest = np.array([_against(patch, one) - flux * _inner(patch, one, models[0]) for one in rows])
+        step = np.linalg.lstsq(gram, rest, rcond=1e-10)[0]
+        move = np.clip(step[1:], -_STRIDE[:free], _STRIDE[:free])
+        values = values.copy()
+        values[:free] += move
+        values[3] = np.clip(values[3], floor, _WIDEST**2)
+        flux *= max(1.0 + step[0], 0.1)
+        if np.any(np.abs(values - start)[:3] > _FARTHEST[:3]):
+            return None
+        if np.all(np.abs(move) < 0.05 * _TINY[:free]):
+            break
+    spread = _matrix(patch, rows, _spread)
+    inverse = np.linalg.pinv(gram)
+    errors = np.full(5, 0.0)
+    errors[: free + 1] = np.sqrt(np.maximum(np.diag(inverse @ spread @ inverse), 0.0))
+    errors[0] *= flux
+    return values, float(flux), errors
+
+
+def _tangents(patch: _Patch, shares: Sequence[FibreShare], values: F8, free: int) -> list[F8]:
+    models = [_model(patch, shares, values)]
+    for k in range(free):
+        step = np.zeros(4)
+        step[k] = _TINY[k]
+        ahead, behind = _model(patch, shares, values + step), _model(patch, shares, values - step)
+        models.append((ahead - behind) / (2.0 * _TINY[k]))
+    return models
+
+
+def _matrix(patch: _Patch, rows: list[F8], product: Callable[[_Patch, F8, F8], float]) -> F8:
+    size = len(rows)
+    out = np.empty((size, size))
+    for i in range(size):
+        for j in range(i, size):
+            out[i, j] = out[j, i] = product(patch, rows[i], rows[j])
+    return out
+
+
+def _across(patch: _Patch, shares: Sequence[FibreShare], values: F8, flux: float) -> tuple[float, int, float]:
+    """Chi-square of fluxes by fibre, its freedom, and the largest share of one fibre in the significance."""
+    shape = line_shape(patch.wave, patch.pixel, np.sqrt(patch.lsf**2 + values[3]), float(values[2]), 0.0)
+    model = _model(patch, shares, values)
+    part = model.sum(axis=1) / np.maximum(shape.sum(axis=1), 1e-30)
+    sums = np.sum(shape * patch.ivar, axis=1)
+    power = np.sum(shape**2 * patch.ivar, axis=1) - sums**2 * patch.doubt[:, 0]
+    seen = power > 0
+    light = np.sum(shape * patch.rest * patch.ivar, axis=1)[seen] / power[seen]
+    variance = 1.0 / power[seen] + (_MODEL_ERROR * flux * float(part.max())) ** 2
+    chi2 = float(np.sum((light - flux * part[seen]) ** 2 / variance))
+    freedom = max(int(seen.sum()) - 5, 1)
+    weight = part[seen] ** 2 * power[seen]
+    lone = float(weight.max() / weight.sum()) if seen.any() and weight.sum() > 0 else 1.0
+    return chi2 / freedom, freedom, lone
