@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import factorial, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -13,16 +14,20 @@ from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE
 
-__all__ = ["FibreArc", "FibreLine", "LineFits", "find_lines", "fit_lines"]
+__all__ = ["ORDERS", "FibreArc", "FibreLine", "LineFits", "LineShape", "find_lines", "fit_lines", "fit_tails"]
 
 HALF_WINDOW = 7
 """Pixels on either side of a line that its fit sees."""
 
+ORDERS = (3, 4, 5, 6)
+"""Orders of the Hermite functions by which a line-spread function differs from a Gaussian."""
+
 _BLOCK = 16  # fibres whose median spectrum is searched for the pattern
 _SMOOTH = 2.0  # px: lines are widened by this before the pattern is laid over them
-_ROUNDS = 8
+_ROUNDS = 6
 _LEAST_PIXELS = 10
-_NEAR = 5.0  # px: two lines of a lamp closer than this many pixels plus a window are fitted together
+_DETECTED = 3.0  # sigma of the flux
+_AT_REST = 0.05  # px: last step of a fit that has come to rest
 
 
 class FibreArc(NamedTuple):
@@ -50,7 +55,7 @@ class FibreLine(NamedTuple):
 class LineFits(NamedTuple):
     """Centre, width, flux of the lines (n, k), their errors, and the reduced chi-square; NaN where not fitted.
 
-    Centres and widths are px, fluxes electron; ``separation`` holds, a line, the distances (px) of companions.
+    Centres and widths are px, fluxes electron; ``flux`` (n, k, 1 + c) holds the companions' after the line's own.
     """
 
     x: FloatArray
@@ -59,6 +64,24 @@ class LineFits(NamedTuple):
     sigma_error: FloatArray
     flux: FloatArray
     chi2: FloatArray
+
+
+class LineShape(NamedTuple):
+    """What the fit of a line takes as given.
+
+    Parameters
+    ----------
+    sigma : array (n, k), px
+        Widths: the standard deviation of the line-spread function.
+    tails : array (k, 4)
+        Amplitudes of the normalised Hermite functions of `ORDERS`; they move neither centroid nor width.
+    offsets : array (n, k, c), px
+        Distances of the companions from their line; NaN where it has fewer.
+    """
+
+    sigma: FloatArray
+    tails: FloatArray
+    offsets: FloatArray
 
 
 def find_lines(
@@ -111,7 +134,10 @@ def _compressed(arc: FibreArc, rows: NDArray[np.integer]) -> FloatArray | None:
     lit = np.isfinite(spectra).mean(axis=1) > 0.5  # noqa: PLR2004 - half of its samples
     if not lit.any():
         return None
-    level = np.nan_to_num(np.nanmedian(spectra[lit], axis=0))
+    spectra = spectra[lit]
+    seen = np.isfinite(spectra).any(axis=0)
+    level = np.zeros(spectra.shape[1])
+    level[seen] = np.nanmedian(spectra[:, seen], axis=0)
     level = level - np.median(level)
     noise = 1.4826 * float(np.median(np.abs(level))) + 1e-12
     held = np.log1p(np.maximum(level / (5.0 * noise), 0.0))
@@ -149,8 +175,7 @@ def fit_lines(
     arcs: Mapping[str, FibreArc],
     lines: tuple[FibreLine, ...],
     place: FloatArray,
-    sigma: FloatArray,
-    offsets: Mapping[int, FloatArray],
+    shape: LineShape,
     *,
     with_width: bool,
 ) -> LineFits:
@@ -158,89 +183,182 @@ def fit_lines(
 
     Parameters
     ----------
-    place, sigma : array (n, k), px
-        Where to start; the width stays without ``with_width``.
-    offsets : mapping of line number to array (n, c), px
-        Distances of the companions, whose fluxes are free.
+    arcs : mapping of lamp to FibreArc (n, m)
+    lines : tuple of FibreLine
+    place : array (n, k), px
+        Where to start.
+    shape : LineShape
+        Its widths are where to start ``with_width``; the fluxes of the companions are free.
     """
     n, k = place.shape
-    out = [np.full((n, k), np.nan) for _ in range(6)]
+    out = [np.full((n, k), np.nan) for _ in range(4)]
+    flux, chi2 = np.full((n, k, 1 + shape.offsets.shape[2]), np.nan), np.full((n, k), np.nan)
     for j, line in enumerate(lines):
-        arc = arcs.get(line.lamp)
-        if arc is None:
+        if line.lamp in arcs:
+            extra = shape.offsets[:, j, : len(line.companions)]
+            window = _window(arcs[line.lamp], place[:, j], extra)
+            found = _fit_one(window, place[:, j], shape.sigma[:, j], shape.tails[j], with_width=with_width)
+            for target, values in zip(out, found[:4], strict=True):
+                target[:, j] = values
+            flux[:, j, : 1 + extra.shape[1]], chi2[:, j] = found[4], found[5]
+    return LineFits(*out, flux, chi2)
+
+
+def fit_tails(
+    arcs: Mapping[str, FibreArc],
+    lines: tuple[FibreLine, ...],
+    fits: LineFits,
+    shape: LineShape,
+    terms: FloatArray,
+) -> FloatArray:
+    """Fit what the lines have in common beyond a Gaussian; each row's centres, widths and fluxes are eliminated.
+
+    Parameters
+    ----------
+    fits : LineFits
+    shape : LineShape
+    terms : array (k, q)
+        Functions of place along the spectrum that the amplitudes of the Hermite functions follow.
+
+    Returns
+    -------
+    tails : array (k, 4)
+    """
+    q, count = terms.shape[1], len(ORDERS)
+    matrix, rhs = np.zeros((q * count, q * count)), np.zeros(q * count)
+    for j, line in enumerate(lines):
+        good = np.isfinite(fits.x[:, j])
+        if line.lamp not in arcs or not good.any():
             continue
-        extra = offsets.get(j, np.zeros((n, 0)))
-        fitted = _fit_one(arc, place[:, j], sigma[:, j], extra, with_width=with_width)
-        for target, values in zip(out, fitted, strict=True):
-            target[:, j] = values
-    return LineFits(*out)
+        extra = shape.offsets[:, j, : len(line.companions)]
+        place, sigma = np.where(good, fits.x[:, j], 0.0), np.where(good, fits.sigma[:, j], 1.0)
+        window = _window(arcs[line.lamp], place, extra)
+        amplitudes = np.nan_to_num(fits.flux[:, j, : 1 + extra.shape[1]])
+        own = _design(window, place, sigma, amplitudes, shape.tails[j], with_width=True)
+        tail = _tail_design(window, place, sigma, amplitudes)
+        common = (terms[j][:, None] * tail[:, :, None, :]).reshape(*tail.shape[:2], -1)
+        ivar = np.where(good[:, None], window.ivar, 0.0)
+        model = _design(window, place, sigma, amplitudes, np.zeros(count), with_width=True)
+        data = window.flux - (model[:, :, _fluxes(extra.shape[1])] * amplitudes[:, None, :]).sum(axis=2)
+        _eliminate(own, common, data, ivar, matrix, rhs)
+    solution = np.linalg.lstsq(matrix, rhs, rcond=1e-12)[0].reshape(q, count)
+    return np.asarray(terms @ solution)
 
 
-def _window(arc: FibreArc, place: FloatArray, reach: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Columns (n, w) about each place, flux there and inverse variance (0 outside the detector)."""
-    n, m = arc.flux.shape
+def _eliminate(
+    own: FloatArray, common: FloatArray, data: FloatArray, ivar: FloatArray, matrix: FloatArray, rhs: FloatArray
+) -> None:
+    """Add to the common normal equations those of all rows, each row's own unknowns eliminated."""
+    weighted = own * ivar[:, :, None]
+    normal = weighted.transpose(0, 2, 1) @ own
+    scale = np.sqrt(np.maximum(np.einsum("njj->nj", normal), 1e-30))
+    normal = normal / (scale[:, :, None] * scale[:, None, :])
+    normal[:, range(own.shape[2]), range(own.shape[2])] = 1.0 + 1e-10
+    cross = (weighted.transpose(0, 2, 1) @ common) / scale[:, :, None]
+    right = (weighted.transpose(0, 2, 1) @ data[:, :, None]) / scale[:, :, None]
+    taken = np.linalg.solve(normal, np.concatenate([cross, right], axis=2))
+    heavy = (common * ivar[:, :, None]).transpose(0, 2, 1)
+    matrix += (heavy @ common - cross.transpose(0, 2, 1) @ taken[:, :, :-1]).sum(axis=0)
+    rhs += (heavy @ data[:, :, None] - cross.transpose(0, 2, 1) @ taken[:, :, -1:])[:, :, 0].sum(axis=0)
+
+
+class _Window(NamedTuple):
+    """Columns, flux and inverse variance (n, w) about a line, and the distances (n, c) of its companions."""
+
+    columns: FloatArray
+    flux: FloatArray
+    ivar: FloatArray
+    extra: FloatArray
+
+
+def _window(arc: FibreArc, place: FloatArray, extra: FloatArray) -> _Window:
+    """Cut columns about each place, wide enough for the companions; outside the detector nothing weighs."""
+    m = arc.flux.shape[1]
     first = np.floor(np.nan_to_num(place) + 0.5).astype(int)[:, None]
-    columns = first + np.arange(-HALF_WINDOW, HALF_WINDOW + 1 + int(np.ceil(reach)))
-    inside = (columns >= 0) & (columns < m)
+    low = int(np.floor(min(0.0, float(extra.min(initial=0.0)))))
+    high = int(np.ceil(max(0.0, float(extra.max(initial=0.0)))))
+    columns = first + np.arange(low - HALF_WINDOW, HALF_WINDOW + 1 + high)
     at = np.clip(columns, 0, m - 1)
-    ivar = np.where(inside, np.take_along_axis(arc.ivar, at, axis=1), 0.0)
+    ivar = np.where(columns == at, np.take_along_axis(arc.ivar, at, axis=1), 0.0)
     flux = np.where(ivar > 0, np.take_along_axis(np.asarray(arc.flux, float), at, axis=1), 0.0)
-    return columns.astype(float), flux, ivar
+    return _Window(columns.astype(float), flux, ivar, extra)
 
 
-def _shape(t: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Gaussian integrated over pixels at distance ``t``, and its derivatives with centre and width."""
-    low, high = (t - 0.5) / sigma, (t + 0.5) / sigma
-    value = special.ndtr(high) - special.ndtr(low)
-    norm = 1.0 / (np.sqrt(2.0 * np.pi) * sigma)
-    p_low, p_high = np.exp(-0.5 * low**2), np.exp(-0.5 * high**2)
-    return value, norm * (p_low - p_high), norm * (low * p_low - high * p_high)
+def _fluxes(c: int) -> list[int]:
+    """Columns of the fluxes of a line and its ``c`` companions in the design of a fit."""
+    return [0, *range(4, 4 + c)]
+
+
+def _hermite(t: FloatArray, order: int) -> FloatArray:
+    """Return the normalised probabilists' Hermite polynomial."""
+    return np.asarray(special.eval_hermitenorm(order, t) / sqrt(factorial(order)))
+
+
+def _design(
+    window: _Window, x: FloatArray, sigma: FloatArray, fluxes: FloatArray, tails: FloatArray, *, with_width: bool
+) -> FloatArray:
+    """Columns (n, w, size): line, shift, level, slope, companions, and the width if asked."""
+    c = window.extra.shape[1]
+    a = np.zeros((*window.flux.shape, 4 + c + with_width))
+    s = sigma[:, None]
+    for i, own in enumerate(_fluxes(c)):
+        t = window.columns - x[:, None] - (window.extra[:, i - 1, None] if i else 0.0)
+        low, high = (t - 0.5) / s, (t + 0.5) / s
+        p_low, p_high = (np.exp(-0.5 * z**2) / sqrt(2.0 * np.pi) for z in (low, high))
+        value, f_low, f_high = special.ndtr(high) - special.ndtr(low), p_low.copy(), p_high.copy()
+        for order, h in zip(ORDERS, tails, strict=True):
+            if h:
+                # the integral of He_n times the Gaussian is -He_(n-1) times it
+                below = h / sqrt(order)
+                value -= below * (_hermite(high, order - 1) * p_high - _hermite(low, order - 1) * p_low)
+                f_low += h * _hermite(low, order) * p_low
+                f_high += h * _hermite(high, order) * p_high
+        a[:, :, own] = value
+        a[:, :, 1] += fluxes[:, i, None] * (f_low - f_high) / s
+        if with_width:
+            a[:, :, -1] += fluxes[:, i, None] * (low * f_low - high * f_high) / s
+    a[:, :, 2] = 1.0
+    a[:, :, 3] = (window.columns - window.columns.mean(axis=1, keepdims=True)) / HALF_WINDOW
+    return a
+
+
+def _tail_design(window: _Window, x: FloatArray, sigma: FloatArray, fluxes: FloatArray) -> FloatArray:
+    """Hermite functions of `ORDERS` (n, w, 4) on pixels, for a line with its companions."""
+    out, s = np.zeros((*window.flux.shape, len(ORDERS))), sigma[:, None]
+    for i in range(fluxes.shape[1]):
+        t = window.columns - x[:, None] - (window.extra[:, i - 1, None] if i else 0.0)
+        low, high = (t - 0.5) / s, (t + 0.5) / s
+        p_low, p_high = (np.exp(-0.5 * z**2) / sqrt(2.0 * np.pi) for z in (low, high))
+        for j, order in enumerate(ORDERS):
+            step = _hermite(high, order - 1) * p_high - _hermite(low, order - 1) * p_low
+            out[:, :, j] -= fluxes[:, i, None] * step / sqrt(order)
+    return out
 
 
 def _fit_one(
-    arc: FibreArc, place: FloatArray, sigma: FloatArray, extra: FloatArray, *, with_width: bool
+    window: _Window, place: FloatArray, sigma: FloatArray, tails: FloatArray, *, with_width: bool
 ) -> tuple[FloatArray, ...]:
     """Fit one line (and its companions, which move and widen with it) in all rows at once."""
-    x, width = place.copy(), sigma.copy()
-    columns, flux, ivar = _window(arc, place, float(np.nanmax(extra)) if extra.size else 0.0)
-    c = extra.shape[1]
-    size, own = 4 + c + with_width, [0, *range(4, 4 + c)]
-    value = np.zeros((len(x), size))
-    variance = np.full((len(x), size), np.nan)
-    chi2 = np.full(len(x), np.nan)
-    amplitudes = np.ones((len(x), 1 + c))
-    for turn in range(_ROUNDS):
-        a = np.zeros((*flux.shape, size))
-        for i in range(c + 1):
-            d = columns - x[:, None] - (extra[:, i - 1, None] if i else 0.0)
-            shape, d_centre, d_width = _shape(d, width[:, None])
-            a[:, :, own[i]] = shape
-            a[:, :, 1] += amplitudes[:, i, None] * d_centre
-            if with_width:
-                a[:, :, -1] += amplitudes[:, i, None] * d_width
-        a[:, :, 2] = 1.0
-        a[:, :, 3] = (columns - columns.mean(axis=1, keepdims=True)) / HALF_WINDOW
-        if not turn:
-            a[:, :, 1] = 0.0
-            if with_width:
-                a[:, :, -1] = 0.0
-        value, variance, chi2 = _least_squares(a, flux, ivar)
-        amplitudes = value[:, own]
-        if turn:
-            x = x + np.clip(value[:, 1], -1.0, 1.0)
-            if with_width:
-                width = np.clip(width + np.clip(value[:, -1], -0.2, 0.2), 0.6, 3.0)
-    strength = value[:, 0]
+    x, width, c = place.copy(), sigma.copy(), window.extra.shape[1]
+    own = _fluxes(c)
+    fluxes = np.zeros((len(x), 1 + c))
+    for _ in range(_ROUNDS):
+        a = _design(window, x, width, fluxes, tails, with_width=with_width)
+        value, variance, chi2 = _least_squares(a, window.flux, window.ivar)
+        fluxes = value[:, own]
+        x = x + np.clip(value[:, 1], -1.0, 1.0)
+        if with_width:
+            width = np.clip(width + np.clip(value[:, -1], -0.2, 0.2), 0.6, 3.0)
     good = (
-        ((ivar > 0).sum(axis=1) >= _LEAST_PIXELS + c)
-        & (strength > 3.0 * np.sqrt(variance[:, 0]))
+        ((window.ivar > 0).sum(axis=1) >= _LEAST_PIXELS + c)
+        & (fluxes[:, 0] > _DETECTED * np.sqrt(variance[:, 0]))
         & (np.abs(x - place) < HALF_WINDOW)
-        & (np.abs(value[:, 1]) < 0.05)  # noqa: PLR2004 - px, a fit at rest
+        & (np.abs(value[:, 1]) < _AT_REST)
     )
     width_error = np.sqrt(variance[:, -1]) if with_width else np.zeros(len(x))
-    found = (x, np.sqrt(variance[:, 1]), width, width_error, strength, chi2)
-    return tuple(np.where(good, values, np.nan) for values in found)
-
+    found = (x, np.sqrt(variance[:, 1]), width, width_error)
+    kept = [np.where(good, values, np.nan) for values in found]
+    return *kept, np.where(good[:, None], fluxes, np.nan), np.where(good, chi2, np.nan)
 
 
 def _least_squares(a: FloatArray, data: FloatArray, ivar: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -1,0 +1,247 @@
+"""Wavelengths of the fibres of a CCD: one smooth model, and what each fibre's own lines add to it.
+
+Lines of arc lamps are fitted in every fibre as pixel-integrated line shapes (`fibre_lines`); the shape beyond a
+Gaussian is measured on all lines at once. The wavelength is a polynomial along the spectrum whose coefficients
+follow polynomials across the fibres; each fibre departs from them as far as its own lines demand
+(`shrink_to_field`: the size of the departures is found from the data).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tracecube.core.errors import MissingInput
+from tracecube.core.fields import FloatArray
+from tracecube.core.flags import Flag
+from tracecube.core.optics import WavelengthSolution
+from tracecube.core.params import Params
+from tracecube.core.quality import QualityNumber
+from tracecube.kernels.polynomials import Shrunk, shrink_to_field
+from tracecube.recipes.optics.fibre_lines import (
+    FibreArc,
+    FibreLine,
+    LineFits,
+    LineShape,
+    find_lines,
+    fit_lines,
+    fit_tails,
+)
+
+__all__ = ["FibreWavelengthParams", "fit_fibre_wavelengths"]
+
+_CLIP = 5.0  # errors a line may be off before it is left out
+_ROUNDS = 3
+_START_WIDTH = 1.1  # px
+
+
+class FibreWavelengthParams(Params):
+    """Settings of the wavelength calibration of fibres."""
+
+    blue: float = Field(3470.0, description="wavelength near the first column, Angstrom")
+    red: float = Field(5540.0, description="wavelength near the last column, Angstrom")
+    freedom: float = Field(0.04, gt=0, lt=0.2, description="share by which the dispersion may differ from that")
+    degree: int = Field(4, ge=2, le=6, description="degree along the spectrum")
+    across: int = Field(5, ge=0, le=9, description="degree of its coefficients across the fibres")
+    width_degree: int = Field(3, ge=0, le=5, description="degree across the fibres of the widths of lines")
+    least_lines: int = Field(5, ge=3, description="lines that the model needs at least")
+
+
+class _Model(NamedTuple):
+    """Fitted model: ``shrunk`` coefficients, the lines ``used`` (n, k), their ``residual`` and ``error``, Angstrom."""
+
+    shrunk: Shrunk
+    used: NDArray[np.bool_]
+    residual: FloatArray
+    error: FloatArray
+    floor: float
+
+
+def fit_fibre_wavelengths(
+    arcs: Mapping[str, FibreArc],
+    lines: tuple[FibreLine, ...],
+    half: NDArray[np.integer],
+    place: FloatArray,
+    params: FibreWavelengthParams,
+) -> tuple[tuple[WavelengthSolution, ...], tuple[QualityNumber, ...], tuple[str, ...]]:
+    """Solve for the wavelengths of all fibres of a CCD.
+
+    Parameters
+    ----------
+    arcs : mapping of lamp to FibreArc (n, m)
+        Flux in electron a pixel; dead rows are flagged.
+    lines : tuple of FibreLine
+        Air wavelengths, Angstrom.
+    half : int array (n,)
+        Which amplifier (0, 1, ...) reads the row.
+    place : array (n,), px
+        Row of the CCD on which the fibre lies, in the middle of the spectrum.
+    params : FibreWavelengthParams
+
+    Returns
+    -------
+    solutions : tuple of WavelengthSolution
+        One for each amplifier, in the order of ``half``; fibres without light have dq and NaN.
+    quality : tuple of QualityNumber
+    caveats : tuple of str
+
+    Raises
+    ------
+    MissingInput
+        Too few lines.
+    NoConvergence
+        The lines could not be recognised.
+    """
+    asked = sorted({line.lamp for line in lines})
+    lines = tuple(line for line in lines if line.lamp in arcs)
+    if len(lines) < params.least_lines:
+        raise MissingInput(
+            f"wavelengths of fibres: {len(lines)} lines in the lamps {sorted(arcs)}, {params.least_lines} are needed",
+            hint="take arcs of the lamps that are missing",
+        )
+    v = 2.0 * (place - place.min()) / max(float(np.ptp(place)), 1.0) - 1.0
+    fits, shape = _measure(arcs, lines, v, params)
+    m = next(iter(arcs.values())).flux.shape[1]
+    model = _fit(fits, lines, v, m, params)
+    solutions = tuple(_solution(model, fits, shape, lines, half == part, v, m) for part in np.unique(half))
+    caveats = tuple(
+        f"no {lamp} arc: wavelengths rest on the other lamps, with larger errors (try: take {lamp} arcs)"
+        for lamp in asked
+        if lamp not in arcs
+    )
+    return solutions, _quality(model, fits, lines), caveats
+
+
+def _measure(
+    arcs: Mapping[str, FibreArc], lines: tuple[FibreLine, ...], v: FloatArray, params: FibreWavelengthParams
+) -> tuple[LineFits, LineShape]:
+    """Find the lines and fit them, in turn with their widths and shape."""
+    place = find_lines(arcs, lines, (params.blue, params.red), params.freedom)
+    n, k = place.shape
+    m = next(iter(arcs.values())).flux.shape[1]
+    u = 2.0 * np.nanmean(place, axis=0) / (m - 1.0) - 1.0
+    terms = legendre.legvander(u, 2)
+    count = max(len(line.companions) for line in lines)
+    dispersion = (params.red - params.blue) / (m - 1.0)
+    shape = LineShape(np.full((n, k), _START_WIDTH), np.zeros((k, 4)), np.full((n, k, count), np.nan))
+    for turn in range(_ROUNDS):
+        for j, line in enumerate(lines):
+            local = dispersion if not turn else _dispersion(place, lines, line.wave)
+            for i, wave in enumerate(line.companions):
+                shape.offsets[:, j, i] = (wave - line.wave) / local
+        fits = fit_lines(arcs, lines, place, shape, with_width=True)
+        sigma = _widths(fits, u, v, params)
+        place = np.where(np.isfinite(fits.x), fits.x, place)
+        tails = fit_tails(arcs, lines, fits, shape, terms)
+        shape = LineShape(sigma, tails, shape.offsets)
+    return fit_lines(arcs, lines, place, shape, with_width=False), shape
+
+
+def _dispersion(place: FloatArray, lines: tuple[FibreLine, ...], wave: float) -> float:
+    """Dispersion at a wavelength, Angstrom a pixel, of the mean spectrum."""
+    mean = np.nanmedian(place, axis=0)
+    law = np.polynomial.Polynomial.fit([line.wave for line in lines], mean, min(3, len(lines) - 1))
+    return float(1.0 / law.deriv()(wave))
+
+
+def _widths(fits: LineFits, u: FloatArray, v: FloatArray, params: FibreWavelengthParams) -> FloatArray:
+    """Widths (n, k) as a polynomial, of degree 2 along the spectrum."""
+    good = np.isfinite(fits.sigma) & (fits.sigma_error > 0)
+    weight = np.where(good, 1.0 / np.where(good, fits.sigma_error, 1.0), 0.0)
+    along, across = legendre.legvander(u, 2), legendre.legvander(v, params.width_degree)
+    design = np.einsum("kp,nq->nkpq", along, across).reshape(*fits.sigma.shape, -1)
+    value = np.nan_to_num(fits.sigma)
+    solution = np.zeros(design.shape[2])
+    for _ in range(_ROUNDS):
+        root = weight.ravel()
+        solution = np.linalg.lstsq(
+            design.reshape(-1, design.shape[2]) * root[:, None], value.ravel() * root, rcond=None
+        )[0]
+        off = np.abs(value - design @ solution) * weight
+        weight = np.where(off > max(_CLIP, 3.0 * float(np.median(off[good]))), 0.0, weight)
+    return np.asarray(design @ solution)
+
+
+def _fit(
+    fits: LineFits, lines: tuple[FibreLine, ...], v: FloatArray, m: int, params: FibreWavelengthParams
+) -> _Model:
+    """Fit the model of all fibres, without the lines that are far off it."""
+    wave = np.array([line.wave for line in lines])
+    good = np.isfinite(fits.x) & np.isfinite(fits.x_error) & (fits.x_error > 0)
+    x = np.where(good, fits.x, 0.0)
+    u = 2.0 * x / (m - 1.0) - 1.0
+    degree = min(params.degree, len(lines) - 1)
+    basis = legendre.legvander(u, degree)
+    centre = 0.5 * (params.blue + params.red)
+    error = np.where(good, fits.x_error, 1.0) * (params.red - params.blue) / (m - 1.0)
+    design = legendre.legvander(v, params.across)
+    used, floor = good.copy(), 0.0
+    for _ in range(_ROUNDS):
+        weight = np.where(used, 1.0 / (error**2 + floor**2), 0.0)
+        matrix = np.einsum("nkp,nk,nkq->npq", basis, weight, basis)
+        rhs = np.einsum("nkp,nk->np", basis, weight * (wave - centre))
+        shrunk = shrink_to_field(matrix, rhs, design, free=np.zeros(degree + 1, bool))
+        coefficients = shrunk.coefficients.copy()
+        coefficients[:, 0] += centre
+        residual = np.where(good, wave - np.einsum("nkp,np->nk", basis, coefficients), np.nan)
+        mean = np.nansum(residual * weight, axis=0) / np.maximum(weight.sum(axis=0), 1e-30)
+        freedom = max(len(lines) - degree - 1, 1)
+        floor = float(np.sqrt((mean**2).sum() / freedom))
+        used = good & (np.abs(np.nan_to_num(residual)) < _CLIP * np.hypot(error, floor))
+    return _Model(shrunk._replace(coefficients=coefficients), used, residual, error, floor)
+
+
+def _solution(
+    model: _Model,
+    fits: LineFits,
+    shape: LineShape,
+    lines: tuple[FibreLine, ...],
+    rows: NDArray[np.bool_],
+    v: FloatArray,
+    m: int,
+) -> WavelengthSolution:
+    """Read the model on every column of an amplifier's fibres."""
+    u = 2.0 * np.arange(m) / (m - 1.0) - 1.0
+    basis = legendre.legvander(u, model.shrunk.coefficients.shape[1] - 1)
+    wave = model.shrunk.coefficients[rows] @ basis.T
+    variance = np.einsum("mp,npq,mq->nm", basis, model.shrunk.covariance[rows], basis, optimize=True)
+    known = np.isfinite(fits.x[rows])
+    dead = ~known.any(axis=1)
+    number = np.arange(int(rows.sum()))
+    at = 2.0 * np.nanmedian(fits.x, axis=0) / (m - 1.0) - 1.0
+    law = np.polynomial.polynomial.polyfit(at, shape.sigma[rows].T, min(2, len(lines) - 1))
+    sigma = np.polynomial.polynomial.polyval(u, law)
+    row = np.broadcast_to(number[:, None], known.shape)
+    return WavelengthSolution(
+        aperture=number.astype(np.int32),
+        start=np.zeros(number.size, np.int32),
+        dq=np.where(dead, int(Flag.NOT_MEASURED), 0).astype(np.int32),
+        wave=wave,
+        error=np.sqrt(variance + model.floor**2),
+        lsf_sigma=sigma,
+        line_aperture=row[known].astype(np.int32),
+        line_wave=np.broadcast_to([line.wave for line in lines], known.shape)[known],
+        line_pixel=fits.x[rows][known],
+        line_residual=model.residual[rows][known],
+        line_error=model.error[rows][known],
+        line_used=model.used[rows][known].astype(np.int32),
+        medium="AWAV",
+    )
+
+
+def _quality(model: _Model, fits: LineFits, lines: tuple[FibreLine, ...]) -> tuple[QualityNumber, ...]:
+    """What the fit says of itself."""
+    weight = np.where(model.used, 1.0 / model.error**2, 0.0)
+    rms = float(np.sqrt((weight * np.nan_to_num(model.residual) ** 2).sum() / weight.sum()))
+    return (
+        QualityNumber("WAVE RMS", rms, "Angstrom", high=0.05),
+        QualityNumber("WAVE LINES", float(len(lines)), "", low=6.0),
+        QualityNumber("WAVE MODEL FLOOR", model.floor, "Angstrom", high=0.02),
+        QualityNumber("WAVE CHI2", float(np.nanmedian(fits.chi2)), "", high=1.5),
+        QualityNumber("WAVE LINES USED", float(model.used.sum() / max(int(np.isfinite(fits.x).sum()), 1)), "", low=0.95),
+    )
