@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import factorial, sqrt
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE
 
-__all__ = ["ORDERS", "FibreArc", "FibreLine", "LineFits", "LineShape", "find_lines", "fit_lines", "fit_tails"]
+__all__ = ["ORDERS", "FibreArc", "FibreLine", "LineFits", "LineShape", "find_lines", "fit_common", "fit_lines"]
 
 HALF_WINDOW = 7
 """Pixels on either side of a line that its fit sees."""
@@ -24,8 +24,9 @@ ORDERS = (3, 4, 5, 6)
 
 _BLOCK = 16  # fibres whose median spectrum is searched for the pattern
 _SMOOTH = 2.0  # px: lines are widened by this before the pattern is laid over them
-_ROUNDS = 6
+_ROUNDS = 5
 _LEAST_PIXELS = 10
+_CLOSE = 1.6  # widths between lines that look like one
 _DETECTED = 3.0  # sigma of the flux
 _AT_REST = 0.05  # px: last step of a fit that has come to rest
 
@@ -55,7 +56,7 @@ class FibreLine(NamedTuple):
 class LineFits(NamedTuple):
     """Centre, width, flux of the lines (n, k), their errors, and the reduced chi-square; NaN where not fitted.
 
-    Centres and widths are px, fluxes electron; ``flux`` (n, k, 1 + c) holds the companions' after the line's own.
+    Centres and widths are px, fluxes electron.
     """
 
     x: FloatArray
@@ -75,13 +76,21 @@ class LineShape(NamedTuple):
         Widths: the standard deviation of the line-spread function.
     tails : array (k, 4)
         Amplitudes of the normalised Hermite functions of `ORDERS`; they move neither centroid nor width.
-    offsets : array (n, k, c), px
-        Distances of the companions from their line; NaN where it has fewer.
+    offsets : array (k, c), px
+        Distances of the companions from their line.
+    ratios : array (k, c)
+        Their fluxes in units of the line's: a property of the lamp, the same in all rows; 0 where it has fewer.
     """
 
     sigma: FloatArray
     tails: FloatArray
     offsets: FloatArray
+    ratios: FloatArray
+
+    def close(self) -> NDArray[np.bool_]:
+        """Lines (k,) too close to a companion to tell the shape of a line: they take that of the others."""
+        near = np.where(self.offsets != 0.0, np.abs(self.offsets), np.inf).min(axis=1, initial=np.inf)
+        return np.asarray(near < _CLOSE * np.median(self.sigma, axis=0))
 
 
 def find_lines(
@@ -188,61 +197,68 @@ def fit_lines(
     place : array (n, k), px
         Where to start.
     shape : LineShape
-        Its widths are where to start ``with_width``; the fluxes of the companions are free.
+        Its widths are where to start ``with_width``; the fluxes of the companions follow the line's.
     """
     n, k = place.shape
-    out = [np.full((n, k), np.nan) for _ in range(4)]
-    flux, chi2 = np.full((n, k, 1 + shape.offsets.shape[2]), np.nan), np.full((n, k), np.nan)
+    out = [np.full((n, k), np.nan) for _ in range(6)]
     for j, line in enumerate(lines):
         if line.lamp in arcs:
-            extra = shape.offsets[:, j, : len(line.companions)]
-            window = _window(arcs[line.lamp], place[:, j], extra)
-            found = _fit_one(window, place[:, j], shape.sigma[:, j], shape.tails[j], with_width=with_width)
-            for target, values in zip(out, found[:4], strict=True):
+            window = _window(arcs[line.lamp], place[:, j])
+            found = _fit_one(window, place[:, j], shape, j, with_width=with_width)
+            for target, values in zip(out, found, strict=True):
                 target[:, j] = values
-            flux[:, j, : 1 + extra.shape[1]], chi2[:, j] = found[4], found[5]
-    return LineFits(*out, flux, chi2)
+    return LineFits(*out)
 
 
-def fit_tails(
-    arcs: Mapping[str, FibreArc],
-    lines: tuple[FibreLine, ...],
-    fits: LineFits,
-    shape: LineShape,
-    terms: FloatArray,
-) -> FloatArray:
-    """Fit what the lines have in common beyond a Gaussian; each row's centres, widths and fluxes are eliminated.
+def fit_common(
+    arcs: Mapping[str, FibreArc], lines: tuple[FibreLine, ...], fits: LineFits, shape: LineShape, terms: FloatArray
+) -> LineShape:
+    """Fit what all rows have in common: the shape beyond a Gaussian, and the ratios of blended lines.
+
+    Each row's centres, widths and fluxes are eliminated from the equations.
 
     Parameters
     ----------
     fits : LineFits
+        With widths.
     shape : LineShape
     terms : array (k, q)
         Functions of place along the spectrum that the amplitudes of the Hermite functions follow.
 
     Returns
     -------
-    tails : array (k, 4)
+    LineShape
+        ``shape`` with new tails and ratios.
     """
     q, count = terms.shape[1], len(ORDERS)
-    matrix, rhs = np.zeros((q * count, q * count)), np.zeros(q * count)
+    blends = [(j, i) for j, line in enumerate(lines) for i in range(len(line.companions))]
+    size = q * count + len(blends)
+    matrix, rhs = np.zeros((size, size)), np.zeros(size)
     for j, line in enumerate(lines):
         good = np.isfinite(fits.x[:, j])
         if line.lamp not in arcs or not good.any():
             continue
-        extra = shape.offsets[:, j, : len(line.companions)]
-        place, sigma = np.where(good, fits.x[:, j], 0.0), np.where(good, fits.sigma[:, j], 1.0)
-        window = _window(arcs[line.lamp], place, extra)
-        amplitudes = np.nan_to_num(fits.flux[:, j, : 1 + extra.shape[1]])
-        own = _design(window, place, sigma, amplitudes, shape.tails[j], with_width=True)
-        tail = _tail_design(window, place, sigma, amplitudes)
-        common = (terms[j][:, None] * tail[:, :, None, :]).reshape(*tail.shape[:2], -1)
-        ivar = np.where(good[:, None], window.ivar, 0.0)
-        model = _design(window, place, sigma, amplitudes, np.zeros(count), with_width=True)
-        data = window.flux - (model[:, :, _fluxes(extra.shape[1])] * amplitudes[:, None, :]).sum(axis=2)
-        _eliminate(own, common, data, ivar, matrix, rhs)
-    solution = np.linalg.lstsq(matrix, rhs, rcond=1e-12)[0].reshape(q, count)
-    return np.asarray(terms @ solution)
+        blended = shape.close()[j]
+        place, sigma = fits.x[good, j], (shape.sigma if blended else fits.sigma)[good, j]
+        flux = fits.flux[good, j]
+        window = _Window(*(values[good] for values in _window(arcs[line.lamp], fits.x[:, j])))
+        own = _design(window, place, sigma, flux, (shape.tails[j], shape.offsets[j], shape.ratios[j]))
+        own = own[:, :, :4] if blended else own
+        common = np.zeros((*window.flux.shape, size))
+        if not blended:
+            tail = _tail_design(window, place, sigma, flux, (shape.offsets[j], shape.ratios[j]))
+            common[:, :, : q * count] = (terms[j][:, None] * tail[:, :, None, :]).reshape(*tail.shape[:2], -1)
+        alone = (shape.tails[j], np.zeros(1), np.zeros(1))
+        for column, (_, i) in enumerate(blends):
+            if blends[column][0] == j:
+                moved = _design(window, place + shape.offsets[j, i], sigma, flux, alone)
+                common[:, :, q * count + column] = flux[:, None] * moved[:, :, 0]
+        _eliminate(own, common, window.flux, window.ivar, matrix, rhs)
+    step = np.linalg.lstsq(matrix, rhs, rcond=1e-12)[0]
+    ratios = shape.ratios.copy()
+    for (j, i), change in zip(blends, step[q * count :], strict=True):
+        ratios[j, i] = max(ratios[j, i] + change, 0.0)
+    return shape._replace(tails=shape.tails + terms @ step[: q * count].reshape(q, count), ratios=ratios)
 
 
 def _eliminate(
@@ -263,102 +279,108 @@ def _eliminate(
 
 
 class _Window(NamedTuple):
-    """Columns, flux and inverse variance (n, w) about a line, and the distances (n, c) of its companions."""
+    """Columns, flux and inverse variance (n, w) about a line."""
 
     columns: FloatArray
     flux: FloatArray
     ivar: FloatArray
-    extra: FloatArray
 
 
-def _window(arc: FibreArc, place: FloatArray, extra: FloatArray) -> _Window:
-    """Cut columns about each place, wide enough for the companions; outside the detector nothing weighs."""
+def _window(arc: FibreArc, place: FloatArray) -> _Window:
+    """Cut columns about each place; outside the detector nothing weighs."""
     m = arc.flux.shape[1]
     first = np.floor(np.nan_to_num(place) + 0.5).astype(int)[:, None]
-    low = int(np.floor(min(0.0, float(extra.min(initial=0.0)))))
-    high = int(np.ceil(max(0.0, float(extra.max(initial=0.0)))))
-    columns = first + np.arange(low - HALF_WINDOW, HALF_WINDOW + 1 + high)
+    columns = first + np.arange(-HALF_WINDOW, HALF_WINDOW + 1)
     at = np.clip(columns, 0, m - 1)
     ivar = np.where(columns == at, np.take_along_axis(arc.ivar, at, axis=1), 0.0)
     flux = np.where(ivar > 0, np.take_along_axis(np.asarray(arc.flux, float), at, axis=1), 0.0)
-    return _Window(columns.astype(float), flux, ivar, extra)
+    return _Window(columns.astype(float), flux, ivar)
 
 
-def _fluxes(c: int) -> list[int]:
-    """Columns of the fluxes of a line and its ``c`` companions in the design of a fit."""
-    return [0, *range(4, 4 + c)]
+def _hermite(t: FloatArray) -> list[FloatArray]:
+    """Return the probabilists' Hermite polynomials up to the last of `ORDERS`, divided by sqrt(n!)."""
+    found = [np.ones_like(t), t]
+    for n in range(1, ORDERS[-1]):
+        found.append((t * found[n] - sqrt(n) * found[n - 1]) / sqrt(n + 1))
+    return found
 
 
-def _hermite(t: FloatArray, order: int) -> FloatArray:
-    """Return the normalised probabilists' Hermite polynomial."""
-    return np.asarray(special.eval_hermitenorm(order, t) / sqrt(factorial(order)))
+def _edges(
+    window: _Window, x: FloatArray, sigma: FloatArray, tails: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Line-spread function at the pixels' edges (n, w + 1): edge in widths, density, and integral up to there."""
+    first = window.columns[:, :1] - 0.5
+    t = (first + np.arange(window.columns.shape[1] + 1) - x[:, None]) / sigma[:, None]
+    gauss = np.exp(-0.5 * t**2) / sqrt(2.0 * np.pi)
+    density, total = gauss, special.ndtr(t)
+    if np.any(tails):
+        he = _hermite(t)
+        density = gauss * (1.0 + sum(h * he[order] for order, h in zip(ORDERS, tails, strict=True)))
+        # the integral of He_n times the Gaussian is -He_(n-1) times it
+        below = sum(h / sqrt(order) * he[order - 1] for order, h in zip(ORDERS, tails, strict=True))
+        total = total - below * gauss
+    return t, density, total
 
 
-def _design(
-    window: _Window, x: FloatArray, sigma: FloatArray, fluxes: FloatArray, tails: FloatArray, *, with_width: bool
-) -> FloatArray:
-    """Columns (n, w, size): line, shift, level, slope, companions, and the width if asked."""
-    c = window.extra.shape[1]
-    a = np.zeros((*window.flux.shape, 4 + c + with_width))
-    s = sigma[:, None]
-    for i, own in enumerate(_fluxes(c)):
-        t = window.columns - x[:, None] - (window.extra[:, i - 1, None] if i else 0.0)
-        low, high = (t - 0.5) / s, (t + 0.5) / s
-        p_low, p_high = (np.exp(-0.5 * z**2) / sqrt(2.0 * np.pi) for z in (low, high))
-        value, f_low, f_high = special.ndtr(high) - special.ndtr(low), p_low.copy(), p_high.copy()
-        for order, h in zip(ORDERS, tails, strict=True):
-            if h:
-                # the integral of He_n times the Gaussian is -He_(n-1) times it
-                below = h / sqrt(order)
-                value -= below * (_hermite(high, order - 1) * p_high - _hermite(low, order - 1) * p_low)
-                f_low += h * _hermite(low, order) * p_low
-                f_high += h * _hermite(high, order) * p_high
-        a[:, :, own] = value
-        a[:, :, 1] += fluxes[:, i, None] * (f_low - f_high) / s
-        if with_width:
-            a[:, :, -1] += fluxes[:, i, None] * (low * f_low - high * f_high) / s
+_Given = tuple[FloatArray, FloatArray, FloatArray]
+
+
+def _design(window: _Window, x: FloatArray, sigma: FloatArray, flux: FloatArray, given: _Given) -> FloatArray:
+    """Columns (n, w, 5): the line with its companions, shift, level, slope, width.
+
+    ``given`` holds the tails, and the distances and ratios of the companions.
+    """
+    tails, offsets, ratios = given
+    a = np.zeros((*window.flux.shape, 5))
+    for offset, ratio in zip([0.0, *offsets], [1.0, *ratios], strict=True):
+        if ratio:
+            t, density, total = _edges(window, x + offset, sigma, tails)
+            factor = ratio * (flux / sigma)[:, None]
+            a[:, :, 0] += ratio * np.diff(total, axis=1)
+            a[:, :, 1] -= factor * np.diff(density, axis=1)
+            a[:, :, 4] -= factor * np.diff(t * density, axis=1)
     a[:, :, 2] = 1.0
     a[:, :, 3] = (window.columns - window.columns.mean(axis=1, keepdims=True)) / HALF_WINDOW
     return a
 
 
-def _tail_design(window: _Window, x: FloatArray, sigma: FloatArray, fluxes: FloatArray) -> FloatArray:
+def _tail_design(
+    window: _Window, x: FloatArray, sigma: FloatArray, flux: FloatArray, blend: tuple[FloatArray, FloatArray]
+) -> FloatArray:
     """Hermite functions of `ORDERS` (n, w, 4) on pixels, for a line with its companions."""
-    out, s = np.zeros((*window.flux.shape, len(ORDERS))), sigma[:, None]
-    for i in range(fluxes.shape[1]):
-        t = window.columns - x[:, None] - (window.extra[:, i - 1, None] if i else 0.0)
-        low, high = (t - 0.5) / s, (t + 0.5) / s
-        p_low, p_high = (np.exp(-0.5 * z**2) / sqrt(2.0 * np.pi) for z in (low, high))
-        for j, order in enumerate(ORDERS):
-            step = _hermite(high, order - 1) * p_high - _hermite(low, order - 1) * p_low
-            out[:, :, j] -= fluxes[:, i, None] * step / sqrt(order)
+    out = np.zeros((*window.flux.shape, len(ORDERS)))
+    for offset, ratio in zip([0.0, *blend[0]], [1.0, *blend[1]], strict=True):
+        if ratio:
+            t, gauss, _ = _edges(window, x + offset, sigma, np.zeros(len(ORDERS)))
+            he = _hermite(t)
+            for j, order in enumerate(ORDERS):
+                out[:, :, j] -= (ratio * flux)[:, None] * np.diff(he[order - 1] * gauss, axis=1) / sqrt(order)
     return out
 
 
 def _fit_one(
-    window: _Window, place: FloatArray, sigma: FloatArray, tails: FloatArray, *, with_width: bool
+    window: _Window, place: FloatArray, shape: LineShape, j: int, *, with_width: bool
 ) -> tuple[FloatArray, ...]:
-    """Fit one line (and its companions, which move and widen with it) in all rows at once."""
-    x, width, c = place.copy(), sigma.copy(), window.extra.shape[1]
-    own = _fluxes(c)
-    fluxes = np.zeros((len(x), 1 + c))
+    """Fit line ``j`` in all rows at once; its companions move and widen with it."""
+    x, width, flux = place.copy(), shape.sigma[:, j].copy(), np.zeros(len(place))
+    given = (shape.tails[j], shape.offsets[j], shape.ratios[j])
+    size = 5 if with_width else 4
     for _ in range(_ROUNDS):
-        a = _design(window, x, width, fluxes, tails, with_width=with_width)
+        a = _design(window, x, width, flux, given)[:, :, :size]
         value, variance, chi2 = _least_squares(a, window.flux, window.ivar)
-        fluxes = value[:, own]
+        flux = value[:, 0]
         x = x + np.clip(value[:, 1], -1.0, 1.0)
         if with_width:
-            width = np.clip(width + np.clip(value[:, -1], -0.2, 0.2), 0.6, 3.0)
+            width = np.clip(width + np.clip(value[:, 4], -0.2, 0.2), 0.6, 3.0)
     good = (
-        ((window.ivar > 0).sum(axis=1) >= _LEAST_PIXELS + c)
-        & (fluxes[:, 0] > _DETECTED * np.sqrt(variance[:, 0]))
+        ((window.ivar > 0).sum(axis=1) >= _LEAST_PIXELS)
+        & (flux > _DETECTED * np.sqrt(variance[:, 0]))
         & (np.abs(x - place) < HALF_WINDOW)
         & (np.abs(value[:, 1]) < _AT_REST)
     )
-    width_error = np.sqrt(variance[:, -1]) if with_width else np.zeros(len(x))
-    found = (x, np.sqrt(variance[:, 1]), width, width_error)
-    kept = [np.where(good, values, np.nan) for values in found]
-    return *kept, np.where(good[:, None], fluxes, np.nan), np.where(good, chi2, np.nan)
+    width_error = np.sqrt(variance[:, 4]) if with_width else np.zeros(len(x))
+    found = (x, np.sqrt(variance[:, 1]), width, width_error, flux, chi2)
+    return tuple(np.where(good, values, np.nan) for values in found)
 
 
 def _least_squares(a: FloatArray, data: FloatArray, ivar: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

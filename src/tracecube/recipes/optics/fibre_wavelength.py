@@ -29,15 +29,16 @@ from tracecube.recipes.optics.fibre_lines import (
     LineFits,
     LineShape,
     find_lines,
+    fit_common,
     fit_lines,
-    fit_tails,
 )
 
 __all__ = ["FibreWavelengthParams", "fit_fibre_wavelengths"]
 
 _CLIP = 5.0  # errors a line may be off before it is left out
-_ROUNDS = 3
+_ROUNDS = 5
 _START_WIDTH = 1.1  # px
+_START_RATIO = 0.1  # of a companion to its line
 
 
 class FibreWavelengthParams(Params):
@@ -127,18 +128,17 @@ def _measure(
     u = 2.0 * np.nanmean(place, axis=0) / (m - 1.0) - 1.0
     terms = legendre.legvander(u, 2)
     count = max(len(line.companions) for line in lines)
-    dispersion = (params.red - params.blue) / (m - 1.0)
-    shape = LineShape(np.full((n, k), _START_WIDTH), np.zeros((k, 4)), np.full((n, k, count), np.nan))
-    for turn in range(_ROUNDS):
+    shape = LineShape(np.full((n, k), _START_WIDTH), np.zeros((k, 4)), np.zeros((k, count)), np.zeros((k, count)))
+    for j, line in enumerate(lines):
+        shape.ratios[j, : len(line.companions)] = _START_RATIO
+    for _ in range(_ROUNDS):
         for j, line in enumerate(lines):
-            local = dispersion if not turn else _dispersion(place, lines, line.wave)
-            for i, wave in enumerate(line.companions):
-                shape.offsets[:, j, i] = (wave - line.wave) / local
+            local = _dispersion(place, lines, line.wave)
+            shape.offsets[j, : len(line.companions)] = (np.array(line.companions) - line.wave) / local
         fits = fit_lines(arcs, lines, place, shape, with_width=True)
-        sigma = _widths(fits, u, v, params)
         place = np.where(np.isfinite(fits.x), fits.x, place)
-        tails = fit_tails(arcs, lines, fits, shape, terms)
-        shape = LineShape(sigma, tails, shape.offsets)
+        shape = shape._replace(sigma=_widths(fits, ~shape.close(), (u, v), params))
+        shape = fit_common(arcs, lines, fits, shape, terms)
     return fit_lines(arcs, lines, place, shape, with_width=False), shape
 
 
@@ -149,9 +149,12 @@ def _dispersion(place: FloatArray, lines: tuple[FibreLine, ...], wave: float) ->
     return float(1.0 / law.deriv()(wave))
 
 
-def _widths(fits: LineFits, u: FloatArray, v: FloatArray, params: FibreWavelengthParams) -> FloatArray:
-    """Widths (n, k) as a polynomial, of degree 2 along the spectrum."""
-    good = np.isfinite(fits.sigma) & (fits.sigma_error > 0)
+def _widths(
+    fits: LineFits, alone: NDArray[np.bool_], at: tuple[FloatArray, FloatArray], params: FibreWavelengthParams
+) -> FloatArray:
+    """Widths (n, k) as a polynomial, of degree 2 along the spectrum, through those of the lines that stand alone."""
+    u, v = at
+    good = np.isfinite(fits.sigma) & (fits.sigma_error > 0) & alone
     weight = np.where(good, 1.0 / np.where(good, fits.sigma_error, 1.0), 0.0)
     along, across = legendre.legvander(u, 2), legendre.legvander(v, params.width_degree)
     design = np.einsum("kp,nq->nkpq", along, across).reshape(*fits.sigma.shape, -1)
@@ -182,7 +185,7 @@ def _fit(
     design = legendre.legvander(v, params.across)
     used, floor = good.copy(), 0.0
     for _ in range(_ROUNDS):
-        weight = np.where(used, 1.0 / (error**2 + floor**2), 0.0)
+        weight = np.where(used, 1.0 / error**2, 0.0)
         matrix = np.einsum("nkp,nk,nkq->npq", basis, weight, basis)
         rhs = np.einsum("nkp,nk->np", basis, weight * (wave - centre))
         shrunk = shrink_to_field(matrix, rhs, design, free=np.zeros(degree + 1, bool))
@@ -191,7 +194,8 @@ def _fit(
         residual = np.where(good, wave - np.einsum("nkp,np->nk", basis, coefficients), np.nan)
         mean = np.nansum(residual * weight, axis=0) / np.maximum(weight.sum(axis=0), 1e-30)
         freedom = max(len(lines) - degree - 1, 1)
-        floor = float(np.sqrt((mean**2).sum() / freedom))
+        excess = float((mean**2 * weight.sum(axis=0)).sum()) - freedom
+        floor = float(np.sqrt(max(excess, 0.0) / weight.sum()))
         used = good & (np.abs(np.nan_to_num(residual)) < _CLIP * np.hypot(error, floor))
     return _Model(shrunk._replace(coefficients=coefficients), used, residual, error, floor)
 
