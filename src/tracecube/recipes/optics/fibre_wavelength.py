@@ -36,7 +36,7 @@ from tracecube.recipes.optics.fibre_lines import (
 __all__ = ["FibreWavelengthParams", "fit_fibre_wavelengths"]
 
 _CLIP = 5.0  # errors a line may be off before it is left out
-_ROUNDS = 5
+_ROUNDS = 3
 _START_WIDTH = 1.1  # px
 _START_RATIO = 0.1  # of a companion to its line
 
@@ -108,7 +108,7 @@ def fit_fibre_wavelengths(
     v = 2.0 * (place - place.min()) / max(float(np.ptp(place)), 1.0) - 1.0
     fits, shape = _measure(arcs, lines, v, params)
     m = next(iter(arcs.values())).flux.shape[1]
-    model = _fit(fits, lines, v, m, params)
+    model = _fit(fits, lines, shape.close(), v, m, params)
     solutions = tuple(_solution(model, fits, shape, lines, half == part, v, m) for part in np.unique(half))
     caveats = tuple(
         f"no {lamp} arc: wavelengths rest on the other lamps, with larger errors (try: take {lamp} arcs)"
@@ -170,34 +170,48 @@ def _widths(
     return np.asarray(design @ solution)
 
 
-def _fit(
-    fits: LineFits, lines: tuple[FibreLine, ...], v: FloatArray, m: int, params: FibreWavelengthParams
+def _fit(  # noqa: PLR0913, PLR0917 - the lines, and the fibres they were measured in
+    fits: LineFits,
+    lines: tuple[FibreLine, ...],
+    close: NDArray[np.bool_],
+    v: FloatArray,
+    m: int,
+    params: FibreWavelengthParams,
 ) -> _Model:
-    """Fit the model of all fibres, without the lines that are far off it."""
+    """Fit the model of all fibres, without the measurements that are far off it.
+
+    A line that looks like one with its companion is not known in place, only in how its place changes from fibre
+    to fibre: its mean is that of the other lines' model.
+    """
     wave = np.array([line.wave for line in lines])
     good = np.isfinite(fits.x) & np.isfinite(fits.x_error) & (fits.x_error > 0)
-    x = np.where(good, fits.x, 0.0)
-    u = 2.0 * x / (m - 1.0) - 1.0
-    degree = min(params.degree, len(lines) - 1)
-    basis = legendre.legvander(u, degree)
+    basis = legendre.legvander(2.0 * np.where(good, fits.x, 0.0) / (m - 1.0) - 1.0, _degree(lines, close, params))
     centre = 0.5 * (params.blue + params.red)
     error = np.where(good, fits.x_error, 1.0) * (params.red - params.blue) / (m - 1.0)
     design = legendre.legvander(v, params.across)
-    used, floor = good.copy(), 0.0
-    for _ in range(_ROUNDS):
+    used, target = good & ~close, np.broadcast_to(wave - centre, good.shape).copy()
+    for turn in range(_ROUNDS + 1):
         weight = np.where(used, 1.0 / error**2, 0.0)
         matrix = np.einsum("nkp,nk,nkq->npq", basis, weight, basis)
-        rhs = np.einsum("nkp,nk->np", basis, weight * (wave - centre))
-        shrunk = shrink_to_field(matrix, rhs, design, free=np.zeros(degree + 1, bool))
-        coefficients = shrunk.coefficients.copy()
-        coefficients[:, 0] += centre
-        residual = np.where(good, wave - np.einsum("nkp,np->nk", basis, coefficients), np.nan)
-        mean = np.nansum(residual * weight, axis=0) / np.maximum(weight.sum(axis=0), 1e-30)
-        freedom = max(len(lines) - degree - 1, 1)
-        excess = float((mean**2 * weight.sum(axis=0)).sum()) - freedom
-        floor = float(np.sqrt(max(excess, 0.0) / weight.sum()))
-        used = good & (np.abs(np.nan_to_num(residual)) < _CLIP * np.hypot(error, floor))
+        rhs = np.einsum("nkp,nk->np", basis, weight * target)
+        shrunk = shrink_to_field(matrix, rhs, design, free=np.zeros(basis.shape[2], bool))
+        residual = np.where(good, target - np.einsum("nkp,np->nk", basis, shrunk.coefficients), np.nan)
+        if not turn:
+            shift = np.where(close, np.nanmedian(residual, axis=0), 0.0)
+            target, residual = target - shift, residual - shift
+        used = good & (np.abs(np.nan_to_num(residual)) < _CLIP * error)
+    mean = np.nansum(residual * weight, axis=0) / np.maximum(weight.sum(axis=0), 1e-30)
+    freedom = max(int((~close).sum()) - basis.shape[2], 1)
+    excess = float((mean**2 * weight.sum(axis=0)).sum()) - freedom
+    floor = float(np.sqrt(max(excess, 0.0) / weight.sum()))
+    coefficients = shrunk.coefficients.copy()
+    coefficients[:, 0] += centre
     return _Model(shrunk._replace(coefficients=coefficients), used, residual, error, floor)
+
+
+def _degree(lines: tuple[FibreLine, ...], close: NDArray[np.bool_], params: FibreWavelengthParams) -> int:
+    """Degree along the spectrum that the lines can bear."""
+    return max(min(params.degree, len(lines) - int(close.sum()) - 1), 1)
 
 
 def _solution(
