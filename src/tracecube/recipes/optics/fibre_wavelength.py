@@ -2,8 +2,8 @@
 
 Lines of arc lamps are fitted in every fibre as pixel-integrated line shapes (`fibre_lines`); the shape beyond a
 Gaussian is measured on all lines at once. The wavelength is a polynomial along the spectrum whose coefficients
-follow polynomials across the fibres; each fibre departs from them as far as its own lines demand
-(`shrink_to_field`: the size of the departures is found from the data).
+follow polynomials across the fibres. Where the lines of single fibres depart from that by more than their errors
+allow, each fibre has departures of its own (`shrink_to_field`: their size is found from the data).
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from tracecube.recipes.optics.fibre_lines import (
 __all__ = ["FibreWavelengthParams", "fit_fibre_wavelengths"]
 
 _CLIP = 5.0  # errors a line may be off before it is left out
+_LINE_FLOOR = 0.004  # Angstrom: error that a line's place has in common in all fibres, of blends and line shape
+_DEMAND = 4.0  # sigma of chi-square beyond which single fibres depart from the field
 _ROUNDS = 3
 _START_WIDTH = 1.1  # px
 _START_RATIO = 0.1  # of a companion to its line
@@ -54,9 +56,14 @@ class FibreWavelengthParams(Params):
 
 
 class _Model(NamedTuple):
-    """Fitted model: ``shrunk`` coefficients, the lines ``used`` (n, k), their ``residual`` and ``error``, Angstrom."""
+    """Fitted model: coefficients (n, p) with covariance, which of them (p,) single fibres depart in.
 
-    shrunk: Shrunk
+    Of the lines (n, k): ``used``, their ``residual`` and ``error``, and the ``floor`` that they have in common, Angstrom.
+    """
+
+    coefficients: FloatArray
+    covariance: FloatArray
+    demanded: NDArray[np.bool_]
     used: NDArray[np.bool_]
     residual: FloatArray
     error: FloatArray
@@ -192,10 +199,14 @@ def _fit(  # noqa: PLR0913, PLR0917 - the lines, and the fibres they were measur
     used, target = good & ~close, np.broadcast_to(wave - centre, good.shape).copy()
     for turn in range(_ROUNDS + 1):
         weight = np.where(used, 1.0 / error**2, 0.0)
-        matrix = np.einsum("nkp,nk,nkq->npq", basis, weight, basis)
-        rhs = np.einsum("nkp,nk->np", basis, weight * target)
-        shrunk = shrink_to_field(matrix, rhs, design, free=np.zeros(basis.shape[2], bool))
-        residual = np.where(good, target - np.einsum("nkp,np->nk", basis, shrunk.coefficients), np.nan)
+        coefficients, covariance = _field(basis, weight, target, design)
+        residual = np.where(good, target - np.einsum("nkp,np->nk", basis, coefficients), np.nan)
+        demanded = _demanded(basis, weight, residual)
+        if demanded.any():
+            own = _departures(basis[:, :, demanded], weight, residual)
+            coefficients[:, demanded] += own.coefficients
+            covariance[np.ix_(np.arange(len(v)), demanded, demanded)] += own.covariance
+            residual = np.where(good, target - np.einsum("nkp,np->nk", basis, coefficients), np.nan)
         if not turn:
             shift = np.where(close, np.nanmedian(residual, axis=0), 0.0)
             target, residual = target - shift, residual - shift
@@ -203,10 +214,38 @@ def _fit(  # noqa: PLR0913, PLR0917 - the lines, and the fibres they were measur
     mean = np.nansum(residual * weight, axis=0) / np.maximum(weight.sum(axis=0), 1e-30)
     freedom = max(int((~close).sum()) - basis.shape[2], 1)
     excess = float((mean**2 * weight.sum(axis=0)).sum()) - freedom
-    floor = float(np.sqrt(max(excess, 0.0) / weight.sum()))
-    coefficients = shrunk.coefficients.copy()
+    floor = max(float(np.sqrt(max(excess, 0.0) / weight.sum())), _LINE_FLOOR)
     coefficients[:, 0] += centre
-    return _Model(shrunk._replace(coefficients=coefficients), used, residual, error, floor)
+    return _Model(coefficients, covariance, demanded, used, residual, error, floor)
+
+
+def _field(basis: FloatArray, weight: FloatArray, target: FloatArray, design: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Fit one smooth field to all fibres: its coefficients (n, p) in every fibre, and their covariance (n, p, p)."""
+    p, q = basis.shape[2], design.shape[1]
+    all_terms = np.einsum("nkp,nq->nkpq", basis, design).reshape(-1, p * q)
+    heavy = all_terms * weight.reshape(-1, 1)
+    inverse = np.linalg.pinv(heavy.T @ all_terms, rcond=1e-13, hermitian=True)
+    solution = (inverse @ (heavy.T @ target.ravel())).reshape(p, q)
+    common = inverse.reshape(p, q, p, q)
+    covariance = np.einsum("nq,pqrs,ns->npr", design, common, design, optimize=True)
+    return design @ solution.T, np.asarray(covariance)
+
+
+def _demanded(basis: FloatArray, weight: FloatArray, residual: FloatArray) -> NDArray[np.bool_]:
+    """Coefficients (p,) in which fibres depart from the field by more than the errors of their lines allow."""
+    left = np.nan_to_num(residual)
+    score = np.einsum("nkp,nk->np", basis, weight * left)
+    information = np.einsum("nkp,nk->np", basis**2, weight)
+    lit = information[:, 0] > 0
+    chi2 = (score[lit] ** 2 / information[lit]).sum(axis=0)
+    return np.asarray(chi2 > lit.sum() + _DEMAND * np.sqrt(2.0 * lit.sum()))
+
+
+def _departures(basis: FloatArray, weight: FloatArray, residual: FloatArray) -> Shrunk:
+    """Departures of each fibre from the field, each as far as its lines are better known than it is likely to be."""
+    matrix = np.einsum("nkp,nk,nkq->npq", basis, weight, basis)
+    rhs = np.einsum("nkp,nk->np", basis, weight * np.nan_to_num(residual))
+    return shrink_to_field(matrix, rhs, np.ones((len(basis), 1)), free=np.zeros(basis.shape[2], bool))
 
 
 def _degree(lines: tuple[FibreLine, ...], close: NDArray[np.bool_], params: FibreWavelengthParams) -> int:
@@ -225,9 +264,9 @@ def _solution(
 ) -> WavelengthSolution:
     """Read the model on every column of an amplifier's fibres."""
     u = 2.0 * np.arange(m) / (m - 1.0) - 1.0
-    basis = legendre.legvander(u, model.shrunk.coefficients.shape[1] - 1)
-    wave = model.shrunk.coefficients[rows] @ basis.T
-    variance = np.einsum("mp,npq,mq->nm", basis, model.shrunk.covariance[rows], basis, optimize=True)
+    basis = legendre.legvander(u, model.coefficients.shape[1] - 1)
+    wave = model.coefficients[rows] @ basis.T
+    variance = np.einsum("mp,npq,mq->nm", basis, model.covariance[rows], basis, optimize=True)
     known = np.isfinite(fits.x[rows])
     dead = ~known.any(axis=1)
     number = np.arange(int(rows.sum()))
@@ -260,6 +299,7 @@ def _quality(model: _Model, fits: LineFits, lines: tuple[FibreLine, ...]) -> tup
         QualityNumber("WAVE RMS", rms, "Angstrom", high=0.05),
         QualityNumber("WAVE LINES", float(len(lines)), "", low=6.0),
         QualityNumber("WAVE MODEL FLOOR", model.floor, "Angstrom", high=0.02),
+        QualityNumber("WAVE FIBRE TERMS", float(model.demanded.sum()), ""),
         QualityNumber("WAVE CHI2", float(np.nanmedian(fits.chi2)), "", high=1.5),
         QualityNumber("WAVE LINES USED", float(model.used.sum() / max(int(np.isfinite(fits.x).sum()), 1)), "", low=0.95),
     )
