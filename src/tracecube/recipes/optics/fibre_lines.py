@@ -18,7 +18,6 @@ __all__ = ["ORDERS", "FibreArc", "FibreLine", "LineFits", "LineShape", "find_lin
 
 HALF_WINDOW = 7
 """Pixels on either side of a line that its fit sees."""
-
 ORDERS = (3, 4, 5, 6)
 """Orders of the Hermite functions by which a line-spread function differs from a Gaussian."""
 
@@ -113,9 +112,9 @@ def find_lines(
         No block of fibres shows the pattern.
     """
     n, m = next(iter(arcs.values())).flux.shape
-    blocks = [np.arange(low, min(low + _BLOCK, n)) for low in range(0, n, _BLOCK)]
     middle, found, score = [], [], []
-    for rows in blocks:
+    for low in range(0, n, _BLOCK):
+        rows = np.arange(low, min(low + _BLOCK, n))
         spectra = {lamp: _compressed(arc, rows) for lamp, arc in arcs.items()}
         if any(spectrum is None for spectrum in spectra.values()):
             continue
@@ -163,10 +162,8 @@ def _lay_pattern(
     """Best places of the lines over shift, scale and curvature of the dispersion, and the score."""
     u = np.array([(line.wave - wave[0]) / (wave[1] - wave[0]) for line in lines]) * 2.0 - 1.0
     half = 0.5 * (m - 1)
-    low_shift, low_scale, low_curve = np.arange(-90.0, 91.0, 2.0), np.linspace(-step, step, 17) * half, (-12.0, 12.0)
-    centre, width = np.zeros(3), np.array([90.0, step * half, 12.0])
-    grids = [low_shift, low_scale, np.linspace(*low_curve, 13)]
-    value = 0.0
+    centre, value = np.zeros(3), 0.0
+    grids = [np.arange(-90.0, 91.0, 2.0), np.linspace(-step, step, 17) * half, np.linspace(-12.0, 12.0, 13)]
     for _ in range(4):
         a, b, c = (axis.ravel() for axis in np.meshgrid(*grids, indexing="ij"))
         score = np.zeros(a.size)
@@ -312,7 +309,8 @@ def _edges(
     first = window.columns[:, :1] - 0.5
     t = (first + np.arange(window.columns.shape[1] + 1) - x[:, None]) / sigma[:, None]
     gauss = np.exp(-0.5 * t**2) / sqrt(2.0 * np.pi)
-    density, total = gauss, special.ndtr(t)
+    density: FloatArray = gauss
+    total: FloatArray = special.ndtr(t)
     if np.any(tails):
         he = _hermite(t)
         density = gauss * (1.0 + sum(h * he[order] for order, h in zip(ORDERS, tails, strict=True)))
@@ -362,11 +360,11 @@ def _fit_one(
     window: _Window, place: FloatArray, shape: LineShape, j: int, *, with_width: bool
 ) -> tuple[FloatArray, ...]:
     """Fit line ``j`` in all rows at once; its companions move and widen with it."""
-    x, width, flux = place.copy(), shape.sigma[:, j].copy(), np.zeros(len(place))
+    x, width = place.copy(), shape.sigma[:, j].copy()
+    flux: FloatArray = np.zeros(len(place))
     given = (shape.tails[j], shape.offsets[j], shape.ratios[j])
-    size = 5 if with_width else 4
     for _ in range(_ROUNDS):
-        a = _design(window, x, width, flux, given)[:, :, :size]
+        a = _design(window, x, width, flux, given)[:, :, : 5 if with_width else 4]
         value, variance, chi2 = _least_squares(a, window.flux, window.ivar)
         flux = value[:, 0]
         x = x + np.clip(value[:, 1], -1.0, 1.0)

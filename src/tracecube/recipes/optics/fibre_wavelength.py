@@ -58,7 +58,7 @@ class FibreWavelengthParams(Params):
 class _Model(NamedTuple):
     """Fitted model: coefficients (n, p) with covariance, which of them (p,) single fibres depart in.
 
-    Of the lines (n, k): ``used``, their ``residual`` and ``error``, and the ``floor`` that they have in common, Angstrom.
+    Of the lines (n, k): ``used``, ``residual`` and ``error``, and the ``floor`` that they have in common, Angstrom.
     """
 
     coefficients: FloatArray
@@ -116,7 +116,7 @@ def fit_fibre_wavelengths(
     fits, shape = _measure(arcs, lines, v, params)
     m = next(iter(arcs.values())).flux.shape[1]
     model = _fit(fits, lines, shape.close(), v, m, params)
-    solutions = tuple(_solution(model, fits, shape, lines, half == part, v, m) for part in np.unique(half))
+    solutions = tuple(_solution(model, fits, shape, lines, half == part, m) for part in np.unique(half))
     caveats = tuple(
         f"no {lamp} arc: wavelengths rest on the other lamps, with larger errors (try: take {lamp} arcs)"
         for lamp in asked
@@ -177,7 +177,7 @@ def _widths(
     return np.asarray(design @ solution)
 
 
-def _fit(  # noqa: PLR0913, PLR0917 - the lines, and the fibres they were measured in
+def _fit(  # noqa: PLR0913 - the lines, and the fibres they were measured in
     fits: LineFits,
     lines: tuple[FibreLine, ...],
     close: NDArray[np.bool_],
@@ -219,7 +219,9 @@ def _fit(  # noqa: PLR0913, PLR0917 - the lines, and the fibres they were measur
     return _Model(coefficients, covariance, demanded, used, residual, error, floor)
 
 
-def _field(basis: FloatArray, weight: FloatArray, target: FloatArray, design: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _field(
+    basis: FloatArray, weight: FloatArray, target: FloatArray, design: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Fit one smooth field to all fibres: its coefficients (n, p) in every fibre, and their covariance (n, p, p)."""
     p, q = basis.shape[2], design.shape[1]
     all_terms = np.einsum("nkp,nq->nkpq", basis, design).reshape(-1, p * q)
@@ -253,13 +255,12 @@ def _degree(lines: tuple[FibreLine, ...], close: NDArray[np.bool_], params: Fibr
     return max(min(params.degree, len(lines) - int(close.sum()) - 1), 1)
 
 
-def _solution(
+def _solution(  # noqa: PLR0913 - the model, and the lines it rests on
     model: _Model,
     fits: LineFits,
     shape: LineShape,
     lines: tuple[FibreLine, ...],
     rows: NDArray[np.bool_],
-    v: FloatArray,
     m: int,
 ) -> WavelengthSolution:
     """Read the model on every column of an amplifier's fibres."""
@@ -301,5 +302,7 @@ def _quality(model: _Model, fits: LineFits, lines: tuple[FibreLine, ...]) -> tup
         QualityNumber("WAVE MODEL FLOOR", model.floor, "Angstrom", high=0.02),
         QualityNumber("WAVE FIBRE TERMS", float(model.demanded.sum()), ""),
         QualityNumber("WAVE CHI2", float(np.nanmedian(fits.chi2)), "", high=1.5),
-        QualityNumber("WAVE LINES USED", float(model.used.sum() / max(int(np.isfinite(fits.x).sum()), 1)), "", low=0.95),
+        QualityNumber(
+            "WAVE LINES USED", float(model.used.sum() / max(int(np.isfinite(fits.x).sum()), 1)), "", low=0.95
+        ),
     )
