@@ -94,7 +94,7 @@ def fit_fibre_wavelengths(
     Returns
     -------
     solutions : tuple of WavelengthSolution
-        One for each amplifier, in the order of ``half``; fibres without light have dq and NaN.
+        One for each amplifier, in the order of ``half``; fibres without light have dq and the model.
     quality : tuple of QualityNumber
     caveats : tuple of str
 
