@@ -1,0 +1,99 @@
+"""Wavelengths of fibres from synthetic arcs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tracecube.core.errors import MissingInput
+from tracecube.core.flags import Flag
+from tracecube.kernels.lines import line_image
+from tracecube.recipes.optics.fibre_lines import FibreArc, FibreLine
+from tracecube.recipes.optics.fibre_shift import exposure_shift
+from tracecube.recipes.optics.fibre_wavelength import FibreWavelengthParams, fit_fibre_wavelengths
+
+LINES = (
+    FibreLine(3650.153, "Hg", (3654.836, 3663.279)),
+    FibreLine(4046.565, "Hg"),
+    FibreLine(4358.335, "Hg"),
+    FibreLine(4678.149, "Cd"),
+    FibreLine(4799.912, "Cd"),
+    FibreLine(5085.822, "Cd"),
+    FibreLine(5460.750, "Hg"),
+)
+N, M, DEAD = 48, 1032, 17
+HALF = np.repeat([0, 1], N // 2)
+PLACE = 20.0 + 8.8 * np.arange(N)
+
+
+def night(seed: int, shift: float, jitter: float) -> tuple[dict[str, FibreArc], np.ndarray]:
+    """Arcs of both lamps with noise, and the wavelengths (N, M) that they were made with."""
+    rng = np.random.default_rng(seed)
+    u = 2.0 * np.arange(M) / (M - 1.0) - 1.0
+    v = 2.0 * np.arange(N)[:, None] / (N - 1.0) - 1.0
+    own = jitter * rng.normal(size=(N, 1))
+    wave = 4505.0 + shift + 1035.0 * u + 2.0 * v**2 + 8.0 * u**2 + 1.5 * u**3 + 0.5 * u * v + own
+    arcs = {}
+    for lamp in ("Hg", "Cd"):
+        listed = [
+            (w, f)
+            for line in LINES
+            if line.lamp == lamp
+            for w, f in zip((line.wave, *line.companions), (1, 0.3, 0.25), strict=False)
+        ]
+        x = np.array([[np.interp(w, row, np.arange(M)) for w, _ in listed] for row in wave])
+        strength = np.broadcast_to([1e4 * f for _, f in listed], x.shape).copy()
+        clean = line_image(x, np.full(x.shape, 1.15), strength, np.zeros(N, np.int64), M)
+        variance = clean + 50.0
+        flags = np.zeros((N, M), np.int32)
+        flags[DEAD] = int(Flag.NOT_ILLUMINATED | Flag.NOT_MEASURED)
+        arcs[lamp] = FibreArc(clean + np.sqrt(variance) * rng.normal(size=clean.shape), variance, flags)
+    return arcs, wave
+
+
+@pytest.mark.parametrize("shift", [0.0, -60.0, 45.0])
+def test_the_wavelengths_are_found_within_their_errors(shift: float) -> None:
+    arcs, truth = night(3, shift, 0.0)
+    solutions, quality, caveats = fit_fibre_wavelengths(arcs, LINES, HALF, PLACE, FibreWavelengthParams())
+    live = np.arange(N) != DEAD
+    wave = np.concatenate([s.wave for s in solutions])[live]
+    error = np.concatenate([s.error for s in solutions])[live]
+    off = wave - truth[live]
+    assert np.sqrt((off**2).mean()) < 0.02
+    assert 0.3 < np.sqrt(((off / error) ** 2).mean()) < 2.0
+    assert not caveats
+    assert {number.name: number.value for number in quality}["WAVE FIBRE TERMS"] == 0.0
+    assert np.allclose(np.concatenate([s.lsf_sigma for s in solutions])[live], 1.15, atol=0.03)
+    assert solutions[0].dq[DEAD] & int(Flag.NOT_MEASURED)
+
+
+def test_fibres_that_depart_from_the_field_are_followed() -> None:
+    arcs, truth = night(4, 0.0, 0.2)
+    solutions, _, _ = fit_fibre_wavelengths(arcs, LINES, HALF, PLACE, FibreWavelengthParams())
+    off = (np.concatenate([s.wave for s in solutions]) - truth)[np.arange(N) != DEAD]
+    assert np.sqrt((off**2).mean()) < 0.05
+
+
+def test_a_missing_lamp_is_said_and_too_few_lines_refused() -> None:
+    arcs, truth = night(5, 0.0, 0.0)
+    del arcs["Cd"]
+    params = FibreWavelengthParams(least_lines=4)
+    solutions, _, caveats = fit_fibre_wavelengths(arcs, LINES, HALF, PLACE, params)
+    assert "no Cd arc" in caveats[0]
+    off = (np.concatenate([s.wave for s in solutions]) - truth)[np.arange(N) != DEAD]
+    assert np.sqrt((off**2).mean()) < 0.2
+    with pytest.raises(MissingInput):
+        fit_fibre_wavelengths(arcs, LINES, HALF, PLACE, params.model_copy(update={"least_lines": 5}))
+
+
+def test_the_shift_of_an_exposure_is_found_from_lines_of_the_sky() -> None:
+    arcs, truth = night(6, 0.0, 0.0)
+    sky = (4046.565, 4358.335, 5460.750)
+    found = exposure_shift(arcs["Hg"], truth + 0.25, np.full(truth.shape, 1.15), sky)
+    assert abs(found.offset + 0.25) < 4.0 * found.offset_error
+    assert 0.0 < found.offset_error < 0.01
+    assert found.slope == 0.0
+    tilt = 0.1 * (truth - 4500.0) / 1000.0
+    tilted = exposure_shift(arcs["Hg"], truth - tilt, np.full(truth.shape, 1.15), sky)
+    assert abs(tilted.slope - 0.1) < 4.0 * tilted.slope_error
+    assert np.allclose(tilted(truth), tilt, atol=0.02)
