@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+
 from tracecube.core.optics import PixelMap
 from tracecube.core.several import PixelMaps
 from tracecube.io.products import read_product, verify_product, write_product

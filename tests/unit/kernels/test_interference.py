@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from tracecube.kernels.interference import interference
 
 SHAPE = (256, 256)

@@ -1,22 +1,22 @@
-"""Lines of the Hg and Cd lamps in the range of the spectrographs, air wavelengths (NIST ASD), as they blend."""
+"""Lines of the Hg and Cd lamps in the range of the spectrographs, air wavelengths (NIST ASD), with what blends."""
 
 from __future__ import annotations
 
-from tracecube.recipes.optics.fibre_wavelength import LineGroup
+from tracecube.recipes.optics.fibre_lines import FibreLine
 
-__all__ = ["GROUPS", "SPAN"]
+__all__ = ["ARC_LINES", "SKY_LINES"]
 
-SPAN = (3470.0, 5540.0)
-"""First and last pixel, roughly."""
-
-GROUPS = (
-    LineGroup("Hg", (3650.153, 3654.836, 3663.279)),
-    LineGroup("Hg", (4046.565,)),
-    LineGroup("Hg", (4358.335, 4347.494, 4339.223)),
-    LineGroup("Hg", (4916.068,)),
-    LineGroup("Hg", (5460.750,)),
-    LineGroup("Cd", (3610.508, 3612.873, 3614.453)),
-    LineGroup("Cd", (4678.149, 4662.352)),
-    LineGroup("Cd", (4799.912,)),
-    LineGroup("Cd", (5085.822,)),
+ARC_LINES = (
+    FibreLine(3610.508, "Cd", (3612.873,)),
+    FibreLine(3650.153, "Hg", (3654.836, 3663.279)),
+    FibreLine(4046.565, "Hg"),
+    FibreLine(4358.335, "Hg", (4347.494, 4339.223)),
+    FibreLine(4678.149, "Cd", (4662.352,)),
+    FibreLine(4799.912, "Cd"),
+    FibreLine(4916.068, "Hg"),
+    FibreLine(5085.822, "Cd"),
+    FibreLine(5460.750, "Hg"),
 )
+
+SKY_LINES = (4046.565, 4358.335, 5460.750)
+"""Lines of the night sky that tell an exposure's shift: mercury lamps of towns."""

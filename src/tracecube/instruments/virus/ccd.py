@@ -97,7 +97,9 @@ def read_half(raw: RawFrame) -> Half:
     # white above the waves' frequencies, whatever the light: hits and lines are cut to a few times the noise
     light -= interference(light - uniform_filter1d(light, 5, axis=1), 6.0 * float(noise * gain))
     turned = np.ascontiguousarray(light[::across, ::along])
-    return Half(amp, turned, np.ascontiguousarray(flags[::across, ::along]), float(level), float(noise * gain), raw.meta)
+    return Half(
+        amp, turned, np.ascontiguousarray(flags[::across, ::along]), float(level), float(noise * gain), raw.meta
+    )
 
 
 def _drift(covered: FloatArray, noise: float) -> FloatArray:

@@ -96,7 +96,9 @@ def combined(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[str, ..
         raise BadData("no exposure of this CCD can be used", hint="; ".join(notes))
     live = np.logical_and.reduce([np.isfinite(frame.data) for frame in frames])
     if len(frames) > 1:
-        filled = [replace(f, data=np.where(live, f.data, 0.0), variance=np.where(live, f.variance, 1.0)) for f in frames]
+        filled = [
+            replace(f, data=np.where(live, f.data, 0.0), variance=np.where(live, f.variance, 1.0)) for f in frames
+        ]
         mean = combine_frames(filled, names=names)
         mean = replace(
             mean,

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracecube.core.errors import BadData, MissingInput
-from tracecube.core.fields import FloatArray, Meta
-from tracecube.core.flags import Flag
+from tracecube.core.fields import FloatArray, IntArray, Meta
 from tracecube.core.frame import Frame, RawFrame
-from tracecube.core.optics import TraceSet, WavelengthSolution
+from tracecube.core.optics import PixelMap, TraceSet, WavelengthSolution
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.several import PixelMaps, TraceSets, WavelengthSolutions
@@ -20,7 +19,7 @@ from tracecube.instruments.virus.parameters import TracesParams, WavelengthsPara
 
 if TYPE_CHECKING:
     from tracecube.instruments.virus.extraction import AmplifierLight
-    from tracecube.recipes.optics.fibre_wavelength import ArcLamp, FibreWavelengths
+    from tracecube.recipes.optics.fibre_lines import FibreArc
 
 __all__ = ["trace_flat", "wavelength_calibration"]
 
@@ -64,9 +63,7 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
     parts = {_name(flat.meta, amp): part for amp, part in zip(names, found.traces, strict=True) if part is not None}
     halo = found.halo
     meta = {**flat.meta, "SCATAMP": halo.amplitude, "SCATPOW": halo.power}
-    return Traced(
-        traces=TraceSets(parts=parts, meta=meta), quality=found.quality, caveats=(*caveats, *found.caveats)
-    )
+    return Traced(traces=TraceSets(parts=parts, meta=meta), quality=found.quality, caveats=(*caveats, *found.caveats))
 
 
 @recipe(version="1")
@@ -77,17 +74,16 @@ def wavelength_calibration(
 
     A lamp that is missing is named in a caveat; the solution rests on the other.
     """
-    from tracecube.instruments.virus.arc_lines import GROUPS, SPAN  # noqa: PLC0415
-    from tracecube.recipes.optics.fibre_wavelength import solve_wavelengths  # noqa: PLC0415
+    from tracecube.instruments.virus.arc_lines import ARC_LINES  # noqa: PLC0415
+    from tracecube.recipes.optics.fibre_wavelength import fit_fibre_wavelengths  # noqa: PLC0415
 
     lamps, lights, notes = _lamps(raw, dark, traces, params)
     amps = list(lights)
-    slit, live = _slit([lights[amp].traces for amp in amps], amps)
-    found = solve_wavelengths(lamps, slit, live, GROUPS, SPAN, params)
+    half, place = _places([lights[amp].traces for amp in amps], amps)
+    found, numbers, remarks = fit_fibre_wavelengths(lamps, ARC_LINES, half, place, params)
     solutions, maps = {}, {}
     meta = {**min(raw, key=lambda frame: frame.name).meta}
-    for number, amp in enumerate(amps):
-        solution = _solution(found, number, lights[amp].traces)
+    for amp, solution in zip(amps, found, strict=True):
         name = _name(meta, amp)
         solutions[name], maps[name] = solution, _map(lights[amp].traces, solution)
     shifts = tuple(
@@ -96,18 +92,18 @@ def wavelength_calibration(
     return Wavelengths(
         wavelength=WavelengthSolutions(parts=solutions, meta=meta),
         pixel_map=PixelMaps(parts=maps, meta=meta),
-        quality=(*found.quality, *shifts),
-        caveats=(*notes, *found.caveats),
+        quality=(*numbers, *shifts),
+        caveats=(*notes, *remarks),
     )
 
 
 def _lamps(
     raw: Sequence[RawFrame], dark: Frame, traces: TraceSets, params: WavelengthsParams
-) -> tuple[dict[str, ArcLamp], dict[str, AmplifierLight], list[str]]:
+) -> tuple[dict[str, FibreArc], dict[str, AmplifierLight], list[str]]:
     """Extract every lamp; the amplifiers that all lamps have, one above the other."""
     from tracecube.instruments.virus.exposure import combined  # noqa: PLC0415 - brings numba
     from tracecube.instruments.virus.extraction import extract_ccd  # noqa: PLC0415
-    from tracecube.recipes.optics.fibre_wavelength import ArcLamp  # noqa: PLC0415
+    from tracecube.recipes.optics.fibre_lines import FibreArc  # noqa: PLC0415
 
     by_lamp: dict[str, dict[str, AmplifierLight]] = {}
     notes: list[str] = []
@@ -128,56 +124,36 @@ def _lamps(
     first = next(iter(by_lamp.values()))
     amps = [amp for amp in first if all(amp in lights for lights in by_lamp.values())]
     lamps = {
-        lamp: ArcLamp(
+        lamp: FibreArc(
             np.concatenate([lights[amp].flux for amp in amps]),
             np.concatenate([lights[amp].variance for amp in amps]),
+            np.concatenate([lights[amp].flags for amp in amps]),
         )
         for lamp, lights in by_lamp.items()
     }
     return lamps, {amp: first[amp] for amp in amps}, notes
 
 
-def _slit(traces: list[TraceSet], amps: list[str]) -> tuple[FloatArray, np.ndarray]:
-    """Return place along the slit, -1 to 1 over the CCD, and whether each fibre has light."""
+def _places(traces: list[TraceSet], amps: list[str]) -> tuple[IntArray, FloatArray]:
+    """Return amplifier (0, 1) and row of the CCD of every fibre, in the middle of its spectrum."""
     from tracecube.instruments.virus.ccd import HALF, HALVES  # noqa: PLC0415
 
     middle = traces[0].centre.shape[1] // 2
-    places, live = [], []
-    for amp, one in zip(amps, traces, strict=True):
-        start = HALF * HALVES[amp[0]].index(amp)
+    places, half = [], []
+    for number, (amp, one) in enumerate(zip(amps, traces, strict=True)):
         row = np.arange(one.aperture.size)
         known = np.isfinite(one.centre[:, middle])
         centre = np.interp(row, row[known], one.centre[known, middle])
-        places.append((start + centre) / HALF - 1.0)
-        live.append(one.dq == 0)
-    return np.concatenate(places), np.concatenate(live)
+        places.append(HALF * HALVES[amp[0]].index(amp) + centre)
+        half.append(np.full(row.size, number))
+    return np.concatenate(half), np.concatenate(places)
 
 
-def _solution(found: FibreWavelengths, number: int, traces: TraceSet) -> WavelengthSolution:
-    """Return the part of one amplifier as its own solution."""
-    n = traces.aperture.size
-    rows = slice(n * number, n * (number + 1))
-    lines = (found.line_row >= rows.start) & (found.line_row < rows.stop)
-    dq = np.where(found.measured[rows], 0, int(Flag.NOT_MEASURED)) | traces.dq
-    return WavelengthSolution(
-        aperture=traces.aperture,
-        start=traces.start,
-        dq=dq.astype(np.int32),
-        wave=found.wave[rows],
-        error=found.error[rows],
-        lsf_sigma=found.lsf_sigma[rows],
-        line_aperture=found.line_row[lines] - rows.start,
-        line_wave=found.line_wave[lines],
-        line_pixel=found.line_pixel[lines],
-        line_residual=found.line_residual[lines],
-        line_error=found.line_error[lines],
-        line_used=found.line_used[lines],
-        medium="AWAV",
-    )
-
-
-def _map(traces: TraceSet, solution: WavelengthSolution):  # type: ignore[no-untyped-def] # noqa: ANN202
+def _map(traces: TraceSet, solution: WavelengthSolution) -> PixelMap:
+    """Return wavelengths on the pixels of live fibres."""
     from tracecube.instruments.virus.ccd import HALF  # noqa: PLC0415
     from tracecube.recipes.optics.wavelength import pixel_map  # noqa: PLC0415
 
-    return pixel_map(replace(traces), solution, (HALF, HALF), half_width=HALF_SPACING)
+    dead = (traces.dq != 0)[:, None]
+    lit = replace(solution, wave=np.where(dead, np.nan, solution.wave))
+    return pixel_map(traces, lit, (HALF, HALF), half_width=HALF_SPACING)

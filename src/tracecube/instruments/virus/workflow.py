@@ -10,7 +10,6 @@ from __future__ import annotations
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.virus.detector_steps import master_dark
 from tracecube.instruments.virus.optics_steps import trace_flat, wavelength_calibration
-
 from tracecube.instruments.virus.science_steps import ccd_spectra, fibre_flat, sky_subtraction, twilight_spectra
 
 __all__ = ["workflow"]

@@ -153,7 +153,9 @@ def _factors(one: SkyFibres, model: FloatArray, params: ThroughputParams) -> tup
     for _ in range(2):
         matrix = np.einsum("nm,mj,mk->njk", weight * model**2, basis, basis, optimize=True)
         rhs = (weight * model * data) @ basis
-        ridge = np.einsum("njj->n", matrix)[:, None, None] * 1e-10 * np.eye(basis.shape[1]) + 1e-300 * np.eye(basis.shape[1])
+        ridge = np.einsum("njj->n", matrix)[:, None, None] * 1e-10 * np.eye(basis.shape[1]) + 1e-300 * np.eye(
+            basis.shape[1]
+        )
         factors = np.linalg.solve(matrix + ridge, rhs[:, :, None])[:, :, 0] @ basis.T
         away = (data - factors * model) * np.sqrt(weight)
         weight = np.where(np.abs(away) < params.clip, weight, 0.0)
@@ -227,7 +229,9 @@ def subtract_sky(
             r, e = _levels(one, model, clean[k])
             ratio.append(r)
             error.append(e)
-            away = (one.spectra.flux - model * light[k][:, None]) / np.sqrt(np.where(one.good, one.spectra.variance, 1.0))
+            away = (one.spectra.flux - model * light[k][:, None]) / np.sqrt(
+                np.where(one.good, one.spectra.variance, 1.0)
+            )
             clean[k] = one.good & (np.abs(away) < params.clip)
             if turn > 0:
                 one.shift += _shift(one, model * light[k][:, None], slope * scales[k], weights[k])

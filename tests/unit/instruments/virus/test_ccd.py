@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from tracecube.core.errors import BadData
 from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
@@ -22,7 +23,9 @@ TURNED = {
 }
 
 
-def raw_half(amp: str, name: str = "", *, light: np.ndarray | float = 0.0, noise: float = 2.0, seed: int = 1) -> RawFrame:
+def raw_half(
+    amp: str, name: str = "", *, light: np.ndarray | float = 0.0, noise: float = 2.0, seed: int = 1
+) -> RawFrame:
     """Draw a raw amplifier frame."""
     rng = np.random.default_rng(seed)
     image = 1100.0 + rng.normal(0.0, noise, (HALF, HALF + 32))

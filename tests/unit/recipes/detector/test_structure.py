@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from tracecube.core.flags import Flag
 from tracecube.recipes.detector.structure import StructureParams, amplifier_structure, read_noise
 
@@ -66,7 +67,9 @@ def test_hot_pixels_are_flagged_and_hits_are_not() -> None:
 def test_a_trap_along_a_column_is_flagged_and_a_clean_column_is_not() -> None:
     trap = np.zeros(SHAPE)
     trap[100:220, 77] = -3.0
-    found = amplifier_structure(_frames(3, trap), _frames(2, trap, 2), np.array([360.0, 360.0]), NOISE, StructureParams())
+    found = amplifier_structure(
+        _frames(3, trap), _frames(2, trap, 2), np.array([360.0, 360.0]), NOISE, StructureParams()
+    )
     assert np.mean(found.flags[104:216, 77] != 0) > 0.9
     assert np.mean(found.flags[:, 79:] != 0) < 1e-3
 
