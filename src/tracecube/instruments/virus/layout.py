@@ -33,6 +33,7 @@ __all__ = [
     "regular_places",
     "slot_on",
     "throughput_curve",
+    "zenith_angle",
 ]
 
 F8 = NDArray[np.float64]
@@ -155,6 +156,15 @@ def amplifier_places(places: BundlePlaces, ifuid: str, amp: str) -> tuple[F8, F8
 def field_rotation(parallactic: float) -> float:
     """Angle (degree) that turns the focal plane, from PARANGLE."""
     return 360.0 - (90.0 + parallactic + PARANGLE_OFFSET)
+
+
+def zenith_angle(parallactic: float) -> float:
+    """Position angle (degree, north through east) of the zenith, from PARANGLE.
+
+    Half a turn from PARANGLE: the observatory's refraction tables have blue light, which stands nearer to the
+    zenith, towards the bundle's -x, and `field_rotation` lays that down here on the sky.
+    """
+    return (parallactic + PARANGLE_OFFSET + 180.0) % 360.0
 
 
 def nominal_places(

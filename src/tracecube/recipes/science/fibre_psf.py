@@ -29,6 +29,7 @@ __all__ = ["fit_field", "star_groups"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
+WRONG = 0.3  # arcsec: catalogues are ten times better, what is matched by chance scatters more
 
 
 def fit_field(
@@ -93,6 +94,11 @@ def fit_field(
             break
     if not np.isfinite(fit.values).all():
         raise NoConvergence("field: the fit of the stars ran away", hint="check the sky subtraction")
+    if fit.catalogue_error > WRONG:
+        raise NoConvergence(
+            f"field: stars lie {fit.catalogue_error:.2f} arcsec from the catalogue's places",
+            hint="the match is one of chance: check the pointing and the catalogue",
+        )
     star_errors(light, fit, params)
     return fit
 

@@ -61,7 +61,7 @@ class FieldPsfParams(Params):
     seeing: float = 1.8
     width_slope: float = -0.2
     width_slope_error: float = 0.1
-    refraction_error: float = 2.0
+    refraction_error: float = 0.5
     catalogue_error: float = 0.03
     rounds: int = 15
 

@@ -30,6 +30,7 @@ __all__ = ["Air", "FieldResult", "StarCatalogue", "place_fibres", "solve_bands",
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
+MOVED = 0.3  # arcsec: ten times the scatter of a catalogue
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Air:
     ----------
     airmass : float
     parallactic : float, degree
-        Position angle of the zenith; half a turn may be wrong, the stars decide.
+        Position angle of the zenith, north through east.
     pressure : float, hPa
     temperature : float, degree Celsius
     humidity : float, per cent
@@ -206,7 +207,26 @@ def _fit(
     groups = groups if len(groups) <= params.most else _brightest(groups, stars[2], params.most)
     exposures = np.unique(light.exposure)
     start = np.full(len(exposures), plate.east.mean()), np.full(len(exposures), plate.north.mean()), plate.rotation
-    return fit_field(light, groups, start, params.psf)
+    fit = fit_field(light, groups, start, params.psf)
+    _refuse_chance(fit, stars[2])
+    return fit
+
+
+def _refuse_chance(fit: FieldFit, magnitude: F8) -> None:
+    """Refuse a match in which most of the catalogue's brighter stars are not where they should be."""
+    rows = [
+        (magnitude[star], group.light[k] / np.maximum(group.light_error[k], 1e-30), np.hypot(*group.move[k]))
+        for group in fit.stars
+        for k, star in enumerate(group.star)
+    ]
+    rows.sort(key=lambda row: row[0])
+    bright = rows[: max(3, len(rows) // 2)]
+    good = [np.linalg.norm(np.maximum(signal, 0.0)) > 10.0 and move < MOVED for _, signal, move in bright]
+    if sum(good) < max(2, 0.5 * len(bright)):
+        raise NoConvergence(
+            f"field: {sum(good)} of the {len(bright)} brightest catalogue stars are where they should be",
+            hint="check the pointing and the catalogue of this field",
+        )
 
 
 def _brightest(groups: list[StarFit], magnitude: F8, most: int) -> list[StarFit]:

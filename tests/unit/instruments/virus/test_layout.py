@@ -13,6 +13,7 @@ from tracecube.instruments.virus.layout import (
     regular_places,
     slot_on,
     throughput_curve,
+    zenith_angle,
 )
 
 
@@ -86,6 +87,18 @@ def test_plane_is_swapped_turned_and_mirrored():
     np.testing.assert_allclose(north, [12.0, 12.0 + DITHERS[1, 1]])
     with pytest.raises(MissingInput, match="47"):
         nominal_places(np.zeros(1), np.zeros(1), np.array([47]), np.ones(1, int), plane={}, rotation=0.0)
+
+
+def test_zenith_lies_towards_minus_x():
+    east, north = nominal_places(
+        np.array([-1.0]),
+        np.zeros(1),
+        np.array([53]),
+        np.ones(1, int),
+        plane={53: (0.0, 0.0)},
+        rotation=field_rotation(71.0),
+    )
+    assert np.degrees(np.arctan2(east[0], north[0])) % 360.0 == pytest.approx(zenith_angle(71.0))
 
 
 def test_throughput_curve_is_rising_in_wavelength_and_a_share():

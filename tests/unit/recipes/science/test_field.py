@@ -167,6 +167,18 @@ def test_no_catalogue_star_leaves_the_headers_places_flagged():
     assert len(measure_sources(result, far, CURVE, BAND).stars) == 0
 
 
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_catalogue_of_another_field_is_refused(seed):
+    made = scene(seed)
+    rng = np.random.default_rng(seed)
+    bundles = np.array([[-150.0, -250.0], [-50.0, 150.0]])
+    ra, dec = plane_to_sky(*place_error(rng, 14, bundles).T, *CENTRE)
+    other = StarCatalogue(made[4].name, ra, dec, made[4].g)
+    result = solve_field(nominal_flux(made[0], CURVE, 360.0), tuple(made[1].T), CENTRE, other, AIR)
+    assert result.fit is None
+    assert result.caveats
+
+
 def test_star_spectra_have_the_catalogue_s_flux_and_honest_noise():
     made = scene(8, crowd=2)
     result = solved(made)
