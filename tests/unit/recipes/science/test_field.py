@@ -170,7 +170,7 @@ def test_no_catalogue_star_leaves_the_headers_places_flagged():
 @pytest.mark.parametrize("seed", [11, 12, 13])
 def test_catalogue_of_another_field_is_refused(seed):
     made = scene(seed)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(1000 + seed)
     bundles = np.array([[-150.0, -250.0], [-50.0, 150.0]])
     ra, dec = plane_to_sky(*place_error(rng, 14, bundles).T, *CENTRE)
     other = StarCatalogue(made[4].name, ra, dec, made[4].g)
