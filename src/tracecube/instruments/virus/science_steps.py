@@ -21,7 +21,7 @@ from tracecube.recipes.sky.fibre_sky import SkyParams, ThroughputParams, fibre_t
 if TYPE_CHECKING:
     from tracecube.instruments.virus.layout import BundlePlaces
 
-__all__ = ["ccd_spectra", "fibre_flat", "sky_subtraction", "twilight_spectra"]
+__all__ = ["ccd_spectra", "fibre_flat", "join_spectra", "sky_subtraction", "twilight_spectra"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) ->
         dead = ~np.isfinite(value).any(axis=1)
         dq = one.dq | np.where(low | dead, int(Flag.LOW_THROUGHPUT), 0)
         parts.append(_like(one, np.nan_to_num(value), dq.astype(np.int32)))
-    joined = _joined(parts, {**twilight[0].meta, "BUNIT": ""})
+    joined = join_spectra(parts, {**twilight[0].meta, "BUNIT": ""})
     mean = [float(np.nanmedian(v, axis=1)[np.isfinite(v).any(axis=1)].std()) for v in found]
     return FibreFlat(fibre_flat=joined, quality=(QualityNumber("THROUGHPUT SCATTER", float(np.mean(mean)), ""),))
 
@@ -134,7 +134,7 @@ def sky_subtraction(
     if not kept:
         raise MissingInput("sky: no unit of this exposure has a twilight", hint="take twilights of these very units")
     made, numbers, notes = subtract_sky(kept, values, params)
-    return SkySubtracted(sky_subtracted=_joined(made, made[0].meta), quality=numbers, caveats=(*caveats, *notes))
+    return SkySubtracted(sky_subtracted=join_spectra(made, made[0].meta), quality=numbers, caveats=(*caveats, *notes))
 
 
 def _spectra(
@@ -166,7 +166,7 @@ def _spectra(
         QualityNumber(f"FLEXURE DY {light.amp}", light.shift, "pix", low=-params.reach, high=params.reach)
         for light in lights
     )
-    return _joined(parts, {**frame.meta, "BUNIT": "electron"}), (*found.quality, *shifts), notes
+    return join_spectra(parts, {**frame.meta, "BUNIT": "electron"}), (*found.quality, *shifts), notes
 
 
 def _places(places: RawFrame | None, notes: list[str]) -> BundlePlaces:
@@ -223,7 +223,7 @@ def _like(one: FibreSpectra, value: np.ndarray, dq: np.ndarray) -> FibreSpectra:
     return replace(one, flux=value.astype(np.float32), variance=zero, blend=zero, dq=dq, chi2=None, box=None, sky=None)
 
 
-def _joined(parts: Sequence[FibreSpectra], meta) -> FibreSpectra:  # type: ignore[no-untyped-def] # noqa: ANN001
+def join_spectra(parts: Sequence[FibreSpectra], meta) -> FibreSpectra:  # type: ignore[no-untyped-def] # noqa: ANN001
     """Put spectra of several amplifiers or CCDs one below the other; the last of one blends with none of the next."""
     from dataclasses import fields  # noqa: PLC0415
 

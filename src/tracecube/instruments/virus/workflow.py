@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.virus.detector_steps import master_dark
+from tracecube.instruments.virus.field_steps import bundle_cubes, emission_lines, field_calibration
 from tracecube.instruments.virus.optics_steps import trace_flat, wavelength_calibration
 from tracecube.instruments.virus.science_steps import ccd_spectra, fibre_flat, sky_subtraction, twilight_spectra
 
@@ -98,9 +99,47 @@ SKY = Task(
             hint="twilights",
         ),
     ),
-    targets=("spectra", "science"),
-    tags={"sky_subtracted": "SPECTRA"},
+    targets=("spectra",),
     text="the sky of an exposure, taken off all its fibres",
 )
 
-workflow = Workflow(tasks=(DARKS, TRACE, ARCS, TWILIGHTS, FLAT, EXTRACT, SKY), default_target="science")
+OBSERVATION = (Match(level=0, same=("night", "obs")),)
+
+FIELD = Task(
+    name="virus_field",
+    recipe=field_calibration,
+    main=Main("sky_subtracted", ("SKY_SUBTRACTED",), group_by=("night", "obs")),
+    associations=(
+        Association(
+            "fplane",
+            ("FPLANE",),
+            (Match(level=0, same=("night",)), Match(level=1, days=(-30.0, 30.0)), Match(level=2)),
+            hint="fplane*.txt",
+        ),
+        Association("catalogue", ("STAR_CATALOGUE",), (Match(level=0),), hint="a table with raMean, decMean, gApMag"),
+    ),
+    targets=("science",),
+    text="places, seeing, brightness and flux of a field, from its own stars; spectra of its sources",
+)
+
+LINES = Task(
+    name="virus_lines",
+    recipe=emission_lines,
+    main=Main("spectra", ("SPECTRA",)),
+    associations=(Association("field", ("FIELD",), OBSERVATION), Association("sources", ("SOURCES",), OBSERVATION)),
+    targets=("science",),
+    text="emission lines of all bundles of a field",
+)
+
+CUBE = Task(
+    name="virus_cube",
+    recipe=bundle_cubes,
+    main=Main("spectra", ("SPECTRA",)),
+    associations=(Association("field", ("FIELD",), OBSERVATION),),
+    targets=("science",),
+    text="a cube of every bundle, north up",
+)
+
+workflow = Workflow(
+    tasks=(DARKS, TRACE, ARCS, TWILIGHTS, FLAT, EXTRACT, SKY, FIELD, LINES, CUBE), default_target="science"
+)

@@ -1,0 +1,200 @@
+"""The calibrated field: places, seeing, brightness and flux from its own stars; sources, lines and cubes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracecube.core.errors import BadData
+from tracecube.core.fibres import FibreSpectra
+from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.frame import RawFrame
+from tracecube.core.labelled import BundleCube, SourceSpectrum
+from tracecube.core.lines import Lines
+from tracecube.core.params import Params
+from tracecube.core.quality import QualityNumber
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.sources import FieldSolution, Sources
+from tracecube.instruments.virus.science_steps import join_spectra
+from tracecube.recipes.cube.fibres import FibreCubeParams
+from tracecube.recipes.science.fibre_lines import FibreLinesParams
+
+if TYPE_CHECKING:
+    from tracecube.recipes.science.field import Air, StarCatalogue
+
+__all__ = ["bundle_cubes", "emission_lines", "field_calibration"]
+
+_RADIUS = 0.75  # arcsec: of a fibre
+
+
+class FieldCalibrationParams(Params):
+    """How the field is solved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrated(Outputs):
+    """The calibrated field."""
+
+    field: FieldSolution
+    spectra: FibreSpectra
+    sources: Sources
+    spectrum: tuple[SourceSpectrum, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmissionLines(Outputs):
+    """Emission lines of all bundles."""
+
+    lines: Lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cubes(Outputs):
+    """A cube of each bundle."""
+
+    cube: tuple[BundleCube, ...]
+
+
+@recipe(version="1")
+def field_calibration(
+    *,
+    sky_subtracted: Sequence[FibreSpectra],
+    fplane: RawFrame,
+    catalogue: RawFrame,
+    params: FieldCalibrationParams,
+) -> Calibrated:
+    """Find how the field lies on the sky and how its exposures see stars; calibrate the flux of all fibres.
+
+    All stars of the field are fitted together: an offset of each exposure, one rotation, seeing, transparency and
+    refraction. The throughput curve is the telescope's, the zero point that of the stars' g magnitudes.
+    """
+    from tracecube.instruments.virus.layout import (  # noqa: PLC0415 - slow to import
+        field_rotation,
+        g_band,
+        nominal_places,
+        throughput_curve,
+    )
+    from tracecube.instruments.virus.headers import needed, pointing  # noqa: PLC0415
+    from tracecube.recipes.flux.fibre_flux import nominal_flux  # noqa: PLC0415
+    from tracecube.recipes.science.field import solve_field  # noqa: PLC0415
+    from tracecube.recipes.science.field_stars import measure_sources  # noqa: PLC0415
+
+    curve = throughput_curve()
+    flux = [nominal_flux(one, curve, needed(one.meta, "spectra", "EXPTIME")) for one in sky_subtracted]
+    joined = join_spectra(flux, flux[0].meta)
+    meta = sky_subtracted[len(sky_subtracted) // 2].meta
+    columns = {key.upper(): value for key, value in next(iter(fplane.tables.values())).items()}
+    plane = {
+        int(slot): (float(x), float(y))
+        for slot, x, y in zip(columns["IFUSLOT"], columns["X_FP"], columns["Y_FP"], strict=True)
+    }
+    rotation = field_rotation(needed(meta, "spectra", "PARANGLE"))
+    nominal = nominal_places(joined.x, joined.y, joined.ifuslot, joined.exp, plane=plane, rotation=rotation)
+    stars = _catalogue(catalogue)
+    result = solve_field(joined, nominal, pointing(meta, "spectra"), stars, _air(meta))
+    measured = measure_sources(result, stars, curve, g_band())
+    spectra = tuple(SourceSpectrum(**{f.name: getattr(one, f.name) for f in fields(one)}) for one in measured.stars)
+    return Calibrated(
+        field=result.solution,
+        spectra=measured.spectra,
+        sources=measured.sources,
+        spectrum=spectra,
+        quality=_numbers(result.solution),
+        caveats=(*result.caveats, *measured.caveats),
+    )
+
+
+@recipe(version="1")
+def emission_lines(
+    *, spectra: FibreSpectra, field: FieldSolution, sources: Sources, params: FibreLinesParams
+) -> EmissionLines:
+    """Search every bundle for emission lines by matched filter; the expected number of false ones is a quality number."""
+    from tracecube.recipes.science.fibre_field import refraction_of  # noqa: PLC0415 - slow to import
+    from tracecube.recipes.science.fibre_lines import Seeing, find_lines  # noqa: PLC0415
+
+    stars = (np.asarray(sources.ra, float), np.asarray(sources.dec, float)) if len(sources.ra) else None
+    found, expected = [], 0.0
+    for slot in sorted({int(s) for s in spectra.ifuslot}):
+        lines, numbers = find_lines(
+            [spectra], Seeing.of(field, _RADIUS), refraction_of(field), params, ifuslot=slot, stars=stars
+        )
+        found.append(lines)
+        expected += sum(one.value for one in numbers if one.name == "LINES FALSE 5")
+    names = [f.name for f in fields(Lines) if f.name != "meta" and isinstance(getattr(found[0], f.name), np.ndarray)]
+    joined = replace(found[0], **{name: np.concatenate([getattr(one, name) for one in found]) for name in names})
+    return EmissionLines(
+        lines=joined,
+        quality=(
+            QualityNumber("LINES", float(len(joined.ra)), ""),
+            QualityNumber("LINES FALSE 5", expected, ""),
+        ),
+    )
+
+
+@recipe(version="1")
+def bundle_cubes(*, spectra: FibreSpectra, field: FieldSolution, params: FibreCubeParams) -> Cubes:
+    """Build the cube of every bundle from its fibres of all exposures, refraction taken off."""
+    from tracecube.recipes.cube.fibres import build_fibre_cube  # noqa: PLC0415 - slow to import
+    from tracecube.recipes.science.fibre_field import refraction_of  # noqa: PLC0415
+
+    cubes = []
+    for slot in sorted({int(s) for s in spectra.ifuslot}):
+        made = build_fibre_cube([spectra], refraction_of(field), params, ifuslot=slot)
+        values: dict[str, Any] = {f.name: getattr(made, f.name) for f in fields(made)}
+        cubes.append(BundleCube(**{**values, "meta": {**made.meta, "IFUSLOT": slot}}))
+    return Cubes(cube=tuple(cubes))
+
+
+def _catalogue(raw: RawFrame) -> StarCatalogue:
+    """Read a table of stars with the column names of Pan-STARRS; magnitudes that are none become NaN."""
+    from tracecube.recipes.science.field import StarCatalogue  # noqa: PLC0415
+
+    columns = {key.upper(): value for key, value in next(iter(raw.tables.values())).items()}
+    lacking = {"RAMEAN", "DECMEAN", "GAPMAG"} - set(columns)
+    if lacking:
+        raise BadData(f"{raw.name}: no column {', '.join(sorted(lacking))}", hint="give Pan-STARRS' raMean, decMean, gApMag")
+    g = np.asarray(columns["GAPMAG"], float)
+    names = columns.get("OBJID", np.arange(g.size))
+    return StarCatalogue(
+        np.array([str(name) for name in names]),
+        np.asarray(columns["RAMEAN"], float),
+        np.asarray(columns["DECMEAN"], float),
+        np.where((g > 0.0) & (g < 40.0), g, np.nan),
+    )
+
+
+def _air(meta: Meta) -> Air:
+    """Return the air above the telescope as the headers say."""
+    from tracecube.instruments.virus.headers import needed, number  # noqa: PLC0415
+    from tracecube.recipes.science.field import Air  # noqa: PLC0415
+
+    return Air(
+        airmass=needed(meta, "spectra", "AIRMASS"),
+        parallactic=needed(meta, "spectra", "PARANGLE"),
+        pressure=number(meta, "BAROMPRE") or 798.0,
+        temperature=number(meta, "AMBTEMP") or 10.0,
+        humidity=number(meta, "HUMIDITY") or 30.0,
+    )
+
+
+def _numbers(solution: FieldSolution) -> tuple[QualityNumber, ...]:
+    """Return the numbers of a field that observers look at."""
+    numbers = [
+        QualityNumber("FIELD STARS", float(solution.stars), "", low=5.0),
+        QualityNumber("FIELD ROTATION", solution.rotation, "deg", low=-0.5, high=0.5),
+        QualityNumber("FIELD ROTATION ERROR", solution.rotation_error, "deg", high=0.01),
+    ]
+    for k, exposure in enumerate(np.asarray(solution.exposure)):
+        numbers += [
+            QualityNumber(f"SEEING {exposure}", float(solution.fwhm[k]), "arcsec", high=3.0),
+            QualityNumber(f"NORM {exposure}", float(solution.norm[k]), ""),
+            QualityNumber(f"OFFSET ERROR {exposure}", _size(solution.east_error[k], solution.north_error[k]), "arcsec"),
+        ]
+    return tuple(numbers)
+
+
+def _size(east: FloatArray, north: FloatArray) -> float:
+    return float(np.hypot(east, north))
