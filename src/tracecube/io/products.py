@@ -180,8 +180,8 @@ def read_product(path: Path | str, noun: type[Noun]) -> Noun:
     path = Path(path)
     if not path.exists():
         raise MissingInput(f"{path}: no such product", hint="run `tracecube reduce` again: it is made anew")
-    several = issubclass(noun, Several)
-    declared = places(noun.part if several else noun)
+    several = noun if issubclass(noun, Several) else None
+    declared = places(several.part if several else noun)
     units = list(header_units(path))
     head = {key: value for key, value in units[0].cards.items() if not STRUCTURAL.fullmatch(key)}
     own = {place.name for place in declared.values() if place.kind == "card"}
@@ -189,7 +189,7 @@ def read_product(path: Path | str, noun: type[Noun]) -> Noun:
     try:
         with fits.open(path, memmap=False) as hdus:
             if several:
-                return cast("Noun", _several(hdus, noun, declared, head, meta))
+                return cast("Noun", _several(hdus, several, declared, head, meta))
             values: dict[str, Any] = dict(_fields_of(hdus, declared))
             with_axes = next((p.hdu for p in declared.values() if p.axes), "")
             if with_axes:

@@ -7,7 +7,7 @@ coefficients, and all samples of all apertures give one banded system of normal 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -79,7 +79,8 @@ def solve_common(matrix: F8, rhs: F8, first: float, step: float) -> CommonSpectr
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _evaluate(wave: F8, excess: F8, first: float, step: float, coefficients: F8, value: F8, slope: F8) -> None:
+def _evaluate(wave: F8, excess: F8, grid: tuple[float, float], coefficients: F8, value: F8, slope: F8) -> None:
+    first, step = grid
     n = coefficients.size
     for j in range(wave.size):
         u = (wave[j] - first) / step
@@ -101,9 +102,9 @@ def _evaluate(wave: F8, excess: F8, first: float, step: float, coefficients: F8,
         slope[j] = s / step
 
 
-def evaluate(spectrum: CommonSpectrum, wave: F8, excess: F8) -> tuple[F8, F8]:
+def evaluate(spectrum: CommonSpectrum, wave: Any, excess: Any) -> tuple[F8, F8]:
     """Return the spectrum as apertures see it, and its slope with wavelength; NaN beyond the knots."""
     flat, wide = np.ascontiguousarray(wave, np.float64).ravel(), np.ascontiguousarray(excess, np.float64).ravel()
     value, slope = np.empty(flat.size), np.empty(flat.size)
-    _evaluate(flat, wide, spectrum.first, spectrum.step, spectrum.coefficients, value, slope)
+    _evaluate(flat, wide, (spectrum.first, spectrum.step), spectrum.coefficients, value, slope)
     return value.reshape(wave.shape), slope.reshape(wave.shape)

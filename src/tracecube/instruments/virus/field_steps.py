@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import Field
 
 from tracecube.core.errors import BadData
 from tracecube.core.fibres import FibreSpectra
@@ -32,6 +33,13 @@ _RADIUS = 0.75  # arcsec: of a fibre
 
 class FieldCalibrationParams(Params):
     """How the field is solved."""
+
+    faintest: float = Field(20.5, description="magnitude (g) down to which stars of the catalogue are fitted")
+    bands: int = Field(8, ge=2, le=40, description="wavelength bands in which stars are fitted")
+    reference: float = Field(4703.0, description="wavelength at which places hold, Angstrom")
+    least: float = Field(
+        3.0, ge=0.0, description="signal-to-noise below which a star of the catalogue gives no spectrum"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +79,17 @@ def field_calibration(
     All stars of the field are fitted together: an offset of each exposure, one rotation, seeing, transparency and
     refraction. The throughput curve is the telescope's, the zero point that of the stars' g magnitudes.
     """
+    from tracecube.instruments.virus.headers import needed, pointing  # noqa: PLC0415
     from tracecube.instruments.virus.layout import (  # noqa: PLC0415 - slow to import
         field_rotation,
         g_band,
         nominal_places,
         throughput_curve,
     )
-    from tracecube.instruments.virus.headers import needed, pointing  # noqa: PLC0415
     from tracecube.recipes.flux.fibre_flux import nominal_flux  # noqa: PLC0415
     from tracecube.recipes.science.field import solve_field  # noqa: PLC0415
-    from tracecube.recipes.science.field_stars import measure_sources  # noqa: PLC0415
+    from tracecube.recipes.science.field_bands import FieldParams  # noqa: PLC0415
+    from tracecube.recipes.science.field_stars import FieldStarsParams, measure_sources  # noqa: PLC0415
 
     curve = throughput_curve()
     flux = [nominal_flux(one, curve, needed(one.meta, "spectra", "EXPTIME")) for one in sky_subtracted]
@@ -94,8 +103,9 @@ def field_calibration(
     rotation = field_rotation(needed(meta, "spectra", "PARANGLE"))
     nominal = nominal_places(joined.x, joined.y, joined.ifuslot, joined.exp, plane=plane, rotation=rotation)
     stars = _catalogue(catalogue)
-    result = solve_field(joined, nominal, pointing(meta, "spectra"), stars, _air(meta))
-    measured = measure_sources(result, stars, curve, g_band())
+    how = FieldParams(faintest=params.faintest, bands=params.bands, reference=params.reference)
+    result = solve_field(joined, nominal, pointing(meta, "spectra"), stars, _air(meta), how)
+    measured = measure_sources(result, stars, curve, g_band(), FieldStarsParams(least=params.least))
     spectra = tuple(SourceSpectrum(**{f.name: getattr(one, f.name) for f in fields(one)}) for one in measured.stars)
     return Calibrated(
         field=result.solution,
@@ -111,7 +121,7 @@ def field_calibration(
 def emission_lines(
     *, spectra: FibreSpectra, field: FieldSolution, sources: Sources, params: FibreLinesParams
 ) -> EmissionLines:
-    """Search every bundle for emission lines by matched filter; the expected number of false ones is a quality number."""
+    """Search every bundle for emission lines by matched filter; how many are false ones is a quality number."""
     from tracecube.recipes.science.fibre_field import refraction_of  # noqa: PLC0415 - slow to import
     from tracecube.recipes.science.fibre_lines import Seeing, find_lines  # noqa: PLC0415
 
@@ -155,7 +165,8 @@ def _catalogue(raw: RawFrame) -> StarCatalogue:
     columns = {key.upper(): value for key, value in next(iter(raw.tables.values())).items()}
     lacking = {"RAMEAN", "DECMEAN", "GAPMAG"} - set(columns)
     if lacking:
-        raise BadData(f"{raw.name}: no column {', '.join(sorted(lacking))}", hint="give Pan-STARRS' raMean, decMean, gApMag")
+        what = f"{raw.name}: no column {', '.join(sorted(lacking))}"
+        raise BadData(what, hint="give Pan-STARRS' columns raMean, decMean, gApMag")
     g = np.asarray(columns["GAPMAG"], float)
     names = columns.get("OBJID", np.arange(g.size))
     return StarCatalogue(

@@ -128,7 +128,7 @@ def fibre_throughput(all_spectra: Sequence[FibreSpectra], params: ThroughputPara
     fibres = [_prepared(one, reference, with_throughput=None) for one in all_spectra]
     if not any(one.good.any() for one in fibres):
         raise BadData("throughput: no fibre of the twilights has light", hint="look at the twilight frames")
-    found = [np.ones(one.expected.shape) for one in fibres]
+    found: list[FloatArray] = [np.ones(one.expected.shape) for one in fibres]
     weights = [np.where(one.good, 1.0 / one.spectra.variance, 0.0) for one in fibres]
     for _ in range(params.rounds):
         scales = [one.expected * t for one, t in zip(fibres, found, strict=True)]
@@ -210,7 +210,7 @@ def subtract_sky(
     """
     reference = _reference(all_spectra)
     fibres = [_prepared(one, reference, with_throughput=t) for one, t in zip(all_spectra, throughput, strict=True)]
-    light = [np.ones(len(one.spectra.fibre)) for one in fibres]
+    light: list[FloatArray] = [np.ones(len(one.spectra.fibre)) for one in fibres]
     blank = [one.good.mean(axis=1) > 0.5 for one in fibres]
     if sum(int(b.sum()) for b in blank) < params.least:
         raise BadData("sky: too few fibres have light", hint="look at the frames and their throughput")

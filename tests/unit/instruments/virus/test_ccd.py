@@ -27,7 +27,7 @@ def raw_half(
     amp: str, name: str = "", *, light: np.ndarray | float = 0.0, noise: float = 2.0, seed: int = 1
 ) -> RawFrame:
     """Draw a raw amplifier frame."""
-    rng = np.random.default_rng(seed)
+    noise, rng = 2.0, np.random.default_rng(seed)
     image = 1100.0 + rng.normal(0.0, noise, (HALF, HALF + 32))
     image += 0.8 * np.sin(np.arange(HALF) / 150.0)[:, None]
     image[:, :HALF] += light

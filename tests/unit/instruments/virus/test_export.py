@@ -128,7 +128,8 @@ def test_two_fits_files_of_a_bundle(tmp_path: Path) -> None:
 def test_calibrations_are_one_row_an_amplifier() -> None:
     aperture = np.array([0, 2])
     centre = np.array([np.full(1032, 20.0), np.full(1032, 37.5)])
-    traces = TraceSet(aperture, np.zeros(2, int), aperture, aperture, np.zeros(2, int), centre, centre, np.zeros((2, 1032), int),
+    none = np.zeros(2, int)
+    traces = TraceSet(aperture, none, aperture, aperture, none, centre, centre, np.zeros((2, 1032), int),
                       np.zeros(3), np.zeros(3))  # fmt: skip
     dark = np.arange(2064)[:, None] * np.ones(1032)
     flat = replace(BUNDLE.draw(1)[0], amp=np.full(59, "LU"))
