@@ -38,7 +38,7 @@ class FieldCalibrationParams(Params):
     bands: int = Field(8, ge=2, le=40, description="wavelength bands in which stars are fitted")
     reference: float = Field(4703.0, description="wavelength at which places hold, Angstrom")
     least: float = Field(
-        3.0, ge=0.0, description="signal-to-noise below which a star of the catalogue gives no spectrum"
+        3.0, ge=0.0, description="signal-to-noise below which a star has no spectrum"
     )
 
 
