@@ -89,7 +89,9 @@ def read_half(raw: RawFrame) -> Half:
     across, along = (-1 if amp in _FLIP_ROWS else 1), (-1 if amp in _FLIP_ROWS else 1)
     along = -along if text(raw.meta, "AMPNAME") in _TURNED else along
     turned = np.ascontiguousarray(((counts - level) * gain)[::across, ::along])
-    return Half(amp, turned, np.ascontiguousarray(flags[::across, ::along]), float(level), float(noise * gain), raw.meta)
+    return Half(
+        amp, turned, np.ascontiguousarray(flags[::across, ::along]), float(level), float(noise * gain), raw.meta
+    )
 
 
 def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = None) -> tuple[Frame, tuple[str, ...]]:
