@@ -136,7 +136,7 @@ def test_neighbours_of_a_bright_fibre(lamp: Scene) -> None:
     assert blend is not None
     leak = np.median(value[[10, 12]] - 30.0, axis=1) / 30000.0
     assert np.abs(leak).max() < 0.002
-    assert np.all(blend[5:10] < 0.0)  # light given to one is taken from the next
+    assert np.all(blend[8:14] < 0.0)  # light given to one is taken from the next
 
 
 def test_hits_are_found_and_lines_kept(lamp: Scene) -> None:

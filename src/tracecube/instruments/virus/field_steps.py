@@ -37,9 +37,7 @@ class FieldCalibrationParams(Params):
     faintest: float = Field(20.5, description="magnitude (g) down to which stars of the catalogue are fitted")
     bands: int = Field(8, ge=2, le=40, description="wavelength bands in which stars are fitted")
     reference: float = Field(4703.0, description="wavelength at which places hold, Angstrom")
-    least: float = Field(
-        3.0, ge=0.0, description="signal-to-noise below which a star has no spectrum"
-    )
+    least: float = Field(3.0, ge=0.0, description="signal-to-noise below which a star has no spectrum")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from tracecube.core.quality import QualityNumber
 from tracecube.kernels.cosmics import grow_in_residual
 from tracecube.kernels.forward import DesignMatrix, adjoint, project
 from tracecube.kernels.solve import Factor, estimate, factorise, normal_equations, solve
-from tracecube.recipes.optics.fibre_profile import fibre_matrix
+from tracecube.recipes.optics.fibre_profile import fibre_matrix, side_by_side
 from tracecube.recipes.optics.fibre_scatter import Halo, HaloParams, dark_pixels, halo_light, mirrored
 
 __all__ = ["FibreExtraction", "FibreExtractionParams", "Move", "extract_fibres"]
@@ -121,7 +121,7 @@ class _Fibres:
                 shapes = np.hstack([value, wider])
                 mix = np.concatenate([mix, np.full((1, *centre.shape), move[k, 3], np.float32)])
             parts.append((fibre_matrix(centre, (u, shapes, mix), shape, slope=kind == "shift"), int(own.sum())))
-        return _joined([part for part, _ in parts], [n for _, n in parts], shape)
+        return side_by_side([part for part, _ in parts], [n for _, n in parts], shape)
 
     def terms(self, shape: tuple[int, int]) -> FloatArray:
         """The terms of a move for every sample, array (4, n, m)."""
@@ -133,25 +133,6 @@ class _Fibres:
 
 def _bent(terms: FloatArray, move: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("knm,k->nm", terms, move[:3]))
-
-
-def _joined(parts: list[DesignMatrix], counts: list[int], shape: tuple[int, int]) -> DesignMatrix:
-    """Interleave the columns of amplifiers that lie one above the other."""
-    if len(parts) == 1:
-        return parts[0]
-    width = max(part.weight.shape[1] for part in parts)
-    columns = shape[1]
-    weight, origin = [], []
-    for part, n in zip(parts, counts, strict=True):
-        wide = np.pad(part.weight, ((0, 0), (0, width - part.weight.shape[1]), (0, 0)))
-        weight.append(wide.reshape(columns, n, width, 1))
-        origin.append(part.origin.reshape(columns, n, 2))
-    total = sum(counts)
-    return DesignMatrix(
-        np.concatenate(origin, axis=1).reshape(columns * total, 2),
-        np.concatenate(weight, axis=1).reshape(columns * total, width, 1),
-        shape,
-    )
 
 
 def _gather(traces: Sequence[TraceSet | None], rows: int) -> _Fibres:
@@ -357,7 +338,7 @@ def _checks(
 ) -> tuple[FloatArray, FloatArray]:
     """Reduced chi-square of the pixels under each sample, and the aperture's sum."""
     (light, deviation, ivar), (fibres, move, params) = fitted, where
-    leverage = project(replace_weight(a), np.nan_to_num(variance)) * ivar
+    leverage = project(_squared(a), np.nan_to_num(variance)) * ivar
     freedom = adjoint(a, np.where(ivar > 0, np.maximum(1.0 - leverage, 0.0), 0.0).astype(np.float32))
     chi2 = adjoint(a, (deviation**2).astype(np.float32)) / np.where(freedom > 0, freedom, np.nan)
     reach = 0.5 * (params.box + 1.0) + 0.02
@@ -370,14 +351,14 @@ def _checks(
     return chi2, box
 
 
-def replace_weight(a: DesignMatrix) -> DesignMatrix:
+def _squared(a: DesignMatrix) -> DesignMatrix:
     """Footprints squared."""
     return a._replace(weight=a.weight**2)
 
 
 def _flags(a: DesignMatrix, image: _Image, frame: Frame, share: FloatArray, params: FibreExtractionParams) -> IntArray:
     """Flags (n_unknown,) by the share of its weight that a sample lost, and to what."""
-    squared = replace_weight(a)
+    squared = _squared(a)
     whole = np.maximum(squared.weight.sum(axis=(1, 2)), 1e-12)
     hit = adjoint(squared, image.hits.astype(np.float32)) / whole
     full = adjoint(squared, ((frame.flags & Flag.SATURATED) != 0).astype(np.float32)) / whole

@@ -23,7 +23,15 @@ from tracecube.kernels.forward import DesignMatrix
 from tracecube.kernels.profiles import profile_knots
 from tracecube.kernels.shapes import BASIS_STEP, RowTraces, ShapeEquations, mixed_matrix, shape_equations
 
-__all__ = ["FibreProfile", "FibreProfileParams", "fibre_matrix", "fit_profile", "gaussian_profile", "with_slopes"]
+__all__ = [
+    "FibreProfile",
+    "FibreProfileParams",
+    "fibre_matrix",
+    "fit_profile",
+    "gaussian_profile",
+    "side_by_side",
+    "with_slopes",
+]
 
 _ORDER = 3
 _ROUGH = 0.02  # fourth difference of the splines' coefficients that is believed without data; the peak is about 0.2
@@ -115,6 +123,25 @@ def fibre_matrix(
         shape=shape,
         half_width=int(np.ceil(u[-1])),
         shift_across=slope,
+    )
+
+
+def side_by_side(parts: list[DesignMatrix], counts: list[int], shape: tuple[int, int]) -> DesignMatrix:
+    """Interleave the columns of amplifiers that lie one above the other."""
+    if len(parts) == 1:
+        return parts[0]
+    width = max(part.weight.shape[1] for part in parts)
+    columns = shape[1]
+    weight, origin = [], []
+    for part, n in zip(parts, counts, strict=True):
+        wide = np.pad(part.weight, ((0, 0), (0, width - part.weight.shape[1]), (0, 0)))
+        weight.append(wide.reshape(columns, n, width, 1))
+        origin.append(part.origin.reshape(columns, n, 2))
+    total = sum(counts)
+    return DesignMatrix(
+        np.concatenate(origin, axis=1).reshape(columns * total, 2),
+        np.concatenate(weight, axis=1).reshape(columns * total, width, 1),
+        shape,
     )
 
 
