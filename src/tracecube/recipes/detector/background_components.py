@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from pydantic import Field
+from scipy import ndimage
 
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.flags import Flag
@@ -21,6 +22,7 @@ __all__ = ["ComponentParams", "find_components", "robust_surface"]
 _LEAST = 3  # frames: two differ by one shape, and nothing tells whether a third would
 _MOST = 8  # shapes
 _FINER = 4  # samples a smoothing length: more tell nothing new
+_AS_GOOD = 1.5  # times the least mean square error: more shapes follow levels of outputs, which planes tell themselves
 _CLIP = 5.0  # noises off the surface beyond which a pixel does not tell of it
 
 
@@ -80,7 +82,8 @@ def find_components(
     told = _border(lit.shape, params.component_border)[::step, ::step].ravel()
     errors = left_out_errors(coarse, weight, told, most=_MOST)
     found = principal_components(coarse, weight)
-    count = min(int(np.argmin(errors)) if asked < 0 else asked, found.spread.size, errors.size - 1)
+    enough = int(np.argmax(errors <= _AS_GOOD * errors.min()))
+    count = min(enough if asked < 0 else asked, found.spread.size, errors.size - 1)
     caveats = (f"{asked} sky components asked for, {len(exposures)} frames tell of {count}",) if asked > count else ()
     left = np.sqrt(np.maximum(errors - noise, 0.0))
     numbers = (
@@ -128,15 +131,23 @@ def robust_surface(
 def _differences(
     exposures: Sequence[CleanExposure], mean: Master, known: BoolArray, scale: float
 ) -> tuple[FloatArray, float]:
-    """Return the smooth difference (m, y, x) of each frame from the mean, and its variance by the noise of pixels."""
+    """Return the smooth difference (m, y, x) of each frame from the mean, and its variance by noise and readout."""
     surfaces, noises = [], []
     for one in exposures:
         dit = np.float32(one.dit)
         variance = one.noise(mean.data * dit) / dit**2
         surfaces.append(robust_surface(one.data / dit - mean.data, variance, known, scale, _CLIP)[0])
         # a Gaussian weight of scale s averages 4 pi s^2 pixels
-        noises.append(float(np.median(variance)) / (4.0 * np.pi * scale**2))
+        pixels = float(np.median(variance)) / (4.0 * np.pi * scale**2)
+        level = one.stripes.offset_error * one.exposure.gain / one.dit
+        noises.append(pixels + _shared(len(one.stripes.offsets), mean.data.shape[1], scale) * level**2)
     return np.asarray(surfaces, np.float32), float(np.mean(noises))
+
+
+def _shared(outputs: int, columns: int, scale: float) -> float:
+    """Share of the variance of the outputs' levels that a smooth surface keeps."""
+    strips = np.repeat(np.eye(outputs), -(-columns // outputs), axis=1)
+    return float(np.mean(np.sum(ndimage.gaussian_filter1d(strips, scale, axis=1) ** 2, axis=0)))
 
 
 def _border(shape: tuple[int, ...], width: int) -> BoolArray:
