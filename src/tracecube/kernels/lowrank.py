@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 __all__ = ["Coefficients", "Principal", "left_out_errors", "principal_components", "robust_fit"]
 
@@ -19,7 +20,8 @@ F8 = NDArray[np.float64]
 B1 = NDArray[np.bool_]
 
 _TUNING = 4.685  # noises at which the biweight ends: 95 % efficient for Gaussian noise
-_STEPS, _MET = 30, 1e-4  # of it at most; change of all coefficients, in their errors, at which it stands
+_STEPS, _MET = 30, 1e-2  # of it at most; change of all coefficients, in their errors, at which it stands
+_FIRST = 4  # steps of the fit that the biweight starts from
 _RANK = 1e-10  # of the largest variance: what is below is rounding
 
 
@@ -116,7 +118,9 @@ def _projected(off: F8, components: F8, weight: F8) -> F8:
     return np.asarray(fit @ components)
 
 
-def robust_fit(values: F8, ivar: F8, design: F8, *, prior: F8 | None = None, group: NDArray[np.intp]) -> Coefficients:
+def robust_fit(
+    values: F8, ivar: F8, design: F8 | csr_array, *, prior: F8 | None = None, group: NDArray[np.intp]
+) -> Coefficients:
     """Fit coefficients that pixels with other light in them do not pull.
 
     Parameters
@@ -124,7 +128,7 @@ def robust_fit(values: F8, ivar: F8, design: F8, *, prior: F8 | None = None, gro
     values : array (n,)
     ivar : array (n,)
         Inverse variances; the noise may be larger by a common factor, and covariances say so.
-    design : array (n, p)
+    design : array or sparse array (n, p)
     prior : array (p,), optional
         Inverse variance of each coefficient about 0 as known before; 0 where nothing is.
     group : int array (n,)
@@ -136,15 +140,14 @@ def robust_fit(values: F8, ivar: F8, design: F8, *, prior: F8 | None = None, gro
         The pixels do not tell the coefficients apart.
     """
     root = np.sqrt(ivar)
-    x, y = design * root[:, None], values * root
-    known = np.diag(np.zeros(design.shape[1]) if prior is None else prior)
-    weight: F8 = np.ones(y.size)
+    x, y = csr_array(design).multiply(root[:, None]).tocsr(), values * root
+    known = np.diag(np.zeros(x.shape[1]) if prior is None else prior)
     value = _start(x, y, known)
     for _ in range(_STEPS):
         left = y - x @ value
-        scale = 1.4826 * float(np.median(np.abs(left))) or 1.0
+        scale = _scale(left)
         weight = np.asarray(np.maximum(1.0 - (left / (_TUNING * scale)) ** 2, 0.0) ** 2)
-        normal = (x * weight[:, None]).T @ x + known
+        normal = _normal(x, weight) + known
         step = np.linalg.solve(normal, x.T @ (weight * left) - known @ value)
         value = value + step
         if step @ normal @ step < (_MET * scale) ** 2 * value.size:
@@ -152,26 +155,34 @@ def robust_fit(values: F8, ivar: F8, design: F8, *, prior: F8 | None = None, gro
     return Coefficients(value, _covariance(x, y - x @ value, known, scale, group), weight)
 
 
-def _start(x: F8, y: F8, known: F8) -> F8:
+def _start(x: csr_array, y: F8, known: F8) -> F8:
     """Huber's fit, of which there is but one: where the biweight starts from."""
     value = np.zeros(x.shape[1])
-    for _ in range(10):
+    for _ in range(_FIRST):
         left = y - x @ value
-        scale = 1.4826 * float(np.median(np.abs(left))) or 1.0
-        weight = np.minimum(1.0, 1.345 * scale / np.maximum(np.abs(left), 1e-300))
-        value = np.linalg.solve((x * weight[:, None]).T @ x + known, x.T @ (weight * y))
+        weight = np.minimum(1.0, 1.345 * _scale(left) / np.maximum(np.abs(left), 1e-300))
+        value = np.linalg.solve(_normal(x, weight) + known, x.T @ (weight * y))
     return np.asarray(value)
 
 
-def _covariance(x: F8, left: F8, known: F8, scale: float, group: NDArray[np.intp]) -> F8:
+def _scale(left: F8) -> float:
+    """Standard deviation of most residuals; 1 where they vanish."""
+    return 1.4826 * float(np.median(np.abs(left))) or 1.0
+
+
+def _normal(x: csr_array, weight: F8) -> F8:
+    return np.asarray((x.T @ x.multiply(weight[:, None])).toarray())
+
+
+def _covariance(x: csr_array, left: F8, known: F8, scale: float, group: NDArray[np.intp]) -> F8:
     """Covariance from the scatter of the groups' pulls on the coefficients."""
     u = (left / (_TUNING * scale)) ** 2
     inside = u < 1.0
     slope = float(np.mean(np.where(inside, (1.0 - u) * (1.0 - 5.0 * u), 0.0)))
     pull = np.where(inside, left * (1.0 - u) ** 2, 0.0)
-    count = int(group.max()) + 1
-    sums = np.stack([np.bincount(group, column * pull, minlength=count) for column in x.T], axis=1)
+    members = csr_array((pull, (group, np.arange(group.size))), shape=(int(group.max()) + 1, group.size))
+    sums = members @ x
     groups = np.unique(group).size
-    meat = sums.T @ sums * groups / max(groups - 1, 1)
-    inverse = np.linalg.inv(slope * (x.T @ x) + known)
+    meat = (sums.T @ sums).toarray() * groups / max(groups - 1, 1)
+    inverse = np.linalg.inv(slope * _normal(x, np.ones(left.size)) + known)
     return np.asarray(inverse @ (meat + known) @ inverse)

@@ -108,7 +108,7 @@ def test_what_is_known_before_counts_as_a_measurement():
 @pytest.mark.parametrize("outliers", [0.0, 0.03])
 def test_pulls_are_of_width_one_with_rows_and_levels_in_error(outliers: float):
     rng = np.random.default_rng(3)
-    rows, columns, draws = 50, 30, 1500
+    rows, columns, draws = 50, 30, 1000
     row, column = (axis.ravel() for axis in np.mgrid[:rows, :columns])
     design = np.column_stack([np.sqrt(3.0) * (2.0 * column / (columns - 1) - 1.0), column < 15, column >= 15]) * 1.0
     pulls = []

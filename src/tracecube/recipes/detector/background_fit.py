@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
 
 from tracecube.core.detector import Detector
 from tracecube.core.fields import BoolArray, FloatArray, Meta
@@ -18,6 +19,8 @@ __all__ = ["FittedBackground", "fit_background"]
 
 F8 = NDArray[np.float64]
 
+_ROUNDS = 3  # fits, each with the spread of levels and rows that the last one found
+_TINY = 1e-3  # electron: errors of levels and rows are not less
 _LEAST = 500  # pixels: fewer do not tell amounts from what else may be in them
 
 
@@ -60,8 +63,8 @@ def fit_background(
 ) -> FittedBackground:
     """Fit a background's components to the pixels of a plane that hold nothing else.
 
-    Levels of outputs, known by their reference pixels within an error, are fitted besides, and pixels of a row may
-    have an error in common. The variance of the amounts, and what components leave of a frame that had no
+    Levels of outputs and the slow signal of rows, known by their reference pixels within an error, are fitted
+    besides, and pixels of a row may have an error in common. The variance of the amounts, and what components leave of a frame that had no
     part in them, are added to the background's.
 
     Parameters
@@ -110,10 +113,36 @@ def _amounts(
     clear: BoolArray,
     measured: tuple[F8, F8],
 ) -> Coefficients:
-    """Fit amounts of components and levels of outputs; ``measured`` holds values and inverse variances."""
+    """Fit amounts of components, levels of outputs and what is left of rows; ``measured``: values, inverse variances.
+
+    How much is left in levels and rows is estimated with them (variance components, Dempster et al. 1977): the
+    reference pixels tell it roughly.
+    """
     row, column = np.nonzero(clear)
-    levels = [(column >= a) & (column < b) for a, b in outputs]
-    design = np.column_stack([*components[:, clear], *levels]).astype(float)
-    known = (clean.stripes.offset_error * clean.exposure.gain) ** -2
-    prior = np.concatenate([np.zeros(len(components)), np.full(len(outputs), known)])
-    return robust_fit(*measured, design=design, prior=prior, group=row)
+    shapes = np.asarray(components[:, clear], float).T
+    levels = csr_array(np.stack([(column >= a) & (column < b) for a, b in outputs], axis=1).astype(float))
+    slow = _slow_rows(row, clean.stripes.width, clear.shape[0])
+    k, n = shapes.shape[1], len(outputs)
+    gain = clean.exposure.gain
+    spreads = [max(clean.stripes.offset_error * gain, _TINY), max(clean.stripes.row_error * gain, _TINY)]
+    parts = slice(k, k + n), slice(k + n, None)
+    design = csr_array(hstack([csr_array(shapes), levels, slow]))
+    for _ in range(_ROUNDS):
+        prior = np.concatenate([np.zeros(k), np.full(n, spreads[0] ** -2), np.full(slow.shape[1], spreads[1] ** -2)])
+        found = robust_fit(*measured, design=design, prior=prior, group=row)
+        square = found.value**2 + np.diag(found.covariance)
+        spreads = [max(float(np.mean(square[part])) ** 0.5, _TINY) if square[part].size else 1.0 for part in parts]
+    return found
+
+
+def _slow_rows(row: NDArray[np.intp], width: float, rows: int) -> csr_array:
+    """Straight lines between knots along the rows, as far apart as errors of a series smoothed to a width are alike."""
+    if width == 0.0:
+        return csr_array((row.size, 0))
+    # a smoothed series' errors correlate by exp(-d^2 / 4 w^2), whose integral is 3.5 w
+    place = row / max(3.5 * width, 1.0)
+    low = np.floor(place).astype(np.intp)
+    share = place - low
+    pixel = np.arange(row.size)
+    shape = row.size, int(np.ceil(rows / max(3.5 * width, 1.0))) + 1
+    return csr_array((np.r_[1.0 - share, share], (np.r_[pixel, pixel], np.r_[low, low + 1])), shape=shape)
