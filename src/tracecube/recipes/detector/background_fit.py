@@ -64,8 +64,8 @@ def fit_background(
     """Fit a background's components to the pixels of a plane that hold nothing else.
 
     Levels of outputs and the slow signal of rows, known by their reference pixels within an error, are fitted
-    besides, and pixels of a row may have an error in common. The variance of the amounts, and what components leave of a frame that had no
-    part in them, are added to the background's.
+    besides, and pixels of a row may have an error in common. The variance of the amounts, and what components
+    leave of a frame that had no part in them, are added to the background's.
 
     Parameters
     ----------
