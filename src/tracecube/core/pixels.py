@@ -9,7 +9,7 @@ import numpy as np
 from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
-__all__ = ["BadPixels", "DetectorFlat", "Linearity", "Master"]
+__all__ = ["Background", "BadPixels", "DetectorFlat", "Linearity", "Master"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,26 @@ class Master:
     weight: FloatArray = image("WEIGHT")
     variance: FloatArray = image("STAT", axes=True)
     meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class Background(Master):
+    """A master background, and the shapes by which single frames differ from it where several tell of them.
+
+    Parameters
+    ----------
+    components : array (k, y, x) or None
+        Most important first; smooth, the mean square of each over the detector is 1.
+    spread : array (k,) or None
+        Standard deviation of the amount of each from frame to frame, in the unit of ``data``.
+    left : array (k,) or None
+        What is left of a frame that had no part in the components, with the first 1 to k of them: rms over the
+        detector, in the unit of ``data``, noise of pixels apart.
+    """
+
+    components: FloatArray | None = image("COMPONENTS", text="shapes the background changes by", default=None)
+    spread: FloatArray | None = column("COMPONENT_TABLE", "spread", default=None)
+    left: FloatArray | None = column("COMPONENT_TABLE", "left", default=None)
 
 
 @dataclass(frozen=True)

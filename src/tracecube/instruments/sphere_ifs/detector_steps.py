@@ -12,7 +12,7 @@ from pydantic import Field
 from tracecube.core.errors import BadData, MissingInput, TracecubeError
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.frame import Frame, RawFrame
-from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
+from tracecube.core.pixels import Background, BadPixels, DetectorFlat, Linearity, Master
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.instruments.sphere_ifs.classify import LAMPS, ON_SKY
 from tracecube.instruments.sphere_ifs.detectors import (
@@ -56,7 +56,7 @@ _DARK_SCALE = 64.0  # px: a dark has no finer structure but hot pixels and what 
 _LAMP_SCALE = 25.0  # px: the lamps light the detector evenly
 _THERMAL_SCALE = 16.0  # px: thermal light is out of focus, and as wide as the optics that send it
 
-Product = TypeVar("Product", Master, BadPixels, DetectorFlat, Linearity)
+Product = TypeVar("Product", Master, Background, BadPixels, DetectorFlat, Linearity)
 Made = TypeVar("Made", bound=Outputs)
 
 
@@ -84,14 +84,14 @@ class LampFlatProducts(Outputs):
 class SkyBackground(Outputs):
     """Background of the sky (electron / s)."""
 
-    sky_background: Master
+    sky_background: Background
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstrumentBackground(Outputs):
     """Background of the instrument (electron / s), and a polynomial surface through it on demand."""
 
-    instrument_background: Master
+    instrument_background: Background
     background_fit: Master | None
 
 
@@ -103,7 +103,7 @@ class DetectorMasters:
     ----------
     darks : sequence of Master
         Of any DIT; at least one.
-    background, sky : Master or None
+    background, sky : Background or None
         Electron / s, products of the tasks ifs_instrument_background and ifs_sky_background.
     flat : DetectorFlat or None
     bad : BadPixels or None
@@ -112,8 +112,8 @@ class DetectorMasters:
     """
 
     darks: Sequence[Master]
-    background: Master | None = None
-    sky: Master | None = None
+    background: Background | None = None
+    sky: Background | None = None
     flat: DetectorFlat | None = None
     bad: BadPixels | None = None
     linearity: Linearity | None = None
@@ -130,6 +130,7 @@ def calibrated(
     *,
     wave: FloatArray | float | None = None,
     unlit: BoolArray | None = None,
+    clear: BoolArray | None = None,
     params: PlaneParams | None = None,
 ) -> tuple[Frame, tuple[str, ...]]:
     """Calibrate one plane of any kind; see `tracecube.recipes.detector.plane.calibrate_plane`.
@@ -145,6 +146,8 @@ def calibrated(
         Wavelength that each pixel sees; NaN where none.
     unlit : bool array (y, x), optional
         Pixels between and outside the spectra.
+    clear : bool array (y, x), optional
+        Pixels away from spectra and star; the amounts of a background's components are fitted to them.
     params : PlaneParams
 
     Returns
@@ -166,7 +169,9 @@ def calibrated(
         background, notes = dark_for(masters.darks, exposure.dit)
     missing = () if masters.flat is not None else ("no detector flat: the response of pixels is left in",)
     calibration = PixelCalibration(background, masters.flat, masters.bad, masters.linearity or _linearity())
-    frame = calibrate_plane(exposure, detector(), calibration, wave=wave, unlit=unlit, params=params)
+    frame = calibrate_plane(exposure, detector(), calibration, wave=wave, unlit=unlit, clear=clear, params=params)
+    if isinstance(background, Background) and background.components is not None and "BGNCOMP" not in frame.meta:
+        notes = (*notes, "too few pixels without light tell how the background changed: its mean is subtracted")
     return frame, (*caveats, *notes, *missing)
 
 
@@ -227,7 +232,7 @@ def _background(
     return _with(made, caveats, background=_named(made.background, "IFS_CAL_BACKGROUND"))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def instrument_background(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: BackgroundParams = BackgroundParams()
 ) -> InstrumentBackground:
@@ -243,18 +248,18 @@ class SkyParams(BackgroundParams, MatchParams):
     """How the background of a sky is made."""
 
 
-@recipe(version="1")
+@recipe(version="2")
 def sky_background(
     *,
     raw: Sequence[RawFrame],
     master_dark: Sequence[Master],
-    instrument_background: Master | None,
+    instrument_background: Background | None,
     params: SkyParams = SkyParams(),
 ) -> SkyBackground:
     """Combine frames of the sky beside the target: thermal light of instrument and sky, electron / s.
 
     The level is the sky's, over large scales; the pattern of pixels that of the instrument background, which
-    has less noise.
+    has less noise. Three frames or more tell the shapes by which it changes too.
     """
     made = _background(raw, master_dark, params, None)
     settled, notes = settle_sky(made.background, instrument_background, master_dark, params)

@@ -19,7 +19,7 @@ from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta, Scalar
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.foreign import ForeignFile, ForeignTable, Form, Plane
 from tracecube.core.optics import Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
-from tracecube.core.pixels import BadPixels, DetectorFlat, Master
+from tracecube.core.pixels import Background, BadPixels, DetectorFlat, Master
 from tracecube.core.spectra import Cube
 from tracecube.instruments.sphere_ifs.eso_planes import (
     Cards,
@@ -215,8 +215,8 @@ _FLAT_OF = "sph_ifs_master_detector_flat"
 FORMS = (
     _form(_master, Master, "MASTER_DARK", "IFS_MASTER_DARK", "sph_ifs_master_dark"),
     _form(_bad_pixels, BadPixels, "STATIC_BADPIX", "IFS_STATIC_BADPIXELMAP", "sph_ifs_master_dark"),
-    _form(_master, Master, "INSTRUMENT_BACKGROUND", "IFS_CAL_BACKGROUND", "sph_ifs_cal_background"),
-    _form(_master, Master, "SKY_BACKGROUND", "IFS_CAL_BACKGROUND", "sph_ifs_cal_background"),
+    _form(_master, Background, "INSTRUMENT_BACKGROUND", "IFS_CAL_BACKGROUND", "sph_ifs_cal_background"),
+    _form(_master, Background, "SKY_BACKGROUND", "IFS_CAL_BACKGROUND", "sph_ifs_cal_background"),
     _form(_master, Master, "BACKGROUND_FIT", "IFS_CAL_BACKGROUND_FIT", "sph_ifs_cal_background"),
     *(
         _form(_master, Master, f"MASTER_DFF_LONG{lamp}", f"IFS_MASTER_DFF_LONG{lamp}", _FLAT_OF)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import FloatArray, IntArray
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
@@ -31,7 +31,7 @@ def mode_of_frame(raw: RawFrame) -> Mode:
 
 
 def calibrated(
-    raw: RawFrame, masters: DetectorMasters, *, wave: FloatArray | None = None
+    raw: RawFrame, masters: DetectorMasters, *, wave: FloatArray | None = None, clear: BoolArray | None = None
 ) -> tuple[Frame, tuple[str, ...]]:
     """Calibrate one plane; card NCOMBINE says of how many integrations it is the mean.
 
@@ -41,8 +41,10 @@ def calibrated(
     masters : DetectorMasters
     wave : array (y, x), Angstrom, optional
         What each pixel sees; the flat's reference wavelength otherwise.
+    clear : bool array (y, x), optional
+        Pixels away from spectra and star, for a background that changes.
     """
-    frame, caveats = detector_steps.calibrated(raw, masters, wave=wave)
+    frame, caveats = detector_steps.calibrated(raw, masters, wave=wave, clear=clear)
     return replace(frame, meta={**frame.meta, "NCOMBINE": frame.meta["NINTEG"]}), caveats
 
 

@@ -65,6 +65,12 @@ class Sky(Extracting):
 
     shift_reach: float = Field(1.5, gt=0, description="largest shift along dispersion that is looked for, px")
     shift_degree: int = Field(5, ge=1, le=12, description="degree of the ratio of night to lamp in wavelength")
+    clear_distance: float = Field(
+        8.0, ge=2, description="px from spectra beyond which pixels tell of a background that changes"
+    )
+    clear_star_radius: float = Field(
+        0.6, ge=0, description="arcsec from the field's middle within which lenslets' surroundings do not tell of it"
+    )
 
     def shifts(self) -> ShiftParams:
         """Settings of the night's shift."""

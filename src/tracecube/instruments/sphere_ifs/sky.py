@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tracecube.core.errors import NoConvergence
-from tracecube.core.fields import FloatArray, IntArray, Meta
+from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Spectra
+from tracecube.instruments.sphere_ifs.clear_pixels import clear_pixels
 from tracecube.instruments.sphere_ifs.detector_steps import DetectorMasters
 from tracecube.instruments.sphere_ifs.exposure import calibrated, mode_of_frame, native_spectra
 from tracecube.instruments.sphere_ifs.static_data import air_transmission
@@ -23,10 +24,12 @@ from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extrac
 from tracecube.recipes.extract.trace_flags import flags_on_traces
 from tracecube.recipes.optics.lenslet_shift import Expected, Shift, ShiftParams, moved, shift_across, shift_along
 
-__all__ = ["Optics", "SkySpectra", "sky_spectra"]
+__all__ = ["ClearPixels", "Optics", "SkySpectra", "sky_spectra"]
 
 # Movement beyond this is unusual: day calibrations are taken within a day, px.
 USUAL_SHIFT = 1.0
+# Spreads from frame to frame beyond which an amount of a background's component is unusual.
+_USUAL_REACH = 5.0
 # Between day and night, and within a night: shift (px), turn and stretch, one sigma.
 _DAY_ACROSS, _DAY_TURN = 1.0, 5e-5
 _NIGHT_DRIFT, _NIGHT_TURN = 0.1, 1e-5
@@ -53,6 +56,22 @@ class Optics:
     layout: Layout
     flat: Throughput
     lamp: LampSpectrum | None
+
+
+@dataclass(frozen=True)
+class ClearPixels:
+    """Which pixels tell of a background that changes.
+
+    Parameters
+    ----------
+    distance : float, px
+        From the nearest spectrum.
+    star_radius : float, arcsec
+        From the field's middle.
+    """
+
+    distance: float
+    star_radius: float
 
 
 @dataclass(frozen=True)
@@ -83,6 +102,7 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     extraction: ExtractionParams,
     shifts: ShiftParams,
     *,
+    clear: ClearPixels | None = None,
     like: Spectra | None = None,
 ) -> SkySpectra:
     """Extract all lenslets of one plane.
@@ -94,10 +114,12 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     optics : Optics
     extraction : ExtractionParams
     shifts : ShiftParams
+    clear : ClearPixels, optional
+        Which pixels tell of a background that changes.
     like : Spectra, optional
         Of the frame with satellite spots of the same night, whose shift is well known.
     """
-    frame, caveats = calibrated(raw, masters, wave=optics.pixel_map.wave)
+    frame, caveats = calibrated(raw, masters, wave=optics.pixel_map.wave, clear=_clear(masters, optics, clear))
     shape = (frame.data.shape[0], frame.data.shape[1])
     expected = _expected(like)
     across = _shift_across(frame, optics, extraction, expected)
@@ -134,8 +156,29 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
         channels=channels,
         extraction=found,
         frame=frame,
-        quality=_numbers(shift, found),
+        quality=(*_numbers(shift, found), *_background_numbers(frame)),
         caveats=tuple(dict.fromkeys((*caveats, *more))),
+    )
+
+
+def _clear(masters: DetectorMasters, optics: Optics, params: ClearPixels | None) -> BoolArray | None:
+    """Pixels that tell of a background that changes; None where it is not known how it does."""
+    best = masters.background if masters.sky is None else masters.sky
+    if params is None or best is None or best.components is None:
+        return None
+    return clear_pixels(optics.pixel_map, optics.layout, distance=params.distance, star_radius=params.star_radius)
+
+
+def _background_numbers(frame: Frame) -> tuple[QualityNumber, ...]:
+    """Quality numbers of a background whose components were fitted."""
+    if "BGNCOMP" not in frame.meta:
+        return ()
+    number = {key: float(frame.meta[key]) for key in ("BGNCOMP", "BGRMSMN", "BGRMS", "BGREACH")}  # type: ignore[arg-type]
+    return (
+        QualityNumber("BACKGROUND COMPONENTS", number["BGNCOMP"]),
+        QualityNumber("BACKGROUND RMS MEAN", number["BGRMSMN"], "electron"),
+        QualityNumber("BACKGROUND RMS", number["BGRMS"], "electron"),
+        QualityNumber("BACKGROUND REACH", number["BGREACH"], "", high=_USUAL_REACH),
     )
 
 

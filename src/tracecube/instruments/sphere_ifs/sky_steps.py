@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tracecube.core.frame import RawFrame
 from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
-from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
+from tracecube.core.pixels import Background, BadPixels, DetectorFlat, Linearity, Master
 from tracecube.core.recipe import Inputs, Outputs, recipe
 from tracecube.core.spectra import Cube, Spectra
 from tracecube.core.star import StarCentre, StarPsf
@@ -64,8 +64,8 @@ class Known(Inputs):
     detector_flat: DetectorFlat | None = None
     static_badpix: BadPixels | None = None
     linearity: Linearity | None = None
-    sky: Master | None = None
-    instrument: Master | None = None
+    sky: Background | None = None
+    instrument: Background | None = None
 
     def masters(self) -> DetectorMasters:
         """Masters of the detector."""
@@ -85,13 +85,14 @@ def spectra_of(raw: RawFrame, known: Known, params: Sky, *, like: Spectra | None
     like : Spectra, optional
         Of the frame with satellite spots, whose shift is well known.
     """
-    from tracecube.instruments.sphere_ifs.sky import Optics, sky_spectra  # noqa: PLC0415 - brings numba
+    from tracecube.instruments.sphere_ifs.sky import ClearPixels, Optics, sky_spectra  # noqa: PLC0415 - brings numba
 
     optics = Optics(known.traces, known.wavelength, known.pixel_map, known.layout, known.lenslet_flat, known.lamp)
-    return sky_spectra(raw, known.masters(), optics, params.extraction(), params.shifts(), like=like)
+    clear = ClearPixels(params.clear_distance, params.clear_star_radius)
+    return sky_spectra(raw, known.masters(), optics, params.extraction(), params.shifts(), clear=clear, like=like)
 
 
-@recipe(version="3")
+@recipe(version="4")
 def coronagraph_center(
     *,
     raw: RawFrame,
@@ -110,7 +111,7 @@ def coronagraph_center(
     )
 
 
-@recipe(version="2")
+@recipe(version="3")
 def science_flux(
     *,
     raw: RawFrame,
@@ -132,7 +133,7 @@ def science_flux(
     )
 
 
-@recipe(version="3")
+@recipe(version="4")
 def science(
     *,
     raw: RawFrame,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -11,13 +12,14 @@ from pydantic import Field
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.params import Params
-from tracecube.core.pixels import Master
+from tracecube.core.pixels import Background, Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs
 from tracecube.kernels.combine import clipped_moments
 from tracecube.kernels.polynomials import fit_field
 from tracecube.kernels.smooth import smooth_surface
 from tracecube.recipes.detector.array import CleanExposure, check_same, noise_numbers
+from tracecube.recipes.detector.background_components import ComponentParams, find_components, robust_surface
 from tracecube.recipes.detector.collapse import CollapseParams, collapse
 from tracecube.recipes.detector.dark import DIT_CARD, dark_for, dit_of
 
@@ -30,11 +32,13 @@ __all__ = [
     "settle_sky",
 ]
 
+Made = TypeVar("Made", bound=Master)
+
 _FAR_DIT = 1.5  # times the integration beyond which scaling a background is worth a word
 _CLIP = 5.0  # noises off the surface beyond which a pixel does not tell of it
 
 
-class BackgroundParams(CollapseParams):
+class BackgroundParams(CollapseParams, ComponentParams):
     """Numbers of a master background."""
 
     reject_high: int = Field(
@@ -69,7 +73,7 @@ class MatchParams(Params):
 class BackgroundFit(Outputs):
     """A background (electron / s), and the surface through it."""
 
-    background: Master
+    background: Background
     background_fit: Master | None = None
 
 
@@ -106,12 +110,14 @@ def combine_backgrounds(
     dark, caveats = dark_for(darks, dit) if darks else (None, ("no dark: hot pixels are told by their surroundings",))
     light = master.data if dark is None else master.data - dark.data
     known = master.flags == 0 if dark is None else (master.flags | dark.flags) == 0
-    surface, kept = _surface(light, master.variance, known, max(params.smooth, 16.0), params.hot_clip)
+    surface, kept = robust_surface(light, master.variance, known, max(params.smooth, 16.0), params.hot_clip)
     odd = known & ~kept
     data = master.data if params.smooth == 0 else surface + (0.0 if dark is None else dark.data)
     flags = master.flags | np.where(odd, int(Flag.HOT_PIXEL), 0)
     flags |= 0 if dark is None else dark.flags
     made = _per_second(replace(master, data=np.asarray(data, np.float32), flags=flags.astype(np.int32)), dit)
+    frames = sorted(exposures, key=lambda one: one.exposure.name)[params.skip :]
+    made, told, more = find_components(frames, made, kept, params)
     fitted = None
     if params.fit:
         field = _polynomial(light, kept, params)
@@ -125,25 +131,27 @@ def combine_backgrounds(
         QualityNumber("BACKGROUND MEDIAN", float(np.median(shown)), "electron/s"),
         QualityNumber("NUM BADPIXELS", float((made.flags & NOT_USABLE != 0).sum())),
         QualityNumber("N FRAMES", float(len(exposures))),
+        *told,
     )
-    return BackgroundFit(background=made, background_fit=fitted, quality=numbers, caveats=caveats)
+    return BackgroundFit(background=made, background_fit=fitted, quality=numbers, caveats=(*caveats, *more))
 
 
 def settle_sky(
-    sky: Master, instrument: Master | None, darks: Sequence[Master], params: MatchParams | None = None
-) -> tuple[Master, tuple[str, ...]]:
+    sky: Background, instrument: Background | None, darks: Sequence[Master], params: MatchParams | None = None
+) -> tuple[Background, tuple[str, ...]]:
     """Return the background of a sky (electron / s) without the noise of its few frames.
 
     A sky is a frame or two whose noise would be added to the target's. With an instrument background
     its level is taken over large scales and the pixels' own pattern from the better measured one; without
     it a surface through the sky stands on the dark. Sky light that came through the apertures is lost
-    at small scales either way: it is for the spectra of the sky to tell.
+    at small scales either way: it is for the spectra of the sky to tell. Shapes by which the background changes
+    are those of the sky.
 
     Parameters
     ----------
-    sky : Master
+    sky : Background
         Electron / s.
-    instrument : Master or None
+    instrument : Background or None
         Electron / s.
     darks : sequence of Master
         Electron in one integration of their own.
@@ -158,6 +166,7 @@ def settle_sky(
     dit = dit_of(sky)
     seen = _for_time(sky, dit)
     caveats: tuple[str, ...] = ()
+    base: Master
     if instrument is not None:
         base, scale = _for_time(instrument, dit), params.sky_scale
     else:
@@ -165,23 +174,28 @@ def settle_sky(
         base, notes = dark_for(darks, dit)
         caveats = (*notes, f"no instrument background: structure of the sky below {scale:g} px is smoothed over")
     surface, error = _difference(seen, base, scale)
-    settled = replace(
-        base,
+    settled = Background(
         data=base.data + surface,
+        flags=base.flags,
+        rms=base.rms,
+        weight=base.weight,
         variance=base.variance + error,
         meta={**sky.meta, "SKYLEVEL": float(np.median(surface)) / dit},
+        components=seen.components,
+        spread=seen.spread,
+        left=seen.left,
     )
     return _per_second(settled, dit), caveats
 
 
 def background_for(
-    sky: Master | None, instrument: Master | None, darks: Sequence[Master], dit: float
+    sky: Background | None, instrument: Background | None, darks: Sequence[Master], dit: float
 ) -> tuple[Master, tuple[str, ...]]:
     """Return the best background (electron in one integration) that there is: sky, instrument, dark.
 
     Parameters
     ----------
-    sky, instrument : Master or None
+    sky, instrument : Background or None
         Electron / s; a sky as `settle_sky` made it.
     darks : sequence of Master
         Electron in one integration of their own.
@@ -190,7 +204,7 @@ def background_for(
     Returns
     -------
     background : Master
-        Electron; the dark current is part of it.
+        Electron; the dark current is part of it. A `Background` where it is one.
     caveats : tuple of str
         What stood in for what.
 
@@ -213,21 +227,9 @@ def _difference(sky: Master, base: Master, scale: float) -> tuple[FloatArray, Fl
     """Return the smooth difference sky - base and its variance."""
     variance = sky.variance + base.variance
     known = (sky.flags | base.flags) & (NOT_USABLE | int(Flag.NOT_ILLUMINATED)) == 0
-    surface, _ = _surface(sky.data - base.data, variance, known, scale, _CLIP)
+    surface, _ = robust_surface(sky.data - base.data, variance, known, scale, _CLIP)
     # a Gaussian weight of scale s averages 4 pi s^2 pixels
     return surface, np.asarray(variance / np.float32(4.0 * np.pi * scale**2), np.float32)
-
-
-def _surface(
-    image: FloatArray, variance: FloatArray, known: BoolArray, scale: float, clip: float
-) -> tuple[FloatArray, BoolArray]:
-    """Return a smooth surface through known pixels, and which of them agree with it."""
-    kept = known & (np.abs(image - np.median(image[known])) < 10.0 * clip * np.sqrt(np.median(variance)))
-    surface = np.zeros_like(image)
-    for _ in range(2):
-        surface = np.nan_to_num(smooth_surface(image, kept.astype(np.float32), scale))
-        kept = known & (np.abs(image - surface) < clip * np.sqrt(variance))
-    return surface, kept
 
 
 def _polynomial(light: FloatArray, kept: BoolArray, params: BackgroundParams) -> FloatArray:
@@ -247,23 +249,26 @@ def _polynomial(light: FloatArray, kept: BoolArray, params: BackgroundParams) ->
     return np.asarray(rows, np.float32)
 
 
-def _per_second(master: Master, dit: float) -> Master:
+def _per_second(master: Made, dit: float) -> Made:
     """Bring a master from one integration to a second."""
     return _times(master, 1.0 / dit, {"BUNIT": "electron/s", DIT_CARD: dit})
 
 
-def _for_time(background: Master, dit: float) -> Master:
+def _for_time(background: Made, dit: float) -> Made:
     """Bring a background (electron / s) to an integration time."""
     return _times(background, dit, {"BUNIT": "electron", DIT_CARD: dit})
 
 
-def _times(master: Master, factor: float, cards: dict[str, str | float]) -> Master:
-    """Scale a master."""
+def _times(master: Made, factor: float, cards: dict[str, str | float]) -> Made:
+    """Scale a master; components have no unit, their amounts have."""
     f = np.float32(factor)
-    return replace(
+    scaled = replace(
         master,
         data=master.data * f,
         rms=master.rms * f,
         variance=master.variance * f * f,
         meta={**master.meta, **cards},
     )
+    if not isinstance(scaled, Background) or scaled.spread is None or scaled.left is None:
+        return scaled
+    return replace(scaled, spread=scaled.spread * factor, left=scaled.left * factor)

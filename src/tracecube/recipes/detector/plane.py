@@ -11,10 +11,11 @@ from tracecube.core.detector import Detector
 from tracecube.core.fields import BoolArray, FloatArray, IntArray, Scalar
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame
-from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
+from tracecube.core.pixels import Background, BadPixels, DetectorFlat, Linearity, Master
 from tracecube.kernels.hits import single_pixel_hits
 from tracecube.kernels.running import expected_signal
 from tracecube.recipes.detector.array import ArrayParams, CleanExposure, Exposure, clean_exposure
+from tracecube.recipes.detector.background_fit import FittedBackground, fit_background
 
 __all__ = ["PixelCalibration", "PlaneParams", "calibrate_plane", "divide_by_flat"]
 
@@ -68,6 +69,7 @@ def calibrate_plane(
     *,
     wave: FloatArray | float | None = None,
     unlit: BoolArray | None = None,
+    clear: BoolArray | None = None,
     params: PlaneParams | None = None,
 ) -> Frame:
     """Calibrate one plane.
@@ -85,6 +87,8 @@ def calibrate_plane(
         Wavelength that each pixel sees; None is the flat's reference wavelength.
     unlit : bool array (y, x), optional
         Pixels that hold background alone: they tell of stripes besides the reference pixels.
+    clear : bool array (y, x), optional
+        Pixels away from spectra and star: they tell how much there is of each component of a changing background.
     params : PlaneParams
 
     Returns
@@ -93,7 +97,9 @@ def calibrate_plane(
         Electron in one integration, response divided out; variance = read noise of this frame as measured,
         photons of the signal expected from its neighbours along dispersion and of the background, errors of
         background, flat and linearity. Card NOISEFLR holds the variance of a pixel without light (electron**2),
-        NINTEG the integrations averaged.
+        NINTEG the integrations averaged; of a background whose components were fitted, BGNCOMP holds their
+        number, BGRMSMN and BGRMS the rms (electron) of the clear pixels about its mean and about it, BGREACH the
+        largest amount of a component in its usual spread.
 
     Raises
     ------
@@ -110,6 +116,8 @@ def calibrate_plane(
     flags = np.where(response < _DEAD, flags | int(Flag.BAD_PIXEL), flags)
     flags = np.where(detector.dark(), flags | int(Flag.NOT_MEASURED), flags)  # no photodiode, no light measured
     response = np.where(response < _DEAD, np.float32(1.0), response)
+    fitted = _fitted(clean, detector, background, None if clear is None else clear & (flags & NOT_USABLE == 0))
+    background = background if fitted is None else fitted.background
     light = (clean.data - background.data) / response
     good = flags & NOT_USABLE == 0
     floor = clean.floor + np.maximum(background.data, 0.0) / np.float32(clean.count) + background.variance
@@ -127,6 +135,7 @@ def calibrate_plane(
         "NINTEG": clean.count,
         "RDNOISE1": round(clean.read_noise, 4),
         "GAIN": exposure.gain,
+        **({} if fitted is None else fitted.cards()),
     }
     return Frame(np.asarray(light, np.float32), variance, flags.astype(np.int32), meta)
 
@@ -147,6 +156,15 @@ def divide_by_flat(frame: Frame, flat: DetectorFlat, wave: FloatArray, *, known:
     usable = (before >= _DEAD) & (after >= _DEAD)
     factor = np.where(usable, before / np.where(usable, after, 1.0), 1.0).astype(np.float32)
     return Frame(frame.data * factor, frame.variance * factor**2, frame.flags, frame.meta)
+
+
+def _fitted(
+    clean: CleanExposure, detector: Detector, background: Master, clear: BoolArray | None
+) -> FittedBackground | None:
+    """Return the background with its components fitted, where it has some and clear pixels are known."""
+    if clear is None or not isinstance(background, Background) or background.components is None:
+        return None
+    return fit_background(clean, detector, background, clear)
 
 
 def _response(flat: DetectorFlat | None, wave: FloatArray | float | None) -> tuple[FloatArray, FloatArray]:

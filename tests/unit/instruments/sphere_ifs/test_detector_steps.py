@@ -8,7 +8,9 @@ import pytest
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import RawFrame
+from tracecube.core.optics import Layout, PixelMap
 from tracecube.core.pixels import Master
+from tracecube.instruments.sphere_ifs.clear_pixels import clear_pixels
 from tracecube.instruments.sphere_ifs.detector_steps import (
     DetectorMasters,
     calibrated,
@@ -61,6 +63,39 @@ def test_a_science_plane_loses_the_sky_and_a_lamp_the_dark(dark, background):
     lamp, _ = calibrated(frame("b", "WAVE", 24.0, ndit=10), masters)
     assert np.mean(lamp.data[good]) == pytest.approx(24.0, abs=0.3)
     assert (science.flags[0] & int(Flag.NOT_MEASURED) != 0).all()
+
+
+def test_a_sky_that_changes_is_fitted_to_pixels_without_spectra(dark, background):
+    skies = [frame(f"sky{i}", "SKY", level, PLANE=i) for i, level in enumerate((20.0, 28.0, 24.0))]
+    made = sky_background(raw=skies, master_dark=[dark], instrument_background=background)
+    assert {q.name: q.value for q in made.quality}["SKY COMPONENTS"] == 1.0
+    masters = DetectorMasters([dark], background, made.sky_background)
+    clear = np.ones((SIZE, SIZE), bool)
+    clear[100:-100, 100:-100] = False
+    plane = frame("a", "OBJECT", 33.0, PLANE=0)
+    fitted, caveats = calibrated(plane, masters, clear=clear)
+    mean, notes = calibrated(plane, masters)
+    assert fitted.meta["BGNCOMP"] == 1
+    assert fitted.meta["BGRMS"] < fitted.meta["BGRMSMN"]
+    good = (fitted.flags & NOT_USABLE == 0) & ~clear
+    assert np.mean(mean.data[good]) == pytest.approx(9.0, abs=0.3)
+    assert np.mean(fitted.data[good]) == pytest.approx(0.0, abs=0.2)
+    assert np.std((fitted.data / np.sqrt(fitted.variance))[good]) == pytest.approx(1.0, abs=0.05)
+    assert not any("changed" in note for note in caveats)
+    assert any("too few pixels without light tell how the background changed" in note for note in notes)
+
+
+def test_pixels_away_from_spectra_and_star_are_clear():
+    aperture = np.full((60, 60), -1, np.int32)
+    aperture[10:50, 10:30], aperture[10:50, 30:50] = 3, 8
+    pixels = PixelMap(np.zeros((60, 60)), aperture, np.zeros((60, 60)))
+    ones = np.zeros(2, np.int32)
+    layout = Layout(np.array([8, 3]), np.array([0.1, 0.7]), np.zeros(2), ones, 0.01, 0.0)
+    clear = clear_pixels(pixels, layout, distance=4.0, star_radius=0.6)
+    assert clear[30, :6].all()
+    assert not clear[30, 6:].any()
+    everywhere = clear_pixels(pixels, layout, distance=4.0, star_radius=0.0)
+    assert everywhere[30].sum() == 12
 
 
 def test_what_is_missing_is_said(dark):
