@@ -222,12 +222,6 @@ def extract_fibres(
     columns = (solution.flux, solution.covariance[0], solution.covariance[1], extra[0], extra[1])
     spread = [_spread(one, fibres, traces, np.nan) for one in columns]
     moves = tuple(None if one is None else Move(move[k], error[k]) for k, one in enumerate(traces))
-    lit = image.hits & ~lost[:, None]
-    quality = (
-        QualityNumber("EXTRACT CHI2", float(np.nanmedian(extra[0])), "", high=1.5),
-        QualityNumber("COSMIC SHARE", float(lit.sum() / max((~image.bad).sum(), 1)), "", high=0.02),
-        QualityNumber("TRACE SHIFT", float(np.abs(move[:, 0]).max()), "px", high=1.0),
-    )
     own = _spread(flags.astype(float), fibres, traces, int(Flag.NOT_ILLUMINATED | Flag.NOT_MEASURED))
     return FibreExtraction(
         flux=spread[0],
@@ -240,7 +234,16 @@ def extract_fibres(
         model=light + image.ground,
         scattered=image.ground,
         hits=image.hits,
-        quality=quality,
+        quality=_quality(extra[0], image, lost, move),
+    )
+
+
+def _quality(chi2: FloatArray, image: _Image, lost: BoolArray, move: FloatArray) -> tuple[QualityNumber, ...]:
+    lit = image.hits & ~lost[:, None]
+    return (
+        QualityNumber("EXTRACT CHI2", float(np.nanmedian(chi2)), "", high=1.5),
+        QualityNumber("COSMIC SHARE", float(lit.sum() / max((~image.bad).sum(), 1)), "", high=0.02),
+        QualityNumber("TRACE SHIFT", float(np.abs(move[:, 0]).max()), "px", high=1.0),
     )
 
 

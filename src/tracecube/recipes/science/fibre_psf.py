@@ -32,6 +32,21 @@ I8 = NDArray[np.int64]
 WRONG = 0.3  # arcsec: catalogues are ten times better, what is matched by chance scatters more
 
 
+def _start(start: tuple[F8, F8, float], k: int, params: FieldPsfParams) -> F8:
+    """Return the values that a field of ``k`` exposures is started from."""
+    parts = (
+        start[0],
+        start[1],
+        [np.radians(start[2])],
+        np.full(k, np.log(params.seeing)),
+        np.zeros(k),
+        [1.0, 0.0],
+        [params.width_slope],
+        [params.beta],
+    )
+    return np.concatenate(parts)
+
+
 def fit_field(
     light: FieldLight,
     groups: Sequence[StarFit],
@@ -57,19 +72,9 @@ def fit_field(
         raise NoConvergence("field: no star in the fibres", hint="check the catalogue and the pointing")
     exposures = np.unique(light.exposure)
     k = len(exposures)
-    values = np.concatenate(
-        [
-            start[0],
-            start[1],
-            [np.radians(start[2])],
-            np.full(k, np.log(params.seeing)),
-            np.zeros(k),
-            [1.0, 0.0],
-            [params.width_slope],
-            [params.beta],
-        ]
+    fit = FieldFit(
+        exposures, _start(start, k, params), np.zeros((0, 0)), list(groups), 0.03, 3.0 * params.catalogue_error
     )
-    fit = FieldFit(exposures, values, np.zeros((0, 0)), list(groups), 0.03, 3.0 * params.catalogue_error)
     free_beta = sum(len(group.star) for group in groups) >= params.beta_stars
     for group in fit.stars:
         relight(light, fit, group, params)
