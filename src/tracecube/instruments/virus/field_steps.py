@@ -115,7 +115,7 @@ def field_calibration(
     )
 
 
-@recipe(version="1")
+@recipe(version="2")
 def emission_lines(
     *, spectra: FibreSpectra, field: FieldSolution, sources: Sources, params: FibreLinesParams
 ) -> EmissionLines:
@@ -123,7 +123,7 @@ def emission_lines(
     from tracecube.recipes.science.fibre_field import refraction_of  # noqa: PLC0415 - slow to import
     from tracecube.recipes.science.fibre_lines import Seeing, find_lines  # noqa: PLC0415
 
-    stars = (np.asarray(sources.ra, float), np.asarray(sources.dec, float)) if len(sources.ra) else None
+    stars = tuple(np.asarray(v, float) for v in (sources.ra, sources.dec, sources.mag)) if len(sources.ra) else None
     found, expected = [], 0.0
     for slot in sorted({int(s) for s in spectra.ifuslot}):
         lines, numbers = find_lines(

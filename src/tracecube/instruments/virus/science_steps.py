@@ -107,7 +107,7 @@ def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) ->
     return FibreFlat(fibre_flat=joined, quality=(QualityNumber("THROUGHPUT SCATTER", float(np.mean(mean)), ""),))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def sky_subtraction(
     *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreSpectra, params: SkyParams
 ) -> SkySubtracted:

@@ -58,6 +58,9 @@ _OWN_CONTINUUM = float(np.sqrt(3.0))
 _SIDELOBE = 0.12
 
 
+_FAINT = 21.0  # mag: a star of the sky's brightness in a fibre, whose light ends at ``star_radius``
+
+
 class FibreLinesParams(Params):
     """Raster, filter and threshold of the search for lines."""
 
@@ -132,7 +135,7 @@ def find_lines(
     params: FibreLinesParams,
     *,
     ifuslot: int,
-    stars: tuple[F8, F8] | None = None,
+    stars: tuple[F8, F8] | tuple[F8, F8, F8] | None = None,
 ) -> tuple[Lines, tuple[QualityNumber, ...]]:
     """Search one fibre bundle for lines.
 
@@ -145,7 +148,7 @@ def find_lines(
     params : FibreLinesParams
     ifuslot : int
     stars : (array, array), degree, optional
-        Right ascension and declination of known stars.
+        Right ascension and declination of known stars, and their magnitudes: the wings of bright ones reach farther.
 
     Returns
     -------
@@ -162,7 +165,7 @@ def find_lines(
     raster = np.arange(params.wave_range[0], params.wave_range[1] + 1e-6, params.wave_step)
     filtered = filter_lines(field, continuum, raster, params.sigma)
     found = map_lines(field, filtered, shares, refraction, step=params.step, least_power=params.least_power)
-    usable = found.used & ~_near_stars(found, field, stars, params.star_radius)[None]
+    usable = found.used & ~_near_stars(found, field, stars, (params.star_radius, seeing.beta))[None]
     level = found.continuum - _OWN_CONTINUUM / params.continuum_step * np.maximum(found.sn * found.error, 0.0)
     trust = _trust(found.error, level, params.structure)
     floor = _RASTER_LOSS * float(np.hypot(params.threshold, np.sqrt(_FITTED)))
@@ -173,14 +176,22 @@ def find_lines(
     return _catalogue(field, fits, spectra), _quality(found, (usable, trust), share, params, rejected)
 
 
-def _near_stars(found: LineMap, field: FibreField, stars: tuple[F8, F8] | None, radius: float) -> NDArray[np.bool_]:
-    """Places within ``radius`` of a star, (n_y, n_x)."""
+def _near_stars(
+    found: LineMap, field: FibreField, stars: tuple[F8, ...] | None, reach: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """Places near a star, (n_y, n_x): within the radius for a star of magnitude `_FAINT`, or the same wing of a brighter.
+
+    A Moffat's wing falls with the distance to the power -2 beta.
+    """
     near = np.zeros((found.north.size, found.east.size), bool)
     if stars is None:
         return near
     east, north = tangent_plane(np.asarray(stars[0], float), np.asarray(stars[1], float), *field.centre)
-    for x, y in zip(east, north, strict=True):
-        near |= np.hypot(found.east[None, :] - x, found.north[:, None] - y) < radius
+    magnitude = np.asarray(stars[2], float) if len(stars) > 2 else np.full(east.size, _FAINT)  # noqa: PLR2004
+    brighter = np.where(np.isfinite(magnitude), np.maximum(_FAINT - magnitude, 0.0), 0.0)
+    radius = reach[0] * 10.0 ** (0.4 * brighter / (2.0 * reach[1]))
+    for x, y, r in zip(east, north, radius, strict=True):
+        near |= np.hypot(found.east[None, :] - x, found.north[:, None] - y) < r
     return near
 
 

@@ -25,6 +25,9 @@ from tracecube.kernels.common_spectrum import CommonSpectrum, accumulate, empty_
 __all__ = ["SkyFibres", "SkyParams", "ThroughputParams", "fibre_throughput", "subtract_sky"]
 
 _EDGE = 20.0  # Angstrom of knots beyond the samples
+_HALF_BUNDLE = 25.0  # arcsec: scale of the places in a bundle
+_LEVEL_FLOOR = 0.002  # error of a fibre's level that throughputs bring
+_QUIET = 35.0  # percentile of the levels of a bundle that sources do not reach
 _LOW = 0.05  # of the common throughput: nothing is divided by less
 
 
@@ -258,33 +261,34 @@ def _illumination(
     blank: Sequence[BoolArray],
     params: SkyParams,
 ) -> tuple[list[FloatArray], list[BoolArray]]:
-    """Fit a plane over each bundle to the levels of its blank fibres; fibres well above it hold sources."""
-    light, free = [np.ones_like(r) for r in ratio], [b.copy() for b in blank]
-    slots = [int(one.spectra.ifuslot[0]) for one in fibres]
-    for slot in sorted(set(slots)):
-        at = [k for k, s in enumerate(slots) if s == slot]
-        x = np.concatenate([fibres[k].spectra.x for k in at]) / 25.0
-        y = np.concatenate([fibres[k].spectra.y for k in at]) / 25.0
-        r, e = np.concatenate([ratio[k] for k in at]), np.concatenate([error[k] for k in at])
-        known = np.isfinite(r) & np.isfinite(e)
-        use = known.copy()
-        design = np.column_stack([np.ones_like(x), x, y])
-        middle, fit = np.percentile(r[known], 35.0) if known.any() else 1.0, None
-        plane = np.full(r.size, middle)
-        for _ in range(8):
-            away = (r - plane) / np.hypot(e, 0.002)
-            use = known & (away < params.source) & (away > -5.0)
-            if use.sum() < 10:  # noqa: PLR2004 - a plane has 3 numbers
-                break
-            w = 1.0 / np.hypot(e[use], 0.002)
-            fit = np.linalg.lstsq(design[use] * w[:, None], r[use] * w, rcond=None)[0]
-            plane = design @ fit
-        start = 0
-        for k in at:
-            stop = start + ratio[k].size
-            light[k], free[k] = plane[start:stop], use[start:stop]
-            start = stop
-    return light, free
+    """Fit the illumination to the levels of blank fibres; fibres well above it hold sources.
+
+    The pupil's illumination changes over the field so slowly that its gradient is the same in all bundles: a level
+    for each, and one gradient, which a galaxy that fills half a bundle does not bend.
+    """
+    slots = np.concatenate([one.spectra.ifuslot for one in fibres])
+    x = np.concatenate([one.spectra.x for one in fibres]) / _HALF_BUNDLE
+    y = np.concatenate([one.spectra.y for one in fibres]) / _HALF_BUNDLE
+    r, e = np.concatenate(ratio), np.hypot(np.concatenate(error), _LEVEL_FLOOR)
+    known = np.isfinite(r) & np.isfinite(e)
+    names = np.unique(slots)
+    plane = np.ones(r.size)
+    for slot in names:
+        own = slots == slot
+        if (own & known).any():
+            plane[own] = np.percentile(r[own & known], _QUIET)
+    design = np.column_stack([*((slots == slot).astype(float) for slot in names), x, y])
+    use = known.copy()
+    for _ in range(10):
+        away = (r - plane) / e
+        use = known & (away < params.source) & (away > -params.clip)
+        if use.sum() < design.shape[1] + params.least:
+            break
+        weight = np.where(use, 1.0 / e, 0.0)
+        fit = np.linalg.lstsq(design * weight[:, None], np.where(known, r, 0.0) * weight, rcond=None)[0]
+        plane = design @ fit
+    cuts = np.cumsum([one.size for one in ratio])[:-1]
+    return list(np.split(plane, cuts)), list(np.split(use, cuts))
 
 
 def _subtracted(one: SkyFibres, common: CommonSpectrum, light: FloatArray) -> FibreSpectra:
