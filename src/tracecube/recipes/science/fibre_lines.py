@@ -179,7 +179,7 @@ def find_lines(
 def _near_stars(
     found: LineMap, field: FibreField, stars: tuple[F8, ...] | None, reach: tuple[float, float]
 ) -> NDArray[np.bool_]:
-    """Places near a star, (n_y, n_x): within the radius for a star of magnitude `_FAINT`, or the same wing of a brighter.
+    """Places near a star, (n_y, n_x): within the radius of a star of magnitude `_FAINT`, as bright a wing of others.
 
     A Moffat's wing falls with the distance to the power -2 beta.
     """

@@ -238,7 +238,7 @@ def subtract_sky(
             clean[k] = one.good & (np.abs(away) < params.clip)
             if turn > 0:
                 one.shift += _shift(one, model * light[k][:, None], slope * scales[k], weights[k])
-        light, blank = _illumination(fibres, ratio, error, blank, params)
+        light, blank = _illumination(fibres, ratio, error, params)
         mean = float(np.median(np.concatenate([g[b] for g, b in zip(light, blank, strict=True)])))
         light = [g / mean for g in light]
     made = [_subtracted(one, common, g) for one, g in zip(fibres, light, strict=True)]
@@ -258,7 +258,6 @@ def _illumination(
     fibres: Sequence[SkyFibres],
     ratio: Sequence[FloatArray],
     error: Sequence[FloatArray],
-    blank: Sequence[BoolArray],
     params: SkyParams,
 ) -> tuple[list[FloatArray], list[BoolArray]]:
     """Fit the illumination to the levels of blank fibres; fibres well above it hold sources.
