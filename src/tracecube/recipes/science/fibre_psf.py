@@ -97,6 +97,13 @@ def fit_field(
         settled = np.abs(step) < 0.02 * np.sqrt(np.diag(fit.covariance))
         if turn > 8 and settled.all():
             break
+    _refuse(fit)
+    star_errors(light, fit, params)
+    return fit
+
+
+def _refuse(fit: FieldFit) -> None:
+    """Refuse what ran away, and what is matched by chance."""
     if not np.isfinite(fit.values).all():
         raise NoConvergence("field: the fit of the stars ran away", hint="check the sky subtraction")
     if fit.catalogue_error > WRONG:
@@ -104,8 +111,6 @@ def fit_field(
             f"field: stars lie {fit.catalogue_error:.2f} arcsec from the catalogue's places",
             hint="the match is one of chance: check the pointing and the catalogue",
         )
-    star_errors(light, fit, params)
-    return fit
 
 
 def star_groups(

@@ -316,14 +316,24 @@ def learn_errors(light: FieldLight, fit: FieldFit, systems: Sequence[StarSystem]
         ratio = own / (dark + fit.model_error**2 * light2)
         group.chi2 = float(np.median(ratio) / 0.455) if ratio.size else np.inf
     typical = max(1.0, float(np.median([group.chi2 for group in fit.stars])))
-    far, trusted = 8.0 * params.catalogue_error**2, 8.0
-    for group, system in zip(fit.stars, systems, strict=True):
+    for group in fit.stars:
         group.weight = min(1.0, (2.5 * typical / max(group.chi2, 1e-9)) ** 2)
-        prior = _catalogue_weight(fit, group) * fit.catalogue_error**2
-        own = np.diag(system.inverse)[: group.move.size]
-        far += group.weight * float(np.sum(prior * group.move.ravel() ** 2 + np.minimum(own, fit.catalogue_error**2)))
-        trusted += group.weight * group.move.size
-    fit.catalogue_error = float(np.clip(np.sqrt(far / trusted), 0.005, 0.5))
+    if fit.settled:
+        fit.catalogue_error = _catalogue_error(fit, systems, params)
+
+
+def _catalogue_error(fit: FieldFit, systems: Sequence[StarSystem], params: FieldPsfParams) -> float:
+    """Scatter of the catalogue's places: of the stars within 3.5 sigma, with four stars as expected beforehand."""
+    far = []
+    for group, system in zip(fit.stars, systems, strict=True):
+        own = np.minimum(np.diag(system.inverse)[: group.move.size], fit.catalogue_error**2)
+        far.append(np.sum(group.move**2 + own.reshape(group.move.shape), axis=1))
+    square = np.concatenate(far)
+    # two coordinates: d^2 has its 0.4 quantile at 1.0217 sigma^2; half of the stars may be wrong
+    sigma2 = float(np.quantile(square, 0.4)) / 1.0217
+    inside = square[square < 12.0 * sigma2]
+    mean = (inside.sum() + 8.0 * params.catalogue_error**2) / (2.0 * inside.size + 8.0)
+    return float(np.clip(np.sqrt(mean), 0.005, 0.5))
 
 
 def _squares(light: FieldLight, group: StarFit, model: F8, unknowns: int) -> tuple[F8, F8, F8]:

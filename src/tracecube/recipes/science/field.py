@@ -222,7 +222,7 @@ def _refuse_chance(fit: FieldFit, magnitude: F8) -> None:
     rows.sort(key=lambda row: row[0])
     bright = rows[: max(3, len(rows) // 2)]
     good = [np.linalg.norm(np.maximum(signal, 0.0)) > 10.0 and move < MOVED for _, signal, move in bright]
-    if sum(good) < max(2, 0.5 * len(bright)):
+    if sum(good) < max(2, 0.35 * len(bright)):
         raise NoConvergence(
             f"field: {sum(good)} of the {len(bright)} brightest catalogue stars are where they should be",
             hint="check the pointing and the catalogue of this field",

@@ -260,28 +260,31 @@ def _vote(finds: Finds, east: F8, north: F8, magnitude: F8, params: FieldMatchPa
                 (magnitude[other] - finds.magnitude[keep][one]) / 0.5,
             ]
         )
-        score = _agreement(gap, one)
+        score = _agreement(gap, one, other)
         if score.size and score.max() > best:
             top = int(np.argmax(score))
             best, winner = float(score[top]), (0.7 * gap[top, 0], 0.7 * gap[top, 1], float(turn))
     return winner
 
 
-def _agreement(gap: F8, source: I8) -> F8:
-    """How many sources agree with each pair, near misses counting less; each source counts once."""
+def _agreement(gap: F8, source: I8, star: I8) -> F8:
+    """How many sources agree with each pair, near misses counting less; each source and each star counts once."""
     from scipy.spatial import cKDTree  # noqa: PLC0415
 
     if len(gap) == 0:
         return np.zeros(0)
     near = cKDTree(gap).sparse_distance_matrix(cKDTree(gap), 3.0, output_type="coo_matrix")
     value = np.exp(-0.5 * near.data**2)
-    value[near.row == near.col] = 1.0
     # zero distances of a pair to itself are not stored by every version
-    key = near.row.astype(np.int64) * (int(source.max()) + 1) + source[near.col]
-    order = np.lexsort((-value, key))
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = key[order][1:] != key[order][:-1]
-    return np.asarray(np.bincount(near.row[order][first], value[order][first], minlength=len(gap)))
+    value[near.row == near.col] = 1.0
+    counts = []
+    for label in (source, star):
+        key = near.row.astype(np.int64) * (int(label.max()) + 1) + label[near.col]
+        order = np.lexsort((-value, key))
+        first = np.ones(len(order), dtype=bool)
+        first[1:] = key[order][1:] != key[order][:-1]
+        counts.append(np.bincount(near.row[order][first], value[order][first], minlength=len(gap)))
+    return np.minimum(*counts)
 
 
 def fit_plate(
