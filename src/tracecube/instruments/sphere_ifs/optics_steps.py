@@ -67,7 +67,7 @@ class Distortion(Outputs):
     layout: Layout
 
 
-@recipe(version="4")
+@recipe(version="5")
 def spectra_positions(
     *,
     raw: Sequence[RawFrame],
@@ -85,6 +85,7 @@ def spectra_positions(
     field and through pinholes, tells how the light spreads across a trace.
     """
     from tracecube.instruments.sphere_ifs.exposure import mean_frame, mode_of_frame  # noqa: PLC0415
+    from tracecube.instruments.sphere_ifs.other_prism import check_lasers  # noqa: PLC0415
     from tracecube.recipes.optics.lasers import find_lattice, measure_lasers  # noqa: PLC0415 - brings numba
     from tracecube.recipes.optics.lenslet_traces import trace_lenslets  # noqa: PLC0415
     from tracecube.recipes.optics.lenslets import lattice_scale, lenslets_of_lasers  # noqa: PLC0415
@@ -95,6 +96,7 @@ def spectra_positions(
     weight = _weights(spots)
     image = np.where(weight > 0, spots.data, 0.0).astype(np.float32)
     lattice = find_lattice(image, weight, mode.lattice, distortion=params.lattice_degree)
+    check_lasers(image, weight, lattice, mode, ", ".join(sorted(frame.name for frame in lasers)))
     columns = measure_lasers(image, weight, lattice, sigma=mode.lattice.sigma)
     lenslets, numbers, more = lenslets_of_lasers(
         columns, mode.lattice.lasers, distortion=params.lattice_degree, meta=lasers[0].meta

@@ -24,13 +24,14 @@ from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.kernels.polynomials import fit_field
 from tracecube.kernels.spots import SpotFit, SpotTemplate, build_template, fit_spots, gaussian_template
 
-__all__ = ["Columns", "Lattice", "LensletGuess", "find_lattice", "measure_lasers"]
+__all__ = ["Columns", "Lattice", "LensletGuess", "find_lattice", "fits_comb", "measure_lasers"]
 
 _CELL_STEPS = 32  # trial places of the origin a side of the cell: 0.5 px apart, a spot is 2.2 px wide
 _SEED_RADIUS = 25  # lenslets from the middle: a turn of 0.05 degree moves them by 0.3 px
 _STAGES = ((1, 300.0), (2, 600.0), (3, 1000.0), (3, 2000.0), (5, np.inf), (5, np.inf))
 """Degree of the polynomial, and radius (px) out to which spots count, of the growing fit."""
 _FAINT = 5.0  # sigma: fainter spots do not count
+_MIDDLE, _APART = 200.0, 0.6  # px from the middle where distances of lasers are compared, and how well they are known
 _LIT = 0.4  # a laser that fewer than this share of lenslets see is off
 
 
@@ -150,6 +151,22 @@ def find_lattice(image: FloatArray, ivar: FloatArray, guess: LensletGuess, *, di
         for laser in map(int, np.flatnonzero(~lit)):  # moves with the others
             place[:, laser] = origin + index @ guess.basis + offsets[laser] + np.mean(shifts, axis=0)
     return Lattice(index, place, lit.copy(), (shape[0], shape[1]))
+
+
+def fits_comb(lattice: Lattice, guess: LensletGuess) -> bool:
+    """Tell whether all lasers of a lattice shine at the distances they are known to have.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        As `find_lattice` found it with this guess; it follows lasers that are some pixels off.
+    guess : LensletGuess
+    """
+    middle = 0.5 * np.array([lattice.shape[1], lattice.shape[0]])
+    near = np.linalg.norm(lattice.place[:, 0] - middle, axis=1) < _MIDDLE
+    apart = np.median((lattice.place - lattice.place[:, :1])[near], axis=0)
+    known = np.stack([np.zeros(len(guess.offsets)), np.array(guess.offsets)], axis=1)
+    return bool(lattice.lit.all() and np.abs(apart - known).max() < _APART)
 
 
 def _origin(image: FloatArray, guess: LensletGuess) -> FloatArray:
