@@ -36,7 +36,7 @@ class FieldCalibrationParams(Params):
 
     faintest: float = Field(20.5, description="magnitude (g) down to which stars of the catalogue are fitted")
     bands: int = Field(8, ge=2, le=40, description="wavelength bands in which stars are fitted")
-    reference: float = Field(4703.0, description="wavelength at which places hold, Angstrom")
+    reference: float = Field(4750.0, description="wavelength at which places hold, Angstrom")
     least: float = Field(3.0, ge=0.0, description="signal-to-noise below which a star has no spectrum")
 
 
@@ -64,7 +64,7 @@ class Cubes(Outputs):
     cube: tuple[BundleCube, ...]
 
 
-@recipe(version="1")
+@recipe(version="2")
 def field_calibration(
     *,
     sky_subtracted: Sequence[FibreSpectra],
@@ -178,11 +178,12 @@ def _catalogue(raw: RawFrame) -> StarCatalogue:
 def _air(meta: Meta) -> Air:
     """Return the air above the telescope as the headers say."""
     from tracecube.instruments.virus.headers import needed, number  # noqa: PLC0415
+    from tracecube.instruments.virus.layout import zenith_angle  # noqa: PLC0415
     from tracecube.recipes.science.field import Air  # noqa: PLC0415
 
     return Air(
         airmass=needed(meta, "spectra", "AIRMASS"),
-        parallactic=needed(meta, "spectra", "PARANGLE"),
+        parallactic=zenith_angle(needed(meta, "spectra", "PARANGLE")),
         pressure=number(meta, "BAROMPRE") or 798.0,
         temperature=number(meta, "AMBTEMP") or 10.0,
         humidity=number(meta, "HUMIDITY") or 30.0,
