@@ -91,7 +91,7 @@ def twilight_spectra(
     return Twilight(twilight=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) -> FibreFlat:
     """Measure the relative throughput of all fibres against wavelength, from the twilights of all CCDs together."""
     found = fibre_throughput(twilight, params)
@@ -107,7 +107,7 @@ def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) ->
     return FibreFlat(fibre_flat=joined, quality=(QualityNumber("THROUGHPUT SCATTER", float(np.mean(mean)), ""),))
 
 
-@recipe(version="2")
+@recipe(version="3")
 def sky_subtraction(
     *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreSpectra, params: SkyParams
 ) -> SkySubtracted:

@@ -39,7 +39,7 @@ class FieldParams(Params):
         Of them, at most so many, the brightest.
     """
 
-    reference: float = 4750.0
+    reference: float = 4703.0
     first: float = 3600.0
     last: float = 5500.0
     bands: int = 8

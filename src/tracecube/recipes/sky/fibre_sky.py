@@ -131,7 +131,7 @@ def fibre_throughput(all_spectra: Sequence[FibreSpectra], params: ThroughputPara
     fibres = [_prepared(one, reference, with_throughput=None) for one in all_spectra]
     if not any(one.good.any() for one in fibres):
         raise BadData("throughput: no fibre of the twilights has light", hint="look at the twilight frames")
-    found: list[FloatArray] = [np.ones(one.expected.shape) for one in fibres]
+    found = _brightness(fibres)
     weights = [np.where(one.good, 1.0 / one.spectra.variance, 0.0) for one in fibres]
     for _ in range(params.rounds):
         scales = [one.expected * t for one, t in zip(fibres, found, strict=True)]
@@ -144,6 +144,19 @@ def fibre_throughput(all_spectra: Sequence[FibreSpectra], params: ThroughputPara
         level = _typical(fibres, found)
         found = [t / np.interp(one.wave, *level) for one, t in zip(fibres, found, strict=True)]
     return [np.where(t.mean(axis=1, keepdims=True) > _LOW, t, np.nan) for t in found]
+
+
+def _brightness(fibres: Sequence[SkyFibres]) -> list[FloatArray]:
+    """Return how bright each fibre is over the median one, the same for all its samples: where the fit begins."""
+    level = []
+    for one in fibres:
+        light = np.where(one.good, one.spectra.flux, 0.0).sum(axis=1)
+        level.append(np.maximum(light, 0.0) / np.maximum(one.expected.sum(axis=1), 1e-9))
+    typical = float(np.median(np.concatenate([value[value > 0] for value in level])))
+    return [
+        np.repeat(value[:, None] / typical, one.expected.shape[1], axis=1)
+        for value, one in zip(level, fibres, strict=True)
+    ]
 
 
 def _factors(one: SkyFibres, model: FloatArray, params: ThroughputParams) -> tuple[FloatArray, FloatArray]:
@@ -242,7 +255,9 @@ def subtract_sky(
         mean = float(np.median(np.concatenate([g[b] for g, b in zip(light, blank, strict=True)])))
         light = [g / mean for g in light]
     made = [_subtracted(one, common, g) for one, g in zip(fibres, light, strict=True)]
-    return made, _quality(made, blank, fibres), ()
+    few = sorted({int(one.spectra.ifuslot[0]) for one, b in zip(fibres, blank, strict=True) if b.sum() < params.least})
+    caveats = tuple(f"bundle {slot:03d}: fewer than {params.least} fibres see the sky alone" for slot in few)
+    return made, _quality(made, blank, fibres), caveats
 
 
 def _levels(one: SkyFibres, model: FloatArray, clean: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -282,9 +297,18 @@ def _illumination(
         away = (r - plane) / e
         use = known & (away < params.source) & (away > -params.clip)
         if use.sum() < design.shape[1] + params.least:
+            use = known & (np.abs(away) < params.clip)
             break
         weight = np.where(use, 1.0 / e, 0.0)
         fit = np.linalg.lstsq(design * weight[:, None], np.where(known, r, 0.0) * weight, rcond=None)[0]
+        held = np.array([bool((use & (slots == slot)).any()) for slot in names])
+        if not held.all():  # a bundle without a blank fibre: its quiet fibres stand in, and the others' gradient
+            lost = ~held[np.searchsorted(names, slots)]
+            fit[: names.size][~held] = [
+                np.percentile(r[known & (slots == slot)], _QUIET) if (known & (slots == slot)).any() else 1.0
+                for slot in names[~held]
+            ]
+            use |= lost & known & (r < plane)
         plane = design @ fit
     cuts = np.cumsum([one.size for one in ratio])[:-1]
     return list(np.split(plane, cuts)), list(np.split(use, cuts))
