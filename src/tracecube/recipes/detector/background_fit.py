@@ -19,7 +19,7 @@ __all__ = ["FittedBackground", "fit_background"]
 
 F8 = NDArray[np.float64]
 
-_ROUNDS = 3  # fits, each with the spread of levels and rows that the last one found
+_ROUNDS = 4  # fits, each with the spread of levels and rows that the last one found
 _TINY = 1e-3  # electron: errors of levels and rows are not less
 _LEAST = 500  # pixels: fewer do not tell amounts from what else may be in them
 

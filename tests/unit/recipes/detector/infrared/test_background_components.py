@@ -144,7 +144,7 @@ def test_the_error_of_the_amounts_is_what_they_scatter_by(array):
         )
         off = found.background.data - (thermal(amounts) + array.dark) * DIT
         pulls += [[off[y, x] / np.sqrt(found.background.variance[y, x]) for y, x in ((30, 128), (225, 225), (225, 30))]]
-    assert np.std(pulls) == pytest.approx(1.0, abs=0.05)
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.08)
     assert np.abs(np.mean(pulls, axis=0)).max() < 4.0 / np.sqrt(len(pulls))
 
 
