@@ -78,6 +78,7 @@ def fit_background(
         Usable pixels away from spectra and star.
     """
     components, spread, left = background.components, background.spread, background.left
+    clear = clear & ~detector.dark()  # pixels without a photodiode hold no background either
     if components is None or spread is None or left is None or int(clear.sum()) < _LEAST:
         return FittedBackground(background)
     values = np.asarray((clean.data - background.data)[clear], float)
