@@ -121,6 +121,7 @@ def test_planes_lose_a_background_that_changes_with_honest_errors(array, dark, s
 
 
 def test_the_error_of_the_amounts_is_what_they_scatter_by(array):
+    array = type(array)(3)  # the same noise whatever tests ran before: 160 draws tell a width to 0.04
     flat = np.zeros(CLEAR.shape, np.float32)
     ones = np.ones(CLEAR.shape, np.float32)
     known = Background(
