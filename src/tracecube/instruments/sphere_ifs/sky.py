@@ -176,8 +176,8 @@ def _background_numbers(frame: Frame) -> tuple[QualityNumber, ...]:
     number = {key: float(frame.meta[key]) for key in ("BGNCOMP", "BGRMSMN", "BGRMS", "BGREACH")}  # type: ignore[arg-type]
     return (
         QualityNumber("BACKGROUND COMPONENTS", number["BGNCOMP"]),
-        QualityNumber("BACKGROUND RMS MEAN", number["BGRMSMN"], "electron"),
-        QualityNumber("BACKGROUND RMS", number["BGRMS"], "electron"),
+        QualityNumber("BACKGROUND LEFT MEAN", number["BGRMSMN"], "electron"),
+        QualityNumber("BACKGROUND LEFT", number["BGRMS"], "electron"),
         QualityNumber("BACKGROUND REACH", number["BGREACH"], "", high=_USUAL_REACH),
     )
 

@@ -19,7 +19,7 @@ __all__ = ["FittedBackground", "fit_background"]
 
 F8 = NDArray[np.float64]
 
-_ROUNDS = 3  # fits, each with the spread of levels and rows that the last one found
+_ROUNDS = 4  # fits, each with the spread of levels and rows that the last one found
 _TINY = 1e-3  # electron: errors of levels and rows are not less
 _LEAST = 500  # pixels: fewer do not tell amounts from what else may be in them
 
@@ -35,7 +35,7 @@ class FittedBackground:
     count : int
         Components used; 0 where too few pixels tell.
     before, after : float, electron
-        Rms of the pixels that tell, about the mean background and about the fitted one.
+        Rms of the pixels that tell, about the mean background and about the fitted one; levels and rows taken off.
     reach : float
         Largest amount of a component, in its spread over the frames it was found in.
     """
@@ -78,19 +78,21 @@ def fit_background(
         Usable pixels away from spectra and star.
     """
     components, spread, left = background.components, background.spread, background.left
+    clear = clear & ~detector.dark()  # pixels without a photodiode hold no background either
     if components is None or spread is None or left is None or int(clear.sum()) < _LEAST:
         return FittedBackground(background)
     values = np.asarray((clean.data - background.data)[clear], float)
     ivar = 1.0 / np.asarray((clean.noise(background.data) + background.variance)[clear], float)
     outputs = [(amplifier.data.x0, amplifier.data.x1) for amplifier in detector.amplifiers]
     try:
-        found = _amounts(clean, components, outputs, clear, (values, ivar))
+        found, readout = _amounts(clean, components, outputs, clear, (values, ivar))
     except np.linalg.LinAlgError:
         return FittedBackground(background)
     k = len(components)
     amounts, covariance = found.value[:k], found.covariance[:k, :k]
     kept = found.weight > 0
-    rest = values - amounts @ np.asarray(components[:, clear], float)
+    seen = values - readout
+    rest = seen - amounts @ np.asarray(components[:, clear], float)
     spreading = np.sum(np.tensordot(covariance, components, axes=1) * components, axis=0)
     fitted = replace(
         background,
@@ -100,7 +102,7 @@ def fit_background(
     return FittedBackground(
         fitted,
         count=k,
-        before=float(np.sqrt(np.mean(values[kept] ** 2))),
+        before=float(np.sqrt(np.mean(seen[kept] ** 2))),
         after=float(np.sqrt(np.mean(rest[kept] ** 2))),
         reach=float(np.max(np.abs(amounts) / spread)),
     )
@@ -112,11 +114,11 @@ def _amounts(
     outputs: Sequence[tuple[int, int]],
     clear: BoolArray,
     measured: tuple[F8, F8],
-) -> Coefficients:
+) -> tuple[Coefficients, F8]:
     """Fit amounts of components, levels of outputs and what is left of rows; ``measured``: values, inverse variances.
 
-    How much is left in levels and rows is estimated with them (variance components, Dempster et al. 1977): the
-    reference pixels tell it roughly.
+    Returns the coefficients, and levels and rows in the pixels (n,). How much is left in levels and rows is
+    estimated with them (variance components, Dempster et al. 1977): the reference pixels tell it roughly.
     """
     row, column = np.nonzero(clear)
     shapes = np.asarray(components[:, clear], float).T
@@ -132,7 +134,7 @@ def _amounts(
         found = robust_fit(*measured, design=design, prior=prior, group=row)
         square = found.value**2 + np.diag(found.covariance)
         spreads = [max(float(np.mean(square[part])) ** 0.5, _TINY) if square[part].size else 1.0 for part in parts]
-    return found
+    return found, np.asarray(design[:, k:] @ found.value[k:])
 
 
 def _slow_rows(row: NDArray[np.intp], width: float, rows: int) -> csr_array:

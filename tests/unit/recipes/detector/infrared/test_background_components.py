@@ -121,6 +121,7 @@ def test_planes_lose_a_background_that_changes_with_honest_errors(array, dark, s
 
 
 def test_the_error_of_the_amounts_is_what_they_scatter_by(array):
+    array = type(array)(3)  # the same noise whatever tests ran before: 160 draws tell a width to 0.04
     flat = np.zeros(CLEAR.shape, np.float32)
     ones = np.ones(CLEAR.shape, np.float32)
     known = Background(
@@ -135,15 +136,16 @@ def test_the_error_of_the_amounts_is_what_they_scatter_by(array):
     )
     clear = CLEAR & array.inside & ~array.hot & ~array.noisy & ~array.dead
     rng = np.random.default_rng(9)
+    clear &= rng.random(clear.shape) < 0.25
     pulls = []
-    for i in range(100):
+    for i in range(160):
         amounts = rng.normal(0, SPREAD)
         found = fit_background(
             clean_exposure(exposure(array, amounts, f"plane{i}"), array.detector), array.detector, known, clear
         )
         off = found.background.data - (thermal(amounts) + array.dark) * DIT
         pulls += [[off[y, x] / np.sqrt(found.background.variance[y, x]) for y, x in ((30, 128), (225, 225), (225, 30))]]
-    assert np.std(pulls) == pytest.approx(1.0, abs=0.1)
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.08)
     assert np.abs(np.mean(pulls, axis=0)).max() < 4.0 / np.sqrt(len(pulls))
 
 
