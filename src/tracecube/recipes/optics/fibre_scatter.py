@@ -135,11 +135,11 @@ def _fit_levels(
     value, weight = rest[rows, columns].astype(np.float64), ivar[rows, columns].astype(np.float64)
     for _ in range(3):
         matrix = (design * weight[:, None]).T @ design
-        found = np.linalg.solve(matrix, (design * weight[:, None]).T @ value)
+        found = np.linalg.pinv(matrix, rcond=1e-12, hermitian=True) @ ((design * weight[:, None]).T @ value)
         left = (value - design @ found) ** 2 * weight
         chi2 = float(left.sum() / max(int((weight > 0).sum()) - found.size, 1))
         weight = np.where(left > _CLIP**2 * max(chi2, 1.0), 0.0, weight)
-    error = np.sqrt(np.diag(np.linalg.inv(matrix)) * max(chi2, 1.0))
+    error = np.sqrt(np.diag(np.linalg.pinv(matrix, rcond=1e-12, hermitian=True)) * max(chi2, 1.0))
     level, level_error = np.full(len(dead), np.nan), np.full(len(dead), np.nan)
     level[alive], level_error[alive] = found[1:], error[1:]
     halo = Halo(float(found[0]), float(error[0]), power, level, level_error, chi2)

@@ -131,10 +131,11 @@ def trace_fibres(frame: Frame, params: FibreTraceParams) -> FibreOptics:
             if amplifier is not None:
                 chi2.append(_improve(amplifier, rest[part], ivar[part], params, ground=turn == 0))
                 light[part] = _light(amplifier, rest[part], ivar[part])
+        # scattered light comes first: without it every dark pixel of a bright lamp would be off the model
+        halo, ground = _scattered(data - light, np.where(out, 0.0, 1.0 / variance), light, (amplifiers, dead), params)
         model = light + ground
         variance = floor + shot * np.maximum(model, 0.0)
         out = bad | (np.abs(data - model) > params.clip * np.sqrt(variance) + params.floor * np.maximum(model, 0.0))
-        halo, ground = _scattered(data - light, np.where(out, 0.0, 1.0 / variance), light, (amplifiers, dead), params)
     assert halo is not None
     return _result(frame, amplifiers, halo, dead, chi2)
 
