@@ -6,12 +6,12 @@ what stands in for it is computed from other cards of the same header, never ass
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime, timedelta
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
+from tracecube.core.headers import number, text
 
 __all__ = ["NAME", "bare_object", "camera", "exposure_time", "night_of", "number", "readout_speed", "start_mjd", "text"]
 
@@ -21,24 +21,6 @@ NAME = re.compile(r"(?P<camera>ifu|rc)(?P<date>\d{8})_(?P<time>\d{2}_\d{2}_\d{2}
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _JD_OF_MJD_0 = 2400000.5
 _LOCAL_NOON_TO_UT_MIDNIGHT = 4.0 / 24.0  # noon is 20 h UT at Palomar (longitude -116.9 deg), 19.4 h at Kitt Peak
-
-
-def text(header: Meta, key: str) -> str:
-    """Return a card as a stripped string, empty when it is absent or blank."""
-    value = header.get(key)
-    return "" if value is None else str(value).strip()
-
-
-def number(header: Meta, key: str) -> float | None:
-    """Return a card as a finite number, None when it is absent, blank or a placeholder ("NA")."""
-    value = header.get(key)
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        found = float(value)
-    except ValueError:
-        return None
-    return found if math.isfinite(found) else None
 
 
 def _needed(header: Meta, name: str, key: str, meaning: str) -> float:

@@ -5,12 +5,13 @@ Keys are as the observatory writes them, without the word HIERARCH.
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime, timedelta
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
+from tracecube.core.headers import number
+from tracecube.core.headers import text as as_written
 
 __all__ = [
     "archive_mjd",
@@ -34,20 +35,7 @@ _LOCAL_NOON_TO_UT_MIDNIGHT = (24.0 - 16.69) / 24.0  # noon on Paranal, longitude
 
 def text(header: Meta, key: str) -> str:
     """Return a card as a stripped string in upper case, empty when it is absent or blank."""
-    value = header.get(key)
-    return "" if value is None else str(value).strip().upper()
-
-
-def number(header: Meta, key: str) -> float | None:
-    """Return a card as a finite number, None when it is absent, blank or no number."""
-    value = header.get(key)
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        found = float(value)
-    except ValueError:
-        return None
-    return found if math.isfinite(found) else None
+    return as_written(header, key).upper()
 
 
 def integration_time(header: Meta, name: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
-from tracecube.recipes.detector.structure import StructureParams, amplifier_structure, read_noise
+from tracecube.recipes.detector.structure import Structure, StructureParams, amplifier_structure, read_noise
+
+if TYPE_CHECKING:
+    from tracecube.instruments.virus.ccd import Half
 
 __all__ = ["master_dark"]
 
@@ -33,7 +37,7 @@ def master_dark(*, raw: Sequence[RawFrame], params: StructureParams) -> Dark:
 
     A dead read-out is named in a caveat; the other amplifier goes on.
     """
-    from tracecube.instruments.virus.ccd import HALF, HALVES, Half, read_half  # noqa: PLC0415 - brings scipy
+    from tracecube.instruments.virus.ccd import HALF, HALVES, read_half  # noqa: PLC0415 - brings scipy
 
     halves: dict[str, dict[str, list[Half]]] = {}
     caveats: list[str] = []
@@ -58,15 +62,7 @@ def master_dark(*, raw: Sequence[RawFrame], params: StructureParams) -> Dark:
         part = slice(HALF * row, HALF * (row + 1))
         zeros, darks = (halves[amp].get(tag, []) for tag in ("ZERO", "DARK"))
         first = (zeros or darks)[0]
-        stack = np.stack([half.data for half in zeros or darks])
-        noise = read_noise(stack)
-        found = amplifier_structure(
-            np.stack([half.data for half in zeros]) if zeros else np.zeros((0, HALF, HALF), np.float32),
-            np.stack([half.data for half in darks]) if darks else np.zeros((0, HALF, HALF), np.float32),
-            np.array([_seconds(half) for half in darks]),
-            noise,
-            params,
-        )
+        noise, found = _structure(zeros, darks, params)
         if not zeros or not darks:
             caveats.append(f"amplifier {amp}: no {'zeros' if not zeros else 'darks'}: its dark current is not measured")
         data[part], variance[part], flags[part] = found.surface, found.error**2, found.flags
@@ -84,9 +80,15 @@ def master_dark(*, raw: Sequence[RawFrame], params: StructureParams) -> Dark:
     )
 
 
-def _seconds(half: object) -> float:
-    meta = half.meta  # type: ignore[attr-defined]
-    return float(meta.get("DARKTIME") or meta.get("EXPTIME") or 0.0)
+def _structure(zeros: Sequence[Half], darks: Sequence[Half], params: StructureParams) -> tuple[float, Structure]:
+    """Return read noise and structure of an amplifier."""
+    from tracecube.instruments.virus.headers import dark_time  # noqa: PLC0415
+
+    shape = (zeros or darks)[0].data.shape
+    stacks = [np.stack([half.data for half in some]) if some else np.zeros((0, *shape)) for some in (zeros, darks)]
+    noise = read_noise(stacks[0] if zeros else stacks[1])
+    seconds = np.array([dark_time(half.meta, f"dark of amplifier {half.amp}") for half in darks])
+    return noise, amplifier_structure(*stacks, seconds, noise, params)
 
 
 def _numbers(amp: str, noise: float, dark: float, flags: np.ndarray, told: Scalar) -> list[QualityNumber]:

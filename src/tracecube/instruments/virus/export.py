@@ -163,7 +163,7 @@ FORMS: Mapping[str, tuple[GatheredForm, ...]] = {
     "hdf5": (
         GatheredForm(
             "SHOT",
-            {**_PARTS, "traces": ("TRACES", TraceSets), "wavelengths": ("WAVELENGTHS", WavelengthSolutions)},
+            {**_PARTS, "traces": ("TRACES", TraceSets), "wavelengths": ("WAVELENGTH", WavelengthSolutions)},
             _shot, _SHOT, lambda key: f"{_stem(key)}.h5",
         ),
     ),

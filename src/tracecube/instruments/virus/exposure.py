@@ -12,6 +12,7 @@ from tracecube.core.fields import Meta
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.instruments.virus.ccd import HALF, HALVES, read_ccd
+from tracecube.instruments.virus.headers import dark_time
 from tracecube.recipes.detector.combine import combine_frames
 
 __all__ = ["amplifiers", "by_exposure", "calibrate_ccd", "combined", "side_of"]
@@ -59,8 +60,7 @@ def calibrate_ccd(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[st
     caveats : tuple of str
     """
     frame, caveats = read_ccd(raw)
-    time = frame.meta.get("DARKTIME") or frame.meta.get("EXPTIME") or 0.0
-    seconds = float(time) if isinstance(time, int | float) else 0.0
+    seconds = dark_time(frame.meta, raw[0].name)
     data, variance, flags = frame.data.copy(), frame.variance.copy(), frame.flags | dark.flags
     notes = list(caveats)
     for amp, part in amplifiers(frame).items():

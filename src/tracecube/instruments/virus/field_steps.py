@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["bundle_cubes", "emission_lines", "field_calibration"]
 
 _RADIUS = 0.75  # arcsec: of a fibre
+# hPa, degree Celsius, per cent: a usual night at 2026 m, where a header does not say
+_USUAL_AIR = {"BAROMPRE": 798.0, "AMBTEMP": 10.0, "HUMIDITY": 30.0}
 
 
 class FieldCalibrationParams(Params):
@@ -102,7 +104,8 @@ def field_calibration(
     nominal = nominal_places(joined.x, joined.y, joined.ifuslot, joined.exp, plane=plane, rotation=rotation)
     stars = _catalogue(catalogue)
     how = FieldParams(faintest=params.faintest, bands=params.bands, reference=params.reference)
-    result = solve_field(joined, nominal, pointing(meta, "spectra"), stars, _air(meta), how)
+    air, remarks = _air(meta)
+    result = solve_field(joined, nominal, pointing(meta, "spectra"), stars, air, how)
     measured = measure_sources(result, stars, curve, g_band(), FieldStarsParams(least=params.least))
     spectra = tuple(SourceSpectrum(**{f.name: getattr(one, f.name) for f in fields(one)}) for one in measured.stars)
     return Calibrated(
@@ -111,7 +114,7 @@ def field_calibration(
         sources=measured.sources,
         spectrum=spectra,
         quality=_numbers(result.solution),
-        caveats=(*result.caveats, *measured.caveats),
+        caveats=(*remarks, *result.caveats, *measured.caveats),
     )
 
 
@@ -175,19 +178,27 @@ def _catalogue(raw: RawFrame) -> StarCatalogue:
     )
 
 
-def _air(meta: Meta) -> Air:
-    """Return the air above the telescope as the headers say."""
+def _air(meta: Meta) -> tuple[Air, tuple[str, ...]]:
+    """Return the air above the telescope as the headers say; what they lack is that of a usual night, and said."""
     from tracecube.instruments.virus.headers import needed, number  # noqa: PLC0415
     from tracecube.instruments.virus.layout import zenith_angle  # noqa: PLC0415
     from tracecube.recipes.science.field import Air  # noqa: PLC0415
 
-    return Air(
+    told = {key: number(meta, key) for key in _USUAL_AIR}
+    air = {key: _USUAL_AIR[key] if value is None else value for key, value in told.items()}
+    caveats = tuple(
+        f"header card {key} is unset: refraction begins with {_USUAL_AIR[key]:g}, its size is fitted to the stars"
+        for key, value in told.items()
+        if value is None
+    )
+    found = Air(
         airmass=needed(meta, "spectra", "AIRMASS"),
         parallactic=zenith_angle(needed(meta, "spectra", "PARANGLE")),
-        pressure=number(meta, "BAROMPRE") or 798.0,
-        temperature=number(meta, "AMBTEMP") or 10.0,
-        humidity=number(meta, "HUMIDITY") or 30.0,
+        pressure=air["BAROMPRE"],
+        temperature=air["AMBTEMP"],
+        humidity=air["HUMIDITY"],
     )
+    return found, caveats
 
 
 def _numbers(solution: FieldSolution) -> tuple[QualityNumber, ...]:

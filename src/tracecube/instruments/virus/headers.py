@@ -8,8 +8,22 @@ from datetime import UTC, datetime
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta
+from tracecube.core.headers import number as card_number
+from tracecube.core.headers import text
 
-__all__ = ["NAME", "amplifier", "exposure_key", "needed", "night_of", "number", "pointing", "start_mjd", "text", "unit"]
+__all__ = [
+    "NAME",
+    "amplifier",
+    "dark_time",
+    "exposure_key",
+    "needed",
+    "night_of",
+    "number",
+    "pointing",
+    "start_mjd",
+    "text",
+    "unit",
+]
 
 NAME = re.compile(r"(?P<time>\d{8}T\d{6}\.\d)_(?P<slot>\d{3})(?P<amp>[LR][LU])_(?P<type>sci|twi|flt|cmp|drk|zro)")
 """Names of raw files: start of exposure, slot and amplifier, type."""
@@ -19,22 +33,10 @@ _TRUST = 25.0  # arcsec: the corrected trajectory is taken unless it lies farthe
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 
-def text(header: Meta, key: str) -> str:
-    """Return a card as a stripped string, empty when it is absent or blank."""
-    value = header.get(key)
-    return "" if value is None else str(value).strip()
-
-
 def number(header: Meta, key: str) -> float | None:
     """Return a card as a finite number, None when it is absent, blank or unset (-999999.9)."""
-    value = header.get(key)
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        found = float(value)
-    except ValueError:
-        return None
-    return found if math.isfinite(found) and found > _UNSET else None
+    found = card_number(header, key)
+    return found if found is not None and found > _UNSET else None
 
 
 def needed(header: Meta, name: str, key: str) -> float:
@@ -52,6 +54,18 @@ def needed(header: Meta, name: str, key: str) -> float:
             hint=f"write {key} into the header, or leave the file out",
         )
     return found
+
+
+def dark_time(header: Meta, name: str) -> float:
+    """Return for how long the detector gathered dark current, second: DARKTIME, or EXPTIME.
+
+    Raises
+    ------
+    MissingInput
+        Neither is there.
+    """
+    found = number(header, "DARKTIME")
+    return needed(header, name, "EXPTIME") if found is None else found
 
 
 def amplifier(header: Meta, name: str) -> str:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fibres import FibreSpectra
+from tracecube.core.fields import FloatArray, IntArray, Meta
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.several import TraceSets, WavelengthSolutions
 from tracecube.instruments.virus.parameters import ExposureParams
+from tracecube.kernels.robust import known_median
 from tracecube.recipes.sky.fibre_sky import SkyParams, ThroughputParams, fibre_throughput, subtract_sky
 
 if TYPE_CHECKING:
+    from tracecube.core.optics import WavelengthSolution
+    from tracecube.instruments.virus.extraction import AmplifierLight
     from tracecube.instruments.virus.layout import BundlePlaces
 
 __all__ = ["ccd_spectra", "fibre_flat", "join_spectra", "sky_subtraction", "twilight_spectra"]
@@ -97,17 +101,15 @@ def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) ->
     found = fibre_throughput(twilight, params)
     parts = []
     for one, value in zip(twilight, found, strict=True):
-        with np.errstate(invalid="ignore"):
-            low = np.nanmedian(np.where(np.isfinite(value), value, np.nan), axis=1) < params.dead
-        dead = ~np.isfinite(value).any(axis=1)
-        dq = one.dq | np.where(low | dead, int(Flag.LOW_THROUGHPUT), 0)
+        typical = known_median(value, axis=1)
+        dq = one.dq | np.where(typical >= params.dead, 0, int(Flag.LOW_THROUGHPUT))
         parts.append(_like(one, np.nan_to_num(value), dq.astype(np.int32)))
     joined = join_spectra(parts, {**twilight[0].meta, "BUNIT": ""})
-    mean = [float(np.nanmedian(v, axis=1)[np.isfinite(v).any(axis=1)].std()) for v in found]
+    mean = [float(np.nanstd(known_median(value, axis=1))) for value in found]
     return FibreFlat(fibre_flat=joined, quality=(QualityNumber("THROUGHPUT SCATTER", float(np.mean(mean)), ""),))
 
 
-@recipe(version="3")
+@recipe(version="4")
 def sky_subtraction(
     *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreSpectra, params: SkyParams
 ) -> SkySubtracted:
@@ -146,13 +148,13 @@ def _spectra(
 ) -> tuple[FibreSpectra, tuple[QualityNumber, ...], list[str]]:
     """Extract a CCD and put wavelengths and places beside the fluxes."""
     from tracecube.instruments.virus.extraction import extract_ccd  # noqa: PLC0415 - brings numba
-    from tracecube.instruments.virus.headers import number, unit  # noqa: PLC0415
+    from tracecube.instruments.virus.headers import needed, unit  # noqa: PLC0415
 
     lights, found, caveats = extract_ccd(frame, traces, params)
     notes = list(caveats)
     bundle = _places(places, notes)
     name = unit(frame.meta, "frame")
-    exposure = int(number(frame.meta, "DITHER") or 1)
+    exposure = int(needed(frame.meta, f"exposure of unit {name}", "DITHER"))
     parts = []
     for light in lights:
         solution = next((one for key, one in wavelength.parts.items() if key.endswith(light.amp)), None)
@@ -181,7 +183,9 @@ def _places(places: RawFrame | None, notes: list[str]) -> BundlePlaces:
     return bundle_places(columns["col1"], columns["col2"], columns["col3"], columns.get("col6"))
 
 
-def _amplifier(light, solution, bundle, about) -> FibreSpectra:  # type: ignore[no-untyped-def] # noqa: ANN001
+def _amplifier(
+    light: AmplifierLight, solution: WavelengthSolution, bundle: BundlePlaces, about: tuple[Frame, str, int]
+) -> FibreSpectra:
     """Return the spectra of one amplifier."""
     from tracecube.instruments.virus.layout import amplifier_places  # noqa: PLC0415
 
@@ -215,18 +219,14 @@ def _amplifier(light, solution, bundle, about) -> FibreSpectra:  # type: ignore[
     )
 
 
-def _like(one: FibreSpectra, value: np.ndarray, dq: np.ndarray) -> FibreSpectra:
+def _like(one: FibreSpectra, value: FloatArray, dq: IntArray) -> FibreSpectra:
     """Return a table of throughputs with the identities of spectra."""
-    from dataclasses import replace  # noqa: PLC0415
-
     zero = np.zeros_like(one.variance)
     return replace(one, flux=value.astype(np.float32), variance=zero, blend=zero, dq=dq, chi2=None, box=None, sky=None)
 
 
-def join_spectra(parts: Sequence[FibreSpectra], meta) -> FibreSpectra:  # type: ignore[no-untyped-def] # noqa: ANN001
+def join_spectra(parts: Sequence[FibreSpectra], meta: Meta) -> FibreSpectra:
     """Put spectra of several amplifiers or CCDs one below the other; the last of one blends with none of the next."""
-    from dataclasses import fields  # noqa: PLC0415
-
     values = {}
     for item in fields(FibreSpectra):
         if item.name in {"medium", "meta"}:

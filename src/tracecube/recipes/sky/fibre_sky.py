@@ -21,6 +21,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.common_spectrum import CommonSpectrum, accumulate, empty_system, evaluate, solve_common
+from tracecube.kernels.robust import known_median
 
 __all__ = ["SkyFibres", "SkyParams", "ThroughputParams", "fibre_throughput", "subtract_sky"]
 
@@ -169,9 +170,7 @@ def _factors(one: SkyFibres, model: FloatArray, params: ThroughputParams) -> tup
     for _ in range(2):
         matrix = np.einsum("nm,mj,mk->njk", weight * model**2, basis, basis, optimize=True)
         rhs = (weight * model * data) @ basis
-        ridge = np.einsum("njj->n", matrix)[:, None, None] * 1e-10 * np.eye(basis.shape[1]) + 1e-300 * np.eye(
-            basis.shape[1]
-        )
+        ridge = (1e-10 * np.einsum("njj->n", matrix)[:, None, None] + 1e-300) * np.eye(basis.shape[1])
         factors = np.linalg.solve(matrix + ridge, rhs[:, :, None])[:, :, 0] @ basis.T
         away = (data - factors * model) * np.sqrt(weight)
         weight = np.where(np.abs(away) < params.clip, weight, 0.0)
@@ -245,9 +244,8 @@ def subtract_sky(
             r, e = _levels(one, model, clean[k])
             ratio.append(r)
             error.append(e)
-            away = (one.spectra.flux - model * light[k][:, None]) / np.sqrt(
-                np.where(one.good, one.spectra.variance, 1.0)
-            )
+            sigma = np.sqrt(np.where(one.good, one.spectra.variance, 1.0))
+            away = (one.spectra.flux - model * light[k][:, None]) / sigma
             clean[k] = one.good & (np.abs(away) < params.clip)
             if turn > 0:
                 one.shift += _shift(one, model * light[k][:, None], slope * scales[k], weights[k])
@@ -303,12 +301,10 @@ def _illumination(
         fit = np.linalg.lstsq(design * weight[:, None], np.where(known, r, 0.0) * weight, rcond=None)[0]
         held = np.array([bool((use & (slots == slot)).any()) for slot in names])
         if not held.all():  # a bundle without a blank fibre: its quiet fibres stand in, and the others' gradient
-            lost = ~held[np.searchsorted(names, slots)]
-            fit[: names.size][~held] = [
-                np.percentile(r[known & (slots == slot)], _QUIET) if (known & (slots == slot)).any() else 1.0
-                for slot in names[~held]
-            ]
-            use |= lost & known & (r < plane)
+            for k in np.flatnonzero(~held):
+                own = known & (slots == names[k])
+                fit[k] = np.percentile(r[own], _QUIET) if own.any() else 1.0
+                use |= own & (r < fit[k])
         plane = design @ fit
     cuts = np.cumsum([one.size for one in ratio])[:-1]
     return list(np.split(plane, cuts)), list(np.split(use, cuts))
@@ -323,14 +319,14 @@ def _subtracted(one: SkyFibres, common: CommonSpectrum, light: FloatArray) -> Fi
     lost = ~np.isfinite(throughput)
     factor = np.where(lost, 1.0, throughput * light[:, None])
     sky = np.nan_to_num(seen) * step
-    beside = np.roll(factor, -1, axis=0)
+    shared = np.where(lost | np.roll(lost, -1, axis=0), 0.0, spectra.blend / (factor * np.roll(factor, -1, axis=0)))
     flags = spectra.flags | np.where(lost & (spectra.flags == 0), int(Flag.NOT_MEASURED), 0).astype(np.int32)
-    dim = np.nanmedian(np.where(lost, np.nan, throughput), axis=1) if throughput.size else np.zeros(0)
+    dim = known_median(throughput, axis=1)
     return replace(
         spectra,
         flux=(spectra.flux / factor - sky).astype(np.float32),
         variance=(spectra.variance / factor**2).astype(np.float32),
-        blend=(spectra.blend / (factor * beside)).astype(np.float32),
+        blend=shared.astype(np.float32),
         flags=flags,
         wave=one.wave,
         sky=sky.astype(np.float32),
