@@ -98,9 +98,7 @@ def _painted(waves: list[Wave], rows: NDArray[np.intp], columns: NDArray[np.intp
         return np.zeros((rows.size, columns.size), np.float32)
     x = np.array([_turn(wave.fx, columns, 1) for wave in waves])
     y = np.array([wave.amplitude * _turn(wave.fy, rows, 1) for wave in waves]).T
-    return np.asarray(
-        np.hstack([y.real, -y.imag]).astype(np.float32) @ np.vstack([x.real, x.imag]).astype(np.float32)
-    )
+    return np.asarray(np.hstack([y.real, -y.imag]).astype(np.float32) @ np.vstack([x.real, x.imag]).astype(np.float32))
 
 
 def _strongest(covered: Panel) -> tuple[float, float] | None:

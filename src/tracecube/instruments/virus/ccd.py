@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import FloatArray, IntArray, Meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.instruments.virus.headers import amplifier, needed, text
@@ -161,7 +161,8 @@ def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = Non
     -------
     Frame
         (2064, 1032); data in electron less the bias level, variance that of the read noise alone; a half that
-        is absent or dead is flagged, and NaN.
+        is absent or dead is flagged, and NaN. Cards ``ROWERR`` with the amplifier's name hold the error of the level
+        of a row (electron), the same for all its pixels.
     caveats : tuple of str
         One for each dead read-out.
 
@@ -175,6 +176,7 @@ def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = Non
     flags = np.full(shape, int(Flag.BAD_PIXEL), np.int32)
     refused: list[BadData] = []
     meta: Meta = {}
+    cards: dict[str, Scalar] = {}
     for raw in sorted(frames, key=lambda frame: frame.name):
         try:
             half = read_half(raw)
@@ -186,6 +188,7 @@ def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = Non
         data[part], flags[part] = half.data, half.flags
         variance[part] = (noise or {}).get(half.amp, half.noise) ** 2
         meta = meta or half.meta
+        cards[f"ROWERR {half.amp}"] = round(half.row_error, 5)
     if not meta:
         raise refused[0]
-    return Frame(data, variance, flags, meta), tuple(str(error) for error in refused)
+    return Frame(data, variance, flags, {**meta, **cards}), tuple(str(error) for error in refused)

@@ -17,6 +17,8 @@ from tracecube.instruments.virus.headers import dark_time
 from tracecube.kernels.combine import typical
 from tracecube.recipes.detector.combine import combine_frames
 
+_FOOTPRINT = 7.0  # px: 1 / sum of a fibre's profile squared (flats of night A); a row's error is one over as many
+
 __all__ = ["amplifiers", "by_exposure", "calibrate_ccd", "combined", "side_of"]
 
 
@@ -57,7 +59,8 @@ def calibrate_ccd(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[st
     Returns
     -------
     Frame
-        Variance that of a pixel without light; card NOISEFLR its typical value. Halves without a master dark
+        Variance that of a pixel without light, the level of its row included as it counts in a fibre; card NOISEFLR
+        its typical value. Halves without a master dark
         are refused like dead ones: nothing is known of them.
     caveats : tuple of str
     """
@@ -74,7 +77,8 @@ def calibrate_ccd(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[st
             continue
         current = max(rate or 0.0, 0.0) * seconds
         data[part] -= dark.data[part] + np.float32(level + current)
-        variance[part] = noise**2 + current + dark.variance[part]
+        rows = _FOOTPRINT * (_card(frame, f"ROWERR {amp}") or 0.0) ** 2
+        variance[part] = noise**2 + current + dark.variance[part] + rows
     if not np.isfinite(data).any():
         raise BadData(f"{raw[0].name}: no amplifier of this CCD is left", hint="; ".join(notes))
     floor = float(np.nanmedian(variance))
@@ -104,12 +108,11 @@ def combined(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[str, ..
             for f in frames
         ]
         mean = combine_frames(filled, names=names)
+        variance = _variance_of_mean([f.variance for f in frames], mean.variance, light)
         mean = replace(
             mean,
             data=np.where(live, mean.data, np.nan).astype(np.float32),
-            variance=np.where(live, np.mean([f.variance for f in frames], axis=0) / len(frames), np.nan).astype(
-                np.float32
-            ),
+            variance=np.where(live, variance, np.nan).astype(np.float32),
         )
     else:
         mean = frames[0]
@@ -120,3 +123,23 @@ def _expected(exposures: Sequence[FloatArray], live: BoolArray) -> FloatArray:
     """Light (electron) that a pixel of every exposure is expected to hold: without it, shot noise looks like hits."""
     middle = typical(np.where(live, np.stack(exposures), 0.0), np.broadcast_to(live, (len(exposures), *live.shape)))
     return np.asarray(np.maximum(uniform_filter1d(np.nan_to_num(middle), 3, axis=1), 0.0), np.float32)
+
+
+def _variance_of_mean(floors: Sequence[FloatArray], found: FloatArray, light: FloatArray) -> FloatArray:
+    """Variance of a mean besides the shot noise that all its exposures would leave.
+
+    Where exposures were left out as hit, the mean is of fewer: its floor is higher, and so is its shot noise.
+
+    Parameters
+    ----------
+    floors : sequence of array (y, x)
+        Variance of the exposures without light.
+    found : array (y, x)
+        Variance of the mean, shot noise of its exposures included.
+    light : array (y, x)
+        Expected electrons of one exposure.
+    """
+    whole = 1.0 / np.sum([1.0 / (floor + light) for floor in floors], axis=0)
+    fewer = np.maximum(found / whole, 1.0)
+    n = len(floors)
+    return np.asarray(fewer * np.mean(floors, axis=0) / n + (fewer - 1.0) * light / n)
