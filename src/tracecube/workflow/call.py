@@ -11,7 +11,7 @@ import time
 import traceback
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -163,17 +163,36 @@ def _called(call: JobCall) -> JobResult:
     outputs: Outputs = task.recipe(**arguments, params=task.recipe.params.model_validate(dict(call.params)))
     main = next(given for given in call.inputs if given.main)
     first = arguments[main.role]
-    first = first[0] if isinstance(first, tuple) else first
+    first = first[0] if isinstance(first, Sequence) else first
     made = _put(call, task, outputs, getattr(first, "meta", {}))
     return JobResult(made=made, qc=quality_record(outputs.quality), caveats=tuple(outputs.caveats))
 
 
 def _argument(argument: Argument, inputs: tuple[InputRecord, ...]) -> Noun:
-    """Read what fills one argument of the recipe."""
-    nouns = tuple(_noun(given, argument.noun) for given in inputs if given.role == argument.name)
+    """Read what fills one argument of the recipe; of several products each when the recipe asks for it."""
+    mine = tuple(given for given in inputs if given.role == argument.name)
+    if argument.many and argument.noun is not RawFrame:
+        return _Unread(mine, argument.noun)
+    nouns = tuple(_noun(given, argument.noun) for given in mine)
     if argument.many:
         return nouns
     return nouns[0] if nouns else None
+
+
+@dataclass(frozen=True)
+class _Unread(Sequence[Noun]):
+    """Products that are read one at a time: those of a whole field do not fit into memory together."""
+
+    given: tuple[InputRecord, ...]
+    noun: type
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return _Unread(self.given[place], self.noun)
+        return _noun(self.given[place], self.noun)
 
 
 _KEPT: OrderedDict[str, tuple[Noun, int]] = OrderedDict()

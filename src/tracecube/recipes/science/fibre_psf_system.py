@@ -21,8 +21,10 @@ __all__ = [
     "learn_errors",
     "move_star",
     "relight",
+    "star_chi2",
     "star_errors",
     "star_system",
+    "trust_stars",
 ]
 
 F8 = NDArray[np.float64]
@@ -42,6 +44,9 @@ class FieldPsfParams(Params):
         Exponent of the Moffat profile, where it is not fitted.
     beta_stars : int
         Stars from which on the exponent is fitted.
+    together : int
+        Stars that share fibres are solved for together up to so many; of a larger crowd, star by star with those
+        around it.
     seeing : float, arcsec
         Start.
     width_slope : float
@@ -58,6 +63,7 @@ class FieldPsfParams(Params):
     reach: float = 4.0
     beta: float = 3.5
     beta_stars: int = 8
+    together: int = 4
     seeing: float = 1.8
     width_slope: float = -0.2
     width_slope_error: float = 0.1
@@ -114,6 +120,8 @@ class StarFit:
         Reduced.
     weight : float
         1 for a star that is trusted.
+    own : int
+        So many of the stars, the first ones, are the group's; the others only shine into its fibres.
     """
 
     star: I8
@@ -127,6 +135,7 @@ class StarFit:
     seen_error: F8 = field(default_factory=lambda: np.zeros(0))
     chi2: float = 1.0
     weight: float = 1.0
+    own: int = 1
 
 
 @dataclass
@@ -315,11 +324,24 @@ def learn_errors(light: FieldLight, fit: FieldFit, systems: Sequence[StarSystem]
     for group, (own, dark, light2) in zip(fit.stars, parts, strict=True):
         ratio = own / (dark + fit.model_error**2 * light2)
         group.chi2 = float(np.median(ratio) / 0.455) if ratio.size else np.inf
-    typical = max(1.0, float(np.median([group.chi2 for group in fit.stars])))
-    for group in fit.stars:
-        group.weight = min(1.0, (2.5 * typical / max(group.chi2, 1e-9)) ** 2)
+    trust_stars(fit.stars, max(1.0, float(np.median([group.chi2 for group in fit.stars]))))
     if fit.settled:
         fit.catalogue_error = _catalogue_error(fit, systems, params)
+
+
+def trust_stars(groups: Sequence[StarFit], typical: float) -> None:
+    """Trust a group less, the more its chi-square exceeds the typical one."""
+    for group in groups:
+        group.weight = min(1.0, (2.5 * typical / max(group.chi2, 1e-9)) ** 2)
+
+
+def star_chi2(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfParams) -> float:
+    """Reduced chi-square of a group's fibres, by the median."""
+    model = _slopes(light, fit, group, params)[0]
+    square, noise, bright = _squares(light, group, model, group.move.size + group.light.size)
+    ratio = square / (noise + fit.model_error**2 * bright)
+    # the median of chi-square of one degree of freedom is 0.455
+    return float(np.median(ratio) / 0.455) if ratio.size else np.inf
 
 
 def _catalogue_error(fit: FieldFit, systems: Sequence[StarSystem], params: FieldPsfParams) -> float:
@@ -327,7 +349,7 @@ def _catalogue_error(fit: FieldFit, systems: Sequence[StarSystem], params: Field
     far = []
     for group, system in zip(fit.stars, systems, strict=True):
         own = np.minimum(np.diag(system.inverse)[: group.move.size], fit.catalogue_error**2)
-        far.append(np.sum(group.move**2 + own.reshape(group.move.shape), axis=1))
+        far.append(np.sum(group.move**2 + own.reshape(group.move.shape), axis=1)[: group.own])
     square = np.concatenate(far)
     # two coordinates: d^2 has its 0.4 quantile at 1.0217 sigma^2; half of the stars may be wrong
     sigma2 = float(np.quantile(square, 0.4)) / 1.0217
@@ -355,9 +377,9 @@ def _relative_error(square: F8, noise: F8, bright: F8) -> float:
     return high
 
 
-def star_errors(light: FieldLight, fit: FieldFit, params: FieldPsfParams) -> None:
+def star_errors(light: FieldLight, fit: FieldFit, groups: Sequence[StarFit], params: FieldPsfParams) -> None:
     """Errors of the stars' places and light, the field's own errors in them."""
-    for group in fit.stars:
+    for group in groups:
         system = star_system(light, fit, group, params)
         back = system.inverse @ system.mixed.T
         sigma = np.sqrt(np.maximum(np.diag(system.inverse + back @ fit.covariance @ back.T), 0.0))

@@ -124,6 +124,7 @@ def extract_group(
     source: tuple[F8, F8],
     solution: FieldSolution,
     params: FibreSourceParams = FibreSourceParams(),
+    own: int | None = None,
 ) -> GroupSpectra:
     """Spectra of sources that share fibres.
 
@@ -134,13 +135,17 @@ def extract_group(
     places : (east, north) (n,), arcsec
         True places of the fibres in the tangent plane of the solution.
     source : (east, north) (k,), arcsec
+    own : int, optional
+        So many of the sources, the first ones, are wanted: the fibres about them are used, the others only shine into
+        these. All by default.
     """
+    wanted = len(source[0]) if own is None else own
     near = np.zeros(len(places[0]), dtype=bool)
-    for e, n in zip(*source, strict=True):
+    for e, n in zip(source[0][:wanted], source[1][:wanted], strict=True):
         near |= np.hypot(places[0] - e, places[1] - n) < params.reach
     rows = np.flatnonzero(near & (spectra.dq == 0))
     if rows.size == 0:
-        return _nothing(len(source[0]), params)
+        return _nothing(wanted, params)
     share = source_shares(spectra, rows, places, source, solution, params.radius)
     flux, variance = spectra.flux[rows], spectra.variance[rows]
     ok = (spectra.flags[rows] & NOT_USABLE) == 0
@@ -155,7 +160,7 @@ def extract_group(
     outlier = ok & (far > params.outlier) & np.isfinite(model)
     weight = np.where(outlier, 0.0, weight)
     value, inverse = _solve(grid, share, data, weight)
-    return _finish(spectra, rows, (grid, share, weight), (value, inverse), data)
+    return _finish(spectra, rows, (grid, share, weight), (value, inverse), (data, wanted))
 
 
 class _Overlap:
@@ -212,27 +217,26 @@ def _solve(grid: _Overlap, share: F8, data: F8, weight: F8) -> tuple[F8, F8]:
 
 
 def _finish(
-    spectra: FibreSpectra, rows: I8, parts: tuple[_Overlap, F8, F8], solved: tuple[F8, F8], data: F8
+    spectra: FibreSpectra, rows: I8, parts: tuple[_Overlap, F8, F8], solved: tuple[F8, F8], given: tuple[F8, int]
 ) -> GroupSpectra:
-    """Variances with all that samples share, flags, sky and resolution."""
+    """Variances with all that samples share, flags, sky and resolution, of the sources that are wanted."""
     grid, share, weight = parts
     value, inverse = solved
+    data, own = given
     count = len(share)
-    variance = np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0), 0.0)
     both = [np.empty((grid.size, count, count)) for _ in range(2)]
-    blend = _blends(spectra, rows)
+    blend = weight[:-1] * weight[1:] * _blends(spectra, rows)[:-1]
     for i in range(count):
-        for j in range(count):
+        for j in range(i + 1):
+            both_see = weight * share[i] * share[j]
+            both_see[:-1] += blend * (share[i][:-1] * share[j][1:] + share[i][1:] * share[j][:-1])
             for offset, matrix in enumerate(both):
-                own = weight**2 * share[i] * share[j] * variance
-                next_row = np.zeros_like(own)
-                next_row[:-1] = (weight[:-1] * weight[1:]) * blend[:-1] * (share[i][:-1] * share[j][1:])
-                next_row[:-1] += (weight[:-1] * weight[1:]) * blend[:-1] * (share[i][1:] * share[j][:-1])
-                matrix[:, i, j] = grid.gather_products(own + next_row, offset)
-    sigma2 = np.einsum("wij,wjk,wki->iw", inverse, both[0], inverse)
+                matrix[:, i, j] = matrix[:, j, i] = grid.gather_products(both_see, offset)
+    sigma2 = np.einsum("wij,wjk,wki->iw", inverse[:, :own], both[0], inverse[:, :, :own])
     shifted = np.roll(inverse, -1, axis=0)
-    beside = np.einsum("wij,wjk,wki->iw", inverse, both[1], shifted)
+    beside = np.einsum("wij,wjk,wki->iw", inverse[:, :own], both[1], shifted[:, :, :own])
     beside[:, -1] = 0.0
+    model, value, share = grid.spread(share, value), value[:own], share[:own]
     total = np.stack([grid.gather(np.where(weight > 0, one, 0.0)) for one in share])
     flags = np.where(total < grid.minimum, int(Flag.NOT_MEASURED), 0).astype(np.int32)
     empty = (sigma2 <= 0) | ~np.isfinite(sigma2)
@@ -243,7 +247,7 @@ def _finish(
         sky_rows = np.zeros_like(data) if spectra.sky is None else np.nan_to_num(spectra.sky[rows])
         sky = np.stack([grid.gather(weight * one * one * sky_rows) for one in share]) / used
         lsf = np.stack([grid.gather(weight * one * one * spectra.lsf_sigma[rows]) for one in share]) / used
-    residual = (data - grid.spread(share, value)) * np.sqrt(weight)
+    residual = (data - model) * np.sqrt(weight)
     chi2 = float(np.mean(residual[weight > 0] ** 2)) if (weight > 0).any() else np.nan
     return GroupSpectra(grid.wave, value, sigma2, beside, flags, sky, lsf, chi2)
 
