@@ -1,9 +1,9 @@
 """Plane waves of the electronics in a read-out, found where no light falls: in its overscan.
 
 An interference of one frequency in time is a plane wave in an image that is read row after row, whatever its
-frequency. The overscan holds it without light, which tells that it is there and its frequency along the columns; with
-the dark pixels beside it, where it is told apart along the rows. Waves are taken one by one, the strongest first (CLEAN,
-Hogbom 1974, A&AS 15, 417), each with frequencies, amplitude and phase of its own.
+frequency. The overscan holds it without light, which tells that it is there and its frequency along the columns; the
+rows without light tell its frequency along the rows. Waves are taken one by one, the strongest first (CLEAN, Hogbom
+1974, A&AS 15, 417), each with frequencies, amplitude and phase of its own.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ class Wave(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """A part of a read-out without light: data (k, m), less level and drift, 0 where not ``known``, of rows y (k,) and
-    columns x (m,).
+    """A part of a read-out without light: rows ``y`` (k,) and columns ``x`` (m,).
+
+    ``data`` (k, m) is less level and drift, and 0 where it is not ``known``.
     """
 
     data: F4
@@ -89,7 +90,7 @@ def wave_image(waves: list[Wave], shape: tuple[int, int]) -> F4:
 
 
 def _turn(frequency: float, at: NDArray[np.intp], sign: int) -> NDArray[np.complex64]:
-    return np.exp(2j * np.pi * sign * frequency * at).astype(np.complex64)
+    return np.asarray(np.exp(2j * np.pi * sign * frequency * at), np.complex64)
 
 
 def _painted(waves: list[Wave], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> F4:
@@ -117,8 +118,8 @@ def _refined(start: tuple[float, float], panels: tuple[Panel, ...], shape: tuple
     fy, fx = start
     reach = 1.0 / panels[0].data.shape[1]
     for _ in range(2):
-        fx = _peak(sum(one.sums((fy, fx), shape)[0] for one in panels), fx, reach)
-        fy = _peak(sum(one.sums((fy, fx), shape)[1] for one in panels), fy, 1.0 / shape[0])
+        fx = _peak(np.sum([one.sums((fy, fx), shape)[0] for one in panels], axis=0), fx, reach)
+        fy = _peak(np.sum([one.sums((fy, fx), shape)[1] for one in panels], axis=0), fy, 1.0 / shape[0])
         reach = 1.0 / shape[1]
     amplitude = _amplitude((fy, fx), panels)
     number = np.zeros(shape[1])

@@ -17,9 +17,10 @@ from tracecube.instruments.virus.headers import dark_time
 from tracecube.kernels.combine import typical
 from tracecube.recipes.detector.combine import combine_frames
 
-_FOOTPRINT = 7.0  # px: 1 / sum of a fibre's profile squared (flats of night A); a row's error is one over as many
+__all__ = ["FOOTPRINT", "amplifiers", "by_exposure", "calibrate_ccd", "combined", "side_of"]
 
-__all__ = ["amplifiers", "by_exposure", "calibrate_ccd", "combined", "side_of"]
+FOOTPRINT = 7.0
+"""px: 1 / sum of a fibre's profile squared (flats of night A); over as many the error of a row's level is the same."""
 
 
 def side_of(meta: Meta) -> str:
@@ -77,7 +78,7 @@ def calibrate_ccd(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[st
             continue
         current = max(rate or 0.0, 0.0) * seconds
         data[part] -= dark.data[part] + np.float32(level + current)
-        rows = _FOOTPRINT * (_card(frame, f"ROWERR {amp}") or 0.0) ** 2
+        rows = FOOTPRINT * (_card(frame, f"ROWERR {amp}") or 0.0) ** 2
         variance[part] = noise**2 + current + dark.variance[part] + rows
     if not np.isfinite(data).any():
         raise BadData(f"{raw[0].name}: no amplifier of this CCD is left", hint="; ".join(notes))
