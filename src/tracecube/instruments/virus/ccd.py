@@ -30,7 +30,8 @@ HALVES = {"L": ("LL", "LU"), "R": ("RU", "RL")}
 """Amplifiers of a CCD, from the bottom of the chip."""
 
 SATURATED = 65535.0  # adu: end of the 16-bit converter
-_FULL = 0.01  # a read-out with more than this share of its pixels at the end of the converter is dead
+_FULL = 0.01  # a read-out with more than this share of its overscan at the end of the converter is dead
+_TOO_BRIGHT = 0.25  # share of its pixels that are full beyond which nothing can be made of a frame
 _BLEED = 2  # overscan columns that light may bleed into
 _DRIFT = 25.0  # rows: what the bias level drifts over, until waves are taken off
 _SMOOTH = 15.0  # px: light of dark rows is smoother, waves of more than 0.04 cycles a pixel are not
@@ -78,7 +79,8 @@ def read_half(raw: RawFrame) -> Half:
     Raises
     ------
     BadData
-        Another shape, or a dead read-out: constant, or stuck at the end of the converter.
+        Another shape, a dead read-out (its overscan is constant, or stuck at the end of the converter), or too much
+        light.
     MissingInput
         No GAIN.
     """
@@ -90,13 +92,7 @@ def read_half(raw: RawFrame) -> Half:
             f"{raw.name}: image of {image.shape} pixels (y, x), an amplifier has (1032, 1064)",
             hint="is it binned or windowed? Leave it out",
         )
-    full = float(np.mean(image >= SATURATED))
-    if full > _FULL or image.min() == image.max():
-        raise BadData(
-            f"{raw.name}: dead read-out of amplifier {amplifier(raw.meta, raw.name)}:"
-            f" {100.0 * full:.0f} per cent of the pixels read 65535",
-            hint="the controller failed; the other amplifiers are good",
-        )
+    _alive(image, raw)
     gain, amp = needed(raw.meta, raw.name, "GAIN"), amplifier(raw.meta, raw.name)
     level, noise, _ = clipped_moments(image[:, HALF + _BLEED :].ravel())
     flags = np.where(image[:, :HALF] >= SATURATED, int(Flag.SATURATED), 0).astype(np.int32)
@@ -117,6 +113,24 @@ def read_half(raw: RawFrame) -> Half:
         wave=float(wave.std()),
         meta=raw.meta,
     )
+
+
+def _alive(image: FloatArray, raw: RawFrame) -> None:
+    """Refuse a read-out that holds no light: of a controller that failed, or of an exposure much too long."""
+    amp = amplifier(raw.meta, raw.name)
+    covered = image[:, HALF + _BLEED :]
+    full, all_full = (float(np.mean(part >= SATURATED)) for part in (covered, image))
+    if full > _FULL or covered.min() == covered.max():
+        raise BadData(
+            f"{raw.name}: dead read-out of amplifier {amp}: {100.0 * all_full:.0f} per cent of the pixels read 65535,"
+            f" {100.0 * full:.0f} per cent of the overscan",
+            hint="the controller failed; the other amplifiers are good",
+        )
+    if all_full > _TOO_BRIGHT:
+        raise BadData(
+            f"{raw.name}: amplifier {amp} is saturated: {100.0 * all_full:.0f} per cent of the pixels read 65535",
+            hint="expose for less time, or leave the frame out; its overscan is sound",
+        )
 
 
 def _waves(read: FloatArray, noise: float) -> FloatArray:

@@ -19,6 +19,8 @@ from tracecube.recipes.detector.combine import combine_frames
 
 __all__ = ["FOOTPRINT", "amplifiers", "by_exposure", "calibrate_ccd", "combined", "side_of"]
 
+_NOISY = 1.05  # over the read noise of zeros; an overscan tells its own to 0.4 per cent
+
 FOOTPRINT = 7.0
 """px: 1 / sum of a fibre's profile squared (flats of night A); over as many the error of a row's level is the same."""
 
@@ -76,6 +78,13 @@ def calibrate_ccd(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[st
             data[part], variance[part] = np.nan, np.nan
             flags[part] |= int(Flag.BAD_PIXEL)
             continue
+        own = float(np.sqrt(np.nanmedian(frame.variance[part])))
+        if own > _NOISY * noise:
+            notes.append(
+                f"{raw[0].name}: amplifier {amp} reads with {own:.2f} electron of noise, {noise:.2f} in its zeros:"
+                " its own noise is used (try: look for interference)"
+            )
+            noise = own
         current = max(rate or 0.0, 0.0) * seconds
         data[part] -= dark.data[part] + np.float32(level + current)
         rows = FOOTPRINT * (_card(frame, f"ROWERR {amp}") or 0.0) ** 2

@@ -355,7 +355,9 @@ def subtract_sky(
     excess = np.where(lost, 0.0, excess)
     sky = np.nan_to_num(evaluate(common, wave, excess)[0]) * step
     error = np.where(lost, 0.0, error)
-    shares = sky_variance(model, wave, excess) * step**2 + (error * sky) ** 2
+    # the noise of a fibre that the sky was found from is in the sky, too
+    own = np.where(model.blank[rows] == 1, -1.0, 1.0)[:, None]
+    shares = own * sky_variance(model, wave, excess) * step**2 + (error * sky) ** 2
     lost |= ~np.isfinite(shares)
     factor = np.where(lost, 1.0, throughput * model.light[rows][:, None])
     shared = np.where(lost | np.roll(lost, -1, axis=0), 0.0, spectra.blend / (factor * np.roll(factor, -1, axis=0)))
@@ -364,7 +366,7 @@ def subtract_sky(
     return replace(
         spectra,
         flux=(spectra.flux / factor - sky).astype(np.float32),
-        variance=(spectra.variance / factor**2 + np.where(lost, 0.0, shares)).astype(np.float32),
+        variance=_with_shares(spectra.variance / factor**2, np.where(lost, 0.0, shares)),
         blend=shared.astype(np.float32),
         flags=flags,
         wave=wave,
@@ -373,6 +375,11 @@ def subtract_sky(
         throughput=np.nan_to_num(dim * model.light[rows]),
         level_error=np.nan_to_num(known_median(np.where(lost, np.nan, error), axis=1)),
     )
+
+
+def _with_shares(variance: FloatArray, shares: FloatArray) -> FloatArray:
+    """Variance with what the sky adds or takes; a sample that alone tells of the sky keeps a tenth of its own."""
+    return np.maximum(variance + shares, 0.1 * variance).astype(np.float32)
 
 
 def _quality(fibres: Sequence[SkyFibres], blank: Sequence[BoolArray]) -> tuple[QualityNumber, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.instruments.virus.ccd import HALF
@@ -42,3 +43,20 @@ def test_the_mean_of_lamps_has_the_noise_of_their_light() -> None:
     assert abs(pull[clear].std() - 1.0) < 0.01
     assert abs(pull[clear].mean()) < 0.03
     assert np.abs(pull[~clear]).max() < 6.0 * 2.0**0.5  # one exposure is left
+
+
+def test_a_mean_knows_where_an_exposure_was_left_out() -> None:
+    light = np.full((HALF, HALF), 200.0)
+    rows, columns = np.indices((HALF, HALF))
+    hits = np.argwhere(((rows % 8) == 3) & ((columns % 8) == 3))
+    shape = (2 * HALF, HALF)
+    none = np.zeros(shape, np.float32)
+    dark = Frame(none, none, none.astype(np.int32), {"RN LL": NOISE, "LEVEL LL": 0.0, "DARK LL": 0.0})
+    mean, _ = combined([flat(1, light, hits), flat(2, light, hits[:0])], dark)
+    hit = np.zeros((HALF, HALF), bool)
+    hit[hits[:, 0], hits[:, 1]] = True
+    # variance is that besides the shot noise of a mean of all
+    sigma = np.sqrt(mean.variance[:HALF] + light / mean.meta["NCOMBINE"])
+    pull = (mean.data[:HALF] - light) / sigma
+    assert pull[hit].std() == pytest.approx(1.0, abs=0.03)
+    assert pull[~hit].std() == pytest.approx(1.0, abs=0.01)
