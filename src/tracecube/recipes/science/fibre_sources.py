@@ -18,7 +18,7 @@ from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.params import Params
 from tracecube.core.sources import FieldSolution
 from tracecube.core.spectra import Spectrum
-from tracecube.kernels.fibre_disc import disc_share
+from tracecube.kernels.fibre_disc import disc_light
 
 __all__ = ["FibreSourceParams", "GroupSpectra", "extract_group", "inject", "source_shares", "source_spectrum"]
 
@@ -112,7 +112,7 @@ def source_shares(
     dy = source[1][:, None, None] + shift_n - places[1][rows][:, None]
     which = np.searchsorted(solution.exposure, spectra.exp[rows])
     width = solution.fwhm[which][:, None] * (wave / solution.reference) ** solution.width_slope
-    coarse = disc_share(dx, dy, width[None], solution.beta, radius).share
+    coarse = disc_light(dx, dy, width[None], solution.beta, radius)
     from scipy.interpolate import CubicSpline  # noqa: PLC0415 - slow to import
 
     return np.asarray(CubicSpline(nodes, coarse, axis=2)(np.arange(spectra.wave.shape[1])))
