@@ -379,7 +379,7 @@ def subtract_sky(
 
 def _with_shares(variance: FloatArray, shares: FloatArray) -> FloatArray:
     """Variance with what the sky adds or takes; a sample that alone tells of the sky keeps a tenth of its own."""
-    return np.maximum(variance + shares, 0.1 * variance).astype(np.float32)
+    return np.asarray(np.maximum(variance + shares, 0.1 * variance), np.float32)
 
 
 def _quality(fibres: Sequence[SkyFibres], blank: Sequence[BoolArray]) -> tuple[QualityNumber, ...]:

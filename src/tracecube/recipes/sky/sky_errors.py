@@ -36,11 +36,11 @@ def series_covariance(fibres: SkyFibres, model: FloatArray, clean: BoolArray, de
     clean : bool array (n, m)
     degree : int
     """
-    basis = chebyshev.chebvander(np.linspace(-1.0, 1.0, model.shape[1]), degree)
+    basis: FloatArray = chebyshev.chebvander(np.linspace(-1.0, 1.0, model.shape[1]), degree)
     weight = np.where(clean, fibres.ivar, 0.0) * np.asarray(model, float) ** 2
     matrix = np.einsum("nm,mj,mk->njk", weight, basis, basis, optimize=True)
-    lit = weight.sum(axis=1) > 0
-    found = np.full(matrix.shape, np.inf)
+    lit = np.asarray(weight.sum(axis=1) > 0)
+    found: FloatArray = np.full(matrix.shape, np.inf)
     found[lit] = np.linalg.pinv(matrix[lit], hermitian=True)
     return found.reshape(len(matrix), -1)
 
@@ -50,7 +50,7 @@ def throughput_error(found: FibreThroughput, rows: IntArray, samples: int) -> Fl
     series = found.coefficients[rows]
     basis = chebyshev.chebvander(np.linspace(-1.0, 1.0, samples), series.shape[1] - 1)
     covariance = found.covariance[rows].reshape(len(rows), series.shape[1], -1)
-    known = np.isfinite(covariance).all(axis=(1, 2))
+    known = np.asarray(np.isfinite(covariance).all(axis=(1, 2)))
     covariance = np.where(known[:, None, None], covariance, 0.0)
     variance = np.sum((basis @ covariance) * basis, axis=2)
     value = series @ basis.T
