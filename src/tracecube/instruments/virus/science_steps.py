@@ -123,7 +123,7 @@ def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) ->
     return FibreFlat(fibre_flat=found, quality=numbers)
 
 
-@recipe(version="2")
+@recipe(version="3")
 def exposure_sky(
     *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreThroughput, params: SkyParams
 ) -> ExposureSky:

@@ -237,6 +237,7 @@ def fit_sky(
         light, blank = _illumination(fibres, levels, params)
         mean = float(np.median(np.concatenate([g[b] for g, b in zip(light, blank, strict=True)])))
         light = [g / mean for g in light]
+        common = common._replace(coefficients=common.coefficients * mean)  # what light loses the sky gains
     few = sorted({int(one.slot[0]) for one, b in zip(fibres, blank, strict=True) if b.sum() < params.least})
     caveats = tuple(f"bundle {slot:03d}: fewer than {params.least} fibres see the sky alone" for slot in few)
     found = list(zip(fibres, light, clean, blank, strict=True))
