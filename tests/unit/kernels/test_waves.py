@@ -1,4 +1,4 @@
-"""Plane waves of a read-out: found in the overscan alone, their frequency told by the dark rows; light is not touched."""
+"""Plane waves of a read-out: found in the overscan, their frequency told by the dark rows; light is not touched."""
 
 from __future__ import annotations
 
