@@ -21,6 +21,7 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.sources import BundleStars, FieldSolution, FluxScale, Sources
 from tracecube.core.spectra import Cube
+from tracecube.instruments.virus.layout import REFERENCE
 from tracecube.recipes.cube.fibres import FibreCubeParams
 from tracecube.recipes.flux.fibre_flux import ZeroPointParams
 from tracecube.recipes.science.fibre_lines import FibreLinesParams
@@ -48,8 +49,7 @@ class FieldCalibrationParams(Params):
 
     faintest: float = Field(20.5, description="magnitude (g) down to which stars of the catalogue are fitted")
     most: int = Field(300, ge=3, description="stars of the catalogue that the field is solved with, the brightest")
-    # the middle of the catalogue's g band
-    reference: float = Field(4750.0, description="wavelength at which places hold, Angstrom")
+    reference: float = Field(REFERENCE, description="wavelength at which places hold, Angstrom")
 
 
 class BundleStarsParams(Params):

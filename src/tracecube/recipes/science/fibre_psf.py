@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.errors import NoConvergence
+from tracecube.recipes.science.fibre_psf_errors import field_covariance, star_errors
 from tracecube.recipes.science.fibre_psf_system import (
     FieldFit,
     FieldLight,
@@ -21,7 +22,6 @@ from tracecube.recipes.science.fibre_psf_system import (
     learn_errors,
     move_star,
     relight,
-    star_errors,
     star_system,
 )
 
@@ -99,6 +99,7 @@ def fit_field(
         if turn > 8 and settled.all():
             break
     _refuse(fit)
+    fit.covariance = field_covariance(light, fit, params)
     star_errors(light, fit, fit.stars, params)
     return fit
 

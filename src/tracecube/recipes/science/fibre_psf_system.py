@@ -18,13 +18,15 @@ __all__ = [
     "FieldPsfParams",
     "StarFit",
     "StarSystem",
+    "catalogue_weight",
     "learn_errors",
     "move_star",
     "relight",
+    "slopes",
     "star_chi2",
-    "star_errors",
     "star_system",
     "trust_stars",
+    "weights",
 ]
 
 F8 = NDArray[np.float64]
@@ -202,7 +204,7 @@ class StarSystem(NamedTuple):
     mixed: F8
 
 
-def _slopes(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfParams) -> tuple[F8, F8, F8]:
+def slopes(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfParams) -> tuple[F8, F8, F8]:
     """Model (m, b) of a group's fibres, its slopes with the field's unknowns (m, b, p) and the stars' (m, b, q).
 
     The stars' unknowns are the moves (k, 2), then the light (k, b).
@@ -249,7 +251,7 @@ def _shares(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfPa
     return disc_share(dx, dy, width[None], float(fit["beta"][0]), params.radius)
 
 
-def _weights(light: FieldLight, fit: FieldFit, group: StarFit, model: F8) -> F8:
+def weights(light: FieldLight, fit: FieldFit, group: StarFit, model: F8) -> F8:
     """Inverse variance of a group's samples, the model's own error in it; far ones lose weight (Huber at 4 sigma)."""
     data, variance = light.flux[group.rows], light.variance[group.rows]
     weight = 1.0 / (variance + (fit.model_error * model) ** 2)
@@ -257,7 +259,7 @@ def _weights(light: FieldLight, fit: FieldFit, group: StarFit, model: F8) -> F8:
     return np.asarray(group.weight * weight * np.minimum(1.0, 4.0 / np.maximum(far, 1e-9)))
 
 
-def _catalogue_weight(fit: FieldFit, group: StarFit) -> F8:
+def catalogue_weight(fit: FieldFit, group: StarFit) -> F8:
     """Inverse variance of the catalogue's places (2 k,): Student's t with 6 degrees of freedom, so that wrong ones go.
 
     Not before the field's own unknowns have settled: a faint star beside a bright one would mend the image's errors.
@@ -270,15 +272,15 @@ def _catalogue_weight(fit: FieldFit, group: StarFit) -> F8:
 
 def star_system(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfParams) -> StarSystem:
     """Normal equations of a group with its own unknowns eliminated."""
-    model, common, own = _slopes(light, fit, group, params)
-    weight = _weights(light, fit, group, model).ravel()
+    model, common, own = slopes(light, fit, group, params)
+    weight = weights(light, fit, group, model).ravel()
     residual = (light.flux[group.rows] - model).ravel()
     residual[weight <= 0] = 0.0
     common, own = common.reshape(len(weight), -1), own.reshape(len(weight), -1)
     weighted = weight[:, None] * own
     normal, right = own.T @ weighted, weighted.T @ residual
     count = group.move.size
-    prior = _catalogue_weight(fit, group)
+    prior = catalogue_weight(fit, group)
     normal[np.arange(count), np.arange(count)] += prior
     right[:count] -= prior * group.move.ravel()
     # bands without light would leave the matrix singular
@@ -312,7 +314,7 @@ def relight(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfPa
 
 def learn_errors(light: FieldLight, fit: FieldFit, systems: Sequence[StarSystem], params: FieldPsfParams) -> None:
     """Set the errors of model and catalogue, and the trust in each star, to what the residuals say."""
-    models = [_slopes(light, fit, group, params)[0] for group in fit.stars]
+    models = [slopes(light, fit, group, params)[0] for group in fit.stars]
     parts = [
         _squares(light, group, model, len(one.inverse))
         for group, model, one in zip(fit.stars, models, systems, strict=True)
@@ -337,7 +339,7 @@ def trust_stars(groups: Sequence[StarFit], typical: float) -> None:
 
 def star_chi2(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfParams) -> float:
     """Reduced chi-square of a group's fibres, by the median."""
-    model = _slopes(light, fit, group, params)[0]
+    model = slopes(light, fit, group, params)[0]
     square, noise, bright = _squares(light, group, model, group.move.size + group.light.size)
     ratio = square / (noise + fit.model_error**2 * bright)
     # the median of chi-square of one degree of freedom is 0.455
@@ -375,26 +377,3 @@ def _relative_error(square: F8, noise: F8, bright: F8) -> float:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if np.median(square / (noise + middle**2 * bright)) > 0.455 else (low, middle)
     return high
-
-
-def star_errors(light: FieldLight, fit: FieldFit, groups: Sequence[StarFit], params: FieldPsfParams) -> None:
-    """Errors of the stars' places and light, the field's own errors in them."""
-    for group in groups:
-        system = star_system(light, fit, group, params)
-        back = system.inverse @ system.mixed.T
-        sigma = np.sqrt(np.maximum(np.diag(system.inverse + back @ fit.covariance @ back.T), 0.0))
-        count = group.move.size
-        group.move_error = sigma[:count].reshape(group.move.shape)
-        group.light_error = sigma[count:].reshape(group.light.shape)
-        group.seen, group.seen_error = _seen(system.inverse[:count, :count], _catalogue_weight(fit, group), group.move)
-
-
-def _seen(covariance: F8, prior: F8, move: F8) -> tuple[F8, F8]:
-    """Moves and their errors by the fibres alone: the catalogue taken out again; NaN where they do not tell."""
-    precision = np.linalg.pinv(covariance, hermitian=True)
-    alone = precision - np.diag(prior)
-    value, error = np.full(move.size, np.nan), np.full(move.size, np.nan)
-    if np.linalg.eigvalsh(alone).min() > 1.0:  # better than an arcsecond
-        inverse = np.linalg.inv(alone)
-        value, error = inverse @ (precision @ move.ravel()), np.sqrt(np.diag(inverse))
-    return value.reshape(move.shape), error.reshape(move.shape)

@@ -25,6 +25,7 @@ from tracecube.recipes.flux.fibre_flux import (
     zero_point,
 )
 from tracecube.recipes.science.fibre_psf import star_groups
+from tracecube.recipes.science.fibre_psf_errors import star_errors
 from tracecube.recipes.science.fibre_psf_system import (
     FieldFit,
     FieldLight,
@@ -33,7 +34,6 @@ from tracecube.recipes.science.fibre_psf_system import (
     move_star,
     relight,
     star_chi2,
-    star_errors,
     star_system,
     trust_stars,
 )
@@ -168,15 +168,19 @@ def _row(
 ) -> _Row:
     catalogue, band = about
     star = group.star[k]
+    # where fibres look worse than noise and image explain, something unknown shines in
+    worse = float(np.sqrt(max(1.0, group.chi2 / solution.chi2)))
+    magnitude, noise, mean = synthetic_magnitude(found.wave, found.flux[k], found.variance[k], found.flags[k], band)
+    image = 2.5 / np.log(10.0) * solution.model_error * float(found.uneven[k])
     at = np.array([group.place[k] + group.move[k], group.place[k] + group.seen[k]])
     ra, dec = plane_to_sky(*at.T, solution.ra0, solution.dec0)
     return _Row(
         name=str(catalogue.name[star]),
         g=float(catalogue.g[star]),
         sky=((float(ra[0]), float(dec[0])), (float(ra[1]), float(dec[1]))),
-        error=(float(group.move_error[k][0]), float(group.move_error[k][1])),
-        seen_error=float(np.mean(group.seen_error[k])),
-        numbers=synthetic_magnitude(found.wave, found.flux[k], found.variance[k], found.flags[k], band),
+        error=(worse * float(group.move_error[k][0]), worse * float(group.move_error[k][1])),
+        seen_error=worse * float(np.mean(group.seen_error[k])),
+        numbers=(magnitude, worse * float(np.hypot(noise, image)), mean),
         snr=float(np.sqrt(np.sum((group.light[k] / np.maximum(group.light_error[k], 1e-30)) ** 2))),
         chi2=group.chi2,
         weight=group.weight,
