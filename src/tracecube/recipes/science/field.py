@@ -21,11 +21,8 @@ from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.science.fibre_psf import fit_field, star_groups
 from tracecube.recipes.science.fibre_psf_system import FieldFit, FieldLight, StarFit
 from tracecube.recipes.science.field_bands import FieldParams
-from tracecube.recipes.sky.field_astrometry import (
-    FieldPlate,
-    find_sources,
-    match_field,
-)
+from tracecube.recipes.sky.field_astrometry import FieldPlate, match_field
+from tracecube.recipes.sky.field_finds import find_sources
 
 __all__ = [
     "Air",
@@ -127,9 +124,10 @@ def solve_field(
         With the nominal places, large errors and a caveat where the stars do not suffice.
     """
     stars = sky_to_plane(catalogue.ra, catalogue.dec, *centre)
-    wave = 0.5 * (bands.edges[1:] + bands.edges[:-1])
+    wave = np.asarray(0.5 * (bands.edges[1:] + bands.edges[:-1]), np.float64)
     light = field_light(bands, nominal, _refraction(wave, air, params.reference), params.reference)
-    finds = find_sources(*nominal, bands.white, bands.white_variance, bands.group, params.match)
+    white = np.asarray(bands.white, np.float64), np.asarray(bands.white_variance, np.float64)
+    finds = find_sources(*nominal, *white, np.asarray(bands.group, np.int64), params.match)
     try:
         plate = match_field(finds, *stars, catalogue.g, params.match)
         fit = _fit(light, plate, nominal, (*stars, catalogue.g), params)
@@ -148,7 +146,8 @@ def true_places(nominal: tuple[F8, F8], exposure: I8, solution: FieldSolution) -
     which = np.searchsorted(solution.exposure, exposure)
     e, n = nominal
     cosine, sine = np.cos(np.radians(solution.rotation)), np.sin(np.radians(solution.rotation))
-    return e * cosine - n * sine + solution.east[which], e * sine + n * cosine + solution.north[which]
+    east, north = (np.asarray(v, np.float64)[which] for v in (solution.east, solution.north))
+    return e * cosine - n * sine + east, e * sine + n * cosine + north
 
 
 def place_fibres(spectra: FibreSpectra, places: tuple[F8, F8], solution: FieldSolution) -> FibreSpectra:
@@ -173,12 +172,12 @@ def field_light(bands: FibreBands, places: tuple[F8, F8], refraction: F8, refere
         East and north, of each band.
     reference : float, Angstrom
     """
-    wave = 0.5 * (bands.edges[1:] + bands.edges[:-1])
+    wave = np.asarray(0.5 * (bands.edges[1:] + bands.edges[:-1]), np.float64)
     # a scale near one keeps the normal equations well conditioned
     known = bands.variance[np.isfinite(bands.variance)]
     unit = float(np.sqrt(np.median(known))) if known.size else 1.0
-    flux, variance = bands.flux / unit, bands.variance / unit**2
-    return FieldLight(*places, bands.exposure, wave, flux, variance, refraction, reference)
+    flux, variance = (np.asarray(v, np.float64) for v in (bands.flux / unit, bands.variance / unit**2))
+    return FieldLight(*places, np.asarray(bands.exposure, np.int64), wave, flux, variance, refraction, reference)
 
 
 def solved_fit(solution: FieldSolution) -> FieldFit:
@@ -194,8 +193,15 @@ def solved_fit(solution: FieldSolution) -> FieldFit:
         ]
     ).astype(float)
     covariance = np.zeros((values.size, values.size)) if solution.covariance is None else solution.covariance
-    known = np.asarray(solution.exposure), values, np.asarray(covariance, float)
-    return FieldFit(*known, [], solution.model_error, solution.catalogue_error, settled=True)
+    return FieldFit(
+        np.asarray(solution.exposure, np.int64),
+        np.asarray(values, np.float64),
+        np.asarray(covariance, np.float64),
+        [],
+        solution.model_error,
+        solution.catalogue_error,
+        settled=True,
+    )
 
 
 def air_refraction(solution: FieldSolution, wave: F8) -> F8:

@@ -82,7 +82,7 @@ def fit_stars(
     """
     if solution.stars == 0:
         return []
-    wave = 0.5 * (bands.edges[1:] + bands.edges[:-1])
+    wave = np.asarray(0.5 * (bands.edges[1:] + bands.edges[:-1]), np.float64)
     light = field_light(bands, nominal, air_refraction(solution, wave), solution.reference)
     stars = sky_to_plane(catalogue.ra, catalogue.dec, solution.ra0, solution.dec0)
     near = _near(places, stars, params.psf.reach)
@@ -173,7 +173,7 @@ def _row(
     magnitude, noise, mean = synthetic_magnitude(found.wave, found.flux[k], found.variance[k], found.flags[k], band)
     image = 2.5 / np.log(10.0) * solution.model_error * float(found.uneven[k])
     at = np.array([group.place[k] + group.move[k], group.place[k] + group.seen[k]])
-    ra, dec = plane_to_sky(*at.T, solution.ra0, solution.dec0)
+    ra, dec = plane_to_sky(at[:, 0], at[:, 1], solution.ra0, solution.dec0)
     return _Row(
         name=str(catalogue.name[star]),
         g=float(catalogue.g[star]),
@@ -202,7 +202,7 @@ def _bundle(rows: Sequence[_Row], params: FibreSourceParams, meta: Mapping[str, 
         return np.array(values).reshape(-1, params.samples)
 
     return BundleStars(
-        object=np.array([row.name for row in rows], dtype=str),  # type: ignore[arg-type]
+        object=np.array([row.name for row in rows], dtype=str),
         ra=places[:, 0, 0],
         dec=places[:, 0, 1],
         ra_err=errors[:, 0],
@@ -265,16 +265,11 @@ def star_spectra(stars: BundleStars, scale: FluxScale, curve: tuple[F8, F8]) -> 
     """
     wave = np.asarray(stars.wave, float)
     response = electrons_per_flux(wave, np.ones(wave.size), curve, 1.0) / scale.factor
-    group = GroupSpectra(
-        wave,
-        stars.flux * scale.factor,
-        stars.variance * scale.factor**2,
-        stars.covariance * scale.factor**2,
-        np.asarray(stars.flags, np.int32),
-        stars.sky * scale.factor,
-        np.asarray(stars.lsf_sigma, float),
-        np.nan,
-    )
+    flux, sky, lsf_sigma = (np.asarray(v, float) for v in (stars.flux, stars.sky, stars.lsf_sigma))
+    variance, covariance = (scale.factor**2 * np.asarray(v, float) for v in (stars.variance, stars.covariance))
+    flags = np.asarray(stars.flags, np.int32)
+    sky = scale.factor * sky
+    group = GroupSpectra(wave, scale.factor * flux, variance, covariance, flags, sky, lsf_sigma, np.nan)
     return tuple(
         source_spectrum(
             replace(group, chi2=float(stars.fit_chi2[k])),

@@ -16,6 +16,7 @@ from tracecube.recipes.science.field_stars import (
     star_spectra,
     star_table,
 )
+from tracecube.recipes.sky.field_finds import find_sources
 
 CENTRE = (214.81, 52.60)
 DITHERS = np.array([[0.0, 0.0], [1.27, -0.73], [1.27, 0.73]])
@@ -111,7 +112,7 @@ def solved(made):
 class Solved:
     """A field as solved: what it gave, the places of its fibres, and its stars as measured."""
 
-    def __init__(self, spectra, nominal, catalogue):
+    def __init__(self, spectra, nominal, catalogue) -> None:
         self.nominal, self.catalogue, plain = tuple(nominal.T), catalogue, nominal_flux(spectra, CURVE, 360.0)
         self.bands = fibre_bands(plain, BandParams())
         found = solve_field(self.bands, self.nominal, CENTRE, catalogue, AIR, FieldParams(reference=4703.0))
@@ -168,12 +169,52 @@ def test_start_errors_of_ten_arcsec_and_a_third_of_a_degree_are_found(start):
     assert abs(turn) < 0.006
 
 
-def test_three_stars_suffice_and_are_said():
-    made = scene(5, stars=3, wrong=0)
+def test_three_stars_suffice_are_said_and_err_as_they_claim():
+    pulls = []
+    for seed in range(6):
+        made = scene(seed, stars=3, wrong=0, turn=-0.08)
+        result = solved(made)
+        shift, turn = misplaced(result, made[2])
+        solution = result.solution
+        pulls += [*(shift / [solution.east_error[0], solution.north_error[0]]), turn / solution.rotation_error]
+        assert np.hypot(*shift) < 0.08
+        assert any("3 stars" in caveat for caveat in result.caveats)
+    assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.5
+
+
+def test_a_crowd_is_solved_star_by_star():
+    made = scene(14, stars=60, wrong=0)
     result = solved(made)
-    shift, _ = misplaced(result, made[2])
-    assert np.hypot(*shift) < 0.1
-    assert any("3 stars" in caveat for caveat in result.caveats)
+    shift, turn = misplaced(result, made[2])
+    assert np.hypot(*shift) < 0.02
+    assert abs(turn) < 0.004
+    stars = result.stars()
+    scale, _ = find_scale([stars])
+    table = star_table([stars], scale)
+    assert len(table.ra) > 50
+    good = table.dq == 0
+    far = (table.mag - table.mag_cat)[good]
+    assert np.median(np.abs(far)) < 0.03
+    east, north = sky_to_plane(table.ra, table.dec, *CENTRE)
+    row = [int(name[1:]) for name in table.object]
+    pull = np.column_stack([east, north]) - made[3][row]
+    pull /= np.column_stack([table.ra_err, table.dec_err])
+    assert 0.6 < 1.4826 * np.median(np.abs(pull[good])) < 1.4
+
+
+@pytest.mark.parametrize("brightness", [16.0, 18.0])
+def test_sources_are_found_where_they_are(brightness):
+    """In the units of fluxes, whose squares are far below one."""
+    rng = np.random.default_rng(2)
+    places = np.concatenate([lattice() + dither for dither in DITHERS])
+    at, sky = np.array([3.3, -5.2]), 2e-18
+    flux = 10 ** (-0.4 * (brightness + 48.6)) * 2.998e18 / 4700.0**2
+    light = flux * disc_share(*(at - places).T, np.array(1.6), 3.5, 0.75).share
+    noise = sky**2 + light * sky
+    seen = light + rng.normal(size=light.size) * np.sqrt(noise)
+    finds = find_sources(*places.T, seen, noise, np.zeros(light.size, int))
+    assert np.hypot(finds.east[0] - at[0], finds.north[0] - at[1]) < 0.1
+    assert finds.magnitude[0] == pytest.approx(-2.5 * np.log10(flux), abs=0.2)
 
 
 def test_missing_exposure_is_said_and_the_rest_is_solved():
