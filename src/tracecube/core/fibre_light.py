@@ -27,6 +27,8 @@ class FibreThroughput:
     shift : array (n,), Angstrom
         By which the wavelengths of the lamp or twilight differed from those of the calibration.
     coefficients : array (n, d)
+    covariance : array (n, d * d)
+        Of a fibre's coefficients.
     dq : int32 array (n,)
         Fibres without light are flagged, and have no throughput.
     wave, level : array (k,), Angstrom and a number
@@ -38,6 +40,7 @@ class FibreThroughput:
     ifuslot: IntArray = column("FIBRES", "ifuslot")
     shift: FloatArray = column("FIBRES", "shift", unit="Angstrom")
     coefficients: FloatArray = column("FIBRES", "coefficients", text="Chebyshev series along the pixels")
+    covariance: FloatArray = column("FIBRES", "covariance", text="of the series")
     dq: IntArray = column("FIBRES", "dq")
     wave: FloatArray = column("LEVEL", "wave", unit="Angstrom")
     level: FloatArray = column("LEVEL", "level")
@@ -52,6 +55,8 @@ class SkyModel:
     ----------
     coefficients : array (k,), electron/Angstrom
         Of the cubic B-splines whose knots are ``first + i * step``.
+    covariance : array (k, 4), (electron/Angstrom)**2
+        Of a coefficient with itself and its next three: the sky's error is the same for all fibres.
     first, step : float, Angstrom
     wave, sigma : array (r,), Angstrom
         Width of the line-spread function that the spectrum has.
@@ -66,6 +71,7 @@ class SkyModel:
     """
 
     coefficients: FloatArray = column("KNOTS", "coefficient", unit="electron/Angstrom")
+    covariance: FloatArray = column("KNOTS", "covariance", text="with itself and the next three")
     wave: FloatArray = column("RESOLUTION", "wave", unit="Angstrom")
     sigma: FloatArray = column("RESOLUTION", "sigma", unit="Angstrom")
     unit: FloatArray = column("FIBRES", "unit")

@@ -48,6 +48,11 @@ class FibreSpectra:
         NaN before the astrometry.
     throughput : array (n,)
         Relative throughput that ``flux`` was divided by; 1 before that.
+    level_error : array (n,) or None
+        Relative error of ``throughput``. It is in ``variance`` as far as the sky goes, the same along a spectrum.
+    ground_error : array (n,) or None, electron
+        Error of the level of the rows under a fibre, as it counts in a sample before it is divided by throughput. It
+        is in ``variance``, the same along a spectrum.
     dq : int32 array (n,)
     medium : {"AWAV", "WAVE"}
     """
@@ -69,6 +74,8 @@ class FibreSpectra:
     dec: FloatArray = column("APERTURES", "dec", unit="deg")
     throughput: FloatArray = column("APERTURES", "throughput")
     dq: IntArray = column("APERTURES", "dq")
+    level_error: FloatArray | None = column("APERTURES", "level_error", default=None)
+    ground_error: FloatArray | None = column("APERTURES", "ground_error", unit="electron", default=None)
     sky: FloatArray | None = image("SKY", default=None)
     chi2: FloatArray | None = image("CHI2", default=None)
     box: FloatArray | None = image("BOX", default=None)

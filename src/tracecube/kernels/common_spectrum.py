@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-__all__ = ["CommonSpectrum", "accumulate", "empty_system", "evaluate", "solve_common"]
+__all__ = ["CommonSpectrum", "accumulate", "basis", "empty_system", "evaluate", "solve_common"]
 
 F8 = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def empty_system(n: int) -> tuple[F8, F8]:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _basis(t: float, excess: float) -> tuple[float, float, float, float]:
+def basis(t: float, excess: float) -> tuple[float, float, float, float]:
     """Four cubic B-splines at place ``t`` of their interval, with half the excess (steps**2) of their curvature."""
     r = 1.0 - t
     h = 0.5 * excess
@@ -63,7 +63,7 @@ def accumulate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
         i = int(np.floor(u))
         if i < 0 or i + 4 > n:
             continue
-        b = _basis(u - i, excess[j] / step**2)
+        b = basis(u - i, excess[j] / step**2)
         for p in range(4):
             value = weight[j] * scale[j] * b[p]
             rhs[i + p] += value * data[j]
@@ -90,7 +90,7 @@ def _evaluate(wave: F8, excess: F8, grid: tuple[float, float], coefficients: F8,
             slope[j] = np.nan
             continue
         t = u - i
-        b = _basis(t, excess[j] / step**2)
+        b = basis(t, excess[j] / step**2)
         r = 1.0 - t
         d = (-0.5 * r * r, 1.5 * t * t - 2.0 * t, -1.5 * r * r + 2.0 * r, 0.5 * t * t)
         a = 0.0

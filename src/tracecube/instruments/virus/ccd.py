@@ -10,15 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import FloatArray, IntArray, Meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.instruments.virus.headers import amplifier, needed, text
 from tracecube.kernels.combine import clipped_moments
-from tracecube.kernels.interference import interference
+from tracecube.kernels.drift import wiener_drift
+from tracecube.kernels.waves import Panel, plane_waves, wave_image
 
 __all__ = ["HALF", "HALVES", "Half", "read_ccd", "read_half"]
 
@@ -29,9 +30,15 @@ HALVES = {"L": ("LL", "LU"), "R": ("RU", "RL")}
 """Amplifiers of a CCD, from the bottom of the chip."""
 
 SATURATED = 65535.0  # adu: end of the 16-bit converter
-_FULL = 0.01  # a read-out with more than this share of its pixels at the end of the converter is dead
+_FULL = 0.01  # a read-out with more than this share of its overscan at the end of the converter is dead
+_TOO_BRIGHT = 0.25  # share of its pixels that are full beyond which nothing can be made of a frame
 _BLEED = 2  # overscan columns that light may bleed into
-_DRIFT = 25.0  # rows: what the bias level drifts over; leaves an error of 0.02 of the read noise
+_DRIFT = 25.0  # rows: what the bias level drifts over, until waves are taken off
+_SMOOTH = 15.0  # px: light of dark rows is smoother, waves of more than 0.04 cycles a pixel are not
+_ROUGH = 1.07  # scatter over that of the overscan up to which a row is dark
+_MEDIAN_STEP = 0.954  # median of the difference of two Gaussian deviates, over their standard deviation
+_GUARD = 7  # px about a hit or a line that count as light
+_DARK_ROWS = 160  # a wave of a tenth of the read noise is known to 0.01 of it from as many
 _FLIP_ROWS = {"LU", "RL"}  # both axes of these are turned, unless AMPNAME says that the columns are not
 _TURNED = {"LR", "UL"}  # AMPNAMEs whose columns run the other way
 
@@ -48,7 +55,11 @@ class Half:
     level : float, adu
         Bias level of this exposure, from the overscan.
     noise : float, electron
-        Scatter of the overscan.
+        Scatter of the overscan, less interference.
+    row_error : float, electron
+        Error of the level of a row, the same for all its pixels.
+    wave : float, electron
+        Root mean square of the interference that was taken off.
     meta : mapping
     """
 
@@ -57,6 +68,8 @@ class Half:
     flags: IntArray
     level: float
     noise: float
+    row_error: float
+    wave: float
     meta: Meta
 
 
@@ -66,7 +79,8 @@ def read_half(raw: RawFrame) -> Half:
     Raises
     ------
     BadData
-        Another shape, or a dead read-out: constant, or stuck at the end of the converter.
+        Another shape, a dead read-out (its overscan is constant, or stuck at the end of the converter), or too much
+        light.
     MissingInput
         No GAIN.
     """
@@ -78,34 +92,73 @@ def read_half(raw: RawFrame) -> Half:
             f"{raw.name}: image of {image.shape} pixels (y, x), an amplifier has (1032, 1064)",
             hint="is it binned or windowed? Leave it out",
         )
-    full = float(np.mean(image >= SATURATED))
-    if full > _FULL or image.min() == image.max():
-        raise BadData(
-            f"{raw.name}: dead read-out of amplifier {amplifier(raw.meta, raw.name)}:"
-            f" {100.0 * full:.0f} per cent of the pixels read 65535",
-            hint="the controller failed; the other amplifiers are good",
-        )
+    _alive(image, raw)
     gain, amp = needed(raw.meta, raw.name, "GAIN"), amplifier(raw.meta, raw.name)
-    covered = image[:, HALF + _BLEED :]
-    level, noise, _ = clipped_moments(covered.ravel())
-    counts = image[:, :HALF]
-    flags = np.where(counts >= SATURATED, int(Flag.SATURATED), 0).astype(np.int32)
+    level, noise, _ = clipped_moments(image[:, HALF + _BLEED :].ravel())
+    flags = np.where(image[:, :HALF] >= SATURATED, int(Flag.SATURATED), 0).astype(np.int32)
     across, along = (-1 if amp in _FLIP_ROWS else 1), (-1 if amp in _FLIP_ROWS else 1)
     along = -along if text(raw.meta, "AMPNAME") in _TURNED else along
-    drift = _drift(covered - np.float32(level), noise)
-    light = (counts - level - drift[:, None]) * gain
-    # white above the waves' frequencies, whatever the light: hits and lines are cut to a few times the noise
-    light -= interference(light - uniform_filter1d(light, 5, axis=1), 6.0 * float(noise * gain))
-    turned = np.ascontiguousarray(light[::across, ::along])
+    read = (image - np.float32(level)) * np.float32(gain)
+    wave = _waves(read, noise * gain)
+    read -= wave
+    drift, row_error, scatter = _drift(read[:, HALF + _BLEED :], noise * gain)
+    light = read[:, :HALF] - drift[:, None]
     return Half(
-        amp, turned, np.ascontiguousarray(flags[::across, ::along]), float(level), float(noise * gain), raw.meta
+        amp=amp,
+        data=np.ascontiguousarray(light[::across, ::along]),
+        flags=np.ascontiguousarray(flags[::across, ::along]),
+        level=float(level),
+        noise=scatter,
+        row_error=row_error,
+        wave=float(wave.std()),
+        meta=raw.meta,
     )
 
 
-def _drift(covered: FloatArray, noise: float) -> FloatArray:
-    """Return how the bias level drifts from row to row (adu), smoothed over what the overscan resolves."""
-    rows = np.clip(covered, -4.0 * noise, 4.0 * noise).mean(axis=1)
-    return np.asarray(gaussian_filter1d(rows, _DRIFT, mode="nearest"), np.float32)
+def _alive(image: FloatArray, raw: RawFrame) -> None:
+    """Refuse a read-out that holds no light: of a controller that failed, or of an exposure much too long."""
+    amp = amplifier(raw.meta, raw.name)
+    covered = image[:, HALF + _BLEED :]
+    full, all_full = (float(np.mean(part >= SATURATED)) for part in (covered, image))
+    if full > _FULL or covered.min() == covered.max():
+        raise BadData(
+            f"{raw.name}: dead read-out of amplifier {amp}: {100.0 * all_full:.0f} per cent of the pixels read 65535,"
+            f" {100.0 * full:.0f} per cent of the overscan",
+            hint="the controller failed; the other amplifiers are good",
+        )
+    if all_full > _TOO_BRIGHT:
+        raise BadData(
+            f"{raw.name}: amplifier {amp} is saturated: {100.0 * all_full:.0f} per cent of the pixels read 65535",
+            hint="expose for less time, or leave the frame out; its overscan is sound",
+        )
+
+
+def _waves(read: FloatArray, noise: float) -> FloatArray:
+    """Return the plane waves of a whole read-out (electron), from its overscan and the rows without light."""
+    rows = np.arange(HALF)
+    covered = np.clip(read[:, HALF + _BLEED :], -6.0 * noise, 6.0 * noise)
+    covered = covered - gaussian_filter1d(covered.mean(axis=1), _DRIFT, mode="nearest")[:, None]
+    steps = np.median(np.abs(np.diff(read[:, :HALF:2], axis=1)), axis=1)
+    quiet = np.flatnonzero(steps < _ROUGH * _MEDIAN_STEP * noise)
+    quiet = quiet[np.linspace(0, quiet.size - 1, min(quiet.size, _DARK_ROWS)).astype(int)] if quiet.size else quiet
+    dark = np.clip(read[quiet, :HALF], -6.0 * noise, 6.0 * noise)
+    dark = dark - gaussian_filter1d(dark, _SMOOTH, axis=1, truncate=3.0)
+    panels = []
+    for data, y, first in ((covered, rows, HALF + _BLEED), (dark, quiet, 0)):
+        known = maximum_filter1d((np.abs(data) > 4.0 * noise).astype(np.uint8), _GUARD, axis=1) == 0
+        panels.append(Panel(np.where(known, data, 0.0), known, y, first + np.arange(data.shape[1])))
+    shape = (read.shape[0], read.shape[1])
+    return wave_image(plane_waves(panels[0], panels[1], shape), shape)
+
+
+def _drift(covered: FloatArray, noise: float) -> tuple[FloatArray, float, float]:
+    """Return how the bias level drifts from row to row, its error, and the scatter of pixels (electron)."""
+    clipped = np.clip(covered, -4.0 * noise, 4.0 * noise)
+    rows = clipped.mean(axis=1)
+    freedom = clipped.size - rows.size
+    scatter = float(np.sqrt(np.sum((clipped - rows[:, None]) ** 2, dtype=np.float64) / freedom))
+    drift, error = wiener_drift(rows, scatter / covered.shape[1] ** 0.5)
+    return drift.astype(np.float32), error, scatter
 
 
 def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = None) -> tuple[Frame, tuple[str, ...]]:
@@ -122,7 +175,8 @@ def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = Non
     -------
     Frame
         (2064, 1032); data in electron less the bias level, variance that of the read noise alone; a half that
-        is absent or dead is flagged, and NaN.
+        is absent or dead is flagged, and NaN. Cards ``ROWERR`` with the amplifier's name hold the error of the level
+        of a row (electron), the same for all its pixels.
     caveats : tuple of str
         One for each dead read-out.
 
@@ -136,6 +190,7 @@ def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = Non
     flags = np.full(shape, int(Flag.BAD_PIXEL), np.int32)
     refused: list[BadData] = []
     meta: Meta = {}
+    cards: dict[str, Scalar] = {}
     for raw in sorted(frames, key=lambda frame: frame.name):
         try:
             half = read_half(raw)
@@ -147,6 +202,7 @@ def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = Non
         data[part], flags[part] = half.data, half.flags
         variance[part] = (noise or {}).get(half.amp, half.noise) ** 2
         meta = meta or half.meta
+        cards[f"ROWERR {half.amp}"] = round(half.row_error, 5)
     if not meta:
         raise refused[0]
-    return Frame(data, variance, flags, meta), tuple(str(error) for error in refused)
+    return Frame(data, variance, flags, {**meta, **cards}), tuple(str(error) for error in refused)

@@ -31,7 +31,7 @@ class Dark(Outputs):
     master_dark: Frame
 
 
-@recipe(version="1")
+@recipe(version="2")
 def master_dark(*, raw: Sequence[RawFrame], params: StructureParams) -> Dark:
     """Measure read noise, smooth structure, dark current and hot pixels of a CCD from zeros and darks.
 
@@ -72,6 +72,8 @@ def master_dark(*, raw: Sequence[RawFrame], params: StructureParams) -> Dark:
             f"DARK {amp}": round(found.dark, 8),
         }
         numbers += _numbers(amp, noise, found.dark, found.flags, first.meta.get("RDNOISE"))
+        waves = float(np.sqrt(np.mean([half.wave**2 for half in (*zeros, *darks)])))
+        numbers.append(QualityNumber(f"INTERFERENCE {amp}", waves, "electron"))
     meta = {**next(iter(next(iter(halves.values())).values()))[0].meta, **cards}
     return Dark(
         master_dark=Frame(data, variance, flags, meta),
@@ -88,7 +90,8 @@ def _structure(zeros: Sequence[Half], darks: Sequence[Half], params: StructurePa
     stacks = [np.stack([half.data for half in some]) if some else np.zeros((0, *shape)) for some in (zeros, darks)]
     noise = read_noise(stacks[0] if zeros else stacks[1])
     seconds = np.array([dark_time(half.meta, f"dark of amplifier {half.amp}") for half in darks])
-    return noise, amplifier_structure(*stacks, seconds, noise, params)
+    rows = float(np.mean([half.row_error for half in (*zeros, *darks)]))
+    return noise, amplifier_structure(*stacks, seconds, noise, params, row_error=rows)
 
 
 def _numbers(amp: str, noise: float, dark: float, flags: np.ndarray, told: Scalar) -> list[QualityNumber]:

@@ -6,16 +6,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import Meta
+from tracecube.core.fields import BoolArray, FloatArray, Meta
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.instruments.virus.ccd import HALF, HALVES, read_ccd
 from tracecube.instruments.virus.headers import dark_time
+from tracecube.kernels.combine import typical
 from tracecube.recipes.detector.combine import combine_frames
 
-__all__ = ["amplifiers", "by_exposure", "calibrate_ccd", "combined", "side_of"]
+__all__ = ["FOOTPRINT", "amplifiers", "by_exposure", "calibrate_ccd", "combined", "side_of"]
+
+_NOISY = 1.05  # over the read noise of zeros; an overscan tells its own to 0.4 per cent
+
+FOOTPRINT = 7.0
+"""px: 1 / sum of a fibre's profile squared (flats of night A); over as many the error of a row's level is the same."""
 
 
 def side_of(meta: Meta) -> str:
@@ -55,7 +62,8 @@ def calibrate_ccd(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[st
     Returns
     -------
     Frame
-        Variance that of a pixel without light; card NOISEFLR its typical value. Halves without a master dark
+        Variance that of a pixel without light, the level of its row included as it counts in a fibre; card NOISEFLR
+        its typical value. Halves without a master dark
         are refused like dead ones: nothing is known of them.
     caveats : tuple of str
     """
@@ -70,9 +78,17 @@ def calibrate_ccd(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[st
             data[part], variance[part] = np.nan, np.nan
             flags[part] |= int(Flag.BAD_PIXEL)
             continue
+        own = float(np.sqrt(np.nanmedian(frame.variance[part])))
+        if own > _NOISY * noise:
+            notes.append(
+                f"{raw[0].name}: amplifier {amp} reads with {own:.2f} electron of noise, {noise:.2f} in its zeros:"
+                " its own noise is used (try: look for interference)"
+            )
+            noise = own
         current = max(rate or 0.0, 0.0) * seconds
         data[part] -= dark.data[part] + np.float32(level + current)
-        variance[part] = noise**2 + current + dark.variance[part]
+        rows = FOOTPRINT * (_card(frame, f"ROWERR {amp}") or 0.0) ** 2
+        variance[part] = noise**2 + current + dark.variance[part] + rows
     if not np.isfinite(data).any():
         raise BadData(f"{raw[0].name}: no amplifier of this CCD is left", hint="; ".join(notes))
     floor = float(np.nanmedian(variance))
@@ -96,17 +112,44 @@ def combined(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[str, ..
         raise BadData("no exposure of this CCD can be used", hint="; ".join(notes))
     live = np.logical_and.reduce([np.isfinite(frame.data) for frame in frames])
     if len(frames) > 1:
+        light = _expected([f.data for f in frames], live)
         filled = [
-            replace(f, data=np.where(live, f.data, 0.0), variance=np.where(live, f.variance, 1.0)) for f in frames
+            replace(f, data=np.where(live, f.data, 0.0), variance=np.where(live, f.variance + light, 1.0))
+            for f in frames
         ]
         mean = combine_frames(filled, names=names)
+        variance = _variance_of_mean([f.variance for f in frames], mean.variance, light)
         mean = replace(
             mean,
             data=np.where(live, mean.data, np.nan).astype(np.float32),
-            variance=np.where(live, np.mean([f.variance for f in frames], axis=0) / len(frames), np.nan).astype(
-                np.float32
-            ),
+            variance=np.where(live, variance, np.nan).astype(np.float32),
         )
     else:
         mean = frames[0]
     return mean, tuple(dict.fromkeys(notes))
+
+
+def _expected(exposures: Sequence[FloatArray], live: BoolArray) -> FloatArray:
+    """Light (electron) that a pixel of every exposure is expected to hold: without it, shot noise looks like hits."""
+    middle = typical(np.where(live, np.stack(exposures), 0.0), np.broadcast_to(live, (len(exposures), *live.shape)))
+    return np.asarray(np.maximum(uniform_filter1d(np.nan_to_num(middle), 3, axis=1), 0.0), np.float32)
+
+
+def _variance_of_mean(floors: Sequence[FloatArray], found: FloatArray, light: FloatArray) -> FloatArray:
+    """Variance of a mean besides the shot noise that all its exposures would leave.
+
+    Where exposures were left out as hit, the mean is of fewer: its floor is higher, and so is its shot noise.
+
+    Parameters
+    ----------
+    floors : sequence of array (y, x)
+        Variance of the exposures without light.
+    found : array (y, x)
+        Variance of the mean, shot noise of its exposures included.
+    light : array (y, x)
+        Expected electrons of one exposure.
+    """
+    whole = 1.0 / np.sum([1.0 / (floor + light) for floor in floors], axis=0)
+    fewer = np.maximum(found / whole, 1.0)
+    n = len(floors)
+    return np.asarray(fewer * np.mean(floors, axis=0) / n + (fewer - 1.0) * light / n)

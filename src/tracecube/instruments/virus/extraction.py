@@ -97,7 +97,6 @@ def _light(amp: str, k: int, traces: TraceSet, found: FibreExtraction) -> Amplif
     flux, variance, blend, chi2, box = (np.asarray(part) for part in parts)
     shift = 0.0 if move is None else float(move.value[0])
     error = 0.0 if move is None else float(move.error[0])
+    flags = np.asarray(found.flags[k]) | np.where((traces.dq == 0)[:, None], traces.sample_dq, 0)
     live = np.where((traces.dq == 0)[:, None], traces.centre + shift, np.nan)
-    return AmplifierLight(
-        amp, replace(traces, centre=live), flux, variance, blend, chi2, box, np.asarray(found.flags[k]), shift, error
-    )
+    return AmplifierLight(amp, replace(traces, centre=live), flux, variance, blend, chi2, box, flags, shift, error)

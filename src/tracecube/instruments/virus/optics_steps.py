@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["trace_flat", "wavelength_calibration"]
 
 LAMPS = {"ARC_HG": "Hg", "ARC_CD": "Cd"}
+_MOST_WEAK = 2.0e4  # pixels of an amplifier, 2 per cent
 HALF_SPACING = 4.0  # px: a pixel belongs to the nearest fibre within this
 
 
@@ -47,26 +48,37 @@ def _name(meta: Meta, amp: str) -> str:
     return f"{int(meta['IFUSLOT']):03d}{amp}"  # type: ignore[arg-type]
 
 
-@recipe(version="2")
+@recipe(version="3")
 def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) -> Traced:
     """Find the fibres of a CCD on the continuum lamp: centres, profile, scattered light; dead fibres are flagged.
 
-    Fibres without light are put where their neighbours say, and carry a flag. A dead amplifier is named.
+    Fibres without light are put where their neighbours say, and carry a flag, as do samples on columns that lose
+    charge. A dead amplifier is named.
     """
-    from tracecube.instruments.virus.ccd import HALVES  # noqa: PLC0415 - brings scipy
+    from tracecube.instruments.virus.ccd import HALF, HALVES  # noqa: PLC0415 - brings scipy
     from tracecube.instruments.virus.exposure import combined, side_of  # noqa: PLC0415
+    from tracecube.recipes.detector.weak_columns import flag_samples, weak_columns  # noqa: PLC0415
     from tracecube.recipes.optics.fibre_traces import trace_fibres  # noqa: PLC0415
 
     flat, caveats = combined(raw, dark)
     found = trace_fibres(flat, params.tracing())
     names = HALVES[side_of(flat.meta)]
-    parts = {_name(flat.meta, amp): part for amp, part in zip(names, found.traces, strict=True) if part is not None}
+    weak = weak_columns(flat, params.weak())
+    parts, numbers = {}, []
+    for number, (amp, part) in enumerate(zip(names, found.traces, strict=True)):
+        if part is None:
+            continue
+        rows = slice(HALF * number, HALF * (number + 1))
+        flags = flag_samples(weak[rows], part.centre, params.weak())
+        parts[_name(flat.meta, amp)] = replace(part, sample_dq=part.sample_dq | flags)
+        numbers.append(QualityNumber(f"WEAK PIXELS {amp}", float(np.count_nonzero(weak[rows])), "", high=_MOST_WEAK))
     halo = found.halo
     meta = {**flat.meta, "SCATAMP": halo.amplitude, "SCATPOW": halo.power}
-    return Traced(traces=TraceSets(parts=parts, meta=meta), quality=found.quality, caveats=(*caveats, *found.caveats))
+    quality = (*found.quality, *numbers)
+    return Traced(traces=TraceSets(parts=parts, meta=meta), quality=quality, caveats=(*caveats, *found.caveats))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], dark: Frame, traces: TraceSets, params: WavelengthsParams
 ) -> Wavelengths:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tracecube.core.params import Params
+from tracecube.recipes.detector.weak_columns import WeakColumnParams
 from tracecube.recipes.extract.fibres import FibreExtractionParams
 from tracecube.recipes.optics.fibre_traces import FibreTraceParams
 from tracecube.recipes.optics.fibre_wavelength import FibreWavelengthParams
@@ -19,9 +20,16 @@ class TracesParams(Params):
     common_degree: int = Field(4, ge=0, le=8, description="degree along the slit of what the fibres have in common")
     rounds: int = Field(4, ge=2, le=10, description="turns of profile, centres and scattered light")
 
+    weak_clip: float = Field(6.5, gt=3.0, description="deviations at which a run of pixels answers differently")
+    weak_least: float = Field(0.015, gt=0.0, description="share of the light by which such a run differs at least")
+
     def tracing(self) -> FibreTraceParams:
         """Return the parameters of the step itself."""
         return FibreTraceParams(degree=self.degree, common_degree=self.common_degree, rounds=self.rounds)
+
+    def weak(self) -> WeakColumnParams:
+        """Return how columns that lose charge are found."""
+        return WeakColumnParams(clip=self.weak_clip, least=self.weak_least)
 
 
 class ExposureParams(Params):

@@ -14,7 +14,7 @@ import numpy as np
 from tracecube.core.errors import MissingInput
 from tracecube.core.fibre_light import FibreBands, FibreThroughput, SkyModel
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.fields import BoolArray, FloatArray, Meta
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.quality import QualityNumber
@@ -27,9 +27,11 @@ from tracecube.recipes.sky.fibre_sky import (
     ThroughputParams,
     fit_sky,
     fit_throughput,
+    rows_of,
     subtract_sky,
     throughput_of,
 )
+from tracecube.recipes.sky.sky_errors import sky_pulls, throughput_error
 
 if TYPE_CHECKING:
     from tracecube.core.optics import WavelengthSolution
@@ -75,7 +77,7 @@ class BundleSpectra(Outputs):
     fibre_bands: FibreBands
 
 
-@recipe(version="1")
+@recipe(version="3")
 def ccd_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -96,7 +98,7 @@ def ccd_spectra(
     return CcdSpectra(fibre_spectra=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="1")
+@recipe(version="3")
 def twilight_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -114,14 +116,14 @@ def twilight_spectra(
     return Twilight(twilight=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="3")
+@recipe(version="4")
 def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) -> FibreFlat:
     """Measure the relative throughput of all fibres against wavelength, from the twilights of all CCDs together."""
     found, numbers = fit_throughput(twilight, params)
     return FibreFlat(fibre_flat=found, quality=numbers)
 
 
-@recipe(version="1")
+@recipe(version="3")
 def exposure_sky(
     *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreThroughput, params: SkyParams
 ) -> ExposureSky:
@@ -157,7 +159,7 @@ def _lit(
         raise MissingInput("sky: no unit of this exposure has a twilight", hint="take twilights of these very units")
 
 
-@recipe(version="1")
+@recipe(version="2")
 def bundle_spectra(
     *, fibre_spectra: Sequence[FibreSpectra], sky: Sequence[SkyModel], fibre_flat: FibreThroughput, params: BandParams
 ) -> BundleSpectra:
@@ -171,20 +173,25 @@ def bundle_spectra(
 
     models = {int(one.exp[0]): one for one in sky}
     parts: list[FibreSpectra] = []
+    blank: list[BoolArray] = []
     lost: list[str] = []
     for one, value in _lit(fibre_spectra, fibre_flat, lost):
         exposure = int(one.exp[0])
         if exposure not in models:
             lost.append(f"{str(one.unit[0]).strip()} in exposure {exposure}")
             continue
-        made = subtract_sky(one, value, models[exposure])
+        error = throughput_error(fibre_flat, rows_of(fibre_flat, one), one.wave.shape[1])
+        made = subtract_sky(one, value, models[exposure], error)
+        blank.append(models[exposure].blank[rows_of(models[exposure], one)] == 1)
         parts.append(nominal_flux(made, throughput_curve(), needed(one.meta, "spectra", "EXPTIME")))
     if not parts:
         raise MissingInput("bundle: no exposure of it has a sky", hint="look at the sky of its exposures")
+    pulls = sky_pulls(parts, blank)
     parts.sort(key=lambda one: (int(one.exp[0]), str(one.amp[0])))
     joined = join_spectra(parts, parts[len(parts) // 2].meta)
     caveats = tuple(f"unit {name}: no twilight or no sky of it: left out" for name in lost)
-    return BundleSpectra(sky_subtracted=joined, fibre_bands=fibre_bands(joined, params), caveats=caveats)
+    bands = fibre_bands(joined, params)
+    return BundleSpectra(sky_subtracted=joined, fibre_bands=bands, quality=pulls, caveats=caveats)
 
 
 def _spectra(
@@ -235,9 +242,11 @@ def _amplifier(
     light: AmplifierLight, solution: WavelengthSolution, bundle: BundlePlaces, about: tuple[Frame, str, int]
 ) -> FibreSpectra:
     """Return the spectra of one amplifier."""
+    from tracecube.instruments.virus.exposure import FOOTPRINT  # noqa: PLC0415 - brings numba
     from tracecube.instruments.virus.layout import amplifier_places  # noqa: PLC0415
 
     frame, name, exposure = about
+    rows = FOOTPRINT * float(frame.meta.get(f"ROWERR {light.amp}") or 0.0)  # type: ignore[arg-type]
     x, y = amplifier_places(bundle, str(frame.meta["IFUID"]).strip(), light.amp)
     n = light.flux.shape[0]
     wave = np.asarray(solution.wave, np.float64)
@@ -260,6 +269,7 @@ def _amplifier(
         ra=np.full(n, np.nan),
         dec=np.full(n, np.nan),
         throughput=np.ones(n),
+        ground_error=np.full(n, rows),
         dq=light.traces.dq.astype(np.int32),
         chi2=light.chi2.astype(np.float32),
         box=light.box.astype(np.float32),

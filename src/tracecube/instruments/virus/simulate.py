@@ -196,9 +196,10 @@ class _Night:
             same = {"state": shot.state, "slot": unit.slot, "side": side}
             found = {key: np.full(hits.x.size, value) for key, value in same.items()}
             self.seen["hits"].append({**found, "x": hits.x, "y": hits.y, "electrons": hits.electrons})
+        waves = readout.draw_waves(self.draw(f"waves{shot.stamp}{unit.slot}"))
         for amp in HALVES[side]:
             level, phase = 1100.0 + 12.0 * AMPS.index(amp) + rng.normal(0.0, 1.0), rng.uniform(0.0, 6.28)
-            counts = readout.read_out(charge, amp, unit, phase, level, rng)
+            counts = readout.read_out(charge, amp, unit, phase, level, rng, waves=waves)
             if amp in self.dead(unit):
                 counts = readout.dead_readout()
             name, cards = frame_name(shot, unit.slot, amp, archived=archived), header(shot, unit, amp, self.told)

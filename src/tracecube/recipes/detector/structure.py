@@ -22,6 +22,7 @@ from tracecube.kernels.combine import clipped_moments
 __all__ = ["Structure", "StructureParams", "amplifier_structure", "read_noise"]
 
 _RUNS = (16, 64)  # rows: charge traps reach along columns
+_PLAIN = 6.0  # read noises beyond which even the typical exposure of a pixel is no structure: hot, or hit
 _GAUSSIAN = 2.0 * np.pi**0.5  # noise of a Gaussian-smoothed plane is that of a pixel / (2 sqrt(pi) s)
 
 
@@ -72,7 +73,13 @@ def read_noise(zeros: FloatArray, structure: FloatArray | float = 0.0) -> float:
 
 
 def amplifier_structure(
-    zeros: FloatArray, darks: FloatArray, exptime: FloatArray, noise: float, params: StructureParams
+    zeros: FloatArray,
+    darks: FloatArray,
+    exptime: FloatArray,
+    noise: float,
+    params: StructureParams,
+    *,
+    row_error: float = 0.0,
 ) -> Structure:
     """Separate structure, dark current and bad pixels of an amplifier.
 
@@ -86,15 +93,17 @@ def amplifier_structure(
     noise : float, electron
         Read noise.
     params : StructureParams
+    row_error : float, electron
+        Error of the level of a row of one exposure.
     """
     frames = np.concatenate([zeros, darks])
     levels = np.array([clipped_moments(frame.ravel())[0] for frame in frames])
     flat = frames - levels[:, None, None]
     typical = np.median(flat, axis=0) if len(flat) > 2 else flat.min(axis=0)
-    capped = np.clip(flat, -6.0 * noise, 6.0 * noise)
-    mean = capped.mean(axis=0)
-    sigma = noise / len(frames) ** 0.5
-    surface, error = _shrunk(mean, sigma, params.smooth)
+    used = np.abs(flat - np.clip(typical, -_PLAIN * noise, _PLAIN * noise)) < params.clip * noise
+    number = used.sum(axis=0)
+    mean = np.where(used, flat, 0.0).sum(axis=0) / np.maximum(number, 1)
+    surface, error = _shrunk(mean, number, (noise, row_error), params.smooth)
     zero_level = float(levels[: len(zeros)].mean()) if len(zeros) else float("nan")
     dark, dark_error = _dark_current(levels, len(zeros), exptime, noise / frames[0].size ** 0.5)
     flags = _hot(darks, surface, noise, params) if len(darks) > 1 else np.zeros(mean.shape, np.int32)
@@ -103,21 +112,29 @@ def amplifier_structure(
     return Structure(surface.astype(np.float32), error, level, dark, dark_error, flags)
 
 
-def _shrunk(mean: FloatArray, sigma: float, smooth: float) -> tuple[FloatArray, float]:
-    """Return the part of a plane that stands out of its noise, and the error of what is returned."""
-    size = mean.size
-    broad = gaussian_filter(mean, smooth, mode="nearest")
-    share = _share(broad - broad.mean(), sigma / (_GAUSSIAN * smooth))
+def _shrunk(mean: FloatArray, number: IntArray, noise: tuple[float, float], smooth: float) -> tuple[FloatArray, float]:
+    """Return the part of a plane that stands out of its noise, and the error of what is returned.
+
+    ``number`` (y, x) of exposures are in a pixel's mean; those of none have no weight. ``noise`` of one exposure is
+    that of pixels, and that of the level of rows.
+    """
+    weight = number / max(int(number.max()), 1)
+    sigma, rows = (value / float(number.mean()) ** 0.5 for value in noise)
+    mean = mean - float(np.average(mean, weights=weight))
+    around = gaussian_filter(weight, smooth, mode="nearest")
+    broad = gaussian_filter(weight * mean, smooth, mode="nearest") / np.maximum(around, 1e-6)
+    own = float(np.hypot(sigma / (_GAUSSIAN * smooth), rows / (2.0 * np.pi**0.5 * smooth) ** 0.5))
+    share = _share(broad - broad.mean(), own)
     surface = share * broad
-    lost = share * (sigma / (_GAUSSIAN * smooth)) ** 2
+    lost = share * own**2
     for axis in (0, 1):
-        profile = (mean - surface).mean(axis=axis)
-        own = sigma / mean.shape[axis] ** 0.5
+        sums = weight.sum(axis=axis)
+        profile = (weight * (mean - surface)).sum(axis=axis) / np.maximum(sums, 1e-6)
+        own = float(np.hypot(sigma / mean.shape[axis] ** 0.5, rows if axis == 1 else 0.0))
         share = _share(profile - profile.mean(), own)
         surface = surface + np.expand_dims(share * profile, axis)
         lost += share * own**2
-    surface = surface - surface.sum() / size
-    return np.asarray(surface), float(lost**0.5)
+    return np.asarray(surface - surface.mean()), float(lost**0.5)
 
 
 def _share(values: FloatArray, noise: float) -> float:

@@ -24,6 +24,7 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.common_spectrum import CommonSpectrum, evaluate
 from tracecube.kernels.robust import known_median
+from tracecube.recipes.sky.sky_errors import series_covariance, sky_covariance, sky_variance
 from tracecube.recipes.sky.sky_fibres import (
     LOW,
     SkyFibres,
@@ -90,32 +91,38 @@ def fit_throughput(
             factor = _series_at(series[k], one.wave.shape[1])
             one.shift += own_shift(one, model * factor, slope * factor, np.where(clean[k], one.ivar, 0.0))
         level = _typical(fibres, series)
-    return _throughput(fibres, series, level, params)
+    return _throughput(fibres, series, (level, common, clean), params)
 
 
 def _throughput(
-    fibres: Sequence[SkyFibres], series: Sequence[FloatArray], level: FloatArray, params: ThroughputParams
+    fibres: Sequence[SkyFibres],
+    series: Sequence[FloatArray],
+    found: tuple[FloatArray, CommonSpectrum, Sequence[BoolArray]],
+    params: ThroughputParams,
 ) -> tuple[FibreThroughput, tuple[QualityNumber, ...]]:
     """Put the noun together, fibres without light flagged."""
-    dq, scatter = [], []
-    for one, own in zip(fibres, series, strict=True):
+    level, common, clean = found
+    dq, scatter, covariance = [], [], []
+    for one, own, good in zip(fibres, series, clean, strict=True):
+        covariance.append(series_covariance(one, seen_by(common, one)[0], good, params.degree))
         value = _along(one, own, level)
         mean = np.where(value.mean(axis=1) > LOW, known_median(value, axis=1), np.nan)
         dq.append(one.dq | np.where(mean >= params.dead, 0, int(Flag.LOW_THROUGHPUT)).astype(np.int32))
         scatter.append(float(np.nanstd(mean)))
     unit, amp, fibre = (np.concatenate([one.about[i] for one in fibres]) for i in range(3))
-    found = FibreThroughput(
+    made = FibreThroughput(
         unit=unit,
         amp=amp,
         fibre=fibre,
         ifuslot=np.concatenate([one.slot for one in fibres]),
         shift=np.concatenate([np.full(len(one.slot), one.shift) for one in fibres]),
         coefficients=np.concatenate(series),
+        covariance=np.concatenate(covariance),
         dq=np.concatenate(dq).astype(np.int32),
         wave=level[0],
         level=level[1],
     )
-    return found, (QualityNumber("THROUGHPUT SCATTER", float(np.mean(scatter)), ""),)
+    return made, (QualityNumber("THROUGHPUT SCATTER", float(np.mean(scatter)), ""),)
 
 
 def throughput_of(found: FibreThroughput, spectra: FibreSpectra) -> FloatArray:
@@ -230,21 +237,27 @@ def fit_sky(
         light, blank = _illumination(fibres, levels, params)
         mean = float(np.median(np.concatenate([g[b] for g, b in zip(light, blank, strict=True)])))
         light = [g / mean for g in light]
+        common = common._replace(coefficients=common.coefficients * mean)  # what light loses the sky gains
     few = sorted({int(one.slot[0]) for one, b in zip(fibres, blank, strict=True) if b.sum() < params.least})
     caveats = tuple(f"bundle {slot:03d}: fewer than {params.least} fibres see the sky alone" for slot in few)
-    return _model(fibres, common, reference, light, blank), _quality(fibres, common, light, blank), caveats
+    found = list(zip(fibres, light, clean, blank, strict=True))
+    parts = ((one.expected * g[:, None], np.where(c & b[:, None], one.ivar, 0.0)) for one, g, c, b in found)
+    covariance = sky_covariance(fibres, parts, common.first, common.step, common.coefficients.size)
+    return _model(fibres, (common, covariance), reference, light, blank), _quality(fibres, blank), caveats
 
 
 def _model(
     fibres: Sequence[SkyFibres],
-    common: CommonSpectrum,
+    sky: tuple[CommonSpectrum, FloatArray],
     reference: FloatArray,
     light: Sequence[FloatArray],
     blank: Sequence[BoolArray],
 ) -> SkyModel:
+    common, covariance = sky
     unit, amp, fibre, exp = (np.concatenate([one.about[i] for one in fibres]) for i in range(4))
     return SkyModel(
         coefficients=common.coefficients,
+        covariance=covariance,
         wave=reference[0],
         sigma=reference[1],
         unit=unit,
@@ -309,8 +322,12 @@ def _illumination(
     return list(np.split(plane, cuts)), list(np.split(use, cuts))
 
 
-def subtract_sky(spectra: FibreSpectra, throughput: FloatArray, model: SkyModel) -> FibreSpectra:
+def subtract_sky(
+    spectra: FibreSpectra, throughput: FloatArray, model: SkyModel, error: FloatArray | float = 0.0
+) -> FibreSpectra:
     """Take the sky off fibres, divided by throughput and illumination, at wavelengths with the exposure's shift.
+
+    The variance holds what is unknown of the sky itself, and what an error of the throughput leaves of the sky.
 
     Parameters
     ----------
@@ -318,6 +335,8 @@ def subtract_sky(spectra: FibreSpectra, throughput: FloatArray, model: SkyModel)
         Of the exposure of the model, electrons a pixel.
     throughput : array (n, m)
     model : SkyModel
+    error : array (n, m)
+        Relative error of the throughput.
 
     Raises
     ------
@@ -334,7 +353,13 @@ def subtract_sky(spectra: FibreSpectra, throughput: FloatArray, model: SkyModel)
     lost |= (spectra.flags != 0) | ~np.isfinite(spectra.flux) | ~(spectra.variance > 0)
     excess = excess_width(spectra.wave, spectra.lsf_sigma, np.stack([model.wave, model.sigma]))
     common = CommonSpectrum(model.first, model.step, np.asarray(model.coefficients, np.float64))
-    sky = np.nan_to_num(evaluate(common, wave, np.where(lost, 0.0, excess))[0]) * step
+    excess = np.where(lost, 0.0, excess)
+    sky = np.nan_to_num(evaluate(common, wave, excess)[0]) * step
+    error = np.where(lost, 0.0, error)
+    # the noise of a fibre that the sky was found from is in the sky, too
+    own = np.where(model.blank[rows] == 1, -1.0, 1.0)[:, None]
+    shares = own * sky_variance(model, wave, excess) * step**2 + (error * sky) ** 2
+    lost |= ~np.isfinite(shares)
     factor = np.where(lost, 1.0, throughput * model.light[rows][:, None])
     shared = np.where(lost | np.roll(lost, -1, axis=0), 0.0, spectra.blend / (factor * np.roll(factor, -1, axis=0)))
     flags = spectra.flags | np.where(lost & (spectra.flags == 0), int(Flag.NOT_MEASURED), 0).astype(np.int32)
@@ -342,28 +367,28 @@ def subtract_sky(spectra: FibreSpectra, throughput: FloatArray, model: SkyModel)
     return replace(
         spectra,
         flux=(spectra.flux / factor - sky).astype(np.float32),
-        variance=(spectra.variance / factor**2).astype(np.float32),
+        variance=_with_shares(spectra.variance / factor**2, np.where(lost, 0.0, shares)),
         blend=shared.astype(np.float32),
         flags=flags,
         wave=wave,
         sky=sky.astype(np.float32),
         box=None if spectra.box is None else (spectra.box / factor - sky).astype(np.float32),
         throughput=np.nan_to_num(dim * model.light[rows]),
+        level_error=np.nan_to_num(known_median(np.where(lost, np.nan, error), axis=1)),
     )
 
 
-def _quality(
-    fibres: Sequence[SkyFibres], common: CommonSpectrum, light: Sequence[FloatArray], blank: Sequence[BoolArray]
-) -> tuple[QualityNumber, ...]:
-    """Return how well residual and error agree in blank fibres, by detector, and the shifts."""
+def _with_shares(variance: FloatArray, shares: FloatArray) -> FloatArray:
+    """Variance with what the sky adds or takes; a sample that alone tells of the sky keeps a tenth of its own."""
+    return np.asarray(np.maximum(variance + shares, 0.1 * variance), np.float32)
+
+
+def _quality(fibres: Sequence[SkyFibres], blank: Sequence[BoolArray]) -> tuple[QualityNumber, ...]:
+    """Return the shifts of detectors, and how many fibres see the sky alone."""
     numbers = []
-    for one, g, free in zip(fibres, light, blank, strict=True):
+    for one in fibres:
         sides = "".join(sorted({str(amp)[:1] for amp in one.about[1]}))
-        name = f"{int(one.slot[0]):03d}{sides}"
-        pull = ((one.flux - seen_by(common, one)[0] * g[:, None]) * np.sqrt(one.ivar))[one.good & free[:, None]]
-        pull = pull[np.abs(pull) < 6.0]
-        if pull.size:
-            numbers.append(QualityNumber(f"SKY PULL {name}", float(pull.std()), "", low=0.95, high=1.05))
-        numbers.append(QualityNumber(f"WAVE SHIFT {name}", one.shift, "Angstrom", low=-1.0, high=1.0))
+        name = f"WAVE SHIFT {int(one.slot[0]):03d}{sides}"
+        numbers.append(QualityNumber(name, one.shift, "Angstrom", low=-1.0, high=1.0))
     numbers.append(QualityNumber("SKY FIBRES", float(sum(int(b.sum()) for b in blank)), ""))
     return tuple(numbers)

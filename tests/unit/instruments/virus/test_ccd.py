@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,9 @@ from tracecube.core.errors import BadData
 from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.virus.ccd import HALF, read_ccd, read_half
+from tracecube.io.raw import read_raw
+
+REAL = Path(__file__).parents[4].parent / "shared/real/virus/bias"
 
 # (amplifier, AMPNAME) -> whether rows and columns of the raw image run the other way (instruments/virus.md)
 TURNED = {
@@ -27,7 +32,7 @@ def raw_half(
     amp: str, name: str = "", *, light: np.ndarray | float = 0.0, noise: float = 2.0, seed: int = 1
 ) -> RawFrame:
     """Draw a raw amplifier frame."""
-    noise, rng = 2.0, np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     image = 1100.0 + rng.normal(0.0, noise, (HALF, HALF + 32))
     image += 0.8 * np.sin(np.arange(HALF) / 150.0)[:, None]
     image[:, :HALF] += light
@@ -76,3 +81,79 @@ def test_a_binned_frame_is_refused() -> None:
     frame = raw_half("LL")
     with pytest.raises(BadData, match="binned"):
         read_half(RawFrame(frame.name, frame.tag, frame.meta, {"": frame.data[:, ::2]}, {}))
+
+
+def test_the_wave_of_each_read_out_is_taken_off_under_light() -> None:
+    """Light covers what 160 rows would tell: fibres 8.76 px apart, with a gap after the first 36."""
+    y, x = np.mgrid[0:HALF, 0 : HALF + 32]
+    wave = 0.8 * np.sin(0.83 * x + 0.4) + 0.5 * np.sin(2.0 * np.pi * (0.2713 * y + 0.4766 * x))
+    light = 30.0 * np.exp(-0.5 * ((y[:, :HALF] % 8.76 - 4.4) / 1.7) ** 2) * (1.0 + 0.5 * np.sin(x[:, :HALF] / 40.0))
+    light[320:345] = 0.0
+    clean = raw_half("LL", light=np.random.default_rng(2).poisson(light), seed=4)
+    frame = RawFrame(clean.name, clean.tag, clean.meta, {"": np.round(clean.data + wave).astype(np.float32)}, {})
+    with_, without = read_half(frame), read_half(clean)
+    # whole counts are rounded in both: two errors of 0.29 adu a pixel, none of them a wave
+    left = with_.data - without.data
+    assert np.std(left) == pytest.approx(1.2 * (1.0 / 12.0) ** 0.5, abs=0.06)
+    assert abs(np.std(left.mean(axis=0))) < 0.06
+    assert with_.wave == pytest.approx(1.2 * np.hypot(0.8, 0.5) / 2.0**0.5, rel=0.05)
+    assert without.wave == 0.0
+    assert with_.noise == pytest.approx(without.noise, rel=0.01)
+
+
+def test_the_error_of_the_rows_is_that_of_their_levels() -> None:
+    excess = []
+    for seed in range(6):
+        half = read_half(raw_half("LL", seed=seed))
+        excess.append(np.std(half.data.mean(axis=1)) ** 2 - half.noise**2 / HALF)
+        assert half.row_error < 0.1
+    assert np.mean(excess) ** 0.5 == pytest.approx(half.row_error, rel=0.35)
+
+
+def test_too_much_light_and_a_dead_overscan_are_told_apart() -> None:
+    light = np.zeros((HALF, HALF))
+    light[:, :400] = 1e6
+    bright = raw_half("LL", light=light)
+    np.minimum(bright.images[""], 65535.0, out=bright.images[""])
+    with pytest.raises(
+        BadData, match=r"20190204T220000.3_047LL_zro: amplifier LL is saturated: 38 per cent .*less time"
+    ):
+        read_half(bright)
+    dead = raw_half("LL")
+    dead.images[""][:, HALF:] = 65535.0
+    with pytest.raises(BadData, match="dead read-out of amplifier LL"):
+        read_half(dead)
+
+
+def test_saturated_columns_are_flagged_and_the_rest_is_as_without_them() -> None:
+    light = np.zeros((HALF, HALF))
+    light[300:, 200:215] = 1e6
+    frame = raw_half("LL", light=light)
+    np.minimum(frame.images[""], 65535.0, out=frame.images[""])
+    half, plain = read_half(frame), read_half(raw_half("LL"))
+    full = (half.flags & Flag.SATURATED) != 0
+    assert full[300:, 200:215].all()
+    assert full.sum() == 732 * 15
+    np.testing.assert_allclose(half.data[~full], plain.data[~full], atol=0.05)
+
+
+def test_without_overscan_a_frame_is_refused_by_name() -> None:
+    frame = raw_half("LL")
+    with pytest.raises(BadData, match=r"20190204T220000.3_047LL_zro: image of \(1032, 1032\) pixels"):
+        read_half(RawFrame(frame.name, frame.tag, frame.meta, {"": frame.data[:, :HALF]}, {}))
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="real frames are not here")
+@pytest.mark.parametrize("amp", ["RL", "RU"])
+def test_real_amplifiers_read_with_the_noise_of_their_header(amp: str) -> None:
+    half = read_half(read_raw(REAL / f"20180522T023753.4_053{amp}_zro.fits.gz", "ZERO"))
+    assert half.noise == pytest.approx(float(half.meta["RDNOISE"]), rel=0.03)
+    # the frequencies of the controller's interference are the same in both
+    assert 0.3 < half.wave < 0.8
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="real frames are not here")
+@pytest.mark.parametrize("amp", ["LL", "LU"])
+def test_real_dead_amplifiers_are_refused_by_name(amp: str) -> None:
+    with pytest.raises(BadData, match=f"20180522T023753.4_053{amp}_zro: dead read-out of amplifier {amp}"):
+        read_half(read_raw(REAL / f"20180522T023753.4_053{amp}_zro.fits.gz", "ZERO"))

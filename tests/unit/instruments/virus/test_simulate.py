@@ -149,6 +149,18 @@ def test_amplifiers_come_back_as_they_lie_on_the_chip(turned: bool) -> None:
         assert np.abs(image.data - charge).max() < 30.0, side
 
 
+def test_what_a_controller_picks_up_is_in_all_its_amplifiers() -> None:
+    waves = readout.draw_waves(np.random.default_rng(3))
+    assert waves[1, :2] == pytest.approx(2.0 * waves[0, :2])
+    none, hardware = np.zeros((2 * HALF, HALF), np.float32), unit(turned=False)
+    y, x = np.mgrid[0:HALF, 0 : HALF + 32]
+    for amp in ("LL", "RU"):
+        counts = readout.read_out(none, amp, hardware, 0.4, 1100.0, np.random.default_rng(4), waves=waves)
+        for fy, fx, size in waves:
+            part = np.mean((counts - counts.mean()) * np.exp(-2j * np.pi * (fy * y + fx * x)))
+            assert 2.0 * abs(part) * hardware.gain[amp] == pytest.approx(size, abs=0.03)
+
+
 def test_seeing_and_refraction_share_a_star_among_fibres() -> None:
     air = field.Air(1.6, 1.0, 1.0, 1.0, (0.0, 0.0), (0.0, 0.0))
     star = field.Star(47, 0.0, 0.0, 18.0, 5700.0, np.zeros(3), light.smeared(np.zeros(light.GRID.size)))

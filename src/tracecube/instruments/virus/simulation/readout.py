@@ -10,7 +10,7 @@ from tracecube.instruments.virus.ccd import HALF, HALVES
 from tracecube.instruments.virus.simulation.headers import Unit
 from tracecube.simulate.detector import Hits, draw_hits, poisson
 
-__all__ = ["Chip", "collect", "dead_readout", "make_chip", "read_out"]
+__all__ = ["Chip", "collect", "dead_readout", "draw_waves", "make_chip", "read_out"]
 
 OVERSCAN = 32
 _PIXEL_UM = 21.2  # side of a square with the area of a binned pixel, 30 x 15 um
@@ -80,8 +80,27 @@ def collect(chip: Chip, light: FloatArray | None, seconds: float, rng: np.random
     return charge, hits
 
 
+def draw_waves(rng: np.random.Generator) -> FloatArray:
+    """Draw what else a controller picks up in an exposure: rows (k, 3) of frequencies along y and x, and electrons.
+
+    As in the observatory's zeros of 2018-05-22, slot 053: one frequency of 0.4 to 0.5 electron with its harmonic of
+    half of that, and a second one of 0.3; of any direction, the same in all amplifiers of a controller, others in
+    each exposure.
+    """
+    first, second = rng.uniform((-0.5, 0.1), (0.5, 0.4), (2, 2))
+    size = rng.uniform(0.4, 0.5)
+    return np.array([[*first, size], [*(2.0 * first), 0.5 * size], [*second, 0.3]])
+
+
 def read_out(
-    charge: FloatArray, amp: str, unit: Unit, phase: float, level: float, rng: np.random.Generator
+    charge: FloatArray,
+    amp: str,
+    unit: Unit,
+    phase: float,
+    level: float,
+    rng: np.random.Generator,
+    *,
+    waves: FloatArray | None = None,
 ) -> NDArray[np.uint16]:
     """Counts (1032, 1064) of one amplifier, as its controller writes them.
 
@@ -91,10 +110,12 @@ def read_out(
     amp : str
     unit : Unit
     phase : float, radian
-        Of the interference that the controller picks up.
+        Of the interference that is locked to the columns.
     level : float, adu
         Bias.
     rng : numpy Generator
+    waves : array (k, 3)
+        Of `draw_waves`.
     """
     start = HALF * HALVES[amp[0]].index(amp)
     gain, noise = unit.gain[amp], unit.noise[amp]
@@ -106,8 +127,12 @@ def read_out(
     counts = np.empty((HALF, HALF + OVERSCAN), np.float32)
     y, x = np.arange(HALF, dtype=np.float32), np.arange(HALF + OVERSCAN, dtype=np.float32)
     settling = 1.5 * np.exp(-x / 12.0) + 0.4 * np.cos(x / 170.0)
-    hum = np.float32(1.0 / gain) * np.sin(np.float32(0.83) * x + np.float32(phase))  # about one electron
-    counts[:] = level + settling + hum + 0.35 * np.sin(y / 210.0 + phase)[:, None]
+    locked = np.float32(1.0 / gain) * np.sin(np.float32(0.83) * x + np.float32(phase))  # about one electron
+    counts[:] = level + settling + locked + 0.35 * np.sin(y / 210.0 + phase)[:, None]
+    for fy, fx, size in np.zeros((0, 3)) if waves is None else waves:
+        across, along = 2.0 * np.pi * fy * np.arange(y.size) + phase, 2.0 * np.pi * fx * np.arange(x.size)
+        turning = np.outer(np.cos(across), np.cos(along)) - np.outer(np.sin(across), np.sin(along))
+        counts += (size / gain * turning).astype(np.float32)
     counts += rng.standard_normal(counts.shape, np.float32) * np.float32(noise / gain)
     counts[:, :HALF] += read * np.float32(1.0 / gain)
     for column, share in enumerate(_BLEED):
