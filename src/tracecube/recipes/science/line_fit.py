@@ -12,7 +12,7 @@ from tracecube.kernels.fibre_psf import FibreShare
 from tracecube.recipes.science.fibre_field import FibreField, Refraction
 from tracecube.recipes.science.line_filter import Continuum, line_shape
 
-__all__ = ["LineFit", "fit_line"]
+__all__ = ["LineFit", "fit_line", "with_noise"]
 
 F8 = NDArray[np.float64]
 
@@ -117,6 +117,11 @@ def fit_line(
         return None
     east, north, wave, variance = (float(v) for v in values)
     return LineFit(east, north, wave, float(flux), variance, errors, float(height), chi2, freedom, lone)
+
+
+def with_noise(fit: LineFit, factor: float) -> LineFit:
+    """Return a fit with all errors multiplied by a factor."""
+    return fit._replace(errors=fit.errors * factor, height=fit.height / factor, chi2=fit.chi2 / factor**2)
 
 
 def _patch(
