@@ -3,7 +3,7 @@
 The significance of noise has unit width by the variance of the spectra. Where it is wider (a pattern that the read-out
 left, a star's structure, a row of fibres that share an error), variances are raised by what is measured in the
 neighbourhood: row by row where one fibre stands out, then by wavelength and by place on the sky over all fibres. They
-are never lowered. A measured width is that of the middle 68 %, or of squares limited at 3 sigma: lines do not count.
+are never lowered. Lines do not count: a row's width is that of its lower half, and what is highest is left out.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _PLACES = 2.25  # arcsec: width (sigma) of the neighbourhood on the sky
 _BEYOND = 3.5  # sigma: a row's noise stands out
 _LIMIT = 3.0  # squares count to this many sigma
 _WIDEST = 30.0
+_LINE = 5.5  # sigma: no noise
+_NEAR = (12.0, 3.0)  # Angstrom, arcsec: reach of a line
 
 
 class RowNoise(NamedTuple):
@@ -97,12 +99,13 @@ def _standing_out(u: F8, length: float, width: float) -> F8:
     """Width of each row's values where it stands out, else 1: (n,)."""
     # The variance of a Gaussian filter's noise has as many independent parts as its length over sqrt(2 pi) widths.
     parts = length / (np.sqrt(2.0 * np.pi) * width)
-    error = 1.35 / np.sqrt(2.0 * parts)  # 1.35: scatter of the middle 68 % over that of the standard deviation
+    error = 2.1 / np.sqrt(2.0 * parts)  # 2.1: scatter of that half width over that of the standard deviation
     known = np.isfinite(u).mean(axis=1) > 0.5  # noqa: PLR2004
     out = np.ones(len(u))
     if known.any():
-        low, high = np.nanquantile(u[known], _PERCENT, axis=1)
-        measured = 0.5 * (high - low)
+        # The lower half alone: lines widen the upper one.
+        low, middle = np.nanquantile(u[known], (_PERCENT[0], 0.5), axis=1)
+        measured = middle - low
         out[known] = np.where(measured > 1.0 + _BEYOND * error, measured, 1.0)
     return out
 
@@ -138,6 +141,7 @@ def map_noise(found: LineMap, blank: Mask, step: float) -> MapNoise:
     step : float, arcsec
         Of the raster.
     """
+    blank = blank & ~_lines(found, step)
     by_wave = _by_wave(found, blank)
     scaled = np.minimum((found.sn / by_wave[:, None, None]) ** 2, _LIMIT**2)
     count = blank.sum(axis=0).astype(np.float64)
@@ -148,6 +152,17 @@ def map_noise(found: LineMap, blank: Mask, step: float) -> MapNoise:
     by_place = np.where(known, _unlimited(square / np.where(known, count, 1.0)), 1.0)
     width = np.asarray(by_wave[:, None, None] * by_place, np.float32)
     return MapNoise(width, np.maximum(width, np.float32(1.0)))
+
+
+def _lines(found: LineMap, step: float) -> Mask:
+    """Places and wavelengths of what is too high for noise of typical width, and about it."""
+    typical = half_width(found.sn[found.used])
+    reach = np.array([_NEAR[0] / abs(found.wave[1] - found.wave[0]), _NEAR[1] / step, _NEAR[1] / step])
+    out = np.zeros(found.sn.shape, bool)
+    for place in np.argwhere(found.used & (found.sn > _LINE * typical)):
+        low, high = (np.maximum(place - np.round(reach), 0).astype(int), (place + np.round(reach) + 1).astype(int))
+        out[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
+    return out
 
 
 def _by_wave(found: LineMap, blank: Mask) -> F8:
