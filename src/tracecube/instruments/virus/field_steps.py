@@ -118,29 +118,38 @@ def field_calibration(
     )
 
 
-@recipe(version="2")
+@recipe(version="3")
 def emission_lines(
     *, spectra: FibreSpectra, field: FieldSolution, sources: Sources, params: FibreLinesParams
 ) -> EmissionLines:
-    """Search every bundle for emission lines by matched filter; how many are false ones is a quality number."""
+    """Search every bundle for emission lines by matched filter; how many are false ones is a quality number.
+
+    The light of the known sources is taken off first, its error kept in the variance. Errors are compared with the
+    scatter of the significance, and raised where they are too small.
+    """
     from tracecube.recipes.science.fibre_field import refraction_of  # noqa: PLC0415 - slow to import
     from tracecube.recipes.science.fibre_lines import Seeing, find_lines  # noqa: PLC0415
+    from tracecube.recipes.science.star_wings import take_off_wings  # noqa: PLC0415
 
+    spectra = take_off_wings(spectra, sources, field)
     stars = tuple(np.asarray(v, float) for v in (sources.ra, sources.dec, sources.mag)) if len(sources.ra) else None
-    found, expected = [], 0.0
+    found, said = [], []
     for slot in sorted({int(s) for s in spectra.ifuslot}):
         lines, numbers = find_lines(
             [spectra], Seeing.of(field, _RADIUS), refraction_of(field), params, ifuslot=slot, stars=stars
         )
         found.append(lines)
-        expected += sum(one.value for one in numbers if one.name == "LINES FALSE 5")
+        said.append({one.name: one.value for one in numbers})
     names = [f.name for f in fields(Lines) if f.name != "meta" and isinstance(getattr(found[0], f.name), np.ndarray)]
     joined = replace(found[0], **{name: np.concatenate([getattr(one, name) for one in found]) for name in names})
     return EmissionLines(
         lines=joined,
         quality=(
             QualityNumber("LINES", float(len(joined.ra)), ""),
-            QualityNumber("LINES FALSE 5", expected, ""),
+            QualityNumber("LINES FALSE 5", sum(one["LINES FALSE 5"] for one in said), ""),
+            QualityNumber("LINES FALSE EXPECTED", sum(one["LINES FALSE EXPECTED"] for one in said), ""),
+            QualityNumber("LINES REJECTED", sum(one["LINES REJECTED"] for one in said), ""),
+            QualityNumber("LINES NOISE SCALE", max(one["LINES NOISE SCALE"] for one in said), "", None, 1.05),
         ),
     )
 

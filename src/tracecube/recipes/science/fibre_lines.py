@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import stats
 
 from tracecube.core.fibres import FibreSpectra
 from tracecube.core.flags import Flag
@@ -73,9 +72,13 @@ class FibreLinesParams(Params):
     least_power: float = Field(
         0.25, ge=0.0, lt=1.0, description="places of less weight than this, of the typical, are left out"
     )
-    star_radius: float = Field(3.0, ge=0.0, description="radius around known stars that is left out, arcsec")
+    star_radius: float = Field(
+        2.0,
+        ge=0.0,
+        description="radius around known stars that is left out, arcsec: of 21 mag, more of brighter",
+    )
     chance: float = Field(
-        1e-4, gt=0.0, description="chance that a line of a point source is rejected by its chi-square"
+        1e-4, gt=0.0, description="chance that a line of a point source is rejected: its fibres or exposures disagree"
     )
     same_place: float = Field(2.5, gt=0.0, description="maxima this near on the sky may be the same line, arcsec")
     same_wave: float = Field(10.0, gt=0.0, description="maxima this near in wavelength may be the same line, Angstrom")
@@ -162,7 +165,7 @@ def find_lines(
     continuum = fit_continuum(field, params.continuum_step)
     raster = np.arange(params.wave_range[0], params.wave_range[1] + 1e-6, params.wave_step)
     filtered = filter_lines(field, continuum, raster, params.sigma)
-    rows = row_noise(filtered)
+    rows = row_noise(filtered, params.continuum_step)
     field, continuum, filtered = apply_row_noise(field, continuum, filtered, rows)
     found = map_lines(field, filtered, shares, refraction, step=params.step, least_power=params.least_power)
     usable = found.used & ~_near_stars(found, field, stars, (params.star_radius, seeing.beta))[None]
@@ -269,7 +272,7 @@ def _fits(
         level = found.continuum[k, j, i] - _OWN_CONTINUUM / params.continuum_step * fit.flux
         trust = float(_trust(found.error[k, j, i], level, params.structure))
         sn = float(np.sqrt(max((fit.height * trust) ** 2 - FITTED, 0.0)))
-        if stats.chi2.sf(fit.chi2 * fit.freedom, fit.freedom) < params.chance:
+        if fit.chance < params.chance:
             rejected.append(fit)
         elif sn >= params.threshold:
             lines.append(_Found(fit, sn, float(found.continuum[k, j, i])))

@@ -97,7 +97,7 @@ def fit_continuum(field: FibreField, step: float) -> Continuum:
 
 def _curve(count: int) -> F8:
     """Levels of a free curve of few nodes, (count, few): straight lines between one node in `_COARSE`."""
-    few = max(int(round((count - 1) / _COARSE)), 1) + 1
+    few = max(round((count - 1) / _COARSE), 1) + 1
     node, part = _between(np.arange(count, dtype=np.float64), 0.0, (count - 1) / (few - 1), few)
     out = np.zeros((count, few))
     out[np.arange(count), node] = 1.0 - part

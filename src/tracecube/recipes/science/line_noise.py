@@ -9,7 +9,7 @@ are never lowered. Lines do not count: a row's width is that of its lower half, 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ _WINDOW = 260.0  # Angstrom: neighbourhood of a row's own noise
 _BAND = 200.0  # Angstrom: neighbourhood of all fibres' noise
 _PLACES = 2.25  # arcsec: width (sigma) of the neighbourhood on the sky
 _BEYOND = 3.5  # sigma: a row's noise stands out
+_BRIGHT = 8.0  # sigma: a line in one row
 _LIMIT = 3.0  # squares count to this many sigma
 _WIDEST = 30.0
 _LINE = 5.5  # sigma: no noise
@@ -66,7 +67,7 @@ class MapNoise(NamedTuple):
     factor: NDArray[np.float32]
 
 
-def half_width(values: F8) -> float:
+def half_width(values: NDArray[np.floating[Any]]) -> float:
     """Half the width of the middle 68 %, with the offset of the middle added in square."""
     if values.size == 0:
         return float("nan")
@@ -74,15 +75,24 @@ def half_width(values: F8) -> float:
     return float(np.hypot(0.5 * (high - low), middle))
 
 
-def row_noise(filtered: Filtered) -> RowNoise:
+def row_noise(filtered: Filtered, step: float) -> RowNoise:
     """Measure the noise of each row, over all wavelengths and in windows.
 
     Noise of a window of few correlation lengths scatters: a row is given a factor where it is beyond `_BEYOND` of its
-    own scatter, and then what is measured.
+    own scatter, and then what is measured. Nothing is measured within two nodes of a row's one bright line, which
+    bends the continuum there.
+
+    Parameters
+    ----------
+    step : float, Angstrom
+        Distance of the continuum's nodes.
     """
     wave, width = filtered.wave, float(np.mean(filtered.width))
     seen = filtered.power > 0
     u = np.where(seen, filtered.score / np.sqrt(np.where(seen, filtered.power, 1.0)), np.nan)
+    top = np.argmax(np.where(seen, u, -np.inf), axis=1)
+    bright = np.take_along_axis(u, top[:, None], axis=1) > _BRIGHT
+    u[bright & (np.abs(wave - wave[top][:, None]) < 2.0 * step)] = np.nan
     factor = _standing_out(u, float(wave[-1] - wave[0]), width)[:, None] * np.ones_like(u)
     centres = np.arange(wave[0] + 0.5 * _WINDOW, wave[-1] - 0.4 * _WINDOW, 0.5 * _WINDOW)
     if centres.size > 1:
@@ -168,7 +178,7 @@ def _lines(found: LineMap, step: float) -> Mask:
 def _by_wave(found: LineMap, blank: Mask) -> F8:
     """Width of the significance of all places at each wavelength, (g,)."""
     span = float(found.wave[-1] - found.wave[0])
-    edges = np.linspace(found.wave[0], found.wave[-1] + 1e-6, max(int(round(span / _BAND)), 1) + 1)
+    edges = np.linspace(found.wave[0], found.wave[-1] + 1e-6, max(round(span / _BAND), 1) + 1)
     middle, width = 0.5 * (edges[1:] + edges[:-1]), np.full(len(edges) - 1, np.nan)
     for k in range(len(middle)):
         inside = (found.wave >= edges[k]) & (found.wave < edges[k + 1])

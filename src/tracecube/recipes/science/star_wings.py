@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from tracecube.core.fibres import FibreSpectra
+from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.params import Params
 from tracecube.core.sources import FieldSolution, Sources
@@ -39,11 +40,14 @@ class StarWingsParams(Params):
         Light beyond is not taken off.
     smooth : float, Angstrom
         Structure of a spectrum is what is narrower.
+    crosstalk : float
+        Error of the light that a fibre is told to get from the next one on the detector, relative to the latter's.
     extraction : FibreSourceParams
     """
 
     reach: float = 15.0
     smooth: float = 60.0
+    crosstalk: float = 0.002
     extraction: FibreSourceParams = FibreSourceParams()
 
 
@@ -86,7 +90,8 @@ def take_off_wings(
         return spectra
     places = _plane(spectra.ra, spectra.dec, solution)
     at = _plane(np.asarray(sources.ra, float), np.asarray(sources.dec, float), solution)
-    flux, variance = spectra.flux.astype(np.float64), spectra.variance.astype(np.float64)
+    flux = spectra.flux.astype(np.float64)
+    variance = spectra.variance.astype(np.float64) + _crosstalk(spectra, params)
     for members in linked_groups(*at, 2.0 * params.extraction.reach):
         here = (at[0][members], at[1][members])
         group = extract_group(spectra, places, here, solution, params.extraction)
@@ -97,7 +102,25 @@ def take_off_wings(
     return replace(spectra, flux=flux, variance=variance)
 
 
-def _plane(ra: F8, dec: F8, solution: FieldSolution) -> tuple[F8, F8]:
+def _crosstalk(spectra: FibreSpectra, params: StarWingsParams) -> F8:
+    """Variance that the structure of the next fibres' spectra leaves in a fibre, (n, n_pix)."""
+    light = np.where((spectra.flags & NOT_USABLE) == 0, np.nan_to_num(spectra.flux), 0.0).astype(np.float64)
+    square = _structure(light, spectra.wave, params.smooth) ** 2
+    next_to = (spectra.unit[1:] == spectra.unit[:-1]) & (spectra.amp[1:] == spectra.amp[:-1])
+    next_to &= (spectra.exp[1:] == spectra.exp[:-1]) & (np.abs(np.diff(spectra.fibre)) == 1)
+    out = np.zeros_like(square)
+    out[1:] += np.where(next_to[:, None], square[:-1], 0.0)
+    out[:-1] += np.where(next_to[:, None], square[1:], 0.0)
+    return params.crosstalk**2 * out
+
+
+def _structure(light: F8, wave: FloatArray, smooth: float) -> F8:
+    """What is narrower in spectra than ``smooth`` (Angstrom)."""
+    pixel = float(np.nanmedian(np.abs(np.gradient(np.asarray(wave, np.float64), axis=1))))
+    return np.asarray(light - uniform_filter1d(light, max(round(smooth / pixel), 3), axis=1, mode="nearest"))
+
+
+def _plane(ra: FloatArray, dec: FloatArray, solution: FieldSolution) -> tuple[F8, F8]:
     return sky_to_plane(np.asarray(ra, float), np.asarray(dec, float), solution.ra0, solution.dec0)
 
 
@@ -121,8 +144,7 @@ def _wings(
     share = source_shares(spectra, rows, places, at, solution, params.extraction.radius)[0]
     wave = np.nan_to_num(np.asarray(spectra.wave[rows], np.float64), nan=float(group.wave[0]))
     light = share * np.interp(wave, group.wave[ok], level[ok])
-    width = max(int(round(params.smooth / float(np.median(np.abs(np.gradient(wave, axis=1)))))), 3)
-    structure = light - uniform_filter1d(light, width, axis=1, mode="nearest")
+    structure = _structure(light, spectra.wave[rows], params.smooth)
     noise = share**2 * np.interp(wave, group.wave[ok], sigma2[ok])
     error = _relative_error(spectra, rows, light, distance[rows] > params.extraction.reach, solution.model_error)
     return _Wings(rows, light, noise + (error * structure) ** 2)
