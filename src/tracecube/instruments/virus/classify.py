@@ -82,6 +82,8 @@ def classify(name: str, header: Meta) -> Classification:
         "night": night_of(header, name),
         "unit": unit(header, name),
         "slot": slot,
+        "column": slot // 10,
+        "row": slot % 10,
         "ccd": f"{slot:03d}{amp[0]}",
         "amp": amp,
         "obs": int(needed(header, name, "OBSID")),
