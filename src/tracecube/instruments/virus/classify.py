@@ -32,12 +32,14 @@ RAW_TAGS = {
     "FPLANE": "places of the fibre bundles in the focal plane",
     "IFUCEN": "places of the fibres in their bundle",
     "STAR_CATALOGUE": "stars of the field with positions and magnitudes",
+    "SOURCE_MODEL": "spectrum of a source that is to be put into the fibres",
 }
 
 _BY_TYPE = {"zro": "ZERO", "drk": "DARK", "flt": "FLAT", "twi": "TWILIGHT", "sci": "SCIENCE"}
 _TABLES = {
     "FPLANE": {"IFUSLOT", "X_FP", "Y_FP", "SPECID", "IFUID"},
     "STAR_CATALOGUE": {"RAMEAN", "DECMEAN", "GAPMAG"},
+    "SOURCE_MODEL": {"WAVE", "FLUX"},
 }
 
 

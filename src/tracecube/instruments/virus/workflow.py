@@ -12,6 +12,7 @@ from tracecube.instruments.virus.detector_steps import master_dark
 from tracecube.instruments.virus.field_steps import bundle_cubes, emission_lines, field_calibration
 from tracecube.instruments.virus.optics_steps import trace_flat, wavelength_calibration
 from tracecube.instruments.virus.science_steps import ccd_spectra, fibre_flat, sky_subtraction, twilight_spectra
+from tracecube.instruments.virus.target_steps import injected_source, target_spectra
 
 __all__ = ["workflow"]
 
@@ -122,11 +123,14 @@ FIELD = Task(
     text="places, seeing, brightness and flux of a field, from its own stars; spectra of its sources",
 )
 
+THE_FIELD = Association("field", ("FIELD",), OBSERVATION)
+THE_SOURCES = Association("sources", ("SOURCES",), OBSERVATION)
+
 LINES = Task(
     name="virus_lines",
     recipe=emission_lines,
     main=Main("spectra", ("SPECTRA",)),
-    associations=(Association("field", ("FIELD",), OBSERVATION), Association("sources", ("SOURCES",), OBSERVATION)),
+    associations=(THE_FIELD, THE_SOURCES),
     targets=("science",),
     text="emission lines of all bundles of a field",
 )
@@ -135,11 +139,56 @@ CUBE = Task(
     name="virus_cube",
     recipe=bundle_cubes,
     main=Main("spectra", ("SPECTRA",)),
-    associations=(Association("field", ("FIELD",), OBSERVATION),),
+    associations=(THE_FIELD,),
     targets=("science",),
     text="a cube of every bundle, north up",
 )
 
-workflow = Workflow(
-    tasks=(DARKS, TRACE, ARCS, TWILIGHTS, FLAT, EXTRACT, SKY, FIELD, LINES, CUBE), default_target="science"
+TARGET = Task(
+    name="virus_target",
+    recipe=target_spectra,
+    main=Main("spectra", ("SPECTRA",)),
+    associations=(THE_FIELD, THE_SOURCES),
+    text="spectra of point sources at places that are asked for, neighbours solved for together",
 )
+
+INJECT = Task(
+    name="virus_inject",
+    recipe=injected_source,
+    main=Main("spectra", ("SPECTRA",)),
+    associations=(
+        THE_FIELD,
+        Association("model", ("SOURCE_MODEL",), (Match(level=0),), hint="a table with the columns wave and flux"),
+    ),
+    targets=("injected",),
+    tags={"injected": "INJECTED_SPECTRA"},
+    text="a simulated source of a given spectrum in the fibres",
+)
+
+INJECTED_LINES = Task(
+    name="virus_injected_lines",
+    recipe=emission_lines,
+    main=Main("spectra", ("INJECTED_SPECTRA",)),
+    associations=(THE_FIELD, THE_SOURCES),
+    targets=("injected",),
+    tags={"lines": "INJECTED_LINES"},
+    text="emission lines of the bundle with the simulated source",
+)
+
+INJECTED_CUBE = Task(
+    name="virus_injected_cube",
+    recipe=bundle_cubes,
+    main=Main("spectra", ("INJECTED_SPECTRA",)),
+    associations=(THE_FIELD,),
+    targets=("injected",),
+    tags={"cube": "INJECTED_CUBE"},
+    text="the cube of the bundle with the simulated source",
+)
+
+workflow = Workflow(
+    tasks=(
+        DARKS, TRACE, ARCS, TWILIGHTS, FLAT, EXTRACT, SKY, FIELD, LINES, CUBE,
+        TARGET, INJECT, INJECTED_LINES, INJECTED_CUBE,
+    ),
+    default_target="science",
+)  # fmt: skip

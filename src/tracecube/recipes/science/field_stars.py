@@ -15,7 +15,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.core.sources import Sources
 from tracecube.core.spectra import Spectrum
-from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
+from tracecube.kernels.tangent_plane import plane_to_sky
 from tracecube.recipes.flux.fibre_flux import (
     FluxZeroPoint,
     ZeroPointParams,
@@ -27,7 +27,7 @@ from tracecube.recipes.flux.fibre_flux import (
 from tracecube.recipes.science.fibre_sources import FibreSourceParams, GroupSpectra, extract_group, source_spectrum
 from tracecube.recipes.science.field import FieldResult, StarCatalogue
 
-__all__ = ["FieldStars", "FieldStarsParams", "measure_sources", "source_at"]
+__all__ = ["FieldStars", "FieldStarsParams", "measure_sources"]
 
 F8 = NDArray[np.float64]
 
@@ -213,14 +213,3 @@ def _table(rows: list[_Row], factor: float, meta: Mapping[str, Scalar]) -> Sourc
         dq=np.array([0 if row.weight > 0.5 else int(Flag.OUTLIER) for row in rows], dtype=np.int32),
         meta=dict(meta),
     )
-
-
-def source_at(
-    calibrated: FibreSpectra,
-    result: FieldResult,
-    place: tuple[F8, F8],
-    params: FibreSourceParams = FibreSourceParams(),
-) -> GroupSpectra:
-    """Spectra at any places (ra, dec in degree, arrays), solved for together, from calibrated fibres."""
-    at = sky_to_plane(place[0], place[1], result.solution.ra0, result.solution.dec0)
-    return extract_group(calibrated, (result.east, result.north), at, result.solution, params)
