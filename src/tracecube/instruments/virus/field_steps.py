@@ -129,14 +129,15 @@ def emission_lines(
     """
     from tracecube.recipes.science.fibre_field import refraction_of  # noqa: PLC0415 - slow to import
     from tracecube.recipes.science.fibre_lines import Seeing, find_lines  # noqa: PLC0415
+    from tracecube.recipes.science.fibre_targets import rows_of_bundle  # noqa: PLC0415
     from tracecube.recipes.science.star_wings import take_off_wings  # noqa: PLC0415
 
-    spectra = take_off_wings(spectra, sources, field)
     stars = tuple(np.asarray(v, float) for v in (sources.ra, sources.dec, sources.mag)) if len(sources.ra) else None
     found, said = [], []
     for slot in sorted({int(s) for s in spectra.ifuslot}):
+        bundle = take_off_wings(rows_of_bundle(spectra, slot), sources, field)
         lines, numbers = find_lines(
-            [spectra], Seeing.of(field, _RADIUS), refraction_of(field), params, ifuslot=slot, stars=stars
+            [bundle], Seeing.of(field, _RADIUS), refraction_of(field), params, ifuslot=slot, stars=stars
         )
         found.append(lines)
         said.append({one.name: one.value for one in numbers})

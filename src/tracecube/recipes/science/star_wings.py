@@ -85,21 +85,32 @@ def take_off_wings(
     FibreSpectra
         Without their light, the error of it in the variance. Near the sources themselves nothing sensible is left.
     """
-    known = np.isfinite(spectra.ra) & np.isfinite(spectra.dec)
-    if len(sources.ra) == 0 or not known.any():
-        return spectra
-    places = _plane(spectra.ra, spectra.dec, solution)
-    at = _plane(np.asarray(sources.ra, float), np.asarray(sources.dec, float), solution)
     flux = spectra.flux.astype(np.float64)
     variance = spectra.variance.astype(np.float64) + _crosstalk(spectra, params)
-    for members in linked_groups(*at, 2.0 * params.extraction.reach):
+    places = _plane(spectra.ra, spectra.dec, solution)
+    at = _plane(np.asarray(sources.ra, float), np.asarray(sources.dec, float), solution)
+    near = _near(places, at, params.reach)
+    at = (at[0][near], at[1][near])
+    light = np.nan_to_num(np.asarray(sources.flux, float)[near])
+    groups = linked_groups(*at, params.extraction.reach) if near.size else []
+    # The brightest first: what is found of the fainter is then without its wings.
+    for members in sorted(groups, key=lambda one: -float(light[one].max())):
         here = (at[0][members], at[1][members])
-        group = extract_group(spectra, places, here, solution, params.extraction)
+        group = extract_group(replace(spectra, flux=flux), places, here, solution, params.extraction)
         for k in range(len(members)):
-            one = _wings(spectra, places, (here[0][k], here[1][k]), (group, k), solution, params)
+            one = _wings(replace(spectra, flux=flux), places, (here[0][k], here[1][k]), (group, k), solution, params)
             flux[one.rows] -= one.light
             variance[one.rows] += one.variance
     return replace(spectra, flux=flux, variance=variance)
+
+
+def _near(places: tuple[F8, F8], at: tuple[F8, F8], reach: float) -> I8:
+    """Numbers of the sources that have a fibre within reach."""
+    known = np.isfinite(places[0]) & np.isfinite(places[1])
+    if not known.any() or at[0].size == 0:
+        return np.empty(0, np.int64)
+    distance, _ = cKDTree(np.column_stack(places)[known]).query(np.column_stack(at))
+    return np.flatnonzero(distance < reach)
 
 
 def _crosstalk(spectra: FibreSpectra, params: StarWingsParams) -> F8:

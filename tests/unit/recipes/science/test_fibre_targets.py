@@ -41,7 +41,7 @@ def known(places) -> Sources:
     none = np.zeros(len(places))
     return Sources(
         object=np.array([f"S{k}" for k in range(len(places))]), ra=ra, dec=dec, ra_err=none, dec_err=none, ra_seen=ra,
-        dec_seen=dec, seen_err=none, mag=none, mag_err=none, mag_cat=none, flux=none, flux_err=none, snr=none,
+        dec_seen=dec, seen_err=none, mag=none, mag_err=none, mag_cat=none, flux=none + 1e-15, flux_err=none, snr=none,
         chi2=none, dq=none.astype(np.int32), meta={},
     )  # fmt: skip
 
