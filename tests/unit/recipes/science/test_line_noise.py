@@ -11,7 +11,7 @@ from tests.unit.recipes.fibre_bundle import REFRACTION, SEEING, SLOT, Bundle, So
 from tracecube.recipes.science.fibre_field import gather
 from tracecube.recipes.science.fibre_lines import FibreLinesParams, find_lines
 from tracecube.recipes.science.line_filter import filter_lines, fit_continuum
-from tracecube.recipes.science.line_noise import apply_row_noise, half_width, row_noise
+from tracecube.recipes.science.line_noise import _quantiles, apply_row_noise, half_width, row_noise
 
 SMALL = Bundle(rows=9, wave=(4000.0, 4700.0, 350))
 PARAMS = FibreLinesParams(wave_range=(4020.0, 4680.0))
@@ -81,3 +81,10 @@ def test_light_common_to_all_fibres_is_continuum():
     shifted = [replace(one, flux=one.flux + 0.1e-18) for one in SMALL.draw(5)]
     plain, lit = (search(one)[1] for one in (SMALL.draw(5), shifted))
     assert lit["LINES SN SIGMA"] == pytest.approx(plain["LINES SN SIGMA"], abs=0.01)
+
+
+def test_quantiles_of_rows_are_those_of_numpy():
+    values = np.random.default_rng(1).normal(size=(20, 51))
+    values[values > 1.2] = np.nan
+    for made, share in zip(_quantiles(values, (0.16, 0.5)), (0.16, 0.5), strict=True):
+        np.testing.assert_allclose(made, np.nanquantile(values, share, axis=1), rtol=1e-12)
