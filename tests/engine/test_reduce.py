@@ -269,3 +269,19 @@ def test_a_worker_that_is_killed_costs_one_job(raw, tmp_path, reduced, toy):
     assert bad == {"star sci8": "failed", "flux sci8": "blocked"}
     [failed] = summary.of("failed")
     assert "its worker was killed" in failed.reason
+
+
+def test_a_part_of_the_raw_files_can_be_reduced_and_the_rest_stays(raw, tmp_path, reduced):
+    out = tmp_path / "out"
+    reduced(raw, out)
+    with Ledger.open(out) as ledger:
+        before = {p.path for p in queries.products(ledger)}
+        exposure = next(p for p in queries.products(ledger, tag="TARGET"))
+    key, value = next((k, v) for k, v in sorted(exposure.setup.items()) if k not in {"night", "raw_tag"} and v)
+    summary = reduced(raw, out, only=(f"{key}={value}",))
+    assert summary.good
+    assert not summary.of("done")
+    with Ledger.open(out) as ledger:
+        assert {p.path for p in queries.products(ledger)} == before
+    with pytest.raises(BadData, match="no raw file"):
+        reduced(raw, out, only=("night=1999-01-01",))

@@ -13,7 +13,18 @@ from tracecube.archive.ledger import LEDGER_NAME, Ledger
 from tracecube.archive.queries import raw_files
 from tracecube.archive.summary import RunSummary
 from tracecube.cli.flow import parts_of_tasks
-from tracecube.cli.options import Cluster, Files, Jobs, Out, Parameters, RawFolder, Targets, processors, settings_of
+from tracecube.cli.options import (
+    Cluster,
+    Files,
+    Jobs,
+    OnlyFiles,
+    Out,
+    Parameters,
+    RawFolder,
+    Targets,
+    processors,
+    settings_of,
+)
 from tracecube.cli.progress import Bars
 from tracecube.cli.show import console, examples, say, table
 from tracecube.cli.summary import STATES, no_jobs, show_files, show_next, show_summary
@@ -38,6 +49,7 @@ def register(app: typer.Typer) -> None:
             "tracecube reduce night/ -o out/ --target wavelength_calibration   # see `tracecube workflow`",
             "tracecube reduce night/ -o out/ -p traces.order=3 -p bias.clip=4",
             "tracecube reduce night/ -o out/ --params mine.toml -j 8",
+            "tracecube reduce night/ -o out/ --only slot=47   # keys of the setup, see `tracecube ls`",
             "tracecube reduce night/ -o out/ --executor dask:tcp://host:8786",
         ),
     )(reduce)
@@ -75,13 +87,14 @@ def reduce(
     params: Files = None,
     jobs: Jobs = None,
     *,
+    only: OnlyFiles = None,
     executor: Cluster = None,
 ) -> None:
     """Reduce a folder of raw frames: make what is missing, reuse what stands.
 
     Ends with status 0 when all is done, 1 when something failed or is incomplete, 2 when nothing could be run.
     """
-    summary, seconds = run(raw, out, target=target, param=param, params=params, jobs=jobs, where=executor)
+    summary, seconds = run(raw, out, target=target, only=only, param=param, params=params, jobs=jobs, where=executor)
     conclude(summary, seconds, out)
     raise typer.Exit(0 if summary.good else 1)
 
@@ -91,6 +104,7 @@ def run(
     out: Path,
     *,
     target: list[str] | None = None,
+    only: list[str] | None = None,
     param: list[str] | None = None,
     params: Path | None = None,
     jobs: int | None = None,
@@ -102,7 +116,9 @@ def run(
     executor = executor_for(jobs, where)
     try:
         with Bars(console()) as bars:
-            summary = reduce_folder(raw, out, executor, targets=target or (), settings=settings, watch=bars)
+            summary = reduce_folder(
+                raw, out, executor, targets=target or (), only=only or (), settings=settings, watch=bars
+            )
     except KeyboardInterrupt:
         for worker in multiprocessing.active_children():
             worker.terminate()
@@ -123,13 +139,21 @@ def conclude(summary: RunSummary, seconds: float, out: Path) -> None:
     show_next(out)
 
 
-def plan(raw: RawFolder, out: Out, target: Targets = None, param: Parameters = None, params: Files = None) -> None:
+def plan(
+    raw: RawFolder,
+    out: Out,
+    target: Targets = None,
+    param: Parameters = None,
+    params: Files = None,
+    *,
+    only: OnlyFiles = None,
+) -> None:
     """Say what `reduce` would run, reuse or leave, and why; nothing is written."""
     settings = settings_of(param, params)
     folder = out.expanduser().resolve()
     ledger = Ledger.open(folder) if (folder / LEDGER_NAME).is_file() else None
     known = raw_files(ledger) if ledger else {}
-    prepared = prepare(raw, folder, discover(), targets=target or (), settings=settings, known=known)
+    prepared = prepare(raw, folder, discover(), targets=target or (), only=only or (), settings=settings, known=known)
     jobs = prepared.plan.needed(prepared.plan.end_jobs(prepared.targets))
     expected = forecast(jobs, prepared.params, ledger)
     table(["task", "name", "would", "because"], [(o.job.task.name, o.job.name, o.state, o.reason) for o in expected])

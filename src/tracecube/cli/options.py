@@ -15,6 +15,7 @@ __all__ = [
     "Cluster",
     "Files",
     "Jobs",
+    "OnlyFiles",
     "Out",
     "OutFolder",
     "Parameters",
@@ -33,6 +34,16 @@ Targets = Annotated[
         "--target",
         "-t",
         help="Task, sub-workflow, product tag or named group to make; may be repeated.",
+        show_default=False,
+    ),
+]
+OnlyFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="KEY=VALUE",
+        help="Take raw files of this setup alone, as `tracecube ls` lists it: slot=47, slot=47,53, column=3..5; "
+        "files that say nothing of it (tables) stay. May be repeated.",
         show_default=False,
     ),
 ]

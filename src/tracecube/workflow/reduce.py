@@ -24,6 +24,7 @@ from tracecube.io.members import INDEX_FOLDER
 from tracecube.workflow.discover import Found, discover, references
 from tracecube.workflow.executor import Executor
 from tracecube.workflow.jobs import Dataset, Plan, PlannedJob
+from tracecube.workflow.only import chosen, only_from
 from tracecube.workflow.plan import default_targets, make_plan
 from tracecube.workflow.run import Quiet, Runner, Watch
 from tracecube.workflow.scan import Scan, scan
@@ -50,12 +51,15 @@ class Prepared:
     ----------
     scan : Scan
     plan : Plan
+    whole : Plan
+        Of all raw files, where ``plan`` is that of some.
     targets : tuple of str
     params : mapping of (instrument, task) to Params
     """
 
     scan: Scan
     plan: Plan
+    whole: Plan
     targets: tuple[str, ...]
     params: Mapping[tuple[str, str], Params]
 
@@ -71,25 +75,33 @@ def prepare(
     instruments: Mapping[str, Found],
     *,
     targets: Sequence[str] = (),
+    only: Sequence[str] = (),
     settings: Settings | None = None,
     known: Mapping[str, RawRecord] | None = None,
 ) -> Prepared:
     """Scan a folder and plan all jobs; nothing is run or written.
+
+    Parameters
+    ----------
+    only : sequence of str
+        Conditions on the setup of raw files, see `tracecube.workflow.only.only_from`; the rest is left alone.
 
     Raises
     ------
     MissingInput
         No such folder, or no instrument is installed.
     BadData
-        A target, task, parameter or value is not known.
+        A target, task, parameter, value or condition is not known.
     """
     params = resolve(settings or {}, [found.instrument for found in instruments.values()])
     found = scan(folder, [one.instrument for one in instruments.values()], known)
     present = [one for name, one in instruments.items() if any(file.instrument == name for file in found.classified)]
-    plan = make_plan(present or list(instruments.values()), found.classified, out)
+    files = chosen(found.classified, only_from(only))
+    whole = make_plan(present or list(instruments.values()), found.classified, out)
+    plan = make_plan(present, files, out) if only else whole
     wanted = tuple(targets) or default_targets(present)
     plan.end_jobs(wanted)  # an unknown target is reported before anything is run
-    return Prepared(found, plan, wanted, params)
+    return Prepared(found, plan, whole, wanted, params)
 
 
 def reduce_folder(
@@ -98,6 +110,7 @@ def reduce_folder(
     executor: Executor,
     *,
     targets: Sequence[str] = (),
+    only: Sequence[str] = (),
     settings: Settings | None = None,
     watch: Watch | None = None,
     instruments: Callable[[], Mapping[str, Found]] = discover,
@@ -110,6 +123,8 @@ def reduce_folder(
     executor : Executor
     targets : sequence of str
         Tasks, sub-workflows, product tags or named groups; the workflow's default when empty.
+    only : sequence of str
+        Conditions on the setup of raw files, ``key=value``.
     settings : mapping of task to parameters, optional
     watch : Watch, optional
     instruments : callable
@@ -123,17 +138,17 @@ def reduce_folder(
     folder, out = folder.expanduser().resolve(), out.expanduser().resolve()
     settings = settings or {}
     with Ledger.open(out, create=True) as ledger, _locked(out):
-        mark = fingerprint(folder, targets, settings)
+        mark = fingerprint(folder, (*targets, *only), settings)
         last = unchanged(ledger, mark)
         if last is not None:
             return as_reused(last)
         os.environ[INDEX_FOLDER] = str(out / INDEX)  # workers that start from here on look there
         executor.warm([reference.partition(":")[0] for reference in references()])
         known = raw_files(ledger, folder)
-        prepared = prepare(folder, out, instruments(), targets=targets, settings=settings, known=known)
+        prepared = prepare(folder, out, instruments(), targets=targets, only=only, settings=settings, known=known)
         _save_scan(ledger, prepared.scan, known)
         jobs = prepared.plan.needed(prepared.plan.end_jobs(prepared.targets))
-        possible = {(j.instrument, j.task.name, j.name, j.night) for j in prepared.plan.jobs if j.complete}
+        possible = {(j.instrument, j.task.name, j.name, j.night) for j in prepared.whole.jobs if j.complete}
         ledger.retire_others(str(folder), possible)
         run_id = ledger.start_run(about=_about(prepared, settings, mark), jobs=[_planned(job) for job in jobs])
         with _scratch(out) as scratch:
@@ -160,7 +175,7 @@ def _about(prepared: Prepared, settings: Settings, mark: str) -> dict[str, objec
     return {
         "raw_folder": str(prepared.scan.folder),
         "fingerprint": mark,
-        "targets": list(prepared.targets),
+        "targets": [*prepared.targets],
         "settings": {task: dict(values) for task, values in settings.items()},
         "software": {"python": sys.version.split()[0], "system": platform.platform(), **dict(_versions())},
         "host": socket.gethostname(),

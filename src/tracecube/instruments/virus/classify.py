@@ -32,12 +32,14 @@ RAW_TAGS = {
     "FPLANE": "places of the fibre bundles in the focal plane",
     "IFUCEN": "places of the fibres in their bundle",
     "STAR_CATALOGUE": "stars of the field with positions and magnitudes",
+    "SOURCE_MODEL": "spectrum of a source that is to be put into the fibres",
 }
 
 _BY_TYPE = {"zro": "ZERO", "drk": "DARK", "flt": "FLAT", "twi": "TWILIGHT", "sci": "SCIENCE"}
 _TABLES = {
     "FPLANE": {"IFUSLOT", "X_FP", "Y_FP", "SPECID", "IFUID"},
     "STAR_CATALOGUE": {"RAMEAN", "DECMEAN", "GAPMAG"},
+    "SOURCE_MODEL": {"WAVE", "FLUX"},
 }
 
 
@@ -82,6 +84,8 @@ def classify(name: str, header: Meta) -> Classification:
         "night": night_of(header, name),
         "unit": unit(header, name),
         "slot": slot,
+        "column": slot // 10,
+        "row": slot % 10,
         "ccd": f"{slot:03d}{amp[0]}",
         "amp": amp,
         "obs": int(needed(header, name, "OBSID")),

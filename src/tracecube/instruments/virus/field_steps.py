@@ -202,17 +202,23 @@ def calibrated_spectra(
     return Calibrated(spectra=made, spectrum=spectrum)
 
 
-@recipe(version="1")
+@recipe(version="2")
 def bundle_lines(
     *, spectra: FibreSpectra, field: FieldSolution, sources: Sources, params: FibreLinesParams
 ) -> BundleLines:
-    """Search a bundle for emission lines by matched filter; how many are false ones is a quality number."""
+    """Search a bundle for emission lines by matched filter; how many are false ones is a quality number.
+
+    The light of the known sources is taken off first, its error kept in the variance. Errors are compared with the
+    scatter of the significance, and raised where they are too small.
+    """
     from tracecube.recipes.science.fibre_field import refraction_of  # noqa: PLC0415 - slow to import
     from tracecube.recipes.science.fibre_lines import Seeing, find_lines  # noqa: PLC0415
+    from tracecube.recipes.science.star_wings import take_off_wings  # noqa: PLC0415
 
     stars = tuple(np.asarray(v, float) for v in (sources.ra, sources.dec, sources.mag)) if len(sources.ra) else None
     seeing, slot = Seeing.of(field, _RADIUS), int(spectra.ifuslot[0])
-    found, numbers = find_lines([spectra], seeing, refraction_of(field), params, ifuslot=slot, stars=stars)
+    bare = take_off_wings(spectra, sources, field)
+    found, numbers = find_lines([bare], seeing, refraction_of(field), params, ifuslot=slot, stars=stars)
     return BundleLines(bundle_lines=found, quality=(QualityNumber("LINES", float(len(found.ra)), ""), *numbers))
 
 

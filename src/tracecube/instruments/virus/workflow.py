@@ -28,6 +28,7 @@ from tracecube.instruments.virus.science_steps import (
     fibre_flat,
     twilight_spectra,
 )
+from tracecube.instruments.virus.target_steps import injected_source, target_spectra
 
 __all__ = ["workflow"]
 
@@ -184,11 +185,13 @@ CALIBRATED = Task(
     text="spectra of a bundle's fibres and sources in flux, with their places",
 )
 
+IN_SOURCES = Association("sources", ("SOURCES",), OBSERVATION)
+
 BUNDLE_LINES = Task(
     name="virus_bundle_lines",
     recipe=bundle_lines,
     main=Main("spectra", ("SPECTRA",)),
-    associations=(IN_FIELD, Association("sources", ("SOURCES",), OBSERVATION)),
+    associations=(IN_FIELD, IN_SOURCES),
     targets=("science",),
     text="emission lines of a bundle",
 )
@@ -210,6 +213,47 @@ CUBE = Task(
     text="a cube of a bundle, north up",
 )
 
+TARGET = Task(
+    name="virus_target",
+    recipe=target_spectra,
+    main=Main("spectra", ("SPECTRA",), group_by=("night", "obs")),
+    associations=(IN_FIELD, IN_SOURCES),
+    text="spectra of point sources at places that are asked for, neighbours solved for together",
+)
+
+INJECT = Task(
+    name="virus_inject",
+    recipe=injected_source,
+    main=Main("spectra", ("SPECTRA",), group_by=("night", "obs")),
+    associations=(
+        IN_FIELD,
+        Association("model", ("SOURCE_MODEL",), (Match(level=0),), hint="a table with the columns wave and flux"),
+    ),
+    targets=("injected",),
+    tags={"injected": "INJECTED_SPECTRA"},
+    text="a simulated source of a given spectrum in the fibres",
+)
+
+INJECTED_LINES = Task(
+    name="virus_injected_lines",
+    recipe=bundle_lines,
+    main=Main("spectra", ("INJECTED_SPECTRA",)),
+    associations=(IN_FIELD, IN_SOURCES),
+    targets=("injected",),
+    tags={"bundle_lines": "INJECTED_LINES"},
+    text="emission lines of the bundle with the simulated source",
+)
+
+INJECTED_CUBE = Task(
+    name="virus_injected_cube",
+    recipe=bundle_cube,
+    main=Main("spectra", ("INJECTED_SPECTRA",)),
+    associations=(IN_FIELD,),
+    targets=("injected",),
+    tags={"cube": "INJECTED_CUBE"},
+    text="the cube of the bundle with the simulated source",
+)
+
 workflow = Workflow(
     tasks=(
         DARKS,
@@ -227,6 +271,10 @@ workflow = Workflow(
         BUNDLE_LINES,
         LINES,
         CUBE,
+        TARGET,
+        INJECT,
+        INJECTED_LINES,
+        INJECTED_CUBE,
     ),
     default_target="science",
 )

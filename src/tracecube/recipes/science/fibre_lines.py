@@ -10,14 +10,13 @@ known beforehand (`tracecube.recipes.science.line_map`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import stats
-from scipy.ndimage import maximum_filter
 
 from tracecube.core.fibres import FibreSpectra
 from tracecube.core.flags import Flag
@@ -28,9 +27,11 @@ from tracecube.core.sources import FieldSolution
 from tracecube.kernels.fibre_psf import FibreShare, fibre_share
 from tracecube.kernels.tangent import to_sky
 from tracecube.recipes.science.fibre_field import FibreField, Refraction, gather
+from tracecube.recipes.science.line_count import FITTED, RASTER_LOSS, count_false, maxima
 from tracecube.recipes.science.line_filter import Continuum, filter_lines, fit_continuum
-from tracecube.recipes.science.line_fit import LineFit, fit_line
+from tracecube.recipes.science.line_fit import LineFit, fit_line, with_noise
 from tracecube.recipes.science.line_map import LineMap, map_lines
+from tracecube.recipes.science.line_noise import MapNoise, apply_row_noise, half_width, map_noise, row_noise
 from tracecube.recipes.sky.astrometry import tangent_plane
 
 __all__ = ["FibreLinesParams", "Seeing", "find_lines"]
@@ -38,14 +39,8 @@ __all__ = ["FibreLinesParams", "Seeing", "find_lines"]
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
-# The maximum of the raster lies below that of the field by at most this factor.
-_RASTER_LOSS = 0.8
-# What a maximum over two places and a wavelength adds to the square of the significance.
-_FITTED = 3.0
 # Significance is a sum over few fibres where more than this share of it comes from one.
 _LONE = 0.9
-# Levels on the negative map between which minima are counted and compared with theory.
-_NEGATIVE = (3.8, 5.2)
 _ZERO_WIDTH = 1e-3
 _BLANK = 0.9  # trust in places without a continuum
 # A continuum whose structure is below this share of the error of a line is none: noise makes as much.
@@ -77,9 +72,13 @@ class FibreLinesParams(Params):
     least_power: float = Field(
         0.25, ge=0.0, lt=1.0, description="places of less weight than this, of the typical, are left out"
     )
-    star_radius: float = Field(3.0, ge=0.0, description="radius around known stars that is left out, arcsec")
+    star_radius: float = Field(
+        2.0,
+        ge=0.0,
+        description="radius around known stars that is left out, arcsec: of 21 mag, more of brighter",
+    )
     chance: float = Field(
-        1e-4, gt=0.0, description="chance that a line of a point source is rejected by its chi-square"
+        1e-4, gt=0.0, description="chance that a line of a point source is rejected: its fibres or exposures disagree"
     )
     same_place: float = Field(2.5, gt=0.0, description="maxima this near on the sky may be the same line, arcsec")
     same_wave: float = Field(10.0, gt=0.0, description="maxima this near in wavelength may be the same line, Angstrom")
@@ -157,23 +156,59 @@ def find_lines(
         LINES FALSE EXPECTED: number of lines in the catalogue that noise makes, from theory and from how many of its
         minima there are; LINES FALSE THEORY: from theory alone, which counts maxima apart that are merged to a line;
         LINES FALSE 5: expected ones of signal-to-noise 5 and more; LINES TRIALS: independent places and wavelengths;
-        LINES SN SIGMA: width of the distribution of significance; LINES REJECTED: maxima that are no point source.
+        LINES SN SIGMA: width of the distribution of significance by the variance of the spectra; LINES NOISE SCALE:
+        what errors are multiplied by, typically, so that it is one; LINES NOISE ROWS: share of fibres that have a
+        factor of their own; LINES REJECTED: maxima that are no point source.
     """
     field = gather(spectra, ifuslot)
     shares = partial(seeing.shares, field.exposures, params.reach)
     continuum = fit_continuum(field, params.continuum_step)
     raster = np.arange(params.wave_range[0], params.wave_range[1] + 1e-6, params.wave_step)
     filtered = filter_lines(field, continuum, raster, params.sigma)
+    rows = row_noise(filtered, params.continuum_step)
+    field, continuum, filtered = apply_row_noise(field, continuum, filtered, rows)
     found = map_lines(field, filtered, shares, refraction, step=params.step, least_power=params.least_power)
     usable = found.used & ~_near_stars(found, field, stars, (params.star_radius, seeing.beta))[None]
-    level = found.continuum - _OWN_CONTINUUM / params.continuum_step * np.maximum(found.sn * found.error, 0.0)
-    trust = _trust(found.error, level, params.structure)
-    floor = _RASTER_LOSS * float(np.hypot(params.threshold, np.sqrt(_FITTED)))
-    peaks = _maxima(found.sn, usable, floor)
+    blank = usable & (_trusted(found, params) > _BLANK)
+    raw = half_width(found.sn[blank])
+    noise = map_noise(found, blank, params.step)
+    found = replace(found, sn=found.sn / noise.factor, error=found.error * noise.factor)
+    trust = _trusted(found, params)
+    blank = usable & (trust > _BLANK)
+    floor = RASTER_LOSS * float(np.hypot(params.threshold, np.sqrt(FITTED)))
+    peaks = maxima(found.sn, usable, floor)
     peaks = peaks[(found.sn * trust)[tuple(peaks.T)] >= floor]
-    fits, rejected = _fits(field, continuum, shares, refraction, (found, peaks), params)
-    share = float(np.mean(usable & (trust > _BLANK))) / max(float(np.mean(found.used)), 1e-9)
-    return _catalogue(field, fits, spectra), _quality(found, (usable, trust), share, params, rejected)
+    fits, rejected = _fits(field, continuum, shares, refraction, (found, peaks, noise), params)
+    numbers = (
+        QualityNumber("LINES SN SIGMA", raw, "", 0.97, 1.03),
+        QualityNumber("LINES NOISE SCALE", _median(noise.factor[blank]), "", None, 1.05),
+        QualityNumber("LINES NOISE ROWS", rows.share),
+        QualityNumber("LINES REJECTED", float(rejected)),
+    )
+    return _catalogue(field, fits, spectra), numbers + _false(found, blank, params)
+
+
+def _median(values: NDArray[Any]) -> float:
+    return float(np.median(values)) if values.size else float("nan")
+
+
+def _trusted(found: LineMap, params: FibreLinesParams) -> NDArray[np.float32]:
+    """`_trust` of all places, a line's own light taken off the continuum beside it."""
+    level = found.continuum - _OWN_CONTINUUM / params.continuum_step * np.maximum(found.sn * found.error, 0.0)
+    return _trust(found.error, level, params.structure)
+
+
+def _false(found: LineMap, blank: NDArray[np.bool_], params: FibreLinesParams) -> tuple[QualityNumber, ...]:
+    """How many lines noise makes."""
+    share = float(np.mean(blank)) / max(float(np.mean(found.used)), 1e-9)
+    merged = (params.same_wave / params.wave_step, params.same_place / params.step)
+    false = count_false(found, blank, share, threshold=params.threshold, merged=merged)
+    return (
+        QualityNumber("LINES TRIALS", share * found.resels),
+        QualityNumber("LINES FALSE EXPECTED", false.lines),
+        QualityNumber("LINES FALSE THEORY", false.theory),
+        QualityNumber("LINES FALSE 5", false.five, "", None, 1.0),
+    )
 
 
 def _near_stars(
@@ -204,28 +239,6 @@ def _trust(error: NDArray[Any], level: NDArray[Any], structure: float) -> NDArra
     return np.asarray(np.nan_to_num(factor), np.float32)
 
 
-def _maxima(sn: NDArray[np.float32], usable: NDArray[np.bool_], floor: float) -> I8:
-    """Local maxima above ``floor``, (k, 3), highest first."""
-    high = np.where(usable, sn, -np.inf)
-    top = (high >= floor) & (high == maximum_filter(high, size=3, mode="constant", cval=-np.inf))
-    places = np.argwhere(top)
-    return np.asarray(places[np.argsort(-high[top], kind="stable")])
-
-
-def _vertices(sn: NDArray[np.float32], places: I8) -> F8:
-    """Heights of the parabolas through maxima of the raster and the samples beside them along each axis."""
-    top = sn[tuple(places.T)].astype(np.float64)
-    height = top.copy()
-    for axis in range(3):
-        step = np.zeros(3, int)
-        step[axis] = 1
-        last = np.array(sn.shape) - 1
-        ahead, behind = (sn[tuple(np.clip(places + way, 0, last).T)].astype(np.float64) for way in (step, -step))
-        bend = np.maximum(2.0 * top - ahead - behind, 1e-6)
-        height += np.clip((ahead - behind) ** 2 / (8.0 * bend), 0.0, 0.125 * bend)
-    return np.asarray(height)
-
-
 class _Found(NamedTuple):
     """A fit with what the maps tell of its place."""
 
@@ -239,11 +252,11 @@ def _fits(
     continuum: Continuum,
     shares: Callable[[float], Sequence[FibreShare]],
     refraction: Refraction,
-    peaks: tuple[LineMap, I8],
+    peaks: tuple[LineMap, I8, MapNoise],
     params: FibreLinesParams,
 ) -> tuple[list[_Found], int]:
     """Fit the maxima, highest first; those that belong to a line that stands already are left out."""
-    found, places = peaks
+    found, places, noise = peaks
     lines: list[_Found] = []
     rejected: list[LineFit] = []
     for k, j, i in places:
@@ -253,12 +266,13 @@ def _fits(
         if any(_same(start, height, one, params) for one in standing):
             continue
         fit = fit_line(field, continuum, shares(start[2]), refraction, start, sigma=params.sigma)
+        fit = None if fit is None else with_noise(fit, float(noise.factor[k, j, i]))
         if fit is None or any(_same((fit.east, fit.north, fit.wave), fit.height, one, params) for one in standing):
             continue
         level = found.continuum[k, j, i] - _OWN_CONTINUUM / params.continuum_step * fit.flux
         trust = float(_trust(found.error[k, j, i], level, params.structure))
-        sn = float(np.sqrt(max((fit.height * trust) ** 2 - _FITTED, 0.0)))
-        if stats.chi2.sf(fit.chi2 * fit.freedom, fit.freedom) < params.chance:
+        sn = float(np.sqrt(max((fit.height * trust) ** 2 - FITTED, 0.0)))
+        if fit.chance < params.chance:
             rejected.append(fit)
         elif sn >= params.threshold:
             lines.append(_Found(fit, sn, float(found.continuum[k, j, i])))
@@ -305,43 +319,3 @@ def _catalogue(field: FibreField, found: list[_Found], spectra: Sequence[FibreSp
         medium=field.medium,
         meta=spectra[0].meta,
     )  # fmt: skip
-
-
-def _apart(places: I8, params: FibreLinesParams) -> I8:
-    """Maxima, highest first, without those that a higher one would be merged with as the same line."""
-    limits = np.array([params.same_wave / params.wave_step, *(2 * [params.same_place / params.step])])
-    kept: list[I8] = []
-    for place in places:
-        offset = np.abs(np.array(kept).reshape(-1, 3) - place)
-        near = (offset[:, 0] < limits[0]) & (np.hypot(offset[:, 1], offset[:, 2]) < limits[1])
-        if not near.any():
-            kept.append(place)
-    return np.array(kept, dtype=np.int64).reshape(-1, 3)
-
-
-def _quality(
-    found: LineMap,
-    where: tuple[NDArray[np.bool_], NDArray[np.float32]],
-    share: float,
-    params: FibreLinesParams,
-    rejected: int,
-) -> tuple[QualityNumber, ...]:
-    """Measure the width of the significance, and count what noise makes."""
-    blank = where[0] & (where[1] > _BLANK)
-    values = found.sn[blank]
-    low, high = np.quantile(values, [0.15865525, 0.84134475]) if values.size else (np.nan, np.nan)
-    level, five = np.hypot(params.threshold, np.sqrt(_FITTED)), np.hypot(5.0, np.sqrt(_FITTED))
-    places = _apart(_maxima(-found.sn, blank, _RASTER_LOSS * _NEGATIVE[0]), params)
-    minima = _vertices(-found.sn, places)
-    inside = int(np.sum((minima >= _NEGATIVE[0]) & (minima < _NEGATIVE[1])))
-    # How many lines noise makes, over what theory says: maxima that are merged are counted apart by theory.
-    per_line = inside / max(share * (found.expected(_NEGATIVE[0]) - found.expected(_NEGATIVE[1])), 1e-9)
-    theory = share * found.expected(float(level))
-    return (
-        QualityNumber("LINES SN SIGMA", float(0.5 * (high - low)), "", 0.97, 1.03),
-        QualityNumber("LINES TRIALS", share * found.resels),
-        QualityNumber("LINES FALSE EXPECTED", per_line * theory),
-        QualityNumber("LINES FALSE THEORY", theory),
-        QualityNumber("LINES FALSE 5", per_line * share * found.expected(float(five)), "", None, 1.0),
-        QualityNumber("LINES REJECTED", float(rejected)),
-    )

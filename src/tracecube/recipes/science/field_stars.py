@@ -40,7 +40,7 @@ from tracecube.recipes.science.fibre_psf_system import (
 from tracecube.recipes.science.fibre_sources import FibreSourceParams, GroupSpectra, extract_group, source_spectrum
 from tracecube.recipes.science.field import StarCatalogue, air_refraction, field_light, solved_fit
 
-__all__ = ["FieldStarsParams", "find_scale", "fit_stars", "measure_stars", "source_at", "star_spectra", "star_table"]
+__all__ = ["FieldStarsParams", "find_scale", "fit_stars", "measure_stars", "star_spectra", "star_table"]
 
 F8 = NDArray[np.float64]
 
@@ -281,15 +281,3 @@ def star_spectra(stars: BundleStars, scale: FluxScale, curve: tuple[F8, F8]) -> 
         )
         for k in range(len(stars.ra))
     )
-
-
-def source_at(
-    calibrated: FibreSpectra,
-    places: tuple[F8, F8],
-    solution: FieldSolution,
-    at: tuple[F8, F8],
-    params: FibreSourceParams = FibreSourceParams(),
-) -> GroupSpectra:
-    """Spectra at any places (ra, dec in degree, arrays), solved for together, from calibrated fibres."""
-    plane = sky_to_plane(at[0], at[1], solution.ra0, solution.dec0)
-    return extract_group(calibrated, places, plane, solution, params)

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from tracecube.kernels.fibre_psf import FibreShare
 from tracecube.recipes.science.fibre_field import FibreField, Refraction
 from tracecube.recipes.science.line_filter import Continuum, line_shape
 
-__all__ = ["LineFit", "fit_line"]
+__all__ = ["LineFit", "fit_line", "with_noise"]
 
 F8 = NDArray[np.float64]
 
@@ -50,6 +51,8 @@ class LineFit(NamedTuple):
         Its degrees of freedom.
     lone : float
         Share of the significance that comes from one fibre.
+    chance : float
+        That a point source's fibres or exposures differ as much.
     """
 
     east: float
@@ -62,6 +65,7 @@ class LineFit(NamedTuple):
     chi2: float
     freedom: int
     lone: float
+    chance: float
 
 
 class _Patch(NamedTuple):
@@ -112,11 +116,16 @@ def fit_line(
     height = score / np.sqrt(noise)
     wide = _climb(patch, shares, values, free=4)
     values, flux, errors = wide if wide is not None else fixed
-    chi2, freedom, lone = _across(patch, shares, values, flux)
+    agreement = _across(patch, shares, values, flux)
     if not (flux > 0 and gram > 0 and np.isfinite(errors).all()):
         return None
     east, north, wave, variance = (float(v) for v in values)
-    return LineFit(east, north, wave, float(flux), variance, errors, float(height), chi2, freedom, lone)
+    return LineFit(east, north, wave, float(flux), variance, errors, float(height), *agreement)
+
+
+def with_noise(fit: LineFit, factor: float) -> LineFit:
+    """Return a fit with all errors multiplied by a factor."""
+    return fit._replace(errors=fit.errors * factor, height=fit.height / factor, chi2=fit.chi2 / factor**2)
 
 
 def _patch(
@@ -239,18 +248,56 @@ def _tangents(patch: _Patch, shares: Sequence[FibreShare], values: F8, free: int
     return models
 
 
-def _across(patch: _Patch, shares: Sequence[FibreShare], values: F8, flux: float) -> tuple[float, int, float]:
-    """Chi-square of fluxes by fibre, its freedom, and the largest share of one fibre in the significance."""
+class _Agreement(NamedTuple):
+    """How fibres and exposures agree on one line."""
+
+    chi2: float  # reduced, of the light by fibre
+    freedom: int
+    lone: float  # largest share of one fibre in the significance
+    chance: float  # least chance of the three tests, their number in it
+
+
+def _across(patch: _Patch, shares: Sequence[FibreShare], values: F8, flux: float) -> _Agreement:
+    """Test the light of each fibre, of each exposure, and of the fibre farthest off, against a point source."""
     shape = line_shape(patch.wave, patch.pixel, np.sqrt(patch.lsf**2 + values[3]), float(values[2]), 0.0)
     model = _model(patch, shares, values)
     part = model.sum(axis=1) / np.maximum(shape.sum(axis=1), 1e-30)
     sums = np.sum(shape * patch.ivar, axis=1)
     power = np.sum(shape**2 * patch.ivar, axis=1) - sums**2 * patch.doubt[:, 0]
     seen = power > 0
-    light = np.sum(shape * patch.rest * patch.ivar, axis=1)[seen] / power[seen]
-    variance = 1.0 / power[seen] + (_MODEL_ERROR * flux * float(part.max())) ** 2
-    chi2 = float(np.sum((light - flux * part[seen]) ** 2 / variance))
+    power, part, exp = power[seen], part[seen], patch.exp[seen]
+    light = np.sum(shape * patch.rest * patch.ivar, axis=1)[seen] / power
+    variance = 1.0 / power + (_MODEL_ERROR * flux * float(part.max(initial=0.0))) ** 2
+    chi2 = float(np.sum((light - flux * part) ** 2 / variance))
     freedom = max(int(seen.sum()) - 5, 1)
-    weight = part[seen] ** 2 * power[seen]
-    lone = float(weight.max() / weight.sum()) if seen.any() and weight.sum() > 0 else 1.0
-    return chi2 / freedom, freedom, lone
+    weight = part**2 * power
+    lone = float(weight.max() / weight.sum()) if weight.sum() > 0 else 1.0
+    tests = (
+        float(stats.chi2.sf(chi2, freedom)),
+        _by_exposure(light, part, variance, exp),
+        _farthest(light, part, variance),
+    )
+    return _Agreement(chi2 / freedom, freedom, lone, min(1.0, len(tests) * min(tests)))
+
+
+def _by_exposure(light: F8, part: F8, variance: F8, exp: NDArray[np.int64]) -> float:
+    """Chance that the fluxes of exposures scatter as much."""
+    weight = np.bincount(exp, part**2 / variance)
+    right = np.bincount(exp, part * light / variance)
+    seen = weight > 0
+    if seen.sum() < 2:  # noqa: PLR2004 - one alone agrees with itself
+        return 1.0
+    weight, right = weight[seen], right[seen]
+    chi2 = float(np.sum(right**2 / weight) - right.sum() ** 2 / weight.sum())
+    return float(stats.chi2.sf(chi2, int(seen.sum()) - 1))
+
+
+def _farthest(light: F8, part: F8, variance: F8) -> float:
+    """Chance that one fibre of all is as bright against what the others say of it."""
+    weight, right = part**2 / variance, part * light / variance
+    others = weight.sum() - weight
+    if light.size < 2 or not (others > 0).all():  # noqa: PLR2004
+        return 1.0
+    flux = (right.sum() - right) / others
+    z = (light - flux * part) / np.sqrt(variance + part**2 / others)
+    return float(-np.expm1(light.size * np.log1p(-min(stats.norm.sf(z.max()), 1.0 - 1e-12))))

@@ -30,6 +30,6 @@ def test_tables(name: str, header: dict[str, str], tag: str, night: str | None) 
 def test_other_tables_are_foreign() -> None:
     other = {**IFUCEN, "COLUMNS": "col1,col2"}
     assert not recognises("IFUcen_HETDEX", other)
-    assert not recognises("x", {"FILETYPE": "table", "COLUMNS": "wave,flux"})
+    assert not recognises("x", {"FILETYPE": "table", "COLUMNS": "wave,counts"})
     with pytest.raises(BadData, match="a table of col1,col2"):
         classify("IFUcen_HETDEX", other)

@@ -12,7 +12,6 @@ from tracecube.recipes.science.field_stars import (
     find_scale,
     fit_stars,
     measure_stars,
-    source_at,
     star_spectra,
     star_table,
 )
@@ -267,26 +266,6 @@ def test_star_spectra_have_the_catalogue_s_flux_and_honest_noise():
     assert np.median(ratio) == pytest.approx(1.0, abs=0.02)
     assert scale.factor == pytest.approx(1.0 / (0.9 * made[5]["norm"].mean()), rel=0.02)
     assert np.median(pull) == pytest.approx(1.0, abs=0.1)
-
-
-def test_injected_source_comes_back():
-    made = scene(9)
-    result = solved(made)
-    calibrated = scale_flux(result.spectra, result.solution)
-    ra, dec = plane_to_sky(*(made[3][1] + [6.0, 5.0]), *CENTRE)
-    at = sky_to_plane(ra, dec, *CENTRE)
-    light = inject(
-        calibrated,
-        result.places,
-        tuple(at),
-        (np.array([3000.0, 6000.0]), np.full(2, 2e-16)),
-        result.solution,
-    )
-    with_source = type(calibrated)(**{**calibrated.__dict__, "flux": calibrated.flux + light})
-    before = source_at(calibrated, result.places, result.solution, (np.array([ra]), np.array([dec])))
-    after = source_at(with_source, result.places, result.solution, (np.array([ra]), np.array([dec])))
-    ok = (before.flags[0] == 0) & (after.flags[0] == 0)
-    np.testing.assert_allclose(np.mean((after.flux - before.flux)[0][ok]), 2e-16, rtol=0.01)
 
 
 def test_neighbours_are_told_apart():
