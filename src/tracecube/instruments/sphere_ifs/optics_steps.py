@@ -158,7 +158,7 @@ def _without_laser(laser: float, solution: WavelengthSolution) -> str:
     return f"laser {laser / 10:.1f} nm off: wavelengths near it rest on the prism's law, known to {error / 10:.2f} nm"
 
 
-@recipe(version="1")
+@recipe(version="2")
 def ifu_flat(
     *,
     raw: Sequence[RawFrame],
@@ -182,7 +182,8 @@ def ifu_flat(
 
     mode = mode_of_frame(raw[0])
     masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
-    extraction, lamp, caveats = _extract_white(raw, masters, traces, pixel_map, params.extraction())
+    spectra_of = traces, wavelength, pixel_map
+    extraction, lamp, caveats = _extract_white(raw, masters, spectra_of, params.extraction())
     wave = np.linspace(*mode.channels[:2], mode.channels[2])
     flat, numbers = lenslet_throughput(extraction, wavelength, wave, least=params.least_signal, name=lamp.name)
     spectra = native_spectra(extraction, traces, wavelength.wave, wavelength, layout=layout)
@@ -195,7 +196,7 @@ def ifu_flat(
     )
 
 
-@recipe(version="2")
+@recipe(version="3")
 def distortion_map(
     *,
     raw: Sequence[RawFrame],
@@ -219,7 +220,7 @@ def distortion_map(
 
     masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
     extraction, caveats = _extract_lamp(raw, masters, traces, pixel_map, params.extraction())
-    even, _, more = _extract_white(white, masters, traces, pixel_map, params.extraction())
+    even, _, more = _extract_white(white, masters, (traces, wavelength, pixel_map), params.extraction())
     spectra = native_spectra(extraction, traces, wavelength.wave, wavelength)
     share = np.nansum(even.flux, axis=1) / np.median(np.nansum(even.flux, axis=1))
     whole = np.isfinite(extraction.flux).sum(axis=1) > 0.9 * np.isfinite(wavelength.wave).sum(axis=1)  # noqa: PLR2004
@@ -261,17 +262,23 @@ def _extract_lamp(
 
 
 def _extract_white(
-    raw: Sequence[RawFrame], masters: DetectorMasters, traces: TraceSet, pixel_map: PixelMap, settings: ExtractionParams
+    raw: Sequence[RawFrame],
+    masters: DetectorMasters,
+    optics: tuple[TraceSet, WavelengthSolution, PixelMap],
+    settings: ExtractionParams,
 ) -> tuple[Extraction, RawFrame, tuple[str, ...]]:
     """Calibrate and extract frames of the white lamp: IFU flats, else those for positions; the first of them, caveats.
 
     Raises
     ------
     BadData
-        No frame shows spectra of white light; what is wrong with the IFU flats.
+        No frame shows spectra of white light through the header's prism; what is wrong with the IFU flats.
     """
+    from tracecube.instruments.sphere_ifs.exposure import mode_of_frame  # noqa: PLC0415 - brings numba
+    from tracecube.instruments.sphere_ifs.other_prism import check_white_ends  # noqa: PLC0415
     from tracecube.recipes.optics.lenslet_flat import check_white  # noqa: PLC0415 - brings numba
 
+    traces, wavelength, pixel_map = optics
     caveats: list[str] = []
     wrong: BadData | None = None
     for tag in ("IFUFLAT", "SPECPOS"):
@@ -280,7 +287,9 @@ def _extract_white(
             continue
         try:
             extraction, more = _extract_lamp(frames, masters, traces, pixel_map, settings)
-            check_white(extraction, ", ".join(frame.name for frame in frames))
+            names = ", ".join(frame.name for frame in frames)
+            check_white(extraction, names)
+            check_white_ends(extraction.flux, wavelength, mode_of_frame(frames[0]), names)
         except BadData as error:
             wrong = wrong or error
             caveats.append(f"left out: {error}")

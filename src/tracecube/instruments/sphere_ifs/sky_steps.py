@@ -92,7 +92,7 @@ def spectra_of(raw: RawFrame, known: Known, params: Sky, *, like: Spectra | None
     return sky_spectra(raw, known.masters(), optics, params.extraction(), params.shifts(), clear=clear, like=like)
 
 
-@recipe(version="4")
+@recipe(version="5")
 def coronagraph_center(
     *,
     raw: RawFrame,

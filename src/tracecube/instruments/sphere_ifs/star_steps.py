@@ -37,7 +37,7 @@ class ScienceCube(Outputs):
     dit_centre: StarCentre
 
 
-@recipe(version="1")
+@recipe(version="2")
 def ifs_coronagraph_center(*, spectra: Spectra, params: CentreParams = _CENTRE) -> FoundCentre:
     """Find the star behind the mask from its satellite spots.
 

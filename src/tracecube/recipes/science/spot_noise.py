@@ -87,7 +87,7 @@ def spot_noise(
     excess = np.zeros((7, 7))
     if len(vectors) > LEAST_SAMPLES:
         excess = np.cov(np.array(vectors).T) - np.mean(formal, axis=0)
-    covariance = _covariance(fit, window_list, setting, excess)
+    covariance = _covariance(fit, window_list, setting, excess, _least_growth(len(vectors)))
     flux_excess, speckle = _flux_excess(np.array(fluxes), np.array(expected), mean)
     return SpotNoise(covariance, flux_excess, speckle, len(vectors))
 
@@ -175,11 +175,17 @@ def _photons(fit: SpotFit, window_list: list[Window], setting: Setting) -> F8:
     return np.asarray(np.maximum(top / np.maximum(bottom, 1e-300), 0.0))
 
 
-def _covariance(fit: SpotFit, window_list: list[Window], setting: Setting, excess: F8) -> F8:
-    """Covariance of the tracks: noise of samples and shape, and what the halo adds to it.
+def _least_growth(places: int) -> float:
+    """Variance over that without halo, below which it is not taken however little the places tell.
 
-    No error comes out smaller than without halo: few places between the spots can tell too little by chance.
+    A variance of n places scatters by sqrt(2 / n). To cut it off at 1 would make errors too large on the mean where
+    there is no halo's noise (pulls too narrow); twice its scatter below is chance beyond doubt.
     """
+    return float(max(1.0 - 2.0 * np.sqrt(2.0 / max(places, 1)), 0.25)) if places > LEAST_SAMPLES else 1.0
+
+
+def _covariance(fit: SpotFit, window_list: list[Window], setting: Setting, excess: F8, least_growth: float) -> F8:
+    """Covariance of the tracks: noise of samples and shape, and what the halo adds to it."""
     formal = np.diag(1.0 / setting.spread**2)
     halo = np.zeros(formal.shape)
     for spot in range(setting.pattern.directions.size):
@@ -190,7 +196,7 @@ def _covariance(fit: SpotFit, window_list: list[Window], setting: Setting, exces
         formal = formal + np.sum([p.matrix for p in own], axis=0)
         halo = halo + turner.T @ excess @ turner
     least, whole = (fit.covariance @ m @ fit.covariance for m in (formal, formal + halo))
-    growth = np.sqrt(np.maximum(np.diagonal(whole) / np.diagonal(least), 1.0))
+    growth = np.sqrt(np.maximum(np.diagonal(whole) / np.diagonal(least), least_growth))
     return np.asarray(least * np.outer(growth, growth))
 
 

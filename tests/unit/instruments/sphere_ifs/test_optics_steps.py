@@ -10,7 +10,8 @@ import pytest
 from tracecube.core.errors import BadData
 from tracecube.core.frame import RawFrame
 from tracecube.core.optics import WavelengthSolution
-from tracecube.instruments.sphere_ifs import optics_steps
+from tracecube.instruments.sphere_ifs import exposure, optics_steps, other_prism
+from tracecube.instruments.sphere_ifs.guess import MODES, Mode
 from tracecube.recipes.extract.joint import Extraction
 from tracecube.recipes.optics.lenslet_flat import check_white
 
@@ -36,8 +37,15 @@ def white(monkeypatch):
         def extract(raw, *_: object):
             return (BARE if any("bare" in frame.name for frame in raw) else GOOD), ("a caveat of the frame",)
 
+        def check_ends(_flux: object, _solution: object, mode: Mode, name: str) -> None:
+            assert mode.name == "YJH"
+            if "strange" in name:
+                raise BadData(f"{name}: white light as through YJ", hint="")
+
         monkeypatch.setattr(optics_steps, "_extract_lamp", extract)
-        return optics_steps._extract_white(frames, None, None, None, None)
+        monkeypatch.setattr(exposure, "mode_of_frame", lambda _: MODES["YJH"])
+        monkeypatch.setattr(other_prism, "check_white_ends", check_ends)
+        return optics_steps._extract_white(frames, None, (None, None, None), None)
 
     return call
 
@@ -57,17 +65,19 @@ def test_the_ifu_flat_is_taken_where_it_shows_spectra(white):
     assert caveats == ("a caveat of the frame",)
 
 
-@pytest.mark.parametrize("flats", [(), (lamp("bare", "IFUFLAT"),)])
+@pytest.mark.parametrize("flats", [(), (lamp("bare", "IFUFLAT"),), (lamp("strange", "IFUFLAT"),)])
 def test_the_lamp_for_positions_stands_in_with_a_caveat(white, flats):
     _, frame, caveats = white(lamp("p", "SPECPOS"), *flats)
     assert frame.name == "p"
     assert "no usable FLAT,LAMP / IFU of this mode: white light of p (SPECPOS) taken" in caveats
-    assert any(text.startswith("left out: bare: ") for text in caveats) == bool(flats)
+    assert any(text.startswith("left out: ") and flat.name in text for text in caveats for flat in flats) == bool(flats)
 
 
 def test_without_any_white_light_the_flat_is_named(white):
     with pytest.raises(BadData, match="bare: 0 per cent"):
         white(lamp("bare", "IFUFLAT"))
+    with pytest.raises(BadData, match="strange: white light as through YJ"):
+        white(lamp("strange", "IFUFLAT"))
     with pytest.raises(BadData, match="no frame of the white lamp"):
         white()
 

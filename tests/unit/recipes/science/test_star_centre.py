@@ -134,3 +134,19 @@ def test_spots_too_far_out_are_seen_there_whether_left_out_or_not() -> None:
     apart = out @ (off[:, :, 0] - off[:, :, 2]) / 2.0  # of the two spots of the diagonal, whatever the star does
     radius = np.hypot(found.spot_x[:, 0] - found.x, found.spot_y[:, 0] - found.y)
     assert apart.mean() == pytest.approx(0.006 * radius.mean(), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("speckle", "halo"), [(0.0, 0.35), (0.1, 0.35), (0.5, 1.0)], ids=["photons", "weak", "strong"]
+)
+def test_pulls_of_the_star_have_unit_width(speckle: float, halo: float) -> None:
+    off, sigma = [], []
+    for seed in range(40, 44):
+        star = Star(seed, channels=4, speckle=speckle, halo=halo)
+        more, claimed = errors_of(star, 10)
+        off.append(more)
+        sigma.append(claimed)
+    pulls = np.concatenate(off) / np.concatenate(sigma)
+    # Eighty pulls tell the width to 0.08; twice that, and the 0.05 that errors are allowed to be off.
+    width = float(np.sqrt(np.mean(pulls**2)))
+    assert width == pytest.approx(1.0, abs=0.05 + 2.0 / np.sqrt(2.0 * pulls.size))
