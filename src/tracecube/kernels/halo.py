@@ -86,7 +86,8 @@ def refined(few: F4, bins: int) -> F4:
     below = np.floor(offset)
     t = (offset - below)[:, None]
     cubic = np.hstack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]) / 6.0
-    return _between(knots, below.astype(np.int64) + _EDGE - 1, cubic.astype(np.float32), few.shape)
+    fine: F4 = _between(knots, below.astype(np.int64) + _EDGE - 1, cubic.astype(np.float32), few.shape)
+    return fine
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})  # type: ignore[untyped-decorator]

@@ -29,7 +29,7 @@ NOT_USED, SATURATED = 1, 2
 
 
 class Limits(NamedTuple):
-    """When a pixel is none of the fibres': sigma above (found, grown), below, and the share of light that is trusted."""
+    """When a pixel is none of the fibres': sigma above (found, grown) and below, and the share of light in doubt."""
 
     clip: float
     grow: float
@@ -65,13 +65,19 @@ def open_pixels(frame: tuple[F4, F4, I4], unusable: int, saturated: int, lost: N
     data, variance, flags = frame
     out = Pixels(*(np.zeros(data.shape[::-1], np.float32) for _ in range(4)))
     state = np.empty(data.shape[::-1], np.uint8)
-    turned = np.ascontiguousarray(data, np.float32), np.ascontiguousarray(variance, np.float32)
-    _turn(turned, np.ascontiguousarray(flags, np.int32), (unusable, saturated), lost, out, state)
+    _turn(
+        (np.ascontiguousarray(data), np.ascontiguousarray(variance)),
+        np.ascontiguousarray(flags),
+        (unusable, saturated),
+        lost,
+        out,
+        state,
+    )
     return out, state
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _turn(  # noqa: PLR0917 - the arrays of one loop
+def _turn(
     frame: tuple[F4, F4], flags: I4, masks: tuple[int, int], lost: NDArray[np.bool_], out: Pixels, state: U1
 ) -> None:
     """Turn a frame block by block."""

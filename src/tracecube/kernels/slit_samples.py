@@ -58,9 +58,7 @@ class Samples(NamedTuple):
     full: F4
 
 
-def measure_samples(
-    feet: Footprints, centre: F8, pixels: Pixels, marks: U1, state: U1, box: float
-) -> Samples:
+def measure_samples(feet: Footprints, centre: F8, pixels: Pixels, marks: U1, state: U1, box: float) -> Samples:
     """Solve every column and measure its samples.
 
     Parameters
@@ -79,9 +77,7 @@ def measure_samples(
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _measure(
-    feet: Footprints, centre: F8, pixels: Pixels, bits: tuple[U1, U1], box: float, out: Samples
-) -> None:
+def _measure(feet: Footprints, centre: F8, pixels: Pixels, bits: tuple[U1, U1], box: float, out: Samples) -> None:
     """Fill the samples column by column."""
     m, rows = pixels.data.shape
     n, width = feet.weight.shape[1:]

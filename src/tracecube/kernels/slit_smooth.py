@@ -36,7 +36,7 @@ def sorting_pairs(count: int) -> I8:
     >>> values
     [0.0, 1.0, 2.0, 3.0, 5.0]
     """
-    pairs = []
+    pairs: list[tuple[int, int]] = []
     p = 1
     while p < count:
         k = p
@@ -71,7 +71,8 @@ def expected_light(flux: F4) -> F4:
     level = _levels(flux, np.float32(least))
     rest = np.empty_like(flux)
     common = _common(flux, level, _PAIRS, rest)
-    return _with_parabolas(common, rest, _PARABOLAS.astype(np.float32))
+    expected: F4 = _with_parabolas(common, rest, _PARABOLAS.astype(np.float32))
+    return expected
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -117,7 +118,7 @@ def _common(flux: F4, level: F4, pairs: I8, rest: F4) -> F4:
             other = many[pairs[i, 1]]
             for j in range(n):
                 a, b = one[j], other[j]
-                one[j], other[j] = min(a, b), max(a, b)
+                one[j], other[j] = min(a, b), max(a, b)  # type: ignore[call-overload]
         for j in range(n):
             out[c, j] = level[c, j] * many[_BESIDE, j]
             rest[c, j] = flux[c, j] - out[c, j]

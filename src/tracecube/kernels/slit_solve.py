@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 from tracecube.kernels.slit_light import Footprints
 from tracecube.kernels.solve import MEASURED_SHARE
 
-__all__ = ["Band", "Pixels", "band_of", "factorise_column", "load_column", "normal_column", "padded_columns", "solve_slit", "substitute"]
+__all__ = [
+    "Band",
+    "Pixels",
+    "band_of",
+    "factorise_column",
+    "load_column",
+    "normal_column",
+    "padded_columns",
+    "solve_slit",
+    "substitute",
+]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]

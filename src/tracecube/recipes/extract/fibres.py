@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tracecube.core.errors import BadData
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame
@@ -59,7 +58,7 @@ class FibreExtractionParams(Params):
     bad_share: float = Field(0.3, gt=0, le=1, description="of a sample's weight, lost to bad pixels: it is flagged")
     box: float = Field(5.0, ge=1, le=9, description="px: width of the centred aperture of the cross-check")
     differ: float = Field(5.0, gt=1, description="sigma by which a fibre's aperture may differ from the fit")
-    box_trust: float = Field(0.01, ge=0, description="share of the aperture's light by which the profile may be off")
+    box_trust: float = Field(0.002, ge=0, description="share of the aperture's light by which the profile may be off")
 
 
 @dataclass(frozen=True)
@@ -160,9 +159,7 @@ def extract_fibres(
         box=_spread(samples.box, slit, traces, np.nan),
         flags=tuple(
             None if one is None else one.astype(np.int32)
-            for one in _spread(
-                _flags(samples, params), slit, traces, float(Flag.NOT_ILLUMINATED | Flag.NOT_MEASURED)
-            )
+            for one in _spread(_flags(samples, params), slit, traces, float(Flag.NOT_ILLUMINATED | Flag.NOT_MEASURED))
         ),
         differ=tuple(None if one is None else one[:, 0] for one in _spread(differ[None], slit, traces, np.nan)),
         move=tuple(None if one is None else Move(move[k], error[k]) for k, one in enumerate(traces)),
@@ -172,8 +169,12 @@ def extract_fibres(
 
 def _opened(frame: Frame, lost: BoolArray) -> _Image:
     """Start from the frame, its pixels weighed by a median along rows."""
-    given = (frame.data, frame.variance, frame.flags)
-    pixels, state = open_pixels(given, NOT_USABLE, int(Flag.SATURATED), lost)
+    pixels, state = open_pixels(
+        (np.asarray(frame.data, np.float32), np.asarray(frame.variance, np.float32), np.asarray(frame.flags, np.int32)),
+        NOT_USABLE,
+        int(Flag.SATURATED),
+        lost,
+    )
     shot = 1.0 / float(frame.meta.get("NCOMBINE") or 1)
     first_weights(pixels, shot)
     return _Image(pixels, state, shot, np.zeros_like(state))
@@ -228,7 +229,8 @@ def _differences(samples: Samples, params: FibreExtractionParams) -> NDArray[np.
         for one in (samples.off, samples.off_variance, samples.box)
     )
     sigma = np.sqrt(variance + (params.box_trust * box) ** 2)
-    return np.divide(off, sigma, out=np.full(off.size, np.nan), where=sigma > 0.0)
+    out: NDArray[np.float64] = np.divide(off, sigma, out=np.full(off.size, np.nan), where=sigma > 0.0)
+    return out
 
 
 def _flags(samples: Samples, params: FibreExtractionParams) -> IntArray:
@@ -248,7 +250,7 @@ def _quality(
     hits = np.count_nonzero((image.marks >= 2) & used)
     return (
         QualityNumber("EXTRACT CHI2", float(np.nanmedian(samples.chi2)), "", high=1.5),
-        QualityNumber("COSMIC SHARE", float(hits / max(np.count_nonzero(used), 1)), "", high=0.02),
+        QualityNumber("COSMIC SHARE", float(hits) / max(int(np.count_nonzero(used)), 1), "", high=0.02),
         QualityNumber("TRACE SHIFT", float(np.abs(move[:, 0]).max()), "px", high=1.0),
         QualityNumber("APERTURE DIFFERS", float(np.count_nonzero(np.abs(differ) > params.differ)), "fibres"),
     )

@@ -111,6 +111,6 @@ def _tables(traces: Sequence[TraceSet | None], half: int, count: int) -> tuple[F
             value[:, : own.shape[1]] = own
             value[:, -1] = -(own[:, 0] + u * np.gradient(own[:, 0].astype(np.float64), u))
         shapes.append(phase_table(u, value, half))
-        slopes.append(phase_table(u, -np.gradient(value, u, axis=0), half))
+        slopes.append(phase_table(u, np.asarray(-1.0 * np.asarray(np.gradient(value, u, axis=0))), half))
         wider.append(phase_table(u, value[:, -1:], half))
     return np.stack(shapes), np.stack(slopes), np.stack(wider)

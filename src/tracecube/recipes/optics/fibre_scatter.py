@@ -78,9 +78,7 @@ def spread_bins(few: FloatArray, params: HaloParams, power: float) -> FloatArray
 
 
 @lru_cache(maxsize=8)
-def _transfer(
-    shape: tuple[int, int], bins: int, shaped: tuple[float, float, float, float]
-) -> NDArray[np.complex64]:
+def _transfer(shape: tuple[int, int], bins: int, shaped: tuple[float, float, float, float]) -> NDArray[np.complex64]:
     """Return the transform of a kernel; an exposure takes that of the last one."""
     softening, steepness, scale, power = shaped
     return transfer(power_law(shape, bins, softening=softening, steepness=steepness, scale=scale, power=power))
