@@ -84,8 +84,9 @@ def _levels(flux: F4, least: float) -> F4:
         total += flux[_mirrored(c, m)]
     for c in range(m):
         for j in range(n):
-            out[c, j] = max(np.float32(total[j] / (2 * _LEVEL + 1)), least)
-        behind, ahead = flux[_mirrored(c - _LEVEL, m)], flux[_mirrored(c + _LEVEL + 1, m)]
+            out[c, j] = max(np.float32(total[j] / (2 * _LEVEL + 1)), least)  # type: ignore[call-overload]
+        behind = flux[_mirrored(c - _LEVEL, m)]
+        ahead = flux[_mirrored(c + _LEVEL + 1, m)]
         for j in range(n):
             total[j] += np.float64(ahead[j]) - np.float64(behind[j])
     return out
@@ -118,7 +119,7 @@ def _common(flux: F4, level: F4, pairs: I8, rest: F4) -> F4:
             other = many[pairs[i, 1]]
             for j in range(n):
                 a, b = one[j], other[j]
-                one[j], other[j] = min(a, b), max(a, b)  # type: ignore[call-overload]
+                one[j], other[j] = min(a, b), max(a, b)
         for j in range(n):
             out[c, j] = level[c, j] * many[_BESIDE, j]
             rest[c, j] = flux[c, j] - out[c, j]
