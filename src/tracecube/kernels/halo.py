@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
-from scipy.ndimage import zoom
+from scipy.ndimage import spline_filter
 
-__all__ = ["power_law", "scattered"]
+__all__ = ["binned", "power_law", "refined", "scattered", "spread", "transfer"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
+_EDGE = 12  # knots beyond the image: the splines' filter falls by 0.27 a knot
 _FINE = 5  # places along each side of a bin at which the kernel is averaged
 
 
@@ -55,6 +57,63 @@ def power_law(
     return np.asarray(mean / mean.sum())
 
 
+def transfer(kernel: F8) -> NDArray[np.complex64]:
+    """Return the transform of a kernel (2 y - 1, 2 x - 1), as `spread` takes it."""
+    return np.asarray(rfft2(kernel.astype(np.float32), _sizes(kernel.shape)), np.complex64)
+
+
+def spread(few: F4, response: NDArray[np.complex64]) -> F4:
+    """Convolve binned light (y, x) with the kernel of a `transfer`."""
+    rows, columns = few.shape
+    sizes = _sizes((2 * rows - 1, 2 * columns - 1))
+    # the ends of the convolution that wrap around meet each other, not what is kept
+    full = irfft2(rfft2(few.astype(np.float32, copy=False), sizes) * response, sizes)
+    return np.asarray(full[rows - 1 : 2 * rows - 1, columns - 1 : 2 * columns - 1], np.float32)
+
+
+def _sizes(kernel: tuple[int, ...]) -> list[int]:
+    return [next_fast_len(n, real=True) for n in kernel]
+
+
+def refined(few: F4, bins: int) -> F4:
+    """Interpolate an image (y, x) to pixels (y bins, x bins): cubic splines, level beyond the middle of the outer bins.
+
+    The values are those of the bins' middles; a pixel holds ``1 / bins**2`` of them.
+    """
+    padded = np.pad(few.astype(np.float64), _EDGE, mode="edge")
+    knots = spline_filter(padded, order=3, mode="mirror", output=np.float32)
+    offset = (np.arange(bins) + 0.5) / bins - 0.5
+    below = np.floor(offset)
+    t = (offset - below)[:, None]
+    cubic = np.hstack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]) / 6.0
+    fine: F4 = _between(knots, below.astype(np.int64) + _EDGE - 1, cubic.astype(np.float32), few.shape)
+    return fine
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})  # type: ignore[untyped-decorator]
+def _between(knots: F4, first: NDArray[np.int64], cubic: F4, shape: tuple[int, int]) -> F4:
+    """Sum four splines along x, then four along y, for each of the places of a pixel within a bin."""
+    rows, columns = shape
+    bins = first.size
+    wide = np.empty((knots.shape[0], columns * bins), np.float32)
+    for y in range(knots.shape[0]):
+        for p in range(bins):
+            a, b, c, d = cubic[p]
+            line = knots[y, first[p] :]
+            for x in range(columns):
+                wide[y, x * bins + p] = a * line[x] + b * line[x + 1] + c * line[x + 2] + d * line[x + 3]
+    out = np.empty((rows * bins, columns * bins), np.float32)
+    scale = np.float32(1.0 / bins**2)
+    for y in range(rows):
+        for p in range(bins):
+            a, b, c, d = cubic[p]
+            at = y + first[p]
+            one, two, three, four, to = wide[at], wide[at + 1], wide[at + 2], wide[at + 3], out[y * bins + p]
+            for x in range(columns * bins):
+                to[x] = scale * (a * one[x] + b * two[x] + c * three[x] + d * four[x])
+    return out
+
+
 def scattered(light: F4, kernel: F8, bins: int) -> F4:
     """Convolve an image with a kernel of `power_law`.
 
@@ -69,9 +128,10 @@ def scattered(light: F4, kernel: F8, bins: int) -> F4:
     -------
     array (y, x), electron a pixel
     """
+    return refined(spread(binned(light, bins), transfer(kernel)), bins)
+
+
+def binned(light: F4, bins: int) -> F4:
+    """Sum an image (y, x) over bins."""
     rows, columns = light.shape[0] // bins, light.shape[1] // bins
-    few = light.reshape(rows, bins, columns, bins).sum(axis=(1, 3), dtype=np.float64)
-    size = [next_fast_len(3 * n - 2, real=True) for n in (rows, columns)]
-    full = irfft2(rfft2(few, size) * rfft2(kernel, size), size)
-    smooth = full[rows - 1 : 2 * rows - 1, columns - 1 : 2 * columns - 1] / bins**2
-    return np.asarray(zoom(smooth, bins, order=3, mode="nearest", grid_mode=True), np.float32)
+    return np.asarray(light.reshape(rows, bins, columns, bins).sum(axis=(1, 3), dtype=np.float64), np.float32)

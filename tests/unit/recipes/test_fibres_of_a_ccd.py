@@ -125,6 +125,58 @@ def test_own_shift_and_fluxes_of_a_frame(lamp: Scene) -> None:
     assert np.all(found.flags[0][DEAD] != 0)
 
 
+@pytest.mark.parametrize("shift", [0.05, -0.3, 0.6])
+def test_drifts_across_are_found_to_a_few_thousandths_of_a_pixel(lamp: Scene, shift: float) -> None:
+    flux = 0.3 * lamp.flux  # as many electrons in all as a full CCD has from the sky
+    still = extract_fibres(frame_of(image_of(flux), 20), lamp.optics.traces, lamp.optics.halo, FibreExtractionParams())
+    found = extract_fibres(
+        frame_of(image_of(flux, shift), 21), lamp.optics.traces, lamp.optics.halo, FibreExtractionParams()
+    )
+    for before, after in zip(still.move, found.move, strict=True):
+        assert before is not None
+        assert after is not None
+        error = np.hypot(before.error[0], after.error[0])
+        assert error < 0.005
+        assert abs(after.value[0] - before.value[0] - shift) < 4.0 * error
+
+
+def test_noise_is_within_three_per_cent_of_the_bound_of_cramer_and_rao(lamp: Scene) -> None:
+    flux = 0.06 * lamp.flux
+    light = image_of(flux)
+    columns = np.arange(COLUMNS)
+    bound = []
+    rows = np.arange(2 * HALF)[:, None]
+    for x in columns[::16]:
+        true = np.concatenate([centres()[k, :, x] + k * HALF for k in (0, 1)])
+        a = (cumulative(rows - true + 0.5) - cumulative(rows - true - 0.5)) / np.sqrt(NOISE**2 + light[:, x, None])
+        a = np.delete(a, DEAD, axis=1)
+        bound.append(np.sqrt(np.diag(np.linalg.inv(a.T @ a))))
+    found = [
+        extract_fibres(frame_of(light, 30 + k), lamp.optics.traces, lamp.optics.halo, FibreExtractionParams())
+        for k in range(12)
+    ]
+    live = np.delete(np.arange(2 * FIBRES), DEAD)
+    values = np.array([np.concatenate([np.asarray(v) for v in one.flux])[live][:, ::16] for one in found])
+    scatter = np.sqrt(np.nanmean(values.var(axis=0, ddof=1) / np.array(bound).T ** 2))
+    assert scatter == pytest.approx(1.0, abs=0.03)
+    told = np.concatenate([np.asarray(v) for v in found[0].variance])[live][:, ::16]
+    assert np.nanmedian(np.sqrt(told) / np.array(bound).T) == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_fibre_whose_light_is_shaped_otherwise_differs_in_its_aperture(lamp: Scene) -> None:
+    flux = 0.3 * lamp.flux
+    odd = np.zeros_like(flux)
+    odd[1, 6] = 0.5 * flux[1, 6]
+    light = image_of(flux - odd) + 0.5 * (image_of(odd, 1.6) + image_of(odd, -1.6))
+    found = extract_fibres(frame_of(light, 9), lamp.optics.traces, lamp.optics.halo, FibreExtractionParams())
+    assert found.differ[1] is not None
+    assert np.abs(found.differ[1]).argmax() == 6
+    assert set(np.flatnonzero(np.abs(found.differ[1]) > 5.0)) <= {5, 6, 7}  # its neighbours' apertures hold its wings
+    assert found.differ[0] is not None
+    assert np.nanmax(np.abs(found.differ[0])) < 5.0 < np.abs(found.differ[1][6])
+    assert next(q.value for q in found.quality if q.name == "APERTURE DIFFERS") in {1.0, 2.0, 3.0}
+
+
 def test_neighbours_of_a_bright_fibre(lamp: Scene) -> None:
     flux = np.full((2, FIBRES, COLUMNS), 30.0)
     flux[0, DEAD] = 0.0

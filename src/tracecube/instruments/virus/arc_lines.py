@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracecube.recipes.optics.fibre_lines import FibreLine
 
-__all__ = ["ARC_LINES", "SKY_LINES"]
+__all__ = ["ARC_LINES"]
 
 ARC_LINES = (
     FibreLine(3610.508, "Cd", (3612.873,)),
@@ -17,6 +17,3 @@ ARC_LINES = (
     FibreLine(5085.822, "Cd"),
     FibreLine(5460.750, "Hg"),
 )
-
-SKY_LINES = (4046.565, 4358.335, 5460.750)
-"""Lines of the night sky that tell an exposure's shift: mercury lamps of towns."""

@@ -26,6 +26,7 @@ class AmplifierLight:
     """Spectra of one amplifier's fibres, electrons a column, as of `FibreExtraction`.
 
     ``traces`` are those of the calibration moved by ``shift`` (px, across dispersion); fibres without light are NaN.
+    A fibre whose aperture differs from its fit is flagged in the table of traces.
     """
 
     amp: str
@@ -68,11 +69,12 @@ def extract_ccd(
     if all(one is None for one in sequence):
         raise BadData("no amplifier of this CCD was both read and traced", hint="; ".join(caveats) or "see its flats")
     found = extract_fibres(frame, sequence, _halo(traces), params.extraction())
-    lights = []
+    lights: list[AmplifierLight] = []
+    most = params.extraction().differ
     for k, (amp, own) in enumerate(zip(names, sequence, strict=True)):
         if own is None:
             continue
-        lights.append(_light(amp, k, own, found))
+        lights.append(_light(amp, _checked(own, found.differ[k], most), k, found))
         if abs(lights[-1].shift) > params.reach:
             caveats.append(
                 f"amplifier {amp}: its light lies {lights[-1].shift:+.2f} px off the traces: flagged"
@@ -90,13 +92,20 @@ def _halo(traces: TraceSets) -> Halo:
     return Halo(float(amplitude), 0.0, float(power), np.zeros(2), np.zeros(2), 1.0)
 
 
-def _light(amp: str, k: int, traces: TraceSet, found: FibreExtraction) -> AmplifierLight:
+def _checked(traces: TraceSet, differ: FloatArray | None, most: float) -> TraceSet:
+    """Flag the fibres whose aperture differs from the fit."""
+    odd = np.abs(np.nan_to_num(np.asarray(differ))) > most
+    return replace(traces, dq=(traces.dq | np.where(odd, int(Flag.OUTLIER), 0)).astype(np.int32))
+
+
+def _light(amp: str, traces: TraceSet, k: int, found: FibreExtraction) -> AmplifierLight:
     """Take one amplifier out of what was found."""
     move = found.move[k]
     parts = (found.flux[k], found.variance[k], found.blend[k], found.chi2[k], found.box[k])
     flux, variance, blend, chi2, box = (np.asarray(part) for part in parts)
     shift = 0.0 if move is None else float(move.value[0])
     error = 0.0 if move is None else float(move.error[0])
-    flags = np.asarray(found.flags[k]) | np.where((traces.dq == 0)[:, None], traces.sample_dq, 0)
-    live = np.where((traces.dq == 0)[:, None], traces.centre + shift, np.nan)
+    usable = ((traces.dq & ~int(Flag.OUTLIER)) == 0)[:, None]
+    flags = np.asarray(found.flags[k]) | np.where(usable, traces.sample_dq, 0)
+    live = np.where(usable, traces.centre + shift, np.nan)
     return AmplifierLight(amp, replace(traces, centre=live), flux, variance, blend, chi2, box, flags, shift, error)

@@ -21,6 +21,7 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.several import TraceSets, WavelengthSolutions
 from tracecube.instruments.virus.parameters import ExposureParams
+from tracecube.instruments.virus.sky_lines import SKY_LINES
 from tracecube.recipes.science.field_bands import BandParams, fibre_bands
 from tracecube.recipes.sky.fibre_sky import (
     SkyParams,
@@ -77,7 +78,7 @@ class BundleSpectra(Outputs):
     fibre_bands: FibreBands
 
 
-@recipe(version="3")
+@recipe(version="4")
 def ccd_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -87,18 +88,19 @@ def ccd_spectra(
     places: RawFrame | None,
     params: ExposureParams,
 ) -> CcdSpectra:
-    """Extract all fibres of a CCD of one exposure, by one inversion, with the exposure's own shift across dispersion.
+    """Extract all fibres of a CCD of one exposure, by one inversion, with the exposure's own shift across and along.
 
-    Hits have no weight; the samples they cost light are flagged. Each spectrum keeps its own pixels.
+    Hits have no weight; the samples they cost light are flagged. Each spectrum keeps its own pixels. Wavelengths are
+    those of the arcs, moved by what lines of the sky say.
     """
     from tracecube.instruments.virus.exposure import calibrate_ccd  # noqa: PLC0415 - brings numba
 
     frame, caveats = calibrate_ccd(raw, dark)
-    made, numbers, notes = _spectra(frame, traces, wavelength, places, params)
+    made, numbers, notes = _spectra(frame, traces, wavelength, places, params, lines=SKY_LINES)
     return CcdSpectra(fibre_spectra=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="3")
+@recipe(version="4")
 def twilight_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -108,11 +110,11 @@ def twilight_spectra(
     places: RawFrame | None,
     params: ExposureParams,
 ) -> Twilight:
-    """Extract all fibres of a CCD from the mean of the night's twilights."""
+    """Extract all fibres of a CCD from the mean of the night's twilights, at the wavelengths of the arcs."""
     from tracecube.instruments.virus.exposure import combined  # noqa: PLC0415 - brings numba
 
     frame, caveats = combined(raw, dark)
-    made, numbers, notes = _spectra(frame, traces, wavelength, places, params)
+    made, numbers, notes = _spectra(frame, traces, wavelength, places, params, lines=())
     return Twilight(twilight=made, quality=numbers, caveats=(*caveats, *notes))
 
 
@@ -200,8 +202,11 @@ def _spectra(
     wavelength: WavelengthSolutions,
     places: RawFrame | None,
     params: ExposureParams,
+    *,
+    lines: tuple[float, ...],
 ) -> tuple[FibreSpectra, tuple[QualityNumber, ...], list[str]]:
-    """Extract a CCD and put wavelengths and places beside the fluxes."""
+    """Extract a CCD and put wavelengths and places beside the fluxes; ``lines`` of the sky move the wavelengths."""
+    from tracecube.instruments.virus.drift import shift_numbers, wavelengths_now  # noqa: PLC0415
     from tracecube.instruments.virus.extraction import extract_ccd  # noqa: PLC0415 - brings numba
     from tracecube.instruments.virus.headers import needed, unit  # noqa: PLC0415
 
@@ -210,20 +215,19 @@ def _spectra(
     bundle = _places(places, notes)
     name = unit(frame.meta, "frame")
     exposure = int(needed(frame.meta, f"exposure of unit {name}", "DITHER"))
-    parts = []
+    known = []
     for light in lights:
         solution = next((one for key, one in wavelength.parts.items() if key.endswith(light.amp)), None)
         if solution is None:
             notes.append(f"amplifier {light.amp}: no wavelengths: left out")
             continue
-        parts.append(_amplifier(light, solution, bundle, (frame, name, exposure)))
-    if not parts:
+        known.append((light, solution))
+    if not known:
         raise MissingInput("no amplifier of this CCD has wavelengths", hint="; ".join(notes))
-    shifts = tuple(
-        QualityNumber(f"FLEXURE DY {light.amp}", light.shift, "pix", low=-params.reach, high=params.reach)
-        for light in lights
-    )
-    return join_spectra(parts, {**frame.meta, "BUNIT": "electron"}), (*found.quality, *shifts), notes
+    moved, along = wavelengths_now(known, lines, params.reach, notes) if lines else (known, ())
+    parts = [_amplifier(light, solution, bundle, (frame, name, exposure)) for light, solution in moved]
+    numbers = (*found.quality, *along, *shift_numbers(lights, params.reach))
+    return join_spectra(parts, {**frame.meta, "BUNIT": "electron"}), numbers, notes
 
 
 def _places(places: RawFrame | None, notes: list[str]) -> BundlePlaces:

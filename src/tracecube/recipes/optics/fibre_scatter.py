@@ -7,15 +7,17 @@ may stand on a level of its own (what is left of its bias).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.params import Params
-from tracecube.kernels.halo import power_law, scattered
+from tracecube.kernels.halo import binned, power_law, refined, spread, transfer
 
-__all__ = ["Halo", "HaloParams", "dark_pixels", "fit_halo", "halo_light", "mirrored"]
+__all__ = ["Halo", "HaloParams", "dark_pixels", "fit_halo", "halo_light", "mirrored", "spread_bins"]
 
 _CLIP = 4.0
 
@@ -65,16 +67,21 @@ def mirrored(light: FloatArray, dead: BoolArray) -> FloatArray:
 
 def halo_light(light: FloatArray, params: HaloParams, power: float) -> FloatArray:
     """Convolve light (rows, columns) with the kernel of amplitude 1."""
-    size = (light.shape[0] // params.bins, light.shape[1] // params.bins)
-    kernel = power_law(
-        size,
-        params.bins,
-        softening=params.softening,
-        steepness=params.steepness,
-        scale=params.scale,
-        power=power,
-    )
-    return scattered(np.asarray(light, np.float32), kernel, params.bins)
+    return refined(spread_bins(binned(np.asarray(light, np.float32), params.bins), params, power), params.bins)
+
+
+def spread_bins(few: FloatArray, params: HaloParams, power: float) -> FloatArray:
+    """Convolve binned light with the kernel of amplitude 1; what comes out is as coarse."""
+    shape = (few.shape[0], few.shape[1])
+    shaped = (params.softening, params.steepness, params.scale, power)
+    return spread(np.asarray(few, np.float32), _transfer(shape, params.bins, shaped))
+
+
+@lru_cache(maxsize=8)
+def _transfer(shape: tuple[int, int], bins: int, shaped: tuple[float, float, float, float]) -> NDArray[np.complex64]:
+    """Return the transform of a kernel; an exposure takes that of the last one."""
+    softening, steepness, scale, power = shaped
+    return transfer(power_law(shape, bins, softening=softening, steepness=steepness, scale=scale, power=power))
 
 
 def dark_pixels(centre: FloatArray, shape: tuple[int, int], away: float) -> BoolArray:

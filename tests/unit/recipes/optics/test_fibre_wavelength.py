@@ -9,7 +9,6 @@ from tracecube.core.errors import MissingInput
 from tracecube.core.flags import Flag
 from tracecube.kernels.lines import line_image
 from tracecube.recipes.optics.fibre_lines import FibreArc, FibreLine
-from tracecube.recipes.optics.fibre_shift import exposure_shift
 from tracecube.recipes.optics.fibre_wavelength import FibreWavelengthParams, fit_fibre_wavelengths
 
 LINES = (
@@ -84,16 +83,3 @@ def test_a_missing_lamp_is_said_and_too_few_lines_refused() -> None:
     assert np.sqrt((off**2).mean()) < 0.2
     with pytest.raises(MissingInput):
         fit_fibre_wavelengths(arcs, LINES, HALF, PLACE, params.model_copy(update={"least_lines": 5}))
-
-
-def test_the_shift_of_an_exposure_is_found_from_lines_of_the_sky() -> None:
-    arcs, truth = night(6, 0.0, 0.0)
-    sky = (4046.565, 4358.335, 5460.750)
-    found = exposure_shift(arcs["Hg"], truth + 0.25, np.full(truth.shape, 1.15), sky)
-    assert abs(found.offset + 0.25) < 4.0 * found.offset_error
-    assert 0.0 < found.offset_error < 0.01
-    assert found.slope == 0.0
-    tilt = 0.1 * (truth - 4500.0) / 1000.0
-    tilted = exposure_shift(arcs["Hg"], truth - tilt, np.full(truth.shape, 1.15), sky)
-    assert abs(tilted.slope - 0.1) < 4.0 * tilted.slope_error
-    assert np.allclose(tilted(truth), tilt, atol=0.02)
