@@ -78,9 +78,8 @@ def _unlike(there: Sequence[Item], main: Reference, rule: Association) -> str:
     asked = ", ".join(f"{key} {value_of(main, key)}" for key in rung.same)
     words = [f"with {asked}"] if asked else []
     if rung.days != UNLIMITED:
-        words.append(
-            f"between {rung.days[0]:g} and {rung.days[1]:g} days of it{f' (window {rung.window})' * bool(rung.window)}"
-        )
+        words.append(f"between {rung.days[0]:g} and {rung.days[1]:g} days of it")
+        words[-1] += f" (window {rung.window})" if rung.window else ""
     words += ["started during the exposure"] * rung.during
     return f"fewer than {max(1, rule.minimum)} {' and '.join(words)}".rstrip()
 

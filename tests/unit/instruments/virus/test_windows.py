@@ -28,7 +28,7 @@ def take(folder: Path, day: int, *kinds: str) -> None:
         if moved.kind in kinds:
             name = frame_name(moved, UNIT.slot, "LL", archived=False)
             cards = header(moved, UNIT, "LL", Pointing(150.0, 50.0, 70.0))
-            write_raw(folder, raw_image(name, "", cards, np.full((4, 4), day, np.uint16)))
+            write_raw(folder, raw_image(name, "", cards, np.full((4, 4), 20 + day, np.uint16)))
 
 
 def spectra_of(folder: Path, day: str, **windows: float) -> PlannedJob:
