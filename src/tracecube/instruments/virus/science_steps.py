@@ -16,7 +16,7 @@ from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.several import TraceSets, WavelengthSolutions
-from tracecube.instruments.virus.parameters import ExposureParams
+from tracecube.instruments.virus.parameters import ExposureParams, TwilightParams
 from tracecube.kernels.robust import known_median
 from tracecube.recipes.sky.fibre_sky import SkyParams, ThroughputParams, fibre_throughput, subtract_sky
 
@@ -40,6 +40,7 @@ class Twilight(Outputs):
     """Spectra of a CCD's fibres under the twilight sky."""
 
     twilight: FibreSpectra
+    master_twilight: Frame | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +86,15 @@ def twilight_spectra(
     traces: TraceSets,
     wavelength: WavelengthSolutions,
     places: RawFrame | None,
-    params: ExposureParams,
+    params: TwilightParams,
 ) -> Twilight:
     """Extract all fibres of a CCD from the mean of the night's twilights."""
     from tracecube.instruments.virus.exposure import combined  # noqa: PLC0415 - brings numba
 
     frame, caveats = combined(raw, dark)
     made, numbers, notes = _spectra(frame, traces, wavelength, places, params)
-    return Twilight(twilight=made, quality=numbers, caveats=(*caveats, *notes))
+    kept = frame if params.keep else None
+    return Twilight(twilight=made, master_twilight=kept, quality=numbers, caveats=(*caveats, *notes))
 
 
 @recipe(version="2")
