@@ -36,6 +36,8 @@ class Sources:
     chi2 : array (n,)
         Reduced, of the fibres about the source.
     dq : int32 array (n,)
+    ra_cat, dec_cat : float64 array (n,), degree
+        By the catalogue alone.
     """
 
     object: FloatArray = column("SOURCES", "object")
@@ -54,6 +56,8 @@ class Sources:
     snr: FloatArray = column("SOURCES", "snr")
     chi2: FloatArray = column("SOURCES", "chi2")
     dq: IntArray = column("SOURCES", "dq")
+    ra_cat: FloatArray | None = column("SOURCES", "ra_cat", unit="deg", default=None)
+    dec_cat: FloatArray | None = column("SOURCES", "dec_cat", unit="deg", default=None)
     meta: Meta = meta()
 
 

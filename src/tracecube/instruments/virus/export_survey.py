@@ -71,10 +71,12 @@ def _residuals(sources: Sources | None) -> tuple[float, float, float, int]:
     if sources is None:
         return np.nan, np.nan, np.nan, 0
     use = (np.asarray(sources.snr) > _BRIGHT) & np.isfinite(sources.ra_seen) & (np.asarray(sources.dq) == 0)
-    east, north = sky_to_plane(
-        np.asarray(sources.ra_seen)[use], np.asarray(sources.dec_seen)[use],
-        np.asarray(sources.ra)[use], np.asarray(sources.dec)[use],
-    )  # fmt: skip
+    ra, dec = (np.asarray(values)[use] for values in (sources.ra_seen, sources.dec_seen))
+    east, north = np.full(ra.size, np.nan), np.full(ra.size, np.nan)
+    if sources.ra_cat is not None and sources.dec_cat is not None:
+        cat_ra, cat_dec = (np.asarray(values)[use] for values in (sources.ra_cat, sources.dec_cat))
+        east = (ra - cat_ra) * np.cos(np.radians(dec)) * 3600.0
+        north = (dec - cat_dec) * 3600.0
     shift = (np.asarray(sources.mag) - np.asarray(sources.mag_cat))[use]
     known = shift[np.isfinite(shift)]
     if not use.any():
@@ -89,7 +91,9 @@ def matched_spectra(
     """Stars of the catalogue that were seen, one row each: both places in the focal plane, and the spectrum."""
     row = {str(name).strip(): i for i, name in enumerate(np.asarray(sources.object).astype(str))}
     seen = _plane(field, np.asarray(sources.ra_seen), np.asarray(sources.dec_seen), parallactic)
-    there = _plane(field, np.asarray(sources.ra), np.asarray(sources.dec), parallactic)
+    if sources.ra_cat is None or sources.dec_cat is None:
+        return
+    there = _plane(field, np.asarray(sources.ra_cat), np.asarray(sources.dec_cat), parallactic)
     for one in spectra:
         i = row.get(str(one.meta.get("OBJECT")).strip())
         if i is None or not np.isfinite(sources.ra_seen[i]):

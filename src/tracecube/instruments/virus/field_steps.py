@@ -66,7 +66,7 @@ class Cubes(Outputs):
     cube: tuple[BundleCube, ...]
 
 
-@recipe(version="2")
+@recipe(version="3")
 def field_calibration(
     *,
     sky_subtracted: Sequence[FibreSpectra],

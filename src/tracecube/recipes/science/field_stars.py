@@ -89,7 +89,7 @@ def measure_sources(
     if result.spectra is None:
         raise BadData("field: no spectra to measure", hint="use place_fibres on spectra of the same fibres")
     if result.fit is None:
-        return FieldStars(scale_flux(result.spectra, result.solution), _table([], 1.0, {}), (), None, ())
+        return FieldStars(scale_flux(result.spectra, result.solution), _table([], 1.0, {}, catalogue), (), None, ())
     rows = _extract(result, catalogue, band, params)
     zero, caveats = _zero(rows, params)
     factor = 1.0 if zero is None else zero.factor
@@ -101,7 +101,7 @@ def measure_sources(
         for row in rows
     )
     calibrated = scale_flux(result.spectra, result.solution, factor)
-    return FieldStars(calibrated, _table(rows, factor, meta), stars, zero, caveats)
+    return FieldStars(calibrated, _table(rows, factor, meta, catalogue), stars, zero, caveats)
 
 
 @dataclass(frozen=True)
@@ -187,12 +187,13 @@ def _times(group: GroupSpectra, factor: float) -> GroupSpectra:
     )
 
 
-def _table(rows: list[_Row], factor: float, meta: Mapping[str, Scalar]) -> Sources:
+def _table(rows: list[_Row], factor: float, meta: Mapping[str, Scalar], catalogue: StarCatalogue) -> Sources:
     """The table of sources, by right ascension."""
     places = np.array([row.sky for row in rows]).reshape(-1, 2, 2)
     errors = np.array([row.error for row in rows]).reshape(-1, 2)
     numbers = np.array([row.numbers for row in rows]).reshape(-1, 3)
     mean = numbers[:, 2] * factor
+    star = np.array([row.star for row in rows], dtype=int)
     relative = numbers[:, 1] * 0.4 * np.log(10.0)
     return Sources(
         object=np.array([row.name for row in rows], dtype=str),
@@ -211,6 +212,8 @@ def _table(rows: list[_Row], factor: float, meta: Mapping[str, Scalar]) -> Sourc
         snr=np.array([row.snr for row in rows], dtype=float),
         chi2=np.array([row.chi2 for row in rows], dtype=float),
         dq=np.array([0 if row.weight > 0.5 else int(Flag.OUTLIER) for row in rows], dtype=np.int32),
+        ra_cat=np.asarray(catalogue.ra, dtype=float)[star],
+        dec_cat=np.asarray(catalogue.dec, dtype=float)[star],
         meta=dict(meta),
     )
 

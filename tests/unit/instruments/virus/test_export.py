@@ -71,7 +71,7 @@ def stars() -> Sources:
     return Sources(
         np.array(["A", "B"]), 214.8 * two, dec, 0.01 * two, 0.01 * two, 214.8 * two,
         dec + np.array([0.0, 0.3 / 3600.0]), 0.02 * two, 18.0 * two, 0.01 * two, np.array([17.9, 18.0]), two, two,
-        50.0 * two, two, np.zeros(2, int),
+        50.0 * two, two, np.zeros(2, int), 214.8 * two, dec,
     )  # fmt: skip
 
 
