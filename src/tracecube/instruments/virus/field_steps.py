@@ -11,7 +11,7 @@ from pydantic import Field
 
 from tracecube.core.errors import BadData
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.fields import FloatArray, IntArray, Meta
 from tracecube.core.frame import RawFrame
 from tracecube.core.labelled import BundleCube, SourceSpectrum
 from tracecube.core.lines import Lines
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bundle_cubes", "emission_lines", "field_calibration"]
 
+_BEAMS = 30.0  # a source, below which a field is crowded
 _RADIUS = 0.75  # arcsec: of a fibre
 # hPa, degree Celsius, per cent: a usual night at 2026 m, where a header does not say
 _USUAL_AIR = {"BAROMPRE": 798.0, "AMBTEMP": 10.0, "HUMIDITY": 30.0}
@@ -114,7 +115,13 @@ def field_calibration(
         sources=measured.sources,
         spectrum=spectra,
         quality=_numbers(result.solution),
-        caveats=(*remarks, *result.caveats, *measured.caveats),
+        caveats=(
+            *_dithers(joined.exp),
+            *_crowding(joined, result.solution, measured.sources),
+            *remarks,
+            *result.caveats,
+            *measured.caveats,
+        ),
     )
 
 
@@ -157,6 +164,33 @@ def bundle_cubes(*, spectra: FibreSpectra, field: FieldSolution, params: FibreCu
         values: dict[str, Any] = {f.name: getattr(made, f.name) for f in fields(made)}
         cubes.append(BundleCube(**{**values, "meta": {**made.meta, "IFUSLOT": slot}}))
     return Cubes(cube=tuple(cubes))
+
+
+def _dithers(exposures: IntArray) -> tuple[str, ...]:
+    """Name the dithers that were not taken: fibres fill a third of a bundle in each."""
+    from tracecube.instruments.virus.layout import DITHERS  # noqa: PLC0415 - slow to import
+
+    taken = {int(one) for one in np.unique(exposures)}
+    lacking = sorted(set(range(1, len(DITHERS) + 1)) - taken)
+    if not lacking:
+        return ()
+    names = " and ".join(map(str, lacking))
+    text = f"{len(taken)} of {len(DITHERS)} exposures, without dither {names}: parts of each bundle lie between fibres"
+    return (text,)
+
+
+def _crowding(spectra: FibreSpectra, solution: FieldSolution, sources: Sources) -> tuple[str, ...]:
+    """Say so where sources are closer than one in thirty beams, beyond which they blend (Hogg 2001, AJ 121, 1207)."""
+    bundles = np.unique(spectra.ifuslot)
+    rows = [spectra.ifuslot == slot for slot in bundles]
+    area = sum(float(np.ptp(spectra.x[mine]) * np.ptp(spectra.y[mine])) for mine in rows)
+    beam = np.pi / (4.0 * np.log(2.0)) * float(np.median(solution.fwhm)) ** 2
+    beams = area / beam / max(len(sources.ra), 1)
+    if not np.isfinite(beams) or beams > _BEAMS:
+        return ()
+    return (
+        f"crowded field: one of {len(sources.ra)} stars in every {beams:.0f} beams: sources blend, little sky is left",
+    )
 
 
 def _catalogue(raw: RawFrame) -> StarCatalogue:

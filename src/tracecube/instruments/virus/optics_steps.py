@@ -73,7 +73,7 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
     )
 
 
-@recipe(version="1")
+@recipe(version="2")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], dark: Frame, traces: TraceSets, params: WavelengthsParams
 ) -> Wavelengths:
@@ -122,7 +122,7 @@ def _lamps(
             continue
         try:
             frame, caveats = combined(frames, dark)
-            light, _, refused = extract_ccd(frame, traces, params)
+            light, _, refused = extract_ccd(frame, traces, params, lines=True)
         except BadData as error:
             notes.append(f"{lamp} arcs not used: {error}")
             continue
@@ -133,6 +133,8 @@ def _lamps(
         raise MissingInput("wavelengths: no arc lamp gave light", hint="; ".join(notes) or "take Hg and Cd arcs")
     first = next(iter(by_lamp.values()))
     amps = [amp for amp in first if all(amp in lights for lights in by_lamp.values())]
+    if not amps:
+        raise MissingInput("wavelengths: no amplifier was read with all lamps", hint="; ".join(notes) or "take arcs")
     lamps = {
         lamp: FibreArc(
             np.concatenate([lights[amp].flux for amp in amps]),

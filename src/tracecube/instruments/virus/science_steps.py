@@ -57,7 +57,7 @@ class SkySubtracted(Outputs):
     sky_subtracted: FibreSpectra
 
 
-@recipe(version="1")
+@recipe(version="2")
 def ccd_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -78,7 +78,7 @@ def ccd_spectra(
     return CcdSpectra(fibre_spectra=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def twilight_spectra(
     *,
     raw: Sequence[RawFrame],
