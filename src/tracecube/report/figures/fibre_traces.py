@@ -31,7 +31,7 @@ def fibre_traces(traces: TraceSets, flat: Frame | None = None) -> Figure:
     for name, one in traces.parts.items():
         above = 0 if name == lower else half
         for ax, every in ((panels["all"], _EVERY), (panels["near"], 1)):
-            _draw(ax, one, above, every)
+            _draw(ax, one, above, every, ORANGE if flat is not None else BLUE)
         _slit(panels["slit"], one, name, BLUE if name == lower else ORANGE)
         _profile(panels["profile"], one, name, BLUE if name == lower else ORANGE)
     columns = next(iter(traces.parts.values())).centre.shape[1]
@@ -62,10 +62,10 @@ def _half(traces: TraceSets) -> int:
     return int(np.ceil(top / 16.0) * 16)
 
 
-def _draw(ax: Axes, one: TraceSet, above: float, every: int) -> None:
+def _draw(ax: Axes, one: TraceSet, above: float, every: int, colour: str) -> None:
     along = np.arange(one.centre.shape[1])[::every]
     good = one.dq == 0
-    ax.plot(along, above + one.centre[good, ::every].T, color=BLUE, lw=0.5, alpha=0.9)
+    ax.plot(along, above + one.centre[good, ::every].T, color=colour, lw=0.5, alpha=0.9)
     if (~good).any():
         ax.plot(along, above + one.centre[~good, ::every].T, color=VERMILION, lw=0.9, ls="--")
 

@@ -12,6 +12,7 @@ from tracecube.report.figures.style import BLUE, GREEN, GREY, ORANGE, SKY_NAMES,
 
 __all__ = ["field_stars"]
 
+_LONGEST = 4.0  # typical residuals: the length of an arrow that would be longer
 _BRIGHT = 10.0  # signal-to-noise of stars whose places count
 
 
@@ -56,6 +57,8 @@ def _arrows(ax: Axes, place: tuple[NDArray[np.float64], ...], away: tuple[NDArra
     typical = float(np.median(np.hypot(*away))) if len(away[0]) else 0.0
     if typical <= 0.0:
         return
+    short = np.minimum(1.0, _LONGEST * typical / np.maximum(np.hypot(*away), 1e-9))
+    away = (away[0] * short, away[1] * short)
     arrows = ax.quiver(
         *place, -away[0], away[1], color=VERMILION, angles="uv", scale_units="width", scale=16.0 * typical, width=0.004
     )
