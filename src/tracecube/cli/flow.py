@@ -45,6 +45,8 @@ def _show(instrument: Instrument) -> None:
             say(f"sub-workflow {name}: {flow.subworkflows[name]}" if name else "tasks of no sub-workflow", style="bold")
         ordered = sorted(tasks, key=lambda task: order[task.name])
         table(["task", "takes", "makes", "groups", "what for"], [_row(task) for task in ordered])
+    for window in flow.windows:
+        say(f"-p {instrument.name}.{window.name}={window.days:g}: days, {window.text}")
     say(f"without --target: {flow.default_target}")
 
 

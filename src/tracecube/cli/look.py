@@ -97,13 +97,19 @@ def datasets(
 def _row(dataset: Dataset) -> tuple[object, ...]:
     state = "complete" if dataset.complete else "incomplete"
     level = dataset.level if dataset.complete else ""
-    return dataset.job.task.name, dataset.job.name, state, level, "; ".join(map(str, dataset.missing))
+    return dataset.job.task.name, dataset.job.name, state, level, _lacks(dataset)
+
+
+def _lacks(dataset: Dataset) -> str:
+    return "; ".join([*map(str, dataset.missing), *(f"goes without {one}" for one in dataset.without)])
 
 
 def _tree(dataset: Dataset, plan: Plan) -> Tree:
     root = Tree(f"[bold]{escape(dataset.job.label)}[/] level {dataset.level}")
     for missing in dataset.missing:
         root.add(f"[{COLOURS['incomplete']}]missing[/] {escape(str(missing))}")
+    for one in dataset.without:
+        root.add(f"[{COLOURS['incomplete']}]goes without[/] {escape(str(one))}")
     _branches(root, dataset.job, plan, set())
     return root
 

@@ -24,6 +24,8 @@ class FibreThroughput:
     unit, amp : str array (n,)
         Identity of the spectrograph unit, and the amplifier that read the fibre.
     fibre, ifuslot : int array (n,)
+    x, y : array (n,), arcsec
+        Place in the bundle.
     shift : array (n,), Angstrom
         By which the wavelengths of the lamp or twilight differed from those of the calibration.
     coefficients : array (n, d)
@@ -38,6 +40,8 @@ class FibreThroughput:
     amp: FloatArray = column("FIBRES", "amp")
     fibre: IntArray = column("FIBRES", "fibre")
     ifuslot: IntArray = column("FIBRES", "ifuslot")
+    x: FloatArray = column("FIBRES", "x", unit="arcsec")
+    y: FloatArray = column("FIBRES", "y", unit="arcsec")
     shift: FloatArray = column("FIBRES", "shift", unit="Angstrom")
     coefficients: FloatArray = column("FIBRES", "coefficients", text="Chebyshev series along the pixels")
     covariance: FloatArray = column("FIBRES", "covariance", text="of the series")

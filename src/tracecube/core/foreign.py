@@ -131,15 +131,19 @@ class GatheredForm:
         part, read one at a time as it is gone through; raises `TracecubeError` where it cannot.
     by : tuple of str
         Keys of the setup whose values products of one file share.
+        Files of no night (without it here) lie beside the nights' folders and hold products of all nights.
     name : callable
         ``(key) -> name of the file``, with its suffix.
+    split : bool
+        ``arrange`` gives many files, one after the other: an iterator of ``(key, ForeignFile)``.
     """
 
     category: str
     parts: Mapping[str, tuple[str, type]]
-    arrange: Callable[..., ForeignFile | ForeignStream]
+    arrange: Callable[..., Any]
     by: tuple[str, ...]
     name: Callable[[Mapping[str, Scalar]], str]
+    split: bool = False
 
     @property
     def tag(self) -> str:
@@ -154,6 +158,9 @@ class GatheredForm:
         """Whether a product goes into the file: it has no other value of any key. A calibration may lack some."""
         return all(setup.get(name) in {None, value} for name, value in key.items())
 
-    def arranged(self, key: Mapping[str, Scalar], parts: Mapping[str, Iterable[Any]]) -> ForeignFile | ForeignStream:
-        """Call ``arrange``."""
-        return self.arrange(key, **parts)
+    def arranged(
+        self, key: Mapping[str, Scalar], parts: Mapping[str, Iterable[Any]]
+    ) -> Iterator[tuple[Mapping[str, Scalar], ForeignFile | ForeignStream]]:
+        """Call ``arrange``: files by the key that names them."""
+        made = self.arrange(key, **parts)
+        yield from made if self.split else ((key, made),)

@@ -36,6 +36,8 @@ class Sources:
     chi2 : array (n,)
         Reduced, of the fibres about the source.
     dq : int32 array (n,)
+    ra_cat, dec_cat : float64 array (n,), degree
+        By the catalogue alone.
     """
 
     object: FloatArray = column("SOURCES", "object")
@@ -54,6 +56,8 @@ class Sources:
     snr: FloatArray = column("SOURCES", "snr")
     chi2: FloatArray = column("SOURCES", "chi2")
     dq: IntArray = column("SOURCES", "dq")
+    ra_cat: FloatArray | None = column("SOURCES", "ra_cat", unit="deg", default=None)
+    dec_cat: FloatArray | None = column("SOURCES", "dec_cat", unit="deg", default=None)
     meta: Meta = meta()
 
 
@@ -140,7 +144,7 @@ class BundleStars:
     Parameters
     ----------
     object, ra, dec, ra_err, dec_err, ra_seen, dec_seen, seen_err, mag, mag_err, mag_cat, snr, chi2 : array (n,)
-        As in `Sources`; magnitudes by the nominal throughput.
+        As in `Sources`, with ``ra_cat`` and ``dec_cat``; magnitudes by the nominal throughput.
     mean : array (n,), erg/s/cm2/Angstrom
         Flux density over the catalogue's band.
     weight : array (n,)
@@ -166,6 +170,8 @@ class BundleStars:
     mag_err: FloatArray = column("STARS", "mag_err", unit="mag")
     mag_cat: FloatArray = column("STARS", "mag_cat", unit="mag")
     mean: FloatArray = column("STARS", "mean", unit="erg/s/cm2/Angstrom")
+    ra_cat: FloatArray = column("STARS", "ra_cat", unit="deg")
+    dec_cat: FloatArray = column("STARS", "dec_cat", unit="deg")
     snr: FloatArray = column("STARS", "snr")
     chi2: FloatArray = column("STARS", "chi2")
     weight: FloatArray = column("STARS", "weight")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tracecube.core.fields import Scalar
 from tracecube.core.recipe import Recipe
 
-__all__ = ["Association", "Main", "Match", "Task", "Workflow"]
+__all__ = ["Association", "Main", "Match", "Task", "Window", "Workflow"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,33 @@ class Match:
         Candidate time minus main-input time must lie in this closed interval, in days.
     during : bool
         The candidate's start must lie within the exposure of the main input.
+    window : str
+        Name of the `Window` of the workflow that takes the place of ``days``.
     """
 
     level: int
     same: tuple[str, ...] = ()
     days: tuple[float, float] = (-1e9, 1e9)
     during: bool = False
+    window: str = ""
+
+
+@dataclass(frozen=True)
+class Window:
+    """How far in time, earlier or later, a calibration may lie from what it serves; users may set it.
+
+    Parameters
+    ----------
+    name : str
+    days : float
+        Without a user's word.
+    text : str
+        What it is for, in one line.
+    """
+
+    name: str
+    days: float
+    text: str
 
 
 @dataclass(frozen=True)
@@ -191,11 +212,14 @@ class Workflow:
         What `reduce` makes when nothing is asked for.
     subworkflows : mapping of str to str
         Parts of the workflow -> what each is for, in one line. A part is a target: all of its tasks.
+    windows : tuple of Window
+        Which of its intervals of time users may set.
     """
 
     tasks: tuple[Task, ...]
     default_target: str = "science"
     subworkflows: Mapping[str, str] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
 
     def targets(self) -> dict[str, tuple[str, ...]]:
         """Return target -> names of its end tasks: every task, named group, sub-workflow and product tag is one."""

@@ -12,12 +12,22 @@ from typing import TYPE_CHECKING, Any
 from tracecube.io.headers import bare_name, read_header
 
 if TYPE_CHECKING:
-    from tracecube.io.products import read_cards, read_product, verify_product, write_product
+    from tracecube.io.products import holds, read_cards, read_product, verify_product, write_product
     from tracecube.io.raw import read_raw
 
-__all__ = ["bare_name", "read_cards", "read_header", "read_product", "read_raw", "verify_product", "write_product"]
+__all__ = [
+    "bare_name",
+    "holds",
+    "read_cards",
+    "read_header",
+    "read_product",
+    "read_raw",
+    "verify_product",
+    "write_product",
+]
 
 _LATER = {
+    "holds": "products",
     "read_cards": "products",
     "read_product": "products",
     "read_raw": "raw",

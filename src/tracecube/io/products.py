@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
@@ -30,7 +30,7 @@ from tracecube.io.samples import along_arrays, long_columns
 from tracecube.io.text import is_text, read_text, text_hash, write_text
 from tracecube.io.units import Column, Unit, image_unit, primary_unit, table_unit
 
-__all__ = ["AXES", "read_cards", "read_product", "verify_product", "write_product", "write_units"]
+__all__ = ["AXES", "holds", "read_cards", "read_product", "verify_product", "write_product", "write_units"]
 
 AXES = re.compile(
     r"WCSAXES|(CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CROTA|CNAME)\d|(CD|PC|PV|PS)\d_\d+|LONPOLE|LATPOLE"
@@ -151,6 +151,26 @@ def read_cards(path: Path | str) -> dict[str, Scalar]:
         return {}
     first = next(iter(header_units(path)))
     return {key: value for key, value in first.cards.items() if not STRUCTURAL.fullmatch(key)}
+
+
+def holds(path: Path | str, noun: type) -> bool:
+    """Whether a product has the extensions and columns that a noun needs, by its headers.
+
+    So it is held of a file that is no whole one: what is wrong with it, `read_product` tells.
+    """
+    several = noun if issubclass(noun, Several) else None
+    kind: Any = several.part if several else noun
+    needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+    wanted = [one for name, one in places(kind).items() if name in needed and one.kind != "card"]
+    try:
+        heads = [(str(unit.cards.get("EXTNAME", "")), unit.cards) for unit in list(header_units(Path(path)))[1:]]
+    except (OSError, BadData):
+        return True
+    first = f"{heads[0][0].rpartition('.')[0]}." if several and heads else ""
+    there = {name: {str(v).strip() for key, v in cards.items() if key.startswith("TTYPE")} for name, cards in heads}
+    return all(
+        first + one.hdu in there and (one.kind == "image" or one.name in there[first + one.hdu]) for one in wanted
+    )
 
 
 def read_product(path: Path | str, noun: type[Noun]) -> Noun:

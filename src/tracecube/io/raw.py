@@ -40,6 +40,9 @@ _CORRUPT = (
 )
 """What the reader of pixels raises on files damaged in one way or another."""
 
+_PACKED = (".npz", ".json")
+"""Suffixes of truth that is no table."""
+
 _NARROW = 2  # bytes: 16-bit counts are exact as float32 (24 bits of mantissa)
 
 
@@ -205,7 +208,8 @@ def write_raw(folder: Path | str, frame: RawFrame) -> Path:
 
     A name without suffix: images become a Rice-compressed ``.fits.fz``, tables with names a ``.fits``, a nameless
     table a ``.csv``. One that ends in ``.fits`` has one image, which is not compressed; one in ``.txt`` a table
-    between blanks, with the card ``TITLE`` over it or else its names. A name may lead into a sub-folder
+    between blanks, with the card ``TITLE`` over it or else its names; one in ``.npz`` arrays of any shapes, one in
+    ``.json`` the text of the column "json". A name may lead into a sub-folder
     ("truth/lenslets"), and into an archive ("night17.tar::exp01/x.fits"), which it is then added to.
 
     Parameters
@@ -224,7 +228,7 @@ def write_raw(folder: Path | str, frame: RawFrame) -> Path:
     BadData
         A name that ends in ``.fits`` and not just one image.
     """
-    if frame.name.endswith((TEXT_SUFFIX, ".fits")):
+    if frame.name.endswith((TEXT_SUFFIX, ".fits", *_PACKED)):
         return _write_plain(Path(folder) / frame.name, frame)
     suffix = ".fits.fz" if frame.images else ".csv" if "" in frame.tables else ".fits"
     path = Path(folder) / f"{frame.name}{suffix}"
@@ -251,6 +255,12 @@ def _write_plain(path: Path, frame: RawFrame) -> Path:
     """Write a file as its name says, loose or into an archive."""
     if path.name.endswith(TEXT_SUFFIX):
         content = _text(frame).encode()
+    elif path.name.endswith(".json"):
+        content = str(frame.tables[""]["json"][0]).encode()
+    elif path.name.endswith(".npz"):
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **cast("dict[str, Any]", frame.tables[""]))
+        content = packed.getvalue()
     else:
         buffer = io.BytesIO()
         fits.PrimaryHDU(frame.data, _header(frame.meta)).writeto(buffer)

@@ -12,12 +12,15 @@ from tracecube.archive import queries
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.records import JobRecord, PlannedRecord, ProductRecord, RawRecord, RunRecord
 from tracecube.core.fields import Scalar
-from tracecube.report.kinds import CALIBRATION_PICTURES, EXPOSURE_PICTURES
+from tracecube.report.kinds import CALIBRATION_PICTURES, EXPOSURE_PICTURES, FIELD_PICTURES
 from tracecube.report.numbers import Number, numbers_of
 from tracecube.report.pictures import Picture, draw_all
 from tracecube.report.surroundings import Surroundings, gather_surroundings
 
 __all__ = ["Exposure", "Night", "TaskRow", "Verdict", "gather_nights"]
+
+_OF_FIELD = {"SKY", "SKY_SUBTRACTED", "FIELD", "SPECTRA", "SOURCES", "SPECTRUM", "LINES", "CUBE"}
+"""What is made of an observation's exposures."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ def _night(name: str, folder: _Folder, pictures: Path) -> Night:
         run=folder.run,
         verdicts=_verdicts(own),
         surroundings=gather_surroundings(own, list(folder.jobs.values()), pictures),
-        exposures=_exposures(own, pictures),
+        exposures=[*_exposures(own, pictures), *_fields(own, pictures)],
         pictures=draw_all(pictures, CALIBRATION_PICTURES, own),
         numbers=numbers_of(own),
         tasks=tasks,
@@ -192,6 +195,27 @@ def _exposures(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
                 pictures=draw_all(folder, EXPOSURE_PICTURES, files),
                 numbers=numbers_of(files),
                 files=files,
+            )
+        )
+    return found
+
+
+def _fields(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
+    """Return the observations of whose exposures a field was made, by time: one each."""
+    found = []
+    for solved in sorted((p for p in own if p.tag == "FIELD"), key=lambda p: (p.mjd or 0.0, p.path)):
+        files = [p for p in own if p.setup.get("obs") == solved.setup.get("obs") and p.tag in _OF_FIELD]
+        count = sum(p.tag == "SKY" for p in files)
+        found.append(
+            Exposure(
+                raw=f"observation {solved.setup.get('obs')}",
+                integration=f"{count} exposures together",
+                object=solved.object or "",
+                mjd=solved.mjd,
+                exptime=solved.exptime,
+                pictures=draw_all(folder, FIELD_PICTURES, files),
+                numbers=numbers_of(files),
+                files=[p for p in files if p.tag != "SPECTRUM"],
             )
         )
     return found

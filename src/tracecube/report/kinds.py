@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve
+from tracecube.core.fibre_light import FibreThroughput
+from tracecube.core.fibres import FibreSpectra
 from tracecube.core.frame import Frame
+from tracecube.core.labelled import SourceSpectrum
+from tracecube.core.lines import Lines
 from tracecube.core.optics import Layout, Lenslets, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.pixels import DetectorFlat
+from tracecube.core.several import TraceSets, WavelengthSolutions
+from tracecube.core.sources import FieldSolution, Sources
 from tracecube.core.spectra import Cube, Image, Response, Spectra, Spectrum
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.core.target import PointSourceFit, Target
+from tracecube.report.figures.bundle_images import bundle_images
 from tracecube.report.figures.centre_drift import centre_drift
 from tracecube.report.figures.centre_fit import centre_fit
 from tracecube.report.figures.companion_spectra import companion_spectra
@@ -16,24 +23,32 @@ from tracecube.report.figures.contrast import contrast
 from tracecube.report.figures.cube_channels import cube_channels
 from tracecube.report.figures.detection_map import detection_map
 from tracecube.report.figures.detector_flat import detector_flat
+from tracecube.report.figures.fibre_throughput import fibre_throughput
+from tracecube.report.figures.fibre_traces import fibre_traces
+from tracecube.report.figures.fibre_wavelengths import fibre_wavelengths
+from tracecube.report.figures.field_stars import field_stars
 from tracecube.report.figures.flat_map import flat_map
 from tracecube.report.figures.lenslet_map import lenslet_map
+from tracecube.report.figures.line_candidates import line_candidates
 from tracecube.report.figures.line_maps import line_maps
 from tracecube.report.figures.psf_fit import psf_fit
 from tracecube.report.figures.response import response
+from tracecube.report.figures.sky_residuals import sky_residuals
 from tracecube.report.figures.spaxel_image import spaxel_image
 from tracecube.report.figures.spectrum import spectrum
 from tracecube.report.figures.star_image import star_image
+from tracecube.report.figures.throughput_curve import throughput_curve
 from tracecube.report.figures.trace_map import trace_map
 from tracecube.report.figures.wavelength_map import wavelength_map
 from tracecube.report.pictures import PictureKind, Source
 
-__all__ = ["CALIBRATION_PICTURES", "EXPOSURE_PICTURES", "SURROUNDINGS_PICTURES"]
+__all__ = ["CALIBRATION_PICTURES", "EXPOSURE_PICTURES", "FIELD_PICTURES", "SURROUNDINGS_PICTURES"]
 
 _LAYOUT = Source(("LAYOUT",), Layout)
 _FLAT = Source(("LENSLET_FLAT", "FIBRE_FLAT"), Throughput)
 _SOLUTION = Source(("WAVELENGTH",), WavelengthSolution)
 _SOURCES = Source(("SOURCES",), Companions, needed=False)
+_BUNDLES = Source(("CUBE",), Cube, many=True, most=12)  # of more, a picture would show none well
 
 CALIBRATION_PICTURES = (
     PictureKind(
@@ -50,6 +65,30 @@ CALIBRATION_PICTURES = (
         "Good: traces cover the detector without gaps, flagged ones stand at its edges only, and widths change slowly.",
         (Source(("TRACES",), TraceSet), Source(("MASTER_DOME", "MASTER_FLAT"), Frame, needed=False)),
         trace_map,
+    ),
+    PictureKind(
+        "fibretraces",
+        "Traces of fibres",
+        "Of the last CCD. Good: each trace lies on its light, red ones where there is none; distances in the slit are "
+        "even but for its gaps; both amplifiers have one profile.",
+        (Source(("TRACES",), TraceSets), Source(("MASTER_FLAT",), Frame, needed=False)),
+        fibre_traces,
+    ),
+    PictureKind(
+        "fibrewaves",
+        "Wavelengths of fibres",
+        "Of the last CCD. Good: no line stands out in one colour, scatter and claimed error of each line agree, means "
+        "are zero within their errors, and the pulls follow the Gaussian.",
+        (Source(("WAVELENGTH",), WavelengthSolutions),),
+        fibre_wavelengths,
+    ),
+    PictureKind(
+        "fibreflat",
+        "Throughput of fibres",
+        "Good: fibres differ by some per cent without pattern but for a step between the two spectrographs of a "
+        "bundle; few are dark (grey); curves are flat.",
+        (Source(("FIBRE_FLAT",), FibreThroughput),),
+        fibre_throughput,
     ),
     PictureKind(
         "lenslets",
@@ -89,6 +128,50 @@ CALIBRATION_PICTURES = (
         response,
     ),
 )
+
+FIELD_PICTURES = (
+    PictureKind(
+        "field",
+        "Field and its stars",
+        "Good: arrows point anywhere and are as long as their errors; magnitudes agree with the catalogue within a few "
+        "hundredths down to the faintest; the exposures' offsets are known to hundredths of an arcsec.",
+        (Source(("FIELD",), FieldSolution), Source(("SOURCES",), Sources)),
+        field_stars,
+    ),
+    PictureKind(
+        "bundles",
+        "Bundles",
+        "Mean light, 4200 to 5400 Angstrom, at most twelve bundles; circles are sources of the catalogue, squares "
+        "candidates of lines. Good: stars lie in their circles, the ground is even without stripes, squares are few.",
+        (_BUNDLES, Source(("SOURCES",), Sources, needed=False), Source(("LINES",), Lines, needed=False)),
+        bundle_images,
+    ),
+    PictureKind(
+        "candidates",
+        "Candidates of emission lines",
+        "Light in the line less that beside it, and the spectrum within 2 arcsec with its error. Good: the image is a "
+        "point in the circle, and the line stands alone over a ground that scatters as its errors say.",
+        (Source(("LINES",), Lines), _BUNDLES),
+        line_candidates,
+    ),
+    PictureKind(
+        "throughput",
+        "Throughput curve",
+        "Good: the curve is that of the instrument, its height within tens of per cent of 16 per cent at 4500 "
+        "Angstrom; stars are smooth but for their own lines.",
+        (Source(("SPECTRUM",), SourceSpectrum, many=True, most=200), Source(("FIELD",), FieldSolution, needed=False)),
+        throughput_curve,
+    ),
+    PictureKind(
+        "fibresky",
+        "What the sky leaves",
+        "Of the last bundle. Good: no stripes along an amplifier or down a column, blank fibres' residuals are as "
+        "wide as their errors in every amplifier, and their mean is within some tenths of a per cent of the sky.",
+        (Source(("SKY_SUBTRACTED",), FibreSpectra),),
+        sky_residuals,
+    ),
+)
+"""Of an observation of many fibre bundles in several exposures."""
 
 EXPOSURE_PICTURES = (
     PictureKind(

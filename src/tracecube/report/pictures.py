@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from tracecube.archive.records import ProductRecord
 from tracecube.core.errors import TracecubeError
 from tracecube.core.fields import Scalar
-from tracecube.io import read_product
+from tracecube.io import holds, read_product
 from tracecube.report.figures.style import png
 
 __all__ = ["Picture", "PictureKind", "Source", "draw_all"]
 
-DRAWING = "5"
+DRAWING = "6"
 """Changes when a figure function draws the same product differently."""
 
 
@@ -29,12 +29,13 @@ class Source:
     Parameters
     ----------
     tags : tuple of str
-        The first of them that there is a product of counts; of several products with one tag the last.
+        The first of them that there is a product of counts, if it holds the noun: instruments differ in what they
+        keep under a tag. Of several products with one tag the last.
     noun : type
     needed : bool
         There is no picture without it; else the argument is None.
     many : bool
-        The argument is the sequence of all products of the tag.
+        The argument is the sequence of all products of the tag, or of the first ``most`` of them.
     cards : mapping of str to scalar
         What the header of the product must say.
     """
@@ -44,14 +45,15 @@ class Source:
     needed: bool = True
     many: bool = False
     cards: Mapping[str, Scalar] = field(default_factory=dict)
+    most: int | None = None
 
     def among(self, made: Sequence[ProductRecord]) -> list[ProductRecord]:
         """Return the products to read, none if there are none."""
         fit = [p for p in made if all(p.header.get(key) == value for key, value in self.cards.items())]
         for tag in self.tags:
             found = [product for product in fit if product.tag == tag]
-            if found:
-                return found if self.many else found[-1:]
+            if found and holds(found[-1].path, self.noun):
+                return found[: self.most] if self.many else found[-1:]
         return []
 
     def read(self, products: Sequence[ProductRecord]) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tracecube.archive.records import JobRecord, ProductRecord
 from tracecube.core.companions import Companions
 from tracecube.core.errors import TracecubeError
-from tracecube.io import read_product
+from tracecube.io import holds, read_product
 from tracecube.report.kinds import SURROUNDINGS_PICTURES
 from tracecube.report.numbers import Number, numbers_of
 from tracecube.report.pictures import Picture, draw_all
@@ -45,7 +45,7 @@ def gather_surroundings(own: Sequence[ProductRecord], jobs: Sequence[JobRecord],
     """Return one `Surroundings` a list of sources among the products of a night."""
     by_number = {job.id: job for job in jobs}
     found = []
-    for sources in (product for product in own if product.tag == "SOURCES"):
+    for sources in (p for p in own if p.tag == "SOURCES" and holds(p.path, Companions)):
         files = [product for product in own if product.job_id == sources.job_id]
         used = _inputs(own, by_number.get(sources.job_id))
         companions, problem = _companions(sources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tracecube.core.fields import Meta
 from tracecube.core.frame import RawFrame
 
-__all__ = ["raw_image", "text_table", "truth_table"]
+__all__ = ["raw_image", "text_table", "truth_arrays", "truth_json", "truth_table"]
 
 
 def raw_image(name: str, tag: str, header: Meta, image: NDArray[Any]) -> RawFrame:
@@ -32,3 +33,15 @@ def truth_table(name: str, header: Meta, tables: Mapping[str, Mapping[str, Any]]
     """
     made = {hdu: {key: np.asarray(values) for key, values in columns.items()} for hdu, columns in tables.items()}
     return RawFrame(name=f"truth/{name}", tag="TRUTH", meta=header, images={}, tables=made)
+
+
+def truth_arrays(name: str, arrays: Mapping[str, Any]) -> RawFrame:
+    """Arrays of one file ``truth/name``.npz, as NumPy packs them."""
+    made = {key: np.asarray(values) for key, values in arrays.items()}
+    return RawFrame(name=f"truth/{name}.npz", tag="TRUTH", meta={}, images={}, tables={"": made})
+
+
+def truth_json(name: str, value: Mapping[str, Any]) -> RawFrame:
+    """Nested names, numbers and lists of one file ``truth/name``.json."""
+    text = np.array([json.dumps(value, indent=1)])
+    return RawFrame(name=f"truth/{name}.json", tag="TRUTH", meta={}, images={}, tables={"": {"json": text}})

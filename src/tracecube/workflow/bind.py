@@ -14,7 +14,7 @@ from tracecube.workflow.associate import Candidates, Choice, allowed, choose, re
 from tracecube.workflow.discover import Found
 from tracecube.workflow.items import Item, as_file_name
 from tracecube.workflow.jobs import Binding, Missing, PlannedJob
-from tracecube.workflow.missing import inherited, too_few, why_missing
+from tracecube.workflow.missing import inherited, named, too_few, why_missing
 
 __all__ = ["Pool", "jobs_of"]
 
@@ -117,6 +117,8 @@ def _name(main: Main, members: Sequence[Item]) -> str:
 def _bound(job: PlannedJob, members: list[Item], offers: _Offers, pool: Pool, workflow: Workflow) -> PlannedJob:
     """Find the inputs of a job, and what is missing."""
     main, missing = _main_binding(job.task, members, offers, pool)
+    there = {item.identity for item in main.items}
+    without = [named(item, pool.jobs) for item in members if item.identity not in there]
     common = reference(main.items)
     bindings = [main]
     own = {item.identity for item in main.items}
@@ -128,7 +130,7 @@ def _bound(job: PlannedJob, members: list[Item], offers: _Offers, pool: Pool, wo
             there, lost = pool.of(rule.tags), pool.of(rule.tags, poor=True)
             missing.append(why_missing(rule, common, there, lost, pool.jobs, workflow))
     causes = {(cause.text, cause.hint): cause for cause in reversed(missing)}  # of equal ones the first
-    return replace(job, bindings=tuple(bindings), missing=tuple(reversed(causes.values())))
+    return replace(job, bindings=tuple(bindings), missing=tuple(reversed(causes.values())), without=tuple(without))
 
 
 def _main_binding(task: Task, members: list[Item], offers: _Offers, pool: Pool) -> tuple[Binding, list[Missing]]:

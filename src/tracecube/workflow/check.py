@@ -27,7 +27,7 @@ def faults(instrument: Instrument) -> list[str]:
     if workflow.default_target not in targets:
         found.append(f"default target {workflow.default_target} is that of no task")
     for task in workflow.tasks:
-        found += _faults_of_task(task, known)
+        found += _faults_of_task(task, known, {window.name for window in workflow.windows})
     for task in workflow.tasks:
         taken = several.intersection(task.main.tags, *(rule.tags for rule in task.associations))
         found += [f"{task.name}: {tag} is made several at a time, and cannot be an input" for tag in sorted(taken)]
@@ -49,7 +49,7 @@ def _faults_of_parts(workflow: Workflow, others: set[str]) -> Iterator[str]:
         yield f"{name} is a sub-workflow and another target"
 
 
-def _faults_of_task(task: Task, known: set[str]) -> Iterator[str]:
+def _faults_of_task(task: Task, known: set[str], windows: set[str]) -> Iterator[str]:
     """Yield what is wrong with one task."""
     arguments = {argument.name: argument for argument in task.recipe.inputs}
     bound = [task.main.argument, *(rule.argument for rule in task.associations)]
@@ -71,6 +71,9 @@ def _faults_of_task(task: Task, known: set[str]) -> Iterator[str]:
             yield f"{task.name}: {rule.argument} may be several, but the recipe takes one"
         if not rule.ladder:
             yield f"{task.name}: {rule.argument} has no rung to match on"
+        for rung in rule.ladder:
+            if rung.window and rung.window not in windows:
+                yield f"{task.name}: {rule.argument} names a window {rung.window} that is not declared"
     for tag in (*task.main.tags, *task.main.require, *(tag for rule in task.associations for tag in rule.tags)):
         if tag not in known:
             yield f"{task.name}: nothing makes {tag}"

@@ -89,7 +89,7 @@ def _files(
     names: Sequence[str],
 ) -> Iterator[Exported]:
     current = list(products(ledger))
-    written: set[Path] = set()
+    written: set[tuple[Scalar, ...]] = set()
     for made in current:
         for form in forms.get(made.instrument, ()):
             if form.tag != made.tag or (names and not {form.category, form.tag} & set(names)):
@@ -97,10 +97,12 @@ def _files(
             if isinstance(form, Form):
                 yield _exported(ledger, folder, having[made.instrument], form, made)
                 continue
-            path = folder / (made.night or "") / form.name(form.key(made.setup))
-            if path not in written:
-                written.add(path)
-                yield _gathered(path, form, made, [one for one in current if one.instrument == made.instrument])
+            night = (made.night or "") if "night" in form.by else ""
+            group = (made.instrument, form.category, night, *form.key(made.setup).values())
+            if group not in written:
+                written.add(group)
+                mine = [one for one in current if one.instrument == made.instrument]
+                yield from _gathered(folder / night, form, made, mine)
 
 
 def _exported(ledger: Ledger, folder: Path, instrument: Instrument, form: Form, made: ProductRecord) -> Exported:
@@ -138,30 +140,34 @@ class _Nouns:
         return (read_product(record.path, self.noun) for record in self.records)
 
 
-def _gathered(path: Path, form: GatheredForm, made: ProductRecord, current: Sequence[ProductRecord]) -> Exported:
-    """Write a file of many products."""
+def _gathered(
+    folder: Path, form: GatheredForm, made: ProductRecord, current: Sequence[ProductRecord]
+) -> Iterator[Exported]:
+    """Write a file of many products, or those that they are split into."""
     from tracecube.io.foreign import write_foreign, write_stream  # noqa: PLC0415
 
     key = form.key(made.setup)
-    mine = [one for one in current if one.night in {None, made.night} and form.gathered(key, one.setup)]
+    nights = {None, made.night} if "night" in form.by else {one.night for one in current}
+    mine = [one for one in current if one.night in nights and form.gathered(key, one.setup)]
     parts = {
         name: _Nouns(sorted((one for one in mine if one.tag == tag), key=lambda one: Path(one.path).name), noun)
         for name, (tag, noun) in form.parts.items()
     }
     hashes = sorted(one.data_sha256 for some in parts.values() for one in some.records)
     cards: Cards = {"PRODSHA": (sha256("".join(hashes).encode()).hexdigest(), "hash of the hashes of what is in here")}
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        file = form.arranged(key, parts)
-        if isinstance(file, ForeignStream):
-            write_stream(path, file, cards=cards)
-        else:
-            part = path.with_suffix(".part")
-            write_foreign(part, file, cards=cards)
-            part.replace(path)
+        for own, file in form.arranged(key, parts):
+            path = folder / form.name(own)
+            if isinstance(file, ForeignStream):
+                write_stream(path, file, cards=cards)
+            else:
+                part = path.with_suffix(".part")
+                write_foreign(part, file, cards=cards)
+                part.replace(path)
+            yield Exported(form.category, made, path)
     except TracecubeError as error:
-        return Exported(form.category, made, None, str(error))
-    return Exported(form.category, made, path)
+        yield Exported(form.category, made, None, str(error))
 
 
 def _beside(ledger: Ledger, made: ProductRecord, tag: str) -> ProductRecord:

@@ -88,6 +88,8 @@ class PlannedJob:
         Products it will make; an optional one may fail to appear.
     missing : tuple of Missing
         Empty when the job can run.
+    without : tuple of Missing
+        Main inputs that it has to do without, for they can not be made.
     """
 
     position: int
@@ -99,6 +101,7 @@ class PlannedJob:
     bindings: tuple[Binding, ...]
     outputs: tuple[Item, ...]
     missing: tuple[Missing, ...] = ()
+    without: tuple[Missing, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -133,11 +136,14 @@ class Dataset:
     level : int
         Worst level of all associations on the way.
     missing : tuple of Missing
+    without : tuple of Missing
+        What it and all jobs on the way have to do without.
     """
 
     job: PlannedJob
     level: int
     missing: tuple[Missing, ...]
+    without: tuple[Missing, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -192,6 +198,12 @@ class Plan:
     def datasets(self, targets: Iterable[str]) -> list[Dataset]:
         """Return what it takes to finish each end job of the targets."""
         levels: dict[int, int] = {}
+        without: dict[int, dict[Missing, None]] = {}
         for job in self.jobs:  # sources come before their jobs
             levels[job.position] = max([job.level, *(levels[source] for source in job.sources)])
-        return [Dataset(job, levels[job.position], job.missing) for job in self.end_jobs(targets)]
+            passed_on = [one for source in job.sources for one in without[source]]
+            without[job.position] = dict.fromkeys([*job.without, *passed_on])
+        return [
+            Dataset(job, levels[job.position], job.missing, tuple(without[job.position]))
+            for job in self.end_jobs(targets)
+        ]

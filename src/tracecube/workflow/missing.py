@@ -11,7 +11,7 @@ from tracecube.workflow.associate import UNLIMITED, Candidates, Reference, allow
 from tracecube.workflow.items import Item
 from tracecube.workflow.jobs import Missing, PlannedJob
 
-__all__ = ["inherited", "too_few", "why_missing"]
+__all__ = ["inherited", "named", "too_few", "why_missing"]
 
 
 def too_few(main: Main, members: Sequence[Item]) -> Missing:
@@ -34,6 +34,12 @@ def inherited(item: Item, jobs: Sequence[PlannedJob]) -> Missing:
     """Say why a product cannot be made, by what its own job lacks."""
     cause = jobs[item.job].missing[0] if item.job is not None else Missing("", "")
     return replace(cause, chain=(item.tag, *cause.chain))
+
+
+def named(item: Item, jobs: Sequence[PlannedJob]) -> Missing:
+    """Say why one product of several cannot be made, by its name."""
+    cause = inherited(item, jobs)
+    return replace(cause, chain=(f"{item.tag} {item.name}", *cause.chain[1:]))
 
 
 def why_missing(
@@ -59,7 +65,7 @@ def why_missing(
     if there:
         wanted = "/".join(rule.tags)
         found = f"{len(there)} {wanted} found, but {_unlike(there, main, rule)}"
-        return Missing(found + _instead(there[0], main, rule, jobs), rule.hint)
+        return Missing(found + _instead(_likest(there, main, rule), main, rule, jobs), rule.hint)
     return replace(_not_even_raw(rule.tags, workflow), hint=rule.hint)
 
 
@@ -73,8 +79,15 @@ def _unlike(there: Sequence[Item], main: Reference, rule: Association) -> str:
     words = [f"with {asked}"] if asked else []
     if rung.days != UNLIMITED:
         words.append(f"between {rung.days[0]:g} and {rung.days[1]:g} days of it")
+        words[-1] += f" (window {rung.window})" if rung.window else ""
     words += ["started during the exposure"] * rung.during
     return f"fewer than {max(1, rule.minimum)} {' and '.join(words)}".rstrip()
+
+
+def _likest(there: Sequence[Item], main: Reference, rule: Association) -> Item:
+    """Return the candidate whose setup agrees best with what was asked for; of equal ones the first."""
+    keys = rule.ladder[-1].same
+    return max(there, key=lambda item: sum(value_of(item, key) == value_of(main, key) for key in keys))
 
 
 def _instead(candidate: Item, main: Reference, rule: Association, jobs: Sequence[PlannedJob]) -> str:

@@ -30,6 +30,7 @@ from tracecube.workflow.run import Quiet, Runner, Watch
 from tracecube.workflow.scan import Scan, scan
 from tracecube.workflow.settings import Settings, resolve
 from tracecube.workflow.unchanged import as_reused, fingerprint, unchanged
+from tracecube.workflow.windows import opened
 
 __all__ = ["Prepared", "prepare", "reduce_folder"]
 
@@ -93,7 +94,8 @@ def prepare(
     BadData
         A target, task, parameter, value or condition is not known.
     """
-    params = resolve(settings or {}, [found.instrument for found in instruments.values()])
+    instruments, settings = opened(instruments, settings or {})
+    params = resolve(settings, [found.instrument for found in instruments.values()])
     found = scan(folder, [one.instrument for one in instruments.values()], known)
     present = [one for name, one in instruments.items() if any(file.instrument == name for file in found.classified)]
     files = chosen(found.classified, only_from(only))

@@ -89,7 +89,8 @@ class Files:
         if not job.complete:
             return Outcome(job, "incomplete", "; ".join(map(str, job.missing)))
         inputs: list[InputRecord] = []
-        caveats: list[str] = []
+        role = job.bindings[0].role
+        caveats = [f"{role} is without one input: {lack}" for lack in job.without]
         for binding in job.bindings:
             have, lost = self._filled(binding)
             single = lost and not binding.many and binding.minimum > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.frame import RawFrame
 from tracecube.io.headers import read_header
 from tracecube.io.raw import read_raw, read_text_table, write_raw
+from tracecube.simulate.night import truth_arrays, truth_json
 
 
 def test_image_is_compressed_without_loss(tmp_path: Path) -> None:
@@ -53,6 +55,17 @@ def test_named_tables_in_a_subfolder(tmp_path: Path) -> None:
         assert file["LENSLETS"].header["LENSPIT"] == 0.64
         for key, values in table.items():
             assert np.array_equal(file["LENSLETS"].data[key], values)
+
+
+def test_packed_arrays_and_nested_facts_read_back_and_have_the_same_bytes_again(tmp_path: Path) -> None:
+    arrays = {"x": np.arange(6.0).reshape(2, 3), "dead": np.array([True, False])}
+    paths = [write_raw(tmp_path / name, truth_arrays("a", arrays)) for name in ("one", "two")]
+    assert paths[0] == tmp_path / "one" / "truth" / "a.npz"
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    with np.load(paths[0]) as back:
+        assert {key: back[key].tolist() for key in back} == {key: value.tolist() for key, value in arrays.items()}
+    facts = {"stars": [{"id": "S00", "ra": 1.25, "live": True}], "dither": [[0.0, 1.5]]}
+    assert json.loads(write_raw(tmp_path, truth_json("b", facts)).read_text()) == facts
 
 
 def test_a_name_that_ends_in_fits_is_not_compressed(tmp_path: Path) -> None:

@@ -196,6 +196,10 @@ def test_one_lost_member_does_not_cost_the_group(instrument_of, small, raw, whol
     assert not jobs["cubelost"].complete
     assert [item.name for item in jobs["meanSCIENCE"].bindings[0].items] == ["s0"]
     assert jobs["meanSCIENCE"].complete
+    [without] = map(str, jobs["meanSCIENCE"].without)
+    assert without.startswith("CUBE lost: 1 FLAT found, but fewer than 1 with speed 2.0 and between")
+    [dataset] = plan_of(found, [*whole_night, lost]).datasets(["mean"])
+    assert (dataset.complete, len(dataset.without)) == (True, 1)
 
 
 def test_tasks_are_ordered_by_their_tags_and_a_circle_is_refused(instrument_of, small):

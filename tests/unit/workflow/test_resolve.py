@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tracecube.archive.records import ProductRecord
+from tracecube.workflow.jobs import Missing
 from tracecube.workflow.plan import make_plan
 from tracecube.workflow.resolve import Files, Outcome, Resolved
 from tracecube.workflow.settings import resolve
@@ -36,6 +38,13 @@ def test_raw_inputs_are_there_from_the_start(jobs, files):
         ("raw", True, True, "b0", "sha-b0"),
         ("raw", True, True, "b1", "sha-b1"),
     ]
+
+
+def test_what_a_job_goes_without_is_a_caveat(jobs, files):
+    lack = Missing("no BIAS of speed 2", "take one", ("CUBE lost",))
+    resolved = files.resolve(replace(jobs["bias"], without=(lack,)))
+    assert resolved.caveats == ("raw is without one input: CUBE lost: no BIAS of speed 2 (try: take one)",)
+    assert resolved.key == files.resolve(jobs["bias"]).key
 
 
 def test_keys_follow_from_the_hashes_of_products(jobs, files):

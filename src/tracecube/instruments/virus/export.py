@@ -1,17 +1,19 @@
 """Files of an observation: one HDF5 of all that was made, Remedy's tables, and its two FITS files a bundle.
 
 Names are {DATE}_{OBS}.h5, {DATE}_{OBS}_remedy.h5, {DATE}_{OBS}_{IFUSLOT}.fits and {DATE}_{OBS}_{IFUSLOT}_cube.fits.
+Beside the nights' folders lies virus_calibrations.h5, with one row an amplifier and night in Remedy's table Cals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.fields import Meta, Scalar
+from tracecube.core.fields import FloatArray, Meta, Scalar
 from tracecube.core.foreign import (
     ForeignFile,
     ForeignGroup,
@@ -20,9 +22,13 @@ from tracecube.core.foreign import (
     GatheredForm,
     Plane,
 )
+from tracecube.core.frame import Frame
 from tracecube.core.lines import Lines
 from tracecube.core.several import TraceSets, WavelengthSolutions
+from tracecube.core.sources import FieldSolution, Sources
 from tracecube.core.spectra import Cube, Spectrum
+from tracecube.instruments.virus.export_cals import period
+from tracecube.instruments.virus.export_survey import matched_spectra, survey_rows
 from tracecube.instruments.virus.export_tables import (
     GRID,
     catalogue_spectra,
@@ -32,15 +38,14 @@ from tracecube.instruments.virus.export_tables import (
     info_rows,
     raw_rows,
     rectified,
-    survey_rows,
 )
+from tracecube.instruments.virus.headers import number
 
 __all__ = ["FORMS", "shot_pieces"]
 
 Key = Mapping[str, Scalar]
 
 _SHOT = ("night", "obs")
-_BUNDLE = ("night", "obs", "slot")
 
 
 def _stem(key: Key) -> str:
@@ -68,8 +73,8 @@ def shot_pieces(
         yield ForeignGroup(
             f"lines/{int(found.ifuslot[0]):03d}" if len(found.ifuslot) else f"lines/none{id(found)}", found
         )
-    for number, source in enumerate(sources, start=1):
-        yield ForeignGroup(f"sources/{source.meta.get('SRCID') or f'{number:04d}'}", source)
+    for place, source in enumerate(sources, start=1):
+        yield ForeignGroup(f"sources/{source.meta.get('SRCID') or f'{place:04d}'}", source)
     for name, sets in (("traces", traces), ("wavelengths", wavelengths)):
         for several in sets:
             for detector, part in several.parts.items():
@@ -87,22 +92,22 @@ def _shot(key: Key, **parts: Iterable[object]) -> ForeignStream:
     return ForeignStream(pieces, {"NIGHT": str(key["night"]), "OBSID": int(key["obs"] or 0)})
 
 
-def _remedy(
-    key: Key,
+def _remedy(key: Key, **parts: Iterable[Any]) -> ForeignStream:
+    """Lay out Remedy's tables."""
+    return ForeignStream(_remedy_tables(**parts), {"TITLE": f"{_stem(key)} Spectra"})
+
+
+def _remedy_tables(
     spectra: Iterable[FibreSpectra],
     lines: Iterable[Lines],
     sources: Iterable[Spectrum],
     cubes: Iterable[Cube],
-) -> ForeignStream:
-    """Lay out Remedy's tables."""
-    return ForeignStream(_remedy_tables(spectra, lines, sources, cubes), {"TITLE": f"{_stem(key)} Spectra"})
-
-
-def _remedy_tables(
-    spectra: Iterable[FibreSpectra], lines: Iterable[Lines], sources: Iterable[Spectrum], cubes: Iterable[Cube]
+    field: Iterable[FieldSolution],
+    stars: Iterable[Sources],
 ) -> Iterator[ForeignTable]:
     units: dict[int, str] = {}
     exposures: dict[int, Meta] = {}
+    solved, catalogue = next(iter(field), None), next(iter(stars), None)
     yield from images(cubes)
     for one in spectra:
         units |= {int(slot): str(unit) for slot, unit in zip(one.ifuslot, one.unit, strict=True)}
@@ -110,54 +115,69 @@ def _remedy_tables(
         yield raw_rows(one)
         yield fibre_rows(one)
         yield info_rows(one)
-    yield survey_rows([exposures[exp] for exp in sorted(exposures)])
+    if solved is not None:
+        yield survey_rows(solved, catalogue, exposures)
     for found in lines:
         yield detections(found, units)
     yield from catalogue_spectra(sources)
+    parallactic = next((angle for head in exposures.values() if (angle := number(head, "PARANGLE")) is not None), None)
+    if solved is not None and catalogue is not None and parallactic is not None:
+        yield from matched_spectra(solved, catalogue, sources, parallactic)
 
 
-def _fibres_file(key: Key, spectra: Iterable[FibreSpectra]) -> ForeignFile:
-    """Lay out the rectified spectra of a bundle in all exposures, and where each fibre is."""
-    rows = [one for one in spectra if int(key["slot"] or 0) in one.ifuslot]
-    if not rows:
-        raise MissingInput(f"IFU {key['slot']}: no spectra", hint="reduce the observation first")
-    made = [rectified(one) for one in rows]
-    sky = [rectified(one, one.sky) if one.sky is not None else None for one in rows]
-    keep = [np.asarray(one.ifuslot) == int(key["slot"] or 0) for one in rows]
-    unit = str(rows[0].meta.get("BUNIT", ""))
+def _fibres_files(key: Key, spectra: Iterable[FibreSpectra]) -> Iterator[tuple[Key, ForeignFile]]:
+    """Lay out the rectified spectra of every bundle in all exposures, and where each fibre is."""
+    for one in spectra:
+        yield {**key, "slot": int(one.ifuslot[0])}, _fibres_file(one)
 
-    def plane(name: str, values: list[np.ndarray], text: str = "", unit: str = unit) -> Plane:
-        return Plane(
-            name, np.concatenate([v[k] for v, k in zip(values, keep, strict=True)]).astype(np.float32), unit, text
-        )
+
+def _fibres_file(spectra: FibreSpectra) -> ForeignFile:
+    """Lay out the rectified spectra of one bundle."""
+    made, unit = rectified(spectra), str(spectra.meta.get("BUNIT", ""))
+
+    def plane(name: str, values: FloatArray, text: str = "", unit: str = unit) -> Plane:
+        return Plane(name, values.astype(np.float32), unit, text)
 
     planes = [
-        plane("FLUX", [np.where(m.good, m.flux, np.nan) for m in made], "less sky"),
-        plane("ERROR", [np.where(m.good, np.sqrt(m.variance), np.nan) for m in made]),
-        plane("COVAR", [m.covariance for m in made], "covariance with the next sample", f"({unit})2"),
+        plane("FLUX", np.where(made.good, made.flux, np.nan), "less sky"),
+        plane("ERROR", np.where(made.good, np.sqrt(made.variance), np.nan)),
+        plane("COVAR", made.covariance, "covariance with the next sample", f"({unit})2"),
     ]
-    if all(one is not None for one in sky):
-        planes.append(plane("SKY", [np.where(m.good, m.flux, np.nan) for m in sky if m is not None]))
-    tables = [info_rows(one).columns for one in rows]
-    columns = tuple(
-        Plane(c.name, np.concatenate([t[i].values[k] for t, k in zip(tables, keep, strict=True)]), c.unit, c.text)
-        for i, c in enumerate(tables[0])
-    )
-    axes: dict[str, Scalar] = {"CTYPE1": rows[0].medium, "CUNIT1": "Angstrom", "CRVAL1": float(GRID[0]), "CRPIX1": 1.0,
+    if spectra.sky is not None:
+        sky = rectified(spectra, spectra.sky)
+        planes.append(plane("SKY", np.where(sky.good, sky.flux, np.nan)))
+    axes: dict[str, Scalar] = {"CTYPE1": spectra.medium, "CUNIT1": "Angstrom", "CRVAL1": float(GRID[0]), "CRPIX1": 1.0,
             "CDELT1": float(GRID[1] - GRID[0])}  # fmt: skip
-    return ForeignFile(tuple(planes), (ForeignTable("INFO", columns),), {**rows[0].meta, **axes}, axes=True)
+    table = ForeignTable("INFO", info_rows(spectra).columns)
+    return ForeignFile(tuple(planes), (table,), {**spectra.meta, **axes}, axes=True)
 
 
-def _cube_file(key: Key, cubes: Iterable[Cube]) -> ForeignFile:
-    """Lay out a cube: light first, as viewers of cubes want it, then errors and flags."""
-    cube = next(iter(cubes), None)
-    if cube is None:
-        raise MissingInput(f"IFU {key['slot']}: no cube", hint="ask for the cube of this IFU")
-    planes = (Plane("DATA", cube.data), Plane("ERROR", np.sqrt(cube.variance)), Plane("DQ", cube.flags))
-    return ForeignFile(planes, meta=cube.meta, cards={"BUNIT": str(cube.meta.get("BUNIT", ""))}, axes=True)
+def _cube_files(key: Key, cubes: Iterable[Cube]) -> Iterator[tuple[Key, ForeignFile]]:
+    """Lay out the cubes: light first, as viewers of cubes want it, then errors and flags."""
+    for cube in cubes:
+        slot = number(cube.meta, "IFUSLOT")
+        if slot is None:
+            raise MissingInput("a cube without the card IFUSLOT", hint="make the cubes again")
+        planes = (Plane("DATA", cube.data), Plane("ERROR", np.sqrt(cube.variance)), Plane("DQ", cube.flags))
+        unit = {"BUNIT": str(cube.meta.get("BUNIT", ""))}
+        yield {**key, "slot": int(slot)}, ForeignFile(planes, meta=cube.meta, cards=unit, axes=True)
 
 
 _PARTS = {"spectra": ("SPECTRA", FibreSpectra), "lines": ("LINES", Lines), "sources": ("SPECTRUM", Spectrum)}
+
+_CALS = GatheredForm(
+    "CALS",
+    {
+        "traces": ("TRACES", TraceSets),
+        "wavelengths": ("WAVELENGTH", WavelengthSolutions),
+        "darks": ("MASTER_DARK", Frame),
+        "twilights": ("TWILIGHT_SPECTRA", FibreSpectra),
+        "flats": ("MASTER_FLAT", Frame),
+        "arcs": ("MASTER_ARC", Frame),
+        "skies": ("MASTER_TWILIGHT", Frame),
+    },
+    period, (), lambda _: "virus_calibrations.h5",
+)  # fmt: skip
 
 FORMS: Mapping[str, tuple[GatheredForm, ...]] = {
     "hdf5": (
@@ -166,14 +186,19 @@ FORMS: Mapping[str, tuple[GatheredForm, ...]] = {
             {**_PARTS, "traces": ("TRACES", TraceSets), "wavelengths": ("WAVELENGTH", WavelengthSolutions)},
             _shot, _SHOT, lambda key: f"{_stem(key)}.h5",
         ),
+        _CALS,
     ),
     "remedy": (
         GatheredForm(
-            "TABLES", {**_PARTS, "cubes": ("CUBE", Cube)}, _remedy, _SHOT, lambda key: f"{_stem(key)}_remedy.h5"
+            "TABLES",
+            {**_PARTS, "cubes": ("CUBE", Cube), "field": ("FIELD", FieldSolution), "stars": ("SOURCES", Sources)},
+            _remedy, _SHOT, lambda key: f"{_stem(key)}_remedy.h5",
         ),
-        GatheredForm("FIBRES", {"spectra": ("SPECTRA", FibreSpectra)}, _fibres_file, _BUNDLE,
-                     lambda key: f"{_bundle(key)}.fits"),
-        GatheredForm("CUBE", {"cubes": ("CUBE", Cube)}, _cube_file, _BUNDLE, lambda key: f"{_bundle(key)}_cube.fits"),
+        GatheredForm("FIBRES", {"spectra": ("SPECTRA", FibreSpectra)}, _fibres_files, _SHOT,
+                     lambda key: f"{_bundle(key)}.fits", split=True),
+        GatheredForm("CUBE", {"cubes": ("CUBE", Cube)}, _cube_files, _SHOT,
+                     lambda key: f"{_bundle(key)}_cube.fits", split=True),
+        _CALS,
     ),
 }  # fmt: skip
 """Layouts by name."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.foreign import ForeignTable, Plane
 from tracecube.core.lines import Lines
@@ -30,9 +30,9 @@ __all__ = [
     "images",
     "info_rows",
     "microjansky",
+    "on_grid",
     "raw_rows",
     "rectified",
-    "survey_rows",
 ]
 
 F4 = NDArray[np.float32]
@@ -143,41 +143,6 @@ def raw_rows(spectra: FibreSpectra) -> ForeignTable:
     return ForeignTable("Raw", columns)
 
 
-def survey_rows(meta: Iterable[Meta]) -> ForeignTable:
-    """One row an exposure, from the headers of its spectra and from the quality numbers in them."""
-    heads = list(meta)
-
-    def column(name: str, *keys: str, unit: str = "") -> Plane:
-        found = [next((v for k in keys if (v := number(head, k)) is not None), np.nan) for head in heads]
-        return Plane(name, np.array(found, np.float64), unit)
-
-    def count(name: str, *keys: str) -> Plane:
-        found = [next((v for k in keys if (v := number(head, k)) is not None), -1.0) for head in heads]
-        return Plane(name, np.array(found, np.int32))
-
-    columns = (
-        column("ra", "QC ASTROM RA", "RA", "CRVAL1", unit="deg"),
-        column("dec", "QC ASTROM DEC", "DEC", "CRVAL2", unit="deg"),
-        column("pa", "PARANGLE", unit="deg"),
-        column("rot", "QC ASTROM ROT", unit="deg"),
-        column("millum", "QC ILLUMINATION", "PUPILLUM"),
-        column("throughput", "QC TRANSPARENCY", "TRANSPAR"),
-        column("fwhm", "QC SEEING", "IQ", unit="arcsec"),
-        column("fwhmv", "IQ", unit="arcsec"),
-        Plane("name", np.array([text(head, "OBJECT").encode()[:25] for head in heads], "S25")),
-        count("exp", "DITHER"),
-        column("offset", "QC FLUX OFFSET", unit="mag"),
-        count("nstarsastrom", "QC ASTROM STARS"),
-        count("nstarsphotom", "QC FLUX STARS"),
-        column("raoffset", "QC ASTROM DRA", unit="arcsec"),
-        column("decoffset", "QC ASTROM DDEC", unit="arcsec"),
-        column("rastd", "QC ASTROM RA RMS", unit="arcsec"),
-        column("decstd", "QC ASTROM DEC RMS", unit="arcsec"),
-        column("exptime", "EXPTIME", unit="s"),
-    )
-    return ForeignTable("Survey", columns)
-
-
 def detections(lines: Lines, units: dict[int, str]) -> ForeignTable:
     """Emission lines; the model is a Gaussian of the fitted width on the grid."""
     specid, ifuid = _identity([units.get(int(slot), f"{int(slot)}/-1/-1/") for slot in lines.ifuslot])
@@ -198,28 +163,33 @@ def detections(lines: Lines, units: dict[int, str]) -> ForeignTable:
     return ForeignTable("Detections", columns)
 
 
+def on_grid(one: Spectrum) -> tuple[F4, F4]:
+    """Return flux and error of a source on the grid, microjansky; NaN where it was not measured."""
+    wave = np.asarray(one.wave, float)
+    if wave.size != GRID.size or not np.allclose(wave, GRID):
+        good = ((np.asarray(one.flags) & NOT_USABLE) == 0) & np.isfinite(one.flux)
+        light, spread = (np.asarray(v, np.float64)[None] for v in (one.flux, one.variance))
+        made = rectify(light, spread, wave[None].astype(np.float64), GRID, good=good[None])
+        flux, variance, good = made.flux[0], made.variance[0], made.good[0]
+    else:
+        flux, variance, good = np.asarray(one.flux), np.asarray(one.variance), np.asarray(one.flags) == 0
+    factor = microjansky(GRID)
+    return _float(flux * factor, good), _float(np.sqrt(np.maximum(variance, 0.0)) * factor, good)
+
+
 def catalogue_spectra(spectra: Iterable[Spectrum]) -> Iterator[ForeignTable]:
     """Spectra of catalogue sources, one row each."""
     for one in spectra:
-        wave = np.asarray(one.wave, float)
-        if wave.size != GRID.size or not np.allclose(wave, GRID):
-            good = ((np.asarray(one.flags) & NOT_USABLE) == 0) & np.isfinite(one.flux)
-            light, spread = (np.asarray(v, np.float64)[None] for v in (one.flux, one.variance))
-            made = rectify(light, spread, wave[None].astype(np.float64), GRID, good=good[None])
-            flux, variance, good = made.flux[0], made.variance[0], made.good[0]
-        else:
-            flux, variance, good = np.asarray(one.flux), np.asarray(one.variance), np.asarray(one.flags) == 0
+        flux, error = on_grid(one)
         ra, dec = (next((v for k in keys if (v := number(one.meta, k)) is not None), np.nan)
                    for keys in (("RA_OBJ", "OBJRA"), ("DEC_OBJ", "OBJDEC")))  # fmt: skip
         bands = [
             Plane(f"{b}mag", np.array([_or_nan(number(one.meta, f"{b.upper()}MAG"))], np.float32), "mag")
             for b in "grizy"
         ]
-        factor = microjansky(GRID)
         columns = (
             Plane("ra", np.array([ra]), "deg"), Plane("dec", np.array([dec]), "deg"),
-            Plane("spectrum", _float(flux * factor, good)[None], "uJy"),
-            Plane("error", _float(np.sqrt(np.maximum(variance, 0.0)) * factor, good)[None], "uJy"), *bands,
+            Plane("spectrum", flux[None], "uJy"), Plane("error", error[None], "uJy"), *bands,
         )  # fmt: skip
         yield ForeignTable("CatSpectra", columns)
 

@@ -14,6 +14,7 @@ from tracecube.core.optics import TraceSet
 from tracecube.core.several import TraceSets
 from tracecube.instruments.virus.ccd import HALVES
 from tracecube.instruments.virus.exposure import amplifiers, side_of
+from tracecube.instruments.virus.fingerprint import strangers
 from tracecube.instruments.virus.parameters import ExposureParams
 from tracecube.recipes.extract.fibres import FibreExtraction, extract_fibres
 from tracecube.recipes.optics.fibre_scatter import Halo
@@ -42,7 +43,7 @@ class AmplifierLight:
 
 
 def extract_ccd(
-    frame: Frame, traces: TraceSets, params: ExposureParams
+    frame: Frame, traces: TraceSets, params: ExposureParams, *, lines: bool = False
 ) -> tuple[list[AmplifierLight], FibreExtraction, tuple[str, ...]]:
     """Extract the spectra of every amplifier that was read and traced.
 
@@ -53,6 +54,8 @@ def extract_ccd(
     traces : TraceSets
         With the scattered light's amplitude and power on cards SCATAMP and SCATPOW.
     params : ExposureParams
+    lines : bool
+        The light is that of a few lines: too few columns to tell by whether it is these fibres'.
 
     Returns
     -------
@@ -64,10 +67,12 @@ def extract_ccd(
     read, caveats = amplifiers(frame), []
     by_amp = {name[-2:]: part for name, part in traces.parts.items()}
     names = HALVES[side_of(frame.meta)]
-    sequence = [by_amp.get(amp) if amp in read else None for amp in names]
+    strange = {} if lines else strangers(frame, by_amp)
+    sequence = [by_amp.get(amp) if amp in read and amp not in strange else None for amp in names]
+    caveats += strange.values()
     caveats += [f"amplifier {amp}: no traces: left out" for amp in read if amp not in by_amp]
     if all(one is None for one in sequence):
-        raise BadData("no amplifier of this CCD was both read and traced", hint="; ".join(caveats) or "see its flats")
+        raise BadData("no amplifier of this CCD is left", hint="; ".join(caveats) or "see its flats")
     found = extract_fibres(frame, sequence, _halo(traces), params.extraction())
     lights: list[AmplifierLight] = []
     most = params.extraction().differ
@@ -78,7 +83,7 @@ def extract_ccd(
         if abs(lights[-1].shift) > params.reach:
             caveats.append(
                 f"amplifier {amp}: its light lies {lights[-1].shift:+.2f} px off the traces: flagged"
-                " (try: are two amplifiers exchanged, or the traces another unit's?)"
+                " (try: take flats closer in time)"
             )
             lights[-1] = replace(lights[-1], flags=lights[-1].flags | int(Flag.BAD_PIXEL))
     return lights, found, tuple(caveats)

@@ -39,6 +39,7 @@ __all__ = [
     "flux_scale",
 ]
 
+_BEAMS = 30.0  # a source, below which a field is crowded
 _RADIUS = 0.75  # arcsec: of a fibre
 # hPa, degree Celsius, per cent: a usual night at 2026 m, where a header does not say
 _USUAL_AIR = {"BAROMPRE": 798.0, "AMBTEMP": 10.0, "HUMIDITY": 30.0}
@@ -114,7 +115,7 @@ class OneCube(Outputs):
     cube: Cube
 
 
-@recipe(version="3")
+@recipe(version="4")
 def field_calibration(
     *, fibre_bands: Sequence[FibreBands], fplane: RawFrame, catalogue: RawFrame, params: FieldCalibrationParams
 ) -> Solved:
@@ -135,10 +136,11 @@ def field_calibration(
     air, remarks = _air(meta)
     found = solve_field(joined, nominal, pointing(meta, "spectra"), _catalogue(catalogue), air, how)
     solution = replace(found.solution, meta={**meta, "PARANGLE": needed(meta, "spectra", "PARANGLE")})
-    return Solved(field=solution, quality=_numbers(solution), caveats=(*remarks, *found.caveats))
+    said = _dithers(np.asarray(joined.exposure))
+    return Solved(field=solution, quality=_numbers(solution), caveats=(*said, *remarks, *found.caveats))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def bundle_stars(
     *,
     sky_subtracted: FibreSpectra,
@@ -161,7 +163,11 @@ def bundle_stars(
     nominal, places = _places(sky_subtracted, field, fplane)
     groups = fit_stars(fibre_bands, nominal, places, field, stars, how)
     made = measure_stars(sky_subtracted, places, groups, field, (stars, g_band()), how)
-    return Measured(bundle_stars=made, quality=(QualityNumber("STARS", float(len(made.ra)), ""),))
+    return Measured(
+        bundle_stars=made,
+        quality=(QualityNumber("STARS", float(len(made.ra)), ""),),
+        caveats=_crowding(fibre_bands, field, len(made.ra)),
+    )
 
 
 @recipe(version="1")
@@ -268,6 +274,29 @@ def _nominal(
     }
     rotation = field_rotation(needed(meta, "field", "PARANGLE"))
     return nominal_places(x, y, *about, plane=plane, rotation=rotation)
+
+
+def _dithers(exposures: IntArray) -> tuple[str, ...]:
+    """Name the dithers that were not taken: fibres fill a third of a bundle in each."""
+    from tracecube.instruments.virus.layout import DITHERS  # noqa: PLC0415 - slow to import
+
+    taken = {int(one) for one in np.unique(exposures)}
+    lacking = sorted(set(range(1, len(DITHERS) + 1)) - taken)
+    if not lacking:
+        return ()
+    names = " and ".join(map(str, lacking))
+    text = f"{len(taken)} of {len(DITHERS)} exposures, without dither {names}: parts of each bundle lie between fibres"
+    return (text,)
+
+
+def _crowding(bands: FibreBands, solution: FieldSolution, stars: int) -> tuple[str, ...]:
+    """Say so where stars are closer than one in thirty beams, beyond which they blend (Hogg 2001, AJ 121, 1207)."""
+    area = float(np.ptp(bands.x) * np.ptp(bands.y))
+    beam = np.pi / (4.0 * np.log(2.0)) * float(np.median(solution.fwhm)) ** 2
+    beams = area / beam / max(stars, 1)
+    if not np.isfinite(beams) or beams > _BEAMS:
+        return ()
+    return (f"crowded: one of {stars} stars in every {beams:.0f} beams: sources blend, little sky is left",)
 
 
 def _catalogue(raw: RawFrame) -> StarCatalogue:

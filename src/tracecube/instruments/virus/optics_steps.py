@@ -33,6 +33,7 @@ class Traced(Outputs):
     """Traces of a CCD's amplifiers."""
 
     traces: TraceSets
+    master_flat: Frame | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class Wavelengths(Outputs):
 
     wavelength: WavelengthSolutions
     pixel_map: PixelMaps
+    master_arc: Frame | None = None
 
 
 def _name(meta: Meta, amp: str) -> str:
@@ -74,8 +76,12 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
         numbers.append(QualityNumber(f"WEAK PIXELS {amp}", float(np.count_nonzero(weak[rows])), "", high=_MOST_WEAK))
     halo = found.halo
     meta = {**flat.meta, "SCATAMP": halo.amplitude, "SCATPOW": halo.power}
-    quality = (*found.quality, *numbers)
-    return Traced(traces=TraceSets(parts=parts, meta=meta), quality=quality, caveats=(*caveats, *found.caveats))
+    return Traced(
+        traces=TraceSets(parts=parts, meta=meta),
+        master_flat=flat if params.keep else None,
+        quality=(*found.quality, *numbers),
+        caveats=(*caveats, *found.caveats),
+    )
 
 
 @recipe(version="2")
@@ -89,7 +95,7 @@ def wavelength_calibration(
     from tracecube.instruments.virus.arc_lines import ARC_LINES  # noqa: PLC0415
     from tracecube.recipes.optics.fibre_wavelength import fit_fibre_wavelengths  # noqa: PLC0415
 
-    lamps, lights, notes = _lamps(raw, dark, traces, params)
+    lamps, lights, means, notes = _lamps(raw, dark, traces, params)
     amps = list(lights)
     half, place = _places([lights[amp].traces for amp in amps], amps)
     found, numbers, remarks = fit_fibre_wavelengths(lamps, ARC_LINES, half, place, params)
@@ -104,6 +110,7 @@ def wavelength_calibration(
     return Wavelengths(
         wavelength=WavelengthSolutions(parts=solutions, meta=meta),
         pixel_map=PixelMaps(parts=maps, meta=meta),
+        master_arc=_sum(means) if params.keep else None,
         quality=(*numbers, *shifts),
         caveats=(*notes, *remarks),
     )
@@ -111,30 +118,34 @@ def wavelength_calibration(
 
 def _lamps(
     raw: Sequence[RawFrame], dark: Frame, traces: TraceSets, params: WavelengthsParams
-) -> tuple[dict[str, FibreArc], dict[str, AmplifierLight], list[str]]:
-    """Extract every lamp; the amplifiers that all lamps have, one above the other."""
+) -> tuple[dict[str, FibreArc], dict[str, AmplifierLight], list[Frame], list[str]]:
+    """Extract every lamp; the amplifiers that all lamps have, one above the other; and the mean exposures."""
     from tracecube.instruments.virus.exposure import combined  # noqa: PLC0415 - brings numba
     from tracecube.instruments.virus.extraction import extract_ccd  # noqa: PLC0415
     from tracecube.recipes.optics.fibre_lines import FibreArc  # noqa: PLC0415
 
     by_lamp: dict[str, dict[str, AmplifierLight]] = {}
     notes: list[str] = []
+    means: list[Frame] = []
     for tag, lamp in LAMPS.items():
         frames = [frame for frame in raw if frame.tag == tag]
         if not frames:
             continue
         try:
             frame, caveats = combined(frames, dark)
-            light, _, refused = extract_ccd(frame, traces, params)
+            light, _, refused = extract_ccd(frame, traces, params, lines=True)
         except BadData as error:
             notes.append(f"{lamp} arcs not used: {error}")
             continue
         notes += [*caveats, *refused]
+        means.append(frame)
         by_lamp[lamp] = {one.amp: one for one in light}
     if not by_lamp:
         raise MissingInput("wavelengths: no arc lamp gave light", hint="; ".join(notes) or "take Hg and Cd arcs")
     first = next(iter(by_lamp.values()))
     amps = [amp for amp in first if all(amp in lights for lights in by_lamp.values())]
+    if not amps:
+        raise MissingInput("wavelengths: no amplifier was read with all lamps", hint="; ".join(notes) or "take arcs")
     lamps = {
         lamp: FibreArc(
             np.concatenate([lights[amp].flux for amp in amps]),
@@ -143,7 +154,13 @@ def _lamps(
         )
         for lamp, lights in by_lamp.items()
     }
-    return lamps, {amp: first[amp] for amp in amps}, notes
+    return lamps, {amp: first[amp] for amp in amps}, means, notes
+
+
+def _sum(frames: list[Frame]) -> Frame:
+    """Return the light of all lamps together."""
+    data, variance = (np.sum([getattr(frame, name) for frame in frames], axis=0) for name in ("data", "variance"))
+    return Frame(data, variance, np.bitwise_or.reduce([frame.flags for frame in frames]), frames[0].meta)
 
 
 def _places(traces: list[TraceSet], amps: list[str]) -> tuple[IntArray, FloatArray]:

@@ -10,7 +10,7 @@ from tracecube.recipes.extract.fibres import FibreExtractionParams
 from tracecube.recipes.optics.fibre_traces import FibreTraceParams
 from tracecube.recipes.optics.fibre_wavelength import FibreWavelengthParams
 
-__all__ = ["ExposureParams", "TracesParams", "WavelengthsParams"]
+__all__ = ["ExposureParams", "TracesParams", "TwilightParams", "WavelengthsParams"]
 
 
 class TracesParams(Params):
@@ -18,6 +18,7 @@ class TracesParams(Params):
 
     degree: int = Field(7, ge=2, le=15, description="highest Chebyshev degree of a centre along its spectrum")
     common_degree: int = Field(4, ge=0, le=8, description="degree along the slit of what the fibres have in common")
+    keep: bool = Field(False, description="keep the mean of the lamp's exposures as MASTER_FLAT")
     rounds: int = Field(4, ge=2, le=10, description="turns of profile, centres and scattered light")
 
     weak_clip: float = Field(6.5, gt=3.0, description="deviations at which a run of pixels answers differently")
@@ -48,3 +49,11 @@ class ExposureParams(Params):
 
 class WavelengthsParams(ExposureParams, FibreWavelengthParams):
     """How wavelengths are measured."""
+
+    keep: bool = Field(False, description="keep the sum of the lamps' mean exposures as MASTER_ARC")
+
+
+class TwilightParams(ExposureParams):
+    """How spectra of the twilight sky are taken."""
+
+    keep: bool = Field(False, description="keep the mean of the exposures as MASTER_TWILIGHT")

@@ -20,7 +20,7 @@ from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.several import TraceSets, WavelengthSolutions
-from tracecube.instruments.virus.parameters import ExposureParams
+from tracecube.instruments.virus.parameters import ExposureParams, TwilightParams
 from tracecube.instruments.virus.sky_lines import SKY_LINES
 from tracecube.recipes.science.field_bands import BandParams, fibre_bands
 from tracecube.recipes.sky.fibre_sky import (
@@ -54,6 +54,7 @@ class Twilight(Outputs):
     """Spectra of a CCD's fibres under the twilight sky."""
 
     twilight: FibreSpectra
+    master_twilight: Frame | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ class BundleSpectra(Outputs):
     fibre_bands: FibreBands
 
 
-@recipe(version="4")
+@recipe(version="5")
 def ccd_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -100,7 +101,7 @@ def ccd_spectra(
     return CcdSpectra(fibre_spectra=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="4")
+@recipe(version="5")
 def twilight_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -108,17 +109,18 @@ def twilight_spectra(
     traces: TraceSets,
     wavelength: WavelengthSolutions,
     places: RawFrame | None,
-    params: ExposureParams,
+    params: TwilightParams,
 ) -> Twilight:
     """Extract all fibres of a CCD from the mean of the night's twilights, at the wavelengths of the arcs."""
     from tracecube.instruments.virus.exposure import combined  # noqa: PLC0415 - brings numba
 
     frame, caveats = combined(raw, dark)
     made, numbers, notes = _spectra(frame, traces, wavelength, places, params, lines=())
-    return Twilight(twilight=made, quality=numbers, caveats=(*caveats, *notes))
+    kept = frame if params.keep else None
+    return Twilight(twilight=made, master_twilight=kept, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="4")
+@recipe(version="5")
 def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) -> FibreFlat:
     """Measure the relative throughput of all fibres against wavelength, from the twilights of all CCDs together."""
     found, numbers = fit_throughput(twilight, params)

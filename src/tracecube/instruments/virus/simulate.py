@@ -12,7 +12,8 @@ from tracecube.core.fields import FloatArray
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.virus.ccd import HALVES
 from tracecube.instruments.virus.classify import classify
-from tracecube.instruments.virus.simulation import light, readout, tables, truth
+from tracecube.instruments.virus.simulation import light, readout, scored, tables, truth
+from tracecube.instruments.virus.simulation.detectability import Seen, line_signal_to_noise
 from tracecube.instruments.virus.simulation.field import (
     FIBRE_AREA,
     NODES,
@@ -37,6 +38,7 @@ FAULTS = {
     "dead": "one amplifier reads 65535 all night",
     "swapped": "two units stood in each other's slots when the observation was made",
     "controller": "one unit had another controller when the observation was made",
+    "crossed": "the cables of two amplifiers of a unit were exchanged when the observation was made",
     "no_hg": "the mercury lamp was not exposed",
     "no_cd": "the cadmium lamp was not exposed",
 }
@@ -128,6 +130,7 @@ class _Night:
         self.spectra = {"flt": light.flat_lamp(), "twi": light.twilight()}
         self.spectra |= {lamp: light.lamp_lines(lamp) for lamp in light.ARCS}
         self.told_of: set[tuple[str, int, str]] = set()
+        self.airs: list[tuple[Air, float]] = []
         self.seen: dict[str, list[truth.Columns]] = {"optics": [], "exposures": [], "fibres": [], "hits": []}
 
     def draw(self, what: str) -> np.random.Generator:
@@ -136,12 +139,17 @@ class _Night:
 
     def dead(self, unit: Unit) -> tuple[str, ...]:
         """Amplifiers of a unit that do not read."""
-        return ("LU",) if "dead" in self.faults and unit is self.units[0] else ()
+        return ("LU",) if "dead" in self.faults and unit.slot == self.units[0].slot else ()
 
-    def present(self, shot: Shot) -> list[Unit]:
-        """What stood in the slots during an exposure."""
+    def crossed(self, unit: Unit) -> dict[str, str]:
+        """Amplifiers whose files hold the counts of another one during the observation."""
+        wrong = "crossed" in self.faults and unit.slot == self.units[0].slot
+        return {"RL": "RU", "RU": "RL"} if wrong else {}
+
+    def present(self, kind: str) -> list[Unit]:
+        """What stood in the slots during an exposure of a kind."""
         units = list(self.units)
-        if shot.kind != "sci":
+        if kind != "sci":
             return units
         if "swapped" in self.faults:
             a, b = units[:2]
@@ -158,7 +166,8 @@ class _Night:
         if shot.kind == "sci" and air is not None:
             self.spectra["sky"] = light.night_sky(air.sky)
             self.seen["exposures"].append(truth.exposure_row(shot, air))
-        for unit in self.present(shot):
+            self.airs.append((air, shot.seconds))
+        for unit in self.present(shot.kind):
             shares = fibre_light(self.sources[unit.slot], air) if shot.kind == "sci" and air is not None else []
             if shot.kind == "sci" and air is not None:
                 self.seen["fibres"].append(self._fibres(shot, unit, air, shares))
@@ -199,7 +208,8 @@ class _Night:
         waves = readout.draw_waves(self.draw(f"waves{shot.stamp}{unit.slot}"))
         for amp in HALVES[side]:
             level, phase = 1100.0 + 12.0 * AMPS.index(amp) + rng.normal(0.0, 1.0), rng.uniform(0.0, 6.28)
-            counts = readout.read_out(charge, amp, unit, phase, level, rng, waves=waves)
+            read = self.crossed(unit).get(amp, amp) if shot.kind == "sci" else amp
+            counts = readout.read_out(charge, read, unit, phase, level, rng, waves=waves)
             if amp in self.dead(unit):
                 counts = readout.dead_readout()
             name, cards = frame_name(shot, unit.slot, amp, archived=archived), header(shot, unit, amp, self.told)
@@ -237,18 +247,21 @@ class _Night:
         """Where the fibres of a bundle looked, and the continuum that sources gave them (erg/s/cm2/Angstrom)."""
         places = bundle() + np.array(air.shift)
         ra, dec = self.pointing.sky(*in_plane((unit.x, unit.y), places))
-        found = np.zeros((448, NODES.size))
+        found, lines = np.zeros((448, NODES.size)), np.zeros(448)
         for source, near, part in shares:
             if isinstance(source, Star):
                 found[near] += part * source.smooth.at(NODES, np.full(NODES.size, 2.38))
             elif isinstance(source, Disc):
                 found[near] += part * source.flux
+            else:
+                lines[near] += source.flux * np.array([np.interp(source.wave, NODES, row) for row in part])
         amp, fibre = np.empty(448, "U2"), np.empty(448, int)
         for name in AMPS:
             rows = np.arange(448)[amp_rows(name)]
             amp[rows], fibre[rows] = name, np.arange(rows.size)
         same = {"state": np.full(448, shot.state), "slot": np.full(448, unit.slot), "amp": amp, "fibre": fibre}
-        return {**same, "ra": ra, "dec": dec, "source": found}
+        lit = air.illumination * air.relative(*in_plane((unit.x, unit.y), places))
+        return {**same, "ra": ra, "dec": dec, "source": found, "lines": lines, "illumination": lit}
 
     def tables(self) -> Iterator[RawFrame]:
         """Text tables beside the frames, then the truth."""
@@ -261,13 +274,26 @@ class _Night:
             slot_x + np.array([source.y for source in every]), slot_y + np.array([source.x for source in every])
         )
         yield tables.catalogue(every, places, self.pointing, self.draw("catalogue"))
-        profiles = [
-            truth.profile_columns(unit, side, self.optics[unit.specid, side]) for unit in self.units for side in HALVES
-        ]
-        yield truth.optics_file(self.seen["optics"], profiles)
-        units = [truth.unit_rows(unit, self.dead(unit), "+".join(self.faults)) for unit in self.units]
-        yield truth.night_file(self.pointing, units, self.seen["exposures"], self.seen["fibres"], self.seen["hits"])
-        yield truth.sources_file(every, places, light.night_sky(1.0).values[1])
+        yield from self._truth(every, places)
+
+    def _truth(self, every: list[Source], places: tuple[FloatArray, FloatArray]) -> list[RawFrame]:
+        """Put the truth into files."""
+        profiles, defects, units, signal = [], [], [], []
+        for unit, there in zip(self.units, self.present("sci"), strict=True):
+            mine = {side: self.optics[unit.specid, side] for side in HALVES}
+            moved = unit != there
+            for side, optics in mine.items():
+                profiles.append(truth.profile_columns(unit, side, optics))
+                defects.append(truth.defect_columns(unit, side, *self.chips[unit.specid, side].defects()))
+            dead, crossed = self.dead(unit), self.crossed(unit)
+            units.append(truth.unit_rows(unit, dead, crossed, moved=moved, fault="+".join(self.faults)))
+            lost = AMPS if moved else (*dead, *crossed)
+            signal += line_signal_to_noise(self.sources[unit.slot], Seen.of(unit, mine, lost), self.airs)
+        optics_file = truth.optics_file(self.seen["optics"], profiles)
+        seen = (self.seen[name] for name in ("exposures", "fibres", "hits"))
+        night_file = truth.night_file(self.pointing, units, *seen, defects)
+        sources_file = truth.sources_file(every, places, light.night_sky(1.0).values[1], signal)
+        return [optics_file, night_file, sources_file, *scored.scored_files(optics_file, night_file, sources_file)]
 
 
 def _received(

@@ -4,12 +4,12 @@ The unit of work is a CCD of a unit, then a bundle of fibres in all exposures of
 throughputs, sky, astrometry and the zero point of the flux, which are found from little. Calibrations hold for the
 same unit alone: slot, spectrograph, fibre bundle and controller must be those of the frame. The optics drift with
 temperature by tenths of a pixel, which every exposure measures for itself; lamps and twilights of a week serve, darks
-of three weeks.
+of three weeks, unless users say otherwise.
 """
 
 from __future__ import annotations
 
-from tracecube.core.workflow import Association, Main, Match, Task, Workflow
+from tracecube.core.workflow import Association, Main, Match, Task, Window, Workflow
 from tracecube.instruments.virus.detector_steps import master_dark
 from tracecube.instruments.virus.field_steps import (
     bundle_cube,
@@ -33,14 +33,20 @@ from tracecube.instruments.virus.target_steps import injected_source, target_spe
 __all__ = ["workflow"]
 
 CCD = ("night", "unit", "ccd")
+VERY = "of this very unit: slot, spectrograph, bundle and controller"
 
 
-def _within(days: float) -> tuple[Match, ...]:
-    """The same unit's, of the same night or within a window."""
-    return (
-        Match(level=0, same=CCD),
-        Match(level=1, same=("unit", "ccd"), days=(-days, days)),
-    )
+WINDOWS = (
+    Window("dark_days", 21.0, "between zeros and darks and what they serve"),
+    Window("lamp_days", 7.0, "between flats or arcs and what they serve"),
+    Window("twilight_days", 7.0, "between twilights and the exposures that they serve"),
+    Window("fplane_days", 30.0, "between a table of the focal plane and the observations that it serves"),
+)
+
+
+def _within(window: str) -> tuple[Match, ...]:
+    """The same unit's, of the same night or the closest within a window."""
+    return (Match(level=0, same=CCD), Match(level=1, same=("unit", "ccd"), window=window))
 
 
 DARKS = Task(
@@ -51,7 +57,7 @@ DARKS = Task(
     text="read noise, structure, dark current and bad pixels of a CCD",
 )
 
-DARK = Association("dark", ("MASTER_DARK",), _within(21.0), hint="zeros and darks of this very unit")
+DARK = Association("dark", ("MASTER_DARK",), _within("dark_days"), hint=f"zeros and darks {VERY}")
 
 TRACE = Task(
     name="virus_traces",
@@ -62,7 +68,7 @@ TRACE = Task(
     text="centres, profile and scattered light of a CCD's fibres, from the continuum lamp",
 )
 
-TRACES = Association("traces", ("TRACES",), _within(7.0), hint="flats of this very unit")
+TRACES = Association("traces", ("TRACES",), _within("lamp_days"), hint=f"flats {VERY}")
 
 ARCS = Task(
     name="virus_wavelength",
@@ -73,7 +79,7 @@ ARCS = Task(
     text="wavelengths of a CCD's fibres, from mercury and cadmium lamps",
 )
 
-WAVELENGTH = Association("wavelength", ("WAVELENGTH",), _within(7.0), hint="Hg and Cd arcs of this very unit")
+WAVELENGTH = Association("wavelength", ("WAVELENGTH",), _within("lamp_days"), hint=f"Hg and Cd arcs {VERY}")
 
 PLACES = Association("places", ("IFUCEN",), (Match(level=0),), minimum=0, hint="IFUcen_HETDEX.txt")
 
@@ -107,7 +113,7 @@ EXTRACT = Task(
 FIBRE_FLAT = Association(
     "fibre_flat",
     ("FIBRE_FLAT",),
-    (Match(level=0, same=("night",)), Match(level=1, days=(-7.0, 7.0))),
+    (Match(level=0, same=("night",)), Match(level=1, window="twilight_days")),
     hint="twilights",
 )
 
@@ -135,7 +141,7 @@ BUNDLE_SPECTRA = Task(
 FPLANE = Association(
     "fplane",
     ("FPLANE",),
-    (Match(level=0, same=("night",)), Match(level=1, days=(-30.0, 30.0)), Match(level=2)),
+    (Match(level=0, same=("night",)), Match(level=1, window="fplane_days"), Match(level=2)),
     hint="fplane*.txt",
 )
 
@@ -277,4 +283,5 @@ workflow = Workflow(
         INJECTED_CUBE,
     ),
     default_target="science",
+    windows=WINDOWS,
 )

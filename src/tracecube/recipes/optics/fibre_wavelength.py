@@ -106,10 +106,12 @@ def fit_fibre_wavelengths(
         The lines could not be recognised.
     """
     asked = sorted({line.lamp for line in lines})
+    missing = [lamp for lamp in asked if lamp not in arcs]
     lines = tuple(line for line in lines if line.lamp in arcs)
     if len(lines) < params.least_lines:
+        without = "".join(f"; no {lamp} arc" for lamp in missing)
         raise MissingInput(
-            f"wavelengths of fibres: {len(lines)} lines in the lamps {sorted(arcs)}, {params.least_lines} are needed",
+            f"wavelengths of fibres: {len(lines)} lines of {sorted(arcs)}, {params.least_lines} are needed{without}",
             hint="take arcs of the lamps that are missing",
         )
     v = 2.0 * (place - place.min()) / max(float(np.ptp(place)), 1.0) - 1.0
@@ -119,8 +121,7 @@ def fit_fibre_wavelengths(
     solutions = tuple(_solution(model, fits, shape, lines, half == part, m) for part in np.unique(half))
     caveats = tuple(
         f"no {lamp} arc: wavelengths rest on the other lamps, with larger errors (try: take {lamp} arcs)"
-        for lamp in asked
-        if lamp not in arcs
+        for lamp in missing
     )
     return solutions, _quality(model, fits, lines), caveats
 

@@ -154,6 +154,7 @@ class _Row:
     name: str
     g: float
     sky: tuple[tuple[float, float], tuple[float, float]]
+    catalogued: tuple[float, float]
     error: tuple[float, float]
     seen_error: float
     numbers: tuple[float, float, float]
@@ -178,6 +179,7 @@ def _row(
         name=str(catalogue.name[star]),
         g=float(catalogue.g[star]),
         sky=((float(ra[0]), float(dec[0])), (float(ra[1]), float(dec[1]))),
+        catalogued=(float(catalogue.ra[star]), float(catalogue.dec[star])),
         error=(worse * float(group.move_error[k][0]), worse * float(group.move_error[k][1])),
         seen_error=worse * float(np.mean(group.seen_error[k])),
         numbers=(magnitude, worse * float(np.hypot(noise, image)), mean),
@@ -193,6 +195,7 @@ def _bundle(rows: Sequence[_Row], params: FibreSourceParams, meta: Mapping[str, 
     places = np.array([row.sky for row in rows]).reshape(-1, 2, 2)
     errors = np.array([row.error for row in rows]).reshape(-1, 2)
     numbers = np.array([row.numbers for row in rows]).reshape(-1, 3)
+    catalogued = np.array([row.catalogued for row in rows], dtype=float).reshape(-1, 2)
 
     def column(name: str) -> F8:
         return np.array([getattr(row, name) for row in rows], dtype=float)
@@ -217,6 +220,8 @@ def _bundle(rows: Sequence[_Row], params: FibreSourceParams, meta: Mapping[str, 
         snr=column("snr"),
         chi2=column("chi2"),
         weight=column("weight"),
+        ra_cat=catalogued[:, 0],
+        dec_cat=catalogued[:, 1],
         fit_chi2=np.array([row.spectrum[0].chi2 for row in rows], dtype=float),
         **{name: stacked(name) for name in ("flux", "variance", "covariance", "sky", "lsf_sigma")},
         flags=stacked("flags").astype(np.int32),

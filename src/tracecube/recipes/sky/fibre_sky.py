@@ -115,6 +115,8 @@ def _throughput(
         amp=amp,
         fibre=fibre,
         ifuslot=np.concatenate([one.slot for one in fibres]),
+        x=np.concatenate([one.x for one in fibres]),
+        y=np.concatenate([one.y for one in fibres]),
         shift=np.concatenate([np.full(len(one.slot), one.shift) for one in fibres]),
         coefficients=np.concatenate(series),
         covariance=np.concatenate(covariance),

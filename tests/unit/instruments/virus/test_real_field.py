@@ -80,6 +80,25 @@ def test_centre_and_angle_are_the_observatory_s(plate):
     assert abs((own - angle + 180.0) % 360.0 - 180.0) < 0.02
 
 
+def test_the_angle_of_the_tables_is_applied_without_a_fit_and_the_label_agrees_within_the_error(plate):
+    """The label, 1.45 degree beyond the header's angle, was carried along; the tables say where stars are."""
+    centres, angle = observatory()
+    for number, (ra, dec) in enumerate(centres, 1):
+        rows = list(csv.DictReader((OWN / f"tmp_exp0{number}.csv").read_text().splitlines()))
+        x, y = (np.array([float(row[key]) for row in rows]) for key in ("xfplane", "yfplane"))
+        sky = (np.array([float(row[key]) for row in rows]) for key in ("ra", "dec"))
+        design = np.column_stack([np.ones_like(x), x, y])
+        for plane in sky_to_plane(*sky, ra, dec):
+            applied = design @ np.linalg.lstsq(design, plane, rcond=None)[0]
+            assert np.abs(plane - applied).max() < 1e-5  # arcsec
+    label = float((OWN / "radec2_exp01.dat").read_text().split()[2])
+    assert label == pytest.approx(float((OWN / "radec.orig").read_text().split()[2]) + 1.45, abs=1e-6)
+    assert abs(label - angle) == pytest.approx(0.035, abs=0.002)
+    own = START[2] + PARANGLE_OFFSET - plate.rotation
+    assert abs(own - label) < 2.5 * plate.rotation_error
+    assert abs(own - angle) < 1.0 * plate.rotation_error
+
+
 def test_residuals_are_below_the_observatory_s_and_errors_are_theirs(plate):
     assert len(plate.find) >= 24
     size = np.hypot(plate.residual_east, plate.residual_north) / np.sqrt(2.0)

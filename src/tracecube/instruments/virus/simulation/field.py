@@ -12,7 +12,19 @@ from tracecube.instruments.virus.simulation.geometry import bundle
 from tracecube.instruments.virus.simulation.light import GRID, Smeared, smeared, star_spectrum
 from tracecube.kernels.atmosphere import air_to_vacuum, differential_refraction
 
-__all__ = ["FIBRE_AREA", "NODES", "Air", "Disc", "Emitter", "Light", "Source", "Star", "draw_sources", "fibre_light"]
+__all__ = [
+    "BETA",
+    "FIBRE_AREA",
+    "NODES",
+    "Air",
+    "Disc",
+    "Emitter",
+    "Light",
+    "Source",
+    "Star",
+    "draw_sources",
+    "fibre_light",
+]
 
 NODES = np.linspace(3440.0, 5580.0, 12)
 """Wavelengths (Angstrom) at which shares are calculated."""
@@ -20,7 +32,9 @@ NODES = np.linspace(3440.0, 5580.0, 12)
 FIBRE_RADIUS = 0.75  # arcsec
 FIBRE_AREA = float(np.pi * FIBRE_RADIUS**2)
 
-_BETA = 3.5
+BETA = 3.5
+"""Exponent of the Moffat profile of the seeing."""
+
 _NEAR = 12.0  # arcsec: no fibre farther away sees a source of this field
 _SKEW = 3.0  # degree between the bundle's -x and the horizon's pole, standard deviation
 
@@ -168,9 +182,9 @@ def fibre_light(sources: list[Source], air: Air) -> list[Light]:
             continue
         near = np.flatnonzero(np.hypot(*away.T) < _NEAR)
         spread = away[near, None, None, :] + points[:, None, :] - shift
-        alpha = 0.5 * air.fwhm * (NODES / 5000.0) ** -0.2 / np.sqrt(2.0 ** (1.0 / _BETA) - 1.0)
+        alpha = 0.5 * air.fwhm * (NODES / 5000.0) ** -0.2 / np.sqrt(2.0 ** (1.0 / BETA) - 1.0)
         radius2 = (spread**2).sum(axis=-1) / alpha**2
-        density = (_BETA - 1.0) / (np.pi * alpha**2) * (1.0 + radius2) ** -_BETA
+        density = (BETA - 1.0) / (np.pi * alpha**2) * (1.0 + radius2) ** -BETA
         found.append((source, near, FIBRE_AREA * density.mean(axis=1)))
     return found
 

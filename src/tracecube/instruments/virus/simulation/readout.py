@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, IntArray
 from tracecube.instruments.virus.ccd import HALF, HALVES
 from tracecube.instruments.virus.simulation.headers import Unit
 from tracecube.simulate.detector import Hits, draw_hits, poisson
@@ -44,6 +44,13 @@ class Chip:
         self.kept = rng.uniform(0.2, 0.85, 3)
         self.hot = np.column_stack([rng.integers(0, 2 * HALF, 60), rng.integers(0, HALF, 60)])
         self.current = rng.exponential(0.6, 60)
+
+    def defects(self) -> tuple[IntArray, IntArray]:
+        """Rows and columns of the pixels that lose charge or leak current."""
+        traps = [np.arange(start, 2 * HALF) for start in self.starts]
+        y = np.concatenate([*traps, self.hot[:, 0]])
+        x = np.concatenate([*(np.full(a.size, c) for a, c in zip(traps, self.columns, strict=True)), self.hot[:, 1]])
+        return y, x
 
     def response(self) -> FloatArray:
         """Relative response of the pixels: drawn anew from the same numbers, for 156 of them fill a memory."""

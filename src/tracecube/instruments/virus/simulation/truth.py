@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, IntArray
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.virus.ccd import HALF, HALVES
 from tracecube.instruments.virus.simulation.field import Air, Disc, Emitter, Star
@@ -20,6 +20,7 @@ from tracecube.simulate.night import truth_table
 
 __all__ = [
     "Columns",
+    "defect_columns",
     "exposure_row",
     "night_file",
     "optics_columns",
@@ -71,8 +72,17 @@ def profile_columns(unit: Unit, side: str, optics: Spectrograph) -> Columns:
     }
 
 
-def unit_rows(unit: Unit, dead: tuple[str, ...], fault: str) -> Columns:
-    """What stood in a slot when the calibrations were taken: one row an amplifier."""
+def defect_columns(unit: Unit, side: str, y: IntArray, x: IntArray) -> Columns:
+    """Pixels of one CCD that lose charge or leak current."""
+    return {"slot": np.full(y.size, unit.slot), "side": np.full(y.size, side), "y": y, "x": x}
+
+
+def unit_rows(unit: Unit, dead: tuple[str, ...], reads: Mapping[str, str], *, moved: bool, fault: str) -> Columns:
+    """What stood in a slot when the calibrations were taken: one row an amplifier.
+
+    ``reads`` is the amplifier whose counts the observation's files of this one hold, ``moved`` whether another unit,
+    or another controller, stood in the slot during the observation.
+    """
     return {
         "slot": np.full(4, unit.slot),
         "amp": np.array(AMPS),
@@ -85,6 +95,8 @@ def unit_rows(unit: Unit, dead: tuple[str, ...], fault: str) -> Columns:
         "gain": np.array([unit.gain[amp] for amp in AMPS]),
         "read_noise": np.array([unit.noise[amp] for amp in AMPS]),
         "dead": np.array([amp in dead for amp in AMPS]),
+        "reads": np.array([reads.get(amp, amp) for amp in AMPS]),
+        "moved": np.full(4, moved),
         "fault": np.full(4, fault or "none"),
     }
 
@@ -119,17 +131,24 @@ def night_file(
     exposures: Sequence[Columns],
     fibres: Sequence[Columns],
     hits: Sequence[Columns],
+    defects: Sequence[Columns],
 ) -> RawFrame:
-    """Units, exposures, fibres on the sky with the light of sources in them, and cosmic rays."""
+    """Units, exposures, fibres on the sky with the light of sources in them, cosmic rays, bad pixels."""
     header = {"RA0": pointing.ra, "DEC0": pointing.dec, "ROTATION": pointing.rotation, "PARANGLE": pointing.parallactic}
-    tables = {"UNITS": units, "EXPOSURES": exposures, "FIBRES": fibres, "HITS": hits}
+    tables = {"UNITS": units, "EXPOSURES": exposures, "FIBRES": fibres, "HITS": hits, "DEFECTS": defects}
     return truth_table("night", header, {name: _stacked(parts) for name, parts in tables.items() if parts})
 
 
 def sources_file(
-    sources: Sequence[Star | Emitter | Disc], places: tuple[FloatArray, FloatArray], sky: FloatArray
+    sources: Sequence[Star | Emitter | Disc],
+    places: tuple[FloatArray, FloatArray],
+    sky: FloatArray,
+    signal: Sequence[float],
 ) -> RawFrame:
-    """Stars with spectra, lines, discs (places in the bundle in arcsec, and on the sky), and the dark sky."""
+    """Stars with spectra, lines, discs (places in the bundle in arcsec, and on the sky), and the dark sky.
+
+    ``signal`` is the best signal-to-noise that a line can be measured with, one a source.
+    """
     tables: dict[str, Columns] = {"SKY": {"wave": GRID, "sky": sky, "throughput": throughput(GRID)}}
     for name, kind, keys in (
         ("STARS", Star, ("g", "temperature", "spectrum")),
@@ -140,4 +159,6 @@ def sources_file(
         if chosen:
             columns = {key: np.array([getattr(sources[i], key) for i in chosen]) for key in ("slot", "x", "y", *keys)}
             tables[name] = {**columns, "ra": places[0][chosen], "dec": places[1][chosen]}
+            if kind is Emitter:
+                tables[name]["sn"] = np.array(signal)[chosen]
     return truth_table("sources", {}, tables)
