@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import Meta
+from tracecube.core.fields import BoolArray, FloatArray, Meta
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.instruments.virus.ccd import HALF, HALVES, read_ccd
 from tracecube.instruments.virus.headers import dark_time
+from tracecube.kernels.combine import typical
 from tracecube.recipes.detector.combine import combine_frames
 
 __all__ = ["amplifiers", "by_exposure", "calibrate_ccd", "combined", "side_of"]
@@ -96,8 +98,10 @@ def combined(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[str, ..
         raise BadData("no exposure of this CCD can be used", hint="; ".join(notes))
     live = np.logical_and.reduce([np.isfinite(frame.data) for frame in frames])
     if len(frames) > 1:
+        light = _expected([f.data for f in frames], live)
         filled = [
-            replace(f, data=np.where(live, f.data, 0.0), variance=np.where(live, f.variance, 1.0)) for f in frames
+            replace(f, data=np.where(live, f.data, 0.0), variance=np.where(live, f.variance + light, 1.0))
+            for f in frames
         ]
         mean = combine_frames(filled, names=names)
         mean = replace(
@@ -110,3 +114,9 @@ def combined(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[str, ..
     else:
         mean = frames[0]
     return mean, tuple(dict.fromkeys(notes))
+
+
+def _expected(exposures: Sequence[FloatArray], live: BoolArray) -> FloatArray:
+    """Light (electron) that a pixel of every exposure is expected to hold: without it, shot noise looks like hits."""
+    middle = typical(np.where(live, np.stack(exposures), 0.0), np.broadcast_to(live, (len(exposures), *live.shape)))
+    return np.asarray(np.maximum(uniform_filter1d(np.nan_to_num(middle), 3, axis=1), 0.0), np.float32)
