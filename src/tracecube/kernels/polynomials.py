@@ -127,7 +127,8 @@ def shrink_to_field(matrix: F8, rhs: F8, design: F8, *, free: B1, rounds: int = 
         known = n - np.einsum("ljj->j", covariance)[bound] * precision[bound]
         excess = ((mean - design @ field) ** 2).sum(axis=0)[bound]
         new = np.maximum(excess / np.maximum(known, 1e-9 * n), 1e-9 * variance[bound])
-        done = bool(np.all(np.abs(np.log(new / variance[bound])) < 0.02) | np.all(new < 1e-8 * start.var()))
+        settled = np.abs(np.log(new / variance[bound])) < 0.02
+        done = bool(np.all(settled | (new < 1e-8 * start[:, bound].var(axis=0))))
         variance[bound] = new
         if done:
             break
