@@ -17,7 +17,7 @@ class TracesParams(Params):
 
     degree: int = Field(7, ge=2, le=15, description="highest Chebyshev degree of a centre along its spectrum")
     common_degree: int = Field(4, ge=0, le=8, description="degree along the slit of what the fibres have in common")
-    rounds: int = Field(4, ge=2, le=10, description="turns of profile, centres and scattered light")
+    rounds: int = Field(3, ge=2, le=10, description="turns of profile, centres and scattered light")
 
     def tracing(self) -> FibreTraceParams:
         """Return the parameters of the step itself."""
