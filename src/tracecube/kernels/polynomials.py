@@ -129,6 +129,7 @@ def shrink_to_field(  # noqa: PLR0913 - data, and what is believed of them
         variance[j] = max(float(np.median(start[good, j] ** 2)) if good.any() else 1.0, 1e-300)
     field = np.zeros((design.shape[1], k))
     doubt = np.zeros((design.shape[1], bound.size))  # 1 / variance of the field's coefficients
+    most = np.full_like(doubt, np.inf)
     doubting = False
     for turn in range(rounds):
         precision = np.where(np.isinf(variance), 0.0, 1.0 / variance)
@@ -169,9 +170,7 @@ def _posterior(matrix: F8, rhs: F8, prior: F8, precision: F8) -> tuple[F8, F8]:
     return mean, covariance
 
 
-def _marginal_field(
-    matrix: F8, rhs: F8, design: F8, believed: tuple[F8, F8], bound: NDArray[np.intp]
-) -> tuple[F8, F8]:
+def _marginal_field(matrix: F8, rhs: F8, design: F8, believed: tuple[F8, F8], bound: NDArray[np.intp]) -> tuple[F8, F8]:
     """Generalised least squares of the field, the scatter and the free coefficients integrated out.
 
     ``believed`` are the precisions of the coefficients (k,) and of the field's (terms, k). Returns the field (terms, k)

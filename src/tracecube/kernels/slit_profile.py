@@ -94,7 +94,8 @@ def departures(u: F8, mean: F8, count: int) -> Curves:
     ((801, 5), np.True_)
     """
     step = u[1] - u[0]
-    derived = [gaussian_filter1d(mean, _BLUR / step, order=k, mode="constant") / step**k for k in (2, 3, 4)]
+    sigma = _BLUR / step
+    derived = [gaussian_filter1d(mean, sigma, order=k, mode="constant", truncate=8.0) / step**k for k in (2, 3, 4)]
     wider = -(mean + u * np.gradient(mean, step)) - derived[0] / 12.0  # pixels do not widen with the image
     again = -0.5 * (wider + u * np.gradient(wider, step))
     raw = [wider, *derived][:count]
@@ -130,19 +131,26 @@ def fit_columns(data: F4, ivar: F4, columns: I8, centre: F8, amount: F8, curves:
         np.zeros((n, c)),
         np.zeros((n, c, q)),
         np.zeros((n, c, q, q)),
-        np.zeros((rows, c), np.float32),
-        np.zeros((rows, c), np.float32),
+        np.zeros((c, rows), np.float32),
+        np.zeros((c, rows), np.float32),
     )
     table = np.ascontiguousarray(np.concatenate([curves.shape, curves.slope], axis=1))
     _fit_columns(
-        data, ivar, columns, np.ascontiguousarray(centre), np.ascontiguousarray(amount), table,
+        *_upright(data, ivar, columns), columns, np.ascontiguousarray(centre), np.ascontiguousarray(amount), table,
         (float(curves.u[0]), float(curves.u[1] - curves.u[0])), *found,
     )  # fmt: skip
-    return found
+    return found._replace(model=found.model.T, freedom=found.freedom.T)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _footprints(place: F8, amount: F8, table: F8, grid: tuple[float, float], rows: int, first: I8, value: F8) -> None:
+def _upright(data: F4, ivar: F4, columns: I8) -> tuple[F4, F4]:
+    """Columns of an image (c, rows), one after the other in memory."""
+    return np.ascontiguousarray(data[:, columns].T), np.ascontiguousarray(ivar[:, columns].T)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def _footprints(  # noqa: PLR0917 - the arrays of one loop
+    place: F8, amount: F8, table: F8, grid: tuple[float, float], rows: int, first: I8, value: F8
+) -> None:
     """Profile and derivatives (n, width, 1 + q): light, shift, departures; and the first row of each."""
     n, width, q1 = value.shape
     low, step = grid
@@ -169,7 +177,7 @@ def _footprints(place: F8, amount: F8, table: F8, grid: tuple[float, float], row
             value[i, k, 0], value[i, k, 1] = light, -steep
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def _normal(weight: F8, first: I8, value: F8, each: int, band: F8) -> None:
     """Matrix, below the diagonal (3 each, n each), of the first ``each`` footprints of every fibre of a column."""
     n, width, _ = value.shape
@@ -188,7 +196,7 @@ def _normal(weight: F8, first: I8, value: F8, each: int, band: F8) -> None:
         band[0, j] = band[0, j] * (1.0 + 1e-12) + 1e-30
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def _adjoint(weighted: F8, first: I8, value: F8, each: int, x: F8) -> None:
     """Products (n each, columns of ``weighted`` (rows, columns)) with the first footprints of every fibre."""
     n, width, _ = value.shape
@@ -200,7 +208,7 @@ def _adjoint(weighted: F8, first: I8, value: F8, each: int, x: F8) -> None:
                     x[i * each + e, c] += value[i, k, e] * weighted[first[i] + k, c]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def _factorise(band: F8) -> None:
     """L D L' in place: D in row 0."""
     width, n = band.shape
@@ -213,7 +221,7 @@ def _factorise(band: F8) -> None:
             band[b, i] /= band[0, i]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def _substitute(band: F8, x: F8) -> None:
     """Solve for x (n, k) in place."""
     width, n = band.shape
@@ -228,7 +236,7 @@ def _substitute(band: F8, x: F8) -> None:
                 x[i, c] -= band[b, i] * x[i + b, c]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def _fit_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     data: F4,
     ivar: F4,
@@ -245,7 +253,7 @@ def _fit_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
 ) -> None:
     """Column by column."""
     n, _, q = score.shape
-    rows = data.shape[0]
+    rows = data.shape[1]
     width = int(np.ceil((table.shape[0] - 1) * grid[1])) + 1
     value, first = np.zeros((n, width, q + 1)), np.zeros(n, np.int64)
     band, x = np.zeros((3, n)), np.zeros((n, 1))
@@ -253,18 +261,18 @@ def _fit_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     for j in range(columns.size):
         s = columns[j]
         _footprints(centre[:, s], amount[:, s], table, grid, rows, first, value)
-        weight[:] = ivar[:, s]
+        weight[:] = ivar[j]
         _normal(weight, first, value, 1, band)
-        freedom[:, j] = 1.0
+        freedom[j] = 1.0
         for i in range(n):
             x[i, 0] = 0.0
             for k in range(max(-first[i], 0), min(width, rows - first[i])):
                 y = first[i] + k
                 w = weight[y] * value[i, k, 0]
-                x[i, 0] += w * data[y, s]
-                freedom[y, j] -= w * value[i, k, 0] / band[0, i]
+                x[i, 0] += w * data[j, y]
+                freedom[j, y] -= w * value[i, k, 0] / band[0, i]
         for y in range(rows):
-            freedom[y, j] = max(freedom[y, j], 0.0) if weight[y] > 0.0 else 0.0
+            freedom[j, y] = max(freedom[j, y], 0.0) if weight[y] > 0.0 else 0.0
         _factorise(band)
         _substitute(band, x)
         light[:] = 0.0
@@ -272,14 +280,14 @@ def _fit_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
             flux[i, j] = x[i, 0]
             for k in range(max(-first[i], 0), min(width, rows - first[i])):
                 light[first[i] + k] += x[i, 0] * value[i, k, 0]
-        model[:, j] = light
+        model[j] = light
         for y in range(rows):
-            light[y] = weight[y] * (data[y, s] - light[y])
+            light[y] = weight[y] * (data[j, y] - light[y])
         for i in range(n):
             _project(weight, light, first[i], value[i], score[i, j], information[i, j])
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def _project(weight: F8, left: F8, first: int, value: F8, score: F8, information: F8) -> None:
     """Sum what is left over one fibre's derivatives, its flux eliminated."""
     width, q1 = value.shape
@@ -305,9 +313,7 @@ def _project(weight: F8, left: F8, first: int, value: F8, score: F8, information
             information[b, a] = information[a, b]
 
 
-def mean_equations(
-    data: F4, ivar: F4, columns: I8, fibres: tuple[F8, F8], curves: Curves, basis: F8
-) -> MeanEquations:
+def mean_equations(data: F4, ivar: F4, columns: I8, fibres: tuple[F8, F8], curves: Curves, basis: F8) -> MeanEquations:
     """Sum the equations of a step in the mean profile, flux and shift of every fibre and column eliminated.
 
     So the mean does not wait for the centres, nor they for it; what it would say of a shift of itself is left to who
@@ -332,11 +338,11 @@ def mean_equations(
     wide = np.pad(basis, ((0, 4), (0, 0)))
     span = np.stack([wide[start + k, np.arange(basis.shape[1])] for k in range(4)], axis=1)
     grid = (float(curves.u[0]), float(curves.u[1] - curves.u[0]))
-    _sum_mean(data, ivar, columns, centre, amount, table, grid, start, span, *found)
+    _sum_mean(*_upright(data, ivar, columns), columns, centre, amount, table, grid, start, span, *found)
     return found
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def _sum_mean(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     data: F4,
     ivar: F4,
@@ -351,7 +357,7 @@ def _sum_mean(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     rhs: F8,
 ) -> None:
     """Column by column; only splines that reach a pixel are touched."""
-    n, size, rows = centre.shape[0], rhs.size, data.shape[0]
+    n, size, rows = centre.shape[0], rhs.size, data.shape[1]
     width = int(np.ceil((table.shape[0] - 1) * grid[1])) + 1
     value, first = np.zeros((n, width, 2)), np.zeros(n, np.int64)
     band, x = np.zeros((6, 2 * n)), np.zeros((2 * n, 1))
@@ -360,13 +366,13 @@ def _sum_mean(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     for j in range(columns.size):
         s = columns[j]
         _footprints(centre[:, s], amount[:, s], table, grid, rows, first, value)
-        weight[:] = ivar[:, s]
+        weight[:] = ivar[j]
         _normal(weight, first, value, 2, band)
-        own[:, 0] = weight * data[:, s]
+        own[:, 0] = weight * data[j]
         _adjoint(own, first, value, 2, x)
         _factorise(band)
         _substitute(band, x)
-        slopes, left = np.zeros((rows, size)), data[:, s].astype(np.float64)
+        slopes, left = np.zeros((rows, size)), data[j].astype(np.float64)
         for i in range(n):
             for k in range(max(-first[i], 0), min(width, rows - first[i])):
                 y = first[i] + k

@@ -47,7 +47,7 @@ def _name(meta: Meta, amp: str) -> str:
     return f"{int(meta['IFUSLOT']):03d}{amp}"  # type: ignore[arg-type]
 
 
-@recipe(version="2")
+@recipe(version="3")
 def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) -> Traced:
     """Find the fibres of a CCD on the continuum lamp: centres, profile, scattered light; dead fibres are flagged.
 
@@ -66,7 +66,7 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
     return Traced(traces=TraceSets(parts=parts, meta=meta), quality=found.quality, caveats=(*caveats, *found.caveats))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], dark: Frame, traces: TraceSets, params: WavelengthsParams
 ) -> Wavelengths:

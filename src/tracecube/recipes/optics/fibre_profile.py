@@ -56,10 +56,10 @@ class FibreProfile:
     curves: Curves
     amount: FloatArray
 
-    def amounts(self, columns: int) -> FloatArray:
+    def amounts(self, columns: int) -> NDArray[np.float64]:
         """Departures (n, columns, q), and their weight of second order."""
         basis = chebyshev.chebvander(np.linspace(-1.0, 1.0, columns), self.amount.shape[2] - 1)
-        return with_square(np.einsum("nqt,xt->nxq", self.amount, basis, optimize=True))
+        return with_square(np.asarray(np.einsum("nqt,xt->nxq", self.amount, basis, optimize=True), np.float64))
 
     def mix(self, columns: int) -> NDArray[np.float32]:
         """Weights (n_curve, n, columns) of the curves."""
@@ -188,7 +188,8 @@ def fit_mean(
     splines = _Splines.reaching(float(u[-1]))
     start = splines.coefficients(old.curves.shape[:, 0])
     curves = departures(u, start @ splines.values, old.amount.shape[1])
-    sums = mean_equations(data, ivar, columns, (centre, old.amounts(data.shape[1])[live]), curves, splines.values)
+    fibres = np.asarray(centre, np.float64), old.amounts(data.shape[1])[live]
+    sums = mean_equations(data, ivar, columns.astype(np.int64), fibres, curves, splines.values)
     rough = np.diff(np.eye(start.size), 4, axis=0) / _ROUGH
     own = rough.T @ rough + _HOLD**2 * np.outer(splines.area, splines.area)
     pull = _HOLD**2 * splines.area - own @ start

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from tracecube.core.errors import BadData
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
-from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.polynomials import Shrunk, shrink_to_field
 from tracecube.kernels.slit_profile import ColumnFits, fit_columns
+from tracecube.recipes.optics.fibre_lamp import Lamp, judge, opened, reduced_chi2
 from tracecube.recipes.optics.fibre_profile import FibreProfile, FibreProfileParams, fit_mean, gaussian_profile
 from tracecube.recipes.optics.fibre_scatter import Halo, HaloParams, dark_pixels, fit_halo, mirrored
 from tracecube.recipes.optics.fibre_search import SlitParams, find_fibres, from_neighbours, slit_places
@@ -33,7 +33,6 @@ __all__ = ["FibreOptics", "FibreTraceParams", "trace_fibres"]
 _EVERY = 4  # columns: profile and scattered light are found on every fourth
 _FEW, _MANY = 8, 60  # rounds in which the size of departures is found, on the way and at the end
 _FAR = 0.3  # px beyond its error: a column that says so is left out
-_SOUND = 5.0  # sigma: pixels that differ by more tell of hits
 
 
 class FibreTraceParams(Params):
@@ -84,30 +83,12 @@ class _Amplifier:
     covariance: FloatArray
     profile: FibreProfile
 
-    def centre(self, columns: int) -> FloatArray:
-        return np.asarray(self.coefficients @ _basis(columns, self.coefficients.shape[1]).T)
+    def centre(self, columns: int) -> NDArray[np.float64]:
+        return np.asarray(self.coefficients @ _basis(columns, self.coefficients.shape[1]).T, np.float64)
 
 
-@dataclass
-class _Lamp:
-    """The frame, and what is known of it so far."""
-
-    data: NDArray[np.float32]
-    bad: BoolArray
-    floor: NDArray[np.float32]
-    shot: float
-    ivar: NDArray[np.float32]
-    ground: NDArray[np.float32]
-    response: float = 0.0  # rms of the pixels' response: a share of the light that no flat has taken out
-
-    def variance(self, light: FloatArray, columns: IntArray | slice) -> FloatArray:
-        """Variance of pixels of some columns under so much light."""
-        lit = np.maximum(light, 0.0)
-        return np.asarray(self.floor[:, columns] + self.shot * lit + (self.response * lit) ** 2)
-
-
-def _basis(columns: int, terms: int) -> FloatArray:
-    return np.asarray(chebyshev.chebvander(np.linspace(-1.0, 1.0, columns), terms - 1))
+def _basis(columns: int, terms: int) -> NDArray[np.float64]:
+    return np.asarray(chebyshev.chebvander(np.linspace(-1.0, 1.0, columns), terms - 1), np.float64)
 
 
 def trace_fibres(frame: Frame, params: FibreTraceParams) -> FibreOptics:
@@ -125,7 +106,7 @@ def trace_fibres(frame: Frame, params: FibreTraceParams) -> FibreOptics:
     BadData
         No amplifier is left.
     """
-    lamp, dead = _opened(frame, params)
+    lamp, dead = opened(frame, params.amplifiers)
     width = lamp.data.shape[1]
     amplifiers = [None if off else _start(lamp, k, params) for k, off in enumerate(dead)]
     alive = [one for one in amplifiers if one is not None]
@@ -141,7 +122,7 @@ def trace_fibres(frame: Frame, params: FibreTraceParams) -> FibreOptics:
             _fit_shape(one, lamp, params)
             _recentre(one, lamp, some, params, rounds=_FEW)
         light, freedom = _light(alive, lamp, some)
-        _judge(lamp, light, freedom, some, params)
+        judge(lamp, light, freedom, some, (params.clip, params.floor))
         whole = np.repeat(light, _EVERY, axis=1)[:, :width]
         halo, lamp.ground = _scattered(lamp, whole, dark, dead, params, some)
         turns -= 1
@@ -149,29 +130,14 @@ def trace_fibres(frame: Frame, params: FibreTraceParams) -> FibreOptics:
             turns, spare = 2, spare - 2
     every = np.arange(width)
     light, freedom = _light(alive, lamp, every)
-    _judge(lamp, light, freedom, every, params)
+    judge(lamp, light, freedom, every, (params.clip, params.floor))
     for one in alive:
         _recentre(one, lamp, every, params, rounds=_MANY)
     light, freedom = _light(alive, lamp, every)
     return _result(frame, amplifiers, halo, dead, _quality_of(lamp, light, freedom, alive))
 
 
-def _opened(frame: Frame, params: FibreTraceParams) -> tuple[_Lamp, BoolArray]:
-    """Return the frame as it is taken at first, and which amplifiers are dead."""
-    bad = ((frame.flags & NOT_USABLE) != 0) | ~np.isfinite(frame.data) | ~(frame.variance > 0)
-    dead = np.array([bool(part.all()) for part in np.split(bad, params.amplifiers)])
-    if dead.all():
-        raise BadData("no amplifier of the CCD has a good pixel", hint="leave the CCD out")
-    data = np.where(bad, 0.0, frame.data).astype(np.float32)
-    floor = np.where(bad, 1.0, frame.variance).astype(np.float32)
-    shot = 1.0 / float(frame.meta.get("NCOMBINE") or 1)
-    lamp = _Lamp(data, bad, floor, shot, np.zeros_like(data), np.zeros_like(data))
-    lamp.ivar = np.where(bad, 0.0, 1.0 / lamp.variance(uniform_filter1d(data, 9, axis=1), slice(None)))
-    lamp.ivar = lamp.ivar.astype(np.float32)
-    return lamp, dead
-
-
-def _start(lamp: _Lamp, k: int, params: FibreTraceParams) -> _Amplifier:
+def _start(lamp: Lamp, k: int, params: FibreTraceParams) -> _Amplifier:
     """Find the fibres, and start from a Gaussian."""
     half = len(lamp.data) // params.amplifiers
     part = slice(k * half, (k + 1) * half)
@@ -183,12 +149,12 @@ def _start(lamp: _Lamp, k: int, params: FibreTraceParams) -> _Amplifier:
     return _Amplifier(part, found.live, coefficients, covariance, profile)
 
 
-def _cut(one: _Amplifier, lamp: _Lamp) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _cut(one: _Amplifier, lamp: Lamp) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Data without scattered light, and inverse variance, of an amplifier."""
     return lamp.data[one.part] - lamp.ground[one.part], lamp.ivar[one.part]
 
 
-def _find_shape(one: _Amplifier, lamp: _Lamp, columns: IntArray, params: FibreTraceParams) -> None:
+def _find_shape(one: _Amplifier, lamp: Lamp, columns: IntArray, params: FibreTraceParams) -> None:
     """Come from a Gaussian to the profile that the fibres have in common."""
     for _ in range(2):
         _recentre(one, lamp, columns, params, rounds=1, departures=False)
@@ -196,7 +162,7 @@ def _find_shape(one: _Amplifier, lamp: _Lamp, columns: IntArray, params: FibreTr
     _recentre(one, lamp, columns, params, rounds=_FEW)
 
 
-def _fit_shape(one: _Amplifier, lamp: _Lamp, params: FibreTraceParams) -> None:
+def _fit_shape(one: _Amplifier, lamp: Lamp, params: FibreTraceParams) -> None:
     """Measure the mean profile about the centres."""
     data, ivar = _cut(one, lamp)
     width, every = data.shape[1], params.profile.every
@@ -205,14 +171,14 @@ def _fit_shape(one: _Amplifier, lamp: _Lamp, params: FibreTraceParams) -> None:
     )
 
 
-def _fits(one: _Amplifier, lamp: _Lamp, columns: IntArray) -> ColumnFits:
+def _fits(one: _Amplifier, lamp: Lamp, columns: IntArray) -> ColumnFits:
     data, ivar = _cut(one, lamp)
     width = data.shape[1]
     amounts = one.profile.amounts(width)[one.live]
-    return fit_columns(data, ivar, columns, one.centre(width)[one.live], amounts, one.profile.curves)
+    return fit_columns(data, ivar, columns.astype(np.int64), one.centre(width)[one.live], amounts, one.profile.curves)
 
 
-def _light(alive: list[_Amplifier], lamp: _Lamp, columns: IntArray) -> tuple[FloatArray, FloatArray]:
+def _light(alive: list[_Amplifier], lamp: Lamp, columns: IntArray) -> tuple[FloatArray, FloatArray]:
     """Light of the fibres in some columns, and what the fit of their fluxes leaves of the pixels' variance."""
     light = np.zeros((len(lamp.data), columns.size), np.float32)
     freedom = np.zeros_like(light)
@@ -222,37 +188,14 @@ def _light(alive: list[_Amplifier], lamp: _Lamp, columns: IntArray) -> tuple[Flo
     return light, freedom
 
 
-def _judge(lamp: _Lamp, light: FloatArray, freedom: FloatArray, columns: IntArray, params: FibreTraceParams) -> None:
-    """Take variance, the pixels' response and outliers from a model of some columns."""
-    model = light + lamp.ground[:, columns]
-    left = lamp.data[:, columns] - model
-    for _ in range(2):
-        variance = lamp.variance(model, columns)
-        lamp.response = _response(left, model, variance - (lamp.response * model) ** 2, freedom, lamp.response)
-    variance = lamp.variance(model, columns)
-    out = np.abs(left) > params.clip * np.sqrt(variance) + params.floor * np.maximum(model, 0.0)
-    lamp.ivar[:, columns] = np.where(out | lamp.bad[:, columns], 0.0, 1.0 / variance)
-
-
-def _response(left: FloatArray, model: FloatArray, noise: FloatArray, freedom: FloatArray, old: float) -> float:
-    """Scatter of the pixels' response (a share): what pixels a few columns apart differ by beyond their noise.
-
-    An error of the model is the same in both, and cancels.
-    """
-    apart = 2
-    a, b = (slice(None), slice(None, -apart)), (slice(None), slice(apart, None))
-    lit = np.maximum(model, 0.0)
-    expected = 0.5 * (noise[a] * freedom[a] + noise[b] * freedom[b])
-    power = 0.5 * (lit[a] ** 2 * freedom[a] + lit[b] ** 2 * freedom[b])
-    found = 0.5 * (left[a] - left[b]) ** 2
-    use = (freedom[a] > 0) & (freedom[b] > 0) & (found < _SOUND**2 * (expected + old**2 * power))
-    weight = np.where(use, power / np.where(use, expected + old**2 * power, 1.0) ** 2, 0.0)
-    total = float((weight * power).sum())
-    return float(np.sqrt(max(float((weight * (found - expected)).sum()), 0.0) / total)) if total > 0 else 0.0
-
-
 def _recentre(  # noqa: PLR0913 - how far a step goes
-    one: _Amplifier, lamp: _Lamp, columns: IntArray, params: FibreTraceParams, *, rounds: int, departures: bool = True
+    one: _Amplifier,
+    lamp: Lamp,
+    columns: IntArray,
+    params: FibreTraceParams,
+    *,
+    rounds: int,
+    departures: bool = True,
 ) -> None:
     """Turn what columns tell into smooth centres and departures."""
     found = _fits(one, lamp, columns)
@@ -308,7 +251,7 @@ def _sums(
 
 
 def _scattered(  # noqa: PLR0913 - where, and of what
-    lamp: _Lamp,
+    lamp: Lamp,
     light: FloatArray,
     dark: BoolArray,
     dead: BoolArray,
@@ -324,35 +267,29 @@ def _scattered(  # noqa: PLR0913 - where, and of what
     return fit_halo(rest, np.where(use, lamp.ivar, 0.0), mirrored(light, dead), params.halo, dead=dead)
 
 
-def _chi2(lamp: _Lamp, light: FloatArray, freedom: FloatArray, where: tuple[slice, IntArray | slice]) -> float:
-    """Reduced chi-square of some rows and columns."""
-    part, columns = where
-    rest = (lamp.data[part] - lamp.ground[part])[:, columns] - light[part]
-    left = rest**2 * lamp.ivar[part][:, columns]
-    return float(left.sum(dtype=np.float64) / max(float(freedom[part].sum(dtype=np.float64)), 1.0))
-
-
-def _free(  # noqa: PLR0917 - a model, and where
+def _free(
     alive: list[_Amplifier],
-    lamp: _Lamp,
+    lamp: Lamp,
     light: FloatArray,
     freedom: FloatArray,
     columns: IntArray,
     params: FibreTraceParams,
 ) -> bool:
     """Allow one more way to depart to the fibres of amplifiers that the model does not meet; whether there are any."""
-    poor = [one for one in alive if _chi2(lamp, light, freedom, (one.part, columns)) > params.profile.enough]
+    poor = [one for one in alive if reduced_chi2(lamp, light, freedom, (one.part, columns)) > params.profile.enough]
     for one in poor:
         one.profile = one.profile.freer()
     return bool(poor)
 
 
 def _quality_of(
-    lamp: _Lamp, light: FloatArray, freedom: FloatArray, alive: list[_Amplifier]
+    lamp: Lamp, light: FloatArray, freedom: FloatArray, alive: list[_Amplifier]
 ) -> tuple[QualityNumber, ...]:
     """How well the model meets the lamp, and what it took."""
     return (
-        QualityNumber("TRACE CHI2", _chi2(lamp, light, freedom, (slice(None), slice(None))), "", low=0.8, high=1.3),
+        QualityNumber(
+            "TRACE CHI2", reduced_chi2(lamp, light, freedom, (slice(None), slice(None))), "", low=0.8, high=1.3
+        ),
         QualityNumber("PROFILE DEPARTURES", float(max(one.profile.amount.shape[1] for one in alive))),
         QualityNumber("PIXEL RESPONSE SCATTER", lamp.response, "", high=0.03),
     )
