@@ -7,8 +7,8 @@ The frame is simulated: a full detector of SPHERE-IFS, a star's halo over warm g
 
 The second form runs the CHARIS pipeline (charis 2.0.1, Brandt et al. 2017, Samland et al. 2022) beside ours: its
 chi-square extraction with refinement of the first integration of RAW.fits, a frame of Y-H in the observatory's format,
-uncompressed. PYTHON is an interpreter that has it, FOLDER what its ``buildcal`` made. It is not on PyPI; it installs from
-its repository (PrincetonUniversity/charis-dep) with numpy >= 2, cython < 3.1 and ``SETUPTOOLS_SCM_PRETEND_VERSION``.
+uncompressed. PYTHON is an interpreter that has it, FOLDER what its ``buildcal`` made. It is not on PyPI; it installs
+from its repository (PrincetonUniversity/charis-dep) with numpy >= 2, cython < 3.1 and ``SETUPTOOLS_SCM_PRETEND_VERSION``.
 Snapshots lack its large files (masks, pixel flats, background templates), so none of them is used: it does less work
 than on real nights. Without these arguments its published figures are printed, and named so.
 """
@@ -90,7 +90,7 @@ def charis_beside(python: str, calibrations: str, frame: str) -> tuple[float, fl
     """CPU time (s) and memory (GB) of the peer's extraction of one frame, start of the interpreter included."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(one).resolve()) for one in (frame, calibrations)]
-        done = subprocess.run(  # noqa: S603 - the interpreter that the caller names
+        done = subprocess.run(
             [python, "-c", _CHARIS, *paths, folder],
             capture_output=True,
             text=True,
