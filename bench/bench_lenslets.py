@@ -5,13 +5,13 @@ The frame is simulated: a full detector of SPHERE-IFS, a star's halo over warm g
     python bench/bench_lenslets.py
     python bench/bench_lenslets.py --charis PYTHON --calibrations FOLDER --frame RAW.fits
 
-The second form runs the CHARIS pipeline (charis 2.0.1, Brandt et al. 2017, Samland et al. 2022) beside ours: its
-chi-square extraction with refinement of the first integration of RAW.fits, a frame of Y-H in the observatory's format,
+The second form runs the CHARIS pipeline (charis 2.0.1, Brandt et al. 2017, Samland et al. 2022) beside ours: its chi-
+square extraction with refinement of the first integration of RAW.fits, a frame of Y-H in the observatory's format,
 uncompressed. PYTHON is an interpreter that has it, FOLDER what its ``buildcal`` made. It is not on PyPI; it installs
-from its repository (PrincetonUniversity/charis-dep) with numpy >= 2, cython < 3.1 and ``SETUPTOOLS_SCM_PRETEND_VERSION``.
-Snapshots lack its large files (masks, pixel flats, background templates), so none of them is used: it does less work
-than on real nights. Without these arguments its published figures are printed, and named so.
-"""
+from its repository (PrincetonUniversity/charis-dep) with numpy >= 2, cython < 3.1 and
+``SETUPTOOLS_SCM_PRETEND_VERSION``. Snapshots lack its large files (masks, pixel flats, background templates), so none
+of them is used: it does less work than on real nights. Without these arguments its published figures are printed, and
+named so. """
 
 from __future__ import annotations
 
