@@ -1,0 +1,1 @@
+"""MUSE: 24 image-slicer spectrographs at the VLT."""
