@@ -98,8 +98,8 @@ def read_header(path: Path | str, *, extension: str | None = None) -> dict[str, 
     """Return the cards that describe the observation.
 
     Those of the primary header, completed by those of the first image where the primary has no
-    data of its own; without the cards that describe the file. Where there are several images, ``EXTENSIONS``
-    gives the names of those that have one, with blanks between. A table in text form gives
+    data of its own; without the cards that describe the file. Where images have names, ``EXTENSIONS``
+    gives them, with blanks between. A table in text form gives
     ``FILETYPE`` and ``COLUMNS``, one of columns between blanks its ``TITLE`` too.
 
     Parameters
@@ -142,7 +142,7 @@ def read_header(path: Path | str, *, extension: str | None = None) -> dict[str, 
     elif units[0].size == 0 and images:
         cards = {**images[0].cards, **cards}
     names = [unit.name for unit in images if unit.name]
-    if len(names) > 1 and extension is None:
+    if names and extension is None:
         cards = {**cards, "EXTENSIONS": " ".join(names)}
     return {key: value for key, value in cards.items() if not STRUCTURAL.fullmatch(key)}
 

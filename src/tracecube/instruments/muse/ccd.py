@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.polynomial import legendre
 
 from tracecube.core.detector import Section
 from tracecube.core.errors import BadData, MissingInput
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, IntArray, Meta, Scalar
 from tracecube.core.flags import Flag
-from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.headers import number
 from tracecube.kernels.combine import clipped_moments
 
-__all__ = ["OUTPUTS", "SATURATED", "Quadrant", "gain_card", "noise_card", "quadrants", "read_channel"]
+__all__ = ["OUTPUTS", "SATURATED", "Channel", "Quadrant", "gain_card", "level_card", "noise_card", "quadrants"]
 
 OUTPUTS = (1, 2, 3, 4)
 SATURATED = 65500.0  # adu, of a converter of 16 bits
@@ -57,6 +59,11 @@ def gain_card(output: int) -> str:
 def noise_card(output: int) -> str:
     """Header card of products with the measured read noise (electron) of an output."""
     return f"RDNOISE{output}"
+
+
+def level_card(output: int) -> str:
+    """Header card of products with the mean bias level (adu) of an output."""
+    return f"BIASLEV{output}"
 
 
 def quadrants(raw: RawFrame) -> tuple[Quadrant, ...]:
@@ -107,54 +114,111 @@ def _quadrant(raw: RawFrame, output: int, corner: tuple[int, ...], edge: tuple[i
     return Quadrant(output, Section(y0, y0 + high, x0, x0 + wide), covered, chip, gain, noise or float("nan"))
 
 
-def read_channel(raw: RawFrame) -> Frame:
-    """Return the trimmed image of a channel in electrons, without the bias level.
-
-    The level follows the overscan of each quadrant: a smooth curve along y, for it drifts from one exposure to the
-    next, and sinks or rises along the columns in data and overscan alike.
+@dataclass(frozen=True)
+class Channel:
+    """A raw image of one channel whose bias levels are known; pixels are converted when they are asked for.
 
     Parameters
     ----------
     raw : RawFrame
-        One detector of a raw file.
-
-    Returns
-    -------
-    Frame
-        Variance that of a pixel without light, from the scatter of the overscan; cards ``RDNOISEi`` (electron) and
-        ``BIASLEVi`` (adu), one an output. A quadrant whose read-out is dead is flagged.
-
-    Raises
-    ------
-    MissingInput
-        A card that describes the outputs is absent.
-    BadData
-        Constant, saturated in all quadrants, of another shape, or of a dead chip.
+    parts : tuple of Quadrant
+    levels : tuple of array (y,), adu
+        Bias level of each row of each quadrant.
+    noise : tuple of float, electron
+        Scatter of the overscan of each quadrant.
     """
-    if raw.meta.get("ESO DET CHIP LIVE") is False:
-        raise BadData(f"{raw.name}: its chip is not live (ESO DET CHIP LIVE)", hint="the other channels go on")
-    parts = quadrants(raw)
-    shape = (max(part.chip.y1 for part in parts), max(part.chip.x1 for part in parts))
-    data, variance, flags = np.empty(shape, np.float32), np.empty(shape, np.float32), np.zeros(shape, np.int32)
-    meta = dict(raw.meta)
-    dead = []
-    for part in parts:
-        counts, covered = part.data.of(raw.data), np.asarray(part.overscan.of(raw.data), np.float64)
-        level, noise = _level(covered)
-        part.chip.of(data)[:] = (counts - level[:, None].astype(np.float32)) * np.float32(part.gain)
-        part.chip.of(variance)[:] = (noise * part.gain) ** 2
-        saturated = counts >= SATURATED
-        part.chip.of(flags)[saturated] = int(Flag.SATURATED)
-        if saturated.mean() > _DEAD or counts.min() == counts.max():
-            part.chip.of(flags)[:] |= int(Flag.BAD_PIXEL)
-            dead.append(part.output)
-        meta[noise_card(part.output)] = round(noise * part.gain, 4)
-        meta[f"BIASLEV{part.output}"] = round(float(level.mean()), 4)
-    if len(dead) == len(parts):
-        raise BadData(f"{raw.name}: all four read-outs are dead or saturated", hint="leave the file out")
-    if dead:
-        meta["DEADOUT"] = ",".join(map(str, dead))
-    return Frame(data, variance, flags, meta)
+
+    raw: RawFrame
+    parts: tuple[Quadrant, ...]
+    levels: tuple[FloatArray, ...]
+    noise: tuple[float, ...]
+
+    @classmethod
+    def of(cls, raw: RawFrame) -> Channel:
+        """Follow the overscan of each quadrant: a smooth curve along y.
+
+        The level drifts from one exposure to the next, and sinks or rises along the columns in data and overscan alike.
+
+        Raises
+        ------
+        MissingInput
+            A card that describes the outputs is absent.
+        BadData
+            Constant, saturated in all quadrants, of another shape, or of a dead chip.
+        """
+        if raw.meta.get("ESO DET CHIP LIVE") is False:
+            raise BadData(f"{raw.name}: its chip is not live (ESO DET CHIP LIVE)", hint="the other channels go on")
+        parts = quadrants(raw)
+        found = [_level(np.asarray(part.overscan.of(raw.data), np.float64)) for part in parts]
+        made = cls(
+            raw,
+            parts,
+            tuple(level for level, _ in found),
+            tuple(noise * part.gain for (_, noise), part in zip(found, parts, strict=True)),
+        )
+        if len(made.dead) == len(parts):
+            raise BadData(f"{raw.name}: all four read-outs are dead or saturated", hint="leave the file out")
+        return made
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Size (y, x) of the trimmed image."""
+        return max(part.chip.y1 for part in self.parts), max(part.chip.x1 for part in self.parts)
+
+    @cached_property
+    def dead(self) -> tuple[int, ...]:
+        """Outputs whose read-out is dead: constant, or stuck at the end of the converter."""
+        blocks = {part.output: part.data.of(self.raw.data) for part in self.parts}
+        return tuple(
+            output
+            for output, counts in blocks.items()
+            if np.mean(counts[::7] >= SATURATED) > _DEAD or counts.min() == counts.max()
+        )
+
+    @property
+    def meta(self) -> Meta:
+        """The header; ``RDNOISEi`` (electron) and ``BIASLEVi`` (adu) besides, as measured for each output."""
+        cards: dict[str, Scalar] = dict(self.raw.meta)
+        for part, level, noise in zip(self.parts, self.levels, self.noise, strict=True):
+            cards[noise_card(part.output)] = round(noise, 4)
+            cards[level_card(part.output)] = round(float(level.mean()), 4)
+        if self.dead:
+            cards["DEADOUT"] = ",".join(map(str, self.dead))
+        return cards
+
+    def rows(self, y0: int, y1: int) -> tuple[FloatArray, IntArray]:
+        """Return electrons above the bias level, and flags, of rows ``y0`` to ``y1`` (exclusive)."""
+        data = np.empty((y1 - y0, self.shape[1]), np.float32)
+        flags = np.zeros(data.shape, np.int32)
+        for part, level in zip(self.parts, self.levels, strict=True):
+            first, last = max(y0, part.chip.y0), min(y1, part.chip.y1)
+            if first >= last:
+                continue
+            own = slice(first - part.chip.y0, last - part.chip.y0)
+            counts = part.data.of(self.raw.data)[own]
+            at = slice(first - y0, last - y0), slice(part.chip.x0, part.chip.x1)
+            data[at] = (counts - level[own, None].astype(np.float32)) * np.float32(part.gain)
+            flags[at] = np.where(counts >= SATURATED, int(Flag.SATURATED), 0)
+            if part.output in self.dead:
+                flags[at] |= int(Flag.BAD_PIXEL)
+        return data, flags
+
+    def floor(self, y0: int, y1: int, noise: Mapping[int, float] | None = None) -> FloatArray:
+        """Return the variance (electron**2) of pixels without light in rows ``y0`` to ``y1``.
+
+        Parameters
+        ----------
+        y0, y1 : int
+        noise : mapping of int to float, optional
+            Read noise (electron) by output, better known than from one overscan.
+        """
+        variance = np.empty((y1 - y0, self.shape[1]), np.float32)
+        for part, own in zip(self.parts, self.noise, strict=True):
+            first, last = max(y0, part.chip.y0), min(y1, part.chip.y1)
+            if first < last:
+                value = (noise or {}).get(part.output, own)
+                variance[first - y0 : last - y0, part.chip.x0 : part.chip.x1] = value**2
+        return variance
 
 
 def _level(covered: FloatArray) -> tuple[FloatArray, float]:

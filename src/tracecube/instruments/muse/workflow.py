@@ -1,0 +1,56 @@
+"""The cascade of a MUSE night: what runs on what, and which calibrations go with it.
+
+Most tasks run once a channel: a raw file holds 24 of them, and each is an input of its own.
+"""
+
+from __future__ import annotations
+
+from tracecube.core.workflow import Association, Main, Match, Task, Workflow
+from tracecube.instruments.muse.detector_steps import lamp_flat, master_bias, master_dark
+
+__all__ = ["workflow"]
+
+_CHANNEL = ("readout", "detector")
+
+
+def near(*same: str, days: float = 1.0) -> tuple[Match, ...]:
+    """Return the ladder of a daily calibration: of the night, of a day around, of a month, of any time."""
+    return (
+        Match(level=0, same=("night", *same)),
+        Match(level=0, same=same, days=(-days, days)),
+        Match(level=1, same=same, days=(-30.0, 30.0)),
+        Match(level=3, same=same),
+    )
+
+
+BIASES = Task(
+    name="bias",
+    recipe=master_bias,
+    main=Main("raw", ("BIAS",), group_by=("night", *_CHANNEL)),
+    targets=("calibration",),
+    text="structure of the bias and read noise of a channel",
+)
+
+BIAS = Association("bias", ("MASTER_BIAS",), near(*_CHANNEL), hint="biases of this channel")
+
+DARKS = Task(
+    name="dark",
+    recipe=master_dark,
+    main=Main("raw", ("DARK",), group_by=("night", *_CHANNEL)),
+    associations=(BIAS,),
+    targets=("calibration",),
+    text="hot pixels and dark current of a channel",
+)
+
+DARK = Association("dark", ("MASTER_DARK",), near(*_CHANNEL, days=60.0), minimum=0)
+
+FLATS = Task(
+    name="lamp_flat",
+    recipe=lamp_flat,
+    main=Main("raw", ("FLAT",), group_by=("night", "mode", *_CHANNEL)),
+    associations=(BIAS, DARK),
+    targets=("calibration",),
+    text="response of pixels and slices of a channel, and where the slices lie",
+)
+
+workflow = Workflow(tasks=(BIASES, DARKS, FLATS), default_target="calibration")
