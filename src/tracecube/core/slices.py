@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.polynomial import legendre
+
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, meta, samples
 
-__all__ = ["SliceTraces"]
+__all__ = ["SliceTraces", "SliceWavelengths"]
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,69 @@ class SliceTraces:
     sample_dq: IntArray = samples("TRACE_SAMPLES", "dq")
     axis: int = card("DISPAXIS", text="numpy axis of dispersion", default=0)
     meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class SliceWavelengths:
+    """Wavelength at every place in every slice of a detector: one polynomial in two coordinates a slice.
+
+    ``u = (y - middle) / half`` along dispersion, ``t = (x - centre(y)) / reach`` across it, both 0-based pixels; the
+    wavelength is the sum of ``coefficient[:, i, j] t^i P_j(u)``, P_j Legendre's.
+
+    Parameters
+    ----------
+    aperture : int array (n,)
+    dq : int32 array (n,)
+    coefficient : array (n, n_t, n_u), Angstrom
+    covariance : array (n, k, k), Angstrom**2
+        Of the coefficients of ``t^0``.
+    rms : array (n,), Angstrom
+        Scatter of the lines about the solution.
+    middle, half, reach : float, px
+    line_aperture, line_wave, line_lamp, line_pixel, line_residual, line_error, line_used
+        Lines it rests on: slice, wavelength of the list, lamp, place along dispersion in the middle of the slice
+        (px), measured less list (Angstrom), its error, and whether it was used.
+    list_wave, list_offset, list_error : array (m,), Angstrom
+        Lines of the list, and by how much all slices see each of them displaced: errors of the list, and faint lines
+        that nobody listed close by.
+    medium : {"AWAV", "WAVE"}
+    """
+
+    aperture: IntArray = column("SOLUTION", "aperture")
+    dq: IntArray = column("SOLUTION", "dq")
+    coefficient: FloatArray = column("SOLUTION", "coefficient", unit="Angstrom")
+    covariance: FloatArray = column("SOLUTION", "covariance", unit="Angstrom**2")
+    rms: FloatArray = column("SOLUTION", "rms", unit="Angstrom")
+    line_aperture: IntArray = column("ARC_LINES", "aperture")
+    line_wave: FloatArray = column("ARC_LINES", "wave", unit="Angstrom")
+    line_lamp: IntArray = column("ARC_LINES", "lamp")
+    line_pixel: FloatArray = column("ARC_LINES", "pixel", unit="pix")
+    line_residual: FloatArray = column("ARC_LINES", "residual", unit="Angstrom")
+    line_error: FloatArray = column("ARC_LINES", "error", unit="Angstrom")
+    line_used: IntArray = column("ARC_LINES", "used")
+    list_wave: FloatArray = column("LINE_LIST", "wave", unit="Angstrom")
+    list_offset: FloatArray = column("LINE_LIST", "offset", unit="Angstrom")
+    list_error: FloatArray = column("LINE_LIST", "error", unit="Angstrom")
+    middle: float = card("WMIDDLE", unit="pix", text="where u is 0")
+    half: float = card("WHALF", unit="pix", text="pixels to where u is 1")
+    reach: float = card("WREACH", unit="pix", text="pixels to where t is 1")
+    medium: str = card("WAVETYPE", text="AWAV air, WAVE vacuum", default="AWAV")
+    meta: Meta = meta()
+
+    def wave(self, row: int, along: FloatArray, across: FloatArray) -> FloatArray:
+        """Return wavelengths (Angstrom) in slice ``row``.
+
+        Parameters
+        ----------
+        row : int
+            Of the arrays here, from 0.
+        along : array, px
+            Place along dispersion, 0-based.
+        across : array, px
+            Distance from the centre of the slice; broadcast against ``along``.
+        """
+        u, t = (np.asarray(along) - self.middle) / self.half, np.asarray(across) / self.reach
+        value = np.zeros(np.broadcast_shapes(u.shape, t.shape))
+        for coefficient in self.coefficient[row][::-1]:
+            value = value * t + legendre.legval(u, coefficient)
+        return value

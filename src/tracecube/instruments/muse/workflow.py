@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.muse.detector_steps import lamp_flat, master_bias, master_dark
+from tracecube.instruments.muse.optics_steps import wavelength_calibration
 
 __all__ = ["workflow"]
 
@@ -53,4 +54,17 @@ FLATS = Task(
     text="response of pixels and slices of a channel, and where the slices lie",
 )
 
-workflow = Workflow(tasks=(BIASES, DARKS, FLATS), default_target="calibration")
+TRACES = Association("traces", ("TRACES",), near("mode", *_CHANNEL), hint="lamp flats of this channel")
+
+LINES = Association("line_catalog", ("LINE_CATALOG",), (Match(level=0),), hint="LINE_CATALOG of the observatory")
+
+ARCS = Task(
+    name="arc",
+    recipe=wavelength_calibration,
+    main=Main("raw", ("ARC",), group_by=("night", "mode", *_CHANNEL)),
+    associations=(BIAS, TRACES, LINES),
+    targets=("calibration",),
+    text="wavelengths of a channel, from mercury, cadmium, neon and xenon",
+)
+
+workflow = Workflow(tasks=(BIASES, DARKS, FLATS, ARCS), default_target="calibration")
