@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import legendre
 
-from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, meta, samples
+from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta, samples
 
-__all__ = ["SliceTraces", "SliceWavelengths"]
+__all__ = ["SliceExposure", "SliceGeometry", "SliceLsf", "SliceSegments", "SliceTraces", "SliceWavelengths"]
 
 
 @dataclass(frozen=True)
@@ -112,3 +112,114 @@ class SliceWavelengths:
         for coefficient in self.coefficient[row][::-1]:
             value = value * t + legendre.legval(u, coefficient)
         return value
+
+
+@dataclass(frozen=True)
+class SliceLsf:
+    """Line-spread function of every slice: what a pixel sees of a line, against wavelength.
+
+    Parameters
+    ----------
+    density : array (n, n_wave, n_offset), 1 / Angstrom
+        At ``offset`` from the line; the pixel is included; integral 1. The place of a line is the centre of the
+        Gaussian of least squares, as in `SliceWavelengths`.
+    error : array (n, n_wave, n_offset)
+    wave : array (1, n_wave), Angstrom
+    offset : array (1, n_offset), Angstrom
+    aperture : int array (n,)
+    fwhm : array (n, n_wave), Angstrom
+    dq : int32 array (n,)
+    """
+
+    density: FloatArray = image("LSF", unit="1/Angstrom")
+    error: FloatArray = image("LSF_ERROR", unit="1/Angstrom")
+    wave: FloatArray = column("LSF_AXES", "wave", unit="Angstrom")
+    offset: FloatArray = column("LSF_AXES", "offset", unit="Angstrom")
+    aperture: IntArray = column("SLICES", "aperture")
+    fwhm: FloatArray = column("SLICES", "fwhm", unit="Angstrom")
+    dq: IntArray = column("SLICES", "dq")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class SliceGeometry:
+    """Where the slices of a detector lie in the field.
+
+    Parameters
+    ----------
+    aperture : int array (n,)
+    x, y : array (n,), arcsec
+        Middle of the slice from the centre of the field, ``x`` to the west, ``y`` to the north at position angle 0.
+    angle : array (n,), degree
+        Of the slice against the ``x`` axis.
+    width : array (n,), arcsec
+        Length of the slice; on the detector it runs the other way: x_sky = x - across / (right - left) * width.
+    dq : int32 array (n,)
+    """
+
+    aperture: IntArray = column("GEOMETRY", "aperture")
+    x: FloatArray = column("GEOMETRY", "x", unit="arcsec")
+    y: FloatArray = column("GEOMETRY", "y", unit="arcsec")
+    angle: FloatArray = column("GEOMETRY", "angle", unit="deg")
+    width: FloatArray = column("GEOMETRY", "width", unit="arcsec")
+    dq: IntArray = column("GEOMETRY", "dq")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class SliceExposure:
+    """An exposure of one detector over its flat, still on its pixels, and what it told of itself.
+
+    Parameters
+    ----------
+    data : array (y, x)
+        Electrons of the exposure over those of the flat (light relative to the lamp).
+    variance : array (y, x)
+    flags : int32 array (y, x)
+    aperture : int array (n,)
+    shift : array (n,), px
+        By which the slice lies displaced across dispersion from its trace of the day.
+    gain, gain_error : array (n,)
+        Brightness of the slice relative to the flat that the illumination flat of the night tells.
+    dq : int32 array (n,)
+    """
+
+    data: FloatArray = image("DATA")
+    variance: FloatArray = image("STAT")
+    flags: IntArray = image("DQ")
+    aperture: IntArray = column("SLICES", "aperture")
+    shift: FloatArray = column("SLICES", "shift", unit="pix")
+    gain: FloatArray = column("SLICES", "gain")
+    gain_error: FloatArray = column("SLICES", "gain_error")
+    dq: IntArray = column("SLICES", "dq")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class SliceSegments:
+    """Spectra of short pieces of slices: all that sky, shifts and brightness of an exposure are found from.
+
+    Parameters
+    ----------
+    flux, variance, wave : array (n, m)
+        Mean over the pixels of a piece in each row of the detector, its variance, and mean wavelength (Angstrom).
+    flags : int32 array (n, m)
+    aperture, piece : int array (n,)
+        Slice, and number of the piece along it.
+    x, y : array (n,), arcsec
+        Place in the field.
+    white, white_error : array (n,)
+        Mean over wavelength.
+    """
+
+    flux: FloatArray = image("FLUX")
+    variance: FloatArray = image("STAT")
+    wave: FloatArray = image("WAVE", unit="Angstrom")
+    flags: IntArray = image("DQ")
+    aperture: IntArray = column("SEGMENTS", "aperture")
+    piece: IntArray = column("SEGMENTS", "piece")
+    x: FloatArray = column("SEGMENTS", "x", unit="arcsec")
+    y: FloatArray = column("SEGMENTS", "y", unit="arcsec")
+    white: FloatArray = column("SEGMENTS", "white")
+    white_error: FloatArray = column("SEGMENTS", "white_error")
+    meta: Meta = meta()

@@ -11,9 +11,10 @@ import time
 import traceback
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tracecube.archive.records import InputRecord
 from tracecube.core.errors import TracecubeError
 from tracecube.core.fields import Scalar
 from tracecube.core.frame import RawFrame
-from tracecube.core.recipe import Argument, Outputs
+from tracecube.core.recipe import Argument, Outputs, Stream
 from tracecube.core.workflow import Task
 from tracecube.workflow.discover import load
 from tracecube.workflow.items import as_file_name
@@ -163,14 +164,17 @@ def _called(call: JobCall) -> JobResult:
     outputs: Outputs = task.recipe(**arguments, params=task.recipe.params.model_validate(dict(call.params)))
     main = next(given for given in call.inputs if given.main)
     first = arguments[main.role]
-    first = first[0] if isinstance(first, tuple) else first
+    first = first[0] if isinstance(first, Sequence) else first
     made = _put(call, task, outputs, getattr(first, "meta", {}))
     return JobResult(made=made, qc=quality_record(outputs.quality), caveats=tuple(outputs.caveats))
 
 
 def _argument(argument: Argument, inputs: tuple[InputRecord, ...]) -> Noun:
     """Read what fills one argument of the recipe."""
-    nouns = tuple(_noun(given, argument.noun) for given in inputs if given.role == argument.name)
+    own = [given for given in inputs if given.role == argument.name]
+    if argument.stream:
+        return Stream([partial(_read, given, argument.noun) for given in own])
+    nouns = tuple(_noun(given, argument.noun) for given in own)
     if argument.many:
         return nouns
     return nouns[0] if nouns else None
@@ -185,18 +189,25 @@ below the 2 GB that a night may take."""
 def _noun(given: InputRecord, noun: type) -> Noun:
     """Read a raw file, or a product unless this worker has it to hand."""
     if noun is RawFrame:
-        from tracecube.io.raw import read_raw  # noqa: PLC0415 - the reader of pixels takes long to import
-
-        return read_raw(given.path, given.tag, plane=given.plane, extension=given.extension)
+        return _read(given, noun)
     key = f"{noun.__name__} {given.sha256}"
     if key not in _KEPT:
-        from tracecube.io.products import read_product  # noqa: PLC0415
-
-        read: Noun = read_product(given.path, noun)
+        read = _read(given, noun)
         _keep(key, read, _bytes_of(read))
         return read
     _KEPT.move_to_end(key)
     return _KEPT[key][0]
+
+
+def _read(given: InputRecord, noun: type) -> Noun:
+    """Read a raw file or a product."""
+    if noun is RawFrame:
+        from tracecube.io.raw import read_raw  # noqa: PLC0415 - the reader of pixels takes long to import
+
+        return read_raw(given.path, given.tag, plane=given.plane, extension=given.extension)
+    from tracecube.io.products import read_product  # noqa: PLC0415
+
+    return read_product(given.path, noun)
 
 
 def _keep(key: str, read: Noun, size: int) -> None:
