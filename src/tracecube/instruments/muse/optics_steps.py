@@ -13,16 +13,17 @@ from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import PixelMap
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
-from tracecube.core.slices import SliceTraces, SliceWavelengths
+from tracecube.core.slices import SliceLsf, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.arc_lines import LAMPS, law, line_list
 from tracecube.instruments.muse.ccd import Channel
 from tracecube.instruments.muse.exposure import combine_lamps, open_channels
 from tracecube.instruments.muse.headers import lamps
 from tracecube.recipes.optics.slice_lines import LampLines, LineSamples, first_guess, measure_lines
+from tracecube.recipes.optics.slice_lsf import LsfParams, measure_lsf
 from tracecube.recipes.optics.slice_map import pixel_map
 from tracecube.recipes.optics.slice_wavelength import Solution, WavelengthParams, solve_wavelengths
 
-__all__ = ["wavelength_calibration"]
+__all__ = ["line_spread_function", "wavelength_calibration"]
 
 _SHIFT = 330.0  # Angstrom, largest departure of a slice from the nominal law
 
@@ -76,6 +77,40 @@ def wavelength_calibration(
         quality=_numbers(found, samples, lines),
         caveats=(*notes, *caveats),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lsf(Outputs):
+    """Line-spread function of a channel."""
+
+    lsf: SliceLsf
+
+
+@recipe(version="1")
+def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
+    *,
+    raw: Sequence[RawFrame],
+    bias: Frame,
+    flat: Frame,
+    traces: SliceTraces,
+    wavelengths: SliceWavelengths,
+    line_catalog: RawFrame,
+    params: LsfParams,
+) -> Lsf:
+    """Measure the line-spread function of every slice of a channel, of any shape, with its change along wavelength."""
+    channels, notes = open_channels(raw)
+    frames, _, absent = _by_lamp(channels, bias)
+    lsf, rms = measure_lsf(frames, flat, traces, wavelengths, line_list(line_catalog), params)
+    caveats = [f"no lamp {name}: the line-spread function rests on the others" for name in absent]
+    if lsf.dq.any():
+        caveats.append(f"slices {', '.join(map(str, lsf.aperture[lsf.dq != 0]))}: no line-spread function")
+    numbers = (
+        QualityNumber("LSF FWHM", float(np.nanmedian(lsf.fwhm)), "Angstrom", low=2.0, high=3.5),
+        QualityNumber("LSF FWHM RMS", float(np.nanstd(np.nanmedian(lsf.fwhm, axis=1))), "Angstrom"),
+        QualityNumber("LSF RMS", float(np.nanmedian(rms)), high=0.05),
+        QualityNumber("NUM LOST SLICES", float(np.count_nonzero(lsf.dq)), high=0.0),
+    )
+    return Lsf(lsf=lsf, quality=numbers, caveats=(*notes, *caveats))
 
 
 def _by_lamp(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.muse.detector_steps import lamp_flat, master_bias, master_dark
-from tracecube.instruments.muse.optics_steps import wavelength_calibration
+from tracecube.instruments.muse.optics_steps import line_spread_function, wavelength_calibration
 
 __all__ = ["workflow"]
 
@@ -67,4 +67,17 @@ ARCS = Task(
     text="wavelengths of a channel, from mercury, cadmium, neon and xenon",
 )
 
-workflow = Workflow(tasks=(BIASES, DARKS, FLATS, ARCS), default_target="calibration")
+FLAT = Association("flat", ("MASTER_FLAT",), near("mode", *_CHANNEL), hint="lamp flats of this channel")
+
+WAVELENGTHS = Association("wavelengths", ("WAVELENGTHS",), near("mode", *_CHANNEL), hint="arcs of this channel")
+
+LSF_ARCS = Task(
+    name="line_spread_function_arc",
+    recipe=line_spread_function,
+    main=Main("raw", ("ARC",), group_by=("night", "mode", *_CHANNEL)),
+    associations=(BIAS, FLAT, TRACES, WAVELENGTHS, LINES),
+    targets=("calibration",),
+    text="line-spread function of a channel, from the arcs",
+)
+
+workflow = Workflow(tasks=(BIASES, DARKS, FLATS, ARCS, LSF_ARCS), default_target="calibration")
