@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.muse.detector_steps import lamp_flat, master_bias, master_dark
+from tracecube.instruments.muse.exposure_steps import preprocess, twilight_light
 from tracecube.instruments.muse.optics_steps import line_spread_function, wavelength_calibration
 
 __all__ = ["workflow"]
@@ -80,4 +81,48 @@ LSF_ARCS = Task(
     text="line-spread function of a channel, from the arcs",
 )
 
-workflow = Workflow(tasks=(BIASES, DARKS, FLATS, ARCS, LSF_ARCS), default_target="calibration")
+GEOMETRY = Association("geometry", ("GEOMETRY_TABLE",), (Match(level=0),), hint="GEOMETRY_TABLE of the observatory")
+
+TWILIGHTS = Task(
+    name="sky_flat",
+    recipe=twilight_light,
+    main=Main("raw", ("SKYFLAT",), group_by=("night", "mode", *_CHANNEL)),
+    associations=(BIAS, FLAT, TRACES, WAVELENGTHS, GEOMETRY),
+    targets=("calibration",),
+    tags={"twilight": "TWILIGHT"},
+    text="how evenly the sky lights the slices of a channel",
+)
+
+TWILIGHT = Association("twilight", ("TWILIGHT",), near("mode", *_CHANNEL, days=7.0), minimum=0)
+
+ILLUM = Association(
+    "illum",
+    ("ILLUM",),
+    (
+        Match(level=0, same=("mode", *_CHANNEL), days=(-0.1, 0.1)),
+        Match(level=1, same=("night", "mode", *_CHANNEL)),
+    ),
+    minimum=0,
+)
+
+
+def _exposures(name: str, tag: str, target: str, text: str) -> Task:
+    """Return the task that calibrates the exposures of one kind, a channel at a time."""
+    return Task(
+        name=name,
+        recipe=preprocess,
+        main=Main("raw", (tag,)),
+        associations=(BIAS, DARK, FLAT, TRACES, WAVELENGTHS, GEOMETRY, ILLUM, TWILIGHT),
+        targets=(target,),
+        tags={"preprocessed": f"CALIBRATED_{tag}", "segments": f"SEGMENTS_{tag}"},
+        text=text,
+    )
+
+
+STANDARDS = _exposures("preprocess_standard", "STD", "response", "a standard star over the flat, on its pixels")
+SKIES = _exposures("preprocess_sky", "SKY", "sky", "an exposure of the sky over the flat, on its pixels")
+OBJECTS = _exposures("preprocess_science", "OBJECT", "science", "an exposure over the flat, on its pixels")
+
+workflow = Workflow(
+    tasks=(BIASES, DARKS, FLATS, ARCS, LSF_ARCS, TWILIGHTS, STANDARDS, SKIES, OBJECTS), default_target="science"
+)
