@@ -56,7 +56,8 @@ def read_raw(path: Path | str, tag: str, *, plane: int | None = None, extension:
     plane : int, optional
         Which image of the cubes (plane, y, x) of the file, from 0; the header then has it as ``PLANE``.
     extension : str, optional
-        Which image of the file; the header is then the primary's and this one's, and nothing else is read.
+        Which image of the file; the header is then the primary's and this one's, with its name as ``DETECTOR``, and
+        nothing else is read.
 
     Returns
     -------
@@ -85,6 +86,8 @@ def read_raw(path: Path | str, tag: str, *, plane: int | None = None, extension:
             ) from error
     if plane is not None:
         meta = {**meta, "PLANE": plane}
+    if extension is not None:
+        meta = {**meta, "DETECTOR": extension}
     return RawFrame(bare_name(path), tag, meta, images, tables)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 from scipy.ndimage import median_filter
 
-from tracecube.core.fields import FloatArray, Scalar
+from tracecube.core.fields import FloatArray
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
@@ -45,7 +45,7 @@ class Preprocessed(Outputs):
 
 
 def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
-    """Return one exposure of a channel in electrons; its variance is that of the light that neighbours in the slice have."""
+    """Return one exposure of a channel in electrons, with the variance that neighbours in the slice tell."""
     rows = channel.shape[0]
     band = reader(channel, bias, bad=bad)(0, rows)
     signal = np.maximum(median_filter(band.data, size=(1, 5), mode="nearest"), 0.0)
@@ -87,8 +87,7 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     if twilight is None:
         caveats.append("no twilight: light along the slices is taken to be that of the lamp")
     data, variance, flags = over_flat(frame, flat, traces, shift=used.value, gain=gain, light=twilight)
-    card: dict[str, Scalar] = {"CHANNEL": str(raw.name)[-6:]}
-    meta = {**frame.meta, **card}
+    meta = frame.meta
     exposure = SliceExposure(
         data=data,
         variance=variance,
@@ -138,8 +137,8 @@ def twilight_light(  # noqa: PLR0913 - what the twilight goes with
 ) -> Twilight:
     """Measure light along every slice under the twilight sky over that of the lamp.
 
-    The shape along a slice is kept as it is; the mean of each slice is drawn to a smooth function of place, since single
-    slices brighten and fade with temperature.
+    The shape along a slice is kept as it is; the mean of each slice is drawn to a smooth function of place, since
+    single slices brighten and fade with temperature.
     """
     channels, notes = open_channels(raw)
     found = combine_lamps(channels, bias, clip=5.0, tolerance=0.02)
@@ -148,8 +147,7 @@ def twilight_light(  # noqa: PLR0913 - what the twilight goes with
     ones = np.ones(len(traces.aperture))
     data, variance, flags = over_flat(frame, flat, traces, shift=shift.value, gain=ones, light=None)
     over = Frame(data, variance, flags, frame.meta)
-    meta: dict[str, Scalar] = {**frame.meta, "CHANNEL": channels[0].raw.name[-6:]}
-    places = geometry_of(geometry, channel_of(meta, channels[0].raw.name), meta)
+    places = geometry_of(geometry, channel_of(frame.meta, channels[0].raw.name), frame.meta)
     light = evenness(over, traces, wavelengths, places, shift=shift.value, band=(params.lowest, params.highest))
     numbers = (
         QualityNumber("TRACE SHIFT", shift.value, "pix", low=-0.6, high=0.6),

@@ -17,14 +17,14 @@ _SPAXEL = {"WFM": (0.2, 0.2), "NFM": (0.02519, 0.02542)}
 
 
 def channel_of(meta: Meta, name: str) -> int:
-    """Return the number of a channel, 1 to 24, from EXTNAME-like cards.
+    """Return the number of a channel, 1 to 24, from the name of its detector.
 
     Raises
     ------
     MissingInput
         The header does not tell it.
     """
-    text = str(meta.get("CHANNEL") or "")
+    text = str(meta.get("DETECTOR") or "")
     if text.startswith("CHAN") and text[4:].isdigit():
         return int(text[4:])
     raise MissingInput(f"{name}: its channel is not known", hint="make the product again from the raw file")

@@ -35,7 +35,7 @@ class LsfParams(Params):
     reach: float = Field(default=7.5, gt=1, alias="lsf_range", description="Angstrom on either side of a line")
     samples: int = Field(default=151, ge=21, alias="lsf_size", description="Offsets at which it is written")
     waves: int = Field(default=30, ge=2, alias="lambda_size", description="Wavelengths at which it is written")
-    degree: int = Field(default=2, ge=0, description="Order of its change with wavelength")
+    degree: int = Field(default=4, ge=0, description="Order of its change with wavelength")
     clip: float = Field(default=6.0, gt=0, description="Errors beyond which a pixel is left out")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame
 from tracecube.core.slice_light import SliceIllumination
@@ -68,7 +68,7 @@ def evenness(
 
 
 def _along(
-    frame: Frame, traces: SliceTraces, row: int, rows: FloatArray, shift: float, across: FloatArray
+    frame: Frame, traces: SliceTraces, row: int, rows: IntArray, shift: float, across: FloatArray
 ) -> tuple[FloatArray, FloatArray, float] | None:
     """Return light along a slice, its error, and its mean; beyond the edges the last value goes on."""
     x0, x1 = columns_of(traces, row, frame.data.shape[1], beyond=2.0)

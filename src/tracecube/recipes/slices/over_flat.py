@@ -75,14 +75,8 @@ def _block_shift(frame: Frame, traces: SliceTraces, row: int, y0: int, y1: int) 
     left, right = float(np.mean(traces.left[row, y] - start)), float(np.mean(traces.right[row, y] - start))
     light, noise = _clipped_columns(frame.data[y[:, None], x], frame.variance[y[:, None], x], good)
     known = np.isfinite(light)
-    fit = fit_edges(
-        np.nan_to_num(light).astype(np.float64)[None],
-        noise.astype(np.float64)[None],
-        known[None],
-        np.array([left]),
-        np.array([right]),
-        blur=0.85,
-    )
+    cut, spread = np.nan_to_num(light).astype(np.float64)[None], noise.astype(np.float64)[None]
+    fit = fit_edges(cut, spread, known[None], np.array([left]), np.array([right]), blur=0.85)
     if not np.isfinite(fit.left[0]) or fit.level[0] < 5.0 * np.sqrt(np.median(noise[known])):
         return None
     return float(0.5 * (fit.left[0] + fit.right[0] - left - right)), max(float(fit.error[0]), 1e-4)
