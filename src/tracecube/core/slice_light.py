@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracecube.core.fields import FloatArray, IntArray, Meta, column, image, meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
-__all__ = ["SliceIllumination"]
+__all__ = ["SliceIllumination", "SliceSky"]
 
 
 @dataclass(frozen=True)
@@ -34,4 +34,50 @@ class SliceIllumination:
     level: FloatArray = column("SLICES", "level")
     measured: FloatArray = column("SLICES", "measured")
     dq: IntArray = column("SLICES", "dq")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class SliceSky:
+    """The sky of an exposure as one spectrum, and how each slice sees it.
+
+    Parameters
+    ----------
+    coefficient : array (k,)
+        Of the quintic B-splines of `tracecube.kernels.sky_spline`; light relative to the lamp, as slices of mean
+        brightness see it.
+    detector : str array (n,)
+    aperture : int array (n,)
+    gain, gain_error : array (n,)
+        Brightness of the slice over the mean of all.
+    shift, shift_error : array (n,), Angstrom
+        What is added to the wavelengths of the day at 7000 Angstrom.
+    stretch : array (n,), Angstrom
+        What is added besides, times (wavelength - 7000) / 2300.
+    excess : array (n, 2), Angstrom**2
+        Variance of lines above the mean, and its change with (wavelength - 7000) / 2300.
+    skew : array (n,), Angstrom**3
+        Third cumulant of lines above the mean.
+    dq : int32 array (n,)
+    line_wave, line_offset, line_error : array (m,), Angstrom
+        Lines of the list that the zero of the wavelengths rests on, and where the spectrum has them.
+    first, step : float, Angstrom
+    """
+
+    coefficient: FloatArray = column("KNOTS", "coefficient")
+    detector: FloatArray = column("SLICES", "detector")
+    aperture: IntArray = column("SLICES", "aperture")
+    gain: FloatArray = column("SLICES", "gain")
+    gain_error: FloatArray = column("SLICES", "gain_error")
+    shift: FloatArray = column("SLICES", "shift", unit="Angstrom")
+    shift_error: FloatArray = column("SLICES", "shift_error", unit="Angstrom")
+    stretch: FloatArray = column("SLICES", "stretch", unit="Angstrom")
+    excess: FloatArray = column("SLICES", "excess", unit="Angstrom**2")
+    skew: FloatArray = column("SLICES", "skew", unit="Angstrom**3")
+    dq: IntArray = column("SLICES", "dq")
+    line_wave: FloatArray = column("LINES", "wave", unit="Angstrom")
+    line_offset: FloatArray = column("LINES", "offset", unit="Angstrom")
+    line_error: FloatArray = column("LINES", "error", unit="Angstrom")
+    first: float = card("SKYFIRST", unit="Angstrom", text="first knot of the sky")
+    step: float = card("SKYSTEP", unit="Angstrom", text="distance of its knots")
     meta: Meta = meta()

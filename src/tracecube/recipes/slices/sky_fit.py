@@ -1,0 +1,277 @@
+"""The sky that all slices of an exposure see, and what each makes of it: brightness, shift, width of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from tracecube.core.errors import NoConvergence
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
+from tracecube.core.flags import Flag
+from tracecube.core.params import Params
+from tracecube.core.slices import SliceSegments
+from tracecube.kernels import sky_spline
+
+__all__ = ["REFERENCE", "SPAN", "SkyFit", "SkyParams", "Slices", "fit_sky", "gather"]
+
+REFERENCE, SPAN = 7000.0, 2300.0
+"""Angstrom: z = (wavelength - REFERENCE) / SPAN."""
+
+_TERMS = 6  # brightness, shift, stretch, two of width, skewness
+_CONTINUUM = 14  # nodes of the free continuum of a piece: 350 Angstrom, no line is as wide
+_BORDERS = (4650.0, 9350.0)
+
+
+class SkyParams(Params):
+    """Numbers of the sky's model."""
+
+    fraction: float = Field(
+        default=0.4, gt=0, le=1, alias="skymodel_fraction", description="Share of pieces, the faintest, that see sky"
+    )
+    ignore: float = Field(
+        default=0.05, ge=0, lt=1, alias="skymodel_ignore", description="Share of the faintest pieces that are left out"
+    )
+    knots: float = Field(default=0.6, gt=0.1, description="Distance of the spline's knots, Angstrom")
+    rounds: int = Field(default=6, ge=1, description="Rounds between the spectrum and the slices")
+    clip: float = Field(default=5.0, gt=0, description="Errors beyond which a sample is left out")
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Pieces of all slices of an exposure.
+
+    Parameters
+    ----------
+    flux, weight, wave : array (n, m)
+        Weight is the inverse variance, 0 for what was not measured.
+    slice : int array (n,)
+        Row of the slice that a piece belongs to, in ``detector`` and ``aperture``.
+    white : array (n,)
+    detector : str array (s,)
+    aperture : int array (s,)
+    """
+
+    flux: FloatArray
+    weight: FloatArray
+    wave: FloatArray
+    slice: IntArray
+    white: FloatArray
+    detector: np.ndarray
+    aperture: IntArray
+
+
+@dataclass(frozen=True)
+class SkyFit:
+    """The sky's spectrum and the parameters of slices (s, 6): gain, shift, stretch, two of width, skewness.
+
+    ``first`` and ``step`` place the spline's knots; ``error`` (s, 6); ``blank`` tells the pieces that see sky alone;
+    ``chi2`` is the typical reduced chi-square of a piece.
+    """
+
+    coefficient: FloatArray
+    first: float
+    step: float
+    value: FloatArray
+    error: FloatArray
+    blank: BoolArray
+    chi2: float
+    dq: IntArray
+
+
+def gather(segments: Sequence[SliceSegments]) -> Slices:
+    """Put the pieces of all detectors together."""
+    names = [str(one.meta.get("DETECTOR") or "") for one in segments]
+    flux = np.concatenate([one.flux for one in segments]).astype(np.float64)
+    variance = np.concatenate([one.variance for one in segments]).astype(np.float64)
+    wave = np.concatenate([one.wave for one in segments])
+    known = np.isfinite(flux) & (variance > 0) & (wave > _BORDERS[0]) & (wave < _BORDERS[1])
+    detector: list[str] = []
+    aperture: list[int] = []
+    owner = []
+    for name, one in zip(names, segments, strict=True):
+        numbers = np.unique(one.aperture)
+        owner.append(np.searchsorted(numbers, one.aperture) + len(aperture))
+        aperture += list(numbers)
+        detector += [name] * len(numbers)
+    return Slices(
+        flux=np.where(known, flux, 0.0),
+        weight=np.where(known, 1.0 / np.where(known, variance, 1.0), 0.0),
+        wave=np.where(known, wave, 0.0),
+        slice=np.concatenate(owner).astype(np.int32),
+        white=np.concatenate([one.white for one in segments]),
+        detector=np.array(detector),
+        aperture=np.array(aperture, np.int32),
+    )
+
+
+def fit_sky(slices: Slices, params: SkyParams) -> SkyFit:
+    """Fit spectrum and slices in turn.
+
+    The spectrum is that of the faintest pieces. A slice's brightness, shift, and width are those of the lines in it
+    against a free smooth continuum of each of its pieces: no object has lines of the sky, so none is mistaken for
+    a bright slice.
+
+    Raises
+    ------
+    NoConvergence
+        No piece sees sky.
+    """
+    blank = _faintest(slices.white, params)
+    if not blank.any():
+        raise NoConvergence("no piece of a slice holds light", hint="is it an exposure of the sky?")
+    count = len(slices.aperture)
+    value, error = np.zeros((count, _TERMS)), np.full((count, _TERMS), np.inf)
+    value[:, 0] = 1.0
+    first = _BORDERS[0] - 8.0 * params.knots
+    size = int((_BORDERS[1] - _BORDERS[0]) / params.knots) + 20
+    weight = slices.weight.copy()
+    grid = (first, params.knots)
+    coefficient: FloatArray = np.zeros(size)
+    chi2 = 1.0
+    for turn in range(params.rounds):
+        coefficient = _spectrum(slices, weight, blank, value, (*grid, size))
+        chi2 = _clip(slices, weight, value, coefficient, grid, params.clip)
+        for row in range(count):
+            own = np.flatnonzero((slices.slice == row) & (weight.sum(axis=1) > 0))
+            clean = own[blank[own]]
+            pieces = clean if clean.size > 1 else own
+            found = _slice(slices, weight, pieces, value[row], coefficient, grid)
+            if found is not None:
+                value[row], error[row] = found
+        _centre(value, error)
+        if turn == 0:
+            weight = slices.weight.copy()
+    coefficient = _spectrum(slices, weight, blank, value, (*grid, size))
+    dq = np.where(np.isfinite(error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
+    return SkyFit(coefficient, first, params.knots, value, error * max(chi2, 1.0) ** 0.5, blank, chi2, dq)
+
+
+def _faintest(white: FloatArray, params: SkyParams) -> BoolArray:
+    """Return the pieces that see sky alone: the faintest, some of the very faintest left out."""
+    known = np.isfinite(white)
+    if not known.any():
+        return known
+    low, high = np.quantile(white[known], [params.ignore, min(params.ignore + params.fraction, 1.0)])
+    return np.asarray(known & (white >= low) & (white <= high))
+
+
+def _shifted(wave: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return wavelengths of samples with the slice's shift, and z."""
+    z = (wave - REFERENCE) / SPAN
+    return wave + value[1] + value[2] * z, z
+
+
+def _spectrum(
+    slices: Slices, weight: FloatArray, blank: BoolArray, value: FloatArray, grid: tuple[float, float, int]
+) -> FloatArray:
+    """Return the coefficients of the spectrum that the blank pieces share."""
+    first, step, size = grid
+    matrix, rhs = np.zeros((sky_spline.BAND, size)), np.zeros(size)
+    for piece in np.flatnonzero(blank):
+        known = weight[piece] > 0
+        own = value[slices.slice[piece]]
+        wave, z = _shifted(slices.wave[piece, known], own)
+        sky_spline.accumulate(
+            wave, slices.flux[piece, known], weight[piece, known], own[0], own[3] + own[4] * z, np.full(z.size, own[5]),
+            first, step, matrix, rhs,
+        )  # fmt: skip
+    return sky_spline.solve(matrix, rhs)
+
+
+def _model(
+    wave: FloatArray, z: FloatArray, own: FloatArray, coefficient: FloatArray, grid: tuple[float, float]
+) -> FloatArray:
+    """Return derivatives of what a slice sees with its parameters (6, k); the first is that at brightness 1."""
+    s = sky_spline.derivatives(wave, coefficient, *grid)
+    e = own[3] + own[4] * z
+    seen = s[0] + 0.5 * e * s[2] - own[5] / 6.0 * s[3] + 0.125 * e**2 * s[4]
+    width = 0.5 * s[2] + 0.25 * e * s[4]
+    return np.stack([seen, own[0] * s[1], own[0] * s[1] * z, own[0] * width, own[0] * width * z, -own[0] * s[3] / 6.0])
+
+
+def _clip(  # noqa: PLR0913 - the parts of the fit
+    slices: Slices,
+    weight: FloatArray,
+    value: FloatArray,
+    coefficient: FloatArray,
+    grid: tuple[float, float],
+    clip: float,
+) -> float:
+    """Take the weight from samples far off the model and a piece's continuum; return the typical chi-square."""
+    typical = []
+    for piece in range(len(slices.flux)):
+        known = slices.weight[piece] > 0
+        if known.sum() < 10 * _CONTINUUM:
+            weight[piece] = 0.0
+            continue
+        own = value[slices.slice[piece]]
+        wave, z = _shifted(slices.wave[piece, known], own)
+        left = slices.flux[piece, known] - own[0] * _model(wave, z, own, coefficient, grid)[0]
+        basis = _hats(z)
+        w = weight[piece, known]
+        if not (w > 0).any():
+            w = slices.weight[piece, known]
+        smooth = np.linalg.lstsq(basis * np.sqrt(w)[:, None], left * np.sqrt(w), rcond=None)[0]
+        pull = (left - basis @ smooth) * np.sqrt(slices.weight[piece, known])
+        spread = max(1.4826 * float(np.median(np.abs(pull))), 1.0)
+        typical.append(spread**2)
+        weight[piece, known] = np.where(np.abs(pull) < clip * spread, slices.weight[piece, known], 0.0)
+    return float(np.median(typical)) if typical else 1.0
+
+
+def _hats(z: FloatArray) -> FloatArray:
+    """Return a straight-line interpolation between even nodes in z (k, nodes)."""
+    low, high = ((border - REFERENCE) / SPAN for border in _BORDERS)
+    at = np.clip((z - low) / (high - low), 0.0, 1.0 - 1e-9) * (_CONTINUUM - 1)
+    j = at.astype(int)
+    basis = np.zeros((z.size, _CONTINUUM))
+    rows = np.arange(z.size)
+    basis[rows, j], basis[rows, j + 1] = 1.0 - (at - j), at - j
+    return basis
+
+
+def _slice(  # noqa: PLR0913 - one slice and what it sees
+    slices: Slices, weight: FloatArray, pieces: IntArray, own: FloatArray, coefficient: FloatArray,
+    grid: tuple[float, float],
+) -> tuple[FloatArray, FloatArray] | None:  # fmt: skip
+    """Return the parameters of one slice a step better, and their errors; its pieces' continua are eliminated."""
+    matrix, rhs = np.zeros((_TERMS, _TERMS)), np.zeros(_TERMS)
+    for piece in pieces:
+        known = weight[piece] > 0
+        if known.sum() < 10 * _CONTINUUM:
+            continue
+        wave, z = _shifted(slices.wave[piece, known], own)
+        terms = _model(wave, z, own, coefficient, grid)
+        root = np.sqrt(weight[piece, known])
+        left = (slices.flux[piece, known] - own[0] * terms[0]) * root
+        basis, design = _hats(z) * root[:, None], terms.T * root[:, None]
+        inner = basis.T @ basis
+        inner += 1e-9 * np.trace(inner) / len(inner) * np.eye(len(inner))
+        cross = basis.T @ design
+        gain = np.linalg.solve(inner, np.column_stack([cross, basis.T @ left]))
+        matrix += design.T @ design - cross.T @ gain[:, :_TERMS]
+        rhs += design.T @ left - cross.T @ gain[:, _TERMS]
+    if not matrix[0, 0] > 0:
+        return None
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    prior = np.diag(1.0 / (_PRIOR / scale) ** 2)  # in scaled units: a slice without bright lines stays at the mean
+    inverse = np.linalg.inv(matrix * scale[:, None] * scale[None, :] + prior)
+    pull = rhs * scale - prior @ ((own - _MEAN) / scale)
+    change = (inverse @ pull) * scale
+    limit = np.array([0.3, 0.6, 0.3, 0.4, 0.4, 1.0])
+    return own + np.clip(change, -limit, limit), np.sqrt(np.diag(inverse)) * scale
+
+
+_MEAN = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+_PRIOR = np.array([0.2, 1.0, 0.3, 0.5, 0.5, 2.0])
+"""Widths of what parameters may be: brightness; Angstrom, to its second and third power."""
+
+
+def _centre(value: FloatArray, error: FloatArray) -> None:
+    """Make the mean slice the one the spectrum belongs to: mean brightness 1, means of all else 0 (in place)."""
+    known = np.isfinite(error[:, 0])
+    value[known, 0] /= np.mean(value[known, 0])
+    value[known, 1:] -= np.median(value[known, 1:], axis=0)
