@@ -110,7 +110,8 @@ def _white(flux: F4, variance: F4, wave: FloatArray) -> tuple[FloatArray, FloatA
 def _row_means(data: F4, variance: F4, part: NDArray[np.int32], across: F4, pieces: int) -> tuple[F4, F4, F4]:
     """Return clipped mean, its variance and mean place of the pixels of each piece in each row (pieces, y)."""
     rows, columns = data.shape
-    mean, noise, place = (np.full((pieces, rows), np.nan, np.float32) for _ in range(3))
+    mean = np.full((pieces, rows), np.nan, np.float32)
+    noise, place = mean.copy(), mean.copy()
     value, spread = np.empty(columns, np.float32), np.empty(columns, np.float32)
     for y in range(rows):
         for piece in range(pieces):
