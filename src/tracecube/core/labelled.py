@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracecube.core.spectra import Cube, Spectrum
+from tracecube.core.spectra import Spectrum
 
-__all__ = ["BundleCube", "SourceSpectrum"]
+__all__ = ["SourceSpectrum"]
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,3 @@ class SourceSpectrum(Spectrum):
     def object(self) -> str:
         """Name of the source."""
         return str(self.meta["OBJECT"])
-
-
-@dataclass(frozen=True)
-class BundleCube(Cube):
-    """Cube of one fibre bundle; card IFUSLOT names it."""
-
-    @property
-    def object(self) -> str:
-        """Slot of the bundle."""
-        return f"{int(self.meta['IFUSLOT']):03d}"  # type: ignore[arg-type]

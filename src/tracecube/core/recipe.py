@@ -7,39 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from tracecube.core.fields import suffix_of
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 
-__all__ = ["Argument", "Inputs", "Outputs", "Recipe", "Stream", "recipe"]
-
-Noun = TypeVar("Noun")
-
-
-class Stream(Sequence[Noun]):
-    """Inputs that are read when they are asked for, each time anew: for more than memory should hold at once.
-
-    A recipe whose argument is a ``Stream[SliceExposure]`` takes any number of them, as ``Sequence`` does.
-    """
-
-    def __init__(self, readers: Sequence[Callable[[], Noun]]) -> None:
-        self._readers = tuple(readers)
-
-    def __len__(self) -> int:
-        return len(self._readers)
-
-    @overload
-    def __getitem__(self, index: int) -> Noun: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Stream[Noun]: ...
-
-    def __getitem__(self, index: int | slice) -> Noun | Stream[Noun]:
-        if isinstance(index, slice):
-            return Stream(self._readers[index])
-        return self._readers[index]()
+__all__ = ["Argument", "Inputs", "Outputs", "Recipe", "recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +50,12 @@ class Argument:
         A sequence of them.
     optional : bool
         None is allowed.
-    stream : bool
-        They are read one by one, as the recipe asks for them.
     """
 
     name: str
     noun: type
     many: bool
     optional: bool
-    stream: bool = False
 
     @property
     def suffix(self) -> str:
@@ -132,9 +103,8 @@ def _argument(name: str, hint: Any) -> Argument:
         kinds = [kind for kind in get_args(hint) if kind is not type(None)]
         optional = len(kinds) < len(get_args(hint))
         hint = kinds[0]
-    origin = get_origin(hint)
-    many = origin is not None and issubclass(origin, Sequence)
-    return Argument(name, get_args(hint)[0] if many else hint, many, optional, stream=origin is Stream)
+    many = get_origin(hint) is not None and issubclass(get_origin(hint), Sequence)
+    return Argument(name, get_args(hint)[0] if many else hint, many, optional)
 
 
 def _spread(hints: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
-__all__ = ["FieldSolution", "Sources"]
+__all__ = ["BundleStars", "FieldSolution", "FluxScale", "Sources"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ class FieldSolution:
     catalogue_error : float, arcsec
         Scatter of the catalogue's places, a coordinate, that the fit found.
     stars : int
+    chi2 : float
+        Typical reduced chi-square of a star that was fitted.
+    covariance : array (p, p) or None
+        Of east (k, arcsec), north (k, arcsec), rotation (radian), logarithms of fwhm (k) and norm (k), refraction along
+        and across, width_slope and beta; None where no star told.
     """
 
     exposure: IntArray = column("EXPOSURES", "exposure")
@@ -123,4 +128,73 @@ class FieldSolution:
     model_error: float = card("PSFERR", text="relative error of the star image")
     catalogue_error: float = card("CATERR", unit="arcsec", text="scatter of the catalogue")
     stars: int = card("FLDSTARS")
+    chi2: float = card("FLDCHI2", text="typical chi-square of a star", default=1.0)
+    covariance: FloatArray | None = image("COVARIANCE", default=None)
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class BundleStars:
+    """Stars of a bundle as measured, their spectra by the nominal throughput: the zero point is still to come.
+
+    Parameters
+    ----------
+    object, ra, dec, ra_err, dec_err, ra_seen, dec_seen, seen_err, mag, mag_err, mag_cat, snr, chi2 : array (n,)
+        As in `Sources`; magnitudes by the nominal throughput.
+    mean : array (n,), erg/s/cm2/Angstrom
+        Flux density over the catalogue's band.
+    weight : array (n,)
+        1 for a star whose fibres look like a star's, towards 0 for one whose do not.
+    fit_chi2 : array (n,)
+        Reduced chi-square of the extraction.
+    flux, variance, covariance, sky : array (n, w)
+        ``covariance`` with the next sample; ``sky`` is that of a fibre under the star.
+    flags : int32 array (n, w)
+    lsf_sigma : array (n, w), Angstrom
+    wave : array (w,), Angstrom
+    """
+
+    object: FloatArray = column("STARS", "object")
+    ra: FloatArray = column("STARS", "ra", unit="deg")
+    dec: FloatArray = column("STARS", "dec", unit="deg")
+    ra_err: FloatArray = column("STARS", "ra_err", unit="arcsec")
+    dec_err: FloatArray = column("STARS", "dec_err", unit="arcsec")
+    ra_seen: FloatArray = column("STARS", "ra_seen", unit="deg")
+    dec_seen: FloatArray = column("STARS", "dec_seen", unit="deg")
+    seen_err: FloatArray = column("STARS", "seen_err", unit="arcsec")
+    mag: FloatArray = column("STARS", "mag", unit="mag")
+    mag_err: FloatArray = column("STARS", "mag_err", unit="mag")
+    mag_cat: FloatArray = column("STARS", "mag_cat", unit="mag")
+    mean: FloatArray = column("STARS", "mean", unit="erg/s/cm2/Angstrom")
+    snr: FloatArray = column("STARS", "snr")
+    chi2: FloatArray = column("STARS", "chi2")
+    weight: FloatArray = column("STARS", "weight")
+    fit_chi2: FloatArray = column("STARS", "fit_chi2")
+    flux: FloatArray = image("FLUX", unit="erg/s/cm2/Angstrom")
+    variance: FloatArray = image("STAT")
+    covariance: FloatArray = image("COVAR")
+    sky: FloatArray = image("SKY", unit="erg/s/cm2/Angstrom")
+    flags: IntArray = image("DQ")
+    lsf_sigma: FloatArray = image("LSF", unit="Angstrom")
+    wave: FloatArray = image("WAVE", unit="Angstrom")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class FluxScale:
+    """Factor from nominal to true flux, by stars of known magnitude.
+
+    Parameters
+    ----------
+    factor, error : float
+    scatter : float, mag
+        Of a star.
+    stars : int
+        0 where too few told: the factor is then 1, and its error not known.
+    """
+
+    factor: float = card("FLXSCALE", text="true flux over nominal")
+    error: float = card("FLXERR")
+    scatter: float = card("FLXSCAT", unit="mag", text="of a star")
+    stars: int = card("FLXSTARS")
     meta: Meta = meta()

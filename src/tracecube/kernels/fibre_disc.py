@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DiscShare", "alpha_of", "disc_nodes", "disc_share"]
+__all__ = ["DiscShare", "alpha_of", "disc_light", "disc_nodes", "disc_share"]
 
 F8 = NDArray[np.float64]
 
@@ -38,6 +39,7 @@ def alpha_of(fwhm: F8, beta: float) -> F8:
     return np.asarray(np.asarray(fwhm) / (2.0 * np.sqrt(2.0 ** (1.0 / beta) - 1.0)))
 
 
+@cache
 def disc_nodes(radius: float, rings: int = 4, spokes: int = 8) -> tuple[F8, F8, F8]:
     """Nodes over a disc: Gauss-Legendre in the squared radius, evenly in angle, turned from ring to ring.
 
@@ -89,3 +91,13 @@ def disc_share(dx: F8, dy: F8, fwhm: F8, beta: float, radius: float) -> DiscShar
         by_log += widen
         by_beta += density * (1.0 / (beta - 1.0) - log) + widen * stretch
     return DiscShare(total, by_x, by_y, by_log, by_beta)
+
+
+def disc_light(dx: F8, dy: F8, fwhm: F8, beta: float, radius: float) -> F8:
+    """Share of a source's light in fibres alone, as `disc_share` has it with its slopes; the same arguments."""
+    alpha = alpha_of(fwhm, beta)
+    total = np.zeros(np.broadcast(dx, alpha).shape)
+    inverse = 1.0 / alpha**2
+    for x, y, weight in zip(*disc_nodes(radius), strict=True):
+        total += weight * np.exp(-beta * np.log1p(((dx - x) ** 2 + (dy - y) ** 2) * inverse))
+    return np.asarray(radius**2 * (beta - 1.0) * inverse * total)

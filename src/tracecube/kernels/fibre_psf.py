@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.kernels.fibre_disc import disc_share
+from tracecube.kernels.fibre_disc import disc_light
 
 __all__ = ["FibreShare", "fibre_share"]
 
@@ -47,4 +47,4 @@ def fibre_share(fwhm: float, beta: float, radius: float, reach: float) -> FibreS
         Above 1; the function integrates to one over the whole plane.
     """
     distance = np.arange(0.0, reach + _STEP, _STEP)
-    return FibreShare(distance, disc_share(distance, np.zeros_like(distance), np.asarray(fwhm), beta, radius).share)
+    return FibreShare(distance, disc_light(distance, np.zeros_like(distance), np.asarray(fwhm), beta, radius))

@@ -12,7 +12,7 @@ root costs a few interpolations; where A has no inverse (patterns that fall betw
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -53,11 +53,11 @@ def inverse_root(degree: int, *, smallest: float) -> F8:
     """
     half = 0.5 * _LARGEST
 
-    def root(t: F8) -> F8:
+    def root(t: NDArray[np.float64]) -> Any:
         x = half * (t + 1.0)
-        return np.asarray(1.0 / np.sqrt(x + smallest * np.exp(-x / smallest)))
+        return 1.0 / np.sqrt(x + smallest * np.exp(-x / smallest))
 
-    return np.asarray(chebyshev.chebinterpolate(root, degree))
+    return np.asarray(chebyshev.chebinterpolate(root, degree), np.float64)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]

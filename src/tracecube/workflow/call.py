@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from tracecube.archive.records import InputRecord
 from tracecube.core.errors import TracecubeError
 from tracecube.core.fields import Scalar
 from tracecube.core.frame import RawFrame
-from tracecube.core.recipe import Argument, Outputs, Stream
+from tracecube.core.recipe import Argument, Outputs
 from tracecube.core.workflow import Task
 from tracecube.workflow.discover import load
 from tracecube.workflow.items import as_file_name
@@ -170,14 +169,30 @@ def _called(call: JobCall) -> JobResult:
 
 
 def _argument(argument: Argument, inputs: tuple[InputRecord, ...]) -> Noun:
-    """Read what fills one argument of the recipe."""
-    own = [given for given in inputs if given.role == argument.name]
-    if argument.stream:
-        return Stream([partial(_read, given, argument.noun) for given in own])
-    nouns = tuple(_noun(given, argument.noun) for given in own)
+    """Read what fills one argument of the recipe; of several products each when the recipe asks for it."""
+    mine = tuple(given for given in inputs if given.role == argument.name)
+    if argument.many and argument.noun is not RawFrame:
+        return _Unread(mine, argument.noun)
+    nouns = tuple(_noun(given, argument.noun) for given in mine)
     if argument.many:
         return nouns
     return nouns[0] if nouns else None
+
+
+@dataclass(frozen=True)
+class _Unread(Sequence[Noun]):
+    """Products that are read one at a time: those of a whole field do not fit into memory together."""
+
+    given: tuple[InputRecord, ...]
+    noun: type
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return _Unread(self.given[place], self.noun)
+        return _noun(self.given[place], self.noun)
 
 
 _KEPT: OrderedDict[str, tuple[Noun, int]] = OrderedDict()
@@ -189,25 +204,18 @@ below the 2 GB that a night may take."""
 def _noun(given: InputRecord, noun: type) -> Noun:
     """Read a raw file, or a product unless this worker has it to hand."""
     if noun is RawFrame:
-        return _read(given, noun)
+        from tracecube.io.raw import read_raw  # noqa: PLC0415 - the reader of pixels takes long to import
+
+        return read_raw(given.path, given.tag, plane=given.plane, extension=given.extension)
     key = f"{noun.__name__} {given.sha256}"
     if key not in _KEPT:
-        read = _read(given, noun)
+        from tracecube.io.products import read_product  # noqa: PLC0415
+
+        read: Noun = read_product(given.path, noun)
         _keep(key, read, _bytes_of(read))
         return read
     _KEPT.move_to_end(key)
     return _KEPT[key][0]
-
-
-def _read(given: InputRecord, noun: type) -> Noun:
-    """Read a raw file or a product."""
-    if noun is RawFrame:
-        from tracecube.io.raw import read_raw  # noqa: PLC0415 - the reader of pixels takes long to import
-
-        return read_raw(given.path, given.tag, plane=given.plane, extension=given.extension)
-    from tracecube.io.products import read_product  # noqa: PLC0415
-
-    return read_product(given.path, noun)
 
 
 def _keep(key: str, read: Noun, size: int) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tracecube.kernels.fibre_disc import alpha_of, disc_nodes, disc_share
+from tracecube.kernels.fibre_disc import alpha_of, disc_light, disc_nodes, disc_share
 
 
 def test_share_is_the_integral_over_the_disc():
@@ -40,3 +40,11 @@ def test_nodes_fill_the_disc():
     assert weight.sum() == pytest.approx(1.0)
     assert np.sum(weight * (x**2 + y**2)) == pytest.approx(2.0)
     assert np.sum(weight * x**2 * y**2) == pytest.approx(2.0**4 / 24.0)
+
+
+def test_light_alone_is_the_share():
+    rng = np.random.default_rng(5)
+    dx, dy = rng.uniform(-4.0, 4.0, (2, 3, 40))
+    width = rng.uniform(1.2, 2.5, (1, 40))
+    share = disc_share(dx, dy, width, 3.2, 0.75).share
+    np.testing.assert_allclose(disc_light(dx, dy, width, 3.2, 0.75), share, rtol=1e-12)

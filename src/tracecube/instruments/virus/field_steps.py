@@ -4,29 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
 from tracecube.core.errors import BadData
+from tracecube.core.fibre_light import FibreBands
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.fields import FloatArray, IntArray, Meta
 from tracecube.core.frame import RawFrame
-from tracecube.core.labelled import BundleCube, SourceSpectrum
+from tracecube.core.labelled import SourceSpectrum
 from tracecube.core.lines import Lines
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
-from tracecube.core.sources import FieldSolution, Sources
-from tracecube.instruments.virus.science_steps import join_spectra
+from tracecube.core.sources import BundleStars, FieldSolution, FluxScale, Sources
+from tracecube.core.spectra import Cube
+from tracecube.instruments.virus.layout import REFERENCE
 from tracecube.recipes.cube.fibres import FibreCubeParams
+from tracecube.recipes.flux.fibre_flux import ZeroPointParams
 from tracecube.recipes.science.fibre_lines import FibreLinesParams
 
 if TYPE_CHECKING:
     from tracecube.recipes.science.field import Air, StarCatalogue
 
-__all__ = ["bundle_cubes", "emission_lines", "field_calibration"]
+__all__ = [
+    "bundle_cube",
+    "bundle_lines",
+    "bundle_stars",
+    "calibrated_spectra",
+    "emission_lines",
+    "field_calibration",
+    "flux_scale",
+]
 
 _RADIUS = 0.75  # arcsec: of a fibre
 # hPa, degree Celsius, per cent: a usual night at 2026 m, where a header does not say
@@ -37,19 +48,56 @@ class FieldCalibrationParams(Params):
     """How the field is solved."""
 
     faintest: float = Field(20.5, description="magnitude (g) down to which stars of the catalogue are fitted")
-    bands: int = Field(8, ge=2, le=40, description="wavelength bands in which stars are fitted")
-    reference: float = Field(4750.0, description="wavelength at which places hold, Angstrom")
+    most: int = Field(300, ge=3, description="stars of the catalogue that the field is solved with, the brightest")
+    reference: float = Field(REFERENCE, description="wavelength at which places hold, Angstrom")
+
+
+class BundleStarsParams(Params):
+    """Which stars are measured."""
+
+    faintest: float = Field(20.5, description="magnitude (g) down to which stars of the catalogue are measured")
     least: float = Field(3.0, ge=0.0, description="signal-to-noise below which a star has no spectrum")
+
+
+class PlainParams(Params):
+    """Nothing to choose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solved(Outputs):
+    """How the field lies on the sky, and how its exposures see stars."""
+
+    field: FieldSolution
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Outputs):
+    """Stars of a bundle, by the nominal throughput."""
+
+    bundle_stars: BundleStars
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaled(Outputs):
+    """The zero point of the flux, and all sources with it."""
+
+    flux_scale: FluxScale
+    sources: Sources
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrated(Outputs):
-    """The calibrated field."""
+    """Spectra of a bundle's fibres in flux, with their places, and spectra of its sources."""
 
-    field: FieldSolution
     spectra: FibreSpectra
-    sources: Sources
     spectrum: tuple[SourceSpectrum, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleLines(Outputs):
+    """Emission lines of a bundle."""
+
+    bundle_lines: Lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,103 +108,160 @@ class EmissionLines(Outputs):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cubes(Outputs):
-    """A cube of each bundle."""
+class OneCube(Outputs):
+    """A cube of a bundle."""
 
-    cube: tuple[BundleCube, ...]
+    cube: Cube
 
 
-@recipe(version="2")
+@recipe(version="3")
 def field_calibration(
+    *, fibre_bands: Sequence[FibreBands], fplane: RawFrame, catalogue: RawFrame, params: FieldCalibrationParams
+) -> Solved:
+    """Find how the field lies on the sky and how its exposures see stars.
+
+    All stars of the field are fitted together, to the light of the fibres in a few bands: an offset of each exposure,
+    one rotation, seeing, transparency and refraction.
+    """
+    from tracecube.instruments.virus.headers import needed, number, pointing  # noqa: PLC0415
+    from tracecube.recipes.science.field import solve_field  # noqa: PLC0415 - slow to import
+    from tracecube.recipes.science.field_bands import FieldParams  # noqa: PLC0415
+
+    heads = sorted((one.meta for one in fibre_bands), key=lambda meta: number(meta, "DITHER") or 0.0)
+    meta = heads[len(heads) // 2]
+    joined = FibreBands.join(fibre_bands)
+    nominal = _nominal(joined.x, joined.y, (joined.group, joined.exposure), fplane, meta)
+    how = FieldParams(faintest=params.faintest, most=params.most, reference=params.reference)
+    air, remarks = _air(meta)
+    found = solve_field(joined, nominal, pointing(meta, "spectra"), _catalogue(catalogue), air, how)
+    solution = replace(found.solution, meta={**meta, "PARANGLE": needed(meta, "spectra", "PARANGLE")})
+    return Solved(field=solution, quality=_numbers(solution), caveats=(*remarks, *found.caveats))
+
+
+@recipe(version="1")
+def bundle_stars(
     *,
-    sky_subtracted: Sequence[FibreSpectra],
+    sky_subtracted: FibreSpectra,
+    fibre_bands: FibreBands,
+    field: FieldSolution,
     fplane: RawFrame,
     catalogue: RawFrame,
-    params: FieldCalibrationParams,
-) -> Calibrated:
-    """Find how the field lies on the sky and how its exposures see stars; calibrate the flux of all fibres.
-
-    All stars of the field are fitted together: an offset of each exposure, one rotation, seeing, transparency and
-    refraction. The throughput curve is the telescope's, the zero point that of the stars' g magnitudes.
-    """
-    from tracecube.instruments.virus.headers import needed, pointing  # noqa: PLC0415
-    from tracecube.instruments.virus.layout import (  # noqa: PLC0415 - slow to import
-        field_rotation,
-        g_band,
-        nominal_places,
-        throughput_curve,
+    params: BundleStarsParams,
+) -> Measured:
+    """Measure the catalogue's stars in a bundle: places and light of all together, then their spectra."""
+    from tracecube.instruments.virus.layout import g_band  # noqa: PLC0415
+    from tracecube.recipes.science.field_stars import (  # noqa: PLC0415 - slow to import
+        FieldStarsParams,
+        fit_stars,
+        measure_stars,
     )
-    from tracecube.recipes.flux.fibre_flux import nominal_flux  # noqa: PLC0415
-    from tracecube.recipes.science.field import solve_field  # noqa: PLC0415
-    from tracecube.recipes.science.field_bands import FieldParams  # noqa: PLC0415
-    from tracecube.recipes.science.field_stars import FieldStarsParams, measure_sources  # noqa: PLC0415
 
-    curve = throughput_curve()
-    flux = [nominal_flux(one, curve, needed(one.meta, "spectra", "EXPTIME")) for one in sky_subtracted]
-    joined = join_spectra(flux, flux[0].meta)
-    meta = sky_subtracted[len(sky_subtracted) // 2].meta
-    columns = {key.upper(): value for key, value in next(iter(fplane.tables.values())).items()}
-    plane = {
-        int(slot): (float(x), float(y))
-        for slot, x, y in zip(columns["IFUSLOT"], columns["X_FP"], columns["Y_FP"], strict=True)
-    }
-    rotation = field_rotation(needed(meta, "spectra", "PARANGLE"))
-    nominal = nominal_places(joined.x, joined.y, joined.ifuslot, joined.exp, plane=plane, rotation=rotation)
+    how = FieldStarsParams(least=params.least, faintest=params.faintest)
     stars = _catalogue(catalogue)
-    how = FieldParams(faintest=params.faintest, bands=params.bands, reference=params.reference)
-    air, remarks = _air(meta)
-    result = solve_field(joined, nominal, pointing(meta, "spectra"), stars, air, how)
-    measured = measure_sources(result, stars, curve, g_band(), FieldStarsParams(least=params.least))
-    spectra = tuple(SourceSpectrum(**{f.name: getattr(one, f.name) for f in fields(one)}) for one in measured.stars)
-    return Calibrated(
-        field=result.solution,
-        spectra=measured.spectra,
-        sources=measured.sources,
-        spectrum=spectra,
-        quality=_numbers(result.solution),
-        caveats=(*remarks, *result.caveats, *measured.caveats),
+    nominal, places = _places(sky_subtracted, field, fplane)
+    groups = fit_stars(fibre_bands, nominal, places, field, stars, how)
+    made = measure_stars(sky_subtracted, places, groups, field, (stars, g_band()), how)
+    return Measured(bundle_stars=made, quality=(QualityNumber("STARS", float(len(made.ra)), ""),))
+
+
+@recipe(version="1")
+def flux_scale(*, bundle_stars: Sequence[BundleStars], params: ZeroPointParams) -> Scaled:
+    """Find the zero point of the flux from the magnitudes of the stars of all bundles."""
+    from tracecube.recipes.science.field_stars import find_scale, star_table  # noqa: PLC0415 - slow to import
+
+    scale, caveats = find_scale(bundle_stars, params)
+    numbers = (
+        QualityNumber("FLUX SCALE", scale.factor, ""),
+        QualityNumber("FLUX SCALE ERROR", scale.error, "", high=0.03),
+        QualityNumber("FLUX SCATTER", scale.scatter, "mag"),
+        QualityNumber("FLUX STARS", float(scale.stars), "", low=5.0),
     )
+    return Scaled(flux_scale=scale, sources=star_table(bundle_stars, scale), quality=numbers, caveats=caveats)
 
 
-@recipe(version="2")
-def emission_lines(
+@recipe(version="1")
+def calibrated_spectra(
+    *,
+    sky_subtracted: FibreSpectra,
+    field: FieldSolution,
+    flux_scale: FluxScale,
+    bundle_stars: BundleStars,
+    fplane: RawFrame,
+    params: PlainParams,  # noqa: ARG001
+) -> Calibrated:
+    """Bring the fibres of a bundle to their places on the sky and to the zero point of the flux."""
+    from tracecube.instruments.virus.layout import throughput_curve  # noqa: PLC0415
+    from tracecube.recipes.flux.fibre_flux import scale_flux  # noqa: PLC0415 - slow to import
+    from tracecube.recipes.science.field import place_fibres  # noqa: PLC0415
+    from tracecube.recipes.science.field_stars import star_spectra  # noqa: PLC0415
+
+    _, places = _places(sky_subtracted, field, fplane)
+    made = scale_flux(place_fibres(sky_subtracted, places, field), field, flux_scale.factor)
+    stars = star_spectra(bundle_stars, flux_scale, throughput_curve())
+    spectrum = tuple(SourceSpectrum(**{f.name: getattr(one, f.name) for f in fields(one)}) for one in stars)
+    return Calibrated(spectra=made, spectrum=spectrum)
+
+
+@recipe(version="1")
+def bundle_lines(
     *, spectra: FibreSpectra, field: FieldSolution, sources: Sources, params: FibreLinesParams
-) -> EmissionLines:
-    """Search every bundle for emission lines by matched filter; how many are false ones is a quality number."""
+) -> BundleLines:
+    """Search a bundle for emission lines by matched filter; how many are false ones is a quality number."""
     from tracecube.recipes.science.fibre_field import refraction_of  # noqa: PLC0415 - slow to import
     from tracecube.recipes.science.fibre_lines import Seeing, find_lines  # noqa: PLC0415
 
     stars = tuple(np.asarray(v, float) for v in (sources.ra, sources.dec, sources.mag)) if len(sources.ra) else None
-    found, expected = [], 0.0
-    for slot in sorted({int(s) for s in spectra.ifuslot}):
-        lines, numbers = find_lines(
-            [spectra], Seeing.of(field, _RADIUS), refraction_of(field), params, ifuslot=slot, stars=stars
-        )
-        found.append(lines)
-        expected += sum(one.value for one in numbers if one.name == "LINES FALSE 5")
-    names = [f.name for f in fields(Lines) if f.name != "meta" and isinstance(getattr(found[0], f.name), np.ndarray)]
-    joined = replace(found[0], **{name: np.concatenate([getattr(one, name) for one in found]) for name in names})
+    seeing, slot = Seeing.of(field, _RADIUS), int(spectra.ifuslot[0])
+    found, numbers = find_lines([spectra], seeing, refraction_of(field), params, ifuslot=slot, stars=stars)
+    return BundleLines(bundle_lines=found, quality=(QualityNumber("LINES", float(len(found.ra)), ""), *numbers))
+
+
+@recipe(version="3")
+def emission_lines(*, bundle_lines: Sequence[Lines], params: PlainParams) -> EmissionLines:  # noqa: ARG001
+    """Put the emission lines of all bundles into one catalogue."""
+    first = bundle_lines[0]
+    names = [f.name for f in fields(Lines) if f.name != "meta" and isinstance(getattr(first, f.name), np.ndarray)]
+    joined = {name: np.concatenate([getattr(one, name) for one in bundle_lines]) for name in names}
     return EmissionLines(
-        lines=joined,
-        quality=(
-            QualityNumber("LINES", float(len(joined.ra)), ""),
-            QualityNumber("LINES FALSE 5", expected, ""),
-        ),
+        lines=replace(first, **joined), quality=(QualityNumber("LINES", float(len(joined["ra"])), ""),)
     )
 
 
-@recipe(version="1")
-def bundle_cubes(*, spectra: FibreSpectra, field: FieldSolution, params: FibreCubeParams) -> Cubes:
-    """Build the cube of every bundle from its fibres of all exposures, refraction taken off."""
+@recipe(version="2")
+def bundle_cube(*, spectra: FibreSpectra, field: FieldSolution, params: FibreCubeParams) -> OneCube:
+    """Build the cube of a bundle from its fibres of all exposures, refraction taken off."""
     from tracecube.recipes.cube.fibres import build_fibre_cube  # noqa: PLC0415 - slow to import
     from tracecube.recipes.science.fibre_field import refraction_of  # noqa: PLC0415
 
-    cubes = []
-    for slot in sorted({int(s) for s in spectra.ifuslot}):
-        made = build_fibre_cube([spectra], refraction_of(field), params, ifuslot=slot)
-        values: dict[str, Any] = {f.name: getattr(made, f.name) for f in fields(made)}
-        cubes.append(BundleCube(**{**values, "meta": {**made.meta, "IFUSLOT": slot}}))
-    return Cubes(cube=tuple(cubes))
+    slot = int(spectra.ifuslot[0])
+    made = build_fibre_cube([spectra], refraction_of(field), params, ifuslot=slot)
+    return OneCube(cube=replace(made, meta={**made.meta, "IFUSLOT": slot}))
+
+
+def _places(
+    spectra: FibreSpectra, field: FieldSolution, fplane: RawFrame
+) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+    """Return nominal and true places of fibres in the tangent plane of the solution."""
+    from tracecube.recipes.science.field import true_places  # noqa: PLC0415 - slow to import
+
+    nominal = _nominal(spectra.x, spectra.y, (spectra.ifuslot, spectra.exp), fplane, field.meta)
+    return nominal, true_places(nominal, np.asarray(spectra.exp), field)
+
+
+def _nominal(
+    x: FloatArray, y: FloatArray, about: tuple[IntArray, IntArray], fplane: RawFrame, meta: Meta
+) -> tuple[FloatArray, FloatArray]:
+    """Return where fibres should be by the focal-plane table and a header; ``about`` is slot and exposure."""
+    from tracecube.instruments.virus.headers import needed  # noqa: PLC0415
+    from tracecube.instruments.virus.layout import field_rotation, nominal_places  # noqa: PLC0415
+
+    columns = {key.upper(): value for key, value in next(iter(fplane.tables.values())).items()}
+    plane = {
+        int(slot): (float(x_fp), float(y_fp))
+        for slot, x_fp, y_fp in zip(columns["IFUSLOT"], columns["X_FP"], columns["Y_FP"], strict=True)
+    }
+    rotation = field_rotation(needed(meta, "field", "PARANGLE"))
+    return nominal_places(x, y, *about, plane=plane, rotation=rotation)
 
 
 def _catalogue(raw: RawFrame) -> StarCatalogue:

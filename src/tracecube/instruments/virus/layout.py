@@ -24,6 +24,7 @@ __all__ = [
     "FIBRES",
     "FIBRE_DIAMETER",
     "PARANGLE_OFFSET",
+    "REFERENCE",
     "BundlePlaces",
     "amplifier_places",
     "bundle_places",
@@ -50,6 +51,12 @@ DITHERS = np.array([[0.0, 0.0], [1.27, -0.73], [1.27, 0.73]])
 
 PARANGLE_OFFSET = 1.55
 """Degree: between PARANGLE and the position angle of the focal plane."""
+
+REFERENCE = 4750.0
+"""Angstrom (air): right ascension and declination of fibres are those of light of this wavelength.
+
+A convention, which card FLDWAVE repeats: refraction moves other light, by 0.03 arcsec in 100 Angstrom.
+"""
 
 _ROWS, _PITCH, _ROW_PITCH = 23, 48.3 / 19.0, 24.24 / 11.0  # arcsec: rows of 19 and 20 fibres in turn
 _REGULAR = "fibre places: no table, the regular lattice of 23 rows stands in (true to 0.01 arcsec)"

@@ -1,31 +1,42 @@
-"""Spectra of the sky: each CCD of each exposure, the fibres' throughput from twilights, the sky of an exposure."""
+"""Spectra of the sky: each CCD of each exposure, the fibres' throughput from twilights, the sky of an exposure.
+
+What is common to the field, throughputs and sky, is found from all CCDs and is small; bundles are worked on one by one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tracecube.core.errors import MissingInput
+from tracecube.core.fibre_light import FibreBands, FibreThroughput, SkyModel
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.fields import FloatArray, IntArray, Meta
+from tracecube.core.fields import FloatArray, Meta
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.several import TraceSets, WavelengthSolutions
 from tracecube.instruments.virus.parameters import ExposureParams
-from tracecube.kernels.robust import known_median
-from tracecube.recipes.sky.fibre_sky import SkyParams, ThroughputParams, fibre_throughput, subtract_sky
+from tracecube.recipes.science.field_bands import BandParams, fibre_bands
+from tracecube.recipes.sky.fibre_sky import (
+    SkyParams,
+    ThroughputParams,
+    fit_sky,
+    fit_throughput,
+    subtract_sky,
+    throughput_of,
+)
 
 if TYPE_CHECKING:
     from tracecube.core.optics import WavelengthSolution
     from tracecube.instruments.virus.extraction import AmplifierLight
     from tracecube.instruments.virus.layout import BundlePlaces
 
-__all__ = ["ccd_spectra", "fibre_flat", "join_spectra", "sky_subtraction", "twilight_spectra"]
+__all__ = ["bundle_spectra", "ccd_spectra", "exposure_sky", "fibre_flat", "join_spectra", "twilight_spectra"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +55,24 @@ class Twilight(Outputs):
 
 @dataclass(frozen=True, kw_only=True)
 class FibreFlat(Outputs):
-    """Relative throughput of all fibres: the planes ``FLUX`` hold it, at the wavelengths of the pixels."""
+    """Relative throughput of all fibres."""
 
-    fibre_flat: FibreSpectra
+    fibre_flat: FibreThroughput
 
 
 @dataclass(frozen=True, kw_only=True)
-class SkySubtracted(Outputs):
-    """Spectra of all fibres of an exposure less the sky."""
+class ExposureSky(Outputs):
+    """The sky of an exposure."""
+
+    sky: SkyModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleSpectra(Outputs):
+    """Spectra of a bundle in all exposures, less the sky, in flux by the nominal throughput; their light in bands."""
 
     sky_subtracted: FibreSpectra
+    fibre_bands: FibreBands
 
 
 @recipe(version="1")
@@ -95,48 +114,77 @@ def twilight_spectra(
     return Twilight(twilight=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="2")
+@recipe(version="3")
 def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) -> FibreFlat:
     """Measure the relative throughput of all fibres against wavelength, from the twilights of all CCDs together."""
-    found = fibre_throughput(twilight, params)
-    parts = []
-    for one, value in zip(twilight, found, strict=True):
-        typical = known_median(value, axis=1)
-        dq = one.dq | np.where(typical >= params.dead, 0, int(Flag.LOW_THROUGHPUT))
-        parts.append(_like(one, np.nan_to_num(value), dq.astype(np.int32)))
-    joined = join_spectra(parts, {**twilight[0].meta, "BUNIT": ""})
-    mean = [float(np.nanstd(known_median(value, axis=1))) for value in found]
-    return FibreFlat(fibre_flat=joined, quality=(QualityNumber("THROUGHPUT SCATTER", float(np.mean(mean)), ""),))
+    found, numbers = fit_throughput(twilight, params)
+    return FibreFlat(fibre_flat=found, quality=numbers)
 
 
-@recipe(version="4")
-def sky_subtraction(
-    *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreSpectra, params: SkyParams
-) -> SkySubtracted:
-    """Subtract the sky of an exposure from all its fibres; they are divided by throughput and illumination.
+@recipe(version="1")
+def exposure_sky(
+    *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreThroughput, params: SkyParams
+) -> ExposureSky:
+    """Find the sky of an exposure, with the illumination of all fibres and the shift of each CCD's wavelengths.
 
     The sky is solved for from all fibres of all bundles that see nothing else, on native pixels.
     """
-    flat = {
-        (str(u).strip(), str(a).strip(), int(f)): (fibre_flat.flux[i], int(fibre_flat.dq[i]))
-        for i, (u, a, f) in enumerate(zip(fibre_flat.unit, fibre_flat.amp, fibre_flat.fibre, strict=True))
-    }
-    values, caveats, kept = [], [], []
-    for one in fibre_spectra:
-        value = np.full(one.wave.shape, np.nan)
-        for i, (u, a, f) in enumerate(zip(one.unit, one.amp, one.fibre, strict=True)):
-            row = flat.get((str(u).strip(), str(a).strip(), int(f)))
-            if row is not None and not row[1] & int(Flag.LOW_THROUGHPUT):
-                value[i] = row[0]
-        if not np.isfinite(value).any():
-            caveats.append(f"unit {str(one.unit[0]).strip()}: no twilight of it: left out (try: take twilights)")
-            continue
-        values.append(value)
-        kept.append(one)
-    if not kept:
+    lost: list[str] = []
+    model, numbers, notes = fit_sky(_lit(fibre_spectra, fibre_flat, lost), params)
+    caveats = (f"unit {name}: no twilight of it: left out (try: take twilights)" for name in lost)
+    return ExposureSky(sky=model, quality=numbers, caveats=(*caveats, *notes))
+
+
+def _lit(
+    given: Sequence[FibreSpectra], flat: FibreThroughput, lost: list[str]
+) -> Iterator[tuple[FibreSpectra, FloatArray]]:
+    """Yield the spectra of CCDs with the throughput of their fibres; units without a twilight are noted.
+
+    Raises
+    ------
+    MissingInput
+        None has a twilight.
+    """
+    some = False
+    for one in given:
+        value = throughput_of(flat, one)
+        if np.isfinite(value).any():
+            some = True
+            yield one, value
+        else:
+            lost.append(str(one.unit[0]).strip())
+    if not some:
         raise MissingInput("sky: no unit of this exposure has a twilight", hint="take twilights of these very units")
-    made, numbers, notes = subtract_sky(kept, values, params)
-    return SkySubtracted(sky_subtracted=join_spectra(made, made[0].meta), quality=numbers, caveats=(*caveats, *notes))
+
+
+@recipe(version="1")
+def bundle_spectra(
+    *, fibre_spectra: Sequence[FibreSpectra], sky: Sequence[SkyModel], fibre_flat: FibreThroughput, params: BandParams
+) -> BundleSpectra:
+    """Subtract the sky from all fibres of a bundle, divided by throughput and illumination, in all exposures.
+
+    The flux is that of the telescope's nominal throughput; the stars of the field tell its zero point later.
+    """
+    from tracecube.instruments.virus.headers import needed  # noqa: PLC0415
+    from tracecube.instruments.virus.layout import throughput_curve  # noqa: PLC0415
+    from tracecube.recipes.flux.fibre_flux import nominal_flux  # noqa: PLC0415
+
+    models = {int(one.exp[0]): one for one in sky}
+    parts: list[FibreSpectra] = []
+    lost: list[str] = []
+    for one, value in _lit(fibre_spectra, fibre_flat, lost):
+        exposure = int(one.exp[0])
+        if exposure not in models:
+            lost.append(f"{str(one.unit[0]).strip()} in exposure {exposure}")
+            continue
+        made = subtract_sky(one, value, models[exposure])
+        parts.append(nominal_flux(made, throughput_curve(), needed(one.meta, "spectra", "EXPTIME")))
+    if not parts:
+        raise MissingInput("bundle: no exposure of it has a sky", hint="look at the sky of its exposures")
+    parts.sort(key=lambda one: (int(one.exp[0]), str(one.amp[0])))
+    joined = join_spectra(parts, parts[len(parts) // 2].meta)
+    caveats = tuple(f"unit {name}: no twilight or no sky of it: left out" for name in lost)
+    return BundleSpectra(sky_subtracted=joined, fibre_bands=fibre_bands(joined, params), caveats=caveats)
 
 
 def _spectra(
@@ -217,12 +265,6 @@ def _amplifier(
         box=light.box.astype(np.float32),
         meta=frame.meta,
     )
-
-
-def _like(one: FibreSpectra, value: FloatArray, dq: IntArray) -> FibreSpectra:
-    """Return a table of throughputs with the identities of spectra."""
-    zero = np.zeros_like(one.variance)
-    return replace(one, flux=value.astype(np.float32), variance=zero, blend=zero, dq=dq, chi2=None, box=None, sky=None)
 
 
 def join_spectra(parts: Sequence[FibreSpectra], meta: Meta) -> FibreSpectra:

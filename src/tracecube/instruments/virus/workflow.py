@@ -1,17 +1,33 @@
 """The cascade of a VIRUS night: what runs on what, and which calibrations go with it.
 
-The unit of work is a CCD of a unit. Calibrations hold for the same unit alone: slot, spectrograph, fibre bundle and
-controller must be those of the frame. The optics drift with temperature by tenths of a pixel, which every exposure
-measures for itself; lamps and twilights of a week serve, darks of three weeks.
+The unit of work is a CCD of a unit, then a bundle of fibres in all exposures of an observation. Of the whole field are
+throughputs, sky, astrometry and the zero point of the flux, which are found from little. Calibrations hold for the
+same unit alone: slot, spectrograph, fibre bundle and controller must be those of the frame. The optics drift with
+temperature by tenths of a pixel, which every exposure measures for itself; lamps and twilights of a week serve, darks
+of three weeks.
 """
 
 from __future__ import annotations
 
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.virus.detector_steps import master_dark
-from tracecube.instruments.virus.field_steps import bundle_cubes, emission_lines, field_calibration
+from tracecube.instruments.virus.field_steps import (
+    bundle_cube,
+    bundle_lines,
+    bundle_stars,
+    calibrated_spectra,
+    emission_lines,
+    field_calibration,
+    flux_scale,
+)
 from tracecube.instruments.virus.optics_steps import trace_flat, wavelength_calibration
-from tracecube.instruments.virus.science_steps import ccd_spectra, fibre_flat, sky_subtraction, twilight_spectra
+from tracecube.instruments.virus.science_steps import (
+    bundle_spectra,
+    ccd_spectra,
+    exposure_sky,
+    fibre_flat,
+    twilight_spectra,
+)
 
 __all__ = ["workflow"]
 
@@ -87,59 +103,130 @@ EXTRACT = Task(
     text="spectra of all fibres of a CCD of one exposure",
 )
 
+FIBRE_FLAT = Association(
+    "fibre_flat",
+    ("FIBRE_FLAT",),
+    (Match(level=0, same=("night",)), Match(level=1, days=(-7.0, 7.0))),
+    hint="twilights",
+)
+
 SKY = Task(
     name="virus_sky",
-    recipe=sky_subtraction,
+    recipe=exposure_sky,
     main=Main("fibre_spectra", ("FIBRE_SPECTRA",), group_by=("night", "exposure")),
-    associations=(
-        Association(
-            "fibre_flat",
-            ("FIBRE_FLAT",),
-            (Match(level=0, same=("night",)), Match(level=1, days=(-7.0, 7.0))),
-            hint="twilights",
-        ),
-    ),
+    associations=(FIBRE_FLAT,),
     targets=("spectra",),
-    text="the sky of an exposure, taken off all its fibres",
+    text="the sky of an exposure, from all its fibres together",
 )
 
 OBSERVATION = (Match(level=0, same=("night", "obs")),)
+BUNDLE = (Match(level=0, same=("night", "obs", "unit")),)
+
+BUNDLE_SPECTRA = Task(
+    name="virus_bundle",
+    recipe=bundle_spectra,
+    main=Main("fibre_spectra", ("FIBRE_SPECTRA",), group_by=("night", "obs", "unit")),
+    associations=(Association("sky", ("SKY",), OBSERVATION, maximum=None), FIBRE_FLAT),
+    targets=("spectra",),
+    text="spectra of a bundle in all exposures, less the sky",
+)
+
+FPLANE = Association(
+    "fplane",
+    ("FPLANE",),
+    (Match(level=0, same=("night",)), Match(level=1, days=(-30.0, 30.0)), Match(level=2)),
+    hint="fplane*.txt",
+)
+
+CATALOGUE = Association(
+    "catalogue", ("STAR_CATALOGUE",), (Match(level=0),), hint="a table with raMean, decMean, gApMag"
+)
 
 FIELD = Task(
     name="virus_field",
     recipe=field_calibration,
-    main=Main("sky_subtracted", ("SKY_SUBTRACTED",), group_by=("night", "obs")),
+    main=Main("fibre_bands", ("FIBRE_BANDS",), group_by=("night", "obs")),
+    associations=(FPLANE, CATALOGUE),
+    targets=("science",),
+    text="places, seeing and brightness of a field, from its own stars",
+)
+
+IN_FIELD = Association("field", ("FIELD",), OBSERVATION)
+
+STARS = Task(
+    name="virus_stars",
+    recipe=bundle_stars,
+    main=Main("sky_subtracted", ("SKY_SUBTRACTED",)),
+    associations=(Association("fibre_bands", ("FIBRE_BANDS",), BUNDLE), IN_FIELD, FPLANE, CATALOGUE),
+    targets=("science",),
+    text="places, light and spectra of a bundle's stars",
+)
+
+FLUX = Task(
+    name="virus_flux",
+    recipe=flux_scale,
+    main=Main("bundle_stars", ("BUNDLE_STARS",), group_by=("night", "obs")),
+    targets=("science",),
+    text="the zero point of the flux, and the table of all sources",
+)
+
+CALIBRATED = Task(
+    name="virus_calibrated",
+    recipe=calibrated_spectra,
+    main=Main("sky_subtracted", ("SKY_SUBTRACTED",)),
     associations=(
-        Association(
-            "fplane",
-            ("FPLANE",),
-            (Match(level=0, same=("night",)), Match(level=1, days=(-30.0, 30.0)), Match(level=2)),
-            hint="fplane*.txt",
-        ),
-        Association("catalogue", ("STAR_CATALOGUE",), (Match(level=0),), hint="a table with raMean, decMean, gApMag"),
+        IN_FIELD,
+        Association("flux_scale", ("FLUX_SCALE",), OBSERVATION),
+        Association("bundle_stars", ("BUNDLE_STARS",), BUNDLE),
+        FPLANE,
     ),
     targets=("science",),
-    text="places, seeing, brightness and flux of a field, from its own stars; spectra of its sources",
+    text="spectra of a bundle's fibres and sources in flux, with their places",
+)
+
+BUNDLE_LINES = Task(
+    name="virus_bundle_lines",
+    recipe=bundle_lines,
+    main=Main("spectra", ("SPECTRA",)),
+    associations=(IN_FIELD, Association("sources", ("SOURCES",), OBSERVATION)),
+    targets=("science",),
+    text="emission lines of a bundle",
 )
 
 LINES = Task(
     name="virus_lines",
     recipe=emission_lines,
-    main=Main("spectra", ("SPECTRA",)),
-    associations=(Association("field", ("FIELD",), OBSERVATION), Association("sources", ("SOURCES",), OBSERVATION)),
+    main=Main("bundle_lines", ("BUNDLE_LINES",), group_by=("night", "obs")),
     targets=("science",),
-    text="emission lines of all bundles of a field",
+    text="emission lines of all bundles of a field in one catalogue",
 )
 
 CUBE = Task(
     name="virus_cube",
-    recipe=bundle_cubes,
+    recipe=bundle_cube,
     main=Main("spectra", ("SPECTRA",)),
-    associations=(Association("field", ("FIELD",), OBSERVATION),),
+    associations=(IN_FIELD,),
     targets=("science",),
-    text="a cube of every bundle, north up",
+    text="a cube of a bundle, north up",
 )
 
 workflow = Workflow(
-    tasks=(DARKS, TRACE, ARCS, TWILIGHTS, FLAT, EXTRACT, SKY, FIELD, LINES, CUBE), default_target="science"
+    tasks=(
+        DARKS,
+        TRACE,
+        ARCS,
+        TWILIGHTS,
+        FLAT,
+        EXTRACT,
+        SKY,
+        BUNDLE_SPECTRA,
+        FIELD,
+        STARS,
+        FLUX,
+        CALIBRATED,
+        BUNDLE_LINES,
+        LINES,
+        CUBE,
+    ),
+    default_target="science",
 )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tracecube.core.errors import NoConvergence
 from tracecube.core.fibres import FibreSpectra
+from tracecube.core.fields import FloatArray
 from tracecube.core.params import Params
 from tracecube.core.sources import FieldSolution
 
@@ -123,13 +124,18 @@ def scale_flux(spectra: FibreSpectra, solution: FieldSolution, factor: float = 1
 def _scaled(spectra: FibreSpectra, factor: F8) -> FibreSpectra:
     square = np.asarray(factor) ** 2
     beside = np.roll(np.broadcast_to(factor, spectra.flux.shape), -1, axis=0)
+
+    def scaled(values: FloatArray | None) -> FloatArray | None:
+        # single precision holds the numbers, but not the squares of these
+        return None if values is None else np.asarray(values * factor, values.dtype)
+
     return replace(
         spectra,
-        flux=spectra.flux * factor,
+        flux=np.asarray(spectra.flux * factor, spectra.flux.dtype),
         variance=spectra.variance * square,
         blend=spectra.blend * factor * beside,
-        sky=None if spectra.sky is None else spectra.sky * factor,
-        box=None if spectra.box is None else spectra.box * factor,
+        sky=scaled(spectra.sky),
+        box=scaled(spectra.box),
         meta={**spectra.meta, "BUNIT": FLUX_UNIT},
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.errors import NoConvergence
+from tracecube.recipes.science.fibre_psf_errors import field_covariance, star_errors
 from tracecube.recipes.science.fibre_psf_system import (
     FieldFit,
     FieldLight,
@@ -21,7 +22,6 @@ from tracecube.recipes.science.fibre_psf_system import (
     learn_errors,
     move_star,
     relight,
-    star_errors,
     star_system,
 )
 
@@ -29,6 +29,7 @@ __all__ = ["fit_field", "star_groups"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
+_WINGS = 2.5  # arcsec: so far beyond a star's fibres another one shines into them
 WRONG = 0.3  # arcsec: catalogues are ten times better, what is matched by chance scatters more
 
 
@@ -75,7 +76,7 @@ def fit_field(
     fit = FieldFit(
         exposures, _start(start, k, params), np.zeros((0, 0)), list(groups), 0.03, 3.0 * params.catalogue_error
     )
-    free_beta = sum(len(group.star) for group in groups) >= params.beta_stars
+    free_beta = sum(group.own for group in groups) >= params.beta_stars
     for group in fit.stars:
         relight(light, fit, group, params)
     for turn in range(params.rounds):
@@ -98,7 +99,8 @@ def fit_field(
         if turn > 8 and settled.all():
             break
     _refuse(fit)
-    star_errors(light, fit, params)
+    fit.covariance = field_covariance(light, fit, params)
+    star_errors(light, fit, fit.stars, params)
     return fit
 
 
@@ -114,9 +116,18 @@ def _refuse(fit: FieldFit) -> None:
 
 
 def star_groups(
-    light: FieldLight, fibres: tuple[F8, F8], catalogue: tuple[F8, F8, I8], params: FieldPsfParams = FieldPsfParams()
+    light: FieldLight,
+    fibres: tuple[F8, F8],
+    catalogue: tuple[F8, F8, I8],
+    params: FieldPsfParams = FieldPsfParams(),
+    *,
+    every: bool = False,
 ) -> list[StarFit]:
     """Give each star the fibres around it; stars so near that they share fibres are one group.
+
+    A crowd of more than ``params.together`` stars is taken star by star in the order of the catalogue, each with the
+    stars around it: no fibre is then used twice, and stars whose fibres are taken are left out, unless ``every`` star
+    is wanted.
 
     Parameters
     ----------
@@ -124,28 +135,46 @@ def star_groups(
     fibres : (east, north), arcsec
         Places by the best plate so far.
     catalogue : (east, north, row)
-        Stars to be fitted.
+        Stars to be fitted, the brightest first.
     """
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415 - slow to import
     from scipy.spatial import cKDTree  # noqa: PLC0415
 
-    stars = cKDTree(np.column_stack(catalogue[:2]))
-    seen = np.isfinite(light.variance).any(1)
-    points = np.flatnonzero(seen)
+    points = np.flatnonzero(np.isfinite(light.variance).any(1))
     tree = cKDTree(np.column_stack(fibres)[points])
-    linked = stars.sparse_distance_matrix(stars, params.reach + 2.5, output_type="coo_matrix").tocsr()
+    every_place = np.column_stack(catalogue[:2])
+    lists = [points[np.array(item, dtype=np.int64)] for item in tree.query_ball_point(every_place, params.reach)]
+    seen = np.flatnonzero([len(item) >= 4 for item in lists])
+    stars = cKDTree(every_place[seen])
+    linked = stars.sparse_distance_matrix(stars, params.reach + _WINGS, output_type="coo_matrix").tocsr()
     _, label = connected_components(linked, directed=False)
     made = []
     for number in np.unique(label):
-        members = np.flatnonzero(label == number)
-        lists = tree.query_ball_point(stars.data[members], params.reach)
-        rows = points[np.unique(np.concatenate([np.array(item, dtype=np.int64) for item in lists]))]
-        inside = [i for i, item in zip(members, lists, strict=True) if len(item) >= 4]
-        if inside and len(rows) > len(inside) * 3:
-            place = stars.data[inside]
-            dark = np.zeros((len(inside), len(light.wave)))
-            made.append(StarFit(catalogue[2][inside], rows, place, np.zeros_like(place), dark))
+        members = seen[label == number]
+        small = len(members) <= params.together
+        for own, around in [(members, members[:0])] if small else _windows(members, every_place, lists, params, every):
+            rows = np.unique(np.concatenate([lists[i] for i in own]))
+            inside = np.concatenate([own, around])
+            if len(rows) > len(inside) * 3:
+                place = every_place[inside]
+                dark = np.zeros((len(inside), len(light.wave)))
+                group = StarFit(catalogue[2][inside], rows, place, np.zeros_like(place), dark, own=len(own))
+                made.append(group)
     return made
+
+
+def _windows(members: I8, place: F8, lists: Sequence[I8], params: FieldPsfParams, every: bool) -> list[tuple[I8, I8]]:
+    """Split a crowd: one star, and those that shine into its fibres."""
+    taken: set[int] = set()
+    found = []
+    for star in members:
+        own = {int(row) for row in lists[star]}
+        if not every and own & taken:
+            continue
+        taken |= own
+        apart = np.hypot(*(place[members] - place[star]).T)
+        found.append((np.array([star]), members[(apart < params.reach + _WINGS) & (members != star)]))
+    return found
 
 
 def _caps(k: int) -> F8:

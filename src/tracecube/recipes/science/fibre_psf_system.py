@@ -18,11 +18,15 @@ __all__ = [
     "FieldPsfParams",
     "StarFit",
     "StarSystem",
+    "catalogue_weight",
     "learn_errors",
     "move_star",
     "relight",
-    "star_errors",
+    "slopes",
+    "star_chi2",
     "star_system",
+    "trust_stars",
+    "weights",
 ]
 
 F8 = NDArray[np.float64]
@@ -42,6 +46,9 @@ class FieldPsfParams(Params):
         Exponent of the Moffat profile, where it is not fitted.
     beta_stars : int
         Stars from which on the exponent is fitted.
+    together : int
+        Stars that share fibres are solved for together up to so many; of a larger crowd, star by star with those
+        around it.
     seeing : float, arcsec
         Start.
     width_slope : float
@@ -58,6 +65,7 @@ class FieldPsfParams(Params):
     reach: float = 4.0
     beta: float = 3.5
     beta_stars: int = 8
+    together: int = 4
     seeing: float = 1.8
     width_slope: float = -0.2
     width_slope_error: float = 0.1
@@ -114,6 +122,8 @@ class StarFit:
         Reduced.
     weight : float
         1 for a star that is trusted.
+    own : int
+        So many of the stars, the first ones, are the group's; the others only shine into its fibres.
     """
 
     star: I8
@@ -127,6 +137,7 @@ class StarFit:
     seen_error: F8 = field(default_factory=lambda: np.zeros(0))
     chi2: float = 1.0
     weight: float = 1.0
+    own: int = 1
 
 
 @dataclass
@@ -193,7 +204,7 @@ class StarSystem(NamedTuple):
     mixed: F8
 
 
-def _slopes(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfParams) -> tuple[F8, F8, F8]:
+def slopes(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfParams) -> tuple[F8, F8, F8]:
     """Model (m, b) of a group's fibres, its slopes with the field's unknowns (m, b, p) and the stars' (m, b, q).
 
     The stars' unknowns are the moves (k, 2), then the light (k, b).
@@ -240,7 +251,7 @@ def _shares(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfPa
     return disc_share(dx, dy, width[None], float(fit["beta"][0]), params.radius)
 
 
-def _weights(light: FieldLight, fit: FieldFit, group: StarFit, model: F8) -> F8:
+def weights(light: FieldLight, fit: FieldFit, group: StarFit, model: F8) -> F8:
     """Inverse variance of a group's samples, the model's own error in it; far ones lose weight (Huber at 4 sigma)."""
     data, variance = light.flux[group.rows], light.variance[group.rows]
     weight = 1.0 / (variance + (fit.model_error * model) ** 2)
@@ -248,7 +259,7 @@ def _weights(light: FieldLight, fit: FieldFit, group: StarFit, model: F8) -> F8:
     return np.asarray(group.weight * weight * np.minimum(1.0, 4.0 / np.maximum(far, 1e-9)))
 
 
-def _catalogue_weight(fit: FieldFit, group: StarFit) -> F8:
+def catalogue_weight(fit: FieldFit, group: StarFit) -> F8:
     """Inverse variance of the catalogue's places (2 k,): Student's t with 6 degrees of freedom, so that wrong ones go.
 
     Not before the field's own unknowns have settled: a faint star beside a bright one would mend the image's errors.
@@ -261,15 +272,15 @@ def _catalogue_weight(fit: FieldFit, group: StarFit) -> F8:
 
 def star_system(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfParams) -> StarSystem:
     """Normal equations of a group with its own unknowns eliminated."""
-    model, common, own = _slopes(light, fit, group, params)
-    weight = _weights(light, fit, group, model).ravel()
+    model, common, own = slopes(light, fit, group, params)
+    weight = weights(light, fit, group, model).ravel()
     residual = (light.flux[group.rows] - model).ravel()
     residual[weight <= 0] = 0.0
     common, own = common.reshape(len(weight), -1), own.reshape(len(weight), -1)
     weighted = weight[:, None] * own
     normal, right = own.T @ weighted, weighted.T @ residual
     count = group.move.size
-    prior = _catalogue_weight(fit, group)
+    prior = catalogue_weight(fit, group)
     normal[np.arange(count), np.arange(count)] += prior
     right[:count] -= prior * group.move.ravel()
     # bands without light would leave the matrix singular
@@ -303,7 +314,7 @@ def relight(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfPa
 
 def learn_errors(light: FieldLight, fit: FieldFit, systems: Sequence[StarSystem], params: FieldPsfParams) -> None:
     """Set the errors of model and catalogue, and the trust in each star, to what the residuals say."""
-    models = [_slopes(light, fit, group, params)[0] for group in fit.stars]
+    models = [slopes(light, fit, group, params)[0] for group in fit.stars]
     parts = [
         _squares(light, group, model, len(one.inverse))
         for group, model, one in zip(fit.stars, models, systems, strict=True)
@@ -315,11 +326,24 @@ def learn_errors(light: FieldLight, fit: FieldFit, systems: Sequence[StarSystem]
     for group, (own, dark, light2) in zip(fit.stars, parts, strict=True):
         ratio = own / (dark + fit.model_error**2 * light2)
         group.chi2 = float(np.median(ratio) / 0.455) if ratio.size else np.inf
-    typical = max(1.0, float(np.median([group.chi2 for group in fit.stars])))
-    for group in fit.stars:
-        group.weight = min(1.0, (2.5 * typical / max(group.chi2, 1e-9)) ** 2)
+    trust_stars(fit.stars, max(1.0, float(np.median([group.chi2 for group in fit.stars]))))
     if fit.settled:
         fit.catalogue_error = _catalogue_error(fit, systems, params)
+
+
+def trust_stars(groups: Sequence[StarFit], typical: float) -> None:
+    """Trust a group less, the more its chi-square exceeds the typical one."""
+    for group in groups:
+        group.weight = min(1.0, (2.5 * typical / max(group.chi2, 1e-9)) ** 2)
+
+
+def star_chi2(light: FieldLight, fit: FieldFit, group: StarFit, params: FieldPsfParams) -> float:
+    """Reduced chi-square of a group's fibres, by the median."""
+    model = slopes(light, fit, group, params)[0]
+    square, noise, bright = _squares(light, group, model, group.move.size + group.light.size)
+    ratio = square / (noise + fit.model_error**2 * bright)
+    # the median of chi-square of one degree of freedom is 0.455
+    return float(np.median(ratio) / 0.455) if ratio.size else np.inf
 
 
 def _catalogue_error(fit: FieldFit, systems: Sequence[StarSystem], params: FieldPsfParams) -> float:
@@ -327,7 +351,7 @@ def _catalogue_error(fit: FieldFit, systems: Sequence[StarSystem], params: Field
     far = []
     for group, system in zip(fit.stars, systems, strict=True):
         own = np.minimum(np.diag(system.inverse)[: group.move.size], fit.catalogue_error**2)
-        far.append(np.sum(group.move**2 + own.reshape(group.move.shape), axis=1))
+        far.append(np.sum(group.move**2 + own.reshape(group.move.shape), axis=1)[: group.own])
     square = np.concatenate(far)
     # two coordinates: d^2 has its 0.4 quantile at 1.0217 sigma^2; half of the stars may be wrong
     sigma2 = float(np.quantile(square, 0.4)) / 1.0217
@@ -353,26 +377,3 @@ def _relative_error(square: F8, noise: F8, bright: F8) -> float:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if np.median(square / (noise + middle**2 * bright)) > 0.455 else (low, middle)
     return high
-
-
-def star_errors(light: FieldLight, fit: FieldFit, params: FieldPsfParams) -> None:
-    """Errors of the stars' places and light, the field's own errors in them."""
-    for group in fit.stars:
-        system = star_system(light, fit, group, params)
-        back = system.inverse @ system.mixed.T
-        sigma = np.sqrt(np.maximum(np.diag(system.inverse + back @ fit.covariance @ back.T), 0.0))
-        count = group.move.size
-        group.move_error = sigma[:count].reshape(group.move.shape)
-        group.light_error = sigma[count:].reshape(group.light.shape)
-        group.seen, group.seen_error = _seen(system.inverse[:count, :count], _catalogue_weight(fit, group), group.move)
-
-
-def _seen(covariance: F8, prior: F8, move: F8) -> tuple[F8, F8]:
-    """Moves and their errors by the fibres alone: the catalogue taken out again; NaN where they do not tell."""
-    precision = np.linalg.pinv(covariance, hermitian=True)
-    alone = precision - np.diag(prior)
-    value, error = np.full(move.size, np.nan), np.full(move.size, np.nan)
-    if np.linalg.eigvalsh(alone).min() > 1.0:  # better than an arcsecond
-        inverse = np.linalg.inv(alone)
-        value, error = inverse @ (precision @ move.ravel()), np.sqrt(np.diag(inverse))
-    return value.reshape(move.shape), error.reshape(move.shape)

@@ -7,7 +7,7 @@ each of them the sources of a group are solved for by weighted least squares ove
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.params import Params
 from tracecube.core.sources import FieldSolution
 from tracecube.core.spectra import Spectrum
-from tracecube.kernels.fibre_disc import disc_share
+from tracecube.kernels.fibre_disc import disc_light
 
 __all__ = ["FibreSourceParams", "GroupSpectra", "extract_group", "inject", "source_shares", "source_spectrum"]
 
@@ -74,6 +74,9 @@ class GroupSpectra:
     lsf_sigma : array (k, w), Angstrom
     chi2 : float
         Reduced, of all samples.
+    uneven : array (k,)
+        Root of the sum of squares of the shares that single fibres have in a spectrum: 1 where one fibre tells all,
+        0.2 where 25 tell the same. An error of its own in each fibre's light reaches the spectrum so much reduced.
     """
 
     wave: F8
@@ -84,6 +87,7 @@ class GroupSpectra:
     sky: F8
     lsf_sigma: F8
     chi2: float
+    uneven: F8 = field(default_factory=lambda: np.zeros(0))
 
 
 def source_shares(
@@ -112,7 +116,7 @@ def source_shares(
     dy = source[1][:, None, None] + shift_n - places[1][rows][:, None]
     which = np.searchsorted(solution.exposure, spectra.exp[rows])
     width = solution.fwhm[which][:, None] * (wave / solution.reference) ** solution.width_slope
-    coarse = disc_share(dx, dy, width[None], solution.beta, radius).share
+    coarse = disc_light(dx, dy, width[None], solution.beta, radius)
     from scipy.interpolate import CubicSpline  # noqa: PLC0415 - slow to import
 
     return np.asarray(CubicSpline(nodes, coarse, axis=2)(np.arange(spectra.wave.shape[1])))
@@ -124,6 +128,7 @@ def extract_group(
     source: tuple[F8, F8],
     solution: FieldSolution,
     params: FibreSourceParams = FibreSourceParams(),
+    own: int | None = None,
 ) -> GroupSpectra:
     """Spectra of sources that share fibres.
 
@@ -134,13 +139,17 @@ def extract_group(
     places : (east, north) (n,), arcsec
         True places of the fibres in the tangent plane of the solution.
     source : (east, north) (k,), arcsec
+    own : int, optional
+        So many of the sources, the first ones, are wanted: the fibres about them are used, the others only shine into
+        these. All by default.
     """
+    wanted = len(source[0]) if own is None else own
     near = np.zeros(len(places[0]), dtype=bool)
-    for e, n in zip(*source, strict=True):
+    for e, n in zip(source[0][:wanted], source[1][:wanted], strict=True):
         near |= np.hypot(places[0] - e, places[1] - n) < params.reach
     rows = np.flatnonzero(near & (spectra.dq == 0))
     if rows.size == 0:
-        return _nothing(len(source[0]), params)
+        return _nothing(wanted, params)
     share = source_shares(spectra, rows, places, source, solution, params.radius)
     flux, variance = spectra.flux[rows], spectra.variance[rows]
     ok = (spectra.flags[rows] & NOT_USABLE) == 0
@@ -155,7 +164,7 @@ def extract_group(
     outlier = ok & (far > params.outlier) & np.isfinite(model)
     weight = np.where(outlier, 0.0, weight)
     value, inverse = _solve(grid, share, data, weight)
-    return _finish(spectra, rows, (grid, share, weight), (value, inverse), data)
+    return _finish(spectra, rows, (grid, share, weight), (value, inverse), (data, wanted))
 
 
 class _Overlap:
@@ -212,27 +221,26 @@ def _solve(grid: _Overlap, share: F8, data: F8, weight: F8) -> tuple[F8, F8]:
 
 
 def _finish(
-    spectra: FibreSpectra, rows: I8, parts: tuple[_Overlap, F8, F8], solved: tuple[F8, F8], data: F8
+    spectra: FibreSpectra, rows: I8, parts: tuple[_Overlap, F8, F8], solved: tuple[F8, F8], given: tuple[F8, int]
 ) -> GroupSpectra:
-    """Variances with all that samples share, flags, sky and resolution."""
+    """Variances with all that samples share, flags, sky and resolution, of the sources that are wanted."""
     grid, share, weight = parts
     value, inverse = solved
+    data, own = given
     count = len(share)
-    variance = np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0), 0.0)
     both = [np.empty((grid.size, count, count)) for _ in range(2)]
-    blend = _blends(spectra, rows)
+    blend = weight[:-1] * weight[1:] * _blends(spectra, rows)[:-1]
     for i in range(count):
-        for j in range(count):
+        for j in range(i + 1):
+            both_see = weight * share[i] * share[j]
+            both_see[:-1] += blend * (share[i][:-1] * share[j][1:] + share[i][1:] * share[j][:-1])
             for offset, matrix in enumerate(both):
-                own = weight**2 * share[i] * share[j] * variance
-                next_row = np.zeros_like(own)
-                next_row[:-1] = (weight[:-1] * weight[1:]) * blend[:-1] * (share[i][:-1] * share[j][1:])
-                next_row[:-1] += (weight[:-1] * weight[1:]) * blend[:-1] * (share[i][1:] * share[j][:-1])
-                matrix[:, i, j] = grid.gather_products(own + next_row, offset)
-    sigma2 = np.einsum("wij,wjk,wki->iw", inverse, both[0], inverse)
+                matrix[:, i, j] = matrix[:, j, i] = grid.gather_products(both_see, offset)
+    sigma2 = np.einsum("wij,wjk,wki->iw", inverse[:, :own], both[0], inverse[:, :, :own])
     shifted = np.roll(inverse, -1, axis=0)
-    beside = np.einsum("wij,wjk,wki->iw", inverse, both[1], shifted)
+    beside = np.einsum("wij,wjk,wki->iw", inverse[:, :own], both[1], shifted[:, :, :own])
     beside[:, -1] = 0.0
+    model, value, share = grid.spread(share, value), value[:own], share[:own]
     total = np.stack([grid.gather(np.where(weight > 0, one, 0.0)) for one in share])
     flags = np.where(total < grid.minimum, int(Flag.NOT_MEASURED), 0).astype(np.int32)
     empty = (sigma2 <= 0) | ~np.isfinite(sigma2)
@@ -243,9 +251,11 @@ def _finish(
         sky_rows = np.zeros_like(data) if spectra.sky is None else np.nan_to_num(spectra.sky[rows])
         sky = np.stack([grid.gather(weight * one * one * sky_rows) for one in share]) / used
         lsf = np.stack([grid.gather(weight * one * one * spectra.lsf_sigma[rows]) for one in share]) / used
-    residual = (data - grid.spread(share, value)) * np.sqrt(weight)
+    residual = (data - model) * np.sqrt(weight)
     chi2 = float(np.mean(residual[weight > 0] ** 2)) if (weight > 0).any() else np.nan
-    return GroupSpectra(grid.wave, value, sigma2, beside, flags, sky, lsf, chi2)
+    told = (weight * share**2).sum(axis=2)
+    uneven = np.sqrt(np.sum(told**2, axis=1)) / np.maximum(told.sum(axis=1), 1e-300)
+    return GroupSpectra(grid.wave, value, sigma2, beside, flags, sky, lsf, chi2, uneven)
 
 
 def _blends(spectra: FibreSpectra, rows: I8) -> F8:
@@ -257,7 +267,7 @@ def _blends(spectra: FibreSpectra, rows: I8) -> F8:
 def _nothing(count: int, params: FibreSourceParams) -> GroupSpectra:
     nan = np.full((count, params.samples), np.nan)
     flags = np.full(nan.shape, int(Flag.NOT_MEASURED), dtype=np.int32)
-    return GroupSpectra(params.wave, nan, nan, nan, flags, nan, nan, np.nan)
+    return GroupSpectra(params.wave, nan, nan, nan, flags, nan, nan, np.nan, np.ones(count))
 
 
 def source_spectrum(

@@ -1,7 +1,7 @@
 """The calibrated field: where all fibres are, how they see stars, what a star's light is worth.
 
-`solve_field` turns sky-subtracted spectra and a catalogue into a `FieldSolution`; `measure_sources` extracts the
-catalogue's stars with it and finds the zero point of the flux.
+`solve_field` turns the fibres' light in a few bands and a catalogue into a `FieldSolution`; with it the stars of each
+bundle are measured for themselves (`tracecube.recipes.science.field_stars`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.errors import NoConvergence
+from tracecube.core.fibre_light import FibreBands
 from tracecube.core.fibres import FibreSpectra
 from tracecube.core.flags import Flag
 from tracecube.core.sources import FieldSolution
@@ -19,14 +20,21 @@ from tracecube.kernels.atmosphere import air_to_vacuum, refraction_shift
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.science.fibre_psf import fit_field, star_groups
 from tracecube.recipes.science.fibre_psf_system import FieldFit, FieldLight, StarFit
-from tracecube.recipes.science.field_bands import FibreBands, FieldParams
-from tracecube.recipes.sky.field_astrometry import (
-    FieldPlate,
-    find_sources,
-    match_field,
-)
+from tracecube.recipes.science.field_bands import FieldParams
+from tracecube.recipes.sky.field_astrometry import FieldPlate, match_field
+from tracecube.recipes.sky.field_finds import find_sources
 
-__all__ = ["Air", "FieldResult", "StarCatalogue", "place_fibres", "solve_bands", "solve_field"]
+__all__ = [
+    "Air",
+    "FieldResult",
+    "StarCatalogue",
+    "air_refraction",
+    "field_light",
+    "place_fibres",
+    "solve_field",
+    "solved_fit",
+    "true_places",
+]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
@@ -78,10 +86,6 @@ class FieldResult:
     Parameters
     ----------
     solution : FieldSolution
-    spectra : FibreSpectra or None
-        With ``ra`` and ``dec``; nothing else is changed. None from `solve_bands`.
-    east, north : array (n,), arcsec
-        True places of the fibres in the tangent plane of the solution.
     fit : FieldFit or None
         The stars, where they were enough.
     plate : FieldPlate or None
@@ -89,46 +93,25 @@ class FieldResult:
     """
 
     solution: FieldSolution
-    spectra: FibreSpectra | None
-    east: F8
-    north: F8
     fit: FieldFit | None
     plate: FieldPlate | None
     caveats: tuple[str, ...]
 
 
 def solve_field(
-    spectra: FibreSpectra,
-    nominal: tuple[F8, F8],
-    centre: tuple[float, float],
-    catalogue: StarCatalogue,
-    air: Air,
-    params: FieldParams = FieldParams(),
-) -> FieldResult:
-    """Place, image and brightness of a field from its own stars; as `solve_bands`, with the spectra placed.
-
-    Parameters
-    ----------
-    spectra : FibreSpectra
-        Sky-subtracted, in nominal flux.
-    """
-    result = solve_bands(FibreBands.of(spectra, params), nominal, centre, catalogue, air, params)
-    return replace(result, spectra=place_fibres(spectra, result))
-
-
-def solve_bands(
     bands: FibreBands,
     nominal: tuple[F8, F8],
     centre: tuple[float, float],
     catalogue: StarCatalogue,
     air: Air,
-    params: FieldParams = FieldParams(),
+    params: FieldParams,
 ) -> FieldResult:
     """Place, image and brightness of a field from its own stars.
 
     Parameters
     ----------
     bands : FibreBands
+        Sky-subtracted, in nominal flux.
     nominal : (east, north) (n,), arcsec
         Nominal places of the fibres in the tangent plane about ``centre``.
     centre : (ra, dec), degree
@@ -141,44 +124,93 @@ def solve_bands(
         With the nominal places, large errors and a caveat where the stars do not suffice.
     """
     stars = sky_to_plane(catalogue.ra, catalogue.dec, *centre)
-    light = _light(bands, nominal, air, params)
-    finds = find_sources(*nominal, bands.white, bands.white_variance, bands.group, params.match)
+    wave = np.asarray(0.5 * (bands.edges[1:] + bands.edges[:-1]), np.float64)
+    light = field_light(bands, nominal, _refraction(wave, air, params.reference), params.reference)
+    white = np.asarray(bands.white, np.float64), np.asarray(bands.white_variance, np.float64)
+    finds = find_sources(*nominal, *white, np.asarray(bands.group, np.int64), params.match)
     try:
         plate = match_field(finds, *stars, catalogue.g, params.match)
         fit = _fit(light, plate, nominal, (*stars, catalogue.g), params)
     except NoConvergence as failure:
         caveat = f"field: places are those of the headers ({failure.what})"
-        return FieldResult(_nominal_solution(centre, light, params), None, *nominal, None, None, (caveat,))
+        return FieldResult(_nominal_solution(centre, light, params), None, None, (caveat,))
     solution = _solution(fit, light, centre, plate)
     caveats = [] if solution.stars >= 5 else [f"field: the solution rests on {solution.stars} stars"]
     if len(solution.exposure) < 3:
         caveats.append(f"field: {len(solution.exposure)} exposures")
-    east, north, _ = fit.places(light, np.arange(len(bands.exposure)))
-    return FieldResult(solution, None, east, north, fit, plate, tuple(caveats))
+    return FieldResult(solution, fit, plate, tuple(caveats))
 
 
-def place_fibres(spectra: FibreSpectra, result: FieldResult, rows: slice = slice(None)) -> FibreSpectra:
+def true_places(nominal: tuple[F8, F8], exposure: I8, solution: FieldSolution) -> tuple[F8, F8]:
+    """East and north (arcsec) of fibres in the tangent plane of a solution, from their nominal places."""
+    which = np.searchsorted(solution.exposure, exposure)
+    e, n = nominal
+    cosine, sine = np.cos(np.radians(solution.rotation)), np.sin(np.radians(solution.rotation))
+    east, north = (np.asarray(v, np.float64)[which] for v in (solution.east, solution.north))
+    return e * cosine - n * sine + east, e * sine + n * cosine + north
+
+
+def place_fibres(spectra: FibreSpectra, places: tuple[F8, F8], solution: FieldSolution) -> FibreSpectra:
     """Spectra with right ascension and declination; flagged where these are the headers'.
 
     Parameters
     ----------
-    rows : slice
-        Where the spectra stand among all fibres of the result.
+    places : (east, north) (n,), arcsec
+        From `true_places`.
     """
-    solution = result.solution
-    ra, dec = plane_to_sky(result.east[rows], result.north[rows], solution.ra0, solution.dec0)
-    dq = spectra.dq if result.fit is not None else spectra.dq | int(Flag.ASTROMETRY)
+    ra, dec = plane_to_sky(*places, solution.ra0, solution.dec0)
+    dq = spectra.dq if solution.stars > 0 else spectra.dq | int(Flag.ASTROMETRY)
     return replace(spectra, ra=ra, dec=dec, dq=dq)
 
 
-def _light(bands: FibreBands, nominal: tuple[F8, F8], air: Air, params: FieldParams) -> FieldLight:
-    wave = 0.5 * (params.edges[1:] + params.edges[:-1])
-    shift = _refraction(wave, air, params.reference)
+def field_light(bands: FibreBands, places: tuple[F8, F8], refraction: F8, reference: float) -> FieldLight:
+    """Light of fibres as the fit of stars wants it.
+
+    Parameters
+    ----------
+    refraction : array (b, 2), arcsec
+        East and north, of each band.
+    reference : float, Angstrom
+    """
+    wave = np.asarray(0.5 * (bands.edges[1:] + bands.edges[:-1]), np.float64)
     # a scale near one keeps the normal equations well conditioned
     known = bands.variance[np.isfinite(bands.variance)]
     unit = float(np.sqrt(np.median(known))) if known.size else 1.0
-    flux, variance = bands.flux / unit, bands.variance / unit**2
-    return FieldLight(*nominal, bands.exposure, wave, flux, variance, shift, params.reference)
+    flux, variance = (np.asarray(v, np.float64) for v in (bands.flux / unit, bands.variance / unit**2))
+    return FieldLight(*places, np.asarray(bands.exposure, np.int64), wave, flux, variance, refraction, reference)
+
+
+def solved_fit(solution: FieldSolution) -> FieldFit:
+    """The unknowns of a solution as a fit without stars, and their errors."""
+    values = np.concatenate(
+        [
+            solution.east,
+            solution.north,
+            [np.radians(solution.rotation)],
+            np.log(solution.fwhm),
+            np.log(solution.norm),
+            [solution.refraction, solution.refraction_across, solution.width_slope, solution.beta],
+        ]
+    ).astype(float)
+    covariance = np.zeros((values.size, values.size)) if solution.covariance is None else solution.covariance
+    return FieldFit(
+        np.asarray(solution.exposure, np.int64),
+        np.asarray(values, np.float64),
+        np.asarray(covariance, np.float64),
+        [],
+        solution.model_error,
+        solution.catalogue_error,
+        settled=True,
+    )
+
+
+def air_refraction(solution: FieldSolution, wave: F8) -> F8:
+    """East and north (b, 2), arcsec, of the air's refraction as computed, which a solution has stretched and turned."""
+    seen = np.interp(wave, solution.wave, solution.refraction_east) + 1j * np.interp(
+        wave, solution.wave, solution.refraction_north
+    )
+    air = seen / (solution.refraction + 1j * solution.refraction_across)
+    return np.column_stack([air.real, air.imag])
 
 
 def _refraction(wave: F8, air: Air, reference: float) -> F8:
@@ -217,7 +249,7 @@ def _refuse_chance(fit: FieldFit, magnitude: F8) -> None:
     rows = [
         (magnitude[star], group.light[k] / np.maximum(group.light_error[k], 1e-30), np.hypot(*group.move[k]))
         for group in fit.stars
-        for k, star in enumerate(group.star)
+        for k, star in enumerate(group.star[: group.own])
     ]
     rows.sort(key=lambda row: row[0])
     bright = rows[: max(3, len(rows) // 2)]
@@ -230,7 +262,7 @@ def _refuse_chance(fit: FieldFit, magnitude: F8) -> None:
 
 
 def _brightest(groups: list[StarFit], magnitude: F8, most: int) -> list[StarFit]:
-    order = np.argsort([magnitude[group.star].min() for group in groups], kind="stable")
+    order = np.argsort([magnitude[group.star[: group.own]].min() for group in groups], kind="stable")
     return [groups[i] for i in order[:most]]
 
 
@@ -275,7 +307,9 @@ def _solution(fit: FieldFit, light: FieldLight, centre: tuple[float, float], pla
         refraction_across_error=float(fit.error("refraction")[1]),
         model_error=fit.model_error,
         catalogue_error=fit.catalogue_error,
-        stars=int(sum(len(group.star) for group in fit.stars if group.weight > 0.5)),
+        stars=int(sum(group.own for group in fit.stars if group.weight > 0.5)),
+        chi2=max(1.0, float(np.median([group.chi2 for group in fit.stars]))),
+        covariance=fit.covariance,
     )
 
 

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from tracecube.core.fibre_light import FibreBands
 from tracecube.core.fibres import FibreSpectra
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.params import Params
 from tracecube.recipes.science.fibre_psf_system import FieldPsfParams
 from tracecube.recipes.sky.field_astrometry import FieldMatchParams
 
-__all__ = ["FibreBands", "FieldParams", "band_light"]
+__all__ = ["BandParams", "FieldParams", "band_light", "fibre_bands"]
 
 F8 = NDArray[np.float64]
-I8 = NDArray[np.int64]
+
+
+class BandParams(Params):
+    """The bands that a field is solved in."""
+
+    first: float = Field(3600.0, description="first wavelength of the bands in which stars are fitted, Angstrom")
+    last: float = Field(5500.0, description="last wavelength of these bands, Angstrom")
+    bands: int = Field(8, ge=2, le=40, description="their number")
+    finding: tuple[float, float] = Field((4000.0, 5400.0), description="band in which sources are found, Angstrom")
+
+    @property
+    def edges(self) -> F8:
+        """Borders of the bands."""
+        return np.asarray(np.linspace(self.first, self.last, self.bands + 1))
 
 
 class FieldParams(Params):
@@ -27,32 +40,18 @@ class FieldParams(Params):
     Parameters
     ----------
     reference : float, Angstrom
-        Wavelength at which places hold.
-    first, last : float, Angstrom
-        Range of the bands in which the stars are fitted.
-    bands : int
-    finding : (float, float), Angstrom
-        Band in which sources are found.
+        Wavelength at which places hold: the instrument says which, no other number would do.
     faintest : float, mag
         Catalogue stars that are fitted.
     most : int
-        Of them, at most so many, the brightest.
+        Of them, the field is solved with at most so many, the brightest that stand alone.
     """
 
-    reference: float = 4703.0
-    first: float = 3600.0
-    last: float = 5500.0
-    bands: int = 8
-    finding: tuple[float, float] = (4000.0, 5400.0)
+    reference: float
     faintest: float = 20.5
-    most: int = 600
+    most: int = 300
     match: FieldMatchParams = FieldMatchParams()
     psf: FieldPsfParams = FieldPsfParams()
-
-    @property
-    def edges(self) -> F8:
-        """Borders of the bands."""
-        return np.asarray(np.linspace(self.first, self.last, self.bands + 1))
 
 
 def band_light(spectra: FibreSpectra, edges: F8, least: float = 0.3) -> tuple[F8, F8]:
@@ -78,36 +77,19 @@ def band_light(spectra: FibreSpectra, edges: F8, least: float = 0.3) -> tuple[F8
     return np.array(lights).T, np.array(noises).T
 
 
-@dataclass(frozen=True)
-class FibreBands:
-    """What the solution of a field needs of the spectra, small enough to hold a whole observation.
-
-    Parameters
-    ----------
-    exposure, group : int array (n,)
-        Exposure from 1, and bundle.
-    flux, variance : array (n, b)
-        Mean flux in bands; variance infinite where too little was measured.
-    white, white_variance : array (n,)
-        Mean flux in the band that sources are found in.
-    """
-
-    exposure: I8
-    group: I8
-    flux: F8
-    variance: F8
-    white: F8
-    white_variance: F8
-
-    @classmethod
-    def of(cls, spectra: FibreSpectra, params: FieldParams = FieldParams()) -> FibreBands:
-        """Bands of sky-subtracted spectra in nominal flux."""
-        white, noise = band_light(spectra, np.array(params.finding))
-        bands = band_light(spectra, params.edges)
-        exposure, group = spectra.exp.astype(np.int64), spectra.ifuslot.astype(np.int64)
-        return cls(exposure, group, *bands, white[:, 0], noise[:, 0])
-
-    @classmethod
-    def join(cls, parts: Sequence[FibreBands]) -> FibreBands:
-        """Bands of several sets of fibres, one after the other."""
-        return cls(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)))
+def fibre_bands(spectra: FibreSpectra, params: BandParams) -> FibreBands:
+    """Bands of sky-subtracted spectra in nominal flux."""
+    white, noise = band_light(spectra, np.array(params.finding))
+    flux, variance = band_light(spectra, params.edges)
+    return FibreBands(
+        exposure=spectra.exp.astype(np.int64),
+        group=spectra.ifuslot.astype(np.int64),
+        x=np.asarray(spectra.x, np.float64),
+        y=np.asarray(spectra.y, np.float64),
+        flux=flux,
+        variance=variance,
+        white=white[:, 0],
+        white_variance=noise[:, 0],
+        edges=params.edges,
+        meta=spectra.meta,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -107,8 +107,8 @@ def fit_line(
     if fixed is None:
         return None
     values, flux, _ = fixed
-    place = _model(patch, shares, values)
-    gram, noise, score = _inner(patch, place, place), _spread(patch, place, place), _against(patch, place)
+    place = _model(patch, shares, values)[None]
+    gram, noise, score = (float(found(patch, place).ravel()[0]) for found in (_inner, _spread, _against))
     height = score / np.sqrt(noise)
     wide = _climb(patch, shares, values, free=4)
     values, flux, errors = wide if wide is not None else fixed
@@ -152,32 +152,44 @@ def _patch(
     )
 
 
-def _model(patch: _Patch, shares: Sequence[FibreShare], values: F8) -> F8:
-    """Light of a line of unit flux at (east, north, wave, intrinsic variance)."""
-    distance = np.hypot(patch.east - values[0], patch.north - values[1])
+def _parts(patch: _Patch, shares: Sequence[FibreShare], places: F8) -> F8:
+    """Share of the light of a source at each place (k, 2) in each fibre, (k, f)."""
+    distance = np.hypot(patch.east - places[:, :1], patch.north - places[:, 1:])
     part = np.zeros_like(distance)
     for number, share in enumerate(shares):
         mine = patch.exp == number
-        part[mine] = share(distance[mine])
-    lsf2 = patch.lsf**2 + values[3]
-    return np.asarray(part[:, None] * line_shape(patch.wave, patch.pixel, np.sqrt(lsf2), float(values[2]), 0.0))
+        part[:, mine] = share(distance[:, mine])
+    return part
 
 
-def _inner(patch: _Patch, a: F8, b: F8) -> float:
-    """Product of two models, less what the continuum can take of both."""
-    sums = np.sum(a * patch.ivar, axis=1) * np.sum(b * patch.ivar, axis=1)
-    return float(np.sum(a * b * patch.ivar) - np.sum(sums * patch.doubt[:, 0]))
+def _shape(patch: _Patch, wave: float, variance: float) -> F8:
+    """Line of unit flux in each sample, (f, p)."""
+    return line_shape(patch.wave, patch.pixel, np.sqrt(patch.lsf**2 + variance), wave, 0.0)
 
 
-def _spread(patch: _Patch, a: F8, b: F8) -> float:
-    """Covariance of the scores of two models: their product, and what neighbouring rows share."""
-    shared = a[:-1] * b[1:] + a[1:] * b[:-1]
-    return _inner(patch, a, b) + float(np.sum(shared * patch.beside[:-1]))
+def _model(patch: _Patch, shares: Sequence[FibreShare], values: F8) -> F8:
+    """Light of a line of unit flux at (east, north, wave, intrinsic variance)."""
+    part = _parts(patch, shares, values[None, :2])[0]
+    return np.asarray(part[:, None] * _shape(patch, float(values[2]), float(values[3])))
 
 
-def _against(patch: _Patch, model: F8) -> float:
-    """Score of a model: its product with the light above the continuum."""
-    return float(np.sum(model * patch.rest * patch.ivar))
+def _inner(patch: _Patch, models: F8) -> F8:
+    """Products of models (k, f, p) with one another, less what the continuum can take of both: (k, k)."""
+    flat, weighted = models.reshape(len(models), -1), models * patch.ivar
+    sums = weighted.sum(axis=2)
+    return np.asarray(weighted.reshape(len(models), -1) @ flat.T - (sums * patch.doubt[:, 0]) @ sums.T)
+
+
+def _spread(patch: _Patch, models: F8) -> F8:
+    """Covariances of the scores of models: their products, and what neighbouring rows share."""
+    size = len(models)
+    shared = (models[:, :-1] * patch.beside[:-1]).reshape(size, -1) @ models[:, 1:].reshape(size, -1).T
+    return np.asarray(_inner(patch, models) + shared + shared.T)
+
+
+def _against(patch: _Patch, models: F8) -> F8:
+    """Scores of models: their products with the light above the continuum, (k,)."""
+    return np.asarray(models.reshape(len(models), -1) @ (patch.rest * patch.ivar).ravel())
 
 
 def _climb(patch: _Patch, shares: Sequence[FibreShare], values: F8, *, free: int) -> tuple[F8, float, F8] | None:
@@ -186,49 +198,45 @@ def _climb(patch: _Patch, shares: Sequence[FibreShare], values: F8, *, free: int
     floor = _NARROWEST * float(np.min(patch.lsf)) ** 2
     for _ in range(_STEPS):
         models = _tangents(patch, shares, values, free)
+        gram, score = _inner(patch, models), _against(patch, models)
         if flux == 0.0:
-            power = _inner(patch, models[0], models[0])
-            flux = _against(patch, models[0]) / power if power > 0 else 0.0
+            flux = float(score[0] / gram[0, 0]) if gram[0, 0] > 0 else 0.0
             if flux <= 0.0:
                 return None
-        rows = [flux * one for one in models]  # the first step is relative: all are of order one
-        gram = _matrix(patch, rows, _inner)
-        rest = np.array([_against(patch, one) - flux * _inner(patch, one, models[0]) for one in rows])
-        step = np.linalg.lstsq(gram, rest, rcond=1e-10)[0]
+        # the step of the flux is relative, so that all are of order one
+        step = np.linalg.lstsq(flux**2 * gram, flux * (score - flux * gram[0]), rcond=1e-10)[0]
         move = np.clip(step[1:], -_STRIDE[:free], _STRIDE[:free])
         values = values.copy()
         values[:free] += move
         values[3] = np.clip(values[3], floor, _WIDEST**2)
+        scale = flux
         flux *= max(1.0 + step[0], 0.1)
         if np.any(np.abs(values - start)[:3] > _FARTHEST[:3]):
             return None
         if np.all(np.abs(move) < 0.05 * _TINY[:free]):
             break
-    spread = _matrix(patch, rows, _spread)
-    inverse = np.linalg.pinv(gram)
+    inverse = np.linalg.pinv(scale**2 * gram)
     errors = np.full(5, 0.0)
-    errors[: free + 1] = np.sqrt(np.maximum(np.diag(inverse @ spread @ inverse), 0.0))
+    errors[: free + 1] = np.sqrt(np.maximum(np.diag(inverse @ (scale**2 * _spread(patch, models)) @ inverse), 0.0))
     errors[0] *= flux
     return values, float(flux), errors
 
 
-def _tangents(patch: _Patch, shares: Sequence[FibreShare], values: F8, free: int) -> list[F8]:
-    models = [_model(patch, shares, values)]
-    for k in range(free):
-        step = np.zeros(4)
-        step[k] = _TINY[k]
-        ahead, behind = _model(patch, shares, values + step), _model(patch, shares, values - step)
-        models.append((ahead - behind) / (2.0 * _TINY[k]))
+def _tangents(patch: _Patch, shares: Sequence[FibreShare], values: F8, free: int) -> F8:
+    """Model of unit flux, and its slopes with the first ``free`` of the values: (1 + free, f, p)."""
+    (dx, dy), wave, variance = _TINY[:2], float(values[2]), float(values[3])
+    steps = np.array([[0.0, 0.0], [dx, 0.0], [-dx, 0.0], [0.0, dy], [0.0, -dy]])
+    part = _parts(patch, shares, values[:2] + steps)
+    shape = _shape(patch, wave, variance)
+    across = np.stack([part[0], (part[1] - part[2]) / (2.0 * dx), (part[3] - part[4]) / (2.0 * dy)])
+    models = np.empty((1 + free, *shape.shape))
+    models[:3] = across[:, :, None] * shape
+    for k in range(2, free):
+        tiny = np.zeros(2)
+        tiny[k - 2] = _TINY[k]
+        ahead, behind = (_shape(patch, wave + sign * tiny[0], variance + sign * tiny[1]) for sign in (1.0, -1.0))
+        models[k + 1] = part[0][:, None] * (ahead - behind) / (2.0 * _TINY[k])
     return models
-
-
-def _matrix(patch: _Patch, rows: list[F8], product: Callable[[_Patch, F8, F8], float]) -> F8:
-    size = len(rows)
-    out = np.empty((size, size))
-    for i in range(size):
-        for j in range(i, size):
-            out[i, j] = out[j, i] = product(patch, rows[i], rows[j])
-    return out
 
 
 def _across(patch: _Patch, shares: Sequence[FibreShare], values: F8, flux: float) -> tuple[float, int, float]:

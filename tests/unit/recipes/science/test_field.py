@@ -6,8 +6,17 @@ from tracecube.kernels.fibre_disc import disc_share
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.flux.fibre_flux import electrons_per_flux, nominal_flux, scale_flux
 from tracecube.recipes.science.fibre_sources import extract_group, inject
-from tracecube.recipes.science.field import Air, StarCatalogue, solve_field
-from tracecube.recipes.science.field_stars import measure_sources, source_at
+from tracecube.recipes.science.field import Air, StarCatalogue, place_fibres, solve_field, true_places
+from tracecube.recipes.science.field_bands import BandParams, FieldParams, fibre_bands
+from tracecube.recipes.science.field_stars import (
+    find_scale,
+    fit_stars,
+    measure_stars,
+    source_at,
+    star_spectra,
+    star_table,
+)
+from tracecube.recipes.sky.field_finds import find_sources
 
 CENTRE = (214.81, 52.60)
 DITHERS = np.array([[0.0, 0.0], [1.27, -0.73], [1.27, 0.73]])
@@ -97,7 +106,25 @@ def scene(seed, *, stars=14, exposures=(1, 2, 3), offset=(3.0, -2.0), turn=0.1, 
 
 def solved(made):
     spectra, nominal, _, _, catalogue, _ = made
-    return solve_field(nominal_flux(spectra, CURVE, 360.0), tuple(nominal.T), CENTRE, catalogue, AIR)
+    return Solved(spectra, nominal, catalogue)
+
+
+class Solved:
+    """A field as solved: what it gave, the places of its fibres, and its stars as measured."""
+
+    def __init__(self, spectra, nominal, catalogue) -> None:
+        self.nominal, self.catalogue, plain = tuple(nominal.T), catalogue, nominal_flux(spectra, CURVE, 360.0)
+        self.bands = fibre_bands(plain, BandParams())
+        found = solve_field(self.bands, self.nominal, CENTRE, catalogue, AIR, FieldParams(reference=4703.0))
+        self.solution, self.fit, self.caveats = found.solution, found.fit, found.caveats
+        self.places = self.east, self.north = true_places(self.nominal, spectra.exp, self.solution)
+        self.spectra = place_fibres(plain, self.places, self.solution)
+
+    def groups(self):
+        return fit_stars(self.bands, self.nominal, self.places, self.solution, self.catalogue)
+
+    def stars(self):
+        return measure_stars(self.spectra, self.places, self.groups(), self.solution, (self.catalogue, BAND))
 
 
 def misplaced(result, true):
@@ -128,7 +155,7 @@ def test_errors_of_the_field_are_its_scatter():
         shift, turn = misplaced(result, made[2])
         solution = result.solution
         pulls += [shift[0] / solution.east_error[0], shift[1] / solution.north_error[0], turn / solution.rotation_error]
-        for group in result.fit.stars:
+        for group in result.groups():
             stars += list(((group.place + group.move - made[3][group.star]) / group.move_error).ravel())
     assert 0.6 < np.std(pulls) < 1.5
     assert 0.7 < np.std(stars) < 1.4
@@ -142,12 +169,53 @@ def test_start_errors_of_ten_arcsec_and_a_third_of_a_degree_are_found(start):
     assert abs(turn) < 0.006
 
 
-def test_three_stars_suffice_and_are_said():
-    made = scene(5, stars=3, wrong=0)
+def test_three_stars_suffice_are_said_and_err_as_they_claim():
+    pulls = []
+    for seed in range(6):
+        made = scene(seed, stars=3, wrong=0, turn=-0.08)
+        result = solved(made)
+        shift, turn = misplaced(result, made[2])
+        solution = result.solution
+        pulls += [*(shift / [solution.east_error[0], solution.north_error[0]]), turn / solution.rotation_error]
+        assert np.hypot(*shift) < 0.08
+        assert any("3 stars" in caveat for caveat in result.caveats)
+    assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.5
+
+
+def test_a_crowd_is_solved_star_by_star():
+    made = scene(14, stars=60, wrong=0)
     result = solved(made)
-    shift, _ = misplaced(result, made[2])
-    assert np.hypot(*shift) < 0.1
-    assert any("3 stars" in caveat for caveat in result.caveats)
+    shift, turn = misplaced(result, made[2])
+    assert np.hypot(*shift) < 0.02
+    assert abs(turn) < 0.004
+    stars = result.stars()
+    scale, _ = find_scale([stars])
+    table = star_table([stars], scale)
+    assert len(table.ra) > 50
+    good = table.dq == 0
+    far = (table.mag - table.mag_cat)[good]
+    assert np.median(np.abs(far)) < 0.03
+    east, north = sky_to_plane(table.ra, table.dec, *CENTRE)
+    row = [int(name[1:]) for name in table.object]
+    pull = np.column_stack([east, north]) - made[3][row]
+    pull /= np.column_stack([table.ra_err, table.dec_err])
+    pull -= np.median(pull[good], axis=0)  # the field's own offset, which all stars share
+    assert 0.6 < 1.4826 * np.median(np.abs(pull[good])) < 1.4
+
+
+@pytest.mark.parametrize("brightness", [16.0, 18.0])
+def test_sources_are_found_where_they_are(brightness):
+    """In the units of fluxes, whose squares are far below one."""
+    rng = np.random.default_rng(2)
+    places = np.concatenate([lattice() + dither for dither in DITHERS])
+    at, sky = np.array([3.3, -5.2]), 2e-18
+    flux = 10 ** (-0.4 * (brightness + 48.6)) * 2.998e18 / 4700.0**2
+    light = flux * disc_share(*(at - places).T, np.array(1.6), 3.5, 0.75).share
+    noise = sky**2 + light * sky
+    seen = light + rng.normal(size=light.size) * np.sqrt(noise)
+    finds = find_sources(*places.T, seen, noise, np.zeros(light.size, int))
+    assert np.hypot(finds.east[0] - at[0], finds.north[0] - at[1]) < 0.1
+    assert finds.magnitude[0] == pytest.approx(-2.5 * np.log10(flux), abs=0.2)
 
 
 def test_missing_exposure_is_said_and_the_rest_is_solved():
@@ -160,11 +228,14 @@ def test_missing_exposure_is_said_and_the_rest_is_solved():
 def test_no_catalogue_star_leaves_the_headers_places_flagged():
     made = scene(7)
     far = StarCatalogue(made[4].name, made[4].ra + 0.5, made[4].dec, made[4].g)
-    result = solve_field(nominal_flux(made[0], CURVE, 360.0), tuple(made[1].T), CENTRE, far, AIR)
+    result = Solved(made[0], made[1], far)
     assert result.fit is None
     assert np.all(result.spectra.dq != 0)
     assert any("headers" in caveat for caveat in result.caveats)
-    assert len(measure_sources(result, far, CURVE, BAND).stars) == 0
+    stars = result.stars()
+    scale, caveats = find_scale([stars])
+    assert (len(star_table([stars], scale).ra), scale.factor, scale.stars) == (0, 1.0, 0)
+    assert "no zero point" in caveats[0]
 
 
 @pytest.mark.parametrize("seed", [11, 12, 13])
@@ -174,7 +245,7 @@ def test_catalogue_of_another_field_is_refused(seed):
     bundles = np.array([[-150.0, -250.0], [-50.0, 150.0]])
     ra, dec = plane_to_sky(*place_error(rng, 14, bundles).T, *CENTRE)
     other = StarCatalogue(made[4].name, ra, dec, made[4].g)
-    result = solve_field(nominal_flux(made[0], CURVE, 360.0), tuple(made[1].T), CENTRE, other, AIR)
+    result = Solved(made[0], made[1], other)
     assert result.fit is None
     assert result.caveats
 
@@ -182,9 +253,10 @@ def test_catalogue_of_another_field_is_refused(seed):
 def test_star_spectra_have_the_catalogue_s_flux_and_honest_noise():
     made = scene(8, crowd=2)
     result = solved(made)
-    stars = measure_sources(result, made[4], CURVE, BAND)
+    stars = result.stars()
+    scale, _ = find_scale([stars])
     ratio, pull = [], []
-    for spectrum in stars.stars:
+    for spectrum in star_spectra(stars, scale, CURVE):
         truth = made[5]["flux"][int(spectrum.meta["OBJECT"][1:])]
         expected = np.interp(spectrum.wave, made[5]["wave"], truth)
         ok = (spectrum.flags == 0) & (spectrum.wave > 3700) & (spectrum.wave < 5400)
@@ -193,7 +265,7 @@ def test_star_spectra_have_the_catalogue_s_flux_and_honest_noise():
         if spectrum.meta["OBJECT"] != "S00":
             pull.append(np.std((spectrum.flux / level - expected)[ok] / np.sqrt(spectrum.variance[ok])))
     assert np.median(ratio) == pytest.approx(1.0, abs=0.02)
-    assert stars.zero.factor == pytest.approx(1.0 / (0.9 * made[5]["norm"].mean()), rel=0.02)
+    assert scale.factor == pytest.approx(1.0 / (0.9 * made[5]["norm"].mean()), rel=0.02)
     assert np.median(pull) == pytest.approx(1.0, abs=0.1)
 
 
@@ -205,14 +277,14 @@ def test_injected_source_comes_back():
     at = sky_to_plane(ra, dec, *CENTRE)
     light = inject(
         calibrated,
-        (result.east, result.north),
+        result.places,
         tuple(at),
         (np.array([3000.0, 6000.0]), np.full(2, 2e-16)),
         result.solution,
     )
     with_source = type(calibrated)(**{**calibrated.__dict__, "flux": calibrated.flux + light})
-    before = source_at(calibrated, result, (np.array([ra]), np.array([dec])))
-    after = source_at(with_source, result, (np.array([ra]), np.array([dec])))
+    before = source_at(calibrated, result.places, result.solution, (np.array([ra]), np.array([dec])))
+    after = source_at(with_source, result.places, result.solution, (np.array([ra]), np.array([dec])))
     ok = (before.flags[0] == 0) & (after.flags[0] == 0)
     np.testing.assert_allclose(np.mean((after.flux - before.flux)[0][ok]), 2e-16, rtol=0.01)
 
@@ -223,7 +295,7 @@ def test_neighbours_are_told_apart():
     empty = scale_flux(result.spectra, result.solution)
     at = made[3][2] + np.array([[12.0, 0.0], [13.8, 0.0]])
     curve = np.array([3000.0, 6000.0])
-    places = (result.east, result.north)
+    places = result.places
     light = sum(
         inject(empty, places, tuple(one), (curve, np.full(2, level)), result.solution)
         for one, level in zip(at, (1e-15, 3e-16), strict=True)

@@ -7,7 +7,14 @@ import pytest
 
 from tracecube.core.errors import BadData
 from tracecube.core.fibres import FibreSpectra
-from tracecube.recipes.sky.fibre_sky import SkyParams, ThroughputParams, fibre_throughput, subtract_sky
+from tracecube.recipes.sky.fibre_sky import (
+    SkyParams,
+    ThroughputParams,
+    fit_sky,
+    fit_throughput,
+    subtract_sky,
+    throughput_of,
+)
 
 N, M = 60, 400
 STEP = 2.0
@@ -48,11 +55,18 @@ def factors(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(1.0, 0.07, N)
 
 
+def subtracted(spectra, flat):
+    """Take the common sky off all detectors."""
+    model, numbers, caveats = fit_sky(zip(spectra, flat, strict=True), SkyParams())
+    return [subtract_sky(one, value, model) for one, value in zip(spectra, flat, strict=True)], numbers, caveats
+
+
 def test_throughput_is_that_of_the_fibres() -> None:
     true = [factors(1), factors(2)]
     true[0][7] = 0.0
     spectra = [draw(s, t, level=400.0, seed=s) for s, t in zip((47, 53), true, strict=True)]
-    found = fibre_throughput(spectra, ThroughputParams())
+    noun, _ = fit_throughput(iter(spectra), ThroughputParams())
+    found = [throughput_of(noun, one) for one in spectra]
     scale = np.median(np.concatenate(true))
     noise = (45.0 + 400.0 * STEP) ** 0.5 / (400.0 * STEP * M**0.5)
     for value, one in zip(found, true, strict=True):
@@ -65,7 +79,7 @@ def test_sky_is_taken_off_and_errors_are_those_of_the_residual() -> None:
     true = [factors(1), factors(2)]
     spectra = [draw(s, t, level=14.0, seed=10 + s) for s, t in zip((47, 53), true, strict=True)]
     flat = [np.broadcast_to(t[:, None], (N, M)) for t in true]
-    made, numbers, caveats = subtract_sky(spectra, flat, SkyParams())
+    made, numbers, caveats = subtracted(spectra, flat)
     assert not caveats
     for one in made:
         pull = one.flux / np.sqrt(one.variance)
@@ -84,7 +98,7 @@ def test_sources_keep_their_light_and_bend_nothing() -> None:
         draw(47, true[0], level=14.0, seed=3, extra=light),
         draw(53, true[1], level=14.0, seed=4),
     ]
-    made, _, _ = subtract_sky(spectra, [np.broadcast_to(t[:, None], (N, M)) for t in true], SkyParams())
+    made, _, _ = subtracted(spectra, [np.broadcast_to(t[:, None], (N, M)) for t in true])
     assert np.mean(made[0].flux[:20]) == pytest.approx(30.0, rel=0.01)
     assert abs(np.mean(made[0].flux[20:])) < 0.005 * np.mean(made[0].sky)
 
@@ -92,7 +106,7 @@ def test_sources_keep_their_light_and_bend_nothing() -> None:
 def test_a_bundle_full_of_light_is_said_and_divides_by_no_zero() -> None:
     true = [factors(1), factors(2)]
     spectra = [draw(47, true[0], level=14.0, seed=3, extra=300.0), draw(53, true[1], level=14.0, seed=4)]
-    made, _, caveats = subtract_sky(spectra, [np.broadcast_to(t[:, None], (N, M)) for t in true], SkyParams())
+    made, _, caveats = subtracted(spectra, [np.broadcast_to(t[:, None], (N, M)) for t in true])
     assert all(np.isfinite(one.flux).all() for one in made)
     assert caveats == () or "047" in caveats[0]
 
@@ -100,4 +114,19 @@ def test_a_bundle_full_of_light_is_said_and_divides_by_no_zero() -> None:
 def test_too_few_fibres_are_no_sky() -> None:
     one = draw(47, factors(1), level=14.0, seed=3)
     with pytest.raises(BadData, match="too few fibres"):
-        subtract_sky([one], [np.full((N, M), np.nan)], SkyParams())
+        subtracted([one], [np.full((N, M), np.nan)])
+
+
+def test_sky_of_another_unit_is_not_taken_off() -> None:
+    true = [factors(1), factors(2)]
+    spectra = [draw(s, t, level=14.0, seed=10 + s) for s, t in zip((47, 53), true, strict=True)]
+    flat = [np.broadcast_to(t[:, None], (N, M)) for t in true]
+    model, _, _ = fit_sky(zip(spectra, flat, strict=True), SkyParams())
+    with pytest.raises(BadData, match="none of the exposure's"):
+        subtract_sky(draw(61, true[0], level=14.0, seed=5), flat[0], model)
+
+
+def test_a_unit_without_twilight_has_no_throughput() -> None:
+    spectra = [draw(s, factors(s), level=400.0, seed=s) for s in (47, 53)]
+    noun, _ = fit_throughput(spectra[:1], ThroughputParams())
+    assert np.isnan(throughput_of(noun, spectra[1])).all()

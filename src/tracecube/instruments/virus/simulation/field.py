@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tracecube.core.fields import FloatArray, IntArray
+from tracecube.instruments.virus.layout import REFERENCE
 from tracecube.instruments.virus.simulation.geometry import bundle
 from tracecube.instruments.virus.simulation.light import GRID, Smeared, smeared, star_spectrum
 from tracecube.kernels.atmosphere import air_to_vacuum, differential_refraction
@@ -21,7 +22,6 @@ FIBRE_AREA = float(np.pi * FIBRE_RADIUS**2)
 
 _BETA = 3.5
 _NEAR = 12.0  # arcsec: no fibre farther away sees a source of this field
-_REFERENCE = 4700.0  # Angstrom, where refraction is zero
 _SKEW = 3.0  # degree between the bundle's -x and the horizon's pole, standard deviation
 
 
@@ -56,10 +56,10 @@ class Air:
     skew: float = 0.0
 
     def refraction(self, wave: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Shift (arcsec) in x and y of a source against its place at 4700 Angstrom (air): the blue towards -x."""
+        """Shift (arcsec) in x and y of a source against its place at `REFERENCE`: the blue towards -x."""
         away = differential_refraction(
             air_to_vacuum(np.asarray(wave, np.float64)),
-            float(air_to_vacuum(np.array([_REFERENCE]))[0]),
+            float(air_to_vacuum(np.array([REFERENCE]))[0]),
             np.tan(np.radians(self.zenith)),
             pressure=801.3,
             temperature=7.0,

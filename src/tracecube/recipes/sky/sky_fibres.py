@@ -1,0 +1,144 @@
+"""Fibres of all detectors of an exposure, pared down to what one common spectrum needs of them.
+
+An exposure of a whole field is thirty million samples: each is kept as 25 bytes, and detectors are read one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracecube.core.errors import BadData
+from tracecube.core.fibres import FibreSpectra
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
+from tracecube.kernels.common_spectrum import CommonSpectrum, accumulate, empty_system, evaluate, solve_common
+
+__all__ = ["LOW", "SkyFibres", "excess_width", "gather_fibres", "own_shift", "seen_by", "solve_all"]
+
+LOW = 0.05  # of the common throughput: nothing is divided by less
+_EDGE = 20.0  # Angstrom of knots beyond the samples
+
+
+@dataclass
+class SkyFibres:
+    """Fibres of one detector and exposure, ready to be fitted: no more than the fit needs, in single precision.
+
+    Parameters
+    ----------
+    flux : array (n, m), electron
+    ivar : array (n, m)
+        Inverse variance; 0 for samples that do not count.
+    wave : float64 array (n, m), Angstrom
+        As calibrated.
+    expected : array (n, m)
+        Throughput times the width of a pixel (Angstrom): what a sky of 1 electron / Angstrom gives.
+    excess : array (n, m), Angstrom**2
+    about : tuple of arrays (n,)
+        Unit, amplifier, number, exposure of each fibre.
+    slot, x, y, dq : array (n,)
+        Bundle, and place in it (arcsec).
+    shift : float, Angstrom
+    """
+
+    flux: FloatArray
+    ivar: FloatArray
+    wave: FloatArray
+    expected: FloatArray
+    excess: FloatArray
+    about: tuple[Any, ...]
+    slot: IntArray
+    x: FloatArray
+    y: FloatArray
+    dq: IntArray
+    shift: float = 0.0
+
+    @property
+    def good(self) -> BoolArray:
+        """Samples that count, (n, m)."""
+        return np.asarray(self.ivar > 0)
+
+    @property
+    def shifted(self) -> FloatArray:
+        """Wavelengths with this exposure's shift."""
+        return self.wave + self.shift
+
+
+def _prepared(spectra: FibreSpectra, throughput: FloatArray | None) -> SkyFibres:
+    """Gather what the fit needs of one detector; ``excess`` is still the line-spread function's width."""
+    step = np.gradient(spectra.wave, axis=1)
+    found = np.ones_like(spectra.wave) if throughput is None else throughput
+    good = (spectra.flags == 0) & np.isfinite(spectra.flux) & (spectra.variance > 0) & (spectra.dq == 0)[:, None]
+    good &= np.isfinite(found) & (found > LOW)
+    return SkyFibres(
+        flux=np.where(good, spectra.flux, 0.0).astype(np.float32),
+        ivar=np.where(good, 1.0 / np.where(good, spectra.variance, 1.0), 0.0).astype(np.float32),
+        wave=np.asarray(spectra.wave, np.float64),
+        expected=np.where(good, found * step, 0.0).astype(np.float32),
+        excess=np.asarray(spectra.lsf_sigma, np.float32),
+        about=(spectra.unit, spectra.amp, spectra.fibre, spectra.exp),
+        slot=spectra.ifuslot,
+        x=np.asarray(spectra.x, float),
+        y=np.asarray(spectra.y, float),
+        dq=spectra.dq,
+    )
+
+
+def gather_fibres(
+    given: Iterable[tuple[FibreSpectra, FloatArray | None]],
+) -> tuple[list[SkyFibres], FloatArray]:
+    """Gather all detectors, and the typical width of their line-spread functions: array (2, k), Angstrom."""
+    fibres = [_prepared(*one) for one in given]
+    if not fibres:
+        raise BadData("sky: no fibre has light", hint="look at the frames and their throughput")
+    low = min(float(np.nanmin(one.wave)) for one in fibres)
+    high = max(float(np.nanmax(one.wave)) for one in fibres)
+    grid = np.linspace(low, high, 60)
+    rows = [np.interp(grid, one.wave[i], one.excess[i]) for one in fibres for i in range(0, len(one.wave), 16)]
+    reference = np.stack([grid, np.median(rows, axis=0)])
+    for one in fibres:
+        one.excess = np.where(one.good, excess_width(one.wave, one.excess, reference), 0.0).astype(np.float32)
+    return fibres, reference
+
+
+def excess_width(wave: FloatArray, sigma: FloatArray, reference: FloatArray) -> FloatArray:
+    """Return by how much the squared width of a line-spread function exceeds that of a reference, Angstrom**2."""
+    return np.asarray(sigma.astype(float) ** 2 - np.interp(wave, reference[0], reference[1]) ** 2)
+
+
+def solve_all(
+    all_fibres: Sequence[SkyFibres],
+    parts: Iterable[tuple[FloatArray, FloatArray]],
+    knots: float,
+) -> CommonSpectrum:
+    """Solve for the common spectrum of all detectors, one detector at a time.
+
+    Parameters
+    ----------
+    parts : iterable of (scale, weight), arrays (n, m)
+        One a detector, made when it is its turn.
+    """
+    low = min(float(one.wave.min()) + one.shift for one in all_fibres) - _EDGE
+    high = max(float(one.wave.max()) + one.shift for one in all_fibres) + _EDGE
+    matrix, rhs = empty_system(int((high - low) / knots) + 4)
+    for one, (scale, weight) in zip(all_fibres, parts, strict=True):
+        given = (one.shifted, scale, one.excess, one.flux, weight)
+        accumulate(*(np.ascontiguousarray(part, np.float64).ravel() for part in given), low, knots, matrix, rhs)
+    return solve_common(matrix, rhs, low, knots)
+
+
+def seen_by(common: CommonSpectrum, one: SkyFibres) -> tuple[FloatArray, FloatArray]:
+    """Return what a detector's samples should hold of the common spectrum, and the slope of that with wavelength."""
+    seen, slope = evaluate(common, one.shifted, one.excess)
+    return np.nan_to_num(seen) * one.expected, slope * one.expected
+
+
+def own_shift(one: SkyFibres, model: FloatArray, slope: FloatArray, weight: FloatArray) -> float:
+    """Return by how much a detector's wavelengths are off (Angstrom): what its residuals ask for along the slope."""
+    use = weight > 0
+    residual = np.where(use, one.flux - model, 0.0)
+    steep = np.where(use & np.isfinite(slope), slope, 0.0)
+    power = float((weight * steep**2).sum())
+    return float(np.clip((weight * steep * residual).sum() / power, -1.0, 1.0)) if power > 0 else 0.0
