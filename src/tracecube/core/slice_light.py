@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
@@ -61,6 +63,8 @@ class SliceSky:
     dq : int32 array (n,)
     line_wave, line_offset, line_error : array (m,), Angstrom
         Lines of the list that the zero of the wavelengths rests on, and where the spectrum has them.
+    own_shift, own_stretch : float, Angstrom
+        Of the spectrum itself: shift and stretch of a slice less these lead to the spline's own scale.
     first, step : float, Angstrom
     """
 
@@ -78,6 +82,25 @@ class SliceSky:
     line_wave: FloatArray = column("LINES", "wave", unit="Angstrom")
     line_offset: FloatArray = column("LINES", "offset", unit="Angstrom")
     line_error: FloatArray = column("LINES", "error", unit="Angstrom")
+    own_shift: float = card("SKYSHIFT", unit="Angstrom", text="shift of the spectrum's own scale")
+    own_stretch: float = card("SKYSTRET", unit="Angstrom", text="stretch of the spectrum's own scale")
     first: float = card("SKYFIRST", unit="Angstrom", text="first knot of the sky")
     step: float = card("SKYSTEP", unit="Angstrom", text="distance of its knots")
     meta: Meta = meta()
+
+    def of(self, detector: str) -> SliceSky:
+        """Return the slices of one detector alone."""
+        own = np.asarray(self.detector) == detector
+        names = (
+            "detector",
+            "aperture",
+            "gain",
+            "gain_error",
+            "shift",
+            "shift_error",
+            "stretch",
+            "excess",
+            "skew",
+            "dq",
+        )
+        return replace(self, **{name: np.asarray(getattr(self, name))[own] for name in names})

@@ -9,6 +9,7 @@ from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.muse.detector_steps import lamp_flat, master_bias, master_dark
 from tracecube.instruments.muse.exposure_steps import preprocess, twilight_light
 from tracecube.instruments.muse.optics_steps import line_spread_function, wavelength_calibration
+from tracecube.instruments.muse.sky_steps import sky_model
 
 __all__ = ["workflow"]
 
@@ -123,6 +124,38 @@ STANDARDS = _exposures("preprocess_standard", "STD", "response", "a standard sta
 SKIES = _exposures("preprocess_sky", "SKY", "sky", "an exposure of the sky over the flat, on its pixels")
 OBJECTS = _exposures("preprocess_science", "OBJECT", "science", "an exposure over the flat, on its pixels")
 
+SKY_LINES = Association("sky_lines", ("SKY_LINES",), (Match(level=0),), minimum=0, hint="SKY_LINES of the observatory")
+
+
+def _skies(name: str, tag: str, target: str) -> Task:
+    """Return the task that fits the sky of the exposures of one kind."""
+    return Task(
+        name=name,
+        recipe=sky_model,
+        main=Main("segments", (f"SEGMENTS_{tag}",), group_by=("night", "exposure")),
+        associations=(SKY_LINES,),
+        targets=(target,),
+        tags={"sky": f"SKY_{tag}"},
+        text="spectrum of the sky, and brightness and shift of each slice, from all channels of an exposure",
+    )
+
+
+SKY_OF_SKY = _skies("sky", "SKY", "sky")
+SKY_OF_OBJECT = _skies("object_sky", "OBJECT", "science")
+
 workflow = Workflow(
-    tasks=(BIASES, DARKS, FLATS, ARCS, LSF_ARCS, TWILIGHTS, STANDARDS, SKIES, OBJECTS), default_target="science"
+    tasks=(
+        BIASES,
+        DARKS,
+        FLATS,
+        ARCS,
+        LSF_ARCS,
+        TWILIGHTS,
+        STANDARDS,
+        SKIES,
+        SKY_OF_SKY,
+        OBJECTS,
+        SKY_OF_OBJECT,
+    ),
+    default_target="science",
 )

@@ -1,0 +1,35 @@
+"""What a slice sees of the sky."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracecube.core.fields import FloatArray
+from tracecube.core.slice_light import SliceSky
+from tracecube.kernels import sky_spline
+from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN
+
+__all__ = ["seen", "shifted"]
+
+
+def shifted(sky: SliceSky, row: int, wave: FloatArray) -> FloatArray:
+    """Return wavelengths of an exposure from those of the day's solution."""
+    return np.asarray(wave + sky.shift[row] + sky.stretch[row] * (wave - REFERENCE) / SPAN)
+
+
+def seen(sky: SliceSky, row: int, wave: FloatArray) -> FloatArray:
+    """Return the sky in a slice, light relative to the lamp.
+
+    Parameters
+    ----------
+    sky : SliceSky
+    row : int
+    wave : array, Angstrom
+        Wavelengths of the day's solution.
+    """
+    z = (wave - REFERENCE) / SPAN
+    own = wave + (sky.shift[row] - sky.own_shift) + (sky.stretch[row] - sky.own_stretch) * z
+    s = sky_spline.derivatives(own.ravel(), np.asarray(sky.coefficient, np.float64), sky.first, sky.step)
+    e = (sky.excess[row, 0] + sky.excess[row, 1] * z).ravel()
+    light = s[0] + 0.5 * e * s[2] - sky.skew[row] / 6.0 * s[3] + 0.125 * e**2 * s[4]
+    return np.asarray(sky.gain[row] * light.reshape(wave.shape))
