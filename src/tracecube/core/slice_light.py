@@ -53,18 +53,24 @@ class SliceSky:
     gain, gain_error : array (n,)
         Brightness of the slice over the mean of all.
     shift, shift_error : array (n,), Angstrom
-        What is added to the wavelengths of the day at 7000 Angstrom.
+        What is added to the wavelengths of the day at 7000 Angstrom. Wavelengths are those of the Gaussian of least
+        squares through a line, which lies by skew / (4 width**2) below a line's first moment.
     stretch : array (n,), Angstrom
         What is added besides, times (wavelength - 7000) / 2300.
     excess : array (n, 2), Angstrom**2
         Variance of lines above the mean, and its change with (wavelength - 7000) / 2300.
-    skew : array (n,), Angstrom**3
-        Third cumulant of lines above the mean.
+    skew : array (n, 2), Angstrom**3
+        Third cumulant of lines above the mean, and its change.
+    flat : array (n,), Angstrom**4
+        Fourth cumulant of lines above the mean.
     dq : int32 array (n,)
     line_wave, line_offset, line_error : array (m,), Angstrom
         Lines of the list that the zero of the wavelengths rests on, and where the spectrum has them.
     own_shift, own_stretch : float, Angstrom
-        Of the spectrum itself: shift and stretch of a slice less these lead to the spline's own scale.
+        Of the spectrum itself: shift and stretch of a slice less these, and less those from the skewness, lead to
+        the spline's own scale.
+    width : float, Angstrom
+        Sigma of a typical line.
     first, step : float, Angstrom
     """
 
@@ -78,12 +84,14 @@ class SliceSky:
     stretch: FloatArray = column("SLICES", "stretch", unit="Angstrom")
     excess: FloatArray = column("SLICES", "excess", unit="Angstrom**2")
     skew: FloatArray = column("SLICES", "skew", unit="Angstrom**3")
+    flat: FloatArray = column("SLICES", "flat", unit="Angstrom**4")
     dq: IntArray = column("SLICES", "dq")
     line_wave: FloatArray = column("LINES", "wave", unit="Angstrom")
     line_offset: FloatArray = column("LINES", "offset", unit="Angstrom")
     line_error: FloatArray = column("LINES", "error", unit="Angstrom")
     own_shift: float = card("SKYSHIFT", unit="Angstrom", text="shift of the spectrum's own scale")
     own_stretch: float = card("SKYSTRET", unit="Angstrom", text="stretch of the spectrum's own scale")
+    width: float = card("SKYWIDTH", unit="Angstrom", text="sigma of a typical line")
     first: float = card("SKYFIRST", unit="Angstrom", text="first knot of the sky")
     step: float = card("SKYSTEP", unit="Angstrom", text="distance of its knots")
     meta: Meta = meta()

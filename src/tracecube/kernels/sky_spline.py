@@ -1,9 +1,9 @@
 """One spectrum that many slices see, each with its own brightness, shift, width and skewness of lines.
 
 s(wave) is a quintic B-spline with even knots. What a slice sees whose line-spread function has second and third
-cumulants larger than the common one's by e and k is, to second order in e,
+cumulants larger than the common one's by e and k, and the fourth by f, is to second order in e
 
-    s + e/2 D^2 s - k/6 D^3 s + e^2/8 D^4 s
+    s + e/2 D^2 s - k/6 D^3 s + (e^2/8 + f/24) D^4 s
 
 (the cumulant expansion of a convolution; Kendall and Stuart 1977, section 6.25), linear in the coefficients of s.
 """
@@ -58,7 +58,17 @@ def _fill(t: float, step: float, out: F8) -> None:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def accumulate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
-    wave: F8, data: F8, weight: F8, gain: float, excess: F8, skew: F8, first: float, step: float, matrix: F8, rhs: F8
+    wave: F8,
+    data: F8,
+    weight: F8,
+    gain: float,
+    excess: F8,
+    skew: F8,
+    flat: float,
+    first: float,
+    step: float,
+    matrix: F8,
+    rhs: F8,
 ) -> None:
     """Add samples (k,) to the normal equations: band (6, n) in the lower form of LAPACK, and right-hand side (n,).
 
@@ -74,7 +84,8 @@ def accumulate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
         _fill(at - j, step, basis)
         e, k = excess[i], skew[i]
         for a in range(BAND):
-            b[a] = gain * (basis[0, a] + 0.5 * e * basis[2, a] - k / 6.0 * basis[3, a] + 0.125 * e * e * basis[4, a])
+            b[a] = gain * (basis[0, a] + 0.5 * e * basis[2, a] - k / 6.0 * basis[3, a])
+            b[a] += gain * (0.125 * e * e + flat / 24.0) * basis[4, a]
         for a in range(BAND):
             rhs[j + a] += weight[i] * b[a] * data[i]
             for c in range(a, BAND):

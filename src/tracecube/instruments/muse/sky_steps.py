@@ -22,6 +22,8 @@ __all__ = ["sky_model"]
 _BRIGHT_LINES = np.array([5577.339, 6300.304])
 """Angstrom, air: the lines of oxygen that need no list (Osterbrock et al. 1996, PASP 108, 277)."""
 
+_WIDTH = 1.1  # Angstrom, sigma of a line where none can be measured
+
 
 @dataclass(frozen=True, kw_only=True)
 class SkyOut(Outputs):
@@ -47,11 +49,13 @@ def sky_model(*, segments: Sequence[SliceSegments], sky_lines: RawFrame | None, 
         zero = find_zero(fit, _BRIGHT_LINES, np.ones(2), least=2)
         caveats.append("no list of sky lines: the zero of the wavelengths rests on two lines of oxygen")
     if zero is None:
-        zero = Zero(0.0, 0.0, float("inf"), np.zeros(0), np.zeros(0), np.zeros(0))
+        zero = Zero(0.0, 0.0, float("inf"), np.zeros(0), np.zeros(0), np.zeros(0), _WIDTH)
         caveats.append("no bright line of the sky: the zero of the wavelengths is that of the arcs")
     value = fit.value.copy()
     value[:, 1] += zero.shift
     value[:, 2] += zero.stretch
+    # the fit keeps first moments where they are; the arcs' wavelengths are those of Gaussians, see SliceSky
+    value[:, 1:3] += value[:, 5:7] / (4.0 * zero.width**2)
     noun = _noun(fit, value, slices, zero, segments[0])
     known = fit.dq == 0
     numbers = (
@@ -93,13 +97,15 @@ def _noun(fit: SkyFit, value: FloatArray, slices: Slices, zero: Zero, first: Sli
         shift_error=np.hypot(fit.error[:, 1], zero.error),
         stretch=value[:, 2],
         excess=value[:, 3:5],
-        skew=value[:, 5],
+        skew=value[:, 5:7],
+        flat=value[:, 7],
         dq=fit.dq,
         line_wave=zero.wave,
         line_offset=zero.offset,
         line_error=zero.spread,
         own_shift=zero.shift,
         own_stretch=zero.stretch,
+        width=zero.width,
         first=fit.first,
         step=fit.step,
         meta=first.meta,

@@ -20,8 +20,12 @@ __all__ = ["REFERENCE", "SPAN", "SkyFit", "SkyParams", "Slices", "fit_sky", "gat
 REFERENCE, SPAN = 7000.0, 2300.0
 """Angstrom: z = (wavelength - REFERENCE) / SPAN."""
 
-_TERMS = 6  # brightness, shift, stretch, two of width, skewness
+_TERMS = 8  # brightness, shift, stretch, two of width, two of skewness, flatness
 _CONTINUUM = 14  # nodes of the free continuum of a piece: 350 Angstrom, no line is as wide
+_OWN_LINES = (
+    0.1  # rms of an object's spectrum about a smooth curve, over its level: stars and galaxies have 0.05 to 0.2
+)
+_CORRELATED = 30.0  # samples over which such lines go together
 _BORDERS = (4650.0, 9350.0)
 
 
@@ -65,10 +69,11 @@ class Slices:
 
 @dataclass(frozen=True)
 class SkyFit:
-    """The sky's spectrum and the parameters of slices (s, 6): gain, shift, stretch, two of width, skewness.
+    """The sky's spectrum and the parameters of slices.
 
-    ``first`` and ``step`` place the spline's knots; ``error`` (s, 6); ``blank`` tells the pieces that see sky alone;
-    ``chi2`` is the typical reduced chi-square of a piece.
+    ``value`` and ``error`` (s, 8): gain, shift, stretch, two of width, two of skewness, flatness. ``first`` and
+    ``step`` place the spline's knots; ``blank`` tells the pieces that see sky alone; ``chi2`` is the typical reduced
+    chi-square of a piece.
     """
 
     coefficient: FloatArray
@@ -128,6 +133,7 @@ def fit_sky(slices: Slices, params: SkyParams) -> SkyFit:
     first = _BORDERS[0] - 8.0 * params.knots
     size = int((_BORDERS[1] - _BORDERS[0]) / params.knots) + 20
     weight = slices.weight.copy()
+    excess = _objects(slices, blank)
     grid = (first, params.knots)
     coefficient: FloatArray = np.zeros(size)
     chi2 = 1.0
@@ -135,10 +141,8 @@ def fit_sky(slices: Slices, params: SkyParams) -> SkyFit:
         coefficient = _spectrum(slices, weight, blank, value, (*grid, size))
         chi2 = _clip(slices, weight, value, coefficient, grid, params.clip)
         for row in range(count):
-            own = np.flatnonzero((slices.slice == row) & (weight.sum(axis=1) > 0))
-            clean = own[blank[own]]
-            pieces = clean if clean.size > 1 else own
-            found = _slice(slices, weight, pieces, value[row], coefficient, grid)
+            pieces = np.flatnonzero((slices.slice == row) & (weight.sum(axis=1) > 0))
+            found = _slice(slices, weight / excess[:, None], pieces, value[row], coefficient, grid)
             if found is not None:
                 value[row], error[row] = found
         _centre(value, error)
@@ -158,6 +162,15 @@ def _faintest(white: FloatArray, params: SkyParams) -> BoolArray:
     return np.asarray(known & (white >= low) & (white <= high))
 
 
+def _objects(slices: Slices, blank: BoolArray) -> FloatArray:
+    """Return by what factor a piece's variance grows for the lines that an object in it may have of its own."""
+    level = float(np.median(slices.white[blank]))
+    above = np.maximum(np.nan_to_num(slices.white, nan=np.inf) - level, 0.0)
+    count = np.maximum((slices.weight > 0).sum(axis=1), 1)
+    typical = count / np.maximum(slices.weight.sum(axis=1), 1e-300)  # variance of a sample
+    return np.asarray(1.0 + (_OWN_LINES * np.where(np.isfinite(above), above, 0.0)) ** 2 * _CORRELATED / typical)
+
+
 def _shifted(wave: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return wavelengths of samples with the slice's shift, and z."""
     z = (wave - REFERENCE) / SPAN
@@ -175,8 +188,8 @@ def _spectrum(
         own = value[slices.slice[piece]]
         wave, z = _shifted(slices.wave[piece, known], own)
         sky_spline.accumulate(
-            wave, slices.flux[piece, known], weight[piece, known], own[0], own[3] + own[4] * z, np.full(z.size, own[5]),
-            first, step, matrix, rhs,
+            wave, slices.flux[piece, known], weight[piece, known], own[0], own[3] + own[4] * z, own[5] + own[6] * z,
+            own[7], first, step, matrix, rhs,
         )  # fmt: skip
     return sky_spline.solve(matrix, rhs)
 
@@ -184,12 +197,13 @@ def _spectrum(
 def _model(
     wave: FloatArray, z: FloatArray, own: FloatArray, coefficient: FloatArray, grid: tuple[float, float]
 ) -> FloatArray:
-    """Return derivatives of what a slice sees with its parameters (6, k); the first is that at brightness 1."""
+    """Return derivatives of what a slice sees with its parameters (8, k); the first is that at brightness 1."""
     s = sky_spline.derivatives(wave, coefficient, *grid)
-    e = own[3] + own[4] * z
-    seen = s[0] + 0.5 * e * s[2] - own[5] / 6.0 * s[3] + 0.125 * e**2 * s[4]
-    width = 0.5 * s[2] + 0.25 * e * s[4]
-    return np.stack([seen, own[0] * s[1], own[0] * s[1] * z, own[0] * width, own[0] * width * z, -own[0] * s[3] / 6.0])
+    e, k = own[3] + own[4] * z, own[5] + own[6] * z
+    seen = s[0] + 0.5 * e * s[2] - k / 6.0 * s[3] + (0.125 * e**2 + own[7] / 24.0) * s[4]
+    width, skew = 0.5 * s[2] + 0.25 * e * s[4], -s[3] / 6.0
+    change = np.stack([s[1], s[1] * z, width, width * z, skew, skew * z, s[4] / 24.0])
+    return np.concatenate([seen[None], own[0] * change])
 
 
 def _clip(  # noqa: PLR0913 - the parts of the fit
@@ -261,13 +275,13 @@ def _slice(  # noqa: PLR0913 - one slice and what it sees
     inverse = np.linalg.inv(matrix * scale[:, None] * scale[None, :] + prior)
     pull = rhs * scale - prior @ ((own - _MEAN) / scale)
     change = (inverse @ pull) * scale
-    limit = np.array([0.3, 0.6, 0.3, 0.4, 0.4, 1.0])
+    limit = np.array([0.3, 0.6, 0.3, 0.4, 0.4, 1.0, 1.0, 1.0])
     return own + np.clip(change, -limit, limit), np.sqrt(np.diag(inverse)) * scale
 
 
-_MEAN = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-_PRIOR = np.array([0.2, 1.0, 0.3, 0.5, 0.5, 2.0])
-"""Widths of what parameters may be: brightness; Angstrom, to its second and third power."""
+_MEAN = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+_PRIOR = np.array([0.2, 1.0, 0.3, 0.5, 0.5, 1.0, 1.0, 1.0])
+"""Widths of what parameters may be: brightness; Angstrom, to its second, third and fourth power."""
 
 
 def _centre(value: FloatArray, error: FloatArray) -> None:

@@ -28,8 +28,11 @@ def seen(sky: SliceSky, row: int, wave: FloatArray) -> FloatArray:
         Wavelengths of the day's solution.
     """
     z = (wave - REFERENCE) / SPAN
-    own = wave + (sky.shift[row] - sky.own_shift) + (sky.stretch[row] - sky.own_stretch) * z
+    moments = sky.skew[row] / (4.0 * sky.width**2)
+    shift, stretch = sky.shift[row] - sky.own_shift - moments[0], sky.stretch[row] - sky.own_stretch - moments[1]
+    own = wave + shift + stretch * z
     s = sky_spline.derivatives(own.ravel(), np.asarray(sky.coefficient, np.float64), sky.first, sky.step)
     e = (sky.excess[row, 0] + sky.excess[row, 1] * z).ravel()
-    light = s[0] + 0.5 * e * s[2] - sky.skew[row] / 6.0 * s[3] + 0.125 * e**2 * s[4]
+    k = (sky.skew[row, 0] + sky.skew[row, 1] * z).ravel()
+    light = s[0] + 0.5 * e * s[2] - k / 6.0 * s[3] + (0.125 * e**2 + sky.flat[row] / 24.0) * s[4]
     return np.asarray(sky.gain[row] * light.reshape(wave.shape))
