@@ -8,6 +8,8 @@ from __future__ import annotations
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 from tracecube.instruments.muse.detector_steps import lamp_flat, master_bias, master_dark
 from tracecube.instruments.muse.exposure_steps import preprocess, twilight_light
+from tracecube.instruments.muse.flux_steps import standard_response
+from tracecube.instruments.muse.object_steps import object_cube
 from tracecube.instruments.muse.optics_steps import line_spread_function, wavelength_calibration
 from tracecube.instruments.muse.sky_steps import sky_model
 
@@ -143,6 +145,66 @@ def _skies(name: str, tag: str, target: str) -> Task:
 SKY_OF_SKY = _skies("sky", "SKY", "sky")
 SKY_OF_OBJECT = _skies("object_sky", "OBJECT", "science")
 
+
+def _all(argument: str, tag: str, *same: str, hint: str = "") -> Association:
+    """Return the products of one kind of all channels."""
+    ladder = (
+        Match(level=0, same=("night", *same)),
+        Match(level=1, same=same, days=(-30.0, 30.0)),
+    )
+    return Association(argument, (tag,), ladder, maximum=None, hint=hint)
+
+
+def _of_exposure(argument: str, tag: str, *, several: bool = True) -> Association:
+    """Return what was made of the same exposure."""
+    return Association(argument, (tag,), (Match(level=0, same=("night", "exposure")),), maximum=None if several else 1)
+
+
+ALL_TRACES = _all("traces", "TRACES", "mode", hint="lamp flats of all channels")
+ALL_WAVELENGTHS = _all("wavelengths", "WAVELENGTHS", "mode", hint="arcs of all channels")
+STD_TABLE = Association("std_flux_table", ("STD_FLUX_TABLE",), (Match(level=0),), hint="STD_FLUX_TABLE")
+EXTINCTION = Association("extinct_table", ("EXTINCT_TABLE",), (Match(level=0),), hint="EXTINCT_TABLE")
+
+RESPONSES = Task(
+    name="response",
+    recipe=standard_response,
+    main=Main("exposures", ("CALIBRATED_STD",), group_by=("night", "exposure")),
+    associations=(
+        _of_exposure("segments", "SEGMENTS_STD"),
+        ALL_TRACES,
+        ALL_WAVELENGTHS,
+        _all("flats", "MASTER_FLAT", "mode", hint="lamp flats of all channels"),
+        GEOMETRY,
+        STD_TABLE,
+        EXTINCTION,
+    ),
+    targets=("response",),
+    text="response, and bands of the atmosphere, from a standard star",
+)
+
+_RESPONSE = (
+    Match(level=0, same=("night", "mode")),
+    Match(level=1, same=("mode",), days=(-3.0, 3.0)),
+    Match(level=2, same=("mode",), days=(-30.0, 30.0)),
+)
+
+OBJECT_CUBES = Task(
+    name="object",
+    recipe=object_cube,
+    main=Main("exposures", ("CALIBRATED_OBJECT",), group_by=("night", "exposure")),
+    associations=(
+        _of_exposure("sky", "SKY_OBJECT", several=False),
+        ALL_TRACES,
+        ALL_WAVELENGTHS,
+        GEOMETRY,
+        Association("response", ("RESPONSE",), _RESPONSE, hint="a standard star"),
+        Association("telluric", ("TELLURIC",), _RESPONSE, hint="a standard star"),
+        EXTINCTION,
+    ),
+    targets=("science",),
+    text="cube of an exposure: sky off, flux, one resampling",
+)
+
 workflow = Workflow(
     tasks=(
         BIASES,
@@ -152,10 +214,12 @@ workflow = Workflow(
         LSF_ARCS,
         TWILIGHTS,
         STANDARDS,
+        RESPONSES,
         SKIES,
         SKY_OF_SKY,
         OBJECTS,
         SKY_OF_OBJECT,
+        OBJECT_CUBES,
     ),
     default_target="science",
 )
