@@ -23,7 +23,10 @@ from tracecube.recipes.slices.evenness import evenness
 from tracecube.recipes.slices.over_flat import Shift, edge_shift, over_flat, slice_ratios
 from tracecube.recipes.slices.segments import cut_segments
 
-__all__ = ["calibrated", "preprocess", "twilight_light"]
+__all__ = ["LEVEL_CARD", "calibrated", "preprocess", "twilight_light"]
+
+LEVEL_CARD = "SKYLIGHT"
+"""Header card: light of the twilight over that of the lamp by which exposures were divided, in the typical slice."""
 
 _ILLUM_ROWS = (1500, 2600)  # the middle of the spectrum, where all slices see the same colours
 _SHARP = 0.03  # px: an exposure whose own edges are known so well tells where its slices lie
@@ -87,7 +90,7 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     if twilight is None:
         caveats.append("no twilight: light along the slices is taken to be that of the lamp")
     data, variance, flags = over_flat(frame, flat, traces, shift=used.value, gain=gain, light=twilight)
-    meta = frame.meta
+    meta = {**frame.meta, LEVEL_CARD: 1.0 if twilight is None else round(float(np.nanmedian(twilight.level)), 7)}
     exposure = SliceExposure(
         data=data,
         variance=variance,

@@ -16,7 +16,9 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, SliceWavelengths
+from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
 from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
+from tracecube.instruments.muse.headers import number
 from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
 from tracecube.kernels.atmosphere import extinction_transmission
 from tracecube.recipes.slices.lamp import lamp_spectrum
@@ -135,7 +137,8 @@ def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
         if found.value.size:
             parts.append(found)
             if lamp is None and name in flat_of:
-                lamp = lamp_spectrum(flats[flat_of[name]], trace, solution)
+                wave, light = lamp_spectrum(flats[flat_of[name]], trace, solution)
+                lamp = wave, light * (number(exposure.meta, LEVEL_CARD) or 1.0)
     if not parts or lamp is None:
         raise BadData("no pixel about the star is good", hint="look at the exposure of the standard star")
     names = ("value", "variance", "x", "y", "wave")
