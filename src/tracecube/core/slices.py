@@ -208,8 +208,10 @@ class SliceSegments:
         Slice, and number of the piece along it.
     x, y : array (n,), arcsec
         Place in the field.
+    spread : array (n,), Angstrom**2
+        Variance of the wavelengths of a piece's pixels in one row, for lines are tilted.
     white, white_error : array (n,)
-        Mean over wavelength.
+        Median over wavelength.
     """
 
     flux: FloatArray = image("FLUX")
@@ -220,6 +222,7 @@ class SliceSegments:
     piece: IntArray = column("SEGMENTS", "piece")
     x: FloatArray = column("SEGMENTS", "x", unit="arcsec")
     y: FloatArray = column("SEGMENTS", "y", unit="arcsec")
+    spread: FloatArray = column("SEGMENTS", "spread", unit="Angstrom**2")
     white: FloatArray = column("SEGMENTS", "white")
     white_error: FloatArray = column("SEGMENTS", "white_error")
     meta: Meta = meta()

@@ -38,7 +38,7 @@ class Voxels(NamedTuple):
     variance : array
         Uncorrelated between voxels.
     cover : array
-        Samples' weight in the voxel: the diagonal of F.
+        Samples in the voxel: the diagonal of G^T G.
     """
 
     data: F4
@@ -71,8 +71,10 @@ def _weights(f: float, out: F4) -> None:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
-def _scatter(place: F4, a: F4, b: F4, out: F4, diagonal: F4, weight: F4) -> None:
-    """Add G^T a and G^T b (z, y, x, 2), and the diagonal of G^T W G, at places (k, 3) in voxels (z, y, x)."""
+def _scatter(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    place: F4, a: F4, b: F4, weight: F4, out: F4, diagonal: F4, cover: F4
+) -> None:
+    """Add G^T a and G^T b (z, y, x, 2), the diagonals of G^T W G and of G^T G; places (k, 3) in voxels (z, y, x)."""
     nz, ny, nx, _ = out.shape
     wz, wy, wx = np.empty(_TAPS, np.float32), np.empty(_TAPS, np.float32), np.empty(_TAPS, np.float32)
     for i in range(a.size):
@@ -99,6 +101,7 @@ def _scatter(place: F4, a: F4, b: F4, out: F4, diagonal: F4, weight: F4) -> None
                     out[z, y, x, 0] += h * a[i]
                     out[z, y, x, 1] += h * b[i]
                     diagonal[z, y, x] += h * h * weight[i]
+                    cover[z, y, x] += h * h
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
@@ -148,7 +151,7 @@ def _apply(place: F4, weight: F4, v: F4, out: F4) -> None:
 
 
 def solve_voxels(
-    place: F4, data: F4, weight: F4, shape: tuple[int, int, int], *, root: F8, least: float = 0.15
+    place: F4, data: F4, weight: F4, shape: tuple[int, int, int], *, root: F8, least: float = 0.1
 ) -> Voxels:
     """Solve for the voxels of a grid.
 
@@ -163,16 +166,12 @@ def solve_voxels(
     root : array
         From `inverse_root`.
     least : float
-        Share of the typical cover below which a voxel is not measured.
+        Cover below which a voxel is not measured: samples, however noisy they are.
     """
     both = np.zeros((*shape, 2), np.float32)
-    diagonal = np.zeros(shape, np.float32)
-    _scatter(place, data * weight, weight, both, diagonal, weight)
-    lit = diagonal > 0
-    if not lit.any():
-        nothing = np.full(shape, np.nan, np.float32)
-        return Voxels(nothing, nothing.copy(), diagonal)
-    known = diagonal > least * float(np.median(diagonal[lit]))
+    diagonal, cover = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    _scatter(place, data * weight, weight, weight, both, diagonal, cover)
+    known = cover > least
     scale = np.where(known, 1.0 / np.sqrt(np.where(known, diagonal, 1.0)), 0.0).astype(np.float32)[..., None]
     solution = _clenshaw(both * scale, root, place, weight, scale)
     r = solution[..., 1]
@@ -180,7 +179,7 @@ def solve_voxels(
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.where(good, solution[..., 0] / r, np.nan)
         variance = np.where(good, 1.0 / r**2, np.nan)
-    return Voxels(value.astype(np.float32), variance.astype(np.float32), diagonal)
+    return Voxels(value.astype(np.float32), variance.astype(np.float32), cover)
 
 
 def _clenshaw(b: F4, root: F8, place: F4, weight: F4, scale: F4) -> F4:

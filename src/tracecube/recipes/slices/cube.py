@@ -25,7 +25,7 @@ _DEGREE, _SMALLEST = (
     0.1,
 )  # of the inverse root: noise of voxels and of 5 x 5 bins within 2 per cent of what is claimed
 _SPECTRAL = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX)3|CD(3_[123]|[12]_3)")
-_LEAST = 0.15  # of the typical weight: voxels with less are not measured
+_LEAST = 0.1  # samples in a voxel, by the square of their share: with less it is not measured
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ def cut_segments(
     flux, variance = np.full((count, rows), np.nan, np.float32), np.full((count, rows), np.nan, np.float32)
     wave = np.full((count, rows), np.nan)
     x_sky, y_sky = np.full(count, np.nan), np.full(count, np.nan)
+    spread = np.zeros(count)
     y = np.arange(rows, dtype=np.float64)
     good = exposure.flags & NOT_USABLE == 0
     for row in range(len(traces.aperture)):
@@ -73,6 +74,9 @@ def cut_segments(
         at = slice(row * pieces, (row + 1) * pieces)
         flux[at], variance[at] = mean, noise
         wave[at] = [solution.wave(row, y, one) for one in place.astype(np.float64)]
+        ends = np.linspace(-1.0, 1.0, pieces + 1) * (float(np.mean(half)) - _INSIDE)
+        at_ends = solution.wave(row, np.array(0.5 * (rows - 1)), ends)
+        spread[at] = np.diff(at_ends) ** 2 / 12.0
         for piece in range(pieces):
             middle = float(np.nanmean(place[piece]))
             sky = place_of(geometry, row, np.array([middle]), np.array([2.0 * float(np.mean(half))]))
@@ -88,6 +92,7 @@ def cut_segments(
         piece=np.tile(np.arange(pieces, dtype=np.int32), len(traces.aperture)),
         x=x_sky,
         y=y_sky,
+        spread=spread,
         white=white,
         white_error=error,
         meta=exposure.meta,

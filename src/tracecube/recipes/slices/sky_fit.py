@@ -15,7 +15,7 @@ from tracecube.core.params import Params
 from tracecube.core.slices import SliceSegments
 from tracecube.kernels import sky_spline
 
-__all__ = ["REFERENCE", "SPAN", "SkyFit", "SkyParams", "Slices", "fit_sky", "gather"]
+__all__ = ["REFERENCE", "SPAN", "SkyFit", "SkyParams", "Slices", "fit_sky", "gather", "node_derivatives", "shape_nodes"]
 
 REFERENCE, SPAN = 7000.0, 2300.0
 """Angstrom: z = (wavelength - REFERENCE) / SPAN."""
@@ -26,6 +26,7 @@ _OWN_LINES = (
     0.1  # rms of an object's spectrum about a smooth curve, over its level: stars and galaxies have 0.05 to 0.2
 )
 _CORRELATED = 30.0  # samples over which such lines go together
+_NODES = (-1.05, 0.0, 1.05)  # z between which shapes of lines change by straight lines
 _BORDERS = (4650.0, 9350.0)
 
 
@@ -54,6 +55,8 @@ class Slices:
     slice : int array (n,)
         Row of the slice that a piece belongs to, in ``detector`` and ``aperture``.
     white : array (n,)
+    spread : array (n,), Angstrom**2
+        By which a piece's lines are wider than those of its pixels.
     detector : str array (s,)
     aperture : int array (s,)
     """
@@ -63,6 +66,7 @@ class Slices:
     wave: FloatArray
     slice: IntArray
     white: FloatArray
+    spread: FloatArray
     detector: np.ndarray
     aperture: IntArray
 
@@ -107,6 +111,7 @@ def gather(segments: Sequence[SliceSegments]) -> Slices:
         wave=np.where(known, wave, 0.0),
         slice=np.concatenate(owner).astype(np.int32),
         white=np.concatenate([one.white for one in segments]),
+        spread=np.concatenate([one.spread for one in segments]),
         detector=np.array(detector),
         aperture=np.array(aperture, np.int32),
     )
@@ -138,17 +143,19 @@ def fit_sky(slices: Slices, params: SkyParams) -> SkyFit:
     coefficient: FloatArray = np.zeros(size)
     chi2 = 1.0
     for turn in range(params.rounds):
-        coefficient = _spectrum(slices, weight, blank, value, (*grid, size))
+        coefficient = _spectrum(slices, weight, blank, value, coefficient, grid)
         chi2 = _clip(slices, weight, value, coefficient, grid, params.clip)
+        tight = _tightness(slices, blank, value)
         for row in range(count):
             pieces = np.flatnonzero((slices.slice == row) & (weight.sum(axis=1) > 0))
-            found = _slice(slices, weight / excess[:, None], pieces, value[row], coefficient, grid)
+            found = _slice(slices, weight / excess[:, None], pieces, value[row], (coefficient, grid), tight)
             if found is not None:
                 value[row], error[row] = found
         _centre(value, error)
         if turn == 0:
             weight = slices.weight.copy()
-    coefficient = _spectrum(slices, weight, blank, value, (*grid, size))
+    for _ in range(2):
+        coefficient = _spectrum(slices, weight, blank, value, coefficient, grid)
     dq = np.where(np.isfinite(error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
     return SkyFit(coefficient, first, params.knots, value, error * max(chi2, 1.0) ** 0.5, blank, chi2, dq)
 
@@ -171,6 +178,18 @@ def _objects(slices: Slices, blank: BoolArray) -> FloatArray:
     return np.asarray(1.0 + (_OWN_LINES * np.where(np.isfinite(above), above, 0.0)) ** 2 * _CORRELATED / typical)
 
 
+def _tightness(slices: Slices, blank: BoolArray, value: FloatArray) -> FloatArray:
+    """Return how firmly the continuum of each piece is held to that of the sky: the inverse variance of its nodes.
+
+    As far as blank pieces agree with each other once their slices' brightness is known; others are free. In a field
+    that is filled they do not agree, and lines alone tell the brightness.
+    """
+    level = slices.white / value[slices.slice, 0]
+    middle = float(np.median(level[blank]))
+    spread = 1.4826 * float(np.median(np.abs(level[blank] - middle)))
+    return np.where(blank, 1.0 / max(spread, 1e-4 * abs(middle), 1e-300) ** 2, 0.0)
+
+
 def _shifted(wave: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return wavelengths of samples with the slice's shift, and z."""
     z = (wave - REFERENCE) / SPAN
@@ -178,32 +197,61 @@ def _shifted(wave: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArra
 
 
 def _spectrum(
-    slices: Slices, weight: FloatArray, blank: BoolArray, value: FloatArray, grid: tuple[float, float, int]
+    slices: Slices,
+    weight: FloatArray,
+    blank: BoolArray,
+    value: FloatArray,
+    before: FloatArray,
+    grid: tuple[float, float],
 ) -> FloatArray:
-    """Return the coefficients of the spectrum that the blank pieces share."""
-    first, step, size = grid
-    matrix, rhs = np.zeros((sky_spline.BAND, size)), np.zeros(size)
+    """Return the coefficients of the spectrum that the blank pieces share.
+
+    What each slice's own shape of lines makes of the spectrum of the round before is taken off its samples.
+    """
+    matrix, rhs = np.zeros((sky_spline.BAND, before.size)), np.zeros(before.size)
     for piece in np.flatnonzero(blank):
         known = weight[piece] > 0
         own = value[slices.slice[piece]]
         wave, z = _shifted(slices.wave[piece, known], own)
-        sky_spline.accumulate(
-            wave, slices.flux[piece, known], weight[piece, known], own[0], own[3] + own[4] * z, own[5] + own[6] * z,
-            own[7], first, step, matrix, rhs,
-        )  # fmt: skip
+        nodes = shape_nodes(before, grid[1], own, float(slices.spread[piece]))
+        added = node_derivatives(wave, z, nodes, grid)[0] - sky_spline.derivatives(wave, before, *grid)[0]
+        data = slices.flux[piece, known] - own[0] * added
+        sky_spline.accumulate(wave, data, weight[piece, known], own[0], *grid, matrix, rhs)
     return sky_spline.solve(matrix, rhs)
 
 
+def shape_nodes(coefficient: FloatArray, step: float, own: FloatArray, spread: float = 0.0) -> FloatArray:
+    """Return the spectrum's coefficients as a slice's shape of lines makes them, at three nodes in z (3, n)."""
+    given = np.asarray(coefficient, np.float64)
+    return np.stack(
+        [
+            sky_spline.reshaped(
+                given, step, float(own[3] + own[4] * z + spread), float(own[5] + own[6] * z), float(own[7])
+            )
+            for z in _NODES
+        ]
+    )
+
+
+def node_derivatives(wave: FloatArray, z: FloatArray, nodes: FloatArray, grid: tuple[float, float]) -> FloatArray:
+    """Return what a slice sees and its derivatives (5, k), between the nodes by straight lines."""
+    made = np.zeros((5, wave.size))
+    middle = z < 0.0
+    for low, high, own in ((0, 1, middle), (1, 2, ~middle)):
+        share = (z[own] - _NODES[low]) / (_NODES[high] - _NODES[low])
+        for node, part in ((low, 1.0 - share), (high, share)):
+            made[:, own] += part * sky_spline.derivatives(wave[own], nodes[node], *grid)
+    return made
+
+
 def _model(
-    wave: FloatArray, z: FloatArray, own: FloatArray, coefficient: FloatArray, grid: tuple[float, float]
+    wave: FloatArray, z: FloatArray, own: FloatArray, nodes: FloatArray, grid: tuple[float, float]
 ) -> FloatArray:
     """Return derivatives of what a slice sees with its parameters (8, k); the first is that at brightness 1."""
-    s = sky_spline.derivatives(wave, coefficient, *grid)
-    e, k = own[3] + own[4] * z, own[5] + own[6] * z
-    seen = s[0] + 0.5 * e * s[2] - k / 6.0 * s[3] + (0.125 * e**2 + own[7] / 24.0) * s[4]
-    width, skew = 0.5 * s[2] + 0.25 * e * s[4], -s[3] / 6.0
+    s = node_derivatives(wave, z, nodes, grid)
+    width, skew = 0.5 * s[2], -s[3] / 6.0
     change = np.stack([s[1], s[1] * z, width, width * z, skew, skew * z, s[4] / 24.0])
-    return np.concatenate([seen[None], own[0] * change])
+    return np.concatenate([s[:1], own[0] * change])
 
 
 def _clip(  # noqa: PLR0913 - the parts of the fit
@@ -223,7 +271,8 @@ def _clip(  # noqa: PLR0913 - the parts of the fit
             continue
         own = value[slices.slice[piece]]
         wave, z = _shifted(slices.wave[piece, known], own)
-        left = slices.flux[piece, known] - own[0] * _model(wave, z, own, coefficient, grid)[0]
+        nodes = shape_nodes(coefficient, grid[1], own, float(slices.spread[piece]))
+        left = slices.flux[piece, known] - own[0] * node_derivatives(wave, z, nodes, grid)[0]
         basis = _hats(z)
         w = weight[piece, known]
         if not (w > 0).any():
@@ -248,22 +297,28 @@ def _hats(z: FloatArray) -> FloatArray:
 
 
 def _slice(  # noqa: PLR0913 - one slice and what it sees
-    slices: Slices, weight: FloatArray, pieces: IntArray, own: FloatArray, coefficient: FloatArray,
-    grid: tuple[float, float],
-) -> tuple[FloatArray, FloatArray] | None:  # fmt: skip
+    slices: Slices,
+    weight: FloatArray,
+    pieces: IntArray,
+    own: FloatArray,
+    spectrum: tuple[FloatArray, tuple[float, float]],
+    tight: FloatArray,
+) -> tuple[FloatArray, FloatArray] | None:
     """Return the parameters of one slice a step better, and their errors; its pieces' continua are eliminated."""
     matrix, rhs = np.zeros((_TERMS, _TERMS)), np.zeros(_TERMS)
+    coefficient, grid = spectrum
     for piece in pieces:
         known = weight[piece] > 0
         if known.sum() < 10 * _CONTINUUM:
             continue
         wave, z = _shifted(slices.wave[piece, known], own)
-        terms = _model(wave, z, own, coefficient, grid)
+        nodes = shape_nodes(coefficient, grid[1], own, float(slices.spread[piece]))
+        terms = _model(wave, z, own, nodes, grid)
         root = np.sqrt(weight[piece, known])
         left = (slices.flux[piece, known] - own[0] * terms[0]) * root
         basis, design = _hats(z) * root[:, None], terms.T * root[:, None]
         inner = basis.T @ basis
-        inner += 1e-9 * np.trace(inner) / len(inner) * np.eye(len(inner))
+        inner += (1e-9 * np.trace(inner) / len(inner) + tight[piece]) * np.eye(len(inner))
         cross = basis.T @ design
         gain = np.linalg.solve(inner, np.column_stack([cross, basis.T @ left]))
         matrix += design.T @ design - cross.T @ gain[:, :_TERMS]

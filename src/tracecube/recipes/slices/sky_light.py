@@ -6,8 +6,7 @@ import numpy as np
 
 from tracecube.core.fields import FloatArray
 from tracecube.core.slice_light import SliceSky
-from tracecube.kernels import sky_spline
-from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN
+from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, node_derivatives, shape_nodes
 
 __all__ = ["seen", "shifted"]
 
@@ -31,8 +30,7 @@ def seen(sky: SliceSky, row: int, wave: FloatArray) -> FloatArray:
     moments = sky.skew[row] / (4.0 * sky.width**2)
     shift, stretch = sky.shift[row] - sky.own_shift - moments[0], sky.stretch[row] - sky.own_stretch - moments[1]
     own = wave + shift + stretch * z
-    s = sky_spline.derivatives(own.ravel(), np.asarray(sky.coefficient, np.float64), sky.first, sky.step)
-    e = (sky.excess[row, 0] + sky.excess[row, 1] * z).ravel()
-    k = (sky.skew[row, 0] + sky.skew[row, 1] * z).ravel()
-    light = s[0] + 0.5 * e * s[2] - k / 6.0 * s[3] + (0.125 * e**2 + sky.flat[row] / 24.0) * s[4]
+    shape = np.array([1.0, 0.0, 0.0, *sky.excess[row], *sky.skew[row], sky.flat[row]])
+    nodes = shape_nodes(np.asarray(sky.coefficient, np.float64), sky.step, shape)
+    light = node_derivatives(own.ravel(), z.ravel(), nodes, (sky.first, sky.step))[0]
     return np.asarray(sky.gain[row] * light.reshape(wave.shape))
