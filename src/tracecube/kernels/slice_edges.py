@@ -19,6 +19,8 @@ B1 = NDArray[np.bool_]
 
 _BEYOND = 3  # px outside an edge that are looked at: half of the narrowest gap and the next slice stays out
 _ODD, _ODD_HALF, _ODD_FROM = 0.1, 5, 4.0  # share of the light; px on either side; px from an edge (which is no column)
+_GAP = 6  # px, that of most slices to the next
+_FAINT = 0.1  # of the bright slices' light: what is fainter is scattered
 _SHAPE = 3  # terms of the light along the slice
 _STEPS = 12
 _DONE = 1e-5  # px
@@ -50,9 +52,9 @@ class Edges(NamedTuple):
 def find_slices(cut: F8, *, width: tuple[float, float], share: float = 0.5) -> list[tuple[float, float]]:
     """Return left and right edges (px) of the runs in a cut that are as wide as a slice.
 
-    A pixel belongs to a run when it has more than ``share`` of the light around it: the median of the brighter half
-    within a slice's width, so that a faint slice between bright ones is found as well. Single dark pixels
-    (columns) within a run do not part it.
+    A pixel belongs to a run when it has more than ``share`` of the light around it: of the brightest pixel within
+    a gap's width, or of the typical one within a slice's width if that is fainter, so that a faint slice between
+    bright ones is found as well. Single dark pixels (columns) within a run do not part it.
 
     Parameters
     ----------
@@ -66,8 +68,8 @@ def find_slices(cut: F8, *, width: tuple[float, float], share: float = 0.5) -> l
     filled = np.interp(np.arange(cut.size), np.flatnonzero(known), cut[known])
     smooth = _running(filled, 3, 0.5)  # a dark or bright column is gone, an edge stays
     floor = float(np.percentile(smooth, 2.0))
-    local = np.minimum(_running(smooth, int(width[0]) // 2, 0.7), _running(smooth, 6, 1.0) * 2.0)
-    lit = smooth - floor > share * np.maximum(local - floor, 0.02 * float(np.percentile(smooth - floor, 90.0)))
+    local = np.minimum(_running(smooth, int(width[0]) // 2, 0.7), _running(smooth, _GAP, 1.0))
+    lit = smooth - floor > share * np.maximum(local - floor, _FAINT * float(np.percentile(smooth - floor, 90.0)))
     edge = np.flatnonzero(np.diff(np.concatenate([[False], lit, [False]]).astype(int)))
     runs = zip(edge[::2], edge[1::2], strict=True)
     return [(float(a) - 0.5, float(b) - 0.5) for a, b in runs if width[0] <= b - a <= width[1]]
