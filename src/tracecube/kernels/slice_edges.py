@@ -35,6 +35,8 @@ class Edges(NamedTuple):
         NaN where a fit failed.
     error : array (n,), px
         One-sigma error of either edge.
+    covariance : array (n,), px**2
+        Of the two edges: one blur and one light for both make them err to opposite sides.
     level : array (n,)
         Light in the middle of the slice.
     chi2 : array (n,)
@@ -45,8 +47,19 @@ class Edges(NamedTuple):
     right: F8
     blur: F8
     error: F8
+    covariance: F8
     level: F8
     chi2: F8
+
+    @property
+    def centre_error(self) -> F8:
+        """One-sigma error of the middle between the edges (n,), px."""
+        return np.asarray(np.sqrt(np.maximum(0.5 * (self.error**2 + self.covariance), 0.0)))
+
+    @property
+    def width_error(self) -> F8:
+        """One-sigma error of the distance of the edges (n,), px."""
+        return np.asarray(np.sqrt(np.maximum(2.0 * (self.error**2 - self.covariance), 0.0)))
 
 
 def find_slices(cut: F8, *, width: tuple[float, float], share: float = 0.5) -> list[tuple[float, float]]:
@@ -118,13 +131,14 @@ def fit_edges(cuts: F8, variance: F8, good: B1, left: F8, right: F8, *, blur: fl
         step = np.abs(change[:, :2]).max(axis=1)
         if step.max() < _DONE:
             break
-    error = np.sqrt(np.maximum(np.linalg.inv(normal)[:, :2, [0, 1]].diagonal(axis1=1, axis2=2).mean(axis=1), 0.0))
+    inverse = np.linalg.inv(normal)[:, :2, :2]
+    error = np.sqrt(np.maximum(0.5 * (inverse[:, 0, 0] + inverse[:, 1, 1]), 0.0))
     count = np.maximum((near > 0).sum(axis=1) - normal.shape[1], 1)
     chi2 = (near * (safe - model) ** 2).sum(axis=1) / count
     level = np.einsum("nk,nk->n", safe, near) / np.maximum(near.sum(axis=1), 1e-30)
     lost = (step > 0.05) | (np.abs(at[:, 0] - left) > 5.0) | (np.abs(at[:, 1] - right) > 5.0)  # noqa: PLR2004 - px
     found = np.where(lost[:, None], np.nan, at)
-    return Edges(found[:, 0], found[:, 1], found[:, 2], error, level, chi2)
+    return Edges(found[:, 0], found[:, 1], found[:, 2], error, inverse[:, 0, 1], level, chi2)
 
 
 def _odd(cuts: F8, variance: F8, good: B1, inside: B1) -> B1:
