@@ -32,6 +32,9 @@ def test_edges_are_found_with_their_errors():
     pulls = np.concatenate([(fit.left - left) / fit.error, (fit.right - right) / fit.error])
     assert abs(pulls.std() - 1.0) < 0.05
     assert abs(pulls.mean()) < 5 / np.sqrt(pulls.size)
+    centre, width = 0.5 * (fit.left + fit.right - left - right), fit.right - fit.left - right + left
+    assert abs((centre / fit.centre_error).std() - 1.0) < 0.05
+    assert abs((width / fit.width_error).std() - 1.0) < 0.05
     assert abs(np.median(fit.chi2) - 1.0) < 0.05
     assert abs(np.mean(fit.blur) - 0.8) < 0.002
 
