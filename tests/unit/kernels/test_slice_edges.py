@@ -72,7 +72,7 @@ def test_a_narrow_gap_to_the_next_slice_moves_no_edge():
 def test_a_cut_without_light_has_no_edges():
     rng = np.random.default_rng(5)
     data = rng.normal(0, 4, (20, COLUMNS))
-    data[:10], _, left, right = cuts(rng, 10)
+    data[:10], _, left, _right = cuts(rng, 10)
     variance = np.maximum(data, 0) + 16.0
     start = np.concatenate([left, left])
     fit = fit_edges(data, variance, np.ones(data.shape, bool), start, start + WIDTH, blur=0.8)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.polynomial import legendre
 from scipy.special import ndtr
 
 from tracecube.core.frame import Frame

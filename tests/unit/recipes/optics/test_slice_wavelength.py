@@ -162,7 +162,7 @@ def test_wavelengths_of_a_frame(arcs, samples):
 
 
 def test_the_list_is_told_its_errors(arcs, samples):
-    lists, true, _ = arcs
+    _lists, true, _ = arcs
     wave, line, found = solve(arcs, samples)
     known = np.bincount(line[found.used], minlength=wave.size) > 0
     off = np.concatenate([true[0], true[1]]) - wave
