@@ -109,6 +109,7 @@ class SliceSky:
             "stretch",
             "excess",
             "skew",
+            "flat",
             "dq",
         )
         return replace(self, **{name: np.asarray(getattr(self, name))[own] for name in names})

@@ -19,6 +19,8 @@ B1 = NDArray[np.bool_]
 
 _BEYOND = 3  # px outside an edge that are looked at: half of the narrowest gap and the next slice stays out
 _ODD, _ODD_HALF, _ODD_FROM = 0.1, 5, 4.0  # share of the light; px on either side; px from an edge (which is no column)
+_GAP = 6  # px, that of most slices to the next
+_FAINT = 0.1  # of the bright slices' light: what is fainter is scattered
 _SHAPE = 3  # terms of the light along the slice
 _STEPS = 12
 _DONE = 1e-5  # px
@@ -33,6 +35,8 @@ class Edges(NamedTuple):
         NaN where a fit failed.
     error : array (n,), px
         One-sigma error of either edge.
+    covariance : array (n,), px**2
+        Of the two edges: one blur and one light for both make them err to opposite sides.
     level : array (n,)
         Light in the middle of the slice.
     chi2 : array (n,)
@@ -43,16 +47,27 @@ class Edges(NamedTuple):
     right: F8
     blur: F8
     error: F8
+    covariance: F8
     level: F8
     chi2: F8
+
+    @property
+    def centre_error(self) -> F8:
+        """One-sigma error of the middle between the edges (n,), px."""
+        return np.asarray(np.sqrt(np.maximum(0.5 * (self.error**2 + self.covariance), 0.0)))
+
+    @property
+    def width_error(self) -> F8:
+        """One-sigma error of the distance of the edges (n,), px."""
+        return np.asarray(np.sqrt(np.maximum(2.0 * (self.error**2 - self.covariance), 0.0)))
 
 
 def find_slices(cut: F8, *, width: tuple[float, float], share: float = 0.5) -> list[tuple[float, float]]:
     """Return left and right edges (px) of the runs in a cut that are as wide as a slice.
 
-    A pixel belongs to a run when it has more than ``share`` of the light around it: the median of the brighter half
-    within a slice's width, so that a faint slice between bright ones is found as well. Single dark pixels
-    (columns) within a run do not part it.
+    A pixel belongs to a run when it has more than ``share`` of the light around it: of the brightest pixel within
+    a gap's width, or of the typical one within a slice's width if that is fainter, so that a faint slice between
+    bright ones is found as well. Single dark pixels (columns) within a run do not part it.
 
     Parameters
     ----------
@@ -66,8 +81,8 @@ def find_slices(cut: F8, *, width: tuple[float, float], share: float = 0.5) -> l
     filled = np.interp(np.arange(cut.size), np.flatnonzero(known), cut[known])
     smooth = _running(filled, 3, 0.5)  # a dark or bright column is gone, an edge stays
     floor = float(np.percentile(smooth, 2.0))
-    local = np.minimum(_running(smooth, int(width[0]) // 2, 0.7), _running(smooth, 6, 1.0) * 2.0)
-    lit = smooth - floor > share * np.maximum(local - floor, 0.02 * float(np.percentile(smooth - floor, 90.0)))
+    local = np.minimum(_running(smooth, int(width[0]) // 2, 0.7), _running(smooth, _GAP, 1.0))
+    lit = smooth - floor > share * np.maximum(local - floor, _FAINT * float(np.percentile(smooth - floor, 90.0)))
     edge = np.flatnonzero(np.diff(np.concatenate([[False], lit, [False]]).astype(int)))
     runs = zip(edge[::2], edge[1::2], strict=True)
     return [(float(a) - 0.5, float(b) - 0.5) for a, b in runs if width[0] <= b - a <= width[1]]
@@ -116,13 +131,14 @@ def fit_edges(cuts: F8, variance: F8, good: B1, left: F8, right: F8, *, blur: fl
         step = np.abs(change[:, :2]).max(axis=1)
         if step.max() < _DONE:
             break
-    error = np.sqrt(np.maximum(np.linalg.inv(normal)[:, :2, [0, 1]].diagonal(axis1=1, axis2=2).mean(axis=1), 0.0))
+    inverse = np.linalg.inv(normal)[:, :2, :2]
+    error = np.sqrt(np.maximum(0.5 * (inverse[:, 0, 0] + inverse[:, 1, 1]), 0.0))
     count = np.maximum((near > 0).sum(axis=1) - normal.shape[1], 1)
     chi2 = (near * (safe - model) ** 2).sum(axis=1) / count
     level = np.einsum("nk,nk->n", safe, near) / np.maximum(near.sum(axis=1), 1e-30)
     lost = (step > 0.05) | (np.abs(at[:, 0] - left) > 5.0) | (np.abs(at[:, 1] - right) > 5.0)  # noqa: PLR2004 - px
     found = np.where(lost[:, None], np.nan, at)
-    return Edges(found[:, 0], found[:, 1], found[:, 2], error, level, chi2)
+    return Edges(found[:, 0], found[:, 1], found[:, 2], error, inverse[:, 0, 1], level, chi2)
 
 
 def _odd(cuts: F8, variance: F8, good: B1, inside: B1) -> B1:

@@ -54,7 +54,7 @@ def test_primary_wins_over_first_image(tmp_path: Path, pixels: np.ndarray[Any, A
     table = fits.BinTableHDU.from_columns([fits.Column("a", "J", array=[1])], name="FIRST")
     table.header["TABLED"] = 1
     fits.HDUList([primary, table, image, other]).writeto(tmp_path / "a.fits")
-    assert read_header(tmp_path / "a.fits") == {"OBJECT": "one", "GAIN": 1.5}
+    assert read_header(tmp_path / "a.fits") == {"OBJECT": "one", "GAIN": 1.5, "EXTENSIONS": "CHAN01 CHAN02"}
 
 
 def test_extensions_do_not_add_to_a_primary_with_data(tmp_path: Path, pixels: np.ndarray[Any, Any]) -> None:

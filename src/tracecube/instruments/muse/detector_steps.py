@@ -179,7 +179,7 @@ def master_dark(*, raw: Sequence[RawFrame], bias: Frame, params: DarkParams) -> 
     )
 
 
-@recipe(version="1")
+@recipe(version="2")
 def lamp_flat(*, raw: Sequence[RawFrame], bias: Frame, dark: Frame | None, params: FlatParams) -> Flat:
     """Combine the continuum-lamp exposures of one channel, and trace the slices in them.
 

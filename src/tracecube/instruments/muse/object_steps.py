@@ -66,7 +66,7 @@ class _Worth:
     factor: FloatArray
 
 
-@recipe(version="1")
+@recipe(version="2")
 def object_cube(  # noqa: PLR0913 - what an exposure goes with
     *,
     exposures: Sequence[SliceExposure],
@@ -88,12 +88,7 @@ def object_cube(  # noqa: PLR0913 - what an exposure goes with
     pointing = pointing_of(meta, "exposure")
     velocity = barycentric_velocity(pointing) if params.barycentric else 0.0
     worth = _worth(response, telluric, extinct_table, pointing)
-    places = {
-        str(one.meta.get("DETECTOR")): geometry_of(
-            geometry, channel_of(one.meta, str(one.meta.get("DETECTOR"))), one.meta
-        )
-        for one in exposures
-    }
+    places = _places(exposures, geometry)
     grid = _grid(
         places, pointing, spaxel(meta)[0], (params.lowest or _BLUE.get(mode(meta), 4750.0), params.highest), params.step
     )
@@ -125,6 +120,15 @@ def object_cube(  # noqa: PLR0913 - what an exposure goes with
         QualityNumber("BARY VELOCITY", velocity, "km/s"),
     )
     return ObjectOut(cube=cube, image_fov=white, quality=numbers)
+
+
+def _places(exposures: Sequence[SliceExposure], table: RawFrame) -> dict[str, SliceGeometry]:
+    """Return the geometry of each detector."""
+    names = [str(one.meta.get("DETECTOR")) for one in exposures]
+    return {
+        name: geometry_of(table, channel_of(one.meta, name), one.meta)
+        for name, one in zip(names, exposures, strict=True)
+    }
 
 
 def _worth(response: SliceResponse, telluric: Telluric, extinct_table: RawFrame, pointing: Pointing) -> _Worth:

@@ -14,6 +14,7 @@ from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.frame import Frame
 from tracecube.core.slices import SliceTraces
+from tracecube.kernels.combine import typical
 from tracecube.kernels.gaussian_lines import fit_gaussians
 
 __all__ = ["Guess", "LampLines", "LineSamples", "first_guess", "measure_lines"]
@@ -23,6 +24,7 @@ _WIDTH = 0.9  # px, sigma of a line, first guess
 _BINS = 5  # places along a slice at which a line's position is kept
 _INSIDE = 2.5  # px from the edges of a slice that are left out
 _SCALES = np.linspace(0.98, 1.02, 21)  # of the nominal dispersion
+_CHANCE = 0.5  # px of scatter; lines that are there by chance scatter by half of the window of 2 px and more
 _CENTRAL = 10  # columns on either side of the middle that make the spectrum in which lines are identified
 
 
@@ -124,10 +126,8 @@ def _central(frame: Frame, traces: SliceTraces) -> FloatArray:
     spectra = []
     for centre in traces.centre:
         x = np.clip(np.rint(centre).astype(int)[:, None] + np.arange(-_CENTRAL, _CENTRAL + 1), 0, good.shape[1] - 1)
-        value = np.where(good[rows, x], frame.data[rows, x], np.nan)
-        with np.errstate(all="ignore"):
-            spectrum = np.nan_to_num(np.nanmedian(value, axis=1))
-        spectrum = spectrum - median_filter(spectrum, 101, mode="nearest")
+        spectrum = np.nan_to_num(typical(frame.data[rows, x].T, good[rows, x].T)).astype(np.float64)
+        spectrum -= median_filter(spectrum, 101, mode="nearest")
         noise = 1.4826 * float(np.median(np.abs(spectrum))) + 1e-3
         spectra.append(np.sqrt(np.maximum(spectrum - 3.0 * noise, 0.0)))
     return np.array(spectra)
@@ -199,7 +199,9 @@ def _refine(start: FloatArray, spectra: Mapping[int, FloatArray], lines: Sequenc
             if kept.sum() < order + 4:
                 return np.full(start.size, np.nan)
         coefficients = coefficients + np.pad(change, (0, start.size - change.size))
-    return coefficients
+    speed = float(np.median(np.diff(legendre.legval(fine, coefficients)))) * 2.0  # Angstrom / px
+    spread = 1.4826 * float(np.median(np.abs(rest[kept])))
+    return coefficients if spread < _CHANCE * speed else np.full(start.size, np.nan)
 
 
 def _peak(spectrum: FloatArray, expected: float, window: float) -> float | None:

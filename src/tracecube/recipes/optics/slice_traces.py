@@ -14,6 +14,7 @@ from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame
 from tracecube.core.params import Params
 from tracecube.core.slices import SliceTraces
+from tracecube.kernels.combine import typical
 from tracecube.kernels.slice_edges import Edges, find_slices, fit_edges
 
 __all__ = ["TraceParams", "Tracing", "trace_slices"]
@@ -74,7 +75,8 @@ def trace_slices(frame: Frame, *, count: int, params: TraceParams) -> Tracing:
     """
     cuts = _Cuts.of(frame, params.rows)
     middle = len(cuts.y) // 2
-    band = np.nanmedian(cuts.light[max(middle - 2, 0) : middle + 3], axis=0)
+    near = cuts.light[max(middle - 2, 0) : middle + 3]
+    band = typical(near, np.isfinite(near))
     found = find_slices(np.asarray(band, np.float64), width=(params.narrowest, params.widest), share=params.share)
     if len(found) != count:
         raise NoConvergence(
@@ -119,7 +121,7 @@ def _follow(cuts: _Cuts, found: FloatArray, middle: int) -> list[Edges]:
             fit = _fit_cut(cuts, row, guess + trend[:, None])
             fits[row] = fit
             moved = np.stack([fit.left, fit.right], axis=1) - guess
-            shift = np.nanmedian(np.where(np.isfinite(moved), moved, trend[:, None]), axis=1)
+            shift = np.median(np.where(np.isfinite(moved), moved, trend[:, None]), axis=1)
             new = np.clip(shift, trend - _FOLLOW, trend + _FOLLOW)
             both = np.stack([fit.left, fit.right], axis=1)
             guess = np.where(np.isfinite(both), both, guess + new[:, None])
@@ -147,7 +149,10 @@ def _fit_cut(cuts: _Cuts, row: int, guess: FloatArray) -> Edges:
 
 def _smooth(edges: list[Edges], cuts: _Cuts, frame: Frame, params: TraceParams) -> Tracing:
     """Draw curves through the edges of each slice: its middle, and its width, which changes less."""
-    left, right, blur, error = (np.array([getattr(fit, name) for fit in edges]).T for name in Edges._fields[:4])
+    left, right, blur, middle_error, width_error = (
+        np.array([getattr(fit, name) for fit in edges]).T
+        for name in ("left", "right", "blur", "centre_error", "width_error")
+    )
     rows = np.arange(frame.data.shape[0], dtype=np.float64)
     scale = 2.0 / (len(rows) - 1)
     u, at = cuts.y * scale - 1.0, rows * scale - 1.0
@@ -156,8 +161,8 @@ def _smooth(edges: list[Edges], cuts: _Cuts, frame: Frame, params: TraceParams) 
     scatter, dq = np.full(shape[0], np.nan), np.zeros(shape[0], np.int32)
     caveats = []
     for i in range(shape[0]):
-        middle = _curve(u, 0.5 * (left[i] + right[i]), error[i] / 2**0.5, at, params.order, params.clip)
-        across = _curve(u, right[i] - left[i], error[i] * 2**0.5, at, 2, params.clip)
+        middle = _curve(u, 0.5 * (left[i] + right[i]), middle_error[i], at, params.order, params.clip)
+        across = _curve(u, right[i] - left[i], width_error[i], at, 2, params.clip)
         centre[i], width[i], spread[i], scatter[i] = middle.value, across.value, middle.error, middle.scatter
         if middle.kept < 0.5 * len(u):
             dq[i] = int(Flag.NOT_MEASURED)

@@ -113,7 +113,7 @@ def solve_wavelengths(
     weight = np.zeros(u.size)
     tau = params.list_error
     offset: FloatArray = np.zeros(wave.size)
-    spread: FloatArray = np.full(wave.size, tau)
+    spread: FloatArray = tau**2 * np.eye(wave.size)
     used = np.ones(u.size, bool)
     coefficients: dict[int, FloatArray] = {}
     excess = 0.0
@@ -127,7 +127,8 @@ def solve_wavelengths(
         for row, one in slices.items():
             residual[one.rows] = wave[one.line] + offset[one.line] - one.design @ coefficients[row]
         tau = max(
-            float(np.sqrt(np.mean((offset**2 + spread**2)[np.bincount(line[used], minlength=wave.size) > 0]))), 1e-5
+            float(np.sqrt(np.mean((offset**2 + np.diag(spread))[np.bincount(line[used], minlength=wave.size) > 0]))),
+            1e-5,
         )
         middle_of = 1.4826 * float(np.median(np.abs(residual[used])))
         noise = float(np.median((samples.error * speed)[used]))
@@ -184,7 +185,7 @@ def _dispersion(slices: dict[int, _Slice], u: FloatArray, wave: FloatArray) -> F
 def _joint(
     slices: dict[int, _Slice], weight: FloatArray, wave: FloatArray, lines: int, tau: float
 ) -> tuple[FloatArray, FloatArray, dict[int, FloatArray]]:
-    """Return offsets of the lines, their errors, and the coefficients of each slice."""
+    """Return offsets of the lines, their covariance, and the coefficients of each slice."""
     matrix, rhs = np.eye(lines) / tau**2, np.zeros(lines)
     solved = {}
     for row, one in slices.items():
@@ -201,7 +202,7 @@ def _joint(
     covariance = np.linalg.inv(matrix)
     offset = covariance @ rhs
     coefficients = {row: gain @ (wave + offset)[slices[row].line] for row, gain in solved.items()}
-    return offset, np.sqrt(np.diag(covariance)), coefficients
+    return offset, covariance, coefficients
 
 
 def _collect(  # noqa: PLR0913, PLR0917 - all that the fit made
@@ -227,9 +228,10 @@ def _collect(  # noqa: PLR0913, PLR0917 - all that the fit made
         gain = inverse @ (w[:, None] * one.design).T
         per_line = np.zeros((gain.shape[0], len(listed[1])))
         np.add.at(per_line.T, one.line, gain.T)
-        full = inverse + (per_line * listed[1] ** 2) @ per_line.T
+        full = inverse + per_line @ listed[1] @ per_line.T  # what slices err in common is among it
         covariance[row] = full[:size, :size]
         kept = used[one.rows]
         rms[row] = float(np.sqrt(np.mean(residual[one.rows][kept] ** 2))) if kept.any() else np.nan
         dq[row] = 0
-    return Solution(made, covariance, rms, dq, listed[0], listed[1], listed[2], residual, error, used)
+    offset, spread, tau = listed
+    return Solution(made, covariance, rms, dq, offset, np.sqrt(np.diag(spread)), tau, residual, error, used)

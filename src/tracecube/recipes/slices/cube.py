@@ -20,10 +20,7 @@ F4 = NDArray[np.float32]
 
 _SLAB = 200  # planes that are solved together
 _MARGIN = 14  # planes on either side: the polynomial of degree 6 reaches 6 times 2 of them
-_DEGREE, _SMALLEST = (
-    6,
-    0.1,
-)  # of the inverse root: noise of voxels and of 5 x 5 bins within 2 per cent of what is claimed
+_DEGREE, _SMALLEST = 6, 0.1  # of the inverse root: noise of voxels and of 5 x 5 bins is right to 2 per cent
 _SPECTRAL = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX)3|CD(3_[123]|[12]_3)")
 _LEAST = 0.1  # samples in a voxel, by the square of their share: with less it is not measured
 
@@ -148,9 +145,7 @@ def white_image(cube: Cube, wave: FloatArray, band: tuple[float, float]) -> Imag
         count += known
     some = np.maximum(count, 1)
     measured = count > 0.5 * planes.size
-    keys = {
-        key: value for key, value in cube.meta.items() if not key.endswith("3") and "3_" not in key and "_3" not in key
-    }
+    keys = {key: value for key, value in cube.meta.items() if not _SPECTRAL.fullmatch(key)}
     return Image(
         data=np.where(measured, total / some, np.nan).astype(np.float32),
         variance=np.where(measured, noise / some**2, np.nan).astype(np.float32),

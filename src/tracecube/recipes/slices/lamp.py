@@ -8,6 +8,7 @@ from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.frame import Frame
 from tracecube.core.slices import SliceTraces, SliceWavelengths
+from tracecube.kernels.combine import typical
 
 __all__ = ["lamp_spectrum"]
 
@@ -25,14 +26,11 @@ def lamp_spectrum(flat: Frame, traces: SliceTraces, solution: SliceWavelengths) 
     for row in np.flatnonzero((traces.dq | solution.dq) == 0):
         x = np.rint(traces.centre[row]).astype(int)[:, None] + np.arange(-_CENTRAL, _CENTRAL + 1)
         x = np.clip(x, 0, flat.data.shape[1] - 1)
-        light = np.where(good[rows[:, None], x], flat.data[rows[:, None], x], np.nan)
-        with np.errstate(all="ignore"):
-            mean = np.nanmedian(light, axis=1)
+        mean = typical(flat.data[rows[:, None], x].T, good[rows[:, None], x].T)
         wave = solution.wave(int(row), rows.astype(np.float64), np.zeros(rows.size))
         speed = np.gradient(wave)
         known = np.isfinite(mean)
         spectra.append(np.interp(grid, wave[known], (mean / speed)[known], left=np.nan, right=np.nan))
-    with np.errstate(all="ignore"):
-        typical = np.nanmedian(np.array(spectra), axis=0)
-    known = np.isfinite(typical)
-    return grid[known], typical[known]
+    middle = typical(np.array(spectra), np.isfinite(spectra))
+    known = np.isfinite(middle)
+    return grid[known], middle[known].astype(np.float64)

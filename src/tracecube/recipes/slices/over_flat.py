@@ -79,7 +79,7 @@ def _block_shift(frame: Frame, traces: SliceTraces, row: int, y0: int, y1: int) 
     fit = fit_edges(cut, spread, known[None], np.array([left]), np.array([right]), blur=0.85)
     if not np.isfinite(fit.left[0]) or fit.level[0] < 5.0 * np.sqrt(np.median(noise[known])):
         return None
-    return float(0.5 * (fit.left[0] + fit.right[0] - left - right)), max(float(fit.error[0]), 1e-4)
+    return float(0.5 * (fit.left[0] + fit.right[0] - left - right)), max(float(fit.centre_error[0]), 1e-4)
 
 
 def _clipped_columns(data: FloatArray, variance: FloatArray, good: BoolArray) -> tuple[FloatArray, FloatArray]:
