@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import BSpline
 
-from tracecube.kernels.sky_spline import BAND, accumulate, derivatives, solve
+from tracecube.kernels.sky_spline import BAND, accumulate, derivatives, reshaped, solve
 
 FIRST, STEP, SIZE = 5000.0, 0.6, 120
 INSIDE = (FIRST + 1e-6, FIRST + STEP * (SIZE - BAND + 1) - 1e-6)
@@ -33,7 +33,7 @@ def test_beyond_the_spline_there_is_nothing():
     wave = np.array([FIRST - 0.1, FIRST + STEP * (SIZE - BAND + 1) + 0.1])
     assert np.all(derivatives(wave, np.ones(SIZE), FIRST, STEP) == 0.0)
     matrix, rhs = np.zeros((BAND, SIZE)), np.zeros(SIZE)
-    accumulate(wave, np.ones(2), np.ones(2), 1.0, np.zeros(2), np.zeros(2), 0.0, FIRST, STEP, matrix, rhs)
+    accumulate(wave, np.ones(2), np.ones(2), 1.0, FIRST, STEP, matrix, rhs)
     assert not matrix.any()
     assert not rhs.any()
 
@@ -43,14 +43,11 @@ def test_normal_equations_are_those_of_the_dense_design():
     wave = places(rng, 800)
     data, weight = rng.normal(0, 1, wave.size), rng.uniform(0.5, 2, wave.size)
     weight[::5] = 0.0
-    excess, skew, flat, gain = rng.normal(0, 0.2, wave.size), rng.normal(0, 0.2, wave.size), 0.3, 1.07
-    splines = [twin(np.eye(SIZE)[j]) for j in range(SIZE)]
-    s = [np.stack([one.derivative(d)(wave) if d else one(wave) for one in splines], axis=1) for d in range(5)]
-    e, k = excess[:, None], skew[:, None]
-    design = gain * (s[0] + e / 2 * s[2] - k / 6 * s[3] + (e**2 / 8 + flat / 24) * s[4])
+    gain = 1.07
+    design = gain * np.stack([twin(np.eye(SIZE)[j])(wave) for j in range(SIZE)], axis=1)
     full, right = design.T @ (weight[:, None] * design), design.T @ (weight * data)
     matrix, rhs = np.zeros((BAND, SIZE)), np.zeros(SIZE)
-    accumulate(wave, data, weight, gain, excess, skew, flat, FIRST, STEP, matrix, rhs)
+    accumulate(wave, data, weight, gain, FIRST, STEP, matrix, rhs)
     scale = np.abs(full).max()
     for below in range(BAND):
         assert np.allclose(matrix[below, : SIZE - below], np.diag(full, -below), atol=1e-9 * scale)
@@ -67,8 +64,7 @@ def fitted(coefficient_of, n=6000):
     """Spline through samples of a function without noise."""
     wave = np.linspace(*INSIDE, n)
     matrix, rhs = np.zeros((BAND, SIZE)), np.zeros(SIZE)
-    zero = np.zeros(n)
-    accumulate(wave, coefficient_of(wave), np.ones(n), 1.0, zero, zero, 0.0, FIRST, STEP, matrix, rhs)
+    accumulate(wave, coefficient_of(wave), np.ones(n), 1.0, FIRST, STEP, matrix, rhs)
     return solve(matrix, rhs)
 
 
@@ -90,24 +86,21 @@ def test_cumulants_make_of_a_line_what_a_convolution_makes(shares, steps):
     wave = np.linspace(5008.0, 5056.0, 2000)
     s = derivatives(wave, fitted(lines), FIRST, STEP)
     moved = np.array([lines(wave - step) for step in v])
-    seen = s[0] + e / 2 * s[2] - k / 6 * s[3] + (e**2 / 8 + f / 24) * s[4]
+    seen = derivatives(wave, reshaped(fitted(lines), STEP, float(e), float(k), float(f)), FIRST, STEP)[0]
     worst, of = np.abs(seen - p @ moved).max(), np.abs(s[0] - p @ moved).max()
     assert worst < 0.05 * of  # what is left is of fifth order
 
 
-def test_a_spectrum_is_recovered_from_slices_of_unlike_lines_with_pulls_of_one():
+def test_a_spectrum_is_recovered_from_slices_of_unlike_brightness_with_pulls_of_one():
     rng = np.random.default_rng(3)
     truth = fitted(lines)
     pulls = []
     for _ in range(30):
         matrix, rhs = np.zeros((BAND, SIZE)), np.zeros(SIZE)
-        for gain, e, k, f in ((0.9, 0.1, 0.05, 0.0), (1.0, 0.0, 0.0, 0.1), (1.1, -0.1, -0.05, -0.05)):
+        for gain in (0.9, 1.0, 1.1):
             wave = places(rng, 400)
-            s = derivatives(wave, truth, FIRST, STEP)
-            clean = gain * (s[0] + e / 2 * s[2] - k / 6 * s[3] + (e**2 / 8 + f / 24) * s[4])
-            data = clean + rng.normal(0, 0.2, wave.size)
-            weight, ones = np.full(wave.size, 25.0), np.ones(wave.size)
-            accumulate(wave, data, weight, gain, e * ones, k * ones, f, FIRST, STEP, matrix, rhs)
+            data = gain * derivatives(wave, truth, FIRST, STEP)[0] + rng.normal(0, 0.2, wave.size)
+            accumulate(wave, data, np.full(wave.size, 25.0), gain, FIRST, STEP, matrix, rhs)
         found = solve(matrix, rhs)
         full = sum(
             np.diag(matrix[b, : SIZE - b], -b) + (np.diag(matrix[b, : SIZE - b], b) if b else 0) for b in range(BAND)
