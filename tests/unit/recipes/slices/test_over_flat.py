@@ -107,7 +107,7 @@ FOUR = replace(TALL.geometry, x=-22.5 + 15.0 * (NUMBER // 6), y=0.2 * (NUMBER % 
 
 def over(rng, value, noise=0.02):
     """A frame over its flat: ``value(row, wave, across)`` within slices, what `over_flat` leaves beyond."""
-    clean = TALL.each(value, beyond=0.0)
+    clean = TALL.each(value, beyond=1.0)
     x = np.arange(TALL.shape[1])[None, :]
     lit = np.zeros(TALL.shape, bool)
     for left, right in zip(TALL.traces.left, TALL.traces.right, strict=True):
