@@ -156,7 +156,7 @@ def _named(images: list[HeaderUnit], extension: str, path: Path) -> HeaderUnit:
 
 
 def header_units(path: Path | str) -> Iterator[HeaderUnit]:
-    """Yield the headers of a FITS file, in order; only the first image's of a ``.gz``.
+    """Yield the headers of a FITS file, in order; of a ``.gz`` up to its first image without a name.
 
     Raises
     ------
@@ -232,13 +232,13 @@ def _too_short(path: Path, have: int, need: int) -> BadData:
 
 
 def _gzipped_units(path: Path) -> Iterator[HeaderUnit]:
-    """Yield the headers up to the first image, unpacking no more than these."""
+    """Yield the headers up to the first image without a name, unpacking no more than these; named ones have others."""
     try:
         with open_file(path) as packed, gzip.open(packed, "rb") as file:
             for unit in _units(cast("IO[bytes]", file), path):
                 _check_unpacked(path, unit)
                 yield unit
-                if unit.size:
+                if unit.size and not unit.name:
                     return
     except (EOFError, OSError, zlib.error) as error:
         if isinstance(error, FileNotFoundError | PermissionError):

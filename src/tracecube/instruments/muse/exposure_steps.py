@@ -55,7 +55,7 @@ def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     return Frame(band.data, band.floor + signal, band.flags, channel.meta)
 
 
-@recipe(version="1")
+@recipe(version="2")
 def preprocess(  # noqa: PLR0913 - what an exposure goes with
     *,
     raw: RawFrame,
@@ -127,7 +127,7 @@ class Twilight(Outputs):
     twilight: SliceIllumination
 
 
-@recipe(version="1")
+@recipe(version="2")
 def twilight_light(  # noqa: PLR0913 - what the twilight goes with
     *,
     raw: Sequence[RawFrame],

@@ -9,7 +9,6 @@ import numpy as np
 from pydantic import Field
 
 from tracecube.core.fields import FloatArray, Scalar
-from tracecube.core.flags import NOT_USABLE
 from tracecube.core.frame import RawFrame
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
@@ -23,7 +22,7 @@ from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
 from tracecube.instruments.muse.headers import mode
 from tracecube.instruments.muse.pointing import Pointing, barycentric_velocity, pointing_of, refraction
 from tracecube.kernels.atmosphere import extinction_transmission
-from tracecube.recipes.optics.slice_map import columns_of
+from tracecube.recipes.optics.slice_map import columns_of, lit_pixels
 from tracecube.recipes.slices.cube import Grid, Samples, build_cube, white_image
 from tracecube.recipes.slices.hits import find_hits
 from tracecube.recipes.slices.segments import place_of
@@ -181,7 +180,7 @@ def _samples(  # noqa: PLR0913, PLR0917 - what an exposure goes with
         x0, x1 = columns_of(traces, row, exposure.data.shape[1], beyond=1.0)
         across = np.arange(x0, x1)[None, :] - (traces.centre[row] + exposure.shift[row])[:, None]
         day = solution.wave(row, rows[:, None], across)
-        good = exposure.flags[:, x0:x1] & NOT_USABLE == 0
+        good = lit_pixels(exposure.flags[:, x0:x1], traces, row, across)
         left = exposure.data[:, x0:x1] - seen(sky, row, day)
         variance = exposure.variance[:, x0:x1]
         hit = find_hits(left, variance, good, limit=limit)

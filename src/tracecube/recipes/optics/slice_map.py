@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
+from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.optics import PixelMap
 from tracecube.core.slices import SliceTraces, SliceWavelengths
 
-__all__ = ["columns_of", "pixel_map"]
+__all__ = ["columns_of", "lit_pixels", "pixel_map"]
 
 
 def columns_of(traces: SliceTraces, row: int, width: int, *, beyond: float = 0.0) -> tuple[int, int]:
@@ -16,6 +17,22 @@ def columns_of(traces: SliceTraces, row: int, width: int, *, beyond: float = 0.0
     first = int(np.floor(np.nanmin(traces.left[row]) - beyond))
     last = int(np.ceil(np.nanmax(traces.right[row]) + beyond)) + 1
     return max(first, 0), min(last, width)
+
+
+def lit_pixels(flags: IntArray, traces: SliceTraces, row: int, across: FloatArray) -> BoolArray:
+    """Return which pixels are good and see this slice, no gap and no neighbour, whose columns reach into its own.
+
+    Parameters
+    ----------
+    flags : int32 array (y, x)
+        Of the columns that ``across`` covers.
+    traces : SliceTraces
+    row : int
+    across : array (y, x), px
+        Distance from the centre of the slice.
+    """
+    half = 0.5 * (traces.right[row] - traces.left[row])[:, None]
+    return np.asarray((np.abs(across) <= half) & (flags & (NOT_USABLE | int(Flag.NOT_ILLUMINATED)) == 0))
 
 
 def pixel_map(traces: SliceTraces, solution: SliceWavelengths, shape: tuple[int, int]) -> PixelMap:

@@ -73,15 +73,17 @@ def _along(
     """Return light along a slice, its error, and its mean; beyond the edges the last value goes on."""
     x0, x1 = columns_of(traces, row, frame.data.shape[1], beyond=2.0)
     block = slice(rows[0], rows[-1] + 1)
-    place = np.arange(x0, x1)[None, :] - (traces.centre[row, block] + shift)[:, None]
-    good: BoolArray = frame.flags[block, x0:x1] & NOT_USABLE == 0
+    x = np.arange(x0, x1)[None, :]
+    place = x - (traces.centre[row, block] + shift)[:, None]
+    good: BoolArray = frame.flags[block, x0:x1] & (NOT_USABLE | int(Flag.NOT_ILLUMINATED)) == 0
+    good &= (x >= (traces.left[row, block] + shift)[:, None]) & (x <= (traces.right[row, block] + shift)[:, None])
     data, variance = frame.data[block, x0:x1], frame.variance[block, x0:x1]
     step = np.rint(place - across[0]).astype(int)
     good = good & (step >= 0) & (step < across.size)
     n = np.bincount(step[good], minlength=across.size)
     total = np.bincount(step[good], data[good], minlength=across.size)
     noise = np.bincount(step[good], variance[good], minlength=across.size)
-    known = n > 0.5 * rows.size * 0.5
+    known = n > 0.25 * rows.size
     if known.sum() < across.size // 3:
         return None
     mean = np.where(known, total / np.maximum(n, 1), np.nan)
@@ -97,7 +99,7 @@ def _smooth_level(measured: FloatArray, geometry: SliceGeometry) -> FloatArray:
     x, y = geometry.x / 30.0, (geometry.y - np.mean(geometry.y)) / 30.0  # half of the field, arcsec
     design = np.stack([np.ones_like(x), x, x**2, y], axis=1)
     kept = np.isfinite(measured)
-    level = np.full(measured.size, np.nanmedian(measured))
+    level = np.full(measured.size, np.median(measured[kept]) if kept.any() else np.nan)
     for _ in range(4):
         if kept.sum() < 2 * design.shape[1]:
             break

@@ -10,9 +10,8 @@ from scipy.optimize import least_squares
 
 from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import FloatArray
-from tracecube.core.flags import NOT_USABLE
 from tracecube.core.slices import SliceExposure, SliceGeometry, SliceTraces, SliceWavelengths
-from tracecube.recipes.optics.slice_map import columns_of
+from tracecube.recipes.optics.slice_map import columns_of, lit_pixels
 from tracecube.recipes.slices.segments import place_of
 
 __all__ = ["StarPixels", "StarShape", "fit_shape", "near_star", "star_spectrum"]
@@ -91,7 +90,8 @@ def near_star(
         across = np.arange(x0, x1)[None, :] - (traces.centre[row] + exposure.shift[row])[:, None]
         width = (traces.right[row] - traces.left[row])[:, None]
         x, y = place_of(geometry, row, across, width)
-        good = (exposure.flags[:, x0:x1] & NOT_USABLE == 0) & (np.hypot(x - place[0], y - place[1]) < reach)
+        good = lit_pixels(exposure.flags[:, x0:x1], traces, row, across)
+        good &= np.hypot(x - place[0], y - place[1]) < reach
         if not good.any():
             continue
         wave = np.broadcast_to(solution.wave(row, rows[:, None], across), good.shape)[good]

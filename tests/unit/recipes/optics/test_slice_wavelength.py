@@ -11,7 +11,7 @@ from tests.unit.recipes.slice_detector import NOISE, SliceDetector, expose, law
 from tracecube.core.errors import NoConvergence
 from tracecube.core.flags import Flag
 from tracecube.recipes.optics.slice_lines import LampLines, LineSamples, first_guess, measure_lines
-from tracecube.recipes.optics.slice_map import pixel_map
+from tracecube.recipes.optics.slice_map import columns_of, lit_pixels, pixel_map
 from tracecube.recipes.optics.slice_wavelength import WavelengthParams, solve_wavelengths
 
 FIELD = SliceDetector(count=4)
@@ -211,3 +211,14 @@ def test_the_map_tells_slice_wavelength_and_place_of_every_pixel():
     assert np.isnan(seen.wave[y, gap])
     lost = pixel_map(replace(FIELD.traces, dq=np.array([0, 1, 0, 0], np.int32)), FIELD.solution, FIELD.shape)
     assert set(np.unique(lost.aperture)) == {-1, 1, 3, 4}
+
+
+def test_pixels_of_neighbours_and_gaps_do_not_belong_to_a_slice():
+    x0, x1 = columns_of(FIELD.traces, 1, FIELD.shape[1], beyond=8.0)
+    x = np.arange(x0, x1)[None, :]
+    flags = np.zeros((FIELD.rows, x1 - x0), np.int32)
+    flags[100, 40], flags[100, 41] = int(Flag.COSMIC_RAY), int(Flag.NOT_ILLUMINATED)
+    lit = lit_pixels(flags, FIELD.traces, 1, x - FIELD.traces.centre[1][:, None])
+    inside = (x >= FIELD.traces.left[1][:, None]) & (x <= FIELD.traces.right[1][:, None])
+    assert not inside.all(axis=0).all()
+    assert np.array_equal(lit, inside & (flags == 0))
