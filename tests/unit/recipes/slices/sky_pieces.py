@@ -77,6 +77,7 @@ class Sky:
                     y=np.zeros(rows.size),
                     white=np.array([np.median(one[c]) for one, c in zip(flux, clear, strict=True)]),
                     white_error=np.full(rows.size, 1e-3),
+                    spread=np.zeros(rows.size),
                     meta={"DETECTOR": f"CHAN{number + 1:02d}"},
                 )
             )

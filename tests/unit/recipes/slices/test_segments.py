@@ -27,7 +27,7 @@ def exposure():
     return FIELD.exposure(clean + rng.normal(0, 0.01, FIELD.shape), variance)
 
 
-def cut(exposure, **more):
+def cut(exposure, **more: object):
     parts = {"traces": FIELD.traces, "solution": FIELD.solution, "geometry": FIELD.geometry, **more}
     return cut_segments(exposure, parts["traces"], parts["solution"], parts["geometry"], pieces=PIECES)
 
