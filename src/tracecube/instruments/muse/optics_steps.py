@@ -86,7 +86,7 @@ class Lsf(Outputs):
     lsf: SliceLsf
 
 
-@recipe(version="1")
+@recipe(version="2")
 def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
     *,
     raw: Sequence[RawFrame],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from pydantic import Field
@@ -26,6 +27,8 @@ _ODD_LINE = 3.0  # times the typical chi-square of a line beyond which something
 _BORDERS = (4650.0, 9350.0)  # Angstrom, where z is -1 and 1
 _COARSE = 0.5  # Angstrom, between the samples through which the Gaussian goes that says where a line is
 _TYPICAL = 1.1  # Angstrom, sigma of a line, first guess
+_ENDS = 1.0  # Angstrom at either end of the shape whose mean is 0
+_LEAST = 1e-10  # of the largest eigenvalue: what is below is not measured (grounds, strengths, splines without samples)
 _FAINTEST = 30.0  # signal-to-noise of a line in a slice
 
 
@@ -176,12 +179,10 @@ def _fit(samples: _Samples, shape: Shape, params: LsfParams) -> tuple[FloatArray
     weight = samples.weight.copy()
     strength, ground, _ = line_terms(samples.value, weight, samples.line, model, n)
     coefficients: FloatArray = np.zeros((shape.splines, shape.degree + 1))
-    covariance: FloatArray = np.zeros((shape.size, shape.size))
     for turn in range(_ROUNDS):
         matrix, rhs = shape_system((samples.offset, samples.value, weight, samples.line), strength, ground, z, shape)
         matrix += 1e-9 * np.trace(matrix) / len(matrix) * np.eye(len(matrix))
-        covariance = np.linalg.inv(matrix)
-        coefficients = (covariance @ rhs).reshape(shape.splines, shape.degree + 1)
+        coefficients = np.linalg.solve(matrix, rhs).reshape(shape.splines, shape.degree + 1)
         area = shape.step * coefficients.sum(axis=0)
         model = evaluate_shape(samples.offset, samples.line, z, coefficients, shape.first, shape.step)
         strength, ground, chi2 = line_terms(samples.value, weight, samples.line, model, n)
@@ -193,6 +194,8 @@ def _fit(samples: _Samples, shape: Shape, params: LsfParams) -> tuple[FloatArray
         odd = (chi2 > _ODD_LINE * excess) & (turn > 0)
         kept = (np.abs(left) * np.sqrt(samples.weight / excess) < params.clip) & ~odd[samples.line]
         weight = np.where(kept, samples.weight, 0.0)
+    matrix = _eliminated(samples, weight, strength, model, z, shape)
+    covariance = np.linalg.pinv(matrix, rcond=_LEAST, hermitian=True)
     scale = np.polynomial.polynomial.polyval(z, area)
     bright = strength[samples.line] > np.median(strength)
     rest = (left / np.maximum(strength * scale, 1e-9)[samples.line])[kept & bright]
@@ -200,31 +203,62 @@ def _fit(samples: _Samples, shape: Shape, params: LsfParams) -> tuple[FloatArray
     return coefficients, covariance * excess, float(np.std(rest)) / peak
 
 
+def _eliminated(
+    samples: _Samples, weight: FloatArray, strength: FloatArray, model: FloatArray, z: FloatArray, shape: Shape
+) -> FloatArray:
+    """Return the normal equations of the shape without what strength and ground of each line can take up."""
+    zero = np.zeros(z.size)
+    order = np.argsort(samples.line, kind="stable")
+    borders = np.searchsorted(samples.line[order], np.arange(z.size + 1))
+    matrix = np.zeros((shape.size, shape.size))
+    for first, last in pairwise(borders):
+        own = order[first:last]
+        part = (samples.offset[own], model[own], weight[own], samples.line[own])
+        inner, with_model = shape_system(part, strength, zero, z, shape)
+        _, with_one = shape_system((part[0], np.ones(own.size), *part[2:]), strength, zero, z, shape)
+        basis = np.stack([np.ones(own.size), model[own]], axis=1)
+        block = basis.T @ (weight[own, None] * basis)
+        if np.linalg.det(block) > 0.0:
+            cross = np.stack([with_one, with_model], axis=1)
+            matrix += inner - cross @ np.linalg.solve(block, cross.T)
+    return matrix
+
+
 def _evaluated(
     coefficients: FloatArray, covariance: FloatArray, shape: Shape, wave: FloatArray, offset: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return density and its error (n_wave, n_offset), with integral 1 and the Gaussian's centre at 0."""
+    """Return density and its error (n_wave, n_offset): integral 1, the Gaussian's centre at 0, nothing at the ends.
+
+    A constant beneath all lines and their grounds are the same thing: the ends of the shape decide.
+    """
     z = (2.0 * wave - sum(_BORDERS)) / (_BORDERS[1] - _BORDERS[0])
     line = np.zeros(offset.size, np.int64)
     density, error = np.empty((wave.size, offset.size)), np.empty((wave.size, offset.size))
-    basis = np.stack(
-        [
-            evaluate_shape(offset, line, np.zeros(1), np.eye(shape.splines)[:, j : j + 1], shape.first, shape.step)
-            for j in range(shape.splines)
-        ],
-        axis=1,
-    )
+    ends = np.abs(offset) > np.abs(offset).max() - _ENDS
+    step = offset[1] - offset[0]
     for k, at in enumerate(z):
-        powers = at ** np.arange(shape.degree + 1)
         shift = 0.0
         for _ in range(2):
             one = evaluate_shape(offset + shift, line, np.array([at]), coefficients, shape.first, shape.step)
             shift += _centre(offset, one)
-        area = float(np.sum(one) * (offset[1] - offset[0]))
-        design = (basis[:, :, None] * powers).reshape(offset.size, -1)
+        design = (_basis(offset + shift, shape)[:, :, None] * at ** np.arange(shape.degree + 1)).reshape(
+            offset.size, -1
+        )
+        design -= design[ends].mean(axis=0)
+        one = design @ coefficients.ravel()
+        area = float(one.sum()) * step
         density[k] = one / area
-        error[k] = np.sqrt(np.maximum(np.einsum("oi,ij,oj->o", design, covariance, design, optimize=True), 0.0)) / area
+        change = design / area - np.outer(density[k], design.sum(axis=0) * step / area)
+        error[k] = np.sqrt(np.maximum(np.einsum("oi,ij,oj->o", change, covariance, change, optimize=True), 0.0))
     return density, error
+
+
+def _basis(offset: FloatArray, shape: Shape) -> FloatArray:
+    """Return every spline at offsets (n_offset, splines)."""
+    line, z = np.zeros(offset.size, np.int64), np.zeros(1)
+    unit = np.eye(shape.splines)
+    each = [evaluate_shape(offset, line, z, unit[:, j : j + 1], shape.first, shape.step) for j in range(shape.splines)]
+    return np.stack(each, axis=1)
 
 
 def _centre(offset: FloatArray, density: FloatArray) -> float:
