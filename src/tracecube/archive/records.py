@@ -60,7 +60,8 @@ class RawRecord:
 class InputRecord:
     """One input of a job: its role, its content hash, the level of its association.
 
-    ``plane`` is which image of a raw file that holds one for every integration; None for a whole file.
+    ``plane`` is which image of a raw file that holds one for every integration, ``extension`` which of one that holds
+    one for every detector; None for a whole file.
     """
 
     role: str
@@ -72,6 +73,7 @@ class InputRecord:
     sha256: str
     level: int = 0
     plane: int | None = None
+    extension: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

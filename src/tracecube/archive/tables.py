@@ -112,6 +112,7 @@ job_input = sa.Table(
     sa.Column("sha256", sa.String(SHA), nullable=False, index=True),
     sa.Column("level", sa.Integer, nullable=False),
     sa.Column("plane", sa.Integer),  # of a raw file with one image an integration
+    sa.Column("extension", sa.Text),  # of a raw file with one image a detector
 )
 
 product = sa.Table(

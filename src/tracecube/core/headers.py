@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 
 from tracecube.core.fields import Meta
 
-__all__ = ["number", "text"]
+__all__ = ["instant", "mjd_of", "night_of", "number", "text"]
+
+_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 
 def text(header: Meta, key: str) -> str:
@@ -31,3 +34,43 @@ def number(header: Meta, key: str) -> float | None:
     except ValueError:
         return None
     return found if math.isfinite(found) else None
+
+
+def instant(header: Meta, key: str) -> datetime | None:
+    """Return a card like 2018-11-18T03:43:25.807 as a time (UTC), None when it is absent or unreadable."""
+    try:
+        found = datetime.fromisoformat(text(header, key))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def mjd_of(stamp: datetime) -> float:
+    """Return a time as modified Julian date.
+
+    Examples
+    --------
+    >>> mjd_of(datetime(2018, 11, 18, 12, tzinfo=UTC))
+    58440.5
+    """
+    return (stamp - _MJD_EPOCH) / timedelta(days=1)
+
+
+def night_of(mjd: float, longitude: float) -> str:
+    """Return the night of a time (MJD, UTC): the UT date on which it ends, YYYY-MM-DD.
+
+    A night lasts from local noon to local noon, so that the calibrations of the morning after belong to it.
+
+    Parameters
+    ----------
+    mjd : float
+    longitude : float, degree
+        Of the site, to the east.
+
+    Examples
+    --------
+    >>> night_of(58440.15, -70.4), night_of(58440.58, -70.4), night_of(58440.75, -70.4)
+    ('2018-11-18', '2018-11-18', '2018-11-19')
+    """
+    noon = 0.5 - longitude / 360.0  # UT of local noon, day
+    return (_MJD_EPOCH + timedelta(days=mjd + (1.0 - noon % 1.0))).strftime("%Y-%m-%d")

@@ -94,11 +94,12 @@ def bare_name(path: Path | str) -> str:
     return name
 
 
-def read_header(path: Path | str) -> dict[str, Scalar]:
+def read_header(path: Path | str, *, extension: str | None = None) -> dict[str, Scalar]:
     """Return the cards that describe the observation.
 
     Those of the primary header, completed by those of the first image where the primary has no
-    data of its own; without the cards that describe the file. A table in text form gives
+    data of its own; without the cards that describe the file. Where images have names, ``EXTENSIONS``
+    gives them, with blanks between. A table in text form gives
     ``FILETYPE`` and ``COLUMNS``, one of columns between blanks its ``TITLE`` too.
 
     Parameters
@@ -106,6 +107,8 @@ def read_header(path: Path | str) -> dict[str, Scalar]:
     path : Path
         A file ``.fits``, ``.fits.fz``, ``.fits.gz``, ``.csv``, ``.ecsv`` or ``.txt``, or such a member of an
         archive.
+    extension : str, optional
+        The image whose cards are to complete the primary's; the first by default.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def read_header(path: Path | str) -> dict[str, Scalar]:
     Raises
     ------
     BadData
-        Not such a file, no END card, or shorter than its headers promise.
+        Not such a file, no such image, no END card, or shorter than its headers promise.
     MissingInput
         No such file.
     """
@@ -133,14 +136,27 @@ def read_header(path: Path | str) -> dict[str, Scalar]:
             f"{path}: cannot be read ({error.strerror})", hint="look at its permissions and its disk"
         ) from error
     cards = units[0].cards
-    if units[0].size == 0:
-        image = next((unit for unit in units[1:] if unit.is_image), None)
-        cards = {**(image.cards if image else {}), **cards}
+    images = [unit for unit in units[1:] if unit.is_image]
+    if extension is not None:
+        cards = {**_named(images, extension, path).cards, **cards}
+    elif units[0].size == 0 and images:
+        cards = {**images[0].cards, **cards}
+    names = [unit.name for unit in images if unit.name]
+    if names and extension is None:
+        cards = {**cards, "EXTENSIONS": " ".join(names)}
     return {key: value for key, value in cards.items() if not STRUCTURAL.fullmatch(key)}
 
 
+def _named(images: list[HeaderUnit], extension: str, path: Path) -> HeaderUnit:
+    """Return the image of this name."""
+    for unit in images:
+        if unit.name == extension:
+            return unit
+    raise BadData(f"{path}: no image {extension}", hint=f"it has {', '.join(unit.name for unit in images) or 'none'}")
+
+
 def header_units(path: Path | str) -> Iterator[HeaderUnit]:
-    """Yield the headers of a FITS file, in order; only the first image's of a ``.gz``.
+    """Yield the headers of a FITS file, in order; of a ``.gz`` up to its first image without a name.
 
     Raises
     ------
@@ -216,13 +232,13 @@ def _too_short(path: Path, have: int, need: int) -> BadData:
 
 
 def _gzipped_units(path: Path) -> Iterator[HeaderUnit]:
-    """Yield the headers up to the first image, unpacking no more than these."""
+    """Yield the headers up to the first image without a name, unpacking no more than these; named ones have others."""
     try:
         with open_file(path) as packed, gzip.open(packed, "rb") as file:
             for unit in _units(cast("IO[bytes]", file), path):
                 _check_unpacked(path, unit)
                 yield unit
-                if unit.size:
+                if unit.size and not unit.name:
                     return
     except (EOFError, OSError, zlib.error) as error:
         if isinstance(error, FileNotFoundError | PermissionError):

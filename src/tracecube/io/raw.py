@@ -8,6 +8,7 @@ import io
 import struct
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -46,8 +47,8 @@ _PACKED = (".npz", ".json")
 _NARROW = 2  # bytes: 16-bit counts are exact as float32 (24 bits of mantissa)
 
 
-def read_raw(path: Path | str, tag: str, *, plane: int | None = None) -> RawFrame:
-    """Read a raw file whole, or one plane of it.
+def read_raw(path: Path | str, tag: str, *, plane: int | None = None, extension: str | None = None) -> RawFrame:
+    """Read a raw file whole, or one plane or one extension of it.
 
     Parameters
     ----------
@@ -57,6 +58,9 @@ def read_raw(path: Path | str, tag: str, *, plane: int | None = None) -> RawFram
         What the classification found it to be.
     plane : int, optional
         Which image of the cubes (plane, y, x) of the file, from 0; the header then has it as ``PLANE``.
+    extension : str, optional
+        Which image of the file; the header is then the primary's and this one's, with its name as ``DETECTOR``, and
+        nothing else is read.
 
     Returns
     -------
@@ -70,40 +74,50 @@ def read_raw(path: Path | str, tag: str, *, plane: int | None = None) -> RawFram
         Truncated or corrupt; names the file.
     """
     path = Path(path)
-    meta = read_header(path)
+    meta = read_header(path, extension=extension)
     images: dict[str, NDArray[Any]] = {}
     tables: dict[str, Mapping[str, NDArray[Any]]] = {}
     if path.name.endswith(TABLE_SUFFIXES):
         tables[""] = read_text_table(path)
     else:
-        _check_sums(path)
+        _check_sums(path, extension)
         try:
-            _read_units(path, images, tables, plane)
+            _read_units(path, images, tables, _Wanted(plane, extension))
         except _CORRUPT as error:
             raise BadData(
                 f"{path}: pixels cannot be read ({error})", hint="fetch the file again, or leave it out"
             ) from error
     if plane is not None:
         meta = {**meta, "PLANE": plane}
+    if extension is not None:
+        meta = {**meta, "DETECTOR": extension}
     return RawFrame(bare_name(path), tag, meta, images, tables)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Which plane, and which extension, is to be read; None for all."""
+
+    plane: int | None
+    extension: str | None
 
 
 def _read_units(
     path: Path,
     images: dict[str, NDArray[Any]],
     tables: dict[str, Mapping[str, NDArray[Any]]],
-    plane: int | None,
+    wanted: _Wanted,
 ) -> None:
     with open_file(path) as file, _unpacked(path, file) as plain, fits.open(plain, memmap=False) as hdus:
         for hdu in hdus:
             name = "" if hdu.name in {"PRIMARY", "COMPRESSED_IMAGE"} else hdu.name
-            if not hdu.header.get("NAXIS"):
+            if not hdu.header.get("NAXIS") or wanted.extension not in {None, name}:
                 continue
             if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
                 tables[name] = {str(key): _own(np.asarray(hdu.data[key])) for key in hdu.columns.names}
             else:
-                cube = plane is not None and len(hdu.shape) > 2  # noqa: PLR2004 - planes, rows, columns
-                images[name] = _pixels(hdu.section[plane] if cube else hdu.data)
+                cube = wanted.plane is not None and len(hdu.shape) > 2  # noqa: PLR2004 - planes, rows, columns
+                images[name] = _pixels(hdu.section[wanted.plane] if cube else hdu.data)
 
 
 def _unpacked(path: Path, file: BinaryIO) -> BinaryIO:
@@ -123,14 +137,14 @@ def _own(array: NDArray[Any]) -> NDArray[Any]:
     return native
 
 
-def _check_sums(path: Path) -> None:
+def _check_sums(path: Path, extension: str | None = None) -> None:
     """Compare the data units of an unpacked file with their DATASUM cards, where there are any."""
     if path.name.endswith(".gz"):
         return
     with open_file(path) as file:
         for number, unit in enumerate(header_units(path)):
             promised = unit.cards.get("DATASUM")
-            if promised is None or not unit.size:
+            if promised is None or not unit.size or extension not in {None, unit.name}:
                 continue
             file.seek(unit.data_start)
             data = file.read(unit.stop - unit.data_start)

@@ -206,7 +206,7 @@ def _noun(given: InputRecord, noun: type) -> Noun:
     if noun is RawFrame:
         from tracecube.io.raw import read_raw  # noqa: PLC0415 - the reader of pixels takes long to import
 
-        return read_raw(given.path, given.tag, plane=given.plane)
+        return read_raw(given.path, given.tag, plane=given.plane, extension=given.extension)
     key = f"{noun.__name__} {given.sha256}"
     if key not in _KEPT:
         from tracecube.io.products import read_product  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What association chooses from: raw files, their planes, and products, those not yet made included."""
+"""What association chooses from: raw files, their planes and extensions, and products, those not yet made included."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DAY = 86400.0
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """A raw file or one plane of it, or a product that exists or will exist once its job has run.
+    """A raw file, one plane or one extension of it, or a product that exists or will exist once its job has run.
 
     Parameters
     ----------
@@ -41,9 +41,11 @@ class Item:
     output : str
         Field of the recipe's outputs; empty for a raw file.
     sha256 : str
-        Content of the raw file, of all its planes; empty for a product.
+        Content of the whole raw file; empty for a product.
     plane : int or None
         Which image of a file that holds one for every integration, from 0.
+    extension : str or None
+        Which image of a file that holds one for every detector.
     """
 
     tag: str
@@ -59,6 +61,7 @@ class Item:
     output: str = ""
     sha256: str = ""
     plane: int | None = None
+    extension: str | None = None
 
     @property
     def night(self) -> str | None:
@@ -73,10 +76,12 @@ class Item:
 
 
 def raw_items(record: RawRecord) -> list[Item]:
-    """Return a classified raw file as items: one, or one for each plane of a cube of integrations.
+    """Return a classified raw file as items: one, or one for each plane or detector that it holds.
 
     A file is a cube when its instrument's rules put the number ``planes`` into its setup; ``plane_step``
     (day) is then the time from one to the next. Planes are integrations of their own, with their own time.
+    It holds several detectors when the rules put their extensions' names, with blanks between, into ``extensions``:
+    each is then an item with its own ``detector`` in the setup.
     """
     tag = record.tag or ""
     setup = {**record.setup, "night": record.night, "raw_tag": tag}
@@ -92,6 +97,9 @@ def raw_items(record: RawRecord) -> list[Item]:
         raw=record.name,
         sha256=record.sha256,
     )
+    names = str(record.setup.get("extensions") or "").split()
+    if names:
+        return [_extension(whole, name) for name in names]
     planes = int(record.setup.get("planes") or 0)
     return [_plane(whole, number, planes) for number in range(planes)] or [whole]
 
@@ -107,6 +115,18 @@ def _plane(whole: Item, number: int, planes: int) -> Item:
         setup={**whole.setup, "plane": number},
         mjd=None if whole.mjd is None else whole.mjd + number * step,
         plane=number,
+    )
+
+
+def _extension(whole: Item, extension: str) -> Item:
+    """Return one detector of a file."""
+    setup = {key: value for key, value in whole.setup.items() if key != "extensions"}
+    return replace(
+        whole,
+        name=f"{whole.name}_{extension}",
+        identity=hash_of_value([whole.sha256, extension]),
+        setup={**setup, "detector": extension},
+        extension=extension,
     )
 
 

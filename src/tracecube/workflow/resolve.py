@@ -145,6 +145,7 @@ def _raw_input(item: Item) -> InputRecord:
         path=item.path,
         sha256=item.sha256,
         plane=item.plane,
+        extension=item.extension,
     )
 
 

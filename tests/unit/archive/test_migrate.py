@@ -75,6 +75,26 @@ def test_migrations_can_be_taken_back(connection):
     assert sa.inspect(connection).get_table_names() == ["alembic_version"]
 
 
+def test_inputs_of_an_older_ledger_are_of_no_extension(connection):
+    from alembic import command
+
+    config = Config()
+    config.set_main_option("script_location", str(migrate._FOLDER))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "0002")
+    columns = [column["name"] for column in sa.inspect(connection).get_columns("job_input")]
+    assert "extension" not in columns
+    connection.execute(sa.text("INSERT INTO run VALUES (1, 'f', 'x', '[]', '{}', '{}', 'h', 's', NULL)"))
+    before = connection.execute(sa.text("SELECT * FROM run")).all()
+    migrate.upgrade(connection)
+    assert migrate.layout_of(connection) == "0003"
+    (added,) = [one for one in sa.inspect(connection).get_columns("job_input") if one["name"] == "extension"]
+    assert added["nullable"]
+    assert connection.execute(sa.text("SELECT * FROM run")).all() == before
+    command.downgrade(config, "0002")
+    assert [column["name"] for column in sa.inspect(connection).get_columns("job_input")] == columns
+
+
 def test_a_ledger_of_a_newer_version_is_refused(connection):
     migrate.upgrade(connection)
     connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))

@@ -54,7 +54,41 @@ def test_primary_wins_over_first_image(tmp_path: Path, pixels: np.ndarray[Any, A
     table = fits.BinTableHDU.from_columns([fits.Column("a", "J", array=[1])], name="FIRST")
     table.header["TABLED"] = 1
     fits.HDUList([primary, table, image, other]).writeto(tmp_path / "a.fits")
-    assert read_header(tmp_path / "a.fits") == {"OBJECT": "one", "GAIN": 1.5}
+    assert read_header(tmp_path / "a.fits") == {"OBJECT": "one", "GAIN": 1.5, "EXTENSIONS": "CHAN01 CHAN02"}
+
+
+def several(path: Path, pixels: np.ndarray[Any, Any]) -> Path:
+    """A file with one image a detector, of which the second was read with another gain."""
+    primary = fits.PrimaryHDU()
+    primary.header["OBJECT"] = "one"
+    kind = fits.CompImageHDU if path.name.endswith(".fz") else fits.ImageHDU
+    images = [kind(pixels, name=f"CHAN{k:02d}") for k in (1, 2, 5)]
+    for image, gain in zip(images, (1.1, 1.2, 1.5), strict=True):
+        image.header["HIERARCH ESO DET OUT1 GAIN"] = gain
+        image.header["OBJECT"] = "other"
+    fits.HDUList([primary, *images]).writeto(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".fits.fz", ".fits.gz"])
+def test_cards_of_one_image_of_several(tmp_path: Path, pixels: np.ndarray[Any, Any], suffix: str) -> None:
+    path = several(tmp_path / f"a{suffix}", pixels)
+    assert read_header(path)["EXTENSIONS"] == "CHAN01 CHAN02 CHAN05"
+    assert read_header(path)["ESO DET OUT1 GAIN"] == 1.1
+    found = read_header(path, extension="CHAN05")
+    assert (found["OBJECT"], found["ESO DET OUT1 GAIN"]) == ("one", 1.5)
+    assert "EXTENSIONS" not in found
+    assert "EXTNAME" not in found
+    with pytest.raises(BadData, match=r"no image CHAN03 .try: it has CHAN01, CHAN02, CHAN05"):
+        read_header(path, extension="CHAN03")
+
+
+def test_a_named_image_cut_off_in_a_gzip_file(tmp_path: Path, pixels: np.ndarray[Any, Any]) -> None:
+    path = several(tmp_path / "a.fits", pixels)
+    content = path.read_bytes()
+    (tmp_path / "b.fits.gz").write_bytes(gzip.compress(content[: len(content) - 2 * BLOCK]))
+    with pytest.raises(BadData, match="truncated"):
+        read_header(tmp_path / "b.fits.gz")
 
 
 def test_extensions_do_not_add_to_a_primary_with_data(tmp_path: Path, pixels: np.ndarray[Any, Any]) -> None:

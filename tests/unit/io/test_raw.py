@@ -52,6 +52,37 @@ def test_extensions_by_name_and_tables(tmp_path: Path, counts: np.ndarray[Any, A
     np.testing.assert_array_equal(raw.tables["GUIDE"]["flux"], [1.0, 2.0])
 
 
+@pytest.mark.parametrize("suffix", [".fits", ".fits.fz", ".fits.gz"])
+def test_one_extension_of_several(tmp_path: Path, counts: np.ndarray[Any, Any], suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    kind = fits.CompImageHDU if suffix.endswith("fz") else fits.ImageHDU
+    images = [kind(counts + np.uint16(k), name=f"CHAN{k:02d}") for k in (1, 2, 3)]
+    images[1].header["HIERARCH ESO DET CHIP LIVE"] = False
+    primary = fits.PrimaryHDU()
+    primary.header["EXPTIME"] = 5.0
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "D", array=[1.0])], name="PAF")
+    fits.HDUList([primary, *images, table]).writeto(path)
+    raw = read_raw(path, "FLAT", extension="CHAN02")
+    assert list(raw.images) == ["CHAN02"]
+    assert not raw.tables
+    np.testing.assert_array_equal(raw.data, counts + np.uint16(2))
+    assert (raw.meta["DETECTOR"], raw.meta["EXPTIME"], raw.meta["ESO DET CHIP LIVE"]) == ("CHAN02", 5.0, False)
+    with pytest.raises(BadData, match="no image CHAN07"):
+        read_raw(path, "FLAT", extension="CHAN07")
+
+
+def test_only_the_sum_of_the_wanted_extension_is_looked_at(tmp_path: Path, counts: np.ndarray[Any, Any]) -> None:
+    path = tmp_path / "a.fits"
+    images = [fits.ImageHDU(counts, name=name) for name in ("CHAN01", "CHAN02")]
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path, checksum=True)
+    content = bytearray(path.read_bytes())
+    content[-3000] ^= 4
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_raw(path, "FLAT", extension="CHAN01").data, counts)
+    with pytest.raises(BadData, match="do not agree with their DATASUM"):
+        read_raw(path, "FLAT", extension="CHAN02")
+
+
 def test_changed_bits_are_found_where_there_is_a_sum(tmp_path: Path, counts: np.ndarray[Any, Any]) -> None:
     path = tmp_path / "a.fits"
     fits.PrimaryHDU(counts).writeto(path, checksum=True)

@@ -32,3 +32,18 @@ def test_planes_are_items_with_their_own_time() -> None:
     assert {item.raw for item in items} == {"a"}
     assert len({item.identity for item in items}) == 3
     assert {item.sha256 for item in items} == {"f" * 64}
+
+
+def test_detectors_are_items_with_their_own_name_and_identity() -> None:
+    items = raw_items(record(mode="WFM", extensions="CHAN01 CHAN02 CHAN24"))
+    assert [item.name for item in items] == ["a_CHAN01", "a_CHAN02", "a_CHAN24"]
+    assert [item.extension for item in items] == ["CHAN01", "CHAN02", "CHAN24"]
+    assert [item.setup["detector"] for item in items] == ["CHAN01", "CHAN02", "CHAN24"]
+    assert all("extensions" not in item.setup and item.setup["mode"] == "WFM" for item in items)
+    assert {(item.raw, item.mjd, item.plane, item.sha256) for item in items} == {("a", 5.0, None, "f" * 64)}
+    assert len({item.identity for item in items}) == 3
+
+
+def test_the_only_detector_of_a_file_is_the_same_item_as_among_others() -> None:
+    (alone,) = raw_items(record(extensions="CHAN02"))
+    assert alone == raw_items(record(extensions="CHAN01 CHAN02"))[1]

@@ -6,11 +6,12 @@ Keys are as the observatory writes them, without the word HIERARCH.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
-from tracecube.core.headers import number
+from tracecube.core.headers import instant, mjd_of, number
+from tracecube.core.headers import night_of as night_at
 from tracecube.core.headers import text as as_written
 
 __all__ = [
@@ -27,10 +28,9 @@ __all__ = [
     "text",
 ]
 
-_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _DAY = 86400.0
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d)[-:_](\d\d)[-:_](\d\d(?:\.\d+)?)")
-_LOCAL_NOON_TO_UT_MIDNIGHT = (24.0 - 16.69) / 24.0  # noon on Paranal, longitude -70.40 deg, is 16.69 h UT
+_LONGITUDE = -70.40  # degree, of Paranal
 
 
 def text(header: Meta, key: str) -> str:
@@ -96,9 +96,9 @@ def start_mjd(header: Meta, name: str) -> float:
     MissingInput
         None of them is there.
     """
-    stamp = _instant(header, "DATE-OBS")
+    stamp = instant(header, "DATE-OBS")
     if stamp is not None:
-        return _mjd(stamp)
+        return mjd_of(stamp)
     found = number(header, "MJD-OBS")
     if found is not None and found > 0:
         return found
@@ -114,7 +114,7 @@ def start_mjd(header: Meta, name: str) -> float:
 
 def dated(header: Meta) -> bool:
     """Whether a card tells the start of exposure."""
-    return _instant(header, "DATE-OBS") is not None or (number(header, "MJD-OBS") or 0.0) > 0.0
+    return instant(header, "DATE-OBS") is not None or (number(header, "MJD-OBS") or 0.0) > 0.0
 
 
 def archive_mjd(header: Meta, name: str) -> float | None:
@@ -128,14 +128,10 @@ def archive_mjd(header: Meta, name: str) -> float | None:
     for given in (text(header, "ARCFILE"), name):
         found = _STAMP.search(given)
         if found is not None:
-            stamp = _instant({"NAME": ":".join(found.groups())}, "NAME")
+            stamp = instant({"NAME": ":".join(found.groups())}, "NAME")
             if stamp is not None:
-                return _mjd(stamp)
+                return mjd_of(stamp)
     return None
-
-
-def _mjd(stamp: datetime) -> float:
-    return (stamp - _MJD_EPOCH) / timedelta(days=1)
 
 
 def cadence(header: Meta, name: str) -> tuple[float, bool]:
@@ -145,21 +141,12 @@ def cadence(header: Meta, name: str) -> tuple[float, bool]:
     which leaves the readout out.
     """
     count, dit = integrations(header, name), integration_time(header, name)
-    end, begin = _instant(header, "ESO DET FRAM UTC"), _instant(header, "DATE-OBS")
+    end, begin = instant(header, "ESO DET FRAM UTC"), instant(header, "DATE-OBS")
     if end is not None and begin is not None:
         step = (end - begin) / timedelta(seconds=1) / count
         if step >= dit:
             return step / _DAY, True
     return (dit + (number(header, "ESO DET DITDELAY") or 0.0)) / _DAY, False
-
-
-def _instant(header: Meta, key: str) -> datetime | None:
-    """Return a card like 2018-11-18T03:43:25.807 as a time, None when it is absent or unreadable."""
-    try:
-        found = datetime.fromisoformat(text(header, key))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def night_of(mjd: float) -> str:
@@ -172,4 +159,4 @@ def night_of(mjd: float) -> str:
     >>> night_of(58440.15), night_of(58440.58), night_of(58440.75)
     ('2018-11-18', '2018-11-18', '2018-11-19')
     """
-    return (_MJD_EPOCH + timedelta(days=mjd + _LOCAL_NOON_TO_UT_MIDNIGHT)).strftime("%Y-%m-%d")
+    return night_at(mjd, _LONGITUDE)

@@ -1,0 +1,115 @@
+"""How evenly light falls along slices that should be lit alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+
+__all__ = ["SliceIllumination", "SliceSky"]
+
+
+@dataclass(frozen=True)
+class SliceIllumination:
+    """Light of the sky over that of the lamp along every slice of a detector, from the twilight.
+
+    Parameters
+    ----------
+    ratio : array (n, k)
+        At ``across`` from the centre of the slice; the same scale for all detectors.
+    error : array (n, k)
+    across : array (1, k), px
+    aperture : int array (n,)
+    level : array (n,)
+        Mean along the slice, a smooth function of place in the field.
+    measured : array (n,)
+        The mean as it was measured: brightness of single slices changes with temperature.
+    dq : int32 array (n,)
+    """
+
+    ratio: FloatArray = image("RATIO")
+    error: FloatArray = image("RATIO_ERROR")
+    across: FloatArray = column("AXIS", "across", unit="pix")
+    aperture: IntArray = column("SLICES", "aperture")
+    level: FloatArray = column("SLICES", "level")
+    measured: FloatArray = column("SLICES", "measured")
+    dq: IntArray = column("SLICES", "dq")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class SliceSky:
+    """The sky of an exposure as one spectrum, and how each slice sees it.
+
+    Parameters
+    ----------
+    coefficient : array (k,)
+        Of the quintic B-splines of `tracecube.kernels.sky_spline`; light relative to the lamp, as slices of mean
+        brightness see it.
+    detector : str array (n,)
+    aperture : int array (n,)
+    gain, gain_error : array (n,)
+        Brightness of the slice over the mean of all.
+    shift, shift_error : array (n,), Angstrom
+        What is added to the wavelengths of the day at 7000 Angstrom. Wavelengths are those of the Gaussian of least
+        squares through a line, which lies by skew / (4 width**2) below a line's first moment.
+    stretch : array (n,), Angstrom
+        What is added besides, times (wavelength - 7000) / 2300.
+    excess : array (n, 2), Angstrom**2
+        Variance of lines above the mean, and its change with (wavelength - 7000) / 2300.
+    skew : array (n, 2), Angstrom**3
+        Third cumulant of lines above the mean, and its change.
+    flat : array (n,), Angstrom**4
+        Fourth cumulant of lines above the mean.
+    dq : int32 array (n,)
+    line_wave, line_offset, line_error : array (m,), Angstrom
+        Lines of the list that the zero of the wavelengths rests on, and where the spectrum has them.
+    own_shift, own_stretch : float, Angstrom
+        Of the spectrum itself: shift and stretch of a slice less these, and less those from the skewness, lead to
+        the spline's own scale.
+    width : float, Angstrom
+        Sigma of a typical line.
+    first, step : float, Angstrom
+    """
+
+    coefficient: FloatArray = column("KNOTS", "coefficient")
+    detector: FloatArray = column("SLICES", "detector")
+    aperture: IntArray = column("SLICES", "aperture")
+    gain: FloatArray = column("SLICES", "gain")
+    gain_error: FloatArray = column("SLICES", "gain_error")
+    shift: FloatArray = column("SLICES", "shift", unit="Angstrom")
+    shift_error: FloatArray = column("SLICES", "shift_error", unit="Angstrom")
+    stretch: FloatArray = column("SLICES", "stretch", unit="Angstrom")
+    excess: FloatArray = column("SLICES", "excess", unit="Angstrom**2")
+    skew: FloatArray = column("SLICES", "skew", unit="Angstrom**3")
+    flat: FloatArray = column("SLICES", "flat", unit="Angstrom**4")
+    dq: IntArray = column("SLICES", "dq")
+    line_wave: FloatArray = column("LINES", "wave", unit="Angstrom")
+    line_offset: FloatArray = column("LINES", "offset", unit="Angstrom")
+    line_error: FloatArray = column("LINES", "error", unit="Angstrom")
+    own_shift: float = card("SKYSHIFT", unit="Angstrom", text="shift of the spectrum's own scale")
+    own_stretch: float = card("SKYSTRET", unit="Angstrom", text="stretch of the spectrum's own scale")
+    width: float = card("SKYWIDTH", unit="Angstrom", text="sigma of a typical line")
+    first: float = card("SKYFIRST", unit="Angstrom", text="first knot of the sky")
+    step: float = card("SKYSTEP", unit="Angstrom", text="distance of its knots")
+    meta: Meta = meta()
+
+    def of(self, detector: str) -> SliceSky:
+        """Return the slices of one detector alone."""
+        own = np.asarray(self.detector) == detector
+        names = (
+            "detector",
+            "aperture",
+            "gain",
+            "gain_error",
+            "shift",
+            "shift_error",
+            "stretch",
+            "excess",
+            "skew",
+            "flat",
+            "dq",
+        )
+        return replace(self, **{name: np.asarray(getattr(self, name))[own] for name in names})

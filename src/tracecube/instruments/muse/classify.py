@@ -1,0 +1,129 @@
+"""What a file of MUSE is: one table of rules on the observatory's DPR cards; static calibrations by PRO CATG."""
+
+from __future__ import annotations
+
+import re
+
+from tracecube.core.errors import BadData
+from tracecube.core.fields import Meta, Scalar
+from tracecube.core.headers import text as as_written
+from tracecube.core.instrument import Classification
+from tracecube.instruments.muse.headers import channels, exposure_time, lamps, mode, night_of, start_mjd, text
+
+__all__ = ["RAW_TAGS", "STATIC_TAGS", "classify", "recognises"]
+
+_RULES = (
+    # tag, DPR CATG, DPR TYPE (regular expressions that must match whole)
+    ("BIAS", "CALIB", "BIAS"),
+    ("DARK", "CALIB", "DARK"),
+    ("FLAT", "CALIB", "FLAT,LAMP"),
+    ("ILLUM", "CALIB", "FLAT,LAMP,ILLUM"),
+    ("SKYFLAT", "CALIB", "FLAT,SKY"),
+    ("ARC", "CALIB", "WAVE"),
+    ("ARC_LSF", "CALIB", "WAVE,LSF"),
+    ("MASK", "CALIB", "WAVE,MASK"),
+    ("ASTROMETRY", "CALIB", "ASTROMETRY"),
+    ("STD", "CALIB", "STD"),
+    ("SKY", "CALIB|SCIENCE", "SKY"),
+    ("OBJECT", "SCIENCE", "OBJECT"),
+    ("AMPL", "TECHNICAL", "FLAT,LAMP,THRUPUT"),
+    ("LINGAIN_LAMP_OFF", "CALIB", "BIAS,DETCHECK"),
+    ("LINGAIN_LAMP_ON", "CALIB", "LINEARITY,FLAT,DETCHAR"),
+)
+"""The observatory's own rules (gasgano's muse.oca)."""
+
+STATIC_TAGS = {
+    "LINE_CATALOG": "lines of the arc lamps, air wavelengths",
+    "GEOMETRY_TABLE": "where each slice lies in the field",
+    "EXTINCT_TABLE": "extinction of the atmosphere",
+    "STD_FLUX_TABLE": "spectra of standard stars",
+    "SKY_LINES": "lines of the night sky",
+    "FILTER_LIST": "transmission of filters",
+    "TELLURIC_REGIONS": "where the atmosphere absorbs",
+    "BADPIX_TABLE": "pixels known to be bad",
+    "ASTROMETRY_WCS": "scale and rotation of the field",
+    "ASTROMETRY_REFERENCE": "stars of astrometric fields",
+    "VIGNETTING_MASK": "where the field is vignetted",
+    "RAMAN_LINES": "lines of the laser scattered by air",
+    "OUTPUT_WCS": "grid that the cube is to have",
+    "OFFSET_LIST": "offsets between exposures",
+    "SKY_MASK": "where the field holds sky alone",
+    "AUTOCAL_FACTORS": "brightness of slices by the user",
+}
+
+RAW_TAGS = {
+    "BIAS": "bias",
+    "DARK": "dark",
+    "FLAT": "continuum lamps of the day",
+    "ILLUM": "continuum lamps at night, beside exposures of the sky",
+    "SKYFLAT": "twilight sky",
+    "ARC": "arc lamps; setup key lamp tells which",
+    "ARC_LSF": "arc lamps for the line-spread function",
+    "MASK": "arc lamps through pinholes, stepped across the slices",
+    "ASTROMETRY": "astrometric field",
+    "STD": "spectrophotometric standard star",
+    "SKY": "sky beside the target",
+    "OBJECT": "science target",
+    "AMPL": "lamp with the photodiode's current, for the throughput",
+    "LINGAIN_LAMP_OFF": "bias beside the linearity frames",
+    "LINGAIN_LAMP_ON": "lamp at many exposure times, for gain and linearity",
+    **STATIC_TAGS,
+}
+
+
+def recognises(name: str, header: Meta) -> bool:
+    """Whether a file is of MUSE, by INSTRUME."""
+    del name
+    return text(header, "INSTRUME") == "MUSE"
+
+
+def classify(name: str, header: Meta) -> Classification:
+    """Say what a file is, from its header alone.
+
+    Raises
+    ------
+    MissingInput
+        A time is absent.
+    BadData
+        No rule matches, or the file has no image of a detector.
+    """
+    product = text(header, "ESO PRO CATG")
+    if product:
+        return _static(name, header, product)
+    facts = text(header, "ESO DPR CATG"), text(header, "ESO DPR TYPE").replace(" ", "")
+    tag = next(
+        (tag for tag, catg, kind in _RULES if re.fullmatch(catg, facts[0]) and re.fullmatch(kind, facts[1])), None
+    )
+    if tag is None:
+        raise BadData(
+            f"{name}: DPR CATG {facts[0]!r}, TYPE {facts[1]!r} match no rule of instruments/muse/classify.py",
+            hint="repair the ESO DPR cards, or leave the file out",
+        )
+    found = channels(header)
+    if not found:
+        raise BadData(
+            f"{name}: none of its images is called CHAN01 to CHAN24", hint="fetch the raw file again, or leave it out"
+        )
+    mjd = start_mjd(header, name)
+    setup: dict[str, Scalar] = {
+        "night": night_of(mjd),
+        "mode": mode(header),
+        "readout": f"{as_written(header, 'ESO DET READ CURID')}/{as_written(header, 'ESO DET BINX')}",
+        "lamp": "+".join(lamps(header)),
+        "template": as_written(header, "ESO TPL START"),
+        "exposure": name,
+        "target": as_written(header, "ESO OBS TARG NAME") or as_written(header, "OBJECT"),
+        "block": as_written(header, "ESO OBS ID"),
+        "extensions": " ".join(found),
+        "raw_tag": tag,
+    }
+    target = str(setup["target"]) if tag in {"OBJECT", "SKY", "STD", "ASTROMETRY"} else ""
+    return Classification(tag, setup, mjd=mjd, exptime=exposure_time(header, name), object=target or None)
+
+
+def _static(name: str, header: Meta, product: str) -> Classification:
+    """Classify a calibration that is given with the raw files."""
+    if product not in STATIC_TAGS:
+        raise BadData(f"{name}: a product (PRO CATG {product}) among the raw files", hint="leave it out, or move it")
+    setup: dict[str, Scalar] = {"night": None, "mode": mode(header), "raw_tag": product}
+    return Classification(product, setup)

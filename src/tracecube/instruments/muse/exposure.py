@@ -1,0 +1,79 @@
+"""One exposure of a channel, calibrated band by band: bias and its noise, dark, pixels known to be bad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.flags import NOT_USABLE
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.instruments.muse.ccd import OUTPUTS, Channel, noise_card
+from tracecube.recipes.detector.bands import Band, Combined, Reader, combine_bands, relative_scales
+
+__all__ = ["combine_lamps", "open_channels", "read_noises", "reader"]
+
+
+def read_noises(bias: Frame) -> dict[int, float]:
+    """Return the read noise (electron) of each output, from a master bias.
+
+    Raises
+    ------
+    MissingInput
+        The master bias does not state it.
+    """
+    found = {output: bias.meta.get(noise_card(output)) for output in OUTPUTS}
+    if not all(isinstance(value, int | float) for value in found.values()):
+        raise MissingInput("master bias: no read noise in its header", hint="make the master bias again")
+    return {output: float(value) for output, value in found.items() if isinstance(value, int | float)}
+
+
+def open_channels(raw: Sequence[RawFrame]) -> tuple[list[Channel], tuple[str, ...]]:
+    """Open the exposures of one channel in order of name; those that cannot be used are named.
+
+    Raises
+    ------
+    BadData
+        None can be used.
+    """
+    channels, notes = [], []
+    for frame in sorted(raw, key=lambda frame: frame.name):
+        try:
+            channels.append(Channel.of(frame))
+        except BadData as error:
+            notes.append(str(error))
+    if not channels:
+        raise BadData("no exposure of this channel can be used", hint="; ".join(notes))
+    return channels, tuple(notes)
+
+
+def reader(channel: Channel, bias: Frame, *, bad: Sequence[Frame] = ()) -> Reader:
+    """Return what reads rows of an exposure, without its bias.
+
+    Parameters
+    ----------
+    channel : Channel
+    bias : Frame
+        Master bias of the channel.
+    bad : sequence of Frame
+        Other calibrations whose flags hold here too.
+    """
+    noise = read_noises(bias)
+
+    def read(y0: int, y1: int) -> Band:
+        data, flags = channel.rows(y0, y1)
+        data -= bias.data[y0:y1]
+        for known in (bias, *bad):
+            flags |= known.flags[y0:y1] & NOT_USABLE
+        return Band(data, channel.floor(y0, y1, noise) + bias.variance[y0:y1], flags)
+
+    return read
+
+
+def combine_lamps(
+    channels: Sequence[Channel], bias: Frame, *, clip: float, tolerance: float, bad: Sequence[Frame] = ()
+) -> Combined:
+    """Return the mean of lamp exposures of one channel, each brought to the mean brightness."""
+    readers = [reader(channel, bias, bad=bad) for channel in channels]
+    names = [channel.raw.name for channel in channels]
+    scale = relative_scales(readers, channels[0].shape[0], names=names)
+    return combine_bands(readers, channels[0].shape, scale=scale, clip=clip, tolerance=tolerance)

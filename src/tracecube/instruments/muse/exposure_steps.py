@@ -1,0 +1,168 @@
+"""Exposures of one channel: over the flat, on their pixels; what the twilight says of evenness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+from scipy.ndimage import median_filter
+
+from tracecube.core.fields import FloatArray
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.params import Params
+from tracecube.core.quality import QualityNumber
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.slice_light import SliceIllumination
+from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, SliceWavelengths
+from tracecube.instruments.muse.ccd import Channel
+from tracecube.instruments.muse.exposure import combine_lamps, open_channels, reader
+from tracecube.instruments.muse.geometry import channel_of, geometry_of
+from tracecube.recipes.slices.evenness import evenness
+from tracecube.recipes.slices.over_flat import Shift, edge_shift, over_flat, slice_ratios
+from tracecube.recipes.slices.segments import cut_segments
+
+__all__ = ["LEVEL_CARD", "calibrated", "preprocess", "twilight_light"]
+
+LEVEL_CARD = "SKYLIGHT"
+"""Header card: light of the twilight over that of the lamp by which exposures were divided, in the typical slice."""
+
+_ILLUM_ROWS = (1500, 2600)  # the middle of the spectrum, where all slices see the same colours
+_SHARP = 0.03  # px: an exposure whose own edges are known so well tells where its slices lie
+
+
+class PreprocessParams(Params):
+    """Numbers of the calibration of one exposure."""
+
+    pieces: int = Field(default=8, ge=1, description="Parts of a slice whose spectra the sky is found from")
+    follow_edges: bool = Field(default=True, description="Find where the slices lie from the exposure itself")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessed(Outputs):
+    """An exposure over its flat, and spectra of pieces of its slices."""
+
+    preprocessed: SliceExposure
+    segments: SliceSegments
+
+
+def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
+    """Return one exposure of a channel in electrons, with the variance that neighbours in the slice tell."""
+    rows = channel.shape[0]
+    band = reader(channel, bias, bad=bad)(0, rows)
+    signal = np.maximum(median_filter(band.data, size=(1, 5), mode="nearest"), 0.0)
+    return Frame(band.data, band.floor + signal, band.flags, channel.meta)
+
+
+@recipe(version="2")
+def preprocess(  # noqa: PLR0913 - what an exposure goes with
+    *,
+    raw: RawFrame,
+    bias: Frame,
+    dark: Frame | None,
+    flat: Frame,
+    traces: SliceTraces,
+    wavelengths: SliceWavelengths,
+    geometry: RawFrame,
+    illum: RawFrame | None,
+    twilight: SliceIllumination | None,
+    params: PreprocessParams,
+) -> Preprocessed:
+    """Calibrate one exposure of a channel, up to light relative to the lamp on the detector's pixels.
+
+    Where the slices lie is found from their edges: in the exposure if it is bright enough, else in the illumination
+    flat of the night, which also tells how bright each slice is relative to the flat of the day.
+    """
+    channels, _ = open_channels([raw])
+    frame = calibrated(channels[0], bias, () if dark is None else (dark,))
+    caveats = []
+    gain, shift = np.ones(len(traces.aperture)), Shift(0.0, float("inf"))
+    gain_error = np.zeros(len(traces.aperture))
+    if illum is not None:
+        lamp = calibrated(open_channels([illum])[0][0], bias, () if dark is None else (dark,))
+        gain, gain_error = _gains(lamp, flat, traces)
+        shift = edge_shift(lamp, traces)
+    else:
+        caveats.append("no illumination flat: slices are as bright as in the flat of the day")
+    own = edge_shift(frame, traces) if params.follow_edges else Shift(0.0, float("inf"))
+    used = own if own.error < _SHARP or not np.isfinite(shift.error) else shift
+    if twilight is None:
+        caveats.append("no twilight: light along the slices is taken to be that of the lamp")
+    data, variance, flags = over_flat(frame, flat, traces, shift=used.value, gain=gain, light=twilight)
+    meta = {**frame.meta, LEVEL_CARD: 1.0 if twilight is None else round(float(np.nanmedian(twilight.level)), 7)}
+    exposure = SliceExposure(
+        data=data,
+        variance=variance,
+        flags=flags,
+        aperture=traces.aperture,
+        shift=np.full(len(traces.aperture), used.value),
+        gain=gain,
+        gain_error=gain_error,
+        dq=traces.dq | wavelengths.dq,
+        meta=meta,
+    )
+    places = geometry_of(geometry, channel_of(meta, raw.name), meta)
+    segments = cut_segments(exposure, traces, wavelengths, places, pieces=params.pieces)
+    numbers = (
+        QualityNumber("TRACE SHIFT", used.value, "pix", low=-0.6, high=0.6),
+        QualityNumber("TRACE SHIFT ERROR", used.error, "pix", high=0.05),
+        QualityNumber("GAIN RMS", float(np.nanstd(gain)), high=0.05),
+        QualityNumber("LIGHT MEDIAN", float(np.nanmedian(segments.white))),
+    )
+    return Preprocessed(preprocessed=exposure, segments=segments, quality=numbers, caveats=tuple(caveats))
+
+
+class TwilightParams(Params):
+    """Numbers of the twilight."""
+
+    lowest: float = Field(default=5000.0, gt=0, alias="lambdamin", description="Shortest wavelength that counts, A")
+    highest: float = Field(default=9000.0, gt=0, alias="lambdamax", description="Longest wavelength that counts, A")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twilight(Outputs):
+    """How evenly the sky lights the slices of a channel, relative to the lamp."""
+
+    twilight: SliceIllumination
+
+
+@recipe(version="2")
+def twilight_light(  # noqa: PLR0913 - what the twilight goes with
+    *,
+    raw: Sequence[RawFrame],
+    bias: Frame,
+    flat: Frame,
+    traces: SliceTraces,
+    wavelengths: SliceWavelengths,
+    geometry: RawFrame,
+    params: TwilightParams,
+) -> Twilight:
+    """Measure light along every slice under the twilight sky over that of the lamp.
+
+    The shape along a slice is kept as it is; the mean of each slice is drawn to a smooth function of place, since
+    single slices brighten and fade with temperature.
+    """
+    channels, notes = open_channels(raw)
+    found = combine_lamps(channels, bias, clip=5.0, tolerance=0.02)
+    frame = Frame(found.data, found.variance, found.flags, channels[0].meta)
+    shift = edge_shift(frame, traces)
+    ones = np.ones(len(traces.aperture))
+    data, variance, flags = over_flat(frame, flat, traces, shift=shift.value, gain=ones, light=None)
+    over = Frame(data, variance, flags, frame.meta)
+    places = geometry_of(geometry, channel_of(frame.meta, channels[0].raw.name), frame.meta)
+    light = evenness(over, traces, wavelengths, places, shift=shift.value, band=(params.lowest, params.highest))
+    numbers = (
+        QualityNumber("TRACE SHIFT", shift.value, "pix", low=-0.6, high=0.6),
+        QualityNumber("SLICE RMS", float(np.nanstd(light.measured / light.level)), high=0.05),
+        QualityNumber("LIGHT LEVEL", float(np.nanmedian(light.level))),
+        QualityNumber("LIGHT ERROR", float(np.nanmedian(light.error / light.ratio)), high=0.01),
+    )
+    return Twilight(twilight=light, quality=numbers, caveats=notes)
+
+
+def _gains(lamp: Frame, flat: Frame, traces: SliceTraces) -> tuple[FloatArray, FloatArray]:
+    """Return brightness of each slice in the illumination flat relative to the flat, 1 on average over the channel."""
+    ratio, error = slice_ratios(lamp, flat, traces, _ILLUM_ROWS)
+    mean = float(np.nanmean(ratio))
+    return np.nan_to_num(ratio / mean, nan=1.0), np.nan_to_num(error / mean, nan=1.0)

@@ -1,0 +1,225 @@
+"""Response of telescope and instrument, from standard stars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.fields import FloatArray
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.params import Params
+from tracecube.core.quality import QualityNumber
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.slice_flux import SliceResponse, Telluric
+from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, SliceWavelengths
+from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
+from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
+from tracecube.instruments.muse.headers import number
+from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
+from tracecube.kernels.atmosphere import extinction_transmission
+from tracecube.recipes.slices.lamp import lamp_spectrum
+from tracecube.recipes.slices.response import smooth_response, transmission
+from tracecube.recipes.slices.star_flux import StarPixels, StarShape, fit_shape, near_star, star_spectrum
+
+__all__ = ["by_detector", "extinction_curve", "standard_response"]
+
+_REACH = 6.0  # arcsec about the star that is looked at
+_COARSE, _FINE = 12.5, 1.25  # Angstrom, bins of the response and of the bands
+_BORDERS = (4650.0, 9350.0)
+_MATCH = 40.0  # arcsec between the field's centre and the star of the table
+
+
+class ResponseParams(Params):
+    """Numbers of the response."""
+
+    aperture: float = Field(default=3.2, gt=0.5, description="Radius in which the star's light is summed, arcsec")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponseOut(Outputs):
+    """Response and bands of the atmosphere."""
+
+    response: SliceResponse
+    telluric: Telluric
+
+
+def by_detector(nouns: Sequence[object]) -> dict[str, int]:
+    """Return detector -> place in a sequence of products, one a detector."""
+    return {str(getattr(one, "meta", {}).get("DETECTOR")): i for i, one in enumerate(nouns)}
+
+
+@recipe(version="2")
+def standard_response(  # noqa: PLR0913 - what a star goes with
+    *,
+    exposures: Sequence[SliceExposure],
+    segments: Sequence[SliceSegments],
+    traces: Sequence[SliceTraces],
+    wavelengths: Sequence[SliceWavelengths],
+    flats: Sequence[Frame],
+    geometry: RawFrame,
+    std_flux_table: RawFrame,
+    extinct_table: RawFrame,
+    params: ResponseParams,
+) -> ResponseOut:
+    """Measure the response with one exposure of a standard star.
+
+    The star is the brightest piece of all slices; its shape is fitted in wide bands at once, and its light summed in
+    an aperture over its share there.
+    """
+    place = _brightest(segments)
+    first = exposures[0].meta
+    pointing = pointing_of(first, "standard star")
+    side = spaxel(first)
+    pixels, lamp = _collect(exposures, traces, wavelengths, flats, geometry, pointing, place)
+    shape = fit_shape(pixels, side, first=place)
+    star = _star_of(std_flux_table, pointing)
+    air = pointing.mean_airmass
+    grids = {}
+    for step in (_COARSE, _FINE):
+        edges = np.arange(_BORDERS[0], _BORDERS[1] + step, step)
+        wave = 0.5 * (edges[1:] + edges[:-1])
+        flux, variance = star_spectrum(pixels, shape, side, edges, reach=params.aperture)
+        above = np.interp(wave, *star) * extinction_transmission(wave, *extinction_curve(extinct_table), air)
+        scale = pointing.exptime * above
+        grids[step] = wave, flux / scale, variance / scale**2
+    wave, measured, variance = grids[_COARSE]
+    curve = smooth_response(wave, measured, variance)
+    fine, measured_fine, variance_fine = grids[_FINE]
+    smooth = np.interp(fine, wave, np.nan_to_num(curve.value))
+    bands, bands_error = transmission(fine, measured_fine, variance_fine, smooth, air)
+    response = _noun(wave, curve.value, curve.error, measured, curve.used, np.interp(wave, *lamp), shape, first)
+    return ResponseOut(
+        response=response,
+        telluric=Telluric(wave=fine, transmission=bands, error=bands_error, airmass=air, meta=first),
+        quality=_numbers(response, shape, curve.value, measured, curve.used),
+    )
+
+
+def _brightest(segments: Sequence[SliceSegments]) -> tuple[float, float]:
+    """Return the place of the brightest piece of all slices (arcsec)."""
+    best = (-np.inf, 0.0, 0.0)
+    for one in segments:
+        white = np.nan_to_num(one.white, nan=-np.inf)
+        i = int(np.argmax(white))
+        if white[i] > best[0]:
+            best = (float(white[i]), float(one.x[i]), float(one.y[i]))
+    if not np.isfinite(best[0]):
+        raise BadData("no piece of a slice holds light", hint="is it an exposure of a star?")
+    return best[1], best[2]
+
+
+def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
+    exposures: Sequence[SliceExposure],
+    traces: Sequence[SliceTraces],
+    wavelengths: Sequence[SliceWavelengths],
+    flats: Sequence[Frame],
+    geometry: RawFrame,
+    pointing: Pointing,
+    place: tuple[float, float],
+) -> tuple[StarPixels, tuple[FloatArray, FloatArray]]:
+    """Return the pixels about the star in all detectors, and the spectrum of the lamp where it is."""
+    trace_of, wave_of, flat_of = by_detector(traces), by_detector(wavelengths), by_detector(flats)
+    parts: list[StarPixels] = []
+    lamp: tuple[FloatArray, FloatArray] | None = None
+    for exposure in exposures:
+        name = str(exposure.meta.get("DETECTOR"))
+        places = geometry_of(geometry, channel_of(exposure.meta, name), exposure.meta)
+        if np.nanmin(np.abs(places.y - place[1])) > _REACH:
+            continue
+        trace, solution = traces[trace_of[name]], wavelengths[wave_of[name]]
+        found = near_star(
+            exposure, trace, solution, places, lambda wave: refraction(pointing, wave), place=place, reach=_REACH
+        )
+        if found.value.size:
+            parts.append(found)
+            if lamp is None and name in flat_of:
+                wave, light = lamp_spectrum(flats[flat_of[name]], trace, solution)
+                lamp = wave, light * (number(exposure.meta, LEVEL_CARD) or 1.0)
+    if not parts or lamp is None:
+        raise BadData("no pixel about the star is good", hint="look at the exposure of the standard star")
+    names = ("value", "variance", "x", "y", "wave")
+    return StarPixels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)), lamp
+
+
+def _star_of(table: RawFrame, pointing: Pointing) -> tuple[FloatArray, FloatArray]:
+    """Return wavelength and flux of the only star of a table, or of the one nearest to the pointing.
+
+    Raises
+    ------
+    MissingInput
+        None of several stars is near, or none has the columns.
+    """
+    stars = {name: one for name, one in table.tables.items() if {"lambda", "flux"} <= set(one)}
+    if not stars:
+        raise MissingInput(f"{table.name}: no columns lambda, flux", hint="is it a STD_FLUX_TABLE?")
+    if len(stars) > 1:
+        raise MissingInput(
+            f"{table.name}: {len(stars)} stars, and their places are not known here ({', '.join(stars)})",
+            hint=f"give a table with the star at RA {pointing.ra:.4f}, DEC {pointing.dec:.4f} alone",
+        )
+    one = next(iter(stars.values()))
+    return np.asarray(one["lambda"], np.float64), np.asarray(one["flux"], np.float64)
+
+
+def extinction_curve(table: RawFrame) -> tuple[FloatArray, FloatArray]:
+    """Return wavelength (Angstrom) and extinction (magnitudes per airmass) of a table.
+
+    Raises
+    ------
+    BadData
+        It has no such columns.
+    """
+    found = next((one for one in table.tables.values() if {"lambda", "extinction"} <= set(one)), None)
+    if found is None:
+        raise BadData(f"{table.name}: no columns lambda, extinction", hint="is it an EXTINCT_TABLE?")
+    return np.asarray(found["lambda"], np.float64), np.asarray(found["extinction"], np.float64)
+
+
+def _noun(  # noqa: PLR0913, PLR0917 - all that was measured
+    wave: FloatArray,
+    value: FloatArray,
+    error: FloatArray,
+    measured: FloatArray,
+    used: np.ndarray,
+    lamp: FloatArray,
+    shape: StarShape,
+    meta: object,
+) -> SliceResponse:
+    known = np.isfinite(value)
+    safe = np.where(known, value, 1.0)
+    return SliceResponse(
+        wave=wave,
+        response=np.where(known, 2.5 * np.log10(safe * lamp), np.nan),
+        error=np.where(known, 1.0857 * error / safe, np.nan),
+        ratio=value,
+        ratio_error=error,
+        lamp=lamp,
+        measured=measured,
+        used=used.astype(np.int32),
+        fwhm=shape.fwhm,
+        meta=meta,  # type: ignore[arg-type]
+    )
+
+
+def _numbers(
+    response: SliceResponse, shape: StarShape, value: FloatArray, measured: FloatArray, used: np.ndarray
+) -> tuple[QualityNumber, ...]:
+    left = (measured / value - 1.0)[used]
+    at = [float(np.interp(wave, response.wave, response.response)) for wave in (5000.0, 7000.0, 8000.0, 9000.0)]
+    through = [
+        10 ** (0.4 * (r - 2.5 * np.log10(483250.7 * w / 1.98644586e-8)))  # area (cm2), and h c (erg Angstrom)
+        for r, w in zip(at, (5000.0, 7000.0, 8000.0, 9000.0), strict=True)
+    ]
+    return (
+        QualityNumber("STAR FWHM", shape.fwhm, "arcsec", high=2.5),
+        QualityNumber("STAR BETA", shape.beta),
+        QualityNumber("RESPONSE RMS", float(np.std(left)), high=0.03),
+        *(
+            QualityNumber(f"THRUPUT{w}", float(t))
+            for w, t in zip(("5000", "7000", "8000", "9000"), through, strict=True)
+        ),
+    )

@@ -1,0 +1,81 @@
+"""Where the slices of a channel lie in the field, from the observatory's table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.fields import Meta
+from tracecube.core.frame import RawFrame
+from tracecube.core.slices import SliceGeometry
+from tracecube.instruments.muse.headers import mode
+
+__all__ = ["channel_of", "geometry_of", "spaxel"]
+
+_SPAXEL = {"WFM": (0.2, 0.2), "NFM": (0.02519, 0.02542)}
+"""Nominal size (arcsec, along and across slices) of a spaxel by field (instrument's user manual)."""
+
+
+def channel_of(meta: Meta, name: str) -> int:
+    """Return the number of a channel, 1 to 24, from the name of its detector.
+
+    Raises
+    ------
+    MissingInput
+        The header does not tell it.
+    """
+    text = str(meta.get("DETECTOR") or "")
+    if text.startswith("CHAN") and text[4:].isdigit():
+        return int(text[4:])
+    raise MissingInput(f"{name}: its channel is not known", hint="make the product again from the raw file")
+
+
+def spaxel(meta: Meta) -> tuple[float, float]:
+    """Return the size of a spaxel (arcsec) along and across the slices.
+
+    Raises
+    ------
+    BadData
+        A mode that is not known.
+    """
+    found = _SPAXEL.get(mode(meta)[:3])
+    if found is None:
+        raise BadData(f"INS MODE {mode(meta)!r} is neither WFM nor NFM", hint="repair the card ESO INS MODE")
+    return found
+
+
+def geometry_of(table: RawFrame, channel: int, meta: Meta) -> SliceGeometry:
+    """Return the geometry of one channel.
+
+    Parameters
+    ----------
+    table : RawFrame
+        GEOMETRY_TABLE: columns SubField, SliceCCD, x, y (spaxels), angle (degree), width (spaxels).
+    channel : int
+    meta : Meta
+        Header of the exposure, for the size of a spaxel.
+
+    Raises
+    ------
+    BadData
+        Columns are missing, or the channel's 48 slices.
+    """
+    names = ("SubField", "SliceCCD", "x", "y", "angle", "width")
+    columns = next((one for one in table.tables.values() if set(names) <= set(one)), None)
+    if columns is None:
+        raise BadData(f"{table.name}: no columns {', '.join(names)}", hint="is it a GEOMETRY_TABLE?")
+    own = np.flatnonzero(np.asarray(columns["SubField"]) == channel)
+    own = own[np.argsort(np.asarray(columns["SliceCCD"])[own])]
+    if len(own) != 48:
+        raise BadData(f"{table.name}: {len(own)} slices of channel {channel}, 48 are needed", hint="use another table")
+    along, across = spaxel(meta)
+    get = {name: np.asarray(columns[name], np.float64)[own] for name in names}
+    return SliceGeometry(
+        aperture=get["SliceCCD"].astype(np.int32),
+        x=get["x"] * along,
+        y=get["y"] * across,
+        angle=get["angle"],
+        width=get["width"] * along,
+        dq=np.zeros(48, np.int32),
+        meta=meta,
+    )

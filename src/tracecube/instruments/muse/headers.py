@@ -1,0 +1,114 @@
+"""Reading the headers of MUSE files; keys are as the observatory writes them, without the word HIERARCH."""
+
+from __future__ import annotations
+
+import re
+
+from tracecube.core.errors import MissingInput
+from tracecube.core.fields import Meta
+from tracecube.core.headers import instant, mjd_of, number
+from tracecube.core.headers import night_of as night_at
+from tracecube.core.headers import text as as_written
+
+__all__ = ["channels", "exposure_time", "lamps", "mode", "needed", "night_of", "number", "start_mjd", "text"]
+
+_LONGITUDE = -70.404  # degree, of Paranal
+_CHANNEL = re.compile(r"CHAN(0[1-9]|1\d|2[0-4])")
+_LAMPS = {
+    "CU-LAMP1": "CONT",
+    "CU-LAMP2": "CONT",
+    "CU-LAMP3": "Ne",
+    "CU-LAMP4": "Xe",
+    "CU-LAMP5": "HgCd",
+    "CU-LAMP6": "Ne",
+}
+"""What each lamp of the calibration unit is."""
+
+
+def text(header: Meta, key: str) -> str:
+    """Return a card as a stripped string in upper case, empty when it is absent or blank."""
+    return as_written(header, key).upper()
+
+
+def needed(header: Meta, name: str, key: str) -> float:
+    """Return a card as a number.
+
+    Raises
+    ------
+    MissingInput
+        It is absent, blank or no number.
+    """
+    found = number(header, key)
+    if found is None:
+        raise MissingInput(
+            f"{name}: header card {key} is {header.get(key)!r}, a number is needed",
+            hint=f"repair the card {key} of this file, or leave the file out",
+        )
+    return found
+
+
+def start_mjd(header: Meta, name: str) -> float:
+    """Return the start of exposure, MJD (UTC): MJD-OBS, else DATE-OBS.
+
+    Raises
+    ------
+    MissingInput
+        Neither is there.
+    """
+    found = number(header, "MJD-OBS")
+    if found is not None and found > 0:
+        return found
+    stamp = instant(header, "DATE-OBS")
+    if stamp is None:
+        raise MissingInput(
+            f"{name}: no start of exposure (header cards MJD-OBS and DATE-OBS)",
+            hint="write DATE-OBS into the header from the observing log, or leave the file out",
+        )
+    return mjd_of(stamp)
+
+
+def night_of(mjd: float) -> str:
+    """Return the UT date, YYYY-MM-DD, on which the night of a time ends.
+
+    Examples
+    --------
+    >>> night_of(58500.15), night_of(58499.8)
+    ('2019-01-17', '2019-01-17')
+    """
+    return night_at(mjd, _LONGITUDE)
+
+
+def exposure_time(header: Meta, name: str) -> float:
+    """Return the exposure time, second.
+
+    Raises
+    ------
+    MissingInput
+        No EXPTIME.
+    """
+    return needed(header, name, "EXPTIME")
+
+
+def mode(header: Meta) -> str:
+    """Return the mode of the instrument, by its present name: WFM-NONAO-N is WFM-NOAO-N."""
+    return text(header, "ESO INS MODE").replace("NONAO", "NOAO")
+
+
+def lamps(header: Meta) -> tuple[str, ...]:
+    """Return what shone: lamps that are on behind an open shutter, each kind once, in order of name."""
+    found = set()
+    for number_ in range(1, int(number(header, "ESO INS LAMPNUM") or 6) + 1):
+        lit = (header.get(f"ESO INS {part}{number_} ST") for part in ("LAMP", "SHUT"))
+        if all(_is_true(state) for state in lit):
+            name = text(header, f"ESO INS LAMP{number_} NAME")
+            found.add(_LAMPS.get(name, name))
+    return tuple(sorted(found - {""}))
+
+
+def _is_true(state: object) -> bool:
+    return state is True or state == 1 or str(state).strip().upper() in {"T", "TRUE"}
+
+
+def channels(header: Meta) -> tuple[str, ...]:
+    """Return the names of the detectors that a file holds, in order."""
+    return tuple(sorted(name for name in as_written(header, "EXTENSIONS").split() if _CHANNEL.fullmatch(name)))

@@ -1,0 +1,186 @@
+"""Which wavelength falls where: arc lamps of one channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.fields import FloatArray
+from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.optics import PixelMap
+from tracecube.core.quality import QualityNumber
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.slices import SliceLsf, SliceTraces, SliceWavelengths
+from tracecube.instruments.muse.arc_lines import LAMPS, law, line_list
+from tracecube.instruments.muse.ccd import Channel
+from tracecube.instruments.muse.exposure import combine_lamps, open_channels
+from tracecube.instruments.muse.headers import lamps
+from tracecube.recipes.optics.slice_lines import LampLines, LineSamples, first_guess, measure_lines
+from tracecube.recipes.optics.slice_lsf import LsfParams, measure_lsf
+from tracecube.recipes.optics.slice_map import pixel_map
+from tracecube.recipes.optics.slice_wavelength import Solution, WavelengthParams, solve_wavelengths
+
+__all__ = ["line_spread_function", "wavelength_calibration"]
+
+_SHIFT = 330.0  # Angstrom, largest departure of a slice from the nominal law
+
+
+class ArcParams(WavelengthParams):
+    """Numbers of the wavelength calibration."""
+
+    pixel_map: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arcs(Outputs):
+    """Wavelength solution of a channel, and the map that follows from it."""
+
+    wavelengths: SliceWavelengths
+    pixel_map: PixelMap | None
+
+
+@recipe(version="2")
+def wavelength_calibration(
+    *, raw: Sequence[RawFrame], bias: Frame, traces: SliceTraces, line_catalog: RawFrame, params: ArcParams
+) -> Arcs:
+    """Solve for the wavelengths of a channel with its arc lamps.
+
+    Lines are told apart by the pattern of each lamp, measured in every column, and fitted in all slices at once, with
+    the errors of the line list among the unknowns. A lamp may be missing: a caveat says so.
+    """
+    channels, notes = open_channels(raw)
+    frames, floors, absent = _by_lamp(channels, bias)
+    lines = line_list(line_catalog)
+    guess = first_guess(frames, traces, lines, law, shift=_SHIFT)
+    parts = [
+        measure_lines(frames[one.lamp], floors[one.lamp], traces, one, guess, least=params.least)
+        for one in lines
+        if one.lamp in frames
+    ]
+    samples = LineSamples(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(LineSamples)))
+    first = np.cumsum([0, *(one.wave.size for one in lines)])
+    wave, line = np.concatenate([one.wave for one in lines]), samples.line + first[samples.lamp]
+    rows = bias.data.shape[0]
+    scale = (0.5 * (rows - 1), 0.5 * (rows - 1), 0.5 * float(np.nanmedian(traces.right - traces.left)))
+    found = solve_wavelengths(samples, wave, line, len(traces.aperture), scale, params)
+    solution = _noun(found, samples, wave, line, scale, channels[0])
+    caveats = [f"no lamp {name}: the wavelengths rest on the others" for name in absent]
+    lost = solution.aperture[found.dq != 0]
+    if lost.size:
+        caveats.append(f"slices {', '.join(map(str, lost))}: no wavelength solution")
+    return Arcs(
+        wavelengths=solution,
+        pixel_map=pixel_map(traces, solution, bias.data.shape) if params.pixel_map else None,
+        quality=_numbers(found, samples, lines),
+        caveats=(*notes, *caveats),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lsf(Outputs):
+    """Line-spread function of a channel."""
+
+    lsf: SliceLsf
+
+
+@recipe(version="2")
+def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
+    *,
+    raw: Sequence[RawFrame],
+    bias: Frame,
+    flat: Frame,
+    traces: SliceTraces,
+    wavelengths: SliceWavelengths,
+    line_catalog: RawFrame,
+    params: LsfParams,
+) -> Lsf:
+    """Measure the line-spread function of every slice of a channel, of any shape, with its change along wavelength."""
+    channels, notes = open_channels(raw)
+    frames, _, absent = _by_lamp(channels, bias)
+    lsf, rms = measure_lsf(frames, flat, traces, wavelengths, line_list(line_catalog), params)
+    caveats = [f"no lamp {name}: the line-spread function rests on the others" for name in absent]
+    if lsf.dq.any():
+        caveats.append(f"slices {', '.join(map(str, lsf.aperture[lsf.dq != 0]))}: no line-spread function")
+    numbers = (
+        QualityNumber("LSF FWHM", float(np.nanmedian(lsf.fwhm)), "Angstrom", low=2.0, high=3.5),
+        QualityNumber("LSF FWHM RMS", float(np.nanstd(np.nanmedian(lsf.fwhm, axis=1))), "Angstrom"),
+        QualityNumber("LSF RMS", float(np.nanmedian(rms)), high=0.05),
+        QualityNumber("NUM LOST SLICES", float(np.count_nonzero(lsf.dq)), high=0.0),
+    )
+    return Lsf(lsf=lsf, quality=numbers, caveats=(*notes, *caveats))
+
+
+def _by_lamp(
+    channels: Sequence[Channel], bias: Frame
+) -> tuple[Mapping[int, Frame], Mapping[int, FloatArray], list[str]]:
+    """Return the mean exposure of each lamp, the variance of its pixels without light, and which lamps are absent."""
+    groups: dict[int, list[Channel]] = {}
+    for channel in channels:
+        lit = [name for name in lamps(channel.raw.meta) if name in LAMPS]
+        if len(lit) == 1:
+            groups.setdefault(LAMPS.index(lit[0]), []).append(channel)
+    if not groups:
+        raise BadData(
+            f"{channels[0].raw.name}: no arc lamp alone is on (ESO INS LAMPi ST and SHUTi ST)",
+            hint="take arcs one lamp at a time, or repair the cards",
+        )
+    frames, floors = {}, {}
+    for lamp, members in groups.items():
+        found = combine_lamps(members, bias, clip=5.0, tolerance=0.02)
+        frames[lamp] = Frame(found.data, found.variance, found.flags, members[0].meta)
+        floor = np.concatenate([members[0].floor(0, found.data.shape[0])])
+        floors[lamp] = floor / len(members) + bias.variance
+    return frames, floors, [name for number, name in enumerate(LAMPS) if number not in groups]
+
+
+def _noun(
+    found: Solution,
+    samples: LineSamples,
+    wave: FloatArray,
+    line: np.ndarray,
+    scale: tuple[float, float, float],
+    channel: Channel,
+) -> SliceWavelengths:
+    if not np.isfinite(found.rms).any():
+        raise MissingInput("no wavelength solution in any slice", hint="look at the arc frames")
+    middle, half, reach = scale
+    return SliceWavelengths(
+        aperture=np.arange(1, len(found.rms) + 1, dtype=np.int32),
+        dq=found.dq,
+        coefficient=found.coefficient,
+        covariance=found.covariance,
+        rms=found.rms,
+        line_aperture=samples.slice + 1,
+        line_wave=wave[line],
+        line_lamp=samples.lamp,
+        line_pixel=samples.along,
+        line_residual=found.residual,
+        line_error=found.error,
+        line_used=found.used.astype(np.int32),
+        list_wave=wave,
+        list_offset=found.offset,
+        list_error=found.offset_error,
+        middle=middle,
+        half=half,
+        reach=reach,
+        medium="AWAV",
+        meta=channel.meta,
+    )
+
+
+def _numbers(found: Solution, samples: LineSamples, lines: Sequence[LampLines]) -> tuple[QualityNumber, ...]:
+    used = found.used
+    each = np.array([len(np.unique(samples.line[used & (samples.slice == row)])) for row in range(len(found.rms))])
+    return (
+        QualityNumber("WAVE RMS", float(np.nanmedian(found.rms)), "Angstrom", high=0.05),
+        QualityNumber("WAVE RMS MAX", float(np.nanmax(found.rms)), "Angstrom", high=0.1),
+        QualityNumber("LINE LIST ERROR", found.list_error, "Angstrom", high=0.05),
+        QualityNumber("LINES LISTED", float(sum(one.usable.sum() for one in lines))),
+        QualityNumber("LINES FIT MIN", float(each.min()), low=20.0),
+        QualityNumber("LINES FIT MEDIAN", float(np.median(each)), low=30.0),
+        QualityNumber("LINE WIDTH", 2.3548 * float(np.median(samples.sigma[used])), "pix", low=1.4, high=3.0),
+        QualityNumber("NUM LOST SLICES", float(np.count_nonzero(found.dq)), high=0.0),
+    )

@@ -1,0 +1,115 @@
+"""Where the telescope pointed, through how much air, and how fast the Earth moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracecube.core.fields import FloatArray, Meta
+from tracecube.instruments.muse.headers import exposure_time, needed, number, start_mjd
+from tracecube.kernels.atmosphere import air_to_vacuum, refraction_shift
+
+__all__ = ["Pointing", "barycentric_velocity", "pointing_of", "refraction"]
+
+_LONGITUDE, _LATITUDE, _ALTITUDE = -70.404, -24.627, 2648.0  # degree east, degree north, m: UT4 on Paranal
+_PRESSURE, _TEMPERATURE, _HUMIDITY = 743.0, 12.0, 15.0  # hPa, Celsius, per cent: the site's yearly means
+REFERENCE = 7000.0
+"""Wavelength (Angstrom) at which sources stay where they are."""
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """One exposure's place on the sky.
+
+    Parameters
+    ----------
+    ra, dec : float, degree
+        Of the centre of the field.
+    angle : float, degree
+        Position angle of the field.
+    airmass, parallactic : (float, float)
+        At start and end; degree.
+    pressure, temperature, humidity : float
+        hPa, degree Celsius, per cent.
+    exptime : float, second
+    mjd : float
+        Middle of the exposure.
+    """
+
+    ra: float
+    dec: float
+    angle: float
+    airmass: tuple[float, float]
+    parallactic: tuple[float, float]
+    pressure: float
+    temperature: float
+    humidity: float
+    exptime: float
+    mjd: float
+
+    @property
+    def mean_airmass(self) -> float:
+        """Between start and end."""
+        return 0.5 * (self.airmass[0] + self.airmass[1])
+
+
+def pointing_of(meta: Meta, name: str) -> Pointing:
+    """Read the pointing of an exposure.
+
+    Raises
+    ------
+    MissingInput
+        A card is absent that nothing else tells: RA, DEC, airmass, parallactic angle, time.
+    """
+    seconds = exposure_time(meta, name)
+    airmass = tuple(needed(meta, name, f"ESO TEL AIRM {end}") for end in ("START", "END"))
+    parallactic = tuple(needed(meta, name, f"ESO TEL PARANG {end}") for end in ("START", "END"))
+    turn = (parallactic[1] - parallactic[0] + 180.0) % 360.0 - 180.0
+    return Pointing(
+        ra=needed(meta, name, "RA"),
+        dec=needed(meta, name, "DEC"),
+        angle=number(meta, "ESO INS DROT POSANG") or 0.0,
+        airmass=(airmass[0], airmass[1]),
+        parallactic=(parallactic[0], parallactic[0] + turn),
+        pressure=number(meta, "ESO TEL AMBI PRES START") or _PRESSURE,
+        temperature=_known(meta, "ESO TEL AMBI TEMP", _TEMPERATURE),
+        humidity=_known(meta, "ESO TEL AMBI RHUM", _HUMIDITY),
+        exptime=seconds,
+        mjd=start_mjd(meta, name) + 0.5 * seconds / 86400.0,
+    )
+
+
+def _known(meta: Meta, key: str, mean: float) -> float:
+    found = number(meta, key)
+    return mean if found is None else found
+
+
+def refraction(pointing: Pointing, wave: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return by how much light of air wavelengths stands west and north (arcsec, field axes) of the reference's."""
+    vacuum = air_to_vacuum(np.asarray(wave, np.float64))
+    east, north = refraction_shift(
+        vacuum,
+        float(air_to_vacuum(np.array([REFERENCE]))[0]),
+        pointing.airmass,
+        pointing.parallactic,
+        pressure=pointing.pressure,
+        temperature=pointing.temperature,
+        humidity=pointing.humidity,
+    )
+    angle = np.radians(pointing.angle)
+    return -east * np.cos(angle) + north * np.sin(angle), north * np.cos(angle) + east * np.sin(angle)
+
+
+def barycentric_velocity(pointing: Pointing) -> float:
+    """Return the velocity (km/s) that makes observed wavelengths those at the barycentre: wave (1 + v / c)."""
+    from astropy import units as u  # noqa: PLC0415 - slow to import
+    from astropy.coordinates import EarthLocation, SkyCoord  # noqa: PLC0415
+    from astropy.time import Time  # noqa: PLC0415
+    from astropy.utils import iers  # noqa: PLC0415
+
+    place = EarthLocation.from_geodetic(_LONGITUDE * u.deg, _LATITUDE * u.deg, _ALTITUDE * u.m)
+    target = SkyCoord(pointing.ra * u.deg, pointing.dec * u.deg)
+    with iers.conf.set_temp("auto_download", False):
+        found = target.radial_velocity_correction(obstime=Time(pointing.mjd, format="mjd"), location=place)
+    return float(found.to(u.km / u.s).value)

@@ -1,0 +1,112 @@
+"""The sky of an exposure, from all its channels together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracecube.core.errors import BadData
+from tracecube.core.fields import FloatArray
+from tracecube.core.frame import RawFrame
+from tracecube.core.quality import QualityNumber
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.slice_light import SliceSky
+from tracecube.core.slices import SliceSegments
+from tracecube.recipes.slices.sky_fit import SkyFit, SkyParams, Slices, fit_sky, gather
+from tracecube.recipes.slices.sky_zero import Zero, find_zero
+
+__all__ = ["sky_model"]
+
+_BRIGHT_LINES = np.array([5577.339, 6300.304])
+"""Angstrom, air: the lines of oxygen that need no list (Osterbrock et al. 1996, PASP 108, 277)."""
+
+_WIDTH = 1.1  # Angstrom, sigma of a line where none can be measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkyOut(Outputs):
+    """The sky of an exposure, and how each slice sees it."""
+
+    sky: SliceSky
+
+
+@recipe(version="1")
+def sky_model(*, segments: Sequence[SliceSegments], sky_lines: RawFrame | None, params: SkyParams) -> SkyOut:
+    """Fit one spectrum of the sky to all channels, and brightness, shift and width of lines of each slice.
+
+    The zero of the wavelengths is that of a list of sky lines; without one, or with too few lines alone, that of the
+    arcs in the mean, and a caveat says so.
+    """
+    slices = gather(list(segments))
+    fit = fit_sky(slices, params)
+    caveats = []
+    zero = None
+    if sky_lines is not None:
+        zero = find_zero(fit, *_lines(sky_lines))
+    if zero is None:
+        zero = find_zero(fit, _BRIGHT_LINES, np.ones(2), least=2)
+        caveats.append("no list of sky lines: the zero of the wavelengths rests on two lines of oxygen")
+    if zero is None:
+        zero = Zero(0.0, 0.0, float("inf"), np.zeros(0), np.zeros(0), np.zeros(0), _WIDTH)
+        caveats.append("no bright line of the sky: the zero of the wavelengths is that of the arcs")
+    value = fit.value.copy()
+    value[:, 1] += zero.shift
+    value[:, 2] += zero.stretch
+    # the fit keeps first moments where they are; the arcs' wavelengths are those of Gaussians, see SliceSky
+    value[:, 1:3] += value[:, 5:7] / (4.0 * zero.width**2)
+    noun = _noun(fit, value, slices, zero, segments[0])
+    known = fit.dq == 0
+    numbers = (
+        QualityNumber("SKY CHI2", fit.chi2, low=0.8, high=1.5),
+        QualityNumber("SLICE GAIN RMS", float(np.std(value[known, 0])), high=0.05),
+        QualityNumber("SLICE GAIN ERROR", float(np.median(fit.error[known, 0])), high=0.005),
+        QualityNumber("WAVE SHIFT", float(np.median(value[known, 1])), "Angstrom", low=-0.6, high=0.6),
+        QualityNumber("WAVE SHIFT RMS", float(np.std(value[known, 1])), "Angstrom"),
+        QualityNumber("WAVE SHIFT ERROR", float(np.median(fit.error[known, 1])), "Angstrom", high=0.02),
+        QualityNumber("WAVE ZERO ERROR", zero.error, "Angstrom", high=0.02),
+        QualityNumber("NUM LOST SLICES", float(np.count_nonzero(fit.dq)), high=0.0),
+    )
+    return SkyOut(sky=noun, quality=numbers, caveats=tuple(caveats))
+
+
+def _lines(table: RawFrame) -> tuple[FloatArray, FloatArray]:
+    """Return wavelengths (Angstrom, air) and fluxes of a list of sky lines.
+
+    Raises
+    ------
+    BadData
+        No such columns.
+    """
+    found = next((one for one in table.tables.values() if {"lambda", "flux"} <= set(one)), None)
+    if found is None:
+        raise BadData(f"{table.name}: no table with columns lambda, flux", hint="is it a SKY_LINES?")
+    return np.asarray(found["lambda"], np.float64), np.asarray(found["flux"], np.float64)
+
+
+def _noun(fit: SkyFit, value: FloatArray, slices: Slices, zero: Zero, first: SliceSegments) -> SliceSky:
+    """The spline stays on its own scale: its first knot moves with the zero."""
+    return SliceSky(
+        coefficient=fit.coefficient,
+        detector=slices.detector,
+        aperture=slices.aperture,
+        gain=value[:, 0],
+        gain_error=fit.error[:, 0],
+        shift=value[:, 1],
+        shift_error=np.hypot(fit.error[:, 1], zero.error),
+        stretch=value[:, 2],
+        excess=value[:, 3:5],
+        skew=value[:, 5:7],
+        flat=value[:, 7],
+        dq=fit.dq,
+        line_wave=zero.wave,
+        line_offset=zero.offset,
+        line_error=zero.spread,
+        own_shift=zero.shift,
+        own_stretch=zero.stretch,
+        width=zero.width,
+        first=fit.first,
+        step=fit.step,
+        meta=first.meta,
+    )

@@ -1,0 +1,1 @@
+"""Exposures of image slicers, still on their pixels."""

@@ -1,0 +1,154 @@
+"""A cube from the pixels of slices: samples at their places, solved for voxels in slabs of wavelength."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.flags import Flag
+from tracecube.core.spectra import Cube, Image
+from tracecube.kernels.voxels import inverse_root, solve_voxels
+
+__all__ = ["Grid", "Samples", "build_cube", "white_image"]
+
+F4 = NDArray[np.float32]
+
+_SLAB = 200  # planes that are solved together
+_MARGIN = 14  # planes on either side: the polynomial of degree 6 reaches 6 times 2 of them
+_DEGREE, _SMALLEST = 6, 0.1  # of the inverse root: noise of voxels and of 5 x 5 bins is right to 2 per cent
+_SPECTRAL = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX)3|CD(3_[123]|[12]_3)")
+_LEAST = 0.1  # samples in a voxel, by the square of their share: with less it is not measured
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid of voxels.
+
+    Parameters
+    ----------
+    wave0, step : float, Angstrom
+        Of the first plane, and between planes.
+    x0, y0 : float, arcsec
+        Middle of the first voxel from the tangent point, to the west and to the north.
+    side : float, arcsec
+    shape : (int, int, int)
+        Planes, rows, columns.
+    """
+
+    wave0: float
+    step: float
+    x0: float
+    y0: float
+    side: float
+    shape: tuple[int, int, int]
+
+    def cards(self, ra: float, dec: float) -> Meta:
+        """Return the axes as header cards, north up, east to the left."""
+        scale = self.side / 3600.0
+        return {
+            "CTYPE1": "RA---TAN",
+            "CTYPE2": "DEC--TAN",
+            "CUNIT1": "deg",
+            "CUNIT2": "deg",
+            "CRVAL1": ra,
+            "CRVAL2": dec,
+            "CRPIX1": 1.0 - self.x0 / self.side,
+            "CRPIX2": 1.0 - self.y0 / self.side,
+            "CD1_1": -scale,
+            "CD1_2": 0.0,
+            "CD2_1": 0.0,
+            "CD2_2": scale,
+            "CTYPE3": "AWAV",
+            "CUNIT3": "Angstrom",
+            "CRVAL3": self.wave0,
+            "CRPIX3": 1.0,
+            "CD3_3": self.step,
+            "CD1_3": 0.0,
+            "CD2_3": 0.0,
+            "CD3_1": 0.0,
+            "CD3_2": 0.0,
+        }
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Pixels of one detector: place in voxels (k, 3; z, y, x), value, and weight (inverse variance, 0 if bad)."""
+
+    place: F4
+    value: F4
+    weight: F4
+
+
+def build_cube(samples: Sequence[Samples], grid: Grid, meta: Meta) -> tuple[Cube, float]:
+    """Solve for the voxels.
+
+    Parameters
+    ----------
+    samples : sequence of Samples
+        One a detector.
+    grid : Grid
+    meta : Meta
+        With the axes.
+
+    Returns
+    -------
+    cube : Cube
+        Noise uncorrelated between voxels.
+    share : float
+        Of the voxels within the field that were measured.
+    """
+    nz, ny, nx = grid.shape
+    data = np.full(grid.shape, np.nan, np.float32)
+    variance = np.full(grid.shape, np.nan, np.float32)
+    root = inverse_root(_DEGREE, smallest=_SMALLEST)
+    for start in range(0, nz, _SLAB):
+        stop = min(start + _SLAB, nz)
+        low, high = start - _MARGIN, stop + _MARGIN
+        parts = []
+        for one in samples:
+            near = np.flatnonzero((one.place[:, 0] > low - 2) & (one.place[:, 0] < high + 1) & (one.weight > 0))
+            place = one.place[near]
+            place[:, 0] -= low
+            parts.append((place, one.value[near], one.weight[near]))
+        place, value, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+        found = solve_voxels(place, value, weight, (high - low, ny, nx), root=root, least=_LEAST)
+        own = slice(_MARGIN, _MARGIN + stop - start)
+        data[start:stop], variance[start:stop] = found.data[own], found.variance[own]
+    known = np.isfinite(data)
+    flags = np.where(known, 0, int(Flag.NOT_MEASURED)).astype(np.int32)
+    field = known.any(axis=0)
+    cube = Cube(
+        data=data,
+        variance=variance,
+        flags=flags,
+        covariance_offset=np.zeros((0, 3), np.int32),
+        covariance_value=np.zeros(0),
+        meta=meta,
+    )
+    return cube, float(known[:, field].mean())
+
+
+def white_image(cube: Cube, wave: FloatArray, band: tuple[float, float]) -> Image:
+    """Return the mean of the planes within a band, of the voxels that were measured."""
+    planes = np.flatnonzero((wave >= band[0]) & (wave <= band[1]))
+    total = np.zeros(cube.data.shape[1:])
+    noise, count = np.zeros_like(total), np.zeros_like(total)
+    for plane in planes:
+        known = cube.flags[plane] == 0
+        total[known] += cube.data[plane][known]
+        noise[known] += cube.variance[plane][known]
+        count += known
+    some = np.maximum(count, 1)
+    measured = count > 0.5 * planes.size
+    keys = {key: value for key, value in cube.meta.items() if not _SPECTRAL.fullmatch(key)}
+    return Image(
+        data=np.where(measured, total / some, np.nan).astype(np.float32),
+        variance=np.where(measured, noise / some**2, np.nan).astype(np.float32),
+        flags=np.where(measured, 0, int(Flag.NOT_MEASURED)).astype(np.int32),
+        meta=keys,
+    )

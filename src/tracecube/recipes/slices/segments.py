@@ -1,0 +1,140 @@
+"""Spectra of short pieces of slices, row by row of the detector."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.slices import SliceExposure, SliceGeometry, SliceSegments, SliceTraces, SliceWavelengths
+from tracecube.recipes.optics.slice_map import columns_of
+
+__all__ = ["cut_segments", "place_of"]
+
+F4 = NDArray[np.float32]
+
+_INSIDE = 2.0  # px from the edges of a slice that are left out
+_CLIP = 4.0  # errors off the median of a piece's row beyond which a pixel is hit
+_CLEAR = (5600.0, 7500.0)  # Angstrom, about the band that tells how bright a piece is
+
+
+def place_of(geometry: SliceGeometry, row: int, across: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return place in the field (arcsec, west and north) of pixels of a slice.
+
+    Parameters
+    ----------
+    geometry : SliceGeometry
+    row : int
+    across : array, px
+        Distance from the centre of the slice.
+    width : array, px
+        Between its edges there.
+    """
+    t = -across / width * geometry.width[row]
+    angle = np.radians(geometry.angle[row])
+    return geometry.x[row] + t * np.cos(angle), geometry.y[row] + t * np.sin(angle)
+
+
+def cut_segments(
+    exposure: SliceExposure, traces: SliceTraces, solution: SliceWavelengths, geometry: SliceGeometry, *, pieces: int
+) -> SliceSegments:
+    """Return mean spectra of ``pieces`` parts of every slice.
+
+    Parameters
+    ----------
+    exposure : SliceExposure
+        Dispersion along y.
+    traces : SliceTraces
+    solution : SliceWavelengths
+    geometry : SliceGeometry
+    pieces : int
+        Parts of a slice, so short that a line's tilt does not widen it.
+    """
+    rows = exposure.data.shape[0]
+    count = len(traces.aperture) * pieces
+    flux, variance = np.full((count, rows), np.nan, np.float32), np.full((count, rows), np.nan, np.float32)
+    wave = np.full((count, rows), np.nan)
+    x_sky, y_sky = np.full(count, np.nan), np.full(count, np.nan)
+    spread = np.zeros(count)
+    y = np.arange(rows, dtype=np.float64)
+    good = exposure.flags & NOT_USABLE == 0
+    for row in range(len(traces.aperture)):
+        if traces.dq[row] or solution.dq[row] or exposure.dq[row]:
+            continue
+        x0, x1 = columns_of(traces, row, exposure.data.shape[1], beyond=2.0)
+        across = np.arange(x0, x1)[None, :] - (traces.centre[row] + exposure.shift[row])[:, None]
+        half = 0.5 * (traces.right[row] - traces.left[row])
+        part = np.floor((across / (half[:, None] - _INSIDE) + 1.0) * 0.5 * pieces).astype(np.int32)
+        part[(part < 0) | (part >= pieces) | ~good[:, x0:x1]] = -1
+        mean, noise, place = _row_means(
+            exposure.data[:, x0:x1], exposure.variance[:, x0:x1], part, across.astype(np.float32), pieces
+        )
+        at = slice(row * pieces, (row + 1) * pieces)
+        flux[at], variance[at] = mean, noise
+        wave[at] = [solution.wave(row, y, one) for one in place.astype(np.float64)]
+        ends = np.linspace(-1.0, 1.0, pieces + 1) * (float(np.mean(half)) - _INSIDE)
+        at_ends = solution.wave(row, np.array(0.5 * (rows - 1)), ends)
+        spread[at] = np.diff(at_ends) ** 2 / 12.0
+        for piece in range(pieces):
+            middle = float(np.nanmean(place[piece]))
+            sky = place_of(geometry, row, np.array([middle]), np.array([2.0 * float(np.mean(half))]))
+            x_sky[row * pieces + piece], y_sky[row * pieces + piece] = sky[0][0], sky[1][0]
+    flags = np.where(np.isfinite(flux), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
+    white, error = _white(flux, variance, wave)
+    return SliceSegments(
+        flux=flux,
+        variance=variance,
+        wave=wave,
+        flags=flags,
+        aperture=np.repeat(traces.aperture, pieces),
+        piece=np.tile(np.arange(pieces, dtype=np.int32), len(traces.aperture)),
+        x=x_sky,
+        y=y_sky,
+        spread=spread,
+        white=white,
+        white_error=error,
+        meta=exposure.meta,
+    )
+
+
+def _white(flux: F4, variance: F4, wave: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the median over a wide band: lines of the sky, and hits, count little."""
+    inside: BoolArray = np.isfinite(flux) & (wave > _CLEAR[0]) & (wave < _CLEAR[1])
+    known = inside.sum(axis=1) > 100
+    white, error = np.full(len(flux), np.nan), np.full(len(flux), np.nan)
+    for row in np.flatnonzero(known):
+        white[row] = np.median(flux[row, inside[row]])
+        noise = float(np.median(variance[row, inside[row]]))
+        error[row] = np.sqrt(0.5 * np.pi * noise / inside[row].sum())
+    return white, error
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _row_means(data: F4, variance: F4, part: NDArray[np.int32], across: F4, pieces: int) -> tuple[F4, F4, F4]:
+    """Return clipped mean, its variance and mean place of the pixels of each piece in each row (pieces, y)."""
+    rows, columns = data.shape
+    mean = np.full((pieces, rows), np.nan, np.float32)
+    noise, place = mean.copy(), mean.copy()
+    value, spread = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    for y in range(rows):
+        for piece in range(pieces):
+            n = 0
+            for x in range(columns):
+                if part[y, x] == piece:
+                    value[n], spread[n] = data[y, x], variance[y, x]
+                    n += 1
+            if n < 3:
+                continue
+            middle, typical = np.median(value[:n]), np.sqrt(np.median(spread[:n]))
+            total, weight, at, used = 0.0, 0.0, 0.0, 0
+            for x in range(columns):
+                if part[y, x] == piece and abs(data[y, x] - middle) < _CLIP * typical:
+                    total += data[y, x]
+                    weight += variance[y, x]
+                    at += across[y, x]
+                    used += 1
+            if 2 * used > n:
+                mean[piece, y], noise[piece, y], place[piece, y] = total / used, weight / used**2, at / used
+    return mean, noise, place

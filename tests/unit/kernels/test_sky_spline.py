@@ -1,0 +1,113 @@
+"""The sky's spline against scipy's, its cumulants against a numerical convolution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.interpolate import BSpline
+
+from tracecube.kernels.sky_spline import BAND, accumulate, derivatives, reshaped, solve
+
+FIRST, STEP, SIZE = 5000.0, 0.6, 120
+INSIDE = (FIRST + 1e-6, FIRST + STEP * (SIZE - BAND + 1) - 1e-6)
+
+
+def twin(coefficients):
+    return BSpline(FIRST + STEP * (np.arange(SIZE + 6) - 5), coefficients, 5)
+
+
+def places(rng, n):
+    return rng.uniform(*INSIDE, n)
+
+
+def test_value_and_derivatives_are_those_of_scipy():
+    rng = np.random.default_rng(1)
+    coefficients, wave = rng.normal(0, 1, SIZE), places(rng, 500)
+    found = derivatives(wave, coefficients, FIRST, STEP)
+    for order in range(5):
+        expected = twin(coefficients).derivative(order)(wave) if order else twin(coefficients)(wave)
+        assert np.allclose(found[order], expected, rtol=1e-6, atol=1e-7)
+
+
+def test_beyond_the_spline_there_is_nothing():
+    wave = np.array([FIRST - 0.1, FIRST + STEP * (SIZE - BAND + 1) + 0.1])
+    assert np.all(derivatives(wave, np.ones(SIZE), FIRST, STEP) == 0.0)
+    matrix, rhs = np.zeros((BAND, SIZE)), np.zeros(SIZE)
+    accumulate(wave, np.ones(2), np.ones(2), 1.0, FIRST, STEP, matrix, rhs)
+    assert not matrix.any()
+    assert not rhs.any()
+
+
+def test_normal_equations_are_those_of_the_dense_design():
+    rng = np.random.default_rng(2)
+    wave = places(rng, 800)
+    data, weight = rng.normal(0, 1, wave.size), rng.uniform(0.5, 2, wave.size)
+    weight[::5] = 0.0
+    gain = 1.07
+    design = gain * np.stack([twin(np.eye(SIZE)[j])(wave) for j in range(SIZE)], axis=1)
+    full, right = design.T @ (weight[:, None] * design), design.T @ (weight * data)
+    matrix, rhs = np.zeros((BAND, SIZE)), np.zeros(SIZE)
+    accumulate(wave, data, weight, gain, FIRST, STEP, matrix, rhs)
+    scale = np.abs(full).max()
+    for below in range(BAND):
+        assert np.allclose(matrix[below, : SIZE - below], np.diag(full, -below), atol=1e-9 * scale)
+    assert np.allclose(rhs, right, atol=1e-9 * np.abs(right).max())
+
+
+def lines(wave):
+    """Lines as narrow as the spectrograph makes them, on a continuum."""
+    at = np.array([5010.3, 5021.7, 5033.2, 5052.9])
+    return 1.0 + (np.array([5, 20, 9, 14]) * np.exp(-0.5 * ((wave[:, None] - at) / 1.1) ** 2)).sum(axis=1)
+
+
+def fitted(coefficient_of, n=6000):
+    """Spline through samples of a function without noise."""
+    wave = np.linspace(*INSIDE, n)
+    matrix, rhs = np.zeros((BAND, SIZE)), np.zeros(SIZE)
+    accumulate(wave, coefficient_of(wave), np.ones(n), 1.0, FIRST, STEP, matrix, rhs)
+    return solve(matrix, rhs)
+
+
+def test_the_spline_holds_the_lines():
+    wave = np.linspace(5004.0, 5060.0, 3000)
+    assert np.abs(derivatives(wave, fitted(lines), FIRST, STEP)[0] - lines(wave)).max() < 0.004
+
+
+@pytest.mark.parametrize(
+    ("shares", "steps"),
+    [((0.5, 0.5), (-0.35, 0.35)), ((0.9, 0.1), (-0.08, 0.72)), ((0.1, 0.8, 0.1), (-0.7, 0.0, 0.7))],
+    ids=["wider", "skewed", "winged"],
+)
+def test_cumulants_make_of_a_line_what_a_convolution_makes(shares, steps):
+    p, v = np.array(shares), np.array(steps)
+    assert abs(np.sum(p * v)) < 1e-12
+    e, k = np.sum(p * v**2), np.sum(p * v**3)
+    f = np.sum(p * v**4) - 3 * e**2
+    wave = np.linspace(5008.0, 5056.0, 2000)
+    s = derivatives(wave, fitted(lines), FIRST, STEP)
+    moved = np.array([lines(wave - step) for step in v])
+    seen = derivatives(wave, reshaped(fitted(lines), STEP, float(e), float(k), float(f)), FIRST, STEP)[0]
+    worst, of = np.abs(seen - p @ moved).max(), np.abs(s[0] - p @ moved).max()
+    assert worst < 0.05 * of  # what is left is of fifth order
+
+
+def test_a_spectrum_is_recovered_from_slices_of_unlike_brightness_with_pulls_of_one():
+    rng = np.random.default_rng(3)
+    truth = fitted(lines)
+    pulls = []
+    for _ in range(30):
+        matrix, rhs = np.zeros((BAND, SIZE)), np.zeros(SIZE)
+        for gain in (0.9, 1.0, 1.1):
+            wave = places(rng, 400)
+            data = gain * derivatives(wave, truth, FIRST, STEP)[0] + rng.normal(0, 0.2, wave.size)
+            accumulate(wave, data, np.full(wave.size, 25.0), gain, FIRST, STEP, matrix, rhs)
+        found = solve(matrix, rhs)
+        full = sum(
+            np.diag(matrix[b, : SIZE - b], -b) + (np.diag(matrix[b, : SIZE - b], b) if b else 0) for b in range(BAND)
+        )
+        at = np.linspace(5006.0, 5062.0, 40)
+        basis = np.stack([twin(np.eye(SIZE)[j])(at) for j in range(SIZE)], axis=1)
+        error = np.sqrt(np.einsum("ij,jk,ik->i", basis, np.linalg.inv(full + 1e-9 * np.eye(SIZE)), basis))
+        pulls.append((derivatives(at, found, FIRST, STEP)[0] - derivatives(at, truth, FIRST, STEP)[0]) / error)
+    assert abs(np.std(pulls) - 1.0) < 0.05
+    assert abs(np.mean(pulls)) < 0.1

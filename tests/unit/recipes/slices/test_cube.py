@@ -1,0 +1,95 @@
+"""A cube from pixels of slices: slabs without seams, axes, white light."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.wcs import WCS
+
+from tests.unit.kernels.test_voxels import binned, detector
+from tracecube.core.flags import Flag
+from tracecube.recipes.slices.cube import Grid, Samples, build_cube, white_image
+
+SHAPE = (230, 16, 18)
+GRID = Grid(wave0=4750.0, step=1.25, x0=-1.7, y0=-1.5, side=0.2, shape=SHAPE)
+
+
+def slope(place):
+    return (0.05 * place[:, 1] + 0.02 * place[:, 0]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Two detectors, one of which sees the left of the field; noise 1."""
+    rng = np.random.default_rng(1)
+    place = detector(rng, SHAPE)
+    left = place[:, 2] < 8.0
+    samples = []
+    for own in (left, ~left):
+        value = 10.0 + rng.normal(0, 1, own.sum())
+        samples.append(Samples(place[own], value.astype(np.float32), np.ones(own.sum(), np.float32)))
+    return build_cube(samples, GRID, {"ESO DET OUT3": 1.0, "RDNOISE3": 2.5, **GRID.cards(10.0, -30.0)})
+
+
+def test_all_voxels_of_the_field_are_measured_with_pulls_of_one(made):
+    cube, share = made
+    assert share > 0.99
+    inner = cube.flags[12:-12, 3:-3, 3:-3]
+    assert not inner.any()
+    for n in (1, 3):
+        data, variance = (one[12:-12, 3:-3, 3:-3] for one in (cube.data - 10.0, cube.variance))
+        pull = binned(data, n) / np.sqrt(binned(variance, n))
+        assert 0.97 < pull.std() < 1.03
+
+
+def test_slabs_have_no_seam():
+    rng = np.random.default_rng(2)
+    place = detector(rng, SHAPE)
+    value = slope(place)
+    cube, _ = build_cube([Samples(place, value, np.ones(len(place), np.float32))], GRID, {})
+    y, z = np.arange(3, 13), np.arange(190, 210)
+    expected = 0.05 * y[None, :, None] + 0.02 * z[:, None, None]
+    off = cube.data[190:210, 3:13, 4:14] - expected
+    assert np.abs(off).max() < 0.01
+    assert np.abs(np.diff(off, axis=0)[9]).max() < 2e-3  # from plane 199 to plane 200
+
+
+def test_bad_samples_and_empty_places():
+    rng = np.random.default_rng(3)
+    shape = (40, 12, 12)
+    place = detector(rng, shape)
+    place = place[place[:, 2] < 6.0]
+    weight = np.ones(len(place), np.float32)
+    value = np.ones(len(place), np.float32)
+    value[::13], weight[::13] = 1e5, 0.0
+    cube, _ = build_cube([Samples(place, value, weight)], Grid(4750.0, 1.25, 0.0, 0.0, 0.2, shape), {})
+    inner = cube.data[10:-10, 2:-2, 1:5]
+    assert np.isfinite(inner).mean() > 0.95  # a voxel whose only sample is bad is not measured
+    assert np.nanmax(np.abs(inner - 1.0)) < 1e-3
+    assert (cube.flags[:, :, 9:] == int(Flag.NOT_MEASURED)).all()
+    assert np.isnan(cube.data[:, :, 9:]).all()
+
+
+def test_axes_are_those_of_the_sky():
+    wcs = WCS({key: value for key, value in GRID.cards(10.0, -30.0).items() if value is not None})
+    (ra, dec, wave) = wcs.wcs_pix2world([[8.5, 7.5, 4.0]], 0)[0]  # the tangent point: 1.7 / 0.2, 1.5 / 0.2
+    assert (ra, dec) == pytest.approx((10.0, -30.0), abs=1e-9)
+    assert wave * 1e10 == pytest.approx(4755.0)
+    west = wcs.wcs_pix2world([[9.5, 7.5, 0.0]], 0)[0]
+    north = wcs.wcs_pix2world([[8.5, 8.5, 0.0]], 0)[0]
+    assert (ra - west[0]) * 3600.0 * np.cos(np.radians(30.0)) == pytest.approx(0.2, rel=1e-4)
+    assert (north[1] - dec) * 3600.0 == pytest.approx(0.2, rel=1e-4)
+
+
+def test_white_light_is_the_mean_of_its_band_and_keeps_all_cards_but_the_third_axis(made):
+    cube, _ = made
+    wave = GRID.wave0 + GRID.step * np.arange(SHAPE[0])
+    image = white_image(cube, wave, (4790.0, 4990.0))
+    planes = (wave >= 4790.0) & (wave <= 4990.0)
+    assert np.allclose(image.data[5:10, 5:10], cube.data[planes].mean(axis=0)[5:10, 5:10], atol=1e-4)
+    pull = (image.data - 10.0)[3:-3, 3:-3] / np.sqrt(image.variance)[3:-3, 3:-3]
+    assert 0.8 < pull.std() < 1.2
+    assert image.meta["RDNOISE3"] == 2.5
+    assert image.meta["ESO DET OUT3"] == 1.0
+    assert "CTYPE1" in image.meta
+    assert not [key for key in image.meta if key in {"CTYPE3", "CRVAL3", "CD3_3", "CD1_3", "CD3_1", "CUNIT3", "CRPIX3"}]

@@ -1,0 +1,97 @@
+"""Response and bands of the atmosphere from a star's light relative to the lamp."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.unit.recipes.slice_detector import SliceDetector, expose
+from tracecube.core.flags import Flag
+from tracecube.recipes.slices.lamp import lamp_spectrum
+from tracecube.recipes.slices.response import TELLURIC, outside, smooth_response, transmission
+
+WAVE = np.arange(4656.25, 9350.0, 12.5)
+AIRMASS = 1.3
+
+
+def curve(wave):
+    return 2e15 * np.exp(-0.5 * ((wave - 6800.0) / 1500.0) ** 2) * (1.0 + 0.05 * np.sin(wave / 400.0))
+
+
+def bands(wave):
+    """Absorption at airmass 1: a comb within the bands of oxygen and water."""
+    comb = 0.6 + 0.35 * np.sin(wave / 7.0)
+    return np.where(outside(wave, TELLURIC), 1.0, comb)
+
+
+def measured(rng, wave=WAVE, noise=0.004):
+    clean = curve(wave) * bands(wave) ** AIRMASS
+    return clean * (1.0 + rng.normal(0, noise, wave.size)), (noise * clean) ** 2
+
+
+def test_the_curve_is_that_without_the_bands():
+    value, variance = measured(np.random.default_rng(1))
+    found = smooth_response(WAVE, value, variance)
+    inside = np.isfinite(found.value) & (WAVE > 4700) & (WAVE < 8900)
+    off = found.value[inside] / curve(WAVE[inside]) - 1.0
+    assert np.std(off) < 0.003
+    assert np.abs(off).max() < 0.012
+    assert not found.used[~outside(WAVE, TELLURIC)].any()
+
+
+def test_errors_of_the_curve_have_pulls_of_about_one():
+    pulls = []
+    for seed in range(12):
+        value, variance = measured(np.random.default_rng(seed))
+        found = smooth_response(WAVE, value, variance)
+        at = np.searchsorted(WAVE, [5200.0, 5700.0, 6150.0, 7000.0, 7450.0, 7900.0, 8600.0])
+        pulls.append((found.value - curve(WAVE))[at] / found.error[at])
+    assert 0.7 < np.std(pulls) < 1.3
+
+
+def test_stellar_lines_and_wild_samples_move_nothing():
+    value, variance = measured(np.random.default_rng(2))
+    clean = smooth_response(WAVE, value, variance)
+    spoiled = value * np.where((WAVE > 6545) & (WAVE < 6582), 0.6, 1.0)
+    spoiled[100], spoiled[200], spoiled[300] = np.nan, 3 * spoiled[200], -1.0
+    found = smooth_response(WAVE, spoiled, variance)
+    assert np.nanmax(np.abs(found.value / clean.value - 1.0)) < 0.004
+    assert not found.used[[100, 200, 300]].any()
+
+
+def test_transmission_at_airmass_1_has_pulls_of_one():
+    fine = np.arange(4650.6, 9350.0, 1.25)
+    rng = np.random.default_rng(3)
+    clean = curve(fine) * bands(fine) ** AIRMASS
+    value = clean + rng.normal(0, 0.01 * curve(fine))
+    found, error = transmission(fine, value, (0.01 * curve(fine)) ** 2, curve(fine), AIRMASS)
+    out = outside(fine, TELLURIC)
+    assert np.all(found[out] == 1.0)
+    assert np.all(error[out] == 0.0)
+    pulls = (found - bands(fine))[~out] / error[~out]
+    assert abs(pulls.std() - 1.0) < 0.1
+    assert abs(pulls.mean()) < 0.2
+
+
+def test_where_nothing_was_measured_nothing_is_absorbed():
+    fine = np.array([7600.0, 7650.0])
+    found, error = transmission(fine, np.array([np.nan, 1.0]), np.ones(2), np.array([2.0, np.nan]), AIRMASS)
+    assert found.tolist() == [1.0, 1.0]
+    assert error.tolist() == [0.0, 0.0]
+
+
+def test_the_spectrum_of_the_lamp_is_the_typical_slice_s():
+    field = SliceDetector(count=3)
+    level = np.array([0.9, 1.0, 1.2])
+
+    def lamp(wave):
+        return 4000.0 + 2.0 * (wave - 7000.0) * 0.5
+
+    clean = field.each(lambda row, wave, _x: level[row] * lamp(wave))
+    flat = expose(clean, np.random.default_rng(4))
+    flat.flags[2000:2010] = int(Flag.BAD_PIXEL)  # whole rows
+    wave, light = lamp_spectrum(flat, field.traces, field.solution)
+    speed = np.gradient(field.solution.wave(1, np.arange(field.rows, dtype=float), np.zeros(field.rows)))
+    at = field.solution.wave(1, np.arange(field.rows, dtype=float), np.zeros(field.rows))
+    expected = lamp(wave) / np.interp(wave, at, speed)
+    assert wave.size > 400
+    assert np.abs(light / expected - 1.0).max() < 0.02

@@ -1,0 +1,90 @@
+"""Spectra of pieces of slices, and where they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.unit.recipes.slice_detector import SliceDetector
+from tracecube.core.flags import Flag
+from tracecube.recipes.slices.segments import cut_segments, place_of
+
+FIELD = SliceDetector(count=3)
+PIECES = 8
+
+
+def spectrum(wave):
+    return 0.05 * (1.0 + (wave - 7000.0) / 1e5)
+
+
+@pytest.fixture(scope="module")
+def exposure():
+    rng = np.random.default_rng(1)
+    clean = FIELD.each(lambda _row, wave, _across: spectrum(wave))
+    variance = np.full(FIELD.shape, 0.01**2)
+    return FIELD.exposure(clean + rng.normal(0, 0.01, FIELD.shape), variance)
+
+
+def cut(exposure, **more: object):
+    parts = {"traces": FIELD.traces, "solution": FIELD.solution, "geometry": FIELD.geometry, **more}
+    return cut_segments(exposure, parts["traces"], parts["solution"], parts["geometry"], pieces=PIECES)
+
+
+def test_spectra_have_pulls_of_one_at_their_wavelengths(exposure):
+    found = cut(exposure)
+    assert found.flux.shape == (3 * PIECES, FIELD.rows)
+    assert (found.flags == 0).all()
+    pulls = (found.flux - spectrum(found.wave)) / np.sqrt(found.variance)
+    assert abs(pulls.std() - 1.0) < 0.01
+    assert abs(pulls.mean()) < 0.01
+    assert np.array_equal(found.aperture, np.repeat([1, 2, 3], PIECES))
+    assert np.array_equal(found.piece, np.tile(np.arange(PIECES), 3))
+
+
+def test_white_light_and_its_error(exposure):
+    found = cut(exposure)
+    expected = [np.median(spectrum(wave[(wave > 5600) & (wave < 7500)])) for wave in found.wave]
+    pulls = (found.white - expected) / found.white_error
+    assert 0.7 < pulls.std() < 1.3
+    assert np.all(found.white_error < 2e-4)
+
+
+def test_hits_and_bad_pixels_do_not_count(exposure):
+    x = int(FIELD.traces.centre[1, 2000])
+    data, flags = exposure.data.copy(), exposure.flags.copy()
+    data[2000, x] = 50.0
+    data[2100, x - 20 : x + 20] = 50.0
+    flags[2100, x - 20 : x + 20] = int(Flag.COSMIC_RAY)
+    found, clean = cut(replace(exposure, data=data, flags=flags)), cut(exposure)
+    assert np.nanmax(np.abs(found.flux - clean.flux)) < 0.02
+    assert (found.flags[PIECES + 3 : PIECES + 5, 2100] == int(Flag.NOT_MEASURED)).all()
+    assert np.isnan(found.flux[PIECES + 3, 2100])
+
+
+def test_a_slice_without_solution_has_no_spectra(exposure):
+    found = cut(exposure, solution=replace(FIELD.solution, dq=np.array([0, 4, 0], np.int32)))
+    lost = found.aperture == 2
+    assert np.isnan(found.flux[lost]).all()
+    assert np.isnan(found.white[lost]).all()
+    assert np.isfinite(found.flux[~lost]).all()
+
+
+def test_places_along_a_slice_run_against_the_sky(exposure):
+    geometry = replace(FIELD.geometry, angle=np.full(3, 30.0))
+    x, y = place_of(geometry, 1, np.array([-38.1, 0.0, 38.1]), np.full(3, 76.2))
+    assert np.allclose(x - geometry.x[1], 7.6 * np.cos(np.radians(30)) * np.array([1, 0, -1]))
+    assert np.allclose(y - geometry.y[1], 7.6 * np.sin(np.radians(30)) * np.array([1, 0, -1]))
+    found = cut(exposure)
+    own = found.aperture == 2
+    assert np.all(np.diff(found.x[own]) < 0)
+    step = 15.2 / 76.2 * (76.2 - 4.0) / PIECES
+    assert np.allclose(np.diff(found.x[own]), -step, atol=0.02)
+    assert np.mean(found.x[own]) == pytest.approx(FIELD.geometry.x[1], abs=0.02)
+
+
+def test_a_displaced_exposure_is_cut_where_it_lies(exposure):
+    moved = replace(exposure, data=np.roll(exposure.data, 1, axis=1), shift=np.full(3, 1.0))
+    assert np.allclose(cut(moved).flux, cut(exposure).flux, equal_nan=True)
+    assert np.allclose(cut(moved).wave, cut(exposure).wave)
