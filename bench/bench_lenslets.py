@@ -11,7 +11,7 @@ uncompressed. PYTHON is an interpreter that has it, FOLDER what its ``buildcal``
 from its repository (PrincetonUniversity/charis-dep) with numpy >= 2, cython < 3.1 and
 ``SETUPTOOLS_SCM_PRETEND_VERSION``. Snapshots lack its large files (masks, pixel flats, background templates), so none
 of them is used: it does less work than on real nights. Without these arguments its published figures are printed, and
-named so. """
+named so."""
 
 from __future__ import annotations
 
