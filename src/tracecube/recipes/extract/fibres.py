@@ -27,7 +27,14 @@ from tracecube.kernels.cosmics import grow_in_residual
 from tracecube.kernels.forward import DesignMatrix, adjoint, project
 from tracecube.kernels.solve import Factor, estimate, factorise, normal_equations, solve
 from tracecube.recipes.optics.fibre_profile import fibre_matrix, side_by_side
-from tracecube.recipes.optics.fibre_scatter import Halo, HaloParams, dark_pixels, halo_light, mirrored
+from tracecube.recipes.optics.fibre_scatter import (
+    Halo,
+    HaloParams,
+    dark_pixels,
+    ground_along,
+    halo_light,
+    mirrored,
+)
 
 __all__ = ["FibreExtraction", "FibreExtractionParams", "Move", "extract_fibres"]
 
@@ -283,10 +290,8 @@ def _learn(
     for k in np.flatnonzero(~dead):
         part = slice(k * half, (k + 1) * half)
         use = dark[part] & ~image.bad[part] & ~image.hits[part]
-        rest = (image.data - ground - light)[part][use]
-        if rest.size:
-            middle = np.median(rest)
-            ground[part] += rest[np.abs(rest - middle) < 3.0 * np.sqrt(image.floor[part][use])].mean()
+        rest, noise = (image.data - ground - light)[part], image.floor[part] + np.float32(image.shot) * ground[part]
+        ground[part] += ground_along(rest, use, noise, params.halo.degree)
     image.ground = ground.astype(np.float32)
     model = light + image.ground
     image.variance = image.floor + np.float32(image.shot) * np.maximum(smooth + image.ground, 0.0)
