@@ -65,7 +65,7 @@ def illumination(
     places: Mapping[int, tuple[float, float]],
     *,
     slope: float,
-    cuts: tuple[float, float],
+    cut: tuple[float, float],
     least: int,
     turns: int = 300,
 ) -> Illumination:
@@ -80,8 +80,9 @@ def illumination(
         Places of bundles in the focal plane, arcsec; a bundle that is not in it stands for itself.
     slope : float, 1/arcsec
         Gradient that is expected of the illumination.
-    cuts : (float, float)
-        Errors from the ground between which a fibre is blank.
+    cut : (float, float)
+        Errors from the ground up to which a fibre is blank, either way: noise alone is then as often above as below;
+        and below it beyond which a fibre has failed.
     least : int
         Fibres that are taken for blank though none is: those nearest to the ground.
     turns : int
@@ -95,26 +96,26 @@ def illumination(
     precision = np.full(2, 1.0 / (slope * _HALF_BUNDLE) ** 2)
     unsure, beside, doubt = error, np.zeros(ratio.size), np.zeros(slots.size)
     for _ in range(_ROUNDS):
-        found = empty_level(level - beside, unsure, owner, at / _HALF_BUNDLE, precision, low=-cuts[0], turns=_TURNS)
+        found = empty_level(level - beside, unsure, owner, at / _HALF_BUNDLE, precision, low=cut[1], turns=_TURNS)
         ground, sigma = found.level[owner] + at / _HALF_BUNDLE @ found.terms, np.hypot(error, found.scatter)
         for k in range(slots.size):
             own = np.flatnonzero((owner == k) & known)
             beside[own], doubt[k] = extended_light(ratio[own], sigma[own], at[own], ground[own], slope)
         unsure = np.hypot(error, MISS * beside)
-    found = empty_level(level - beside, unsure, owner, at / _HALF_BUNDLE, precision, low=-cuts[0], turns=turns)
+    found = empty_level(level - beside, unsure, owner, at / _HALF_BUNDLE, precision, low=cut[1], turns=turns)
     level, level_error, filled = _smoothed(slots, found.level, np.hypot(found.error, doubt), places)
     light = level[owner] + at / _HALF_BUNDLE @ found.terms
     spread = np.sqrt(level_error[owner] ** 2 + np.einsum("nq,qr,nr->n", at, found.covariance, at) / _HALF_BUNDLE**2)
-    blank = _blank((ratio - light) / np.hypot(error, found.scatter), known & ~filled[owner], cuts, least)
+    blank = _blank((ratio - light) / np.hypot(error, found.scatter), known & ~filled[owner], cut[0], least)
     return Illumination(
         light, spread, blank, slots, level, level_error, filled, found.terms / _HALF_BUNDLE, found.scatter
     )
 
 
-def _blank(away: FloatArray, known: BoolArray, cuts: tuple[float, float], least: int) -> BoolArray:
-    """Return which fibres are within the cuts, or the nearest to the ground where these are too few."""
+def _blank(away: FloatArray, known: BoolArray, cut: float, least: int) -> BoolArray:
+    """Return which fibres are within the cut, or the nearest to the ground where these are too few."""
     far = np.where(known, np.abs(away), np.inf)
-    blank = known & (away < cuts[1]) & (away > cuts[0])
+    blank = far < cut
     if blank.sum() < least:
         blank[np.argsort(far)[: min(least, int(known.sum()))]] = True
     return np.asarray(blank)

@@ -49,7 +49,7 @@ class SkyParams(Params):
     knots: float = Field(1.0, gt=0.2, description="spacing of the spline's knots, Angstrom")
     rounds: int = Field(8, ge=2, le=20, description="turns of sky, illumination, shifts and choice of fibres")
     clip: float = Field(5.0, gt=2.0, description="deviations beyond which a sample is left out of the sky")
-    source: float = Field(1.5, gt=0.5, description="deviations above the sky at which a fibre holds a source")
+    source: float = Field(1.5, gt=0.5, description="deviations from the sky up to which a fibre is blank")
     least: int = Field(20, ge=3, description="fibres that the sky needs")
     slope: float = Field(4e-4, gt=0.0, description="gradient that is expected of the illumination, share per arcsec")
     colour: int = Field(2, ge=0, le=6, description="degree by which a bundle's illumination changes with wavelength")
@@ -101,6 +101,7 @@ class _Fit:
         self.light: list[FloatArray] = [np.ones(len(one.slot)) for one in fibres]
         self.blank: list[BoolArray] = [one.good.mean(axis=1) > 0.5 for one in fibres]
         self.clean: list[BoolArray] = [one.good for one in fibres]
+        self.weight = [_column_weight(one) for one in fibres]
         grey = np.concatenate([[1.0], np.zeros(params.colour)])
         self.colour = {int(one.slot[0]): grey for one in fibres}
 
@@ -114,8 +115,9 @@ class _Fit:
 
     def parts(self) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Scale and weight of all samples, one detector after the other."""
-        for one, g, c, b in zip(self.fibres, self.light, self.clean, self.blank, strict=True):
-            yield one.expected * g[:, None] * self.tint(one), np.where(c & b[:, None], one.ivar, 0.0)
+        for k, one in enumerate(self.fibres):
+            use = self.clean[k] & self.blank[k][:, None]
+            yield one.expected * self.light[k][:, None] * self.tint(one), np.where(use, self.weight[k], 0.0)
 
     def turn(self, places: Mapping[int, tuple[float, float]], *, first: bool, last: bool) -> None:
         """Solve for the sky, then for what the fibres make of it."""
@@ -126,9 +128,9 @@ class _Fit:
             model, slope = seen_by(common, one)
             tint = self.tint(one)
             model, slope, g = model * tint, slope * tint, self.light[k][:, None]
-            ratio, error = _levels(one, model, self.clean[k])
+            ratio, error = _levels(one, model, np.where(self.clean[k], self.weight[k], 0.0))
             levels.append((ratio, error))
-            weight = np.where(self.clean[k] & self.blank[k][:, None], one.ivar, 0.0)
+            weight = np.where(self.clean[k] & self.blank[k][:, None], self.weight[k], 0.0)
             bright = np.where(np.isfinite(ratio), ratio, 1.0)[:, None]  # a source's light is no failure of its samples
             self.clean[k] = one.good & (np.abs((one.flux - model * bright) * np.sqrt(one.ivar)) < params.clip)
             if not first:
@@ -139,7 +141,7 @@ class _Fit:
             (ratio, error),
             places,
             slope=params.slope,
-            cuts=(-params.clip, params.source),
+            cut=(params.source, params.clip),
             least=params.least,
             turns=_LAST_TURNS if last else _TURNS,
         )
@@ -162,7 +164,7 @@ class _Fit:
                     continue
                 model = (seen_by(self.common, one)[0] * self.light[k][:, None])[rows]
                 basis = legendre.legvander(_scaled(one.wave[rows], self.reference[0]), terms - 1)
-                weight = np.where(self.clean[k][rows], one.ivar[rows], 0.0) * model
+                weight = np.where(self.clean[k][rows], self.weight[k], 0.0) * model
                 matrix += np.einsum("nm,nmj,nmk->jk", weight * model, basis, basis, optimize=True)
                 right += np.einsum("nm,nmj->j", weight * one.flux[rows], basis)
                 blank += int(rows.sum())
@@ -204,13 +206,25 @@ def _along(wave: FloatArray, series: FloatArray, grid: FloatArray) -> FloatArray
     return np.asarray(legendre.legval(_scaled(wave, grid), terms, tensor=False))
 
 
-def _levels(one: SkyFibres, model: FloatArray, clean: BoolArray) -> tuple[FloatArray, FloatArray]:
+def _column_weight(one: SkyFibres) -> FloatArray:
+    """Inverse variance that is typical of a detector's column, (m,): a sample's own holds its noise.
+
+    An estimate of the light is in every variance, and some of the sample's own noise in the estimate: what is low by
+    chance would weigh more, and a mean of such samples be low by as many electrons as a share of the noise is there.
+    """
+    spread = np.where(one.good, one.ivar, np.nan)
+    found = known_median(spread, axis=0)
+    return np.asarray(np.nan_to_num(found), np.float32)
+
+
+def _levels(one: SkyFibres, model: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return how bright each fibre is over the model (n,), with its error; NaN for a fibre without samples."""
-    weight = np.where(clean, one.ivar, 0.0)
     power = (weight * model**2).sum(axis=1, dtype=float)
+    spread = np.where(weight > 0, weight * model, 0.0) ** 2 / np.where(one.good, one.ivar, np.inf)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = (weight * model * one.flux).sum(axis=1, dtype=float) / power
-        return np.where(power > 0, ratio, np.nan), np.where(power > 0, power**-0.5, np.inf)
+        error = np.sqrt(spread.sum(axis=1, dtype=float)) / power
+    return np.where(power > 0, ratio, np.nan), np.where(power > 0, error, np.inf)
 
 
 def subtract_sky(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -212,3 +214,17 @@ def test_illumination_may_change_with_wavelength_from_bundle_to_bundle() -> None
         worst[degree] = np.abs(ends).max()
     assert worst[0] > 0.01
     assert worst[2] < 0.005
+
+
+def test_sky_is_not_low_where_variances_hold_the_noise_of_their_own_samples() -> None:
+    true = [factors(1), factors(2)]
+    spectra = []
+    for slot, one in zip((47, 53), true, strict=True):
+        made = draw(slot, one, level=14.0, seed=slot)
+        noise = made.flux - (made.variance - 45.0)
+        spectra.append(replace(made, variance=made.variance + 0.5 * noise))  # half an electron low by their weights
+    found = subtracted(spectra, [even(t) for t in true])[0]
+    for one in found:
+        light = np.median(one.throughput[:, None] / true[int(one.ifuslot[0] == 53)][:, None])
+        away = np.mean(one.sky) * light / np.mean(sky(one.wave, one.lsf_sigma, 14.0) * STEP) - 1.0
+        assert abs(away) < 0.006  # a third of half an electron
