@@ -194,3 +194,35 @@ def test_a_saturated_star_is_refused_and_the_science_goes_on(night):
     assert failed.reason is not None
     assert failed.reason.startswith(f"BadData: {name}: the star is saturated in ")
     assert "(try: take a flux frame with a shorter DIT or a denser neutral density filter)" in failed.reason
+
+
+def further_skies(raw: Path, change: np.ndarray, amounts: tuple[float, ...]) -> None:
+    """Skies of later minutes, with the light (counts) that a changing background adds, and noise of their own."""
+    [path] = (path for path in raw.iterdir() if SKY in path.name)
+    with fits.open(path) as file:
+        data, header = np.asarray(file[1].data, np.float32), file[1].header
+    rng = np.random.default_rng(8)
+    for number, amount in enumerate(amounts):
+        minute = f"2018-11-18T04:{6 + 2 * number:02d}:"
+        start, seconds = f"{minute}10.000", 4 * 3600.0 + 60.0 * (6 + 2 * number) + 10.0
+        header.update({"DATE-OBS": start, "MJD-OBS": 58440.0 + seconds / 86400.0, "ARCFILE": f"SPHER.{start}.fits"})
+        header.update({"HIERARCH ESO DET SEQ UTC": start, "HIERARCH ESO DET FRAM UTC": f"{minute}26.880"})
+        noisy = np.rint(data + amount * change + rng.normal(0.0, 4.0, data.shape))
+        fits.writeto(raw / f"SPHER.{start}.fits", np.clip(noisy, 0, 65535).astype(np.int32), header)
+
+
+def test_a_background_that_changes_from_sky_to_sky_is_fitted_to_the_science_frame(night):
+    raw, out = night
+    y, x = np.mgrid[:2048, :2048] / 1024.0 - 1.0
+    change = np.asarray(40.0 * (1.0 + x - 0.5 * y + 0.3 * x * y), np.float32)
+    further_skies(raw, change, (1.0, -0.4, 0.6))
+    rewritten(raw, SCIENCE, pixels=lambda image: image + 0.8 * change)
+    summary = run(raw, out, "ifs_science")
+    assert summary.good
+    with Ledger.open(out) as ledger:
+        [sky] = queries.products(ledger, tag="SKY_BACKGROUND")
+        [told] = (made.qc for made in queries.products(ledger, tag="CHANNELS"))
+    assert sky.qc["SKY COMPONENTS"]["value"] == 1.0
+    assert sky.qc["SKY LEFT"]["value"] < 0.2 * sky.qc["SKY LEFT MEAN"]["value"]
+    assert told["BACKGROUND COMPONENTS"]["value"] == 1.0
+    assert told["BACKGROUND LEFT"]["value"] < 0.5 * told["BACKGROUND LEFT MEAN"]["value"]

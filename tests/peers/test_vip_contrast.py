@@ -5,8 +5,8 @@ ADI), then a mean over the turned frames. What must differ is known:
 
 - VIP sums light in apertures one FWHM wide, ours weighs it with the star's image out to 1.25 lambda / D. In white noise
   that makes our scatter 0.88 of VIP's, in noise that is speckles alone 1.07 (`weights_over_apertures`, no data needed).
-- VIP gives all samples equal weight, ours less to bright ones. Most where the halo is bright: at 0.16 arcsec our scatter
-  is 0.63 of VIP's (equal weights: 0.8), so distances below 0.2 arcsec are not compared.
+- VIP gives all samples equal weight, ours less to bright ones, which makes our scatter 0.8 of what equal weights give.
+  At 0.16 arcsec, in the bright halo, it is 0.63 of VIP's: distances below 0.2 arcsec are not compared.
 - Self-subtraction bites a little more where the weights reach further: shares kept differ by up to 5 per cent.
 - Scatter from n places is known to 1 / sqrt(2 n): 15 per cent at one distance, 5 per cent over all and the seeds.
 """

@@ -3,6 +3,8 @@
 On one detector column the light of neighbouring spectra overlaps, and what noise gives to one it takes
 from the other. The correlation is of samples beside each other on the detector, which in a tilted lattice
 are of different wavelengths: sums over wavelength and over neighbours feel it, images of one channel hardly.
+
+The spectrum next across is carried, the next but one is not (docs: physics/extraction).
 """
 
 from __future__ import annotations

@@ -136,9 +136,7 @@ def test_spots_too_far_out_are_seen_there_whether_left_out_or_not() -> None:
     assert apart.mean() == pytest.approx(0.006 * radius.mean(), rel=0.1)
 
 
-@pytest.mark.parametrize(
-    ("speckle", "halo"), [(0.0, 0.35), (0.1, 0.35), (0.5, 1.0)], ids=["photons", "weak", "strong"]
-)
+@pytest.mark.parametrize(("speckle", "halo"), [(0.0, 0.35), (0.1, 0.35), (0.5, 1.0)], ids=["photons", "weak", "strong"])
 def test_pulls_of_the_star_have_unit_width(speckle: float, halo: float) -> None:
     off, sigma = [], []
     for seed in range(40, 44):
