@@ -13,6 +13,9 @@ F8 = NDArray[np.float64]
 B1 = NDArray[np.bool_]
 
 
+_CERTAIN = 1e6  # precision, in units of a coefficient's own, at which it is held at 0
+
+
 class Field(NamedTuple):
     """Polynomial over the plane with values in k dimensions.
 
@@ -91,7 +94,9 @@ class Shrunk(NamedTuple):
     scatter: F8
 
 
-def shrink_to_field(matrix: F8, rhs: F8, design: F8, *, free: B1, rounds: int = 40) -> Shrunk:
+def shrink_to_field(  # noqa: PLR0913 - data, and what is believed of them
+    matrix: F8, rhs: F8, design: F8, *, free: B1, rounds: int = 40, relevance: bool = False
+) -> Shrunk:
     """Estimate coefficients of many linear fits that vary smoothly over a plane.
 
     Fit l has normal equations ``matrix[l] c = rhs[l]``; the coefficients are drawn from
@@ -110,6 +115,9 @@ def shrink_to_field(matrix: F8, rhs: F8, design: F8, *, free: B1, rounds: int = 
         Coefficients that follow no field (an offset of each aperture, for example).
     rounds : int
         Largest number of updates of the scatter.
+    relevance : bool
+        Believe each coefficient of the field only as far as it stands out from its own error: it is drawn from
+        N(0, its own variance), which is found with the scatters (automatic relevance determination; MacKay 1992).
     """
     n, k = rhs.shape
     bound = np.flatnonzero(~free)
@@ -120,17 +128,29 @@ def shrink_to_field(matrix: F8, rhs: F8, design: F8, *, free: B1, rounds: int = 
     for j, good in zip(bound, measured.T, strict=True):
         variance[j] = max(float(np.median(start[good, j] ** 2)) if good.any() else 1.0, 1e-300)
     field = np.zeros((design.shape[1], k))
-    for _ in range(rounds):
+    doubt = np.zeros((design.shape[1], bound.size))  # 1 / variance of the field's coefficients
+    most = np.full_like(doubt, np.inf)
+    doubting = False
+    for turn in range(rounds):
         precision = np.where(np.isinf(variance), 0.0, 1.0 / variance)
-        field[:, bound], field_covariance = _marginal_field(matrix, rhs, design, precision, bound)
+        field[:, bound], field_covariance = _marginal_field(matrix, rhs, design, (precision, doubt), bound)
+        alone = np.einsum("pjpj->pj", field_covariance)
+        if doubting:
+            told = np.clip(1.0 - doubt * alone, 1e-6, 1.0)
+            doubt = np.minimum(told / np.maximum(field[:, bound] ** 2, 1e-300), most)
+        else:
+            most = _CERTAIN / alone
         mean, covariance = _posterior(matrix, rhs, design @ field, precision)
         known = n - np.einsum("ljj->j", covariance)[bound] * precision[bound]
         excess = ((mean - design @ field) ** 2).sum(axis=0)[bound]
         new = np.maximum(excess / np.maximum(known, 1e-9 * n), 1e-9 * variance[bound])
-        done = bool(np.all(np.abs(np.log(new / variance[bound])) < 0.02) | np.all(new < 1e-8 * start.var()))
+        settled = np.abs(np.log(new / variance[bound])) < 0.02
+        done = bool(np.all(settled | (new < 1e-8 * start[:, bound].var(axis=0))))
         variance[bound] = new
-        if done:
+        if done and (doubting or not relevance):
             break
+        # a field can be doubted once the scatter about it is known
+        doubting = relevance and (doubting or done or turn >= rounds // 2)
     common = np.einsum("lp,pjqk,lq->ljk", design, field_covariance, design, optimize=True)
     taken = covariance[:, :, bound] * precision[bound]
     covariance = covariance + taken @ common @ taken.transpose(0, 2, 1)
@@ -150,16 +170,19 @@ def _posterior(matrix: F8, rhs: F8, prior: F8, precision: F8) -> tuple[F8, F8]:
     return mean, covariance
 
 
-def _marginal_field(matrix: F8, rhs: F8, design: F8, precision: F8, bound: NDArray[np.intp]) -> tuple[F8, F8]:
+def _marginal_field(matrix: F8, rhs: F8, design: F8, believed: tuple[F8, F8], bound: NDArray[np.intp]) -> tuple[F8, F8]:
     """Generalised least squares of the field, the scatter and the free coefficients integrated out.
 
-    Returns the field (terms, k) and its covariance (terms, k, terms, k).
+    ``believed`` are the precisions of the coefficients (k,) and of the field's (terms, k). Returns the field (terms, k)
+    and its covariance (terms, k, terms, k).
     """
+    precision, doubt = believed
     gain = matrix @ np.linalg.inv(matrix + np.diag(precision) + _small_ridge(matrix))
     information = (matrix - gain @ matrix)[:, bound][:, :, bound]
     score = (rhs - np.einsum("ljk,lk->lj", gain, rhs))[:, bound]
     shape = (design.shape[1], bound.size)
     left = np.einsum("lp,ljk,lq->pjqk", design, information, design, optimize=True).reshape(shape[0] * shape[1], -1)
     right = np.einsum("lp,lj->pj", design, score).ravel()
+    left[np.diag_indices_from(left)] += doubt.ravel()
     covariance = np.linalg.pinv(left, rcond=1e-13, hermitian=True)
     return (covariance @ right).reshape(shape), covariance.reshape(*shape, *shape)

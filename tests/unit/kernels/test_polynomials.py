@@ -66,6 +66,14 @@ def test_scatter_is_found_and_pulls_have_unit_width(scatter: float) -> None:
     assert np.std(fit.coefficients[:, 1] - true[:, 1]) <= 1.001 * np.std(alone[:, 1] - true[:, 1])
 
 
+def test_a_free_coefficient_of_another_size_does_not_end_the_search_for_the_scatter() -> None:
+    rng = np.random.default_rng(9)
+    _, design, matrix, rhs = measured(rng, 400, (1e5, 0.0))
+    fit = shrink_to_field(matrix, rhs, design, free=np.array([True, False]))
+    alone = np.sqrt(np.median(np.linalg.inv(matrix)[:, 1, 1]))
+    assert fit.scatter[1] < 0.2 * alone
+
+
 def test_a_fit_without_data_takes_the_value_of_the_field() -> None:
     rng = np.random.default_rng(8)
     true, design, matrix, rhs = measured(rng, 300, (0.0, 0.01))

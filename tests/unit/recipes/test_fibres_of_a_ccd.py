@@ -100,6 +100,49 @@ def test_centres_and_their_errors(lamp: Scene) -> None:
         assert 0.5 < np.sqrt(np.mean((off / error[one.dq == 0]) ** 2)) < 1.6
 
 
+def departing(kind: str) -> tuple[F8, F8, FibreOptics]:
+    """Traces of a bright lamp whose fibres' profiles differ along the slit; truth and result of all fibres."""
+    rows, amount = np.arange(2 * HALF)[:, None], np.sin(np.linspace(0.0, 4.0, FIBRES))
+    light = np.zeros((2 * HALF, COLUMNS))
+    for k, centre in enumerate(centres()):
+        for one, by in zip(centre, amount, strict=True):
+            u = rows - one - k * HALF
+            if kind == "scale":
+                u, pixel = u / (1.0 + 0.05 * by), 0.5 / (1.0 + 0.05 * by)
+                light += 20000.0 * (cumulative(u + pixel) - cumulative(u - pixel))
+            else:  # a second image beside the first, on both sides: more blur, of a shape that no scale gives
+                away, share = 2.5, 0.03 * (1.0 + by)
+                for side, part in ((0.0, 1.0 - share), (-away, 0.5 * share), (away, 0.5 * share)):
+                    light += 20000.0 * part * (cumulative(u + side + 0.5) - cumulative(u + side - 0.5))
+    frame = frame_of(light.astype(np.float32), 8, 4)
+    return centres(), amount, trace_fibres(frame, PARAMS)
+
+
+@pytest.mark.parametrize("kind", ["scale", "blur"])
+def test_profiles_that_differ_are_followed_as_far_as_the_lamp_asks(kind: str) -> None:
+    truth, amount, optics = departing(kind)
+    numbers = {number.name: number.value for number in optics.quality}
+    assert numbers["TRACE CHI2"] < 1.05
+    assert numbers["PROFILE DEPARTURES"] >= {"scale": 1.0, "blur": 2.0}[kind]
+    for k, one in enumerate(optics.traces):
+        assert one is not None
+        assert one.mix is not None
+        off = one.centre - truth[k]
+        assert (off - off.mean()).std() < 0.005
+        if kind == "scale":
+            found = one.mix[1].mean(axis=1)
+            assert np.allclose(found - found.mean(), 0.05 * (amount - amount.mean()), atol=0.004)
+
+
+def test_scatter_of_the_pixels_response_is_told_by_the_lamp() -> None:
+    light = image_of(np.full((2, FIBRES, COLUMNS), 20000.0))
+    response = 1.0 + 0.008 * np.random.default_rng(11).standard_normal(light.shape)
+    optics = trace_fibres(frame_of((light * response).astype(np.float32), 12, 4), PARAMS)
+    numbers = {number.name: number.value for number in optics.quality}
+    assert numbers["PIXEL RESPONSE SCATTER"] == pytest.approx(0.008, rel=0.05)
+    assert numbers["TRACE CHI2"] == pytest.approx(1.0, abs=0.03)
+
+
 def test_amplitude_of_scattered_light(lamp: Scene) -> None:
     assert lamp.optics.halo.amplitude == pytest.approx(AMPLITUDE, rel=0.06)
     assert np.all(np.abs(lamp.optics.halo.level) < 1.0)

@@ -19,7 +19,7 @@ class TracesParams(Params):
     degree: int = Field(7, ge=2, le=15, description="highest Chebyshev degree of a centre along its spectrum")
     common_degree: int = Field(4, ge=0, le=8, description="degree along the slit of what the fibres have in common")
     keep: bool = Field(False, description="keep the mean of the lamp's exposures as MASTER_FLAT")
-    rounds: int = Field(4, ge=2, le=10, description="turns of profile, centres and scattered light")
+    rounds: int = Field(3, ge=2, le=10, description="turns of profile, centres and scattered light")
 
     weak_clip: float = Field(6.5, gt=3.0, description="deviations at which a run of pixels answers differently")
     weak_least: float = Field(0.015, gt=0.0, description="share of the light by which such a run differs at least")

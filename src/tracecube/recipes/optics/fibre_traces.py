@@ -7,37 +7,32 @@ centres are measured in turns until they agree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
 from pydantic import Field
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from tracecube.core.errors import BadData
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
-from tracecube.core.flags import NOT_USABLE, Flag
+from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
-from tracecube.kernels.forward import DesignMatrix, project
-from tracecube.kernels.polynomials import shrink_to_field
-from tracecube.kernels.solve import estimate, factorise, normal_equations, solve
-from tracecube.recipes.optics.fibre_profile import (
-    FibreProfile,
-    FibreProfileParams,
-    fibre_matrix,
-    fit_profile,
-    gaussian_profile,
-    with_slopes,
-)
+from tracecube.kernels.polynomials import Shrunk, shrink_to_field
+from tracecube.kernels.slit_profile import ColumnFits, fit_columns
+from tracecube.recipes.optics.fibre_lamp import Lamp, judge, opened, reduced_chi2
+from tracecube.recipes.optics.fibre_profile import FibreProfile, FibreProfileParams, fit_mean, gaussian_profile
 from tracecube.recipes.optics.fibre_scatter import Halo, HaloParams, dark_pixels, fit_halo, mirrored
 from tracecube.recipes.optics.fibre_search import SlitParams, find_fibres, from_neighbours, slit_places
 
 __all__ = ["FibreOptics", "FibreTraceParams", "trace_fibres"]
 
-_SMOOTH = 31  # columns over which an even lamp's flux is smoothed to weigh shifts
+_EVERY = 4  # columns: profile and scattered light are found on every fourth
+_FEW, _MANY = 8, 60  # rounds in which the size of departures is found, on the way and at the end
+_FAR = 0.3  # px beyond its error: a column that says so is left out
 
 
 class FibreTraceParams(Params):
@@ -82,17 +77,18 @@ class FibreOptics:
 class _Amplifier:
     """One amplifier's fibres while they are measured, rows counted from its own first."""
 
+    part: slice
     live: BoolArray
     coefficients: FloatArray
     covariance: FloatArray
     profile: FibreProfile
 
-    def centre(self, columns: int) -> FloatArray:
-        return np.asarray(self.coefficients @ _basis(columns, self.coefficients.shape[1]).T)
+    def centre(self, columns: int) -> NDArray[np.float64]:
+        return np.asarray(self.coefficients @ _basis(columns, self.coefficients.shape[1]).T, np.float64)
 
 
-def _basis(columns: int, terms: int) -> FloatArray:
-    return np.asarray(chebyshev.chebvander(np.linspace(-1.0, 1.0, columns), terms - 1))
+def _basis(columns: int, terms: int) -> NDArray[np.float64]:
+    return np.asarray(chebyshev.chebvander(np.linspace(-1.0, 1.0, columns), terms - 1), np.float64)
 
 
 def trace_fibres(frame: Frame, params: FibreTraceParams) -> FibreOptics:
@@ -110,123 +106,201 @@ def trace_fibres(frame: Frame, params: FibreTraceParams) -> FibreOptics:
     BadData
         No amplifier is left.
     """
-    bad = ((frame.flags & NOT_USABLE) != 0) | ~np.isfinite(frame.data) | ~(frame.variance > 0)
-    halves = params.amplifiers
-    dead = np.array([bool(part.all()) for part in np.split(bad, halves)])
-    if dead.all():
-        raise BadData("no amplifier of the CCD has a good pixel", hint="leave the CCD out")
-    data = np.where(bad, 0.0, frame.data).astype(np.float32)
-    floor = np.where(bad, 1.0, frame.variance).astype(np.float32)
-    shot = np.float32(1.0 / float(frame.meta.get("NCOMBINE") or 1))
-    parts = np.split(np.where(bad, np.nan, data), halves)
-    amplifiers = [None if off else _start(part, params) for part, off in zip(parts, dead, strict=True)]
-    variance = floor + shot * np.maximum(_blurred(data), 0.0)
-    ground, halo, out = np.zeros_like(data), None, bad
-    for turn in range(params.rounds):
-        ivar = np.where(out, 0.0, 1.0 / variance).astype(np.float32)
-        rest = data - ground
-        light, chi2 = np.zeros_like(data), []
-        for k, amplifier in enumerate(amplifiers):
-            part = slice(k * len(data) // halves, (k + 1) * len(data) // halves)
-            if amplifier is not None:
-                chi2.append(_improve(amplifier, rest[part], ivar[part], params, ground=turn == 0))
-                light[part] = _light(amplifier, rest[part], ivar[part])
-        # scattered light comes first: without it every dark pixel of a bright lamp would be off the model
-        halo, ground = _scattered(data - light, np.where(out, 0.0, 1.0 / variance), light, (amplifiers, dead), params)
-        model = light + ground
-        variance = floor + shot * np.maximum(model, 0.0)
-        out = bad | (np.abs(data - model) > params.clip * np.sqrt(variance) + params.floor * np.maximum(model, 0.0))
-    assert halo is not None
-    return _result(frame, amplifiers, halo, dead, chi2)
+    lamp, dead = opened(frame, params.amplifiers)
+    width = lamp.data.shape[1]
+    amplifiers = [None if off else _start(lamp, k, params) for k, off in enumerate(dead)]
+    alive = [one for one in amplifiers if one is not None]
+    lit = np.concatenate([one.centre(width)[one.live] + one.part.start for one in alive])
+    dark = dark_pixels(lit, lamp.data.shape, params.halo.away)
+    some = np.arange(_EVERY // 2, width, _EVERY)
+    _, lamp.ground = _scattered(lamp, np.maximum(lamp.data, 0.0), dark, dead, params)
+    for one in alive:
+        _find_shape(one, lamp, some, params)
+    turns, spare = params.rounds, 2 * (params.profile.departures - 1)
+    while turns > 0:
+        for one in alive:
+            _fit_shape(one, lamp, params)
+            _recentre(one, lamp, some, params, rounds=_FEW)
+        light, freedom = _light(alive, lamp, some)
+        judge(lamp, light, freedom, some, (params.clip, params.floor))
+        whole = np.repeat(light, _EVERY, axis=1)[:, :width]
+        halo, lamp.ground = _scattered(lamp, whole, dark, dead, params, some)
+        turns -= 1
+        if turns == 0 and spare > 0 and _free(alive, lamp, light, freedom, some, params):
+            turns, spare = 2, spare - 2
+    every = np.arange(width)
+    light, freedom = _light(alive, lamp, every)
+    judge(lamp, light, freedom, every, (params.clip, params.floor))
+    for one in alive:
+        _recentre(one, lamp, every, params, rounds=_MANY)
+    light, freedom = _light(alive, lamp, every)
+    return _result(frame, amplifiers, halo, dead, _quality_of(lamp, light, freedom, alive))
 
 
-def _blurred(data: FloatArray) -> FloatArray:
-    """Signal expected in a pixel of an even lamp: the mean along its row."""
-    return np.asarray(uniform_filter1d(data, 9, axis=1))
-
-
-def _start(part: FloatArray, params: FibreTraceParams) -> _Amplifier:
+def _start(lamp: Lamp, k: int, params: FibreTraceParams) -> _Amplifier:
     """Find the fibres, and start from a Gaussian."""
-    found = find_fibres(part, params.slit)
-    columns, terms = part.shape[1], params.degree + 1
+    half = len(lamp.data) // params.amplifiers
+    part = slice(k * half, (k + 1) * half)
+    found = find_fibres(np.where(lamp.bad[part], np.nan, lamp.data[part]), params.slit)
+    columns, terms = lamp.data.shape[1], params.degree + 1
     coefficients = np.linalg.lstsq(_basis(columns, terms), found.centre.T, rcond=None)[0].T
     covariance = np.zeros((len(found.live), terms, terms))
-    profile = gaussian_profile(params.profile.reach, params.first_sigma, (0.0, float(part.shape[0])))
-    return _Amplifier(found.live, coefficients, covariance, profile)
+    profile = gaussian_profile(params.profile, params.first_sigma, len(found.live))
+    return _Amplifier(part, found.live, coefficients, covariance, profile)
 
 
-def _improve(one: _Amplifier, data: FloatArray, ivar: FloatArray, params: FibreTraceParams, *, ground: bool) -> float:
-    """One turn: the profile about the centres, then the centres with that profile (twice). Returns chi-square."""
-    columns = data.shape[1]
-    if ground:
-        _recentre(one, data, ivar, params)
-    one.profile, chi2 = fit_profile(
-        data, ivar, one.centre(columns)[one.live], one.profile, params.profile, ground=ground
-    )
+def _cut(one: _Amplifier, lamp: Lamp) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Data without scattered light, and inverse variance, of an amplifier."""
+    return lamp.data[one.part] - lamp.ground[one.part], lamp.ivar[one.part]
+
+
+def _find_shape(one: _Amplifier, lamp: Lamp, columns: IntArray, params: FibreTraceParams) -> None:
+    """Come from a Gaussian to the profile that the fibres have in common."""
     for _ in range(2):
-        _recentre(one, data, ivar, params)
-    return chi2
+        _recentre(one, lamp, columns, params, rounds=1, departures=False)
+        _fit_shape(one, lamp, params)
+    _recentre(one, lamp, columns, params, rounds=_FEW)
 
 
-def _matrices(one: _Amplifier, shape: tuple[int, int], slope: bool) -> DesignMatrix:
-    """Footprints of the live fibres."""
-    centre = one.centre(shape[1])[one.live]
-    shapes = (one.profile.u, one.profile.value, one.profile.mix(centre))
-    return fibre_matrix(centre, shapes, shape, slope=slope)
+def _fit_shape(one: _Amplifier, lamp: Lamp, params: FibreTraceParams) -> None:
+    """Measure the mean profile about the centres."""
+    data, ivar = _cut(one, lamp)
+    width, every = data.shape[1], params.profile.every
+    one.profile = fit_mean(
+        data, ivar, np.arange(every // 2, width, every), one.centre(width)[one.live], one.profile, one.live
+    )
 
 
-def _light(one: _Amplifier, data: FloatArray, ivar: FloatArray) -> FloatArray:
-    """Light of the fibres alone, as extracted."""
-    a = _matrices(one, data.shape, False)
-    equations = normal_equations(a, data, ivar, band=2)
-    return project(a, solve(factorise(equations), equations.rhs))
+def _fits(one: _Amplifier, lamp: Lamp, columns: IntArray) -> ColumnFits:
+    data, ivar = _cut(one, lamp)
+    width = data.shape[1]
+    amounts = one.profile.amounts(width)[one.live]
+    return fit_columns(data, ivar, columns.astype(np.int64), one.centre(width)[one.live], amounts, one.profile.curves)
 
 
-def _recentre(one: _Amplifier, data: FloatArray, ivar: FloatArray, params: FibreTraceParams) -> None:
-    """Fit flux and shift of every fibre in every column; turn shifts into smooth centres."""
-    n, columns = int(one.live.sum()), data.shape[1]
-    both = with_slopes(_matrices(one, data.shape, False), _matrices(one, data.shape, True))
-    equations = normal_equations(both, data, ivar, band=5)
-    found = estimate(factorise(equations), equations.rhs)
-    flux, moment = (np.nan_to_num(found.flux[k::2]).reshape(columns, n).T for k in (0, 1))
-    noise = found.covariance[0, 1::2].reshape(columns, n).T
-    smooth = median_filter(flux, (1, _SMOOTH), mode="nearest")
-    good = np.isfinite(noise) & (noise > 0) & (smooth > 0)
-    noise = median_filter(np.where(good, noise, np.inf), (1, 3), mode="nearest")
-    weight = np.where(good & np.isfinite(noise), smooth**2 / np.where(noise > 0, noise, np.inf), 0.0)
-    shift = np.where(good, moment / np.where(good, smooth, 1.0), 0.0)
-    weight = np.where(np.abs(shift) * np.sqrt(weight) > params.clip + 0.3 * np.sqrt(weight), 0.0, weight)
-    shift = np.clip(shift, -1.0, 1.0)
-    basis = _basis(columns, params.degree + 1)
-    pairs = np.einsum("xj,xk->xjk", basis, basis).reshape(columns, -1)
-    matrix = (weight @ pairs).reshape(n, basis.shape[1], basis.shape[1])
-    place = slit_places(params.slit)
-    start = one.coefficients[one.live]
-    rhs = (weight * shift) @ basis + np.einsum("njk,nk->nj", matrix, start)
-    design = chebyshev.chebvander(2.0 * place / place[-1] - 1.0, params.common_degree)
-    free = np.arange(basis.shape[1]) == 0
-    shrunk = shrink_to_field(matrix, rhs, design[one.live], free=free)
-    one.coefficients[one.live], one.covariance[one.live] = shrunk.coefficients, shrunk.covariance
-    one.coefficients = from_neighbours(one.coefficients, one.live, place)
+def _light(alive: list[_Amplifier], lamp: Lamp, columns: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Light of the fibres in some columns, and what the fit of their fluxes leaves of the pixels' variance."""
+    light = np.zeros((len(lamp.data), columns.size), np.float32)
+    freedom = np.zeros_like(light)
+    for one in alive:
+        found = _fits(one, lamp, columns)
+        light[one.part], freedom[one.part] = found.model, found.freedom
+    return light, freedom
 
 
-def _scattered(
-    rest: FloatArray,
-    ivar: FloatArray,
-    light: FloatArray,
-    state: tuple[list[_Amplifier | None], BoolArray],
+def _recentre(  # noqa: PLR0913 - how far a step goes
+    one: _Amplifier,
+    lamp: Lamp,
+    columns: IntArray,
     params: FibreTraceParams,
+    *,
+    rounds: int,
+    departures: bool = True,
+) -> None:
+    """Turn what columns tell into smooth centres and departures."""
+    found = _fits(one, lamp, columns)
+    q = found.score.shape[2] if departures else 1
+    width, terms = lamp.data.shape[1], params.degree + 1
+    bases = [_basis(width, terms)[columns]] + (q - 1) * [_basis(width, params.profile.along + 1)[columns]]
+    matrix, rhs = _sums(found, bases, params)
+    amount = one.profile.amount.reshape(len(one.live), -1)
+    start = np.concatenate([one.coefficients, amount], axis=1) if departures else one.coefficients
+    rhs += np.einsum("njk,nk->nj", matrix, start[one.live])
+    place = slit_places(params.slit)
+    design = chebyshev.chebvander(2.0 * place / place[-1] - 1.0, params.common_degree)
+    free = np.arange(matrix.shape[1]) == 0
+    shrunk = shrink_to_field(matrix, rhs, design[one.live], free=free, rounds=rounds, relevance=rounds == _MANY)
+    _take(one, shrunk, design, place)
+
+
+def _take(one: _Amplifier, shrunk: Shrunk, design: FloatArray, place: FloatArray) -> None:
+    """Put coefficients in their places; missing fibres look like their neighbours."""
+    terms = one.coefficients.shape[1]
+    one.coefficients[one.live] = shrunk.coefficients[:, :terms]
+    one.covariance[one.live] = shrunk.covariance[:, :terms, :terms]
+    one.coefficients = from_neighbours(one.coefficients, one.live, place)
+    if shrunk.coefficients.shape[1] > terms:
+        amount = one.profile.amount.reshape(len(one.live), -1)
+        amount = np.where(one.live[:, None], amount, (design @ shrunk.field)[:, terms:])
+        amount[one.live] = shrunk.coefficients[:, terms:]
+        one.profile = replace(one.profile, amount=amount.reshape(one.profile.amount.shape))
+
+
+def _sums(
+    found: ColumnFits, bases: list[NDArray[np.float64]], params: FibreTraceParams
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Normal equations (n, k, k), (n, k) of the series of shift and departures of every fibre."""
+    calm = uniform_filter1d(median_filter(found.flux, (1, 9), mode="nearest"), 9, axis=1, mode="nearest")
+    flux = np.maximum(calm, 0.0)
+    steep = found.information[:, :, 0, 0]
+    far = np.abs(found.score[:, :, 0]) > params.clip * np.sqrt(np.maximum(steep, 0.0)) + _FAR * flux * steep
+    flux[far] = 0.0
+    sizes = np.cumsum([0, *(basis.shape[1] for basis in bases)])
+    n, k = len(flux), int(sizes[-1])
+    matrix, rhs = np.zeros((n, k, k)), np.zeros((n, k))
+    for a, left in enumerate(bases):
+        rows = slice(sizes[a], sizes[a + 1])
+        rhs[:, rows] = (flux * found.score[:, :, a]) @ left
+        for b, right in enumerate(bases[: a + 1]):
+            cols = slice(sizes[b], sizes[b + 1])
+            pairs = (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
+            block = ((flux**2 * found.information[:, :, a, b]) @ pairs).reshape(n, left.shape[1], -1)
+            matrix[:, rows, cols] = block
+            matrix[:, cols, rows] = block.transpose(0, 2, 1)
+    return matrix, rhs
+
+
+def _scattered(  # noqa: PLR0913 - where, and of what
+    lamp: Lamp,
+    light: FloatArray,
+    dark: BoolArray,
+    dead: BoolArray,
+    params: FibreTraceParams,
+    columns: IntArray | None = None,
 ) -> tuple[Halo, FloatArray]:
-    """Fit the kernel's light and the levels where no fibre shines."""
-    amplifiers, dead = state
-    half = light.shape[0] // len(dead)
-    lit = [one.centre(light.shape[1])[one.live] + k * half for k, one in enumerate(amplifiers) if one is not None]
-    dark = dark_pixels(np.concatenate(lit), light.shape, params.halo.away)
-    return fit_halo(rest, np.where(dark, ivar, 0.0), mirrored(light, dead), params.halo, dead=dead)
+    """Fit the kernel's light and the levels where no fibre shines, in the columns whose light is exact."""
+    rest = lamp.data - (light if columns is not None else 0.0)
+    use = dark.copy()
+    if columns is not None:
+        use[:] = False
+        use[:, columns] = dark[:, columns]
+    return fit_halo(rest, np.where(use, lamp.ivar, 0.0), mirrored(light, dead), params.halo, dead=dead)
+
+
+def _free(
+    alive: list[_Amplifier],
+    lamp: Lamp,
+    light: FloatArray,
+    freedom: FloatArray,
+    columns: IntArray,
+    params: FibreTraceParams,
+) -> bool:
+    """Allow one more way to depart to the fibres of amplifiers that the model does not meet; whether there are any."""
+    poor = [one for one in alive if reduced_chi2(lamp, light, freedom, (one.part, columns)) > params.profile.enough]
+    for one in poor:
+        one.profile = one.profile.freer()
+    return bool(poor)
+
+
+def _quality_of(
+    lamp: Lamp, light: FloatArray, freedom: FloatArray, alive: list[_Amplifier]
+) -> tuple[QualityNumber, ...]:
+    """How well the model meets the lamp, and what it took."""
+    return (
+        QualityNumber(
+            "TRACE CHI2", reduced_chi2(lamp, light, freedom, (slice(None), slice(None))), "", low=0.8, high=1.3
+        ),
+        QualityNumber("PROFILE DEPARTURES", float(max(one.profile.amount.shape[1] for one in alive))),
+        QualityNumber("PIXEL RESPONSE SCATTER", lamp.response, "", high=0.03),
+    )
 
 
 def _result(
-    frame: Frame, amplifiers: list[_Amplifier | None], halo: Halo, dead: BoolArray, chi2: list[float]
+    frame: Frame,
+    amplifiers: list[_Amplifier | None],
+    halo: Halo,
+    dead: BoolArray,
+    numbers: tuple[QualityNumber, ...],
 ) -> FibreOptics:
     """Put what was measured into products."""
     columns = frame.data.shape[1]
@@ -247,7 +321,7 @@ def _result(
     known = [np.nanmedian(error) for error in errors if error is not None]
     quality = (
         QualityNumber("TRACE ERROR", float(max(known)), "px", high=0.005),
-        QualityNumber("TRACE CHI2", float(np.mean(chi2)), "", high=2.0),
+        *numbers,
         QualityNumber("FIBRES MISSING", float(missing), "", high=5.0),
         QualityNumber("SCATTER AMPLITUDE", halo.amplitude, "", low=0.0, high=0.2),
         QualityNumber("SCATTER AMPLITUDE ERROR", halo.error),
@@ -276,9 +350,9 @@ def _trace_set(one: _Amplifier, columns: int, frame: Frame) -> TraceSet:
         centre=centre,
         sigma=np.ones_like(centre),
         sample_dq=np.repeat(dq[:, None], columns, axis=1),
-        profile_u=profile.u,
-        profile=profile.value,
-        mix=profile.mix(centre),
+        profile_u=profile.curves.u,
+        profile=profile.curves.shape,
+        mix=profile.mix(columns),
         axis=1,
         meta=dict(frame.meta),
     )

@@ -36,7 +36,9 @@ from tracecube.recipes.optics.fibre_lines import (
 __all__ = ["FibreWavelengthParams", "fit_fibre_wavelengths"]
 
 _CLIP = 5.0  # errors a line may be off before it is left out
-_LINE_FLOOR = 0.004  # Angstrom: error that a line's place has in common in all fibres, of blends and line shape
+_BLOCKS = 3  # of fibres of an amplifier, whose mean residuals tell what is wrong with a line in all of them
+_CUBIC = 3  # degree below which no spectrograph's dispersion is met
+_ENOUGH = 5  # lines whose place is known: with fewer, blends that look like one line are taken too
 _DEMAND = 4.0  # sigma of chi-square beyond which single fibres depart from the field
 _ROUNDS = 3
 _START_WIDTH = 1.1  # px
@@ -52,13 +54,15 @@ class FibreWavelengthParams(Params):
     degree: int = Field(4, ge=2, le=6, description="degree along the spectrum")
     across: int = Field(5, ge=0, le=9, description="degree of its coefficients across the fibres")
     width_degree: int = Field(3, ge=0, le=5, description="degree across the fibres of the widths of lines")
-    least_lines: int = Field(5, ge=3, description="lines that the model needs at least")
+    least_lines: int = Field(4, ge=3, description="lines that the model needs at least")
 
 
 class _Model(NamedTuple):
     """Fitted model: coefficients (n, p) with covariance, which of them (p,) single fibres depart in.
 
-    Of the lines (n, k): ``used``, ``residual`` and ``error``, and the ``floor`` that they have in common, Angstrom.
+    Of the lines (n, k): ``used``, ``residual`` and ``error``, Angstrom. ``shared`` is the chi-square a degree of
+    freedom of the means of blocks of fibres: above 1, lines are off in whole blocks (blends, line shape, what the
+    detector adds to all rows), and the covariance has been widened by it (Birge 1932, Phys. Rev. 40, 207).
     """
 
     coefficients: FloatArray
@@ -67,7 +71,7 @@ class _Model(NamedTuple):
     used: NDArray[np.bool_]
     residual: FloatArray
     error: FloatArray
-    floor: float
+    shared: float
 
 
 def fit_fibre_wavelengths(
@@ -117,7 +121,14 @@ def fit_fibre_wavelengths(
     v = 2.0 * (place - place.min()) / max(float(np.ptp(place)), 1.0) - 1.0
     fits, shape = _measure(arcs, lines, v, params)
     m = next(iter(arcs.values())).flux.shape[1]
-    model = _fit(fits, lines, shape.close(), v, m, params)
+    close = shape.close()
+    if int((~close).sum()) < _ENOUGH:
+        # a line that looks like one with its companion lies between itself and their middle: in all fibres alike, so
+        # that their mean is known no better
+        doubt = np.where(close, 0.5 * np.abs(shape.offsets[:, 0]) * np.sqrt(len(v) / 12.0), 0.0)
+        fits = fits._replace(x_error=np.hypot(fits.x_error, doubt))
+        close = np.zeros(len(lines), bool)
+    model = _fit(fits, lines, close, (v, half), m, params)
     solutions = tuple(_solution(model, fits, shape, lines, half == part, m) for part in np.unique(half))
     caveats = tuple(
         f"no {lamp} arc: wavelengths rest on the other lamps, with larger errors (try: take {lamp} arcs)"
@@ -135,7 +146,7 @@ def _measure(
     m = next(iter(arcs.values())).flux.shape[1]
     u = 2.0 * np.nanmean(place, axis=0) / (m - 1.0) - 1.0
     terms = legendre.legvander(u, 2)
-    count = max(len(line.companions) for line in lines)
+    count = max(1, *(len(line.companions) for line in lines))
     shape = LineShape(np.full((n, k), _START_WIDTH), np.zeros((k, 4)), np.zeros((k, count)), np.zeros((k, count)))
     for j, line in enumerate(lines):
         shape.ratios[j, : len(line.companions)] = _START_RATIO
@@ -182,7 +193,7 @@ def _fit(  # noqa: PLR0913 - the lines, and the fibres they were measured in
     fits: LineFits,
     lines: tuple[FibreLine, ...],
     close: NDArray[np.bool_],
-    v: FloatArray,
+    fibres: tuple[FloatArray, NDArray[np.integer]],
     m: int,
     params: FibreWavelengthParams,
 ) -> _Model:
@@ -192,6 +203,7 @@ def _fit(  # noqa: PLR0913 - the lines, and the fibres they were measured in
     to fibre: its mean is that of the other lines' model.
     """
     wave = np.array([line.wave for line in lines])
+    v, half = fibres
     good = np.isfinite(fits.x) & np.isfinite(fits.x_error) & (fits.x_error > 0)
     basis = legendre.legvander(2.0 * np.where(good, fits.x, 0.0) / (m - 1.0) - 1.0, _degree(lines, close, params))
     centre = 0.5 * (params.blue + params.red)
@@ -212,12 +224,23 @@ def _fit(  # noqa: PLR0913 - the lines, and the fibres they were measured in
             shift = np.where(close, np.nanmedian(residual, axis=0), 0.0)
             target, residual = target - shift, residual - shift
         used = good & (np.abs(np.nan_to_num(residual)) < _CLIP * error)
-    mean = np.nansum(residual * weight, axis=0) / np.maximum(weight.sum(axis=0), 1e-30)
-    freedom = max(int((~close).sum()) - basis.shape[2], 1)
-    excess = float((mean**2 * weight.sum(axis=0)).sum()) - freedom
-    floor = max(float(np.sqrt(max(excess, 0.0) / weight.sum())), _LINE_FLOOR)
+    shared = _shared(np.where(used & ~close, residual, np.nan), weight, half, basis.shape[2])
+    covariance *= max(shared, 1.0) if np.isfinite(shared) else 1.0
     coefficients[:, 0] += centre
-    return _Model(coefficients, covariance, demanded, used, residual, error, floor)
+    return _Model(coefficients, covariance, demanded, used, residual, error, shared)
+
+
+def _shared(residual: FloatArray, weight: FloatArray, half: NDArray[np.integer], terms: int) -> float:
+    """Chi-square a degree of freedom of the mean residuals of lines in blocks of fibres; NaN if none is left."""
+    total, count = 0.0, 0
+    for part in np.unique(half):
+        for rows in np.array_split(np.flatnonzero(half == part), _BLOCKS):
+            own = np.where(np.isfinite(residual[rows]), weight[rows], 0.0)
+            known = own.sum(axis=0) > 0
+            pull = (own * np.nan_to_num(residual[rows])).sum(axis=0)[known] / np.sqrt(own.sum(axis=0)[known])
+            total += float((pull**2).sum())
+            count += max(int(known.sum()) - terms, 0) if known.any() else 0
+    return total / count if count else np.nan
 
 
 def _field(
@@ -252,8 +275,9 @@ def _departures(basis: FloatArray, weight: FloatArray, residual: FloatArray) -> 
 
 
 def _degree(lines: tuple[FibreLine, ...], close: NDArray[np.bool_], params: FibreWavelengthParams) -> int:
-    """Degree along the spectrum that the lines can bear."""
-    return max(min(params.degree, len(lines) - int(close.sum()) - 1), 1)
+    """Degree along the spectrum that the lines can bear: one is left to tell of errors, unless a cubic takes all."""
+    count = len(lines) - int(close.sum())
+    return max(min(params.degree, count - 2), min(_CUBIC, count - 1), 1)
 
 
 def _solution(  # noqa: PLR0913 - the model, and the lines it rests on
@@ -281,7 +305,7 @@ def _solution(  # noqa: PLR0913 - the model, and the lines it rests on
         start=np.zeros(number.size, np.int32),
         dq=np.where(dead, int(Flag.NOT_MEASURED), 0).astype(np.int32),
         wave=wave,
-        error=np.sqrt(variance + model.floor**2),
+        error=np.sqrt(variance),
         lsf_sigma=sigma,
         line_aperture=row[known].astype(np.int32),
         line_wave=np.broadcast_to([line.wave for line in lines], known.shape)[known],
@@ -297,10 +321,11 @@ def _quality(model: _Model, fits: LineFits, lines: tuple[FibreLine, ...]) -> tup
     """What the fit says of itself."""
     weight = np.where(model.used, 1.0 / model.error**2, 0.0)
     rms = float(np.sqrt((weight * np.nan_to_num(model.residual) ** 2).sum() / weight.sum()))
+    shared = (QualityNumber("WAVE CHI2 SHARED", model.shared, "", high=4.0),) if np.isfinite(model.shared) else ()
     return (
+        *shared,
         QualityNumber("WAVE RMS", rms, "Angstrom", high=0.05),
         QualityNumber("WAVE LINES", float(len(lines)), "", low=6.0),
-        QualityNumber("WAVE MODEL FLOOR", model.floor, "Angstrom", high=0.02),
         QualityNumber("WAVE FIBRE TERMS", float(model.demanded.sum()), ""),
         QualityNumber("WAVE CHI2", float(np.nanmedian(fits.chi2)), "", high=1.5),
         QualityNumber(

@@ -83,3 +83,32 @@ def test_a_missing_lamp_is_said_and_too_few_lines_refused() -> None:
     assert np.sqrt((off**2).mean()) < 0.2
     with pytest.raises(MissingInput):
         fit_fibre_wavelengths(arcs, LINES, HALF, PLACE, params.model_copy(update={"least_lines": 5}))
+
+
+def test_a_line_that_is_off_in_all_fibres_widens_the_errors() -> None:
+    arcs, _ = night(8, 0.0, 0.0)
+    honest = fit_fibre_wavelengths(arcs, LINES, HALF, PLACE, FibreWavelengthParams())
+    moved = tuple(line._replace(wave=line.wave + 0.2) if line.wave == 4799.912 else line for line in LINES)
+    widened = fit_fibre_wavelengths(arcs, moved, HALF, PLACE, FibreWavelengthParams())
+    shared = [{n.name: n.value for n in found[1]}["WAVE CHI2 SHARED"] for found in (honest, widened)]
+    assert shared[0] < 3.0 < shared[1]
+    ratio = widened[0][0].error.mean() / honest[0][0].error.mean()
+    assert ratio > 0.9 * np.sqrt(shared[1] / max(shared[0], 1.0))
+
+
+def test_a_lamp_of_few_lines_takes_the_blend_with_an_error_that_says_so() -> None:
+    lines = (FibreLine(3610.508, "Cd", (3612.873,)), *(line for line in LINES if line.lamp == "Cd"))
+    arcs, truth = night(9, 0.0, 0.0)
+    x = np.arange(M)
+    for i, centre in enumerate(truth):
+        for wave, strength in ((3610.508, 5e3), (3612.873, 1.5e3)):
+            arcs["Cd"].flux[i] += strength * np.exp(-0.5 * ((x - np.interp(wave, centre, x)) / 1.15) ** 2) / 2.9
+    solutions, quality, caveats = fit_fibre_wavelengths(
+        {"Cd": arcs["Cd"]}, (*lines, LINES[0]), HALF, PLACE, FibreWavelengthParams()
+    )
+    assert "no Hg arc" in caveats[0]
+    live = np.arange(N) != DEAD
+    pull = np.concatenate([(s.wave) for s in solutions])[live] - truth[live]
+    pull /= np.concatenate([s.error for s in solutions])[live]
+    assert np.sqrt((pull**2).mean()) < 2.0
+    assert {number.name: number.value for number in quality}["WAVE LINES"] == 4.0

@@ -1,0 +1,390 @@
+"""Columns of a slit of fibres on an even lamp: fluxes, and what they tell of centres and profiles.
+
+A column holds ``d = sum_i f_i P_i(y - y_i) + n`` with ``P_i = P + sum_k a_ik M_k``: one mean profile and a few ways in
+which fibres depart from it (`departures`). The fluxes of a column are solved for together; a fibre's shift and
+departures then follow from what is left, its own flux eliminated (variable projection; Golub & Pereyra 1973, SIAM J.
+Numer. Anal. 10, 413). Neighbours' fluxes are exact in what is left; in the matrix of a fibre they are taken as known:
+the footprints of neighbours share a hundredth of their light, and steps that are repeated converge by that factor.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+__all__ = ["ColumnFits", "Curves", "MeanEquations", "departures", "fit_columns", "mean_equations", "with_square"]
+
+F4 = NDArray[np.float32]
+F8 = NDArray[np.float64]
+I8 = NDArray[np.int64]
+
+_BLUR = 0.5  # px: the mean is smoothed by this before it is differentiated twice and more; pixels see nothing finer
+
+
+class Curves(NamedTuple):
+    """Profile of integral 1 and departures of integral 0, flux centroids at 0.
+
+    Parameters
+    ----------
+    u : array (k,), px
+        Evenly spaced, symmetric about 0.
+    shape : array (k, 2 + q)
+        The mean, departures, and half the second derivative with the first of these.
+    slope : array (k, 2 + q)
+        Derivatives with ``u``.
+    """
+
+    u: F8
+    shape: F8
+    slope: F8
+
+
+class ColumnFits(NamedTuple):
+    """What the columns tell, of n fibres in c columns.
+
+    Parameters
+    ----------
+    flux : array (n, c)
+    score, information : array (n, c, 1 + q), (n, c, 1 + q, 1 + q)
+        Gradient and curvature of -chi-square / 2 with a fibre's shift (px) and departures, for unit flux.
+    model : array (rows, c)
+        Light of all fibres.
+    freedom : array (rows, c)
+        Share of a pixel's variance that is left after the fluxes were fitted; 0 where a pixel counts for nothing.
+    """
+
+    flux: F8
+    score: F8
+    information: F8
+    model: F4
+    freedom: F4
+
+
+class MeanEquations(NamedTuple):
+    """Normal equations ``matrix`` (b, b), ``rhs`` (b,) of a step in the mean profile's coefficients."""
+
+    matrix: F8
+    rhs: F8
+
+
+def departures(u: F8, mean: F8, count: int) -> Curves:
+    """Build the ways in which profiles depart from their mean: a wider image, blur, lean, a sharp core on wide feet.
+
+    A camera's image changes from place to place as if convolved with a narrow kernel whose moments change: its
+    departures are derivatives of second order (blur), third (lean) and fourth; beside them stands a change of scale.
+    None of them moves the flux or the centroid. Scale changes by tenths: its second order follows as the last curve.
+
+    Parameters
+    ----------
+    u : array (k,), px
+    mean : array (k,)
+        Profile of integral 1.
+    count : int
+        Departures wanted, 1 to 4: of scale, blur, lean, fourth.
+
+    Examples
+    --------
+    >>> u = np.arange(-400, 401) * 0.02
+    >>> curves = departures(u, np.exp(-0.5 * (u / 2.0) ** 2) / np.sqrt(8.0 * np.pi), 3)
+    >>> curves.shape.shape, np.abs(curves.shape[:, 1:].sum(axis=0) * 0.02).max() < 1e-9
+    ((801, 5), np.True_)
+    """
+    step = u[1] - u[0]
+    sigma = _BLUR / step
+    derived = [gaussian_filter1d(mean, sigma, order=k, mode="constant", truncate=8.0) / step**k for k in (2, 3, 4)]
+    wider = -(mean + u * np.gradient(mean, step)) - derived[0] / 12.0  # pixels do not widen with the image
+    again = -0.5 * (wider + u * np.gradient(wider, step))
+    raw = [wider, *derived][:count]
+    raw.append(again)
+    # what a cut end takes of their flux goes back to the whole profile; their centroids follow from u = 0 alone
+    neutral = [one - mean * (one.sum() / mean.sum()) for one in raw]
+    shape = np.stack([mean, *neutral], axis=1)
+    return Curves(u, shape, np.gradient(shape, step, axis=0))
+
+
+def with_square(amount: F8) -> F8:
+    """Append to departures (..., q) the weight of the last curve: the square of the first."""
+    return np.concatenate([amount, amount[..., :1] ** 2], axis=-1)
+
+
+def fit_columns(data: F4, ivar: F4, columns: I8, centre: F8, amount: F8, curves: Curves) -> ColumnFits:
+    """Solve columns for their fluxes, and sum what is left over each fibre's profile.
+
+    Parameters
+    ----------
+    data, ivar : array (rows, m)
+        ``ivar`` 0 where a pixel is bad.
+    columns : int array (c,)
+    centre : array (n, m), px
+        Rising along the first axis.
+    amount : array (n, m, q + 1)
+        Departures of the fibres, `with_square`.
+    curves : Curves
+    """
+    n, q = len(centre), curves.shape.shape[1] - 1
+    rows, c = len(data), columns.size
+    found = ColumnFits(
+        np.zeros((n, c)),
+        np.zeros((n, c, q)),
+        np.zeros((n, c, q, q)),
+        np.zeros((c, rows), np.float32),
+        np.zeros((c, rows), np.float32),
+    )
+    table = np.ascontiguousarray(np.concatenate([curves.shape, curves.slope], axis=1))
+    _fit_columns(
+        *_upright(data, ivar, columns), columns, np.ascontiguousarray(centre), np.ascontiguousarray(amount), table,
+        (float(curves.u[0]), float(curves.u[1] - curves.u[0])), *found,
+    )  # fmt: skip
+    return found._replace(model=found.model.T, freedom=found.freedom.T)
+
+
+def _upright(data: F4, ivar: F4, columns: I8) -> tuple[F4, F4]:
+    """Columns of an image (c, rows), one after the other in memory."""
+    return np.ascontiguousarray(data[:, columns].T), np.ascontiguousarray(ivar[:, columns].T)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def _footprints(  # noqa: PLR0917 - the arrays of one loop
+    place: F8, amount: F8, table: F8, grid: tuple[float, float], rows: int, first: I8, value: F8
+) -> None:
+    """Profile and derivatives (n, width, 1 + q): light, shift, departures; and the first row of each."""
+    n, width, q1 = value.shape
+    low, step = grid
+    half = table.shape[1] // 2
+    own = np.zeros(2 * half)
+    for i in range(n):
+        first[i] = int(np.ceil(place[i] + low))
+        for k in range(width):
+            value[i, k] = 0.0
+            y = first[i] + k
+            t = (y - place[i] - low) / step
+            at = int(t)
+            if y < 0 or y >= rows or at >= table.shape[0] - 1:
+                continue
+            f = t - at
+            for s in range(own.size):
+                own[s] = (1.0 - f) * table[at, s] + f * table[at + 1, s]
+            light, steep = own[0], own[half]
+            for s in range(1, half):
+                light += amount[i, s - 1] * own[s]
+                steep += amount[i, s - 1] * own[half + s]
+            for s in range(2, q1):
+                value[i, k, s] = own[s - 1]
+            value[i, k, 0], value[i, k, 1] = light, -steep
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def _normal(weight: F8, first: I8, value: F8, each: int, band: F8) -> None:
+    """Matrix, below the diagonal (3 each, n each), of the first ``each`` footprints of every fibre of a column."""
+    n, width, _ = value.shape
+    band[:] = 0.0
+    for i in range(n):
+        low, high = max(-first[i], 0), min(width, weight.size - first[i])
+        for b in range(min(3, n - i)):
+            off = first[i + b] - first[i]
+            for e in range(each):
+                for g in range(e if b == 0 else 0, each):
+                    total = 0.0
+                    for k in range(max(off, low), high):
+                        total += weight[first[i] + k] * value[i, k, e] * value[i + b, k - off, g]
+                    band[b * each + g - e, i * each + e] = total
+    for j in range(n * each):
+        band[0, j] = band[0, j] * (1.0 + 1e-12) + 1e-30
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def _adjoint(weighted: F8, first: I8, value: F8, each: int, x: F8) -> None:
+    """Products (n each, columns of ``weighted`` (rows, columns)) with the first footprints of every fibre."""
+    n, width, _ = value.shape
+    x[:] = 0.0
+    for i in range(n):
+        for k in range(max(-first[i], 0), min(width, weighted.shape[0] - first[i])):
+            for e in range(each):
+                for c in range(weighted.shape[1]):
+                    x[i * each + e, c] += value[i, k, e] * weighted[first[i] + k, c]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def _factorise(band: F8) -> None:
+    """L D L' in place: D in row 0."""
+    width, n = band.shape
+    for i in range(n):
+        for b in range(1, min(width, n - i)):
+            share = band[b, i] / band[0, i]
+            for c in range(b, min(width, n - i)):
+                band[c - b, i + b] -= share * band[c, i]
+        for b in range(1, width):
+            band[b, i] /= band[0, i]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def _substitute(band: F8, x: F8) -> None:
+    """Solve for x (n, k) in place."""
+    width, n = band.shape
+    for i in range(n):
+        for b in range(1, min(width, n - i)):
+            for c in range(x.shape[1]):
+                x[i + b, c] -= band[b, i] * x[i, c]
+    for i in range(n - 1, -1, -1):
+        for c in range(x.shape[1]):
+            x[i, c] /= band[0, i]
+            for b in range(1, min(width, n - i)):
+                x[i, c] -= band[b, i] * x[i + b, c]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def _fit_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    data: F4,
+    ivar: F4,
+    columns: I8,
+    centre: F8,
+    amount: F8,
+    table: F8,
+    grid: tuple[float, float],
+    flux: F8,
+    score: F8,
+    information: F8,
+    model: F4,
+    freedom: F4,
+) -> None:
+    """Column by column."""
+    n, _, q = score.shape
+    rows = data.shape[1]
+    width = int(np.ceil((table.shape[0] - 1) * grid[1])) + 1
+    value, first = np.zeros((n, width, q + 1)), np.zeros(n, np.int64)
+    band, x = np.zeros((3, n)), np.zeros((n, 1))
+    weight, light = np.zeros(rows), np.zeros(rows)
+    for j in range(columns.size):
+        s = columns[j]
+        _footprints(centre[:, s], amount[:, s], table, grid, rows, first, value)
+        weight[:] = ivar[j]
+        _normal(weight, first, value, 1, band)
+        freedom[j] = 1.0
+        for i in range(n):
+            x[i, 0] = 0.0
+            for k in range(max(-first[i], 0), min(width, rows - first[i])):
+                y = first[i] + k
+                w = weight[y] * value[i, k, 0]
+                x[i, 0] += w * data[j, y]
+                freedom[j, y] -= w * value[i, k, 0] / band[0, i]
+        for y in range(rows):
+            freedom[j, y] = max(freedom[j, y], 0.0) if weight[y] > 0.0 else 0.0
+        _factorise(band)
+        _substitute(band, x)
+        light[:] = 0.0
+        for i in range(n):
+            flux[i, j] = x[i, 0]
+            for k in range(max(-first[i], 0), min(width, rows - first[i])):
+                light[first[i] + k] += x[i, 0] * value[i, k, 0]
+        model[j] = light
+        for y in range(rows):
+            light[y] = weight[y] * (data[j, y] - light[y])
+        for i in range(n):
+            _project(weight, light, first[i], value[i], score[i, j], information[i, j])
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def _project(weight: F8, left: F8, first: int, value: F8, score: F8, information: F8) -> None:
+    """Sum what is left over one fibre's derivatives, its flux eliminated."""
+    width, q1 = value.shape
+    own, pulled = 1e-30, 0.0
+    cross = np.zeros(q1 - 1)
+    for k in range(max(-first, 0), min(width, weight.size - first)):
+        w, r = weight[first + k], left[first + k]
+        if w == 0.0:
+            continue
+        p = value[k, 0]
+        own += w * p * p
+        pulled += r * p
+        for a in range(q1 - 1):
+            wa = w * value[k, a + 1]
+            cross[a] += wa * p
+            score[a] += r * value[k, a + 1]
+            for b in range(a + 1):
+                information[a, b] += wa * value[k, b + 1]
+    for a in range(q1 - 1):
+        score[a] -= cross[a] * pulled / own
+        for b in range(a + 1):
+            information[a, b] -= cross[a] * cross[b] / own
+            information[b, a] = information[a, b]
+
+
+def mean_equations(data: F4, ivar: F4, columns: I8, fibres: tuple[F8, F8], curves: Curves, basis: F8) -> MeanEquations:
+    """Sum the equations of a step in the mean profile, flux and shift of every fibre and column eliminated.
+
+    So the mean does not wait for the centres, nor they for it; what it would say of a shift of itself is left to who
+    centres it.
+
+    Parameters
+    ----------
+    data, ivar : array (rows, m)
+    columns : int array (c,)
+    fibres : (array (n, m), array (n, m, q + 1))
+        Centres and departures.
+    curves : Curves
+    basis : array (b, k)
+        Cubic B-splines at ``curves.u``.
+    """
+    size = len(basis)
+    found = MeanEquations(np.zeros((size, size)), np.zeros(size))
+    centre, amount = (np.ascontiguousarray(one) for one in fibres)
+    table = np.ascontiguousarray(np.concatenate([curves.shape, curves.slope], axis=1))
+    lit = basis != 0.0
+    start = np.argmax(lit, axis=0)
+    wide = np.pad(basis, ((0, 4), (0, 0)))
+    span = np.stack([wide[start + k, np.arange(basis.shape[1])] for k in range(4)], axis=1)
+    grid = (float(curves.u[0]), float(curves.u[1] - curves.u[0]))
+    _sum_mean(*_upright(data, ivar, columns), columns, centre, amount, table, grid, start, span, *found)
+    return found
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def _sum_mean(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    data: F4,
+    ivar: F4,
+    columns: I8,
+    centre: F8,
+    amount: F8,
+    table: F8,
+    grid: tuple[float, float],
+    start: I8,
+    span: F8,
+    matrix: F8,
+    rhs: F8,
+) -> None:
+    """Column by column; only splines that reach a pixel are touched."""
+    n, size, rows = centre.shape[0], rhs.size, data.shape[1]
+    width = int(np.ceil((table.shape[0] - 1) * grid[1])) + 1
+    value, first = np.zeros((n, width, 2)), np.zeros(n, np.int64)
+    band, x = np.zeros((6, 2 * n)), np.zeros((2 * n, 1))
+    cross, solved = np.zeros((2 * n, size)), np.zeros((2 * n, size))
+    weight, own = np.zeros(rows), np.zeros((rows, 1))
+    for j in range(columns.size):
+        s = columns[j]
+        _footprints(centre[:, s], amount[:, s], table, grid, rows, first, value)
+        weight[:] = ivar[j]
+        _normal(weight, first, value, 2, band)
+        own[:, 0] = weight * data[j]
+        _adjoint(own, first, value, 2, x)
+        _factorise(band)
+        _substitute(band, x)
+        slopes, left = np.zeros((rows, size)), data[j].astype(np.float64)
+        for i in range(n):
+            for k in range(max(-first[i], 0), min(width, rows - first[i])):
+                y = first[i] + k
+                left[y] -= x[2 * i, 0] * value[i, k, 0] + x[2 * i + 1, 0] * value[i, k, 1]
+                t = (y - centre[i, s] - grid[0]) / grid[1]
+                at = min(int(t), span.shape[0] - 2)
+                for b in range(4):
+                    slopes[y, min(start[at] + b, size - 1)] += x[2 * i, 0] * (1.0 - t + at) * span[at, b]
+                    slopes[y, min(start[at + 1] + b, size - 1)] += x[2 * i, 0] * (t - at) * span[at + 1, b]
+        heavy = slopes * weight.reshape(-1, 1)
+        _adjoint(heavy, first, value, 2, cross)
+        solved[:] = cross
+        _substitute(band, solved)
+        matrix += heavy.T @ slopes - cross.T @ solved
+        rhs += heavy.T @ left
