@@ -66,8 +66,10 @@ class SkyModel:
         Width of the line-spread function that the spectrum has.
     unit, amp : str array (n,)
     fibre, exp : int array (n,)
-    light : array (n,)
-        Illumination of the fibre over the typical one.
+    light, light_error : array (n,)
+        Illumination of the fibre over the typical one, and its error.
+    colour : array (n, d)
+        By what that changes along the spectrum: Legendre series between the ends of ``wave``, the first term is 1.
     shift : array (n,), Angstrom
         What is added to the wavelengths of the calibration.
     blank : int array (n,)
@@ -83,6 +85,8 @@ class SkyModel:
     fibre: IntArray = column("FIBRES", "fibre")
     exp: IntArray = column("FIBRES", "exp")
     light: FloatArray = column("FIBRES", "light")
+    light_error: FloatArray = column("FIBRES", "light_error")
+    colour: FloatArray = column("FIBRES", "colour", text="Legendre series, of the illumination along the spectrum")
     shift: FloatArray = column("FIBRES", "shift", unit="Angstrom")
     blank: IntArray = column("FIBRES", "blank")
     first: float = card("SKYFIRST", unit="Angstrom", text="first knot of the sky")

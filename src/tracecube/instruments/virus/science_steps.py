@@ -23,15 +23,9 @@ from tracecube.core.several import TraceSets, WavelengthSolutions
 from tracecube.instruments.virus.parameters import ExposureParams, TwilightParams
 from tracecube.instruments.virus.sky_lines import SKY_LINES
 from tracecube.recipes.science.field_bands import BandParams, fibre_bands
-from tracecube.recipes.sky.fibre_sky import (
-    SkyParams,
-    ThroughputParams,
-    fit_sky,
-    fit_throughput,
-    rows_of,
-    subtract_sky,
-    throughput_of,
-)
+from tracecube.recipes.sky.fibre_masks import FibreMaskParams, mask_fibres, mask_samples
+from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky, subtract_sky
+from tracecube.recipes.sky.fibre_throughput import ThroughputParams, fit_throughput, rows_of, throughput_of
 from tracecube.recipes.sky.sky_errors import sky_pulls, throughput_error
 
 if TYPE_CHECKING:
@@ -79,7 +73,7 @@ class BundleSpectra(Outputs):
     fibre_bands: FibreBands
 
 
-@recipe(version="5")
+@recipe(version="6")
 def ccd_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -101,7 +95,7 @@ def ccd_spectra(
     return CcdSpectra(fibre_spectra=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="5")
+@recipe(version="6")
 def twilight_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -120,25 +114,40 @@ def twilight_spectra(
     return Twilight(twilight=made, master_twilight=kept, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="5")
+@recipe(version="6")
 def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) -> FibreFlat:
     """Measure the relative throughput of all fibres against wavelength, from the twilights of all CCDs together."""
     found, numbers = fit_throughput(twilight, params)
     return FibreFlat(fibre_flat=found, quality=numbers)
 
 
-@recipe(version="3")
+class ExposureSkyParams(SkyParams, FibreMaskParams):
+    """How the sky of an exposure is found, and which samples are masked."""
+
+
+class BundleParams(BandParams, FibreMaskParams):
+    """How the light of a bundle is gathered, and what is masked."""
+
+
+@recipe(version="6")
 def exposure_sky(
-    *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreThroughput, params: SkyParams
+    *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreThroughput, params: ExposureSkyParams
 ) -> ExposureSky:
     """Find the sky of an exposure, with the illumination of all fibres and the shift of each CCD's wavelengths.
 
     The sky is solved for from all fibres of all bundles that see nothing else, on native pixels.
     """
     lost: list[str] = []
-    model, numbers, notes = fit_sky(_lit(fibre_spectra, fibre_flat, lost), params)
+    places = {int(one.ifuslot[0]): _slot_place(int(one.ifuslot[0])) for one in fibre_spectra}
+    lit = ((mask_samples(one, params)[0], value) for one, value in _lit(fibre_spectra, fibre_flat, lost))
+    model, numbers, notes = fit_sky(lit, params, places)
     caveats = (f"unit {name}: no twilight of it: left out (try: take twilights)" for name in lost)
     return ExposureSky(sky=model, quality=numbers, caveats=(*caveats, *notes))
+
+
+def _slot_place(slot: int) -> tuple[float, float]:
+    """Return where a slot lies in the focal plane (arcsec): its digits count columns and rows, 100 arcsec apart."""
+    return 100.0 * (slot // 10 - 5.5), 100.0 * (4.5 - slot % 10)
 
 
 def _lit(
@@ -163,13 +172,14 @@ def _lit(
         raise MissingInput("sky: no unit of this exposure has a twilight", hint="take twilights of these very units")
 
 
-@recipe(version="2")
+@recipe(version="3")
 def bundle_spectra(
-    *, fibre_spectra: Sequence[FibreSpectra], sky: Sequence[SkyModel], fibre_flat: FibreThroughput, params: BandParams
+    *, fibre_spectra: Sequence[FibreSpectra], sky: Sequence[SkyModel], fibre_flat: FibreThroughput, params: BundleParams
 ) -> BundleSpectra:
     """Subtract the sky from all fibres of a bundle, divided by throughput and illumination, in all exposures.
 
-    The flux is that of the telescope's nominal throughput; the stars of the field tell its zero point later.
+    What the rules of the masks name is flagged, and keeps its value. The flux is that of the telescope's nominal
+    throughput; the stars of the field tell its zero point later.
     """
     from tracecube.instruments.virus.headers import needed  # noqa: PLC0415
     from tracecube.instruments.virus.layout import throughput_curve  # noqa: PLC0415
@@ -178,24 +188,31 @@ def bundle_spectra(
     models = {int(one.exp[0]): one for one in sky}
     parts: list[FibreSpectra] = []
     blank: list[BoolArray] = []
+    light: list[FloatArray] = []
     lost: list[str] = []
-    for one, value in _lit(fibre_spectra, fibre_flat, lost):
+    masked = 0
+    for given, value in _lit(fibre_spectra, fibre_flat, lost):
+        one, fresh = mask_samples(given, params)
+        masked += fresh
         exposure = int(one.exp[0])
         if exposure not in models:
             lost.append(f"{str(one.unit[0]).strip()} in exposure {exposure}")
             continue
         error = throughput_error(fibre_flat, rows_of(fibre_flat, one), one.wave.shape[1])
         made = subtract_sky(one, value, models[exposure], error)
-        blank.append(models[exposure].blank[rows_of(models[exposure], one)] == 1)
+        rows = rows_of(models[exposure], one)
+        blank.append(models[exposure].blank[rows] == 1)
+        light.append(models[exposure].light[rows])
         parts.append(nominal_flux(made, throughput_curve(), needed(one.meta, "spectra", "EXPTIME")))
     if not parts:
         raise MissingInput("bundle: no exposure of it has a sky", hint="look at the sky of its exposures")
-    pulls = sky_pulls(parts, blank)
+    parts, counts, notes = mask_fibres(parts, light, params)
+    numbers = (*sky_pulls(parts, blank), QualityNumber("MASKED CHI2", float(masked), ""), *counts)
     parts.sort(key=lambda one: (int(one.exp[0]), str(one.amp[0])))
     joined = join_spectra(parts, parts[len(parts) // 2].meta)
-    caveats = tuple(f"unit {name}: no twilight or no sky of it: left out" for name in lost)
+    caveats = (*(f"unit {name}: no twilight or no sky of it: left out" for name in lost), *dict.fromkeys(notes))
     bands = fibre_bands(joined, params)
-    return BundleSpectra(sky_subtracted=joined, fibre_bands=bands, quality=pulls, caveats=caveats)
+    return BundleSpectra(sky_subtracted=joined, fibre_bands=bands, quality=numbers, caveats=caveats)
 
 
 def _spectra(

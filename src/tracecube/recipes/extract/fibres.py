@@ -36,7 +36,7 @@ from tracecube.kernels.slit_samples import Samples, measure_samples
 from tracecube.kernels.slit_smooth import expected_light
 from tracecube.kernels.slit_solve import Pixels, solve_slit
 from tracecube.recipes.extract.slit import Slit, gather
-from tracecube.recipes.optics.fibre_scatter import Halo, HaloParams, mirrored, spread_bins
+from tracecube.recipes.optics.fibre_scatter import Halo, HaloParams, ground_along, mirrored, spread_bins
 
 __all__ = ["FibreExtraction", "FibreExtractionParams", "Move", "extract_fibres"]
 
@@ -194,15 +194,16 @@ def _learn(
     coarse = spread_bins(mirrored(few.T, dead).T, params.halo, halo.power)
     ground = refined(np.asarray(halo.amplitude * coarse, np.float32), params.halo.bins)
     floor = image.pixels.floor.ravel()[dark.at]
-    rest = dark.rest - ground.ravel()[dark.at]
+    under = ground.ravel()[dark.at]
+    rest = dark.rest - under
     height = ground.shape[1] // dead.size
     owner = dark.at % ground.shape[1] // height
     for k in np.flatnonzero(~dead):
-        own = rest[owner == k]
-        if own.size:
-            middle = np.median(own)
-            near = np.abs(own - middle) < _CLIP * np.sqrt(floor[owner == k])
-            ground[:, k * height : (k + 1) * height] += own[near].mean()
+        own = np.flatnonzero(owner == k)
+        noise = floor[own] + np.float32(image.shot) * under[own]
+        column = dark.at[own] // ground.shape[1]
+        curve = ground_along(rest[own], column, noise, (len(ground), params.halo.degree))
+        ground[:, k * height : (k + 1) * height] += curve[:, None].astype(np.float32)
     image.pixels = image.pixels._replace(ground=ground)
     limits = Limits(params.clip, params.grow, params.low_clip, params.trust)
     image.marks = judge(where[0], spectra, image.pixels, image.shot, limits)

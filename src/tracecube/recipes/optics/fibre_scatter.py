@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.params import Params
 from tracecube.kernels.halo import binned, power_law, refined, spread, transfer
 
-__all__ = ["Halo", "HaloParams", "dark_pixels", "fit_halo", "halo_light", "mirrored", "spread_bins"]
+__all__ = ["Halo", "HaloParams", "dark_pixels", "fit_halo", "ground_along", "halo_light", "mirrored", "spread_bins"]
 
 _CLIP = 4.0
 
@@ -34,6 +35,7 @@ class HaloParams(Params):
     )
     bins: int = Field(4, ge=1, le=24, description="px a side of the bins of the light before it is convolved")
     away: float = Field(7.5, gt=2, description="px from any fibre's centre beyond which a pixel is dark")
+    degree: int = Field(5, ge=0, le=8, description="degree along the rows of an amplifier's own ground in an exposure")
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,38 @@ def dark_pixels(centre: FloatArray, shape: tuple[int, int], away: float) -> Bool
         high = np.minimum(low + 1, at.size - 1)
         dark[:, x] = np.minimum(np.abs(rows - at[low]), np.abs(rows - at[high])) > away
     return dark
+
+
+def ground_along(rest: FloatArray, at: IntArray, variance: FloatArray, about: tuple[int, int]) -> FloatArray:
+    """Return what dark pixels hold along the rows of an amplifier (columns,): a Legendre series, hits left out.
+
+    The bias of an amplifier has waves as long as its rows, a tenth of the read noise, whose phase wanders from exposure
+    to exposure: the mean of zeros and darks does not hold that of another hour.
+
+    Parameters
+    ----------
+    rest : array (n,), electron
+        What light and scattered light leave in the dark pixels.
+    at : int array (n,)
+        Their columns.
+    variance : array (n,)
+    about : (int, int)
+        Number of columns, and the degree; it is lower where there are fewer than 64 dark pixels a term.
+    """
+    columns, degree = about
+    terms = min(degree + 1, rest.size // 64)
+    if terms < 1:
+        return np.zeros(columns)
+    basis = legendre.legvander(np.linspace(-1.0, 1.0, columns), terms - 1)
+    value, sigma = rest.astype(np.float64), np.sqrt(variance.astype(np.float64))
+    curve = np.full(columns, np.median(value))
+    for _ in range(3):
+        use = np.abs(value - curve[at]) < _CLIP * sigma
+        weight = np.bincount(at[use], 1.0 / sigma[use] ** 2, columns)
+        sums = np.bincount(at[use], value[use] / sigma[use] ** 2, columns)
+        matrix = (basis * weight[:, None]).T @ basis
+        curve = basis @ (np.linalg.pinv(matrix, rcond=1e-10, hermitian=True) @ (basis.T @ sums))
+    return curve
 
 
 def fit_halo(

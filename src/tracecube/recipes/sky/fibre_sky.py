@@ -1,30 +1,32 @@
 """The sky of an exposure, from all fibres that see nothing else, on the pixels they were measured with.
 
 Nothing is rectified: one spline in wavelength, seen through each fibre's own pixels and line-spread function, is solved
-for from all fibres of all detectors at once, with the illumination of each bundle (a plane over the bundle) and the
-shift in wavelength of each detector found on the way. Twilights give the fibres' throughput by the same model. What is
-found is small, and is taken off the fibres of one bundle after the other.
+for from all fibres of all detectors at once, with the illumination of each bundle (its level, one gradient, its colour)
+and the shift in wavelength of each detector found on the way. What is found is small, and is taken off the fibres of
+one bundle after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.polynomial import chebyshev
+from numpy.polynomial import legendre
 from pydantic import Field
 
 from tracecube.core.errors import BadData
-from tracecube.core.fibre_light import FibreThroughput, SkyModel
+from tracecube.core.fibre_light import SkyModel
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.fields import BoolArray, FloatArray, IntArray
+from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.common_spectrum import CommonSpectrum, evaluate
 from tracecube.kernels.robust import known_median
-from tracecube.recipes.sky.sky_errors import series_covariance, sky_covariance, sky_variance
+from tracecube.recipes.sky.fibre_illumination import Illumination, illumination
+from tracecube.recipes.sky.fibre_throughput import rows_of
+from tracecube.recipes.sky.sky_errors import sky_covariance, sky_variance
 from tracecube.recipes.sky.sky_fibres import (
     LOW,
     SkyFibres,
@@ -35,177 +37,39 @@ from tracecube.recipes.sky.sky_fibres import (
     solve_all,
 )
 
-__all__ = ["SkyParams", "ThroughputParams", "fit_sky", "fit_throughput", "rows_of", "subtract_sky", "throughput_of"]
+__all__ = ["SkyParams", "fit_sky", "subtract_sky"]
 
-_HALF_BUNDLE = 25.0  # arcsec: scale of the places in a bundle
-_LEVEL_FLOOR = 0.002  # error of a fibre's level that throughputs bring
-_QUIET = 35.0  # percentile of the levels of a bundle that sources do not reach
-
-
-class ThroughputParams(Params):
-    """How the relative throughput of fibres is measured on twilights."""
-
-    knots: float = Field(1.0, gt=0.2, description="spacing of the spline's knots, Angstrom")
-    degree: int = Field(5, ge=0, le=12, description="degree of a fibre's throughput along its spectrum")
-    rounds: int = Field(5, ge=2, le=20, description="turns of common spectrum and throughputs")
-    clip: float = Field(5.0, gt=2.0, description="deviations beyond which a sample is left out")
-    dead: float = Field(0.3, ge=0.0, lt=1.0, description="throughput below which a fibre is flagged")
+_TURNS, _LAST_TURNS = 40, 300  # steps of the search for the ground, before and in the last turn
+_FILLED = "its emptiest fibres are brighter than the other bundles' illumination allows: it has their sky"
 
 
 class SkyParams(Params):
     """How the sky of an exposure is modelled."""
 
     knots: float = Field(1.0, gt=0.2, description="spacing of the spline's knots, Angstrom")
-    rounds: int = Field(6, ge=2, le=20, description="turns of sky, illumination, shifts and choice of fibres")
+    rounds: int = Field(8, ge=2, le=20, description="turns of sky, illumination, shifts and choice of fibres")
     clip: float = Field(5.0, gt=2.0, description="deviations beyond which a sample is left out of the sky")
-    source: float = Field(2.5, gt=1.0, description="deviations above the sky at which a fibre holds a source")
+    source: float = Field(1.5, gt=0.5, description="deviations from the sky up to which a fibre is blank")
     least: int = Field(20, ge=3, description="fibres that the sky needs")
-
-
-def fit_throughput(
-    all_spectra: Iterable[FibreSpectra], params: ThroughputParams
-) -> tuple[FibreThroughput, tuple[QualityNumber, ...]]:
-    """Return the relative throughput of the fibres of every detector, from twilights.
-
-    The twilight is one spectrum for the whole field; what each fibre makes of it is a low-order factor. The median
-    over all fibres is 1 at every wavelength, to first order; fibres without light are flagged.
-
-    Raises
-    ------
-    BadData
-        No fibre has light.
-    """
-    fibres, _ = gather_fibres((one, None) for one in all_spectra)
-    if not any(one.good.any() for one in fibres):
-        raise BadData("throughput: no fibre of the twilights has light", hint="look at the twilight frames")
-    series = _brightness(fibres, params.degree)
-    level = np.array([[0.0, 1.0], [1.0, 1.0]])
-    clean = [one.good for one in fibres]
-    for _ in range(params.rounds):
-        found = zip(fibres, series, clean, strict=True)
-        parts = ((one.expected * _along(one, own, level), np.where(c, one.ivar, 0.0)) for one, own, c in found)
-        common = solve_all(fibres, parts, params.knots)
-        for k, one in enumerate(fibres):
-            model, slope = seen_by(common, one)
-            series[k], clean[k] = _factors(one, model, params)
-            factor = _series_at(series[k], one.wave.shape[1])
-            one.shift += own_shift(one, model * factor, slope * factor, np.where(clean[k], one.ivar, 0.0))
-        level = _typical(fibres, series)
-    return _throughput(fibres, series, (level, common, clean), params)
-
-
-def _throughput(
-    fibres: Sequence[SkyFibres],
-    series: Sequence[FloatArray],
-    found: tuple[FloatArray, CommonSpectrum, Sequence[BoolArray]],
-    params: ThroughputParams,
-) -> tuple[FibreThroughput, tuple[QualityNumber, ...]]:
-    """Put the noun together, fibres without light flagged."""
-    level, common, clean = found
-    dq, scatter, covariance = [], [], []
-    for one, own, good in zip(fibres, series, clean, strict=True):
-        covariance.append(series_covariance(one, seen_by(common, one)[0], good, params.degree))
-        value = _along(one, own, level)
-        mean = np.where(value.mean(axis=1) > LOW, known_median(value, axis=1), np.nan)
-        dq.append(one.dq | np.where(mean >= params.dead, 0, int(Flag.LOW_THROUGHPUT)).astype(np.int32))
-        scatter.append(float(np.nanstd(mean)))
-    unit, amp, fibre = (np.concatenate([one.about[i] for one in fibres]) for i in range(3))
-    made = FibreThroughput(
-        unit=unit,
-        amp=amp,
-        fibre=fibre,
-        ifuslot=np.concatenate([one.slot for one in fibres]),
-        x=np.concatenate([one.x for one in fibres]),
-        y=np.concatenate([one.y for one in fibres]),
-        shift=np.concatenate([np.full(len(one.slot), one.shift) for one in fibres]),
-        coefficients=np.concatenate(series),
-        covariance=np.concatenate(covariance),
-        dq=np.concatenate(dq).astype(np.int32),
-        wave=level[0],
-        level=level[1],
-    )
-    return made, (QualityNumber("THROUGHPUT SCATTER", float(np.mean(scatter)), ""),)
-
-
-def throughput_of(found: FibreThroughput, spectra: FibreSpectra) -> FloatArray:
-    """Relative throughput (n, m) of the fibres of spectra; NaN for those that have none."""
-    rows = rows_of(found, spectra)
-    known = (rows >= 0) & ((found.dq[rows] & int(Flag.LOW_THROUGHPUT)) == 0)
-    series = _series_at(found.coefficients[rows], spectra.wave.shape[1])
-    level = np.interp(spectra.wave + found.shift[rows][:, None], found.wave, found.level)
-    return np.where(known[:, None], series / level, np.nan)
-
-
-def rows_of(found: FibreThroughput | SkyModel, spectra: FibreSpectra) -> IntArray:
-    """Where the fibres of spectra stand in a table of fibres; -1 for those that do not."""
-
-    def names(one: FibreThroughput | SkyModel | FibreSpectra) -> list[tuple[str, str, int]]:
-        return [(str(u).strip(), str(a).strip(), int(f)) for u, a, f in zip(one.unit, one.amp, one.fibre, strict=True)]
-
-    at = {name: row for row, name in enumerate(names(found))}
-    return np.array([at.get(name, -1) for name in names(spectra)], dtype=np.int64)
-
-
-def _series_at(coefficients: FloatArray, samples: int) -> FloatArray:
-    """Chebyshev series (n, d) along ``samples`` pixels, (n, samples)."""
-    basis = chebyshev.chebvander(np.linspace(-1.0, 1.0, samples), coefficients.shape[1] - 1)
-    return np.asarray(coefficients @ basis.T)
-
-
-def _along(one: SkyFibres, series: FloatArray, level: FloatArray) -> FloatArray:
-    """Throughput (n, m) of a detector's fibres."""
-    return np.asarray(_series_at(series, one.wave.shape[1]) / np.interp(one.shifted, level[0], level[1]))
-
-
-def _brightness(fibres: Sequence[SkyFibres], degree: int) -> list[FloatArray]:
-    """Return how bright each fibre is over the median one, the same for all its samples: where the fit begins."""
-    level = []
-    for one in fibres:
-        light = one.flux.sum(axis=1, dtype=float)
-        level.append(np.maximum(light, 0.0) / np.maximum(one.expected.sum(axis=1, dtype=float), 1e-9))
-    typical = float(np.median(np.concatenate([value[value > 0] for value in level])))
-    return [np.pad(value[:, None] / typical, ((0, 0), (0, degree))) for value in level]
-
-
-def _factors(one: SkyFibres, model: FloatArray, params: ThroughputParams) -> tuple[FloatArray, BoolArray]:
-    """Fit a fibre's factor as a Chebyshev series; return its coefficients (n, d) and the samples that are good."""
-    basis = chebyshev.chebvander(np.linspace(-1.0, 1.0, model.shape[1]), params.degree)
-    weight, data = one.ivar.astype(float), one.flux.astype(float)
-    series = np.zeros((len(model), basis.shape[1]))
-    for _ in range(2):
-        matrix = np.einsum("nm,mj,mk->njk", weight * model**2, basis, basis, optimize=True)
-        rhs = (weight * model * data) @ basis
-        ridge = (1e-10 * np.einsum("njj->n", matrix)[:, None, None] + 1e-300) * np.eye(basis.shape[1])
-        series = np.linalg.solve(matrix + ridge, rhs[:, :, None])[:, :, 0]
-        away = (data - series @ basis.T * model) * np.sqrt(weight)
-        weight = np.where(np.abs(away) < params.clip, weight, 0.0)
-    return series, np.asarray(weight > 0)
-
-
-def _typical(fibres: Sequence[SkyFibres], series: Sequence[FloatArray]) -> FloatArray:
-    """Return the median throughput of all lit fibres against wavelength, smooth: array (2, k)."""
-    low = min(float(one.wave.min()) + one.shift for one in fibres)
-    high = max(float(one.wave.max()) + one.shift for one in fibres)
-    grid = np.linspace(low, high, 40)
-    rows = []
-    for one, own in zip(fibres, series, strict=True):
-        value, wave = _series_at(own, one.wave.shape[1]), one.shifted
-        rows += [np.interp(grid, wave[i], value[i]) for i in np.flatnonzero(one.good.any(axis=1))]
-    median = np.median(rows, axis=0)
-    u = np.linspace(-1.0, 1.0, grid.size)
-    return np.stack([grid, chebyshev.chebval(u, chebyshev.chebfit(u, median, 6))])
+    slope: float = Field(4e-4, gt=0.0, description="gradient that is expected of the illumination, share per arcsec")
+    colour: int = Field(2, ge=0, le=6, description="degree by which a bundle's illumination changes with wavelength")
 
 
 def fit_sky(
-    given: Iterable[tuple[FibreSpectra, FloatArray]], params: SkyParams
+    given: Iterable[tuple[FibreSpectra, FloatArray]],
+    params: SkyParams,
+    places: Mapping[int, tuple[float, float]] | None = None,
 ) -> tuple[SkyModel, tuple[QualityNumber, ...], tuple[str, ...]]:
     """Find the sky of an exposure, and how each fibre sees it.
 
     Parameters
     ----------
     given : iterable of (FibreSpectra, array (n, m))
-        Of every detector, electrons a pixel, and the relative throughput of its fibres, NaN where a fibre is dead.
+        Of every detector (of one bundle each), electrons a pixel, and the relative throughput of its fibres, NaN
+        where a fibre is dead.
     params : SkyParams
+    places : mapping, optional
+        Places of bundles in the focal plane by slot, arcsec.
 
     Returns
     -------
@@ -217,111 +81,150 @@ def fit_sky(
     BadData
         Too few fibres see the sky alone.
     """
-    fibres, reference = gather_fibres(given)
-    light: list[FloatArray] = [np.ones(len(one.slot)) for one in fibres]
-    blank = [one.good.mean(axis=1) > 0.5 for one in fibres]
-    if sum(int(b.sum()) for b in blank) < params.least:
+    fit = _Fit(*gather_fibres(given), params)
+    if sum(int(b.sum()) for b in fit.blank) < params.least:
         raise BadData("sky: too few fibres have light", hint="look at the frames and their throughput")
-    clean = [one.good for one in fibres]
     for turn in range(params.rounds):
-        found = list(zip(fibres, light, clean, blank, strict=True))
-        parts = ((one.expected * g[:, None], np.where(c & b[:, None], one.ivar, 0.0)) for one, g, c, b in found)
-        common = solve_all(fibres, parts, params.knots)
+        fit.turn(places or {}, first=turn == 0, last=turn == params.rounds - 1)
+    return fit.model(), _quality(fit), _caveats(fit, params.least)
+
+
+class _Fit:
+    """The state of the fit: sky, illumination and its colour, clean samples and blank fibres."""
+
+    common: CommonSpectrum
+    found: Illumination
+
+    def __init__(self, fibres: list[SkyFibres], reference: FloatArray, params: SkyParams) -> None:
+        self.fibres, self.reference, self.params = fibres, reference, params
+        self.cuts = np.cumsum([len(one.slot) for one in fibres])[:-1]
+        self.light: list[FloatArray] = [np.ones(len(one.slot)) for one in fibres]
+        self.blank: list[BoolArray] = [one.good.mean(axis=1) > 0.5 for one in fibres]
+        self.clean: list[BoolArray] = [one.good for one in fibres]
+        self.weight = [_column_weight(one) for one in fibres]
+        grey = np.concatenate([[1.0], np.zeros(params.colour)])
+        self.colour = {int(one.slot[0]): grey for one in fibres}
+
+    def split(self, values: FloatArray) -> list[FloatArray]:
+        """Values of all fibres, one array a detector."""
+        return list(np.split(values, self.cuts))
+
+    def tint(self, one: SkyFibres) -> FloatArray:
+        """How the illumination of a detector's bundle changes along the spectrum, (n, m)."""
+        return _along(one.wave, self.colour[int(one.slot[0])], self.reference[0])
+
+    def parts(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Scale and weight of all samples, one detector after the other."""
+        for k, one in enumerate(self.fibres):
+            use = self.clean[k] & self.blank[k][:, None]
+            yield one.expected * self.light[k][:, None] * self.tint(one), np.where(use, self.weight[k], 0.0)
+
+    def turn(self, places: Mapping[int, tuple[float, float]], *, first: bool, last: bool) -> None:
+        """Solve for the sky, then for what the fibres make of it."""
+        params = self.params
+        common = solve_all(self.fibres, self.parts(), params.knots)
         levels = []
-        for k, (one, g, c, b) in enumerate(found):
+        for k, one in enumerate(self.fibres):
             model, slope = seen_by(common, one)
-            levels.append(_levels(one, model, c))
-            away = np.abs((one.flux - model * g[:, None]) * np.sqrt(one.ivar))
-            clean[k] = one.good & (away < params.clip)
-            if turn > 0:
-                weight = np.where(c & b[:, None], one.ivar, 0.0)
-                one.shift += own_shift(one, model * g[:, None], slope * g[:, None], weight)
-        light, blank = _illumination(fibres, levels, params)
-        mean = float(np.median(np.concatenate([g[b] for g, b in zip(light, blank, strict=True)])))
-        light = [g / mean for g in light]
-        common = common._replace(coefficients=common.coefficients * mean)  # what light loses the sky gains
-    few = sorted({int(one.slot[0]) for one, b in zip(fibres, blank, strict=True) if b.sum() < params.least})
-    caveats = tuple(f"bundle {slot:03d}: fewer than {params.least} fibres see the sky alone" for slot in few)
-    found = list(zip(fibres, light, clean, blank, strict=True))
-    parts = ((one.expected * g[:, None], np.where(c & b[:, None], one.ivar, 0.0)) for one, g, c, b in found)
-    covariance = sky_covariance(fibres, parts, common.first, common.step, common.coefficients.size)
-    return _model(fibres, (common, covariance), reference, light, blank), _quality(fibres, blank), caveats
+            tint = self.tint(one)
+            model, slope, g = model * tint, slope * tint, self.light[k][:, None]
+            ratio, error = _levels(one, model, np.where(self.clean[k], self.weight[k], 0.0))
+            levels.append((ratio, error))
+            weight = np.where(self.clean[k] & self.blank[k][:, None], self.weight[k], 0.0)
+            bright = np.where(np.isfinite(ratio), ratio, 1.0)[:, None]  # a source's light is no failure of its samples
+            self.clean[k] = one.good & (np.abs((one.flux - model * bright) * np.sqrt(one.ivar)) < params.clip)
+            if not first:
+                one.shift += own_shift(one, model * g, slope * g, weight)
+        ratio, error = (np.concatenate([one[i] for one in levels]) for i in range(2))
+        self.found = illumination(
+            self.fibres,
+            (ratio, error),
+            places,
+            slope=params.slope,
+            cut=(params.source, params.clip),
+            least=params.least,
+            turns=_LAST_TURNS if last else _TURNS,
+        )
+        mean = float(np.median(self.found.light[np.isfinite(ratio)]))
+        self.light, self.blank = self.split(self.found.light / mean), list(np.split(self.found.blank, self.cuts))
+        # the sky is the model times the levels: what light loses the sky gains, and empty fibres stay at it
+        self.common = common._replace(coefficients=common.coefficients * mean)
+        if params.colour and not last:
+            self._follow_colour()
+
+    def _follow_colour(self) -> None:
+        """Fit how each bundle's blank fibres differ from the sky along the spectrum; their mean level stays."""
+        terms = self.params.colour + 1
+        slots = np.array([int(one.slot[0]) for one in self.fibres])
+        for slot in np.unique(slots):
+            matrix, right, blank = np.zeros((terms, terms)), np.zeros(terms), 0
+            for k in np.flatnonzero(slots == slot):
+                one, rows = self.fibres[k], self.blank[k]
+                if not rows.any():
+                    continue
+                model = (seen_by(self.common, one)[0] * self.light[k][:, None])[rows]
+                basis = legendre.legvander(_scaled(one.wave[rows], self.reference[0]), terms - 1)
+                weight = np.where(self.clean[k][rows], self.weight[k], 0.0) * model
+                matrix += np.einsum("nm,nmj,nmk->jk", weight * model, basis, basis, optimize=True)
+                right += np.einsum("nm,nmj->j", weight * one.flux[rows], basis)
+                blank += int(rows.sum())
+            if blank >= self.params.least:
+                found = np.linalg.solve(matrix, right)
+                self.colour[int(slot)] = found / found[0]
+
+    def model(self) -> SkyModel:
+        """Put the noun together."""
+        fibres, common = self.fibres, self.common
+        unit, amp, fibre, exp = (np.concatenate([one.about[i] for one in fibres]) for i in range(4))
+        return SkyModel(
+            coefficients=common.coefficients,
+            covariance=sky_covariance(fibres, self.parts(), common.first, common.step, common.coefficients.size),
+            wave=self.reference[0],
+            sigma=self.reference[1],
+            unit=unit,
+            amp=amp,
+            fibre=fibre,
+            exp=exp,
+            light=np.concatenate(self.light),
+            light_error=self.found.error / self.found.light * np.concatenate(self.light),
+            colour=np.concatenate([np.tile(self.colour[int(one.slot[0])], (len(one.slot), 1)) for one in fibres]),
+            shift=np.concatenate([np.full(len(one.slot), one.shift) for one in fibres]),
+            blank=np.concatenate(self.blank).astype(np.int32),
+            first=common.first,
+            step=common.step,
+        )
 
 
-def _model(
-    fibres: Sequence[SkyFibres],
-    sky: tuple[CommonSpectrum, FloatArray],
-    reference: FloatArray,
-    light: Sequence[FloatArray],
-    blank: Sequence[BoolArray],
-) -> SkyModel:
-    common, covariance = sky
-    unit, amp, fibre, exp = (np.concatenate([one.about[i] for one in fibres]) for i in range(4))
-    return SkyModel(
-        coefficients=common.coefficients,
-        covariance=covariance,
-        wave=reference[0],
-        sigma=reference[1],
-        unit=unit,
-        amp=amp,
-        fibre=fibre,
-        exp=exp,
-        light=np.concatenate(light),
-        shift=np.concatenate([np.full(len(one.slot), one.shift) for one in fibres]),
-        blank=np.concatenate(blank).astype(np.int32),
-        first=common.first,
-        step=common.step,
-    )
+def _scaled(wave: FloatArray, grid: FloatArray) -> FloatArray:
+    """Wavelengths from -1 to 1 between the ends of a grid."""
+    return np.asarray((2.0 * wave - grid[0] - grid[-1]) / (grid[-1] - grid[0]))
 
 
-def _levels(one: SkyFibres, model: FloatArray, clean: BoolArray) -> tuple[FloatArray, FloatArray]:
+def _along(wave: FloatArray, series: FloatArray, grid: FloatArray) -> FloatArray:
+    """Legendre series (d,), or one a fibre (n, d), at wavelengths (n, m)."""
+    terms = np.moveaxis(np.atleast_2d(series), 1, 0)[:, :, None]
+    return np.asarray(legendre.legval(_scaled(wave, grid), terms, tensor=False))
+
+
+def _column_weight(one: SkyFibres) -> FloatArray:
+    """Inverse variance that is typical of a detector's column, (m,): a sample's own holds its noise.
+
+    An estimate of the light is in every variance, and some of the sample's own noise in the estimate: what is low by
+    chance would weigh more, and a mean of such samples be low by as many electrons as a share of the noise is there.
+    """
+    spread = np.where(one.good, one.ivar, np.nan)
+    found = known_median(spread, axis=0)
+    return np.asarray(np.nan_to_num(found), np.float32)
+
+
+def _levels(one: SkyFibres, model: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return how bright each fibre is over the model (n,), with its error; NaN for a fibre without samples."""
-    weight = np.where(clean, one.ivar, 0.0)
     power = (weight * model**2).sum(axis=1, dtype=float)
+    spread = np.where(weight > 0, weight * model, 0.0) ** 2 / np.where(one.good, one.ivar, np.inf)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = (weight * model * one.flux).sum(axis=1, dtype=float) / power
-        return np.where(power > 0, ratio, np.nan), np.where(power > 0, power**-0.5, np.inf)
-
-
-def _illumination(
-    fibres: Sequence[SkyFibres], levels: Sequence[tuple[FloatArray, FloatArray]], params: SkyParams
-) -> tuple[list[FloatArray], list[BoolArray]]:
-    """Fit the illumination to the levels of blank fibres; fibres well above it hold sources.
-
-    The pupil's illumination changes over the field so slowly that its gradient is the same in all bundles: a level
-    for each, and one gradient, which a galaxy that fills half a bundle does not bend.
-    """
-    slots = np.concatenate([one.slot for one in fibres])
-    x = np.concatenate([one.x for one in fibres]) / _HALF_BUNDLE
-    y = np.concatenate([one.y for one in fibres]) / _HALF_BUNDLE
-    r, e = (np.concatenate([one[i] for one in levels]) for i in range(2))
-    e = np.hypot(e, _LEVEL_FLOOR)
-    known = np.isfinite(r) & np.isfinite(e)
-    names = np.unique(slots)
-    plane = np.ones(r.size)
-    for slot in names:
-        own = slots == slot
-        if (own & known).any():
-            plane[own] = np.percentile(r[own & known], _QUIET)
-    design = np.column_stack([*((slots == slot).astype(float) for slot in names), x, y])
-    use = known.copy()
-    for _ in range(10):
-        away = (r - plane) / e
-        use = known & (away < params.source) & (away > -params.clip)
-        if use.sum() < design.shape[1] + params.least:
-            use = known & (np.abs(away) < params.clip)
-            break
-        weighted = design * np.where(use, 1.0 / e**2, 0.0)[:, None]
-        fit = np.linalg.lstsq(weighted.T @ design, weighted.T @ np.where(known, r, 0.0), rcond=None)[0]
-        held = np.array([bool((use & (slots == slot)).any()) for slot in names])
-        if not held.all():  # a bundle without a blank fibre: its quiet fibres stand in, and the others' gradient
-            for k in np.flatnonzero(~held):
-                own = known & (slots == names[k])
-                fit[k] = np.percentile(r[own], _QUIET) if own.any() else 1.0
-                use |= own & (r < fit[k])
-        plane = design @ fit
-    cuts = np.cumsum([len(one.slot) for one in fibres])[:-1]
-    return list(np.split(plane, cuts)), list(np.split(use, cuts))
+        error = np.sqrt(spread.sum(axis=1, dtype=float)) / power
+    return np.where(power > 0, ratio, np.nan), np.where(power > 0, error, np.inf)
 
 
 def subtract_sky(
@@ -362,7 +265,8 @@ def subtract_sky(
     own = np.where(model.blank[rows] == 1, -1.0, 1.0)[:, None]
     shares = own * sky_variance(model, wave, excess) * step**2 + (error * sky) ** 2
     lost |= ~np.isfinite(shares)
-    factor = np.where(lost, 1.0, throughput * model.light[rows][:, None])
+    tint = _along(spectra.wave, np.asarray(model.colour, np.float64)[rows], np.asarray(model.wave, np.float64))
+    factor = np.where(lost, 1.0, throughput * model.light[rows][:, None] * tint)
     shared = np.where(lost | np.roll(lost, -1, axis=0), 0.0, spectra.blend / (factor * np.roll(factor, -1, axis=0)))
     flags = spectra.flags | np.where(lost & (spectra.flags == 0), int(Flag.NOT_MEASURED), 0).astype(np.int32)
     dim = known_median(np.where(lost, np.nan, throughput), axis=1)
@@ -385,12 +289,32 @@ def _with_shares(variance: FloatArray, shares: FloatArray) -> FloatArray:
     return np.asarray(np.maximum(variance + shares, 0.1 * variance), np.float32)
 
 
-def _quality(fibres: Sequence[SkyFibres], blank: Sequence[BoolArray]) -> tuple[QualityNumber, ...]:
-    """Return the shifts of detectors, and how many fibres see the sky alone."""
+def _caveats(fit: _Fit, least: int) -> tuple[str, ...]:
+    """Say which bundles have too few blank fibres, and which are filled with light."""
+    counts: dict[int, int] = {}
+    for one, b in zip(fit.fibres, fit.blank, strict=True):
+        counts[int(one.slot[0])] = counts.get(int(one.slot[0]), 0) + int(b.sum())
+    filled = {int(slot) for slot, full in zip(fit.found.slots, fit.found.filled, strict=True) if full}
+    few = [slot for slot, count in sorted(counts.items()) if count < least and slot not in filled]
+    return (
+        *(f"bundle {slot:03d}: {_FILLED}" for slot in sorted(filled)),
+        *(f"bundle {slot:03d}: fewer than {least} fibres see the sky alone" for slot in few),
+    )
+
+
+def _quality(fit: _Fit) -> tuple[QualityNumber, ...]:
+    """Return the shifts of detectors, the illumination of bundles with its error, and how many fibres see sky alone."""
     numbers = []
-    for one in fibres:
+    for one in fit.fibres:
         sides = "".join(sorted({str(amp)[:1] for amp in one.about[1]}))
         name = f"WAVE SHIFT {int(one.slot[0]):03d}{sides}"
         numbers.append(QualityNumber(name, one.shift, "Angstrom", low=-1.0, high=1.0))
-    numbers.append(QualityNumber("SKY FIBRES", float(sum(int(b.sum()) for b in blank)), ""))
+    found = fit.found
+    middle = float(np.median(found.level))
+    for slot, level, error in zip(found.slots, found.level, found.level_error, strict=True):
+        numbers.append(QualityNumber(f"ILLUMINATION {int(slot):03d}", float(level / middle), "", low=0.8, high=1.2))
+        if np.isfinite(error):
+            numbers.append(QualityNumber(f"ILLUMINATION ERROR {int(slot):03d}", float(error / middle), "", high=0.003))
+    numbers.append(QualityNumber("LEVEL EXTRA SCATTER", found.scatter, "", high=0.01))
+    numbers.append(QualityNumber("SKY FIBRES", float(sum(int(b.sum()) for b in fit.blank)), ""))
     return tuple(numbers)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tracecube.core.errors import BadData
 from tracecube.core.fibres import FibreSpectra
-from tracecube.recipes.sky.fibre_sky import (
-    SkyParams,
-    ThroughputParams,
-    fit_sky,
-    fit_throughput,
-    subtract_sky,
-    throughput_of,
-)
+from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky, subtract_sky
+from tracecube.recipes.sky.fibre_throughput import ThroughputParams, fit_throughput, throughput_of
 
 N, M = 60, 400
 STEP = 2.0
@@ -27,37 +23,54 @@ def sky(wave: np.ndarray, sigma: np.ndarray, level: float) -> np.ndarray:
     return np.asarray(smooth + line)
 
 
+def places(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of fibres in their bundle, arcsec: a sunflower."""
+    angle, radius = np.arange(n) * 2.4, 24.0 * np.sqrt(np.arange(n) / n)
+    return radius * np.cos(angle), radius * np.sin(angle)
+
+
 def draw(
-    slot: int, throughput: np.ndarray, *, level: float, seed: int, extra: np.ndarray | float = 0.0
+    slot: int,
+    throughput: np.ndarray,
+    *,
+    level: float,
+    seed: int,
+    extra: np.ndarray | float = 0.0,
+    bent: np.ndarray | float = 1.0,
 ) -> FibreSpectra:
     """Draw the fibres of one amplifier: bent wavelengths, widths of their own, photon and read noise."""
     rng = np.random.default_rng(seed)
-    row, column = np.arange(N)[:, None], np.arange(M)[None]
-    wave = 4000.0 + STEP * column + 3.0 * (row / N - 0.5) ** 2 + 0.37 * (slot % 7) + 0.01 * row
-    sigma = np.broadcast_to(2.4 + 0.004 * row, wave.shape)
-    light = throughput[:, None] * (sky(wave, sigma, level) * STEP + extra)
+    n = throughput.size
+    row, column = np.arange(n)[:, None], np.arange(M)[None]
+    wave = 4000.0 + STEP * column + 3.0 * (row / n - 0.5) ** 2 + 0.37 * (slot % 7) + 0.01 * row
+    sigma = np.broadcast_to(2.4 + 0.24 * row / n, wave.shape)
+    light = bent * throughput[:, None] * (sky(wave, sigma, level) * STEP + extra)
     variance = 45.0 + light
     flux = light + rng.normal(0.0, 1.0, light.shape) * np.sqrt(variance)
-    angle = np.arange(N) * 2.4
-    place = 24.0 * np.sqrt(np.arange(N) / N)
-    none = np.zeros((N, M), np.float32)
-    names = {"unit": np.full(N, f"{slot:03d}/1/1/1"), "amp": np.full(N, "LL")}
+    x, y = places(n)
+    none = np.zeros((n, M), np.float32)
+    names = {"unit": np.full(n, f"{slot:03d}/1/1/1"), "amp": np.full(n, "LL")}
     return FibreSpectra(
-        flux=flux, variance=variance, flags=np.zeros((N, M), np.int32), wave=wave, lsf_sigma=sigma, blend=none,
-        unit=names["unit"], ifuslot=np.full(N, slot), amp=names["amp"], fibre=np.arange(N), exp=np.ones(N, int),
-        x=place * np.cos(angle), y=place * np.sin(angle), ra=np.full(N, np.nan), dec=np.full(N, np.nan),
-        throughput=np.ones(N), dq=np.zeros(N, np.int32),
+        flux=flux, variance=variance, flags=np.zeros((n, M), np.int32), wave=wave, lsf_sigma=sigma, blend=none,
+        unit=names["unit"], ifuslot=np.full(n, slot), amp=names["amp"], fibre=np.arange(n), exp=np.ones(n, int),
+        x=x, y=y, ra=np.full(n, np.nan), dec=np.full(n, np.nan),
+        throughput=np.ones(n), dq=np.zeros(n, np.int32),
     )  # fmt: skip
 
 
-def factors(seed: int) -> np.ndarray:
+def factors(seed: int, n: int = N) -> np.ndarray:
     """Throughputs about 1."""
-    return np.random.default_rng(seed).normal(1.0, 0.07, N)
+    return np.random.default_rng(seed).normal(1.0, 0.07, n)
 
 
-def subtracted(spectra, flat):
+def even(throughput: np.ndarray) -> np.ndarray:
+    """Throughputs of all samples."""
+    return np.broadcast_to(throughput[:, None], (throughput.size, M))
+
+
+def subtracted(spectra, flat, params=SkyParams(), where=None):
     """Take the common sky off all detectors."""
-    model, numbers, caveats = fit_sky(zip(spectra, flat, strict=True), SkyParams())
+    model, numbers, caveats = fit_sky(zip(spectra, flat, strict=True), params, where)
     return [subtract_sky(one, value, model) for one, value in zip(spectra, flat, strict=True)], numbers, caveats
 
 
@@ -130,3 +143,88 @@ def test_a_unit_without_twilight_has_no_throughput() -> None:
     spectra = [draw(s, factors(s), level=400.0, seed=s) for s in (47, 53)]
     noun, _ = fit_throughput(spectra[:1], ThroughputParams())
     assert np.isnan(throughput_of(noun, spectra[1])).all()
+
+
+def test_illumination_is_off_by_no_more_than_its_error() -> None:
+    pulls = []
+    for seed in range(16):
+        true = [factors(1), factors(2)]
+        spectra = [draw(s, t, level=14.0, seed=50 * seed + s) for s, t in zip((47, 53), true, strict=True)]
+        flat = [even(t) for t in true]
+        model, _, _ = fit_sky(zip(spectra, flat, strict=True), SkyParams(colour=0))
+        made = [subtract_sky(one, value, model) for one, value in zip(spectra, flat, strict=True)]
+        for slot, one in zip((0, 1), made, strict=True):
+            error = np.mean((model.light_error / model.light)[slot * N : (slot + 1) * N])
+            light = model.light[slot * N : (slot + 1) * N]
+            level = np.mean(one.sky * light[:, None] / (sky(one.wave, one.lsf_sigma, 14.0) * STEP))
+            pulls.append((level - 1.0) / error)
+    assert 0.4 < np.std(pulls) < 1.1  # fibres without light lie at the edge of what light can be: less than their error
+    assert abs(np.mean(pulls)) < 0.6
+
+
+@pytest.mark.parametrize("slots", [(47,), (47, 53), (47, 53, 61)])
+def test_a_galaxy_keeps_its_light_beside_a_dead_bundle(slots: tuple[int, ...]) -> None:
+    n = 448
+    x, y = places(n)
+    light = 65.0 * np.exp(-np.hypot(x + 6.0, y - 8.0) / 5.96)  # half of it within 10 arcsec; a third of the sky
+    true = [factors(s, n) for s in slots]
+    near = np.hypot(x + 6.0, y - 8.0) < 14.0
+    kept = []
+    for seed in range(0, 400, 100):
+        spectra = [
+            draw(s, t, level=95.0, seed=seed + s, extra=light[:, None] * (s == 47))
+            for s, t in zip(slots, true, strict=True)
+        ]
+        flat = [np.full((n, M), np.nan) if s == 53 else even(t) for s, t in zip(slots, true, strict=True)]
+        made = subtracted(spectra, flat)[0][0]
+        found = made.flux.mean(axis=1)[near] * made.throughput[near] / true[0][near]
+        kept.append(found @ light[near] / (light[near] @ light[near]))
+    assert np.mean(kept) == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_bundle_filled_with_light_takes_its_level_from_the_others() -> None:
+    slots = [24, 34, 44, 54, 64, 25, 35, 45, 55, 65]
+    where = {slot: (100.0 * (slot // 10 - 5), 100.0 * (5 - slot % 10)) for slot in slots}
+    true = [factors(slot) for slot in slots]
+    tilt = np.array([1.0 + 1e-4 * where[slot][0] for slot in slots])
+    spectra = [
+        draw(s, t, level=14.0, seed=s, bent=b, extra=3.0 * (s == 45)) for s, t, b in zip(slots, true, tilt, strict=True)
+    ]
+    flat, at = [even(t) for t in true], slots.index(45)
+    made, _, caveats = subtracted(spectra, flat, where=where)
+    assert np.mean(made[at].flux) == pytest.approx(3.0, rel=0.1)
+    assert any("045" in text and "other bundles" in text for text in caveats)
+    found = np.array([np.median(one.throughput / t) for one, t in zip(made, true, strict=True)]) / tilt
+    assert np.std(found) < 0.004
+    alone = subtracted(spectra, flat)[0]
+    assert abs(np.mean(alone[at].flux)) < 0.3  # nothing tells it from a brighter sky
+
+
+def test_illumination_may_change_with_wavelength_from_bundle_to_bundle() -> None:
+    n = 448
+    true = [factors(1, n), factors(2, n)]
+    ramp = 1.0 + 0.03 * np.linspace(-1.0, 1.0, M)
+    spectra = [draw(s, t, level=14.0, seed=s, bent=b) for s, t, b in zip((47, 53), true, (ramp, 1.0), strict=True)]
+    worst = {}
+    for degree in (0, 2):
+        made = subtracted(spectra, [even(t) for t in true], SkyParams(colour=degree))[0]
+        ends = [
+            one.flux[:, part].mean() / one.sky[:, part].mean() for one in made for part in (slice(60), slice(-60, M))
+        ]
+        worst[degree] = np.abs(ends).max()
+    assert worst[0] > 0.01
+    assert worst[2] < 0.005
+
+
+def test_sky_is_not_low_where_variances_hold_the_noise_of_their_own_samples() -> None:
+    true = [factors(1), factors(2)]
+    spectra = []
+    for slot, one in zip((47, 53), true, strict=True):
+        made = draw(slot, one, level=14.0, seed=slot)
+        noise = made.flux - (made.variance - 45.0)
+        spectra.append(replace(made, variance=made.variance + 0.5 * noise))  # half an electron low by their weights
+    found = subtracted(spectra, [even(t) for t in true])[0]
+    for one in found:
+        light = np.median(one.throughput[:, None] / true[int(one.ifuslot[0] == 53)][:, None])
+        away = np.mean(one.sky) * light / np.mean(sky(one.wave, one.lsf_sigma, 14.0) * STEP) - 1.0
+        assert abs(away) < 0.006  # a third of half an electron
