@@ -79,7 +79,7 @@ def test_cards_of_one_image_of_several(tmp_path: Path, pixels: np.ndarray[Any, A
     assert (found["OBJECT"], found["ESO DET OUT1 GAIN"]) == ("one", 1.5)
     assert "EXTENSIONS" not in found
     assert "EXTNAME" not in found
-    with pytest.raises(BadData, match="no image CHAN03 .try: it has CHAN01, CHAN02, CHAN05"):
+    with pytest.raises(BadData, match=r"no image CHAN03 .try: it has CHAN01, CHAN02, CHAN05"):
         read_header(path, extension="CHAN03")
 
 
