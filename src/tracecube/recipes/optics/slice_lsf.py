@@ -194,8 +194,8 @@ def _fit(samples: _Samples, shape: Shape, params: LsfParams) -> tuple[FloatArray
         odd = (chi2 > _ODD_LINE * excess) & (turn > 0)
         kept = (np.abs(left) * np.sqrt(samples.weight / excess) < params.clip) & ~odd[samples.line]
         weight = np.where(kept, samples.weight, 0.0)
-    free = _eliminated(samples, weight, strength, model, z, shape)
-    covariance = np.linalg.pinv(free, rcond=_LEAST, hermitian=True)
+    normal = _eliminated(samples, weight, strength, model, z, shape)
+    covariance = np.linalg.pinv(normal, rcond=_LEAST, hermitian=True)
     scale = np.polynomial.polynomial.polyval(z, area)
     bright = strength[samples.line] > np.median(strength)
     rest = (left / np.maximum(strength * scale, 1e-9)[samples.line])[kept & bright]

@@ -26,8 +26,8 @@ def header(**more: Any) -> dict[str, Any]:
     return {
         "INSTRUME": "MUSE", "MJD-OBS": 58500.15, "EXPTIME": 30.0, "EXTENSIONS": f"SGS_IMG {ALL}",
         "ESO DPR CATG": "CALIB", "ESO DPR TYPE": "BIAS", "ESO INS MODE": "WFM-NONAO-N", "ESO DET READ CURID": 1,
-        "ESO DET BINX": 1, "ESO TPL START": "2019-01-17T03:00:00",
-        "ESO OBS TARG NAME": "NGC 1", "ESO OBS ID": 42, **more,
+        "ESO DET BINX": 1, "ESO TPL START": "2019-01-17T03:00:00", "ESO OBS TARG NAME": "NGC 1",
+        "ESO OBS ID": 42, **more,
     }  # fmt: skip
 
 

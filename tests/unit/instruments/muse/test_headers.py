@@ -10,7 +10,7 @@ from tracecube.instruments.muse.headers import channels, exposure_time, lamps, m
 NAMES = {k: f"CU-LAMP{k}" for k in range(1, 7)}
 
 
-def lit(*numbers: int, shut: tuple[int, ...] = ()):
+def lit(*numbers: int, shut=()):
     header = {"ESO INS LAMPNUM": 6}
     for k, name in NAMES.items():
         header |= {f"ESO INS LAMP{k} NAME": name, f"ESO INS LAMP{k} ST": k in numbers}

@@ -16,7 +16,7 @@ CARDS = {
 WAVE = np.array([4800.0, REFERENCE, 9300.0])
 
 
-def at(**more: object):
+def at(**more: float | None):
     return pointing_of({**CARDS, **more}, "a")
 
 
@@ -65,7 +65,7 @@ def test_a_turned_field_sees_the_zenith_turned():
 
 
 def test_the_earth_moves_towards_what_rises_after_midnight():
-    """A target on the ecliptic, ahead of the Earth, is approached with its 30 km/s, and left half a year later."""
+    """A target on the ecliptic ahead of the Earth is approached with its 30 km/s, one behind it is left."""
     # on 2019-03-20 (MJD 58562) the Sun is at RA 0: the Earth moves towards RA 270, DEC -23.4
     ahead = at(RA=270.0, DEC=-23.4, **{"MJD-OBS": 58562.3})
     behind = at(RA=90.0, DEC=23.4, **{"MJD-OBS": 58562.3})

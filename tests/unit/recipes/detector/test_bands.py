@@ -27,10 +27,10 @@ def exposures(rng, scales):
     return [scale * LIGHT + rng.normal(0, np.sqrt(scale * LIGHT + NOISE**2)) for scale in scales]
 
 
-def combined(images, scale=None, flags=None, **more: object):
+def combined(images, scale=None, flags=None, tolerance=0.0):
     readers = [reader(image, None if flags is None else flags[k]) for k, image in enumerate(images)]
     scale = np.ones(len(images)) if scale is None else scale
-    return combine_bands(readers, SHAPE, scale=scale, clip=5.0, **more)
+    return combine_bands(readers, SHAPE, scale=scale, clip=5.0, tolerance=tolerance)
 
 
 def test_brightness_of_each_exposure_is_found():

@@ -27,9 +27,8 @@ def exposure():
     return FIELD.exposure(clean + rng.normal(0, 0.01, FIELD.shape), variance)
 
 
-def cut(exposure, **more: object):
-    parts = {"traces": FIELD.traces, "solution": FIELD.solution, "geometry": FIELD.geometry, **more}
-    return cut_segments(exposure, parts["traces"], parts["solution"], parts["geometry"], pieces=PIECES)
+def cut(exposure, solution=FIELD.solution):
+    return cut_segments(exposure, FIELD.traces, solution, FIELD.geometry, pieces=PIECES)
 
 
 def test_spectra_have_pulls_of_one_at_their_wavelengths(exposure):
