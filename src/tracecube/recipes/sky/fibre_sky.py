@@ -49,7 +49,7 @@ class SkyParams(Params):
     knots: float = Field(1.0, gt=0.2, description="spacing of the spline's knots, Angstrom")
     rounds: int = Field(8, ge=2, le=20, description="turns of sky, illumination, shifts and choice of fibres")
     clip: float = Field(5.0, gt=2.0, description="deviations beyond which a sample is left out of the sky")
-    source: float = Field(1.5, gt=0.5, description="deviations from the sky up to which a fibre is blank")
+    source: float = Field(2.5, gt=1.0, description="deviations from the sky up to which a fibre is blank")
     least: int = Field(20, ge=3, description="fibres that the sky needs")
     slope: float = Field(4e-4, gt=0.0, description="gradient that is expected of the illumination, share per arcsec")
     colour: int = Field(2, ge=0, le=6, description="degree by which a bundle's illumination changes with wavelength")
