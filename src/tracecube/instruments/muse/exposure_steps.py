@@ -29,14 +29,16 @@ LEVEL_CARD = "SKYLIGHT"
 """Header card: light of the twilight over that of the lamp by which exposures were divided, in the typical slice."""
 
 _ILLUM_ROWS = (1500, 2600)  # the middle of the spectrum, where all slices see the same colours
-_SHARP = 0.03  # px: an exposure whose own edges are known so well tells where its slices lie
 
 
 class PreprocessParams(Params):
     """Numbers of the calibration of one exposure."""
 
     pieces: int = Field(default=8, ge=1, description="Parts of a slice whose spectra the sky is found from")
-    follow_edges: bool = Field(default=True, description="Find where the slices lie from the exposure itself")
+    follow_edges: bool = Field(
+        default=False,
+        description="Find where the slices lie from the exposure itself although there is a flat of the night",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +73,9 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
 ) -> Preprocessed:
     """Calibrate one exposure of a channel, up to light relative to the lamp on the detector's pixels.
 
-    Where the slices lie is found from their edges: in the exposure if it is bright enough, else in the illumination
-    flat of the night, which also tells how bright each slice is relative to the flat of the day.
+    Where the slices lie is found from their edges in the illumination flat of the night, which also tells how bright
+    each slice is relative to the flat of the day; without it in the exposure, where light of the sky fades towards
+    the edges otherwise than that of the lamp and can feign a tenth of a pixel.
     """
     channels, _ = open_channels([raw])
     frame = calibrated(channels[0], bias, () if dark is None else (dark,))
@@ -85,8 +88,8 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
         shift = edge_shift(lamp, traces)
     else:
         caveats.append("no illumination flat: slices are as bright as in the flat of the day")
-    own = edge_shift(frame, traces) if params.follow_edges else Shift(0.0, float("inf"))
-    used = own if own.error < _SHARP or not np.isfinite(shift.error) else shift
+    own = edge_shift(frame, traces)
+    used = own if params.follow_edges or not np.isfinite(shift.error) else shift
     if twilight is None:
         caveats.append("no twilight: light along the slices is taken to be that of the lamp")
     data, variance, flags = over_flat(frame, flat, traces, shift=used.value, gain=gain, light=twilight)
@@ -107,6 +110,7 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     numbers = (
         QualityNumber("TRACE SHIFT", used.value, "pix", low=-0.6, high=0.6),
         QualityNumber("TRACE SHIFT ERROR", used.error, "pix", high=0.05),
+        QualityNumber("TRACE SHIFT OWN", own.value, "pix"),
         QualityNumber("GAIN RMS", float(np.nanstd(gain)), high=0.05),
         QualityNumber("LIGHT MEDIAN", float(np.nanmedian(segments.white))),
     )
