@@ -81,14 +81,13 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     frame = calibrated(channels[0], bias, () if dark is None else (dark,))
     caveats = []
     gain, shift = np.ones(len(traces.aperture)), Shift(0.0, float("inf"))
-    gain_error = np.zeros(len(traces.aperture))
+    gain_error, own = np.zeros(len(traces.aperture)), edge_shift(frame, traces)
     if illum is not None:
         lamp = calibrated(open_channels([illum])[0][0], bias, () if dark is None else (dark,))
         gain, gain_error = _gains(lamp, flat, traces)
         shift = edge_shift(lamp, traces)
     else:
         caveats.append("no illumination flat: slices are as bright as in the flat of the day")
-    own = edge_shift(frame, traces)
     used = own if params.follow_edges or not np.isfinite(shift.error) else shift
     if twilight is None:
         caveats.append("no twilight: light along the slices is taken to be that of the lamp")

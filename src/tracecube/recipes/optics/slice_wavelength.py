@@ -126,10 +126,8 @@ def solve_wavelengths(
         offset, spread, coefficients = _joint(slices, weight, wave, offset.size, tau)
         for row, one in slices.items():
             residual[one.rows] = wave[one.line] + offset[one.line] - one.design @ coefficients[row]
-        tau = max(
-            float(np.sqrt(np.mean((offset**2 + np.diag(spread))[np.bincount(line[used], minlength=wave.size) > 0]))),
-            1e-5,
-        )
+        seen = np.bincount(line[used], minlength=wave.size) > 0
+        tau = max(float(np.sqrt(np.mean((offset**2 + np.diag(spread))[seen]))), 1e-5)
         middle_of = 1.4826 * float(np.median(np.abs(residual[used])))
         noise = float(np.median((samples.error * speed)[used]))
         excess = float(np.sqrt(max(middle_of**2 - noise**2, 0.0)))
