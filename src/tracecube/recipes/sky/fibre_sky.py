@@ -102,8 +102,8 @@ class _Fit:
         self.blank: list[BoolArray] = [one.good.mean(axis=1) > 0.5 for one in fibres]
         self.clean: list[BoolArray] = [one.good for one in fibres]
         self.weight = [_column_weight(one) for one in fibres]
-        grey = np.concatenate([[1.0], np.zeros(params.colour)])
-        self.colour = {int(one.slot[0]): grey for one in fibres}
+        self.grey: FloatArray = np.concatenate([[1.0], np.zeros(params.colour)])
+        self.colour = {int(one.slot[0]): self.grey for one in fibres}
 
     def split(self, values: FloatArray) -> list[FloatArray]:
         """Values of all fibres, one array a detector."""
@@ -153,8 +153,12 @@ class _Fit:
             self._follow_colour()
 
     def _follow_colour(self) -> None:
-        """Fit how each bundle's blank fibres differ from the sky along the spectrum; their mean level stays."""
+        """Fit how each bundle's blank fibres differ from the sky along the spectrum; their mean level stays.
+
+        What all bundles have in common is the sky's: the mean colour is grey, or turns would let it wander.
+        """
         terms = self.params.colour + 1
+        colours: dict[int, FloatArray] = {}
         slots = np.array([int(one.slot[0]) for one in self.fibres])
         for slot in np.unique(slots):
             matrix, right, blank = np.zeros((terms, terms)), np.zeros(terms), 0
@@ -170,7 +174,10 @@ class _Fit:
                 blank += int(rows.sum())
             if blank >= self.params.least:
                 found = np.linalg.solve(matrix, right)
-                self.colour[int(slot)] = found / found[0]
+                colours[int(slot)] = found / found[0]
+        if colours:
+            common = np.mean(list(colours.values()), axis=0)
+            self.colour |= {slot: own - common + self.grey for slot, own in colours.items()}
 
     def model(self) -> SkyModel:
         """Put the noun together."""

@@ -216,6 +216,16 @@ def test_illumination_may_change_with_wavelength_from_bundle_to_bundle() -> None
     assert worst[2] < 0.005
 
 
+def test_what_all_bundles_have_in_common_is_the_sky_s_colour() -> None:
+    true = [factors(1), factors(2), factors(3)]
+    spectra = [draw(s, t, level=14.0, seed=s) for s, t in zip((47, 53, 61), true, strict=True)]
+    model, _, _ = fit_sky(zip(spectra, [even(t) for t in true], strict=True), SkyParams())
+    np.testing.assert_allclose(model.colour.mean(axis=0), [1.0, 0.0, 0.0], atol=1e-9)
+    made = [subtract_sky(one, even(t), model) for one, t in zip(spectra, true, strict=True)]
+    shape = np.mean([np.mean(one.sky / (sky(one.wave, one.lsf_sigma, 14.0) * STEP), axis=0) for one in made], axis=0)
+    assert abs(shape[:100].mean() / shape[-100:].mean() - 1.0) < 0.005
+
+
 def test_sky_is_not_low_where_variances_hold_the_noise_of_their_own_samples() -> None:
     true = [factors(1), factors(2)]
     spectra = []
