@@ -31,7 +31,6 @@ def hashes(out: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.rglob("*.fits"))}
 
 
-@pytest.mark.xfail(reason="products of archived frames differ in bytes; not yet understood", strict=False)
 def test_archives_and_workers_change_no_byte(tmp_path, monkeypatch):
     monkeypatch.setenv(INDEX_FOLDER, "")
     members._KNOWN.clear()

@@ -16,6 +16,8 @@ from multiprocessing.connection import wait
 from types import ModuleType
 from typing import Protocol
 
+from threadpoolctl import threadpool_limits
+
 from tracecube.workflow.call import JobCall, JobResult, call_recipe
 
 __all__ = ["DIED", "Executor", "InProcess", "LocalPool", "WorkerDied"]
@@ -65,9 +67,10 @@ class InProcess:
         """Nothing to get ready."""
 
     def submit(self, call: JobCall) -> Future[JobResult]:
-        """Run the call and return its finished future."""
+        """Run the call on one thread, as a worker would, and return its finished future."""
         future: Future[JobResult] = Future()
-        future.set_result(call_recipe(call))
+        with threadpool_limits(limits=1):
+            future.set_result(call_recipe(call))
         return future
 
     def close(self) -> None:

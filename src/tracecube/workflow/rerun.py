@@ -13,8 +13,9 @@ from tracecube.archive.queries import find_product, job_of, raw_with_hash
 from tracecube.archive.records import InputRecord, JobRecord, ProductRecord
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.io.members import is_there
-from tracecube.workflow.call import JobCall, JobResult, call_recipe
+from tracecube.workflow.call import JobCall, JobResult
 from tracecube.workflow.discover import Found
+from tracecube.workflow.executor import InProcess
 from tracecube.workflow.settings import near
 
 __all__ = ["Comparison", "rerun"]
@@ -82,7 +83,7 @@ def rerun(ledger: Ledger, product: ProductRecord, instruments: Mapping[str, Foun
             key=job.provenance_key,
             scratch=folder,
         )
-        result = call_recipe(call)
+        result = InProcess().submit(call).result()
     made = next((made for made in result.made if made.output == product.output), None)
     return Comparison(
         product,
