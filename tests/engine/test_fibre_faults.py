@@ -100,10 +100,13 @@ def errors(summary: RunSummary, task: str) -> str:
     return "\n".join(result.reason for result in summary.results if result.task == task and result.reason)
 
 
-def delivered(out: Path) -> list[set[tuple[int, str]]]:
-    """Slot and amplifier of what there is of each exposure, less sky."""
+def delivered(out: Path, summary: RunSummary) -> list[set[tuple[int, str]]]:
+    """Slot and amplifier of what a run made or took over of each exposure, less sky; older products do not count."""
+    jobs = {result.job_id for result in summary.of("done", "reused")}
     with Ledger.open(out) as ledger:
-        made = sorted(one.path for one in queries.products(ledger) if one.tag == "SKY_SUBTRACTED")
+        made = sorted(
+            one.path for one in queries.products(ledger) if one.tag == "SKY_SUBTRACTED" and one.job_id in jobs
+        )
     found: dict[int, set[tuple[int, str]]] = {}
     for path in made:
         spectra = read_product(path, FibreSpectra)
@@ -119,7 +122,7 @@ ALL = {(slot, amp) for slot in (FIRST, SECOND) for amp in ("LL", "LU")}
 def test_two_exposures_of_three_are_said_and_all_is_delivered(good: tuple[Path, Path, RunSummary]) -> None:
     _, out, summary = good
     assert "2 of 3 exposures, without dither 3" in caveats(summary, FIELD)
-    assert delivered(out) == [ALL, ALL]
+    assert delivered(out, summary) == [ALL, ALL]
     assert "not that of its fibres" not in caveats(summary, SPECTRA)
 
 
@@ -136,7 +139,7 @@ def test_a_dead_amplifier_is_named_and_the_others_go_on(night: tuple[Path, Path]
     spoil(frames(raw, "sci", FIRST, "LU")[0], np.full((1032, 1064), 65535, np.uint16))
     summary = run(raw, out, SKY, BUNDLE)
     assert "dead read-out of amplifier LU: 100 per cent of the pixels read 65535" in caveats(summary, SPECTRA)
-    assert delivered(out) == [ALL - {(FIRST, "LU")}, ALL]
+    assert delivered(out, summary) == [ALL - {(FIRST, "LU")}, ALL]
 
 
 def test_exchanged_amplifiers_are_named_and_nothing_of_them_is_delivered(night: tuple[Path, Path]) -> None:
@@ -147,7 +150,7 @@ def test_exchanged_amplifiers_are_named_and_nothing_of_them_is_delivered(night: 
     assert "amplifier LL: its light is not that of its fibres" in told
     assert "it is that of LU, turned by half a turn: amplifiers are exchanged" in told
     assert "amplifiers are exchanged" in caveats(summary, SKY)
-    assert delivered(out) == [{(SECOND, "LL"), (SECOND, "LU")}, ALL]
+    assert delivered(out, summary) == [{(SECOND, "LL"), (SECOND, "LU")}, ALL]
 
 
 def test_units_in_each_other_s_slots_are_told_by_their_fibres(night: tuple[Path, Path]) -> None:
@@ -158,7 +161,7 @@ def test_units_in_each_other_s_slots_are_told_by_their_fibres(night: tuple[Path,
     summary = run(raw, out, SKY, BUNDLE)
     assert "nor that of the other amplifier of this CCD" in errors(summary, SPECTRA)
     assert "does another unit stand in this slot" in caveats(summary, SKY)
-    assert delivered(out) == [{(SECOND, "LL"), (SECOND, "LU")}, ALL]
+    assert delivered(out, summary) == [{(SECOND, "LL"), (SECOND, "LU")}, ALL]
 
 
 def test_another_controller_is_named_and_has_no_calibrations(night: tuple[Path, Path]) -> None:
@@ -169,7 +172,7 @@ def test_another_controller_is_named_and_has_no_calibrations(night: tuple[Path, 
     told = caveats(summary, SKY)
     assert f"fewer than 1 with unit {SECOND:03d}/375/085/0199" in told
     assert f"has unit {SECOND:03d}/375/085/0155" in told
-    assert delivered(out) == [{(FIRST, "LL"), (FIRST, "LU")}] * 2
+    assert delivered(out, summary) == [{(FIRST, "LL"), (FIRST, "LU")}] * 2
 
 
 @pytest.mark.parametrize(("lamp", "other"), [("Cd", "Hg"), ("Hg", "Cd")])
@@ -222,4 +225,4 @@ def test_a_crowded_field_is_said_and_delivered(night: tuple[Path, Path], tmp_pat
     summary = run(raw, out, STARS)
     assert summary.good
     assert "crowded" in caveats(summary, STARS)
-    assert delivered(out)[0] == ALL
+    assert delivered(out, summary)[0] == ALL
