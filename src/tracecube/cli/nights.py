@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
             "tracecube simulate INSTRUMENT --out night/ --seed 1 --choice size=night",
         ),
     )(simulate)
-    app.command("demo", epilog=examples("tracecube demo", "tracecube demo /tmp/demo"))(demo)
+    app.command("demo", epilog=examples("tracecube demo", "tracecube demo first-night/"))(demo)
 
 
 def simulator(name: str | None) -> Instrument:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
 
-__all__ = ["instant", "mjd_of", "night_of", "number", "text"]
+__all__ = ["instant", "mjd_of", "needed", "night_of", "number", "text"]
 
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
@@ -34,6 +36,37 @@ def number(header: Meta, key: str) -> float | None:
     except ValueError:
         return None
     return found if math.isfinite(found) else None
+
+
+def needed(
+    header: Meta, name: str, key: str, meaning: str = "", *, read: Callable[[Meta, str], float | None] = number
+) -> float:
+    """Return a card that nothing can stand in for.
+
+    Parameters
+    ----------
+    header : Meta
+    name : str
+        The file, for the message.
+    key : str
+    meaning : str
+        What the card says, with its unit.
+    read : callable
+        How a card becomes a number.
+
+    Raises
+    ------
+    MissingInput
+        It is absent, blank or no number.
+    """
+    found = read(header, key)
+    if found is None:
+        what = f"{key} ({meaning})" if meaning else key
+        raise MissingInput(
+            f"{name}: header card {what} is {header.get(key)!r}, a number is needed",
+            hint=f"write {key} into the header from the observing log, or leave the file out",
+        )
+    return found
 
 
 def instant(header: Meta, key: str) -> datetime | None:

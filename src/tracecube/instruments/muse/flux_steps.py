@@ -96,6 +96,7 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
         response=response,
         telluric=Telluric(wave=fine, transmission=bands, error=bands_error, airmass=air, meta=first),
         quality=_numbers(response, shape, curve.value, measured, curve.used),
+        caveats=pointing.caveats,
     )
 
 

@@ -6,7 +6,7 @@ import re
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
-from tracecube.core.headers import instant, mjd_of, number
+from tracecube.core.headers import instant, mjd_of, needed, number
 from tracecube.core.headers import night_of as night_at
 from tracecube.core.headers import text as as_written
 
@@ -28,23 +28,6 @@ _LAMPS = {
 def text(header: Meta, key: str) -> str:
     """Return a card as a stripped string in upper case, empty when it is absent or blank."""
     return as_written(header, key).upper()
-
-
-def needed(header: Meta, name: str, key: str) -> float:
-    """Return a card as a number.
-
-    Raises
-    ------
-    MissingInput
-        It is absent, blank or no number.
-    """
-    found = number(header, key)
-    if found is None:
-        raise MissingInput(
-            f"{name}: header card {key} is {header.get(key)!r}, a number is needed",
-            hint=f"repair the card {key} of this file, or leave the file out",
-        )
-    return found
 
 
 def start_mjd(header: Meta, name: str) -> float:

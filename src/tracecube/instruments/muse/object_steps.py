@@ -118,7 +118,7 @@ def object_cube(  # noqa: PLR0913 - what an exposure goes with
         QualityNumber("VOXEL NOISE", float(np.nanmedian(np.sqrt(cube.variance[::97])))),
         QualityNumber("BARY VELOCITY", velocity, "km/s"),
     )
-    return ObjectOut(cube=cube, image_fov=white, quality=numbers)
+    return ObjectOut(cube=cube, image_fov=white, quality=numbers, caveats=pointing.caveats)
 
 
 def _places(exposures: Sequence[SliceExposure], table: RawFrame) -> dict[str, SliceGeometry]:

@@ -13,7 +13,9 @@ from tracecube.kernels.atmosphere import air_to_vacuum, refraction_shift
 __all__ = ["Pointing", "barycentric_velocity", "pointing_of", "refraction"]
 
 _LONGITUDE, _LATITUDE, _ALTITUDE = -70.404, -24.627, 2648.0  # degree east, degree north, m: UT4 on Paranal
-_PRESSURE, _TEMPERATURE, _HUMIDITY = 743.0, 12.0, 15.0  # hPa, Celsius, per cent: the site's yearly means
+_WEATHER = {"ESO TEL AMBI PRES START": 743.0, "ESO TEL AMBI TEMP": 12.0, "ESO TEL AMBI RHUM": 15.0}
+"""hPa, degree Celsius, per cent: the site's yearly means."""
+
 REFERENCE = 7000.0
 """Wavelength (Angstrom) at which sources stay where they are."""
 
@@ -35,6 +37,8 @@ class Pointing:
     exptime : float, second
     mjd : float
         Middle of the exposure.
+    caveats : tuple of str
+        What the header lacks, and what stands in for it.
     """
 
     ra: float
@@ -47,6 +51,7 @@ class Pointing:
     humidity: float
     exptime: float
     mjd: float
+    caveats: tuple[str, ...] = ()
 
     @property
     def mean_airmass(self) -> float:
@@ -60,29 +65,29 @@ def pointing_of(meta: Meta, name: str) -> Pointing:
     Raises
     ------
     MissingInput
-        A card is absent that nothing else tells: RA, DEC, airmass, parallactic angle, time.
+        A card is absent that nothing else tells: RA, DEC, position angle, airmass, parallactic angle, time.
     """
     seconds = exposure_time(meta, name)
     airmass = tuple(needed(meta, name, f"ESO TEL AIRM {end}") for end in ("START", "END"))
     parallactic = tuple(needed(meta, name, f"ESO TEL PARANG {end}") for end in ("START", "END"))
     turn = (parallactic[1] - parallactic[0] + 180.0) % 360.0 - 180.0
+    told = {key: number(meta, key) for key in _WEATHER}
+    lacking = [key for key, value in told.items() if value is None]
+    weather = [_WEATHER[key] if value is None else value for key, value in told.items()]
+    caveats = (f"{name}: no {', '.join(lacking)}: refraction by the site's yearly mean",) if lacking else ()
     return Pointing(
         ra=needed(meta, name, "RA"),
         dec=needed(meta, name, "DEC"),
-        angle=number(meta, "ESO INS DROT POSANG") or 0.0,
+        angle=needed(meta, name, "ESO INS DROT POSANG"),
         airmass=(airmass[0], airmass[1]),
         parallactic=(parallactic[0], parallactic[0] + turn),
-        pressure=number(meta, "ESO TEL AMBI PRES START") or _PRESSURE,
-        temperature=_known(meta, "ESO TEL AMBI TEMP", _TEMPERATURE),
-        humidity=_known(meta, "ESO TEL AMBI RHUM", _HUMIDITY),
+        pressure=weather[0],
+        temperature=weather[1],
+        humidity=weather[2],
         exptime=seconds,
         mjd=start_mjd(meta, name) + 0.5 * seconds / 86400.0,
+        caveats=caveats,
     )
-
-
-def _known(meta: Meta, key: str, mean: float) -> float:
-    found = number(meta, key)
-    return mean if found is None else found
 
 
 def refraction(pointing: Pointing, wave: FloatArray) -> tuple[FloatArray, FloatArray]:

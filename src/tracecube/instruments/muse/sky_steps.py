@@ -47,7 +47,8 @@ def sky_model(*, segments: Sequence[SliceSegments], sky_lines: RawFrame | None, 
         zero = find_zero(fit, *_lines(sky_lines))
     if zero is None:
         zero = find_zero(fit, _BRIGHT_LINES, np.ones(2), least=2)
-        caveats.append("no list of sky lines: the zero of the wavelengths rests on two lines of oxygen")
+        why = "no list of sky lines" if sky_lines is None else "too few lines of the list can be told"
+        caveats.append(f"{why}: the zero of the wavelengths rests on two lines of oxygen")
     if zero is None:
         zero = Zero(0.0, 0.0, float("inf"), np.zeros(0), np.zeros(0), np.zeros(0), _WIDTH)
         caveats.append("no bright line of the sky: the zero of the wavelengths is that of the arcs")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
-from tracecube.core.headers import number, text
+from tracecube.core.headers import needed, number, text
 
 __all__ = ["NAME", "bare_object", "camera", "exposure_time", "night_of", "number", "readout_speed", "start_mjd", "text"]
 
@@ -23,17 +23,6 @@ _JD_OF_MJD_0 = 2400000.5
 _LOCAL_NOON_TO_UT_MIDNIGHT = 4.0 / 24.0  # noon is 20 h UT at Palomar (longitude -116.9 deg), 19.4 h at Kitt Peak
 
 
-def _needed(header: Meta, name: str, key: str, meaning: str) -> float:
-    """Return a card that nothing can stand in for."""
-    found = number(header, key)
-    if found is None:
-        raise MissingInput(
-            f"{name}: header card {key} ({meaning}) is {header.get(key)!r}, a number is needed",
-            hint=f"write {key} into the header from the observing log, or leave the file out",
-        )
-    return found
-
-
 def exposure_time(header: Meta, name: str) -> float:
     """Return the exposure time, second.
 
@@ -42,7 +31,7 @@ def exposure_time(header: Meta, name: str) -> float:
     MissingInput
         No EXPTIME.
     """
-    return _needed(header, name, "EXPTIME", "exposure time, s")
+    return needed(header, name, "EXPTIME", "exposure time, s")
 
 
 def readout_speed(header: Meta, name: str) -> float:
@@ -53,7 +42,7 @@ def readout_speed(header: Meta, name: str) -> float:
     MissingInput
         No ADCSPEED.
     """
-    return _needed(header, name, "ADCSPEED", "readout speed, MHz")
+    return needed(header, name, "ADCSPEED", "readout speed, MHz")
 
 
 def camera(header: Meta, name: str) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta
+from tracecube.core.headers import needed as needed_card
 from tracecube.core.headers import number as card_number
 from tracecube.core.headers import text
 
@@ -47,13 +48,7 @@ def needed(header: Meta, name: str, key: str) -> float:
     MissingInput
         It is absent, blank or unset.
     """
-    found = number(header, key)
-    if found is None:
-        raise MissingInput(
-            f"{name}: header card {key} is {header.get(key)!r}, a number is needed",
-            hint=f"write {key} into the header, or leave the file out",
-        )
-    return found
+    return needed_card(header, name, key, read=number)
 
 
 def dark_time(header: Meta, name: str) -> float:

@@ -35,11 +35,28 @@ def test_parallactic_angles_go_the_short_way_round():
 
 @pytest.mark.parametrize(
     "key",
-    ["RA", "DEC", "EXPTIME", "ESO TEL AIRM START", "ESO TEL AIRM END", "ESO TEL PARANG START", "ESO TEL PARANG END"],
+    [
+        "RA",
+        "DEC",
+        "EXPTIME",
+        "ESO INS DROT POSANG",
+        "ESO TEL AIRM START",
+        "ESO TEL AIRM END",
+        "ESO TEL PARANG START",
+        "ESO TEL PARANG END",
+    ],
 )
 def test_what_nothing_else_tells_is_not_made_up(key):
     with pytest.raises(MissingInput, match=key):
         at(**{key: None})
+
+
+def test_weather_that_is_not_told_is_the_sites_and_said():
+    assert at().caveats == ()
+    found = at(**{"ESO TEL AMBI TEMP": None})
+    assert found.temperature == 12.0
+    assert "ESO TEL AMBI TEMP" in found.caveats[0]
+    assert "ESO TEL AMBI RHUM" not in found.caveats[0]
 
 
 def test_light_of_the_blue_stands_towards_the_zenith():
