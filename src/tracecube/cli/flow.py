@@ -47,6 +47,8 @@ def _show(instrument: Instrument) -> None:
         table(["task", "takes", "makes", "groups", "what for"], [_row(task) for task in ordered])
     for window in flow.windows:
         say(f"-p {instrument.name}.{window.name}={window.days:g}: days, {window.text}")
+    for option in flow.options:
+        say(f"-p {instrument.name}.{option.name}={option.values[0]}: {' | '.join(option.values)}, {option.text}")
     say(f"without --target: {flow.default_target}")
 
 

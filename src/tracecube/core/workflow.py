@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tracecube.core.fields import Scalar
 from tracecube.core.recipe import Recipe
 
-__all__ = ["Association", "Main", "Match", "Task", "Window", "Workflow"]
+__all__ = ["Association", "Main", "Match", "Namesake", "Option", "Task", "Window", "Workflow"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Match:
         The candidate's start must lie within the exposure of the main input.
     window : str
         Name of the `Window` of the workflow that takes the place of ``days``.
+    tags : tuple of str
+        Which tags of the association may stand here; all when empty.
     """
 
     level: int
@@ -40,6 +42,7 @@ class Match:
     days: tuple[float, float] = (-1e9, 1e9)
     during: bool = False
     window: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,24 @@ class Window:
 
     name: str
     days: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Option:
+    """A choice between ways through the workflow, which users may make.
+
+    Parameters
+    ----------
+    name : str
+    values : tuple of str
+        The first is taken without a user's word.
+    text : str
+        What it decides, in one line.
+    """
+
+    name: str
+    values: tuple[str, ...]
     text: str
 
 
@@ -106,6 +127,8 @@ class Association:
     where : mapping of str to tuple
     hint : str
         What to look for when it is missing.
+    when : mapping of str to tuple of str
+        `Option` of the workflow -> values with which this rule counts.
     """
 
     argument: str
@@ -115,6 +138,11 @@ class Association:
     maximum: int | None = 1
     where: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
     hint: str = ""
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def excludes(self, other: Association) -> bool:
+        """Whether no choice of options lets both rules count."""
+        return any(not set(values) & set(other.when.get(name, values)) for name, values in self.when.items())
 
 
 @dataclass(frozen=True)
@@ -214,12 +242,15 @@ class Workflow:
         Parts of the workflow -> what each is for, in one line. A part is a target: all of its tasks.
     windows : tuple of Window
         Which of its intervals of time users may set.
+    options : tuple of Option
+        Which of its ways users may choose.
     """
 
     tasks: tuple[Task, ...]
     default_target: str = "science"
     subworkflows: Mapping[str, str] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
+    options: tuple[Option, ...] = ()
 
     def targets(self) -> dict[str, tuple[str, ...]]:
         """Return target -> names of its end tasks: every task, named group, sub-workflow and product tag is one."""

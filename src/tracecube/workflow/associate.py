@@ -111,7 +111,7 @@ class Candidates:
             allowed_here = {item.identity for item in found}
             inside = {item.identity: item for start, end in main.exposures for item in alike.within(start, end)}
             found = [item for identity, item in inside.items() if identity in allowed_here]
-        return found
+        return [item for item in found if item.tag in rung.tags] if rung.tags else found
 
     def _with(self, keys: tuple[str, ...]) -> dict[tuple[Scalar, ...], _Timed]:
         """Return the candidates by their values of some setup keys."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 
 from tracecube.core.errors import BadData
 from tracecube.core.instrument import Instrument
@@ -28,6 +29,7 @@ def faults(instrument: Instrument) -> list[str]:
         found.append(f"default target {workflow.default_target} is that of no task")
     for task in workflow.tasks:
         found += _faults_of_task(task, known, {window.name for window in workflow.windows})
+        found += _faults_of_options(task, {option.name: option.values for option in workflow.options})
     for task in workflow.tasks:
         taken = several.intersection(task.main.tags, *(rule.tags for rule in task.associations))
         found += [f"{task.name}: {tag} is made several at a time, and cannot be an input" for tag in sorted(taken)]
@@ -53,10 +55,12 @@ def _faults_of_task(task: Task, known: set[str], windows: set[str]) -> Iterator[
     """Yield what is wrong with one task."""
     arguments = {argument.name: argument for argument in task.recipe.inputs}
     bound = [task.main.argument, *(rule.argument for rule in task.associations)]
-    for name in bound:
+    for name in dict.fromkeys(bound):
         if name not in arguments:
             yield f"{task.name}: recipe {task.recipe.name} has no argument {name}"
-    for name in sorted({name for name in bound if bound.count(name) > 1}):
+    pairs = combinations(task.associations, 2)
+    twice = {one.argument for one, other in pairs if one.argument == other.argument and not one.excludes(other)}
+    for name in sorted(twice | {rule.argument for rule in task.associations if rule.argument == task.main.argument}):
         yield f"{task.name}: argument {name} is bound twice"
     for name, argument in arguments.items():
         if name not in bound and not argument.optional:
@@ -74,6 +78,8 @@ def _faults_of_task(task: Task, known: set[str], windows: set[str]) -> Iterator[
         for rung in rule.ladder:
             if rung.window and rung.window not in windows:
                 yield f"{task.name}: {rule.argument} names a window {rung.window} that is not declared"
+            for tag in sorted(set(rung.tags) - set(rule.tags)):
+                yield f"{task.name}: {rule.argument} has a rung for {tag}, which is none of its tags"
     for tag in (*task.main.tags, *task.main.require, *(tag for rule in task.associations for tag in rule.tags)):
         if tag not in known:
             yield f"{task.name}: nothing makes {tag}"
@@ -86,3 +92,18 @@ def _faults_of_task(task: Task, known: set[str], windows: set[str]) -> Iterator[
         params_of(task, {})
     except BadData as error:
         yield error.what
+
+
+def _faults_of_options(task: Task, options: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """Yield what is wrong with the choices that a task's rules depend on."""
+    needed = {argument.name for argument in task.recipe.inputs if not argument.optional}
+    for rule in task.associations:
+        for name, values in rule.when.items():
+            for value in sorted(set(values) - set(options.get(name, ()))):
+                yield f"{task.name}: {rule.argument} depends on {name}={value}, which is not declared"
+    for argument in sorted(needed & {rule.argument for rule in task.associations}):
+        rules = [rule for rule in task.associations if rule.argument == argument]
+        for name, values in options.items():
+            covered = set().union(*(rule.when.get(name, values) for rule in rules))
+            for value in sorted(set(values) - covered):
+                yield f"{task.name}: argument {argument} is bound to nothing with {name}={value}"

@@ -172,6 +172,13 @@ def test_levels_are_kept_and_the_first_rung_wins_whatever_is_closer():
     assert chosen(main, [frame("old", 7.9, night="b")], NEAREST) is None
 
 
+def test_a_rung_may_hold_some_of_the_tags():
+    rule = replace(NEAREST, tags=("DOME", "BIAS"), ladder=(Match(0, tags=("BIAS",)), Match(1, tags=("DOME",))))
+    main, dome = [frame("main", 10.0)], replace(frame("dome", 10.0), tag="DOME")
+    assert said(chosen(main, [dome, frame("bias", 11.0)], rule)) == (["bias"], 0)
+    assert said(chosen(main, [dome], rule)) == (["dome"], 1)
+
+
 def test_bounds_of_an_interval_belong_to_it():
     for mjd, found in ((8.0, True), (12.0, True), (7.999999, False)):
         assert (chosen([frame("main", 10.0)], [frame("x", mjd, night="b")], NEAREST) is not None) == found

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tracecube.core.errors import BadData
-from tracecube.core.workflow import Match, Window
+from tracecube.core.workflow import Association, Match, Option, Window
 from tracecube.workflow.check import faults
 from tracecube.workflow.windows import opened
 
@@ -46,3 +46,47 @@ def test_an_unknown_window_and_no_number_are_refused(windowed, given, said):
 def test_a_rung_that_names_no_window_is_a_fault_of_the_workflow(windowed):
     flow = replace(windowed.instrument.workflow, windows=())
     assert any("lamp_days" in fault for fault in faults(replace(windowed.instrument, workflow=flow)))
+
+
+@pytest.fixture
+def ways(small):
+    """The small workflow, whose calibrations count only when they are wanted."""
+    flow = small.instrument.workflow
+    tasks = [
+        replace(t, associations=tuple(replace(a, when={"how": ("dark", "both")}) for a in t.associations))
+        for t in flow.tasks
+    ]
+    flow = replace(flow, tasks=tuple(tasks), options=(Option("how", ("dark", "both", "none"), "what is taken off"),))
+    return replace(small, instrument=replace(small.instrument, name="spec", workflow=flow))
+
+
+@pytest.mark.parametrize(("given", "there"), [({}, True), ({"how": "both"}, True), ({"how": "none"}, False)])
+def test_rules_count_as_the_option_says(ways, given, there):
+    found, _ = opened({"spec": ways}, {"spec": given})
+    assert any(task.associations for task in found["spec"].instrument.workflow.tasks) is there
+
+
+@pytest.mark.parametrize(("given", "said"), [({"hwo": "x"}, "did you mean how"), ({"how": "x"}, "dark, both, none")])
+def test_an_unknown_option_and_value_are_refused(ways, given, said):
+    with pytest.raises(BadData, match=said):
+        opened({"spec": ways}, {"spec": given})
+
+
+def test_truth_values_of_a_file_are_yes_and_no(ways):
+    flow = replace(ways.instrument.workflow, options=(Option("how", ("no", "yes"), "whether"),))
+    found = replace(ways, instrument=replace(ways.instrument, workflow=flow))
+    yes, _ = opened({"spec": found}, {"spec": {"how": True}})
+    assert yes.keys() == {"spec"}
+
+
+def test_a_needed_argument_that_an_option_takes_away_is_a_fault(ways):
+    assert any("is bound to nothing with how=none" in fault for fault in faults(ways.instrument))
+    flow = replace(ways.instrument.workflow, options=())
+    assert any("how=both, which is not declared" in fault for fault in faults(replace(ways.instrument, workflow=flow)))
+
+
+def test_rules_that_never_count_together_exclude_each_other():
+    one = Association("a", ("A",), (Match(0),), when={"how": ("x",)})
+    assert one.excludes(replace(one, when={"how": ("y", "z")}))
+    assert not one.excludes(replace(one, when={"how": ("x", "z")}))
+    assert not one.excludes(replace(one, when={"other": ("y",)}))
