@@ -22,7 +22,7 @@ demo: $(STAMP)-test   ## simulate a night, reduce it, write a report (demo/)
 	$(BIN)/tracecube demo
 
 test: $(STAMP)-test   ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)-dev    ## style, types and import rules
 	$(BIN)/ruff check
