@@ -12,7 +12,7 @@ from tracecube.archive import queries
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.records import JobRecord, PlannedRecord, ProductRecord, RawRecord, RunRecord
 from tracecube.core.fields import Scalar
-from tracecube.report.kinds import CALIBRATION_PICTURES, EXPOSURE_PICTURES, FIELD_PICTURES
+from tracecube.report.kinds import CALIBRATION_PICTURES, CUBE_PICTURES, EXPOSURE_PICTURES, FIELD_PICTURES
 from tracecube.report.numbers import Number, numbers_of
 from tracecube.report.pictures import Picture, draw_all
 from tracecube.report.surroundings import Surroundings, gather_surroundings
@@ -161,7 +161,7 @@ def _night(name: str, folder: _Folder, pictures: Path) -> Night:
         run=folder.run,
         verdicts=_verdicts(own),
         surroundings=gather_surroundings(own, list(folder.jobs.values()), pictures),
-        exposures=[*_exposures(own, pictures), *_fields(own, pictures)],
+        exposures=[*_exposures(own, pictures), *_fields(own, pictures), *_cubes(own, pictures)],
         pictures=draw_all(pictures, CALIBRATION_PICTURES, own),
         numbers=numbers_of(own),
         tasks=tasks,
@@ -216,6 +216,29 @@ def _fields(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
                 pictures=draw_all(folder, FIELD_PICTURES, files),
                 numbers=numbers_of(files),
                 files=[p for p in files if p.tag != "SPECTRUM"],
+            )
+        )
+    return found
+
+
+def _cubes(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
+    """Return the exposures that went from their detectors' pixels straight to a cube, by time: one each."""
+    found = []
+    for cube in sorted((p for p in own if p.tag == "CUBE"), key=lambda p: (p.mjd or 0.0, p.path)):
+        name = cube.setup.get("exposure")
+        files = [p for p in own if p.setup.get("exposure") == name]
+        if name is None or any(p.tag in {"SPECTRA", "FIELD"} for p in files):
+            continue
+        found.append(
+            Exposure(
+                raw=str(name),
+                integration="",
+                object=cube.object or "",
+                mjd=cube.mjd,
+                exptime=cube.exptime,
+                pictures=draw_all(folder, CUBE_PICTURES, files),
+                numbers=numbers_of([p for p in files if not p.detector]),
+                files=files,
             )
         )
     return found

@@ -11,6 +11,9 @@ from tracecube.core.lines import Lines
 from tracecube.core.optics import Layout, Lenslets, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.pixels import DetectorFlat
 from tracecube.core.several import TraceSets, WavelengthSolutions
+from tracecube.core.slice_flux import SliceResponse, Telluric
+from tracecube.core.slice_light import SliceSky
+from tracecube.core.slices import SliceLsf, SliceTraces, SliceWavelengths
 from tracecube.core.sources import FieldSolution, Sources
 from tracecube.core.spectra import Cube, Image, Response, Spectra, Spectrum
 from tracecube.core.star import StarCentre, StarPsf
@@ -21,6 +24,7 @@ from tracecube.report.figures.centre_fit import centre_fit
 from tracecube.report.figures.companion_spectra import companion_spectra
 from tracecube.report.figures.contrast import contrast
 from tracecube.report.figures.cube_channels import cube_channels
+from tracecube.report.figures.cube_images import cube_images
 from tracecube.report.figures.detection_map import detection_map
 from tracecube.report.figures.detector_flat import detector_flat
 from tracecube.report.figures.fibre_throughput import fibre_throughput
@@ -34,6 +38,11 @@ from tracecube.report.figures.line_maps import line_maps
 from tracecube.report.figures.psf_fit import psf_fit
 from tracecube.report.figures.response import response
 from tracecube.report.figures.sky_residuals import sky_residuals
+from tracecube.report.figures.slice_lsf import slice_lsf
+from tracecube.report.figures.slice_response import slice_response
+from tracecube.report.figures.slice_sky import slice_sky
+from tracecube.report.figures.slice_traces import slice_traces
+from tracecube.report.figures.slice_wavelengths import slice_wavelengths
 from tracecube.report.figures.spaxel_image import spaxel_image
 from tracecube.report.figures.spectrum import spectrum
 from tracecube.report.figures.star_image import star_image
@@ -42,7 +51,13 @@ from tracecube.report.figures.trace_map import trace_map
 from tracecube.report.figures.wavelength_map import wavelength_map
 from tracecube.report.pictures import PictureKind, Source
 
-__all__ = ["CALIBRATION_PICTURES", "EXPOSURE_PICTURES", "FIELD_PICTURES", "SURROUNDINGS_PICTURES"]
+__all__ = [
+    "CALIBRATION_PICTURES",
+    "CUBE_PICTURES",
+    "EXPOSURE_PICTURES",
+    "FIELD_PICTURES",
+    "SURROUNDINGS_PICTURES",
+]
 
 _LAYOUT = Source(("LAYOUT",), Layout)
 _FLAT = Source(("LENSLET_FLAT", "FIBRE_FLAT"), Throughput)
@@ -119,6 +134,37 @@ CALIBRATION_PICTURES = (
         "Good: throughput is smooth over the field with few dark apertures, and the median colour is flat.",
         (_FLAT, _LAYOUT),
         flat_map,
+    ),
+    PictureKind(
+        "slices",
+        "Slices",
+        "Of the last channel. Good: every slice lies between its edges, red ones nowhere; widths and gaps differ by a "
+        "few pixels and change smoothly, the outermost are widest.",
+        (Source(("TRACES",), SliceTraces), Source(("MASTER_FLAT",), Frame, needed=False)),
+        slice_traces,
+    ),
+    PictureKind(
+        "slicewaves",
+        "Wavelengths of slices",
+        "Of the last channel. Good: no line stands out in one colour in all slices, scatter and claimed error of each "
+        "line agree, and the pulls follow the Gaussian.",
+        (Source(("WAVELENGTHS",), SliceWavelengths),),
+        slice_wavelengths,
+    ),
+    PictureKind(
+        "slicelsf",
+        "Line-spread function of slices",
+        "Of the last channel. Good: widths change slowly with wavelength and by some per cent from slice to slice; "
+        "profiles are alike, smooth, and skewed by little.",
+        (Source(("LSF",), SliceLsf),),
+        slice_lsf,
+    ),
+    PictureKind(
+        "sliceresponse",
+        "Response and bands of the atmosphere",
+        "Good: the curve is smooth, the measured scatters about it within a per cent, bands have the known shape.",
+        (Source(("RESPONSE",), SliceResponse), Source(("TELLURIC",), Telluric, needed=False)),
+        slice_response,
     ),
     PictureKind(
         "response",
@@ -229,6 +275,26 @@ EXPOSURE_PICTURES = (
         cube_channels,
     ),
 )
+
+CUBE_PICTURES = (
+    PictureKind(
+        "cube",
+        "Cube",
+        "Good: stars are round, no stripes along slices nor steps between channels show in the ground, and what the "
+        "sky leaves stays within the orange lines.",
+        (Source(("CUBE",), Cube),),
+        cube_images,
+    ),
+    PictureKind(
+        "slicesky",
+        "Sky, slice by slice",
+        "Good: brightness differs by a per cent, shifts by some tens of mÅ within a channel; channels differ by their "
+        "temperature. A step or a slope with the number of the slice is a fault of the flat or the wavelengths.",
+        (Source(("SKY_OBJECT", "SKY_SKY"), SliceSky),),
+        slice_sky,
+    ),
+)
+"""Of an exposure that goes from its pixels straight to a cube."""
 
 SURROUNDINGS_PICTURES = (
     PictureKind(

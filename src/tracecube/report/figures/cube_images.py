@@ -1,0 +1,108 @@
+"""Cube of an exposure: white light, the light of a strong line of the night sky that should be gone, and the ground."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import AsinhNorm, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tracecube.core.spectra import Cube
+from tracecube.report.figures.style import (
+    BLUE,
+    DIVERGING,
+    NOTHING,
+    ORANGE,
+    SEQUENTIAL,
+    SKY_NAMES,
+    robust_limits,
+    sheet,
+    styled,
+)
+
+__all__ = ["cube_images"]
+
+Corners = tuple[float, float, float, float]
+_FAINT = 40.0  # per cent of the spaxels, the faintest, are ground
+
+
+@styled
+def cube_images(cube: Cube) -> Figure:
+    """Draw the mean over all wavelengths, the same in units of its error, and the spectrum of the faint spaxels."""
+    figure = sheet(9.6, 7.4)
+    panels = figure.subplot_mosaic([["white", "pull"], ["ground", "ground"]], height_ratios=[1.6, 1.0])
+    mean, error = _mean(cube, np.ones(cube.data.shape[0], bool))
+    extent = _extent(cube)
+    low, high = robust_limits(mean, 2.0, 99.5)
+    norm = AsinhNorm(linear_width=max((high - low) / 20.0, 1e-12), vmin=low, vmax=high)
+    _image(panels["white"], mean, extent, norm, SEQUENTIAL, str(cube.meta.get("BUNIT") or ""))
+    panels["white"].set_title("Mean over wavelength")
+    ground = mean < np.nanpercentile(mean, _FAINT)
+    level = float(np.nanmedian(mean[ground]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pull = (mean - level) / error
+    _image(panels["pull"], pull, extent, Normalize(-10.0, 10.0), DIVERGING, "above the faint part, errors")
+    panels["pull"].set_title("The ground, in units of its error")
+    _ground(panels["ground"], cube, ground)
+    return figure
+
+
+def _mean(cube: Cube, planes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean (y, x) of the good samples of some planes, and its error."""
+    total, variance, count = (np.zeros(cube.data.shape[1:]) for _ in range(3))
+    for plane in np.flatnonzero(planes):
+        good = (cube.flags[plane] == 0) & np.isfinite(cube.data[plane])
+        total += np.where(good, cube.data[plane], 0.0)
+        variance += np.where(good, cube.variance[plane], 0.0)
+        count += good
+    count[count == 0] = np.nan
+    return total / count, np.sqrt(variance) / count
+
+
+def _extent(cube: Cube) -> Corners:
+    """Corners in arcsec from the middle: east, west, south, north edge."""
+    ny, nx = cube.data.shape[1:]
+    scale = 3600.0 * float(np.hypot(_number(cube, "CD1_1"), _number(cube, "CD2_1"))) or 1.0
+    return (nx / 2 * scale, -nx / 2 * scale, -ny / 2 * scale, ny / 2 * scale)
+
+
+def _number(cube: Cube, name: str) -> float:
+    value = cube.meta.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _image(
+    ax: Axes, value: NDArray[Any], extent: tuple[float, float, float, float], norm: Normalize, cmap: str, label: str
+) -> None:
+    """Draw an image with its scale."""
+    colours = colormaps[cmap].with_extremes(bad=NOTHING)
+    shown = ax.imshow(value, extent=extent, norm=norm, cmap=colours)
+    ax.set(xlabel=SKY_NAMES[0], ylabel=SKY_NAMES[1])
+    ax.figure.colorbar(shown, ax=ax, label=label, pad=0.02)
+
+
+def _ground(ax: Axes, cube: Cube, ground: NDArray[Any]) -> None:
+    """Mean spectrum of the faint spaxels with its error: what the sky leaves."""
+    wave = _number(cube, "CRVAL3") + (_number(cube, "CD3_3") or _number(cube, "CDELT3")) * (
+        np.arange(cube.data.shape[0]) + 1.0 - _number(cube, "CRPIX3")
+    )
+    good = (cube.flags[:, ground] == 0) & np.isfinite(cube.data[:, ground])
+    count = np.maximum(good.sum(axis=1), 1)
+    mean = np.where(good, cube.data[:, ground], 0.0).sum(axis=1) / count
+    error = np.sqrt(np.where(good, cube.variance[:, ground], 0.0).sum(axis=1)) / count
+    ax.plot(wave, mean, color=BLUE, lw=0.5)
+    ax.plot(wave, 3.0 * error, color=ORANGE, lw=0.7)
+    ax.plot(wave, -3.0 * error, color=ORANGE, lw=0.7)
+    low, high = robust_limits(mean, 0.3, 99.7)
+    reach = max(abs(low), abs(high)) * 1.5
+    ax.set(
+        xlim=(wave[0], wave[-1]),
+        ylim=(-reach, reach),
+        xlabel="wavelength (Å)",
+        ylabel=str(cube.meta.get("BUNIT") or ""),
+    )
+    ax.set_title(f"Mean of the faintest {_FAINT:.0f} % of the spaxels; orange: 3 errors")
