@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tracecube.core.fields import Scalar
 from tracecube.core.recipe import Recipe
 
-__all__ = ["Association", "Main", "Match", "Namesake", "Option", "Task", "Window", "Workflow"]
+__all__ = ["Association", "Fields", "Main", "Match", "Namesake", "Option", "Task", "Window", "Workflow"]
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,42 @@ class Option:
         The first is taken without a user's word.
     text : str
         What it decides, in one line.
+    free : bool
+        Other values will do as well.
+    keys : mapping of str to str
+        Value -> setup key that stands where groups and rungs name the option.
+    sets : mapping of str to str
+        Task -> its parameter that takes the value, unless that is empty.
     """
 
     name: str
     values: tuple[str, ...]
     text: str
+    free: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)
+    sets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Which exposures see one field of the sky: each lies close to another of them.
+
+    Raw files get the setup key ``field``, a number from 1 in order of time, by their setup keys ``ra`` and ``dec``
+    (degree).
+
+    Parameters
+    ----------
+    option : str
+        Name of the `Option` that tells the largest distance of neighbours' centres, arcsec.
+    where : mapping of str to tuple
+        Setup values that a raw file must have.
+    apart : float, arcsec
+        Its value; the user's word when a plan is made.
+    """
+
+    option: str
+    where: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    apart: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +130,8 @@ class Main:
         Setup values that a file must have to count.
     require : tuple of str
         Tags of which the group needs at least one file each.
+    pass_small : bool
+        A group below the minimum is nothing to run on; otherwise it lacks files.
     """
 
     argument: str
@@ -107,6 +140,7 @@ class Main:
     minimum: int = 1
     where: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
     require: tuple[str, ...] = ()
+    pass_small: bool = False
 
 
 @dataclass(frozen=True)
@@ -244,6 +278,8 @@ class Workflow:
         Which of its intervals of time users may set.
     options : tuple of Option
         Which of its ways users may choose.
+    fields : tuple of Fields
+        Which exposures see one field.
     """
 
     tasks: tuple[Task, ...]
@@ -251,6 +287,7 @@ class Workflow:
     subworkflows: Mapping[str, str] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
     options: tuple[Option, ...] = ()
+    fields: tuple[Fields, ...] = ()
 
     def targets(self) -> dict[str, tuple[str, ...]]:
         """Return target -> names of its end tasks: every task, named group, sub-workflow and product tag is one."""

@@ -93,7 +93,7 @@ def jobs_of(found: Found, task: Task, pool: Pool, out: Path) -> Iterable[Planned
 
 
 def _groups(main: Main, pool: Pool) -> list[list[Item]]:
-    """Return the groups of main inputs, members and groups by time and content."""
+    """Return the groups of main inputs that are worth a job, members and groups by time and content."""
     items = sorted((*pool.of(main.tags), *pool.of(main.tags, poor=True)), key=lambda item: item.order)
     items = [item for item in items if allowed(item, main.where)]
     if main.group_by is None:
@@ -101,7 +101,8 @@ def _groups(main: Main, pool: Pool) -> list[list[Item]]:
     groups: dict[tuple[object, ...], list[Item]] = {}
     for item in items:
         groups.setdefault(tuple(item.setup.get(key) for key in main.group_by), []).append(item)
-    return list(groups.values())
+    least = main.minimum if main.pass_small else 0
+    return [members for members in groups.values() if len(members) >= least]
 
 
 def _name(main: Main, members: Sequence[Item]) -> str:

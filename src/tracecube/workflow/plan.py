@@ -11,6 +11,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.workflow import Task, Workflow
 from tracecube.workflow.bind import Pool, jobs_of
 from tracecube.workflow.discover import Found
+from tracecube.workflow.fields import with_fields
 from tracecube.workflow.items import Item, raw_items
 from tracecube.workflow.jobs import Plan, PlannedJob
 
@@ -43,7 +44,7 @@ def make_plan(instruments: Sequence[Found], files: Iterable[RawRecord], out: Pat
             key=lambda item: item.order,
         )
         pool = Pool(jobs=jobs)
-        for item in own:
+        for item in with_fields(own, found.instrument.workflow.fields):
             pool.good.setdefault(item.tag, []).append(item)
         for tag, items in pool.good.items():
             raw[tag] = (*raw.get(tag, ()), *items)

@@ -143,7 +143,7 @@ def _skies(name: str, tag: str, target: str) -> Task:
 
 
 SKY_OF_SKY = _skies("sky", "SKY", "sky")
-SKY_OF_OBJECT = _skies("object_sky", "OBJECT", "science")
+SKY_OF_OBJECT = _skies("science_sky", "OBJECT", "science")
 
 
 def _all(argument: str, tag: str, *same: str, hint: str = "") -> Association:
