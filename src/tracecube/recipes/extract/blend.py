@@ -4,7 +4,8 @@ On one detector column the light of neighbouring spectra overlaps, and what nois
 from the other. The correlation is of samples beside each other on the detector, which in a tilted lattice
 are of different wavelengths: sums over wavelength and over neighbours feel it, images of one channel hardly.
 
-The spectrum next across is carried, the next but one is not (docs: physics/extraction).
+The spectrum next across is stored. Those beyond follow from it: where light reaches no farther than the next trace,
+the normal matrix of a column is tridiagonal, and correlations multiply along the chain (a Markov chain).
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from tracecube.kernels.beside import bins_beside
 from tracecube.recipes.extract.joint import Extraction
 
 __all__ = ["blended", "blended_bins", "variance_of_sum"]
+
+CHAIN = 4
+"""Spectra across that a sum's variance reaches: the next but three shares less than 5 per cent in any blend."""
 
 REACH = 1
 """Channels on either side of the one beside that a sample's correlation is told with: a channel is a pixel or two."""
@@ -75,16 +79,26 @@ def variance_of_sum(spectra: Spectra, weight: FloatArray) -> float:
     """
     used = weight != 0.0
     w = np.where(used, weight, 0.0).astype(float)
-    error = np.where(used, np.sqrt(np.where(used, spectra.variance, 0.0)), 0.0).astype(float)
-    total = float((w**2 * error**2).sum())
+    scaled = w * np.where(used, np.sqrt(np.where(used, spectra.variance, 0.0)), 0.0).astype(float)
+    total = float((scaled**2).sum())
     total += 2.0 * float((w[:, :-1] * w[:, 1:] * spectra.covariance[:, :-1]).sum())
+    beyond = scaled
+    for _ in range(CHAIN):
+        beyond = _from_beside(spectra, beyond)
+        total += 2.0 * float((scaled * beyond).sum())
+    return total
+
+
+def _from_beside(spectra: Spectra, samples: FloatArray) -> FloatArray:
+    """What the samples beside each one hold, times the correlation with them: array (n, n_wave)."""
     row, sample, correlation = spectra.beside, spectra.beside_sample, spectra.beside_correlation
+    found = np.zeros_like(samples)
     if row is None or sample is None or correlation is None:
-        return total
-    scaled, half = w * error, correlation.shape[2] // 2
+        return found
+    half = correlation.shape[2] // 2
     for d in range(-half, half + 1):
         at = sample.astype(int) + d
-        there = (row >= 0) & (sample >= 0) & (at >= 0) & (at < w.shape[1])
-        other = np.where(there, scaled[np.maximum(row, 0), np.clip(at, 0, w.shape[1] - 1)], 0.0)
-        total += 2.0 * float((scaled * other * correlation[:, :, d + half]).sum())
-    return total
+        there = (row >= 0) & (sample >= 0) & (at >= 0) & (at < samples.shape[1])
+        other = samples[np.maximum(row, 0), np.clip(at, 0, samples.shape[1] - 1)]
+        found += np.where(there, other, 0.0) * correlation[:, :, d + half]
+    return found

@@ -11,7 +11,8 @@ from tests.unit.recipes.small_field import SHAPE, frame, small_field
 from tracecube.core.spectra import Spectra
 from tracecube.kernels.beside import bins_beside
 from tracecube.kernels.lattice import NEIGHBOURS
-from tracecube.recipes.extract.blend import variance_of_sum
+from tracecube.kernels.solve import factorise, normal_equations, solve
+from tracecube.recipes.extract.blend import blended, variance_of_sum
 from tracecube.recipes.extract.grid import GridParams, on_grid
 from tracecube.recipes.extract.joint import ExtractionParams, extract, trace_matrix
 
@@ -76,6 +77,33 @@ def test_variance_of_sums_over_seven_lenslets_is_what_is_told(drawn, width, erro
             pulls.append(sums**2 / variance_of_sum(told, weight) * DRAWS / (DRAWS - 1))
     assert len(pulls) >= 30
     assert np.mean(pulls) == pytest.approx(1.0, abs=error)
+
+
+# With the spectrum beside alone it was 0.999, 0.87 and 0.44 of that.
+@pytest.mark.parametrize(("sigma", "error"), [(1.5, 0.002), (2.4, 0.01), (3.2, 0.05)])
+def test_sums_over_spectra_next_but_one_are_what_the_normal_matrix_says(sigma, error) -> None:
+    field = small_field()
+    traces = replace(field.traces, sigma=sigma * np.ones(field.traces.centre.shape))
+    matrix = trace_matrix(traces, SHAPE, half_width=16)
+    light = field.image(np.full(traces.centre.shape, 400.0))
+    exposure = replace(frame(light, np.random.default_rng(6)), variance=(16.0 + light).astype(np.float32))
+    found = extract(exposure, matrix, PLAIN, floor=16.0)
+    none = np.zeros(found.flux.shape)
+    told = Spectra(
+        flux=found.flux, variance=found.variance, flags=none.astype(int), covariance=none, wave=field.wave(),
+        lsf_sigma=none[0], aperture=traces.aperture, x=field.layout.x, y=field.layout.y, dq=traces.dq, medium="WAVE",
+        **blended(found, matrix.beside()),
+    )  # fmt: skip
+    # Five neighbours across, far from the ends: the variance of their sum is wᵀ (AᵀWA)⁻¹ w.
+    middle = np.abs(np.arange(SHAPE[1]) - 280) < 60
+    order = np.argsort(traces.centre[:, 142])
+    chosen = np.isin(np.arange(order.size), order[order.size // 2 - 2 : order.size // 2 + 3])
+    along = traces.start[:, None] + np.arange(traces.centre.shape[1])
+    weight = np.where(chosen[:, None] & middle[np.clip(along, 0, SHAPE[1] - 1)] & np.isfinite(found.flux), 1.0, 0.0)
+    image, ivar = (matrix.canonical(a) for a in (exposure.data, 1.0 / exposure.variance))
+    factor = factorise(normal_equations(matrix.a, image, ivar.astype(np.float32), band=matrix.band))
+    at = matrix.gather(weight)
+    assert variance_of_sum(told, weight) == pytest.approx(float(at @ solve(factor, at)), rel=error)
 
 
 def test_bins_of_equal_width_share_what_their_samples_share() -> None:
