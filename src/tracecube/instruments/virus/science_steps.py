@@ -140,7 +140,7 @@ def exposure_sky(
     lost: list[str] = []
     places = {int(one.ifuslot[0]): _slot_place(int(one.ifuslot[0])) for one in fibre_spectra}
     lit = ((mask_samples(one, params)[0], value) for one, value in _lit(fibre_spectra, fibre_flat, lost))
-    model, numbers, notes = fit_sky(lit, params, places)
+    model, numbers, notes = fit_sky(lit, params, places, SKY_LINES)
     caveats = (f"unit {name}: no twilight of it: left out (try: take twilights)" for name in lost)
     return ExposureSky(sky=model, quality=numbers, caveats=(*caveats, *notes))
 

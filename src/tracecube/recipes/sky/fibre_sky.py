@@ -26,6 +26,7 @@ from tracecube.kernels.common_spectrum import CommonSpectrum, evaluate
 from tracecube.kernels.robust import known_median
 from tracecube.recipes.sky.fibre_illumination import Illumination, illumination
 from tracecube.recipes.sky.fibre_throughput import rows_of
+from tracecube.recipes.sky.sky_anchor import SkyAnchor, find_anchor
 from tracecube.recipes.sky.sky_errors import sky_covariance, sky_variance
 from tracecube.recipes.sky.sky_fibres import (
     LOW,
@@ -59,6 +60,7 @@ def fit_sky(
     given: Iterable[tuple[FibreSpectra, FloatArray]],
     params: SkyParams,
     places: Mapping[int, tuple[float, float]] | None = None,
+    lines: tuple[float, ...] = (),
 ) -> tuple[SkyModel, tuple[QualityNumber, ...], tuple[str, ...]]:
     """Find the sky of an exposure, and how each fibre sees it.
 
@@ -70,6 +72,9 @@ def fit_sky(
     params : SkyParams
     places : mapping, optional
         Places of bundles in the focal plane by slot, arcsec.
+    lines : tuple of float, optional
+        Wavelengths of lines of the sky, Angstrom: they tell what the shifts of all detectors have in common. Without
+        one that stands out, that is left as the calibrations have it.
 
     Returns
     -------
@@ -86,7 +91,8 @@ def fit_sky(
         raise BadData("sky: too few fibres have light", hint="look at the frames and their throughput")
     for turn in range(params.rounds):
         fit.turn(places or {}, first=turn == 0, last=turn == params.rounds - 1)
-    return fit.model(), _quality(fit), _caveats(fit, params.least)
+    anchor = fit.anchored(lines)
+    return fit.model(), (*_quality(fit), *_anchor_numbers(anchor)), (*_caveats(fit, params.least), *_adrift(anchor, lines))
 
 
 class _Fit:
@@ -178,6 +184,20 @@ class _Fit:
         if colours:
             common = np.mean(list(colours.values()), axis=0)
             self.colour |= {slot: own - common + self.grey for slot, own in colours.items()}
+
+    def anchored(self, lines: tuple[float, ...]) -> SkyAnchor | None:
+        """Move wavelengths, and the sky with them, to where its lines belong; what fits the samples stays as it is."""
+        sigma = (
+            np.sqrt(np.maximum(np.interp(one.shifted, *self.reference) ** 2 + one.excess, 0.01)) for one in self.fibres
+        )
+        both = zip(self.fibres, self.parts(), sigma, strict=True)
+        found = find_anchor(((one.shifted, scale, s, one.flux, w) for one, (scale, w), s in both), lines)
+        sizes = np.array([int(rows.sum()) for rows in self.blank], float) + 1e-9
+        offset = found.offset if found else float(np.average([one.shift for one in self.fibres], weights=sizes))
+        for one in self.fibres:
+            one.shift -= offset
+        self.common = self.common._replace(first=self.common.first - offset)
+        return found
 
     def model(self) -> SkyModel:
         """Put the noun together."""
@@ -306,6 +326,26 @@ def _caveats(fit: _Fit, least: int) -> tuple[str, ...]:
     return (
         *(f"bundle {slot:03d}: {_FILLED}" for slot in sorted(filled)),
         *(f"bundle {slot:03d}: fewer than {least} fibres see the sky alone" for slot in few),
+    )
+
+
+def _adrift(anchor: SkyAnchor | None, lines: tuple[float, ...]) -> tuple[str, ...]:
+    """Say so where lines were asked for and none was seen."""
+    if anchor is not None or not lines:
+        return ()
+    names = ", ".join(f"{line:.0f}" for line in lines)
+    return (f"none of the lines of the sky at {names} Angstrom stands out: wavelengths are as accurate as the arcs",)
+
+
+def _anchor_numbers(anchor: SkyAnchor | None) -> tuple[QualityNumber, ...]:
+    """Return how far the sky's lines lay off, with the error that is left to all wavelengths of the exposure."""
+    if anchor is None:
+        return ()
+    each = (QualityNumber(f"WAVE ANCHOR {line:.0f}", value, "Angstrom") for line, value, _ in anchor.lines)
+    return (
+        QualityNumber("WAVE ANCHOR", anchor.offset, "Angstrom", low=-1.0, high=1.0),
+        QualityNumber("WAVE ANCHOR ERROR", anchor.error, "Angstrom", high=0.05),
+        *each,
     )
 
 
