@@ -129,7 +129,7 @@ class BundleParams(BandParams, FibreMaskParams):
     """How the light of a bundle is gathered, and what is masked."""
 
 
-@recipe(version="7")
+@recipe(version="8")
 def exposure_sky(
     *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreThroughput, params: ExposureSkyParams
 ) -> ExposureSky:

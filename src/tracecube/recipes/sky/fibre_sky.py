@@ -92,7 +92,11 @@ def fit_sky(
     for turn in range(params.rounds):
         fit.turn(places or {}, first=turn == 0, last=turn == params.rounds - 1)
     anchor = fit.anchored(lines)
-    return fit.model(), (*_quality(fit), *_anchor_numbers(anchor)), (*_caveats(fit, params.least), *_adrift(anchor, lines))
+    return (
+        fit.model(),
+        (*_quality(fit), *_anchor_numbers(anchor)),
+        (*_caveats(fit, params.least), *_adrift(anchor, lines)),
+    )
 
 
 class _Fit:
