@@ -6,7 +6,8 @@ larger than the common one's by e, k and f sees s convolved with the kernel of c
     exp(-e w^2 / 2 + i k w^3 / 6 + f w^4 / 24)
 
 (Kendall and Stuart 1977, section 3.12), which acts on the coefficients as it does on s. Its derivatives with e, k and f
-are derivatives of what is seen: D^2 / 2, -D^3 / 6 and D^4 / 24.
+are derivatives of what is seen: D^2 / 2, -D^3 / 6 and D^4 / 24. Cumulants change along the spectrum: coefficients are
+made for a few nodes in z, a coordinate along it, and between nodes what is seen changes by straight lines.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from __future__ import annotations
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 from scipy.linalg import solveh_banded
 
-__all__ = ["BAND", "accumulate", "derivatives", "reshaped", "solve"]
+__all__ = ["BAND", "accumulate", "derivatives", "intervals", "reshaped", "seen", "solve"]
 
 F8 = NDArray[np.float64]
 
 BAND = 6
 """Splines that are not zero at a place."""
 
-_RIDGE = 1e-8
+_RIDGE = 1e-12
+_FEW = 1e-4  # of the typical strength of a place, which even the brightest lines have: below, there are few samples
+_STIFF = 0.01  # of the typical strength of a place: what holds it to a straight line there and within a spline's reach
 _PAD = 64  # coefficients put on at either end, mirrored, lest one end sees the other
 _SURE, _NONE = 2.6, 3.8  # radian / Angstrom: lines have 2 per cent of their power left at the one, none at the other
 
@@ -45,18 +49,17 @@ _PIECES = (
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fill(t: float, step: float, out: F8) -> None:
-    """Fill value and first four derivatives (5, 6) of the splines at ``t`` within their interval."""
-    for j in range(BAND):
-        for d in range(5):
-            total, power = 0.0, 1.0
-            for p in range(d, BAND):
-                factor = 1.0
-                for q in range(d):
-                    factor *= p - q
-                total += _PIECES[j, p] * factor * power
-                power *= t
-            out[d, j] = total / step**d
+def intervals(nodes: F8) -> F8:
+    """Return the polynomials of splines (m, n) between their knots (m, n - 5, 6), powers of t upwards."""
+    m, n = nodes.shape
+    made = np.zeros((m, n - BAND + 1, BAND))
+    for i in range(m):
+        for j in range(n - BAND + 1):
+            for a in range(BAND):
+                c = nodes[i, j + a]
+                for p in range(BAND):
+                    made[i, j, p] += c * _PIECES[a, p]
+    return made
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -68,58 +71,117 @@ def accumulate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     Samples of no weight, or beyond the spline, are passed over.
     """
     n = rhs.size
-    basis = np.empty((5, BAND))
+    basis = np.empty(BAND)
     for i in range(wave.size):
         at = (wave[i] - first) / step
         j = int(np.floor(at))
         if not weight[i] > 0.0 or j < 0 or j + BAND > n:
             continue
-        _fill(at - j, step, basis)
+        t = at - j
         for a in range(BAND):
-            rhs[j + a] += weight[i] * gain * basis[0, a] * data[i]
+            total = _PIECES[a, BAND - 1]
+            for p in range(BAND - 2, -1, -1):
+                total = total * t + _PIECES[a, p]
+            basis[a] = total
+        strength, single = weight[i] * gain * gain, weight[i] * gain * data[i]
+        for a in range(BAND):
+            rhs[j + a] += single * basis[a]
+            own = strength * basis[a]
             for c in range(a, BAND):
-                matrix[c - a, j + a] += weight[i] * gain * gain * basis[0, a] * basis[0, c]
+                matrix[c - a, j + a] += own * basis[c]
 
 
-def reshaped(coefficient: F8, step: float, excess: float, skew: float, flat: float) -> F8:
-    """Return the coefficients of the spectrum seen with other cumulants (n,).
+def reshaped(coefficient: F8, step: float, shape: F8, change: F8, reach: float) -> F8:
+    """Return the coefficients of the spectrum seen with other cumulants, at z = -reach, 0 and reach (3, n).
 
     Parameters
     ----------
     coefficient : array (n,)
     step : float, Angstrom
-    excess, skew, flat : float, Angstrom to the second, third and fourth power
-        Beyond those of the common line-spread function.
+    shape : array (3,), Angstrom to the second, third and fourth power
+        Cumulants beyond those of the common line-spread function at z = 0.
+    change : array (3,)
+        By how much they grow with z.
+    reach : float
     """
-    padded = np.pad(coefficient, _PAD, mode="reflect")
-    w = 2.0 * np.pi * np.fft.rfftfreq(padded.size, step)
-    share = 0.5 * (1.0 + np.cos(np.pi * np.clip((w - _SURE) / (_NONE - _SURE), 0.0, 1.0)))
-    kernel = np.exp(share * (-0.5 * excess * w**2 + 1j * skew * w**3 / 6.0 + flat * w**4 / 24.0))
-    return np.asarray(np.fft.irfft(np.fft.rfft(padded) * kernel, padded.size)[_PAD:-_PAD], np.float64)
+    size = next_fast_len(coefficient.size + 2 * _PAD, real=True)
+    padded = np.pad(coefficient, (_PAD, size - coefficient.size - _PAD), mode="reflect")
+    w = 2.0 * np.pi * np.fft.rfftfreq(size, step)
+    known = np.count_nonzero(w < _NONE)
+    share = 0.5 * (1.0 + np.cos(np.pi * np.clip((w[:known] - _SURE) / (_NONE - _SURE), 0.0, 1.0)))
+    powers = np.stack([-0.5 * share * w[:known] ** 2, share * w[:known] ** 4 / 24.0, share * w[:known] ** 3 / 6.0])
+    middle, growth = (_kernel(powers, np.asarray(one, np.float64)) for one in (shape, reach * np.asarray(change)))
+    spectrum = np.fft.rfft(padded)
+    made = np.empty((3, spectrum.size), complex)
+    made[:] = spectrum
+    made[:, :known] *= [middle / growth, middle, middle * growth]
+    return np.asarray(np.fft.irfft(made, size)[:, _PAD : _PAD + coefficient.size], np.float64)
+
+
+def _kernel(powers: F8, shape: F8) -> NDArray[np.complex128]:
+    """Return the characteristic function of cumulants (e, k, f)."""
+    angle = shape[1] * powers[2]
+    return np.asarray(np.exp(shape[0] * powers[0] + shape[2] * powers[1]) * (np.cos(angle) + 1j * np.sin(angle)))
 
 
 def solve(matrix: F8, rhs: F8) -> F8:
-    """Return the coefficients (n,); a place without samples is drawn to zero."""
+    """Return the coefficients (n,); a place with few samples or none goes on as straight as its neighbours allow.
+
+    A spline of which only the foot is seen could take any value, and its lines, reshaped, would reach far inwards.
+    """
     band = matrix.copy()
-    band[0] += _RIDGE * max(float(np.median(band[0])), 1e-300)
+    typical = max(float(np.median(band[0])), 1e-300)
+    few = np.convolve(band[0] < _FEW * typical, np.ones(2 * BAND + 1), mode="same") > 0.5
+    bent = np.where(few, _STIFF * typical, 0.0)[1:-1]  # strength of second differences about a place
+    for row, factors in enumerate(((1.0, 4.0, 1.0), (-2.0, -2.0), (1.0,))):
+        for at, factor in enumerate(factors):
+            band[row, at : at + bent.size] += factor * bent
+    band[0] += _RIDGE * typical
     return np.asarray(solveh_banded(band, rhs, lower=True), np.float64)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def derivatives(wave: F8, coefficients: F8, first: float, step: float) -> F8:
     """Return the spectrum and its first four derivatives (5, k); zero beyond the spline."""
-    out = np.zeros((5, wave.size))
-    basis = np.empty((5, BAND))
-    n = coefficients.size
+    given = np.asarray(coefficients, np.float64)
+    flat = intervals(np.stack([given, given, given]))
+    return np.asarray(seen(np.asarray(wave, np.float64), np.zeros(np.size(wave)), flat, first, step, 1.0, 5))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def seen(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    wave: F8, z: F8, pieces: F8, first: float, step: float, reach: float, orders: int
+) -> F8:
+    """Return what a slice sees and its derivatives (orders, k), one or five; zero beyond the spline.
+
+    Parameters
+    ----------
+    wave : array (k,), Angstrom
+    z : array (k,)
+        Coordinate along the spectrum.
+    pieces : array (3, n - 5, 6)
+        Polynomials of the splines for z = -reach, 0 and reach, from `intervals`.
+    first, step : float, Angstrom
+    reach : float
+    orders : {1, 5}
+    """
+    out = np.zeros((orders, wave.size))
+    count = pieces.shape[1]
     for i in range(wave.size):
         at = (wave[i] - first) / step
         j = int(np.floor(at))
-        if j < 0 or j + BAND > n:
+        if not 0 <= j < count:
             continue
-        _fill(at - j, step, basis)
-        for d in range(5):
-            total = 0.0
-            for a in range(BAND):
-                total += basis[d, a] * coefficients[j + a]
-            out[d, i] = total
+        t = at - j
+        low = 0 if z[i] < 0.0 else 1
+        q = z[i] / reach + 1.0 - low
+        p = 1.0 - q
+        a, b = pieces[low, j], pieces[low + 1, j]
+        c0, c1, c2 = p * a[0] + q * b[0], p * a[1] + q * b[1], p * a[2] + q * b[2]
+        c3, c4, c5 = p * a[3] + q * b[3], p * a[4] + q * b[4], p * a[5] + q * b[5]
+        out[0, i] = c0 + t * (c1 + t * (c2 + t * (c3 + t * (c4 + t * c5))))
+        if orders > 1:
+            out[1, i] = (c1 + t * (2.0 * c2 + t * (3.0 * c3 + t * (4.0 * c4 + t * 5.0 * c5)))) / step
+            out[2, i] = (2.0 * c2 + t * (6.0 * c3 + t * (12.0 * c4 + t * 20.0 * c5))) / step**2
+            out[3, i] = (6.0 * c3 + t * (24.0 * c4 + t * 60.0 * c5)) / step**3
+            out[4, i] = (24.0 * c4 + t * 120.0 * c5) / step**4
     return out

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import BSpline
 
-from tracecube.kernels.sky_spline import BAND, accumulate, derivatives, reshaped, solve
+from tracecube.kernels.sky_spline import BAND, accumulate, derivatives, intervals, reshaped, seen, solve
 
 FIRST, STEP, SIZE = 5000.0, 0.6, 120
 INSIDE = (FIRST + 1e-6, FIRST + STEP * (SIZE - BAND + 1) - 1e-6)
@@ -86,9 +86,33 @@ def test_cumulants_make_of_a_line_what_a_convolution_makes(shares, steps):
     wave = np.linspace(5008.0, 5056.0, 2000)
     s = derivatives(wave, fitted(lines), FIRST, STEP)
     moved = np.array([lines(wave - step) for step in v])
-    seen = derivatives(wave, reshaped(fitted(lines), STEP, float(e), float(k), float(f)), FIRST, STEP)[0]
-    worst, of = np.abs(seen - p @ moved).max(), np.abs(s[0] - p @ moved).max()
+    middle = reshaped(fitted(lines), STEP, np.array([e, k, f]), np.zeros(3), 1.0)[1]
+    found = derivatives(wave, middle, FIRST, STEP)[0]
+    worst, of = np.abs(found - p @ moved).max(), np.abs(s[0] - p @ moved).max()
     assert worst < 0.05 * of  # what is left is of fifth order
+
+
+def test_cumulants_that_change_along_the_spectrum_are_those_of_the_ends_at_the_ends():
+    shape, change = np.array([0.1, 0.05, 0.02]), np.array([0.06, -0.04, 0.0])
+    found = reshaped(fitted(lines), STEP, shape, change, 1.05)
+    for row, z in enumerate((-1.05, 0.0, 1.05)):
+        alone = reshaped(fitted(lines), STEP, shape + change * z, np.zeros(3), 1.05)
+        assert np.allclose(alone[0], alone[2])
+        assert np.allclose(found[row], alone[1], atol=1e-10)
+
+
+def test_between_nodes_what_is_seen_changes_by_straight_lines():
+    rng = np.random.default_rng(4)
+    nodes, wave = rng.normal(0, 1, (3, SIZE)), places(rng, 300)
+    z = rng.uniform(-1.2, 1.2, wave.size)
+    found = seen(wave, z, intervals(nodes), FIRST, STEP, 1.05, 5)
+    ends = np.array([derivatives(wave, node, FIRST, STEP) for node in nodes])
+    below, at = np.where(z < 0, 0, 1), np.abs(np.where(z < 0, z / 1.05 + 1.0, z / 1.05))
+    share = np.where((z < -1.05), z / 1.05 + 1.0, at)
+    every = np.arange(wave.size)
+    expected = ends[below, :, every] * (1 - share)[:, None] + ends[below + 1, :, every] * share[:, None]
+    assert np.allclose(found, expected.T, atol=1e-9)
+    assert np.array_equal(seen(wave, z, intervals(nodes), FIRST, STEP, 1.05, 1)[0], found[0])
 
 
 def test_a_spectrum_is_recovered_from_slices_of_unlike_brightness_with_pulls_of_one():
@@ -111,3 +135,14 @@ def test_a_spectrum_is_recovered_from_slices_of_unlike_brightness_with_pulls_of_
         pulls.append((derivatives(at, found, FIRST, STEP)[0] - derivatives(at, truth, FIRST, STEP)[0]) / error)
     assert abs(np.std(pulls) - 1.0) < 0.05
     assert abs(np.mean(pulls)) < 0.1
+
+
+def test_where_nothing_was_seen_the_spectrum_goes_on_as_its_neighbours_do():
+    wave = places(np.random.default_rng(5), 4000)
+    wave = wave[(wave < 5030.0) | (wave > 5040.0)]
+    wave = wave[wave > 5003.01]
+    matrix, rhs = np.zeros((BAND, SIZE)), np.zeros(SIZE)
+    accumulate(wave, 2.0 + 0.01 * (wave - 5000.0), np.ones(wave.size), 1.0, FIRST, STEP, matrix, rhs)
+    everywhere = np.linspace(INSIDE[0], INSIDE[1], 500)
+    found = derivatives(everywhere, solve(matrix, rhs), FIRST, STEP)[0]
+    assert np.abs(found - 2.0 - 0.01 * (everywhere - 5000.0)).max() < 1e-3

@@ -32,14 +32,14 @@ class SkyOut(Outputs):
     sky: SliceSky
 
 
-@recipe(version="2")
+@recipe(version="3")
 def sky_model(*, segments: Sequence[SliceSegments], sky_lines: RawFrame | None, params: SkyParams) -> SkyOut:
     """Fit one spectrum of the sky to all channels, and brightness, shift and width of lines of each slice.
 
     The zero of the wavelengths is that of a list of sky lines; without one, or with too few lines alone, that of the
     arcs in the mean, and a caveat says so.
     """
-    slices = gather(list(segments))
+    slices = gather(segments)
     fit = fit_sky(slices, params)
     caveats = []
     zero = None

@@ -14,19 +14,23 @@ from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.core.slices import SliceSegments
 from tracecube.kernels import sky_spline
+from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece
 
-__all__ = ["REFERENCE", "SPAN", "SkyFit", "SkyParams", "Slices", "fit_sky", "gather", "node_derivatives", "shape_nodes"]
+__all__ = ["REACH", "REFERENCE", "SPAN", "SkyFit", "SkyParams", "Slices", "fit_sky", "gather", "shape_intervals"]
 
 REFERENCE, SPAN = 7000.0, 2300.0
 """Angstrom: z = (wavelength - REFERENCE) / SPAN."""
 
-_TERMS = 8  # brightness, shift, stretch, two of width, two of skewness, flatness
+REACH = 1.05
+"""z of the outer two of the three nodes between which shapes of lines change by straight lines."""
+
 _CONTINUUM = 14  # nodes of the free continuum of a piece: 350 Angstrom, no line is as wide
+_LEAST = 10  # samples of a piece a node, or it tells nothing
 _OWN_LINES = (
     0.1  # rms of an object's spectrum about a smooth curve, over its level: stars and galaxies have 0.05 to 0.2
 )
 _CORRELATED = 30.0  # samples over which such lines go together
-_NODES = (-1.05, 0.0, 1.05)  # z between which shapes of lines change by straight lines
+_SETTLED = 0.1  # errors, rms of the last step over all slices
 _BORDERS = (4650.0, 9350.0)
 
 
@@ -40,7 +44,7 @@ class SkyParams(Params):
         default=0.05, ge=0, lt=1, alias="skymodel_ignore", description="Share of the faintest pieces that are left out"
     )
     knots: float = Field(default=0.6, gt=0.1, description="Distance of the spline's knots, Angstrom")
-    rounds: int = Field(default=6, ge=1, description="Rounds between the spectrum and the slices")
+    rounds: int = Field(default=12, ge=1, description="Most rounds between the spectrum and the slices")
     clip: float = Field(default=5.0, gt=0, description="Errors beyond which a sample is left out")
 
 
@@ -91,30 +95,42 @@ class SkyFit:
 
 
 def gather(segments: Sequence[SliceSegments]) -> Slices:
-    """Put the pieces of all detectors together."""
-    names = [str(one.meta.get("DETECTOR") or "") for one in segments]
-    flux = np.concatenate([one.flux for one in segments]).astype(np.float64)
-    variance = np.concatenate([one.variance for one in segments]).astype(np.float64)
-    wave = np.concatenate([one.wave for one in segments])
-    known = np.isfinite(flux) & (variance > 0) & (wave > _BORDERS[0]) & (wave < _BORDERS[1])
+    """Put the pieces of all detectors together, one detector after the other."""
+    flux, weight, wave, owner, white, spread = [], [], [], [], [], []
     detector: list[str] = []
     aperture: list[int] = []
-    owner = []
-    for name, one in zip(names, segments, strict=True):
+    for one in segments:
+        known = np.isfinite(one.flux) & (one.variance > 0) & (one.wave > _BORDERS[0]) & (one.wave < _BORDERS[1])
+        flux.append(np.where(known, one.flux, 0.0).astype(np.float32))
+        weight.append(np.where(known, 1.0 / np.where(known, one.variance, 1.0), 0.0).astype(np.float32))
+        wave.append(np.where(known, one.wave, 0.0))
+        white.append(one.white)
+        spread.append(one.spread)
         numbers = np.unique(one.aperture)
         owner.append(np.searchsorted(numbers, one.aperture) + len(aperture))
         aperture += list(numbers)
-        detector += [name] * len(numbers)
+        detector += [str(one.meta.get("DETECTOR") or "")] * len(numbers)
     return Slices(
-        flux=np.where(known, flux, 0.0),
-        weight=np.where(known, 1.0 / np.where(known, variance, 1.0), 0.0),
-        wave=np.where(known, wave, 0.0),
+        flux=_joined(flux),
+        weight=_joined(weight),
+        wave=_joined(wave),
         slice=np.concatenate(owner).astype(np.int32),
-        white=np.concatenate([one.white for one in segments]),
-        spread=np.concatenate([one.spread for one in segments]),
+        white=np.concatenate(white),
+        spread=np.concatenate(spread),
         detector=np.array(detector),
         aperture=np.array(aperture, np.int32),
     )
+
+
+def _joined(parts: list[FloatArray]) -> FloatArray:
+    """Put arrays upon each other, and let each go once it is copied."""
+    made = np.empty((sum(len(part) for part in parts), *parts[0].shape[1:]), parts[0].dtype)
+    at = len(made)
+    while parts:
+        part = parts.pop()
+        at -= len(part)
+        made[at : at + len(part)] = part
+    return made
 
 
 def fit_sky(slices: Slices, params: SkyParams) -> SkyFit:
@@ -132,32 +148,78 @@ def fit_sky(slices: Slices, params: SkyParams) -> SkyFit:
     blank = _faintest(slices.white, params)
     if not blank.any():
         raise NoConvergence("no piece of a slice holds light", hint="is it an exposure of the sky?")
-    count = len(slices.aperture)
-    value, error = np.zeros((count, _TERMS)), np.full((count, _TERMS), np.inf)
-    value[:, 0] = 1.0
-    first = _BORDERS[0] - 8.0 * params.knots
-    size = int((_BORDERS[1] - _BORDERS[0]) / params.knots) + 20
-    weight = slices.weight.copy()
-    excess = _objects(slices, blank)
-    grid = (first, params.knots)
-    coefficient: FloatArray = np.zeros(size)
-    chi2 = 1.0
+    state = _State.start(slices, blank, params)
     for turn in range(params.rounds):
-        coefficient = _spectrum(slices, weight, blank, value, coefficient, grid)
-        chi2 = _clip(slices, weight, value, coefficient, grid, params.clip)
-        tight = _tightness(slices, blank, value)
-        for row in range(count):
-            pieces = np.flatnonzero((slices.slice == row) & (weight.sum(axis=1) > 0))
-            found = _slice(slices, weight / excess[:, None], pieces, value[row], (coefficient, grid), tight)
-            if found is not None:
-                value[row], error[row] = found
-        _centre(value, error)
+        state.coefficient = _spectrum(slices, state, blank)
+        before = state.value.copy()
+        chi2 = _slices(slices, state, _tightness(slices, blank, state.value), params.clip)
+        _centre(state.value, state.error)
         if turn == 0:
-            weight = slices.weight.copy()
+            state.kept[:] = slices.weight > 0
+        elif np.max(np.std((state.value - before) / state.error, axis=0)) < _SETTLED:
+            break
     for _ in range(2):
-        coefficient = _spectrum(slices, weight, blank, value, coefficient, grid)
-    dq = np.where(np.isfinite(error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
-    return SkyFit(coefficient, first, params.knots, value, error * max(chi2, 1.0) ** 0.5, blank, chi2, dq)
+        state.coefficient = _spectrum(slices, state, blank)
+    dq = np.where(np.isfinite(state.error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
+    error = state.error * max(chi2, 1.0) ** 0.5
+    return SkyFit(state.coefficient, state.first, params.knots, state.value, error, blank, chi2, dq)
+
+
+@dataclass
+class _State:
+    """What is known so far: spectrum, parameters of the slices (s, 8), and which samples count (n, m)."""
+
+    coefficient: FloatArray
+    first: float
+    step: float
+    value: FloatArray
+    error: FloatArray
+    kept: BoolArray
+    share: FloatArray
+    pieces: list[IntArray]
+
+    @classmethod
+    def start(cls, slices: Slices, blank: BoolArray, params: SkyParams) -> _State:
+        """Return the state before the first round: all slices alike, and no spectrum."""
+        count = len(slices.aperture)
+        value = np.zeros((count, TERMS))
+        value[:, 0] = 1.0
+        size = int((_BORDERS[1] - _BORDERS[0]) / params.knots) + 20
+        many = (slices.weight > 0).sum(axis=1) >= _LEAST * _CONTINUUM
+        order = np.argsort(slices.slice, kind="stable")
+        parts = np.split(order, np.searchsorted(slices.slice[order], np.arange(1, count)))
+        return cls(
+            coefficient=np.zeros(size),
+            first=_BORDERS[0] - 8.0 * params.knots,
+            step=params.knots,
+            value=value,
+            error=np.full((count, TERMS), np.inf),
+            kept=slices.weight > 0,
+            share=1.0 / _objects(slices, blank),
+            pieces=[part[many[part]] for part in parts],
+        )
+
+    def shapes(self, row: int, spread: float) -> FloatArray:
+        """Return the spectrum as the lines of slice ``row`` make it."""
+        return shape_intervals(self.coefficient, self.step, self.value[row], spread)
+
+    def seen(self, row: int, shapes: FloatArray, wave: FloatArray, wider: float) -> tuple[FloatArray, FloatArray]:
+        """Return what slice ``row`` sees at brightness 1 with four derivatives (5, k), and z.
+
+        Parameters
+        ----------
+        row : int
+        shapes : array
+        wave : array (k,), Angstrom
+            Of the day.
+        wider : float, Angstrom**2
+            Variance of lines above that of ``shapes``, small.
+        """
+        z = (wave - REFERENCE) / SPAN
+        own = wave + self.value[row, 1] + self.value[row, 2] * z
+        made = sky_spline.seen(own, z, shapes, self.first, self.step, REACH, 5)
+        made[0] += 0.5 * wider * made[2]
+        return made, z
 
 
 def _faintest(white: FloatArray, params: SkyParams) -> BoolArray:
@@ -174,7 +236,7 @@ def _objects(slices: Slices, blank: BoolArray) -> FloatArray:
     level = float(np.median(slices.white[blank]))
     above = np.maximum(np.nan_to_num(slices.white, nan=np.inf) - level, 0.0)
     count = np.maximum((slices.weight > 0).sum(axis=1), 1)
-    typical = count / np.maximum(slices.weight.sum(axis=1), 1e-300)  # variance of a sample
+    typical = count / np.maximum(slices.weight.sum(axis=1, dtype=np.float64), 1e-300)  # variance of a sample
     return np.asarray(1.0 + (_OWN_LINES * np.where(np.isfinite(above), above, 0.0)) ** 2 * _CORRELATED / typical)
 
 
@@ -190,141 +252,74 @@ def _tightness(slices: Slices, blank: BoolArray, value: FloatArray) -> FloatArra
     return np.where(blank, 1.0 / max(spread, 1e-4 * abs(middle), 1e-300) ** 2, 0.0)
 
 
-def _shifted(wave: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return wavelengths of samples with the slice's shift, and z."""
-    z = (wave - REFERENCE) / SPAN
-    return wave + value[1] + value[2] * z, z
-
-
-def _spectrum(
-    slices: Slices,
-    weight: FloatArray,
-    blank: BoolArray,
-    value: FloatArray,
-    before: FloatArray,
-    grid: tuple[float, float],
-) -> FloatArray:
+def _spectrum(slices: Slices, state: _State, blank: BoolArray) -> FloatArray:
     """Return the coefficients of the spectrum that the blank pieces share.
 
     What each slice's own shape of lines makes of the spectrum of the round before is taken off its samples.
     """
-    matrix, rhs = np.zeros((sky_spline.BAND, before.size)), np.zeros(before.size)
-    for piece in np.flatnonzero(blank):
-        known = weight[piece] > 0
-        own = value[slices.slice[piece]]
-        wave, z = _shifted(slices.wave[piece, known], own)
-        nodes = shape_nodes(before, grid[1], own, float(slices.spread[piece]))
-        added = node_derivatives(wave, z, nodes, grid)[0] - sky_spline.derivatives(wave, before, *grid)[0]
-        data = slices.flux[piece, known] - own[0] * added
-        sky_spline.accumulate(wave, data, weight[piece, known], own[0], *grid, matrix, rhs)
+    matrix, rhs = np.zeros((sky_spline.BAND, state.coefficient.size)), np.zeros(state.coefficient.size)
+    common = sky_spline.intervals(np.stack([state.coefficient] * 3))
+    grid = state.first, state.step
+    for row, every in enumerate(state.pieces):
+        pieces = every[blank[every]]
+        if not pieces.size:
+            continue
+        spread, own = float(np.mean(slices.spread[pieces])), state.value[row]
+        shapes = state.shapes(row, spread)
+        for piece in pieces:
+            light, z = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
+            wave = slices.wave[piece] + own[1] + own[2] * z
+            added = light[0] - sky_spline.seen(wave, z, common, *grid, REACH, 1)[0]
+            weight = np.where(state.kept[piece], slices.weight[piece], 0.0).astype(np.float64)
+            sky_spline.accumulate(wave, slices.flux[piece] - own[0] * added, weight, own[0], *grid, matrix, rhs)
     return sky_spline.solve(matrix, rhs)
 
 
-def shape_nodes(coefficient: FloatArray, step: float, own: FloatArray, spread: float = 0.0) -> FloatArray:
-    """Return the spectrum's coefficients as a slice's shape of lines makes them, at three nodes in z (3, n)."""
+def shape_intervals(coefficient: FloatArray, step: float, own: FloatArray, spread: float = 0.0) -> FloatArray:
+    """Return the spectrum as a slice's shape of lines makes it, for `tracecube.kernels.sky_spline.seen`.
+
+    Parameters
+    ----------
+    coefficient : array (n,)
+    step : float, Angstrom
+    own : array (8,)
+        Parameters of the slice.
+    spread : float, Angstrom**2
+        Variance of lines besides.
+    """
+    shape, change = np.array([own[3] + spread, own[5], own[7]]), np.array([own[4], own[6], 0.0])
     given = np.asarray(coefficient, np.float64)
-    return np.stack(
-        [
-            sky_spline.reshaped(
-                given, step, float(own[3] + own[4] * z + spread), float(own[5] + own[6] * z), float(own[7])
-            )
-            for z in _NODES
-        ]
-    )
+    return np.asarray(sky_spline.intervals(sky_spline.reshaped(given, step, shape, change, REACH)))
 
 
-def node_derivatives(wave: FloatArray, z: FloatArray, nodes: FloatArray, grid: tuple[float, float]) -> FloatArray:
-    """Return what a slice sees and its derivatives (5, k), between the nodes by straight lines."""
-    made = np.zeros((5, wave.size))
-    middle = z < 0.0
-    for low, high, own in ((0, 1, middle), (1, 2, ~middle)):
-        share = (z[own] - _NODES[low]) / (_NODES[high] - _NODES[low])
-        for node, part in ((low, 1.0 - share), (high, share)):
-            made[:, own] += part * sky_spline.derivatives(wave[own], nodes[node], *grid)
-    return made
+def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float) -> float:
+    """Bring the parameters of every slice a step further (in place); return the typical chi-square of a piece.
 
-
-def _model(
-    wave: FloatArray, z: FloatArray, own: FloatArray, nodes: FloatArray, grid: tuple[float, float]
-) -> FloatArray:
-    """Return derivatives of what a slice sees with its parameters (8, k); the first is that at brightness 1."""
-    s = node_derivatives(wave, z, nodes, grid)
-    width, skew = 0.5 * s[2], -s[3] / 6.0
-    change = np.stack([s[1], s[1] * z, width, width * z, skew, skew * z, s[4] / 24.0])
-    return np.concatenate([s[:1], own[0] * change])
-
-
-def _clip(  # noqa: PLR0913 - the parts of the fit
-    slices: Slices,
-    weight: FloatArray,
-    value: FloatArray,
-    coefficient: FloatArray,
-    grid: tuple[float, float],
-    clip: float,
-) -> float:
-    """Take the weight from samples far off the model and a piece's continuum; return the typical chi-square."""
+    Samples far off the model and a piece's own smooth continuum are left out.
+    """
+    span = ((_BORDERS[0] - REFERENCE) / SPAN, (_BORDERS[1] - REFERENCE) / SPAN)
     typical = []
-    for piece in range(len(slices.flux)):
-        known = slices.weight[piece] > 0
-        if known.sum() < 10 * _CONTINUUM:
-            weight[piece] = 0.0
+    for row, pieces in enumerate(state.pieces):
+        if not pieces.size:
             continue
-        own = value[slices.slice[piece]]
-        wave, z = _shifted(slices.wave[piece, known], own)
-        nodes = shape_nodes(coefficient, grid[1], own, float(slices.spread[piece]))
-        left = slices.flux[piece, known] - own[0] * node_derivatives(wave, z, nodes, grid)[0]
-        basis = _hats(z)
-        w = weight[piece, known]
-        if not (w > 0).any():
-            w = slices.weight[piece, known]
-        smooth = np.linalg.lstsq(basis * np.sqrt(w)[:, None], left * np.sqrt(w), rcond=None)[0]
-        pull = (left - basis @ smooth) * np.sqrt(slices.weight[piece, known])
-        spread = max(1.4826 * float(np.median(np.abs(pull))), 1.0)
-        typical.append(spread**2)
-        weight[piece, known] = np.where(np.abs(pull) < clip * spread, slices.weight[piece, known], 0.0)
+        spread, gain = float(np.mean(slices.spread[pieces])), state.value[row, 0]
+        shapes = state.shapes(row, spread)
+        matrix, rhs = np.zeros((TERMS, TERMS)), np.zeros(TERMS)
+        for piece in pieces:
+            light, z = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
+            left = slices.flux[piece] - gain * light[0]
+            weight, kept = slices.weight[piece], state.kept[piece]
+            typical.append(clip_piece(left, weight, z, kept, span, _CONTINUUM, clip))
+            add_piece(
+                light, left, weight, z, kept, gain, state.share[piece], tight[piece], span, _CONTINUUM, matrix, rhs
+            )
+        if matrix[0, 0] > 0:
+            state.value[row], state.error[row] = _step(matrix, rhs, state.value[row])
     return float(np.median(typical)) if typical else 1.0
 
 
-def _hats(z: FloatArray) -> FloatArray:
-    """Return a straight-line interpolation between even nodes in z (k, nodes)."""
-    low, high = ((border - REFERENCE) / SPAN for border in _BORDERS)
-    at = np.clip((z - low) / (high - low), 0.0, 1.0 - 1e-9) * (_CONTINUUM - 1)
-    j = at.astype(int)
-    basis = np.zeros((z.size, _CONTINUUM))
-    rows = np.arange(z.size)
-    basis[rows, j], basis[rows, j + 1] = 1.0 - (at - j), at - j
-    return basis
-
-
-def _slice(  # noqa: PLR0913 - one slice and what it sees
-    slices: Slices,
-    weight: FloatArray,
-    pieces: IntArray,
-    own: FloatArray,
-    spectrum: tuple[FloatArray, tuple[float, float]],
-    tight: FloatArray,
-) -> tuple[FloatArray, FloatArray] | None:
-    """Return the parameters of one slice a step better, and their errors; its pieces' continua are eliminated."""
-    matrix, rhs = np.zeros((_TERMS, _TERMS)), np.zeros(_TERMS)
-    coefficient, grid = spectrum
-    for piece in pieces:
-        known = weight[piece] > 0
-        if known.sum() < 10 * _CONTINUUM:
-            continue
-        wave, z = _shifted(slices.wave[piece, known], own)
-        nodes = shape_nodes(coefficient, grid[1], own, float(slices.spread[piece]))
-        terms = _model(wave, z, own, nodes, grid)
-        root = np.sqrt(weight[piece, known])
-        left = (slices.flux[piece, known] - own[0] * terms[0]) * root
-        basis, design = _hats(z) * root[:, None], terms.T * root[:, None]
-        inner = basis.T @ basis
-        inner += (1e-9 * np.trace(inner) / len(inner) + tight[piece]) * np.eye(len(inner))
-        cross = basis.T @ design
-        gain = np.linalg.solve(inner, np.column_stack([cross, basis.T @ left]))
-        matrix += design.T @ design - cross.T @ gain[:, :_TERMS]
-        rhs += design.T @ left - cross.T @ gain[:, _TERMS]
-    if not matrix[0, 0] > 0:
-        return None
+def _step(matrix: FloatArray, rhs: FloatArray, own: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the parameters of one slice a step better, and their errors."""
     scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
     prior = np.diag(1.0 / (_PRIOR / scale) ** 2)  # in scaled units: a slice without bright lines stays at the mean
     inverse = np.linalg.inv(matrix * scale[:, None] * scale[None, :] + prior)

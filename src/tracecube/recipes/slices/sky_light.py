@@ -6,7 +6,8 @@ import numpy as np
 
 from tracecube.core.fields import FloatArray
 from tracecube.core.slice_light import SliceSky
-from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, node_derivatives, shape_nodes
+from tracecube.kernels import sky_spline
+from tracecube.recipes.slices.sky_fit import REACH, REFERENCE, SPAN, shape_intervals
 
 __all__ = ["seen", "shifted"]
 
@@ -31,6 +32,6 @@ def seen(sky: SliceSky, row: int, wave: FloatArray) -> FloatArray:
     shift, stretch = sky.shift[row] - sky.own_shift - moments[0], sky.stretch[row] - sky.own_stretch - moments[1]
     own = wave + shift + stretch * z
     shape = np.array([1.0, 0.0, 0.0, *sky.excess[row], *sky.skew[row], sky.flat[row]])
-    nodes = shape_nodes(np.asarray(sky.coefficient, np.float64), sky.step, shape)
-    light = node_derivatives(own.ravel(), z.ravel(), nodes, (sky.first, sky.step))[0]
+    pieces = shape_intervals(np.asarray(sky.coefficient, np.float64), sky.step, shape)
+    light = sky_spline.seen(own.ravel(), z.ravel(), pieces, sky.first, sky.step, REACH, 1)[0]
     return np.asarray(sky.gain[row] * light.reshape(wave.shape))

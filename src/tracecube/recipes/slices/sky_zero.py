@@ -58,8 +58,8 @@ def find_zero(fit: SkyFit, wave: FloatArray, strength: FloatArray, *, least: int
     if lines.size < least:
         return None
     at = wave[lines][:, None] + _GRID * np.arange(-_HALF, _HALF + 1)
-    spectrum = sky_spline.derivatives(at.ravel(), fit.coefficient, fit.first, fit.step)[0].reshape(at.shape)
-    found = _centres(spectrum)
+    spectrum = sky_spline.derivatives(at.ravel(), fit.coefficient.astype(np.float64), fit.first, fit.step)[0]
+    found = _centres(spectrum.reshape(at.shape))
     seen = np.isfinite(found[:, 0])
     if seen.sum() < least:
         return None
