@@ -25,6 +25,7 @@ F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
 _TAPS = 4
+_BORDER = 3  # voxels around the grid that samples beyond its edge reach into; they are held at zero
 _LARGEST = 4.4  # eigenvalue of A: samples half-way between voxels on all axes have 1.56 ** 3
 
 
@@ -60,94 +61,85 @@ def inverse_root(degree: int, *, smallest: float) -> F8:
     return np.asarray(chebyshev.chebinterpolate(root, degree), np.float64)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _weights(f: float, out: F4) -> None:
-    """Fill the four weights at fraction ``f`` between the second and third grid point."""
-    g = 1.0 - f
-    out[0] = -0.5 * f * g * g
-    out[1] = 1.0 + f * f * (1.5 * f - 2.5)
-    out[2] = 1.0 + g * g * (1.5 * g - 2.5)
-    out[3] = -0.5 * g * f * f
+@numba.njit(cache=True, nogil=True, fastmath=True, inline="always")  # type: ignore[untyped-decorator]
+def _weights(f: np.float32) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """Return the four weights at fraction ``f`` between the second and third grid point."""
+    one, half, steep, bend = np.float32(1.0), np.float32(0.5), np.float32(1.5), np.float32(2.5)
+    g = one - f
+    return -half * f * g * g, one + f * f * (steep * f - bend), one + g * g * (steep * g - bend), -half * g * f * f
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True, inline="always")  # type: ignore[untyped-decorator]
+def _corner(place: F4, i: int, shape: tuple[int, int, int]) -> tuple[int, int, int, bool]:
+    """Return the first of the voxels (z, y, x) that a sample reaches, border included, and whether all are there."""
+    z = int(np.floor(place[i, 0])) - 1 + _BORDER
+    y = int(np.floor(place[i, 1])) - 1 + _BORDER
+    x = int(np.floor(place[i, 2])) - 1 + _BORDER
+    there = min(z, y, x) >= 0 and z + _TAPS <= shape[0] and y + _TAPS <= shape[1] and x + _TAPS <= shape[2]
+    return z, y, x, there
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
 def _scatter(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     place: F4, a: F4, b: F4, weight: F4, out: F4, diagonal: F4, cover: F4
 ) -> None:
-    """Add G^T a and G^T b (z, y, x, 2), the diagonals of G^T W G and of G^T G; places (k, 3) in voxels (z, y, x)."""
-    nz, ny, nx, _ = out.shape
-    wz, wy, wx = np.empty(_TAPS, np.float32), np.empty(_TAPS, np.float32), np.empty(_TAPS, np.float32)
+    """Add G^T a and G^T b (z, y, 2 x), the diagonals of G^T W G and of G^T G (z, y, x), all with their border.
+
+    Places (k, 3) in voxels (z, y, x).
+    """
     for i in range(a.size):
-        if not weight[i] > 0.0:
+        z, y, x, there = _corner(place, i, diagonal.shape)
+        if not (there and weight[i] > 0.0):
             continue
-        iz, iy, ix = int(np.floor(place[i, 0])), int(np.floor(place[i, 1])), int(np.floor(place[i, 2]))
-        _weights(place[i, 0] - iz, wz)
-        _weights(place[i, 1] - iy, wy)
-        _weights(place[i, 2] - ix, wx)
+        wz = _weights(place[i, 0] - np.floor(place[i, 0]))
+        wy = _weights(place[i, 1] - np.floor(place[i, 1]))
+        wx = _weights(place[i, 2] - np.floor(place[i, 2]))
         for p in range(_TAPS):
-            z = iz - 1 + p
-            if z < 0 or z >= nz:
-                continue
             for q in range(_TAPS):
-                y = iy - 1 + q
-                if y < 0 or y >= ny:
-                    continue
                 g = wz[p] * wy[q]
                 for s in range(_TAPS):
-                    x = ix - 1 + s
-                    if x < 0 or x >= nx:
-                        continue
                     h = g * wx[s]
-                    out[z, y, x, 0] += h * a[i]
-                    out[z, y, x, 1] += h * b[i]
-                    diagonal[z, y, x] += h * h * weight[i]
-                    cover[z, y, x] += h * h
+                    out[z + p, y + q, 2 * (x + s)] += h * a[i]
+                    out[z + p, y + q, 2 * (x + s) + 1] += h * b[i]
+                    diagonal[z + p, y + q, x + s] += h * h * weight[i]
+                    cover[z + p, y + q, x + s] += h * h
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
-def _apply(place: F4, weight: F4, v: F4, out: F4) -> None:
-    """Add G^T W G v for two fields (z, y, x, 2)."""
-    nz, ny, nx, _ = v.shape
-    wz, wy, wx = np.empty(_TAPS, np.float32), np.empty(_TAPS, np.float32), np.empty(_TAPS, np.float32)
+def _apply(place: F4, weight: F4, shape: tuple[int, int, int], v: F4, out: F4) -> None:
+    """Add G^T W G v for two fields (z, y, 2 x), border included and flat: eight neighbours in memory at a time."""
+    row, plane = np.uint64(2 * shape[2]), np.uint64(2 * shape[2] * shape[1])
+    u1, u2, u3, u4 = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+    u5, u6, u7 = np.uint64(5), np.uint64(6), np.uint64(7)
     for i in range(weight.size):
-        w = weight[i]
-        if not w > 0.0:
+        z, y, x, there = _corner(place, i, shape)
+        if not (there and weight[i] > 0.0):
             continue
-        iz, iy, ix = int(np.floor(place[i, 0])), int(np.floor(place[i, 1])), int(np.floor(place[i, 2]))
-        _weights(place[i, 0] - iz, wz)
-        _weights(place[i, 1] - iy, wy)
-        _weights(place[i, 2] - ix, wx)
-        a, b = np.float32(0.0), np.float32(0.0)
+        wz = _weights(place[i, 0] - np.floor(place[i, 0]))
+        wy = _weights(place[i, 1] - np.floor(place[i, 1]))
+        w0, w1, w2, w3 = _weights(place[i, 2] - np.floor(place[i, 2]))
+        first = np.uint64((z * shape[1] + y) * 2 * shape[2] + 2 * x)
+        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = np.float32(0.0)
         for p in range(_TAPS):
-            z = iz - 1 + p
-            if z < 0 or z >= nz:
-                continue
             for q in range(_TAPS):
-                y = iy - 1 + q
-                if y < 0 or y >= ny:
-                    continue
-                g = wz[p] * wy[q]
-                for s in range(_TAPS):
-                    x = ix - 1 + s
-                    if 0 <= x < nx:
-                        a += g * wx[s] * v[z, y, x, 0]
-                        b += g * wx[s] * v[z, y, x, 1]
-        a *= w
-        b *= w
+                g, at = wz[p] * wy[q], first + np.uint64(p) * plane + np.uint64(q) * row
+                s0, s1, s2, s3 = s0 + g * v[at], s1 + g * v[at + u1], s2 + g * v[at + u2], s3 + g * v[at + u3]
+                s4, s5, s6, s7 = s4 + g * v[at + u4], s5 + g * v[at + u5], s6 + g * v[at + u6], s7 + g * v[at + u7]
+        a = weight[i] * (w0 * s0 + w1 * s2 + w2 * s4 + w3 * s6)
+        b = weight[i] * (w0 * s1 + w1 * s3 + w2 * s5 + w3 * s7)
+        s0, s2, s4, s6 = w0 * a, w1 * a, w2 * a, w3 * a
+        s1, s3, s5, s7 = w0 * b, w1 * b, w2 * b, w3 * b
         for p in range(_TAPS):
-            z = iz - 1 + p
-            if z < 0 or z >= nz:
-                continue
             for q in range(_TAPS):
-                y = iy - 1 + q
-                if y < 0 or y >= ny:
-                    continue
-                g = wz[p] * wy[q]
-                for s in range(_TAPS):
-                    x = ix - 1 + s
-                    if 0 <= x < nx:
-                        out[z, y, x, 0] += g * wx[s] * a
-                        out[z, y, x, 1] += g * wx[s] * b
+                g, at = wz[p] * wy[q], first + np.uint64(p) * plane + np.uint64(q) * row
+                out[at] += g * s0
+                out[at + u1] += g * s1
+                out[at + u2] += g * s2
+                out[at + u3] += g * s3
+                out[at + u4] += g * s4
+                out[at + u5] += g * s5
+                out[at + u6] += g * s6
+                out[at + u7] += g * s7
 
 
 def solve_voxels(
@@ -168,29 +160,56 @@ def solve_voxels(
     least : float
         Cover below which a voxel is not measured: samples, however noisy they are.
     """
-    both = np.zeros((*shape, 2), np.float32)
-    diagonal, cover = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    nz, ny, nx = (length + 2 * _BORDER for length in shape)
+    both = np.zeros((nz, ny, 2 * nx), np.float32)
+    diagonal, cover = np.zeros((nz, ny, nx), np.float32), np.zeros((nz, ny, nx), np.float32)
     _scatter(place, data * weight, weight, weight, both, diagonal, cover)
-    known = cover > least
-    scale = np.where(known, 1.0 / np.sqrt(np.where(known, diagonal, 1.0)), 0.0).astype(np.float32)[..., None]
-    solution = _clenshaw(both * scale, root, place, weight, scale)
-    r = solution[..., 1]
-    good = known & (r * scale[..., 0] > 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = np.where(good, solution[..., 0] / r, np.nan)
-        variance = np.where(good, 1.0 / r**2, np.nan)
-    return Voxels(value.astype(np.float32), variance.astype(np.float32), cover)
+    known = np.zeros((nz, ny, nx), bool)
+    inner = (slice(_BORDER, -_BORDER),) * 3
+    known[inner] = cover[inner] > least
+    scale = np.divide(1.0, np.sqrt(diagonal), out=np.zeros_like(diagonal), where=known)
+    both *= np.repeat(scale, 2, axis=2)
+    solution = _clenshaw(both, root, place, weight, scale)
+    value, r = solution[:, :, ::2][inner], solution[:, :, 1::2][inner]
+    good = known[inner] & (r > 0.0)
+    nothing = np.full(shape, np.nan, np.float32)
+    found = np.divide(value, r, out=nothing.copy(), where=good)
+    return Voxels(found, np.divide(1.0, r * r, out=nothing, where=good), cover[inner])
 
 
 def _clenshaw(b: F4, root: F8, place: F4, weight: F4, scale: F4) -> F4:
-    """Return p(A) b by Clenshaw's recurrence, t = 2 x / largest - 1."""
-
-    def step(v: F4) -> F4:
-        out = np.zeros_like(v)
-        _apply(place, weight, v * scale, out)
-        return np.asarray(out * scale * np.float32(2.0 / _LARGEST) - v, np.float32)
-
+    """Return p(A) b by Clenshaw's recurrence, t = 2 x / largest - 1; ``b`` is used up."""
     later, latest = np.zeros_like(b), np.float32(root[-1]) * b
-    for c in root[-2:0:-1]:
-        later, latest = latest, np.float32(c) * b + 2.0 * step(latest) - later
-    return np.asarray(np.float32(root[0]) * b + step(latest) - later, np.float32)
+    scaled, applied = np.empty_like(b), np.empty_like(b)
+    for order in range(len(root) - 2, -1, -1):
+        _scaled(latest, scale, scaled)
+        applied[:] = 0.0
+        _apply(place, weight, scale.shape, scaled.reshape(-1), applied.reshape(-1))
+        _recur(b, latest, later, applied, scale, np.float32(root[order]), np.float32(2.0 if order else 1.0))
+        later, latest = latest, later
+    return latest
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _scaled(v: F4, scale: F4, out: F4) -> None:
+    """Multiply two fields (z, y, 2 x) by one (z, y, x)."""
+    nz, ny, nx = scale.shape
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                out[z, y, 2 * x] = v[z, y, 2 * x] * scale[z, y, x]
+                out[z, y, 2 * x + 1] = v[z, y, 2 * x + 1] * scale[z, y, x]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _recur(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    b: F4, latest: F4, later: F4, applied: F4, scale: F4, c: float, double: float
+) -> None:
+    """Put the next of the recurrence, c b + double (2 / largest scale applied - latest) - later, into ``later``."""
+    nz, ny, nx = scale.shape
+    factor = np.float32(2.0 / _LARGEST)
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(2 * nx):
+                step = applied[z, y, x] * scale[z, y, x // 2] * factor - latest[z, y, x]
+                later[z, y, x] = c * b[z, y, x] + double * step - later[z, y, x]

@@ -65,7 +65,7 @@ class _Worth:
     factor: FloatArray
 
 
-@recipe(version="2")
+@recipe(version="3")
 def object_cube(  # noqa: PLR0913 - what an exposure goes with
     *,
     exposures: Sequence[SliceExposure],
