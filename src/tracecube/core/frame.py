@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as attribute
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import FloatArray, IntArray, Meta, image, meta
@@ -27,6 +28,9 @@ class RawFrame:
         Pixels in adu by extension name, in file order.
     tables : mapping of str to mapping of str to array
         Tables by extension name (a star catalogue, for example), by column.
+    headers : mapping of str to mapping
+        Cards of single extensions by their name, in frames that are made to be written; what is read has all in
+        ``meta``.
     """
 
     name: str
@@ -34,6 +38,7 @@ class RawFrame:
     meta: Meta
     images: Mapping[str, FloatArray]
     tables: Mapping[str, Mapping[str, FloatArray]]
+    headers: Mapping[str, Meta] = attribute(default_factory=dict)
 
     @property
     def data(self) -> FloatArray:

@@ -221,10 +221,11 @@ def write_raw(folder: Path | str, frame: RawFrame) -> Path:
     """Write a raw file, as an observatory would.
 
     A name without suffix: images become a Rice-compressed ``.fits.fz``, tables with names a ``.fits``, a nameless
-    table a ``.csv``. One that ends in ``.fits`` has one image, which is not compressed; one in ``.txt`` a table
-    between blanks, with the card ``TITLE`` over it or else its names; one in ``.npz`` arrays of any shapes, one in
-    ``.json`` the text of the column "json". A name may lead into a sub-folder
-    ("truth/lenslets"), and into an archive ("night17.tar::exp01/x.fits"), which it is then added to.
+    table a ``.csv``. One that ends in ``.fits`` is not compressed: a nameless image alone is the primary one, images
+    and tables with names follow a header without pixels; one in ``.txt`` has a table between blanks, with the card
+    ``TITLE`` over it or else its names; one in ``.npz`` arrays of any shapes, one in ``.json`` the text of the column
+    "json". A name may lead into a sub-folder ("truth/lenslets"), and into an archive ("night17.tar::exp01/x.fits"),
+    which it is then added to.
 
     Parameters
     ----------
@@ -236,11 +237,6 @@ def write_raw(folder: Path | str, frame: RawFrame) -> Path:
     -------
     Path
         The file.
-
-    Raises
-    ------
-    BadData
-        A name that ends in ``.fits`` and not just one image.
     """
     if frame.name.endswith((TEXT_SUFFIX, ".fits", *_PACKED)):
         return _write_plain(Path(folder) / frame.name, frame)
@@ -277,7 +273,7 @@ def _write_plain(path: Path, frame: RawFrame) -> Path:
         content = packed.getvalue()
     else:
         buffer = io.BytesIO()
-        fits.PrimaryHDU(frame.data, _header(frame.meta)).writeto(buffer)
+        fits.HDUList(_plain_units(frame)).writeto(buffer)
         content = buffer.getvalue()
     on_disk, member = split_path(path)
     on_disk.parent.mkdir(parents=True, exist_ok=True)
@@ -286,6 +282,18 @@ def _write_plain(path: Path, frame: RawFrame) -> Path:
     else:
         append_member(on_disk, member, content)
     return path
+
+
+def _plain_units(frame: RawFrame) -> list[Any]:
+    """Units of a file that is not compressed: the primary one, then images and tables with their own cards."""
+    units: list[Any] = [fits.PrimaryHDU(frame.images.get(""), _header(frame.meta))]
+    for name, image in frame.images.items():
+        if name:
+            units.append(fits.ImageHDU(image, _header(frame.headers.get(name, {})), name=name))
+    for name, table in frame.tables.items():
+        own = frame.headers.get(name, {})
+        units.append(fits.BinTableHDU.from_columns(_columns(table, own), _header(own), name=name))
+    return units
 
 
 def _text(frame: RawFrame) -> str:
@@ -301,12 +309,13 @@ def _header(meta: Meta) -> fits.Header:
     return fits.Header([(f"HIERARCH {key}" if " " in key else key, value) for key, value in meta.items()])
 
 
-def _columns(table: Mapping[str, NDArray[Any]]) -> list[fits.Column]:
-    """Lay columns (n_rows, ...) out as FITS knows them."""
+def _columns(table: Mapping[str, NDArray[Any]], header: Meta | None = None) -> list[fits.Column]:
+    """Lay columns (n_rows, ...) out as FITS knows them; units from cards TUNITn."""
     codes = {"b": "L", "i": "J", "u": "J", "f": "D"}
     made = []
-    for key, values in table.items():
+    for number, (key, values) in enumerate(table.items(), start=1):
         text = values.dtype.kind == "U"
         width = max(values.itemsize // 4, 1) if text else int(np.prod(values.shape[1:]))
-        made.append(fits.Column(key, f"{width}{'A' if text else codes[values.dtype.kind]}", array=values))
+        unit = (header or {}).get(f"TUNIT{number}")
+        made.append(fits.Column(key, f"{width}{'A' if text else codes[values.dtype.kind]}", unit=unit, array=values))
     return made

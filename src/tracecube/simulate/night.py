@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ def truth_arrays(name: str, arrays: Mapping[str, Any]) -> RawFrame:
     return RawFrame(name=f"truth/{name}.npz", tag="TRUTH", meta={}, images={}, tables={"": made})
 
 
-def truth_json(name: str, value: Mapping[str, Any]) -> RawFrame:
+def truth_json(name: str, value: Mapping[str, Any] | Sequence[Any]) -> RawFrame:
     """Nested names, numbers and lists of one file ``truth/name``.json."""
     text = np.array([json.dumps(value, indent=1)])
     return RawFrame(name=f"truth/{name}.json", tag="TRUTH", meta={}, images={}, tables={"": {"json": text}})

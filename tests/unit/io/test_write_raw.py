@@ -102,3 +102,18 @@ def test_table_between_blanks(tmp_path: Path, title: str | None) -> None:
     back = read_text_table(path)
     assert back["col1"].tolist() == [1, 2]
     assert back["col2"].tolist() == [1.5, -2.25]
+
+
+def test_images_and_tables_that_are_not_compressed_have_their_own_cards(tmp_path: Path) -> None:
+    images = {name: np.full((4, 6), i, np.uint16) for i, name in enumerate(("CHAN01", "CHAN02"), start=1)}
+    headers = {"CHAN01": {"GAIN": 1.1}, "CHAN02": {"GAIN": 1.2}, "LINES": {"TUNIT1": "Angstrom"}}
+    table = {"LINES": {"lambda": np.array([1.0, 2.0]), "n": np.array([1, 2])}}
+    path = write_raw(tmp_path, RawFrame("a.fits", "ARC", {"EXPTIME": 3.0}, images, table, headers))
+    with fits.open(path) as file:
+        assert [hdu.name for hdu in file] == ["PRIMARY", "CHAN01", "CHAN02", "LINES"]
+        assert file[0].header["EXPTIME"] == 3.0
+        assert file["LINES"].columns["lambda"].unit == "Angstrom"
+    back = read_raw(path, "ARC", extension="CHAN02")
+    assert np.array_equal(back.data, images["CHAN02"])
+    assert back.meta["GAIN"] == 1.2
+    assert back.meta["EXPTIME"] == 3.0

@@ -1,0 +1,1 @@
+"""A night run forwards: optics, light, field, read-out."""
