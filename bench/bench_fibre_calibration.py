@@ -51,8 +51,8 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - start, made
 
 
-def steps(raw: dict[str, list[RawFrame]]) -> dict[str, float]:
-    """CPU seconds of each step of one CCD."""
+def steps(raw: dict[str, list[RawFrame]]) -> tuple[dict[str, float], int]:
+    """CPU seconds of each step of one CCD, and how many of its amplifiers live."""
     spent = {}
     spent["dark"], dark = seconds(lambda: master_dark(raw=raw["ZERO"] + raw["DARK"], params=StructureParams()))
     master = dark.master_dark
@@ -64,7 +64,7 @@ def steps(raw: dict[str, list[RawFrame]]) -> dict[str, float]:
     given = {"dark": master, "traces": traced.traces, "wavelength": waves.wavelength}
     params = twilight_spectra.params()
     spent["twilights"], _ = seconds(lambda: twilight_spectra(raw=raw["TWILIGHT"], **given, places=None, params=params))
-    return spent
+    return spent, len(traced.traces.parts)
 
 
 def main() -> None:
@@ -74,14 +74,13 @@ def main() -> None:
         unit = frame.name.split("_")[1]
         by_ccd[unit[:4]][frame.tag].append(frame)
     for ccd, raw in sorted(by_ccd.items()):
-        amplifiers = len({frame.name.split("_")[1] for frame in raw["FLAT"]})
         try:
-            spent = steps(raw)
+            spent, amplifiers = steps(raw)
         except Exception as error:  # noqa: BLE001 - a dead CCD is named, the others are timed
             print(f"{ccd}: {error}")
             continue
         frames = ", ".join(f"{len(some)} {tag}" for tag, some in sorted(raw.items()))
-        print(f"{ccd}: CPU s an amplifier ({amplifiers} in the CCD; frames: {frames})")
+        print(f"{ccd}: CPU s an amplifier ({amplifiers} live; frames: {frames})")
         for name, value in spent.items():
             print(f"  {name:12s} {value / amplifiers:6.2f}")
         total = sum(spent.values()) / amplifiers

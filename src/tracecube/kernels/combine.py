@@ -7,6 +7,7 @@ own expected noise, which read noise and signal give beforehand.
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,13 +82,39 @@ def typical(stack: NDArray[np.floating], good: Mask) -> F4:
         NaN where no sample is good. Light only ever adds to a pixel of two frames, so there the
         lower one is the safer.
     """
-    ordered = np.sort(np.where(good, stack, np.inf), axis=0)
-    n = good.sum(axis=0)
-    low = np.take_along_axis(ordered, np.maximum((n - 1) // 2, 0)[None], axis=0)[0]
-    high = np.take_along_axis(ordered, np.maximum(n // 2, 0)[None].clip(max=len(stack) - 1), axis=0)[0]
-    high = np.where(n <= 2, low, high)
-    with np.errstate(invalid="ignore"):
-        return np.where(n > 0, 0.5 * (low + high), np.nan).astype(np.float32)
+    flat = np.ascontiguousarray(stack, np.result_type(stack, np.float32)).reshape(len(stack), -1)
+    found = np.empty(flat.shape[1], flat.dtype)
+    _typical(flat, np.ascontiguousarray(good).reshape(flat.shape), found)
+    return found.astype(np.float32).reshape(stack.shape[1:])
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _middle(ordered: NDArray[np.floating], n: int) -> float:
+    """Sort the first ``n`` samples in place; their median, the lower of two, NaN of none."""
+    for i in range(1, n):
+        value, k = ordered[i], i
+        while k > 0 and ordered[k - 1] > value:
+            ordered[k] = ordered[k - 1]
+            k -= 1
+        ordered[k] = value
+    if n == 0:
+        return np.nan
+    high = ordered[n // 2 if n > 2 else 0]  # noqa: PLR2004 - of two
+    middle: float = (ordered[(n - 1) // 2] + high) / 2
+    return middle
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _typical(stack: NDArray[np.floating], good: Mask, found: NDArray[np.floating]) -> None:
+    """Pixel by pixel; a few exposures are soonest sorted by insertion."""
+    ordered = np.empty(len(stack), stack.dtype)
+    for p in range(stack.shape[1]):
+        n = 0
+        for i in range(len(stack)):
+            if good[i, p]:
+                ordered[n] = stack[i, p]
+                n += 1
+        found[p] = _middle(ordered, n)
 
 
 def combine_stack(
@@ -115,18 +142,47 @@ def combine_stack(
     variance : array (y, x)
     outlier : bool array (n, y, x)
     """
-    middle = typical(stack, good)
-    n = good.sum(axis=0)
-    # noise of the typical sample itself, over that of one: of one sample, or of a median (large n)
-    own = np.where(n <= 2, 1.0, 0.5 * np.pi / np.maximum(n, 1)).astype(np.float32)
-    limit = clip * np.sqrt(variance * (1.0 + own)) + tolerance * np.abs(middle)
-    with np.errstate(invalid="ignore"):
-        outlier = good & (np.abs(stack - middle) > limit)
-    weight = np.where(good & ~outlier, 1.0 / variance, 0.0)
-    total = weight.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(weight > 0, weight * stack, 0.0).sum(axis=0) / total
-        return mean.astype(np.float32), (1.0 / total).astype(np.float32), outlier
+    kind = np.result_type(stack, variance, np.float32)
+    shaped = stack, np.broadcast_to(variance, stack.shape)
+    flat, noise = (np.ascontiguousarray(one, kind).reshape(len(stack), -1) for one in shaped)
+    mean, spread = np.empty(flat.shape[1], np.float32), np.empty(flat.shape[1], np.float32)
+    outlier = np.zeros(flat.shape, np.bool_)
+    sound = np.ascontiguousarray(good).reshape(flat.shape)
+    _combine(flat, noise, sound, (float(clip), float(tolerance)), mean, spread, outlier)
+    return mean.reshape(stack.shape[1:]), spread.reshape(stack.shape[1:]), outlier.reshape(stack.shape)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _combine(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    stack: NDArray[np.floating],
+    variance: NDArray[np.floating],
+    good: Mask,
+    rules: tuple[float, float],
+    mean: F4,
+    spread: F4,
+    outlier: Mask,
+) -> None:
+    """Pixel by pixel."""
+    ordered = np.empty(len(stack), stack.dtype)
+    for p in range(stack.shape[1]):
+        n = 0
+        for i in range(len(stack)):
+            if good[i, p]:
+                ordered[n] = stack[i, p]
+                n += 1
+        middle = _middle(ordered, n)
+        # noise of the typical sample itself, over that of one: of one sample, or of a median (large n)
+        own = 1.0 if n <= 2 else 0.5 * np.pi / n  # noqa: PLR2004 - the median of two is the lower one
+        total, weight = 0.0, 0.0
+        for i in range(len(stack)):
+            limit = rules[0] * np.sqrt(variance[i, p] * (1.0 + own)) + rules[1] * abs(middle)
+            if good[i, p] and abs(stack[i, p] - middle) > limit:
+                outlier[i, p] = True
+            elif good[i, p]:
+                weight += 1.0 / variance[i, p]
+                total += stack[i, p] / variance[i, p]
+        mean[p] = total / weight if weight > 0.0 else np.nan
+        spread[p] = 1.0 / weight if weight > 0.0 else np.inf
 
 
 def relative_scale(image: NDArray[np.floating], reference: NDArray[np.floating], bright: Mask) -> float:

@@ -51,9 +51,11 @@ def power_law(
     ((39, 19), 1.0)
     """
     inside = (np.arange(_FINE) + 0.5) / _FINE - 0.5
-    y, x = ((np.arange(1 - n, n)[:, None] + inside).ravel() * bins for n in shape)
+    y, x = ((np.arange(n)[:, None] + inside).ravel() * bins for n in shape)
     value = 1.0 / (softening + steepness * (np.hypot(y[:, None], x) / scale) ** power)
-    mean = value.reshape(2 * shape[0] - 1, _FINE, 2 * shape[1] - 1, _FINE).mean(axis=(1, 3))
+    quarter = value.reshape(shape[0], _FINE, shape[1], _FINE).mean(axis=(1, 3))
+    half = np.concatenate([quarter[:0:-1], quarter])
+    mean = np.concatenate([half[:, :0:-1], half], axis=1)
     return np.asarray(mean / mean.sum())
 
 

@@ -111,7 +111,9 @@ def with_square(amount: F8) -> F8:
     return np.concatenate([amount, amount[..., :1] ** 2], axis=-1)
 
 
-def fit_columns(data: F4, ivar: F4, columns: I8, centre: F8, amount: F8, curves: Curves) -> ColumnFits:
+def fit_columns(  # noqa: PLR0913 - the image, and the slit's model
+    data: F4, ivar: F4, columns: I8, centre: F8, amount: F8, curves: Curves, *, light_only: bool = False
+) -> ColumnFits:
     """Solve columns for their fluxes, and sum what is left over each fibre's profile.
 
     Parameters
@@ -124,8 +126,10 @@ def fit_columns(data: F4, ivar: F4, columns: I8, centre: F8, amount: F8, curves:
     amount : array (n, m, q + 1)
         Departures of the fibres, `with_square`.
     curves : Curves
+    light_only : bool
+        Leave ``score`` and ``information`` empty.
     """
-    n, q = len(centre), curves.shape.shape[1] - 1
+    n, q = len(centre), 0 if light_only else curves.shape.shape[1] - 1
     rows, c = len(data), columns.size
     found = ColumnFits(
         np.zeros((n, c)),
@@ -134,12 +138,26 @@ def fit_columns(data: F4, ivar: F4, columns: I8, centre: F8, amount: F8, curves:
         np.zeros((c, rows), np.float32),
         np.zeros((c, rows), np.float32),
     )
-    table = np.ascontiguousarray(np.concatenate([curves.shape, curves.slope], axis=1))
     _fit_columns(
-        *_upright(data, ivar, columns), columns, np.ascontiguousarray(centre), np.ascontiguousarray(amount), table,
-        (float(curves.u[0]), float(curves.u[1] - curves.u[0])), *found,
+        *_upright(data, ivar, columns), columns, np.ascontiguousarray(centre), np.ascontiguousarray(amount),
+        *_phased(curves), *found,
     )  # fmt: skip
     return found._replace(model=found.model.T, freedom=found.freedom.T)
+
+
+def _phased(curves: Curves) -> tuple[F8, tuple[float, float]]:
+    """Curves and slopes by place within a pixel, (phases + 1, 2 + 2 q, pixels), and first place and step.
+
+    All pixels of a fibre lie at the same phase: what is mixed for one is mixed for all, side by side in memory.
+    """
+    low, step = float(curves.u[0]), float(curves.u[1] - curves.u[0])
+    per, last = round(1.0 / step), curves.u.size - 1
+    table = np.concatenate([curves.shape, curves.slope], axis=1)
+    width = int(np.ceil(last / per)) + 1
+    at = np.arange(per + 1)[:, None] + per * np.arange(width)
+    inside = (at < last) | ((at == last) & (np.arange(per + 1)[:, None] > 0))
+    phases = np.where(inside[:, :, None], table[np.minimum(at, last)], 0.0)
+    return np.ascontiguousarray(phases.transpose(0, 2, 1)), (low, step)
 
 
 def _upright(data: F4, ivar: F4, columns: I8) -> tuple[F4, F4]:
@@ -149,38 +167,37 @@ def _upright(data: F4, ivar: F4, columns: I8) -> tuple[F4, F4]:
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def _footprints(  # noqa: PLR0917 - the arrays of one loop
-    place: F8, amount: F8, table: F8, grid: tuple[float, float], rows: int, first: I8, value: F8
+    place: F8, amount: F8, phases: F8, grid: tuple[float, float], rows: int, first: I8, value: F8
 ) -> None:
-    """Profile and derivatives (n, width, 1 + q): light, shift, departures; and the first row of each."""
-    n, width, q1 = value.shape
-    low, step = grid
-    half = table.shape[1] // 2
-    own = np.zeros(2 * half)
+    """Profile and derivatives (n, 1 + q, width): light, shift, departures; and the first row of each."""
+    n, q1, width = value.shape
+    half = phases.shape[1] // 2
     for i in range(n):
-        first[i] = int(np.ceil(place[i] + low))
-        for k in range(width):
-            value[i, k] = 0.0
-            y = first[i] + k
-            t = (y - place[i] - low) / step
-            at = int(t)
-            if y < 0 or y >= rows or at >= table.shape[0] - 1:
-                continue
-            f = t - at
-            for s in range(own.size):
-                own[s] = (1.0 - f) * table[at, s] + f * table[at + 1, s]
-            light, steep = own[0], own[half]
-            for s in range(1, half):
-                light += amount[i, s - 1] * own[s]
-                steep += amount[i, s - 1] * own[half + s]
-            for s in range(2, q1):
-                value[i, k, s] = own[s - 1]
-            value[i, k, 0], value[i, k, 1] = light, -steep
+        first[i] = int(np.ceil(place[i] + grid[0]))
+        t = (first[i] - place[i] - grid[0]) / grid[1]
+        at = min(int(t), phases.shape[0] - 2)
+        f = t - at
+        below, above = phases[at], phases[at + 1]
+        value[i] = 0.0
+        for s in range(half):
+            share = amount[i, s - 1] if s else 1.0
+            a, b = share * (1.0 - f), share * f
+            for k in range(width):
+                value[i, 0, k] += a * below[s, k] + b * above[s, k]
+            if q1 > 1:
+                for k in range(width):
+                    value[i, 1, k] -= a * below[half + s, k] + b * above[half + s, k]
+        for s in range(2, q1):
+            for k in range(width):
+                value[i, s, k] = (1.0 - f) * below[s - 1, k] + f * above[s - 1, k]
+        value[i, :, : max(-first[i], 0)] = 0.0
+        value[i, :, max(rows - first[i], 0) :] = 0.0
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def _normal(weight: F8, first: I8, value: F8, each: int, band: F8) -> None:
     """Matrix, below the diagonal (3 each, n each), of the first ``each`` footprints of every fibre of a column."""
-    n, width, _ = value.shape
+    n, _, width = value.shape
     band[:] = 0.0
     for i in range(n):
         low, high = max(-first[i], 0), min(width, weight.size - first[i])
@@ -190,7 +207,7 @@ def _normal(weight: F8, first: I8, value: F8, each: int, band: F8) -> None:
                 for g in range(e if b == 0 else 0, each):
                     total = 0.0
                     for k in range(max(off, low), high):
-                        total += weight[first[i] + k] * value[i, k, e] * value[i + b, k - off, g]
+                        total += weight[first[i] + k] * value[i, e, k] * value[i + b, g, k - off]
                     band[b * each + g - e, i * each + e] = total
     for j in range(n * each):
         band[0, j] = band[0, j] * (1.0 + 1e-12) + 1e-30
@@ -199,13 +216,13 @@ def _normal(weight: F8, first: I8, value: F8, each: int, band: F8) -> None:
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def _adjoint(weighted: F8, first: I8, value: F8, each: int, x: F8) -> None:
     """Products (n each, columns of ``weighted`` (rows, columns)) with the first footprints of every fibre."""
-    n, width, _ = value.shape
+    n, _, width = value.shape
     x[:] = 0.0
     for i in range(n):
         for k in range(max(-first[i], 0), min(width, weighted.shape[0] - first[i])):
             for e in range(each):
                 for c in range(weighted.shape[1]):
-                    x[i * each + e, c] += value[i, k, e] * weighted[first[i] + k, c]
+                    x[i * each + e, c] += value[i, e, k] * weighted[first[i] + k, c]
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
@@ -243,7 +260,7 @@ def _fit_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     columns: I8,
     centre: F8,
     amount: F8,
-    table: F8,
+    phases: F8,
     grid: tuple[float, float],
     flux: F8,
     score: F8,
@@ -253,64 +270,72 @@ def _fit_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
 ) -> None:
     """Column by column."""
     n, _, q = score.shape
-    rows = data.shape[1]
-    width = int(np.ceil((table.shape[0] - 1) * grid[1])) + 1
-    value, first = np.zeros((n, width, q + 1)), np.zeros(n, np.int64)
+    rows, width = data.shape[1], phases.shape[2]
+    value, first = np.zeros((n, q + 1, width)), np.zeros(n, np.int64)
     band, x = np.zeros((3, n)), np.zeros((n, 1))
-    weight, light = np.zeros(rows), np.zeros(rows)
+    weight, light, left = np.zeros(rows), np.zeros(rows), np.zeros(rows)
     for j in range(columns.size):
         s = columns[j]
-        _footprints(centre[:, s], amount[:, s], table, grid, rows, first, value)
+        _footprints(centre[:, s], amount[:, s], phases, grid, rows, first, value)
         weight[:] = ivar[j]
         _normal(weight, first, value, 1, band)
-        freedom[j] = 1.0
+        left[:] = 1.0
         for i in range(n):
-            x[i, 0] = 0.0
+            total = 0.0
             for k in range(max(-first[i], 0), min(width, rows - first[i])):
-                y = first[i] + k
-                w = weight[y] * value[i, k, 0]
-                x[i, 0] += w * data[j, y]
-                freedom[j, y] -= w * value[i, k, 0] / band[0, i]
+                w = weight[first[i] + k] * value[i, 0, k]
+                total += w * data[j, first[i] + k]
+                left[first[i] + k] -= w * value[i, 0, k] / band[0, i]
+            x[i, 0] = total
         for y in range(rows):
-            freedom[j, y] = max(freedom[j, y], 0.0) if weight[y] > 0.0 else 0.0
+            freedom[j, y] = max(left[y], 0.0) if weight[y] > 0.0 else 0.0
         _factorise(band)
         _substitute(band, x)
         light[:] = 0.0
         for i in range(n):
             flux[i, j] = x[i, 0]
             for k in range(max(-first[i], 0), min(width, rows - first[i])):
-                light[first[i] + k] += x[i, 0] * value[i, k, 0]
+                light[first[i] + k] += x[i, 0] * value[i, 0, k]
         model[j] = light
+        if q == 0:
+            continue
         for y in range(rows):
-            light[y] = weight[y] * (data[j, y] - light[y])
+            left[y] = weight[y] * (data[j, y] - light[y])
         for i in range(n):
-            _project(weight, light, first[i], value[i], score[i, j], information[i, j])
+            _project(weight, left, first[i], value[i], score[i, j], information[i, j])
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def _project(weight: F8, left: F8, first: int, value: F8, score: F8, information: F8) -> None:
     """Sum what is left over one fibre's derivatives, its flux eliminated."""
-    width, q1 = value.shape
-    own, pulled = 1e-30, 0.0
-    cross = np.zeros(q1 - 1)
-    for k in range(max(-first, 0), min(width, weight.size - first)):
-        w, r = weight[first + k], left[first + k]
-        if w == 0.0:
-            continue
-        p = value[k, 0]
-        own += w * p * p
-        pulled += r * p
-        for a in range(q1 - 1):
-            wa = w * value[k, a + 1]
-            cross[a] += wa * p
-            score[a] += r * value[k, a + 1]
-            for b in range(a + 1):
-                information[a, b] += wa * value[k, b + 1]
-    for a in range(q1 - 1):
-        score[a] -= cross[a] * pulled / own
+    q1, width = value.shape
+    low, high = max(-first, 0), min(width, weight.size - first)
+    heavy, cross = np.empty(width), np.empty(q1)
+    pulled = 0.0
+    for a in range(q1):
+        for k in range(low, high):
+            heavy[k] = weight[first + k] * value[a, k]
+        total = 0.0
+        for k in range(low, high):
+            total += left[first + k] * value[a, k]
+        if a == 0:
+            pulled = total
+        else:
+            score[a - 1] = total
         for b in range(a + 1):
-            information[a, b] -= cross[a] * cross[b] / own
-            information[b, a] = information[a, b]
+            total = 0.0
+            for k in range(low, high):
+                total += heavy[k] * value[b, k]
+            if b == 0:
+                cross[a] = total
+            else:
+                information[a - 1, b - 1] = total
+    own = cross[0] + 1e-30
+    for a in range(1, q1):
+        score[a - 1] -= cross[a] * pulled / own
+        for b in range(1, a + 1):
+            information[a - 1, b - 1] -= cross[a] * cross[b] / own
+            information[b - 1, a - 1] = information[a - 1, b - 1]
 
 
 def mean_equations(data: F4, ivar: F4, columns: I8, fibres: tuple[F8, F8], curves: Curves, basis: F8) -> MeanEquations:
@@ -332,13 +357,11 @@ def mean_equations(data: F4, ivar: F4, columns: I8, fibres: tuple[F8, F8], curve
     size = len(basis)
     found = MeanEquations(np.zeros((size, size)), np.zeros(size))
     centre, amount = (np.ascontiguousarray(one) for one in fibres)
-    table = np.ascontiguousarray(np.concatenate([curves.shape, curves.slope], axis=1))
     lit = basis != 0.0
     start = np.argmax(lit, axis=0)
     wide = np.pad(basis, ((0, 4), (0, 0)))
     span = np.stack([wide[start + k, np.arange(basis.shape[1])] for k in range(4)], axis=1)
-    grid = (float(curves.u[0]), float(curves.u[1] - curves.u[0]))
-    _sum_mean(*_upright(data, ivar, columns), columns, centre, amount, table, grid, start, span, *found)
+    _sum_mean(*_upright(data, ivar, columns), columns, centre, amount, *_phased(curves), start, span, *found)
     return found
 
 
@@ -349,7 +372,7 @@ def _sum_mean(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     columns: I8,
     centre: F8,
     amount: F8,
-    table: F8,
+    phases: F8,
     grid: tuple[float, float],
     start: I8,
     span: F8,
@@ -358,14 +381,14 @@ def _sum_mean(  # noqa: PLR0913, PLR0917 - the arrays of one loop
 ) -> None:
     """Column by column; only splines that reach a pixel are touched."""
     n, size, rows = centre.shape[0], rhs.size, data.shape[1]
-    width = int(np.ceil((table.shape[0] - 1) * grid[1])) + 1
-    value, first = np.zeros((n, width, 2)), np.zeros(n, np.int64)
+    width = phases.shape[2]
+    value, first = np.zeros((n, 2, width)), np.zeros(n, np.int64)
     band, x = np.zeros((6, 2 * n)), np.zeros((2 * n, 1))
     cross, solved = np.zeros((2 * n, size)), np.zeros((2 * n, size))
     weight, own = np.zeros(rows), np.zeros((rows, 1))
     for j in range(columns.size):
         s = columns[j]
-        _footprints(centre[:, s], amount[:, s], table, grid, rows, first, value)
+        _footprints(centre[:, s], amount[:, s], phases, grid, rows, first, value)
         weight[:] = ivar[j]
         _normal(weight, first, value, 2, band)
         own[:, 0] = weight * data[j]
@@ -376,7 +399,7 @@ def _sum_mean(  # noqa: PLR0913, PLR0917 - the arrays of one loop
         for i in range(n):
             for k in range(max(-first[i], 0), min(width, rows - first[i])):
                 y = first[i] + k
-                left[y] -= x[2 * i, 0] * value[i, k, 0] + x[2 * i + 1, 0] * value[i, k, 1]
+                left[y] -= x[2 * i, 0] * value[i, 0, k] + x[2 * i + 1, 0] * value[i, 1, k]
                 t = (y - centre[i, s] - grid[0]) / grid[1]
                 at = min(int(t), span.shape[0] - 2)
                 for b in range(4):

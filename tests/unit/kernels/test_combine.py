@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracecube.kernels.combine import clipped_moments, combine_stack, relative_scale, typical
@@ -31,6 +31,7 @@ def test_clipped_moments_of_constant_counts() -> None:
     assert clipped_moments(np.full(100, 7.0)) == (7.0, 0.0, 100)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(0, 2**31))
 def test_typical_sample_is_median_or_the_lower_of_two(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -9,6 +9,7 @@ profiles of columns and rows, each shrunk by its own signal-to-noise (the empiri
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 
 import numpy as np
 from pydantic import Field
@@ -17,11 +18,13 @@ from scipy.ndimage import gaussian_filter, uniform_filter1d
 from tracecube.core.fields import FloatArray, IntArray
 from tracecube.core.flags import Flag
 from tracecube.core.params import Params
-from tracecube.kernels.combine import clipped_moments
+from tracecube.kernels.combine import clipped_moments, typical
+from tracecube.kernels.halo import binned, refined
 
 __all__ = ["Structure", "StructureParams", "amplifier_structure", "read_noise"]
 
 _RUNS = (16, 64)  # rows: charge traps reach along columns
+_BINS = 4  # px, of planes that are smoothed over many more
 _PLAIN = 6.0  # read noises beyond which even the typical exposure of a pixel is no structure: hot, or hit
 _GAUSSIAN = 2.0 * np.pi**0.5  # noise of a Gaussian-smoothed plane is that of a pixel / (2 sqrt(pi) s)
 
@@ -98,18 +101,35 @@ def amplifier_structure(
     """
     frames = np.concatenate([zeros, darks])
     levels = np.array([clipped_moments(frame.ravel())[0] for frame in frames])
-    flat = frames - levels[:, None, None]
-    typical = np.median(flat, axis=0) if len(flat) > 2 else flat.min(axis=0)
-    used = np.abs(flat - np.clip(typical, -_PLAIN * noise, _PLAIN * noise)) < params.clip * noise
-    number = used.sum(axis=0)
-    mean = np.where(used, flat, 0.0).sum(axis=0) / np.maximum(number, 1)
+    middle, mean, number = _means(frames, levels, noise, params.clip)
     surface, error = _shrunk(mean, number, (noise, row_error), params.smooth)
     zero_level = float(levels[: len(zeros)].mean()) if len(zeros) else float("nan")
     dark, dark_error = _dark_current(levels, len(zeros), exptime, noise / frames[0].size ** 0.5)
     flags = _hot(darks, surface, noise, params) if len(darks) > 1 else np.zeros(mean.shape, np.int32)
-    flags |= _traps(typical - surface if len(frames) > 2 else mean - surface, noise, len(frames))
+    flags |= _traps(middle - surface if len(frames) > 2 else mean - surface, noise, len(frames))
     level = zero_level if len(zeros) else float(levels.mean())
     return Structure(surface.astype(np.float32), error, level, dark, dark_error, flags)
+
+
+def _means(
+    frames: FloatArray, levels: FloatArray, noise: float, clip: float
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Typical sample (y, x) of frames less their levels, the mean of those near it, and how many those are."""
+    flat = frames - levels[:, None, None].astype(np.float32)
+    middle = typical(flat, np.ones(flat.shape, bool))
+    plain = np.clip(middle, -_PLAIN * noise, _PLAIN * noise)
+    total, number = np.zeros(middle.shape), np.zeros(middle.shape, np.int32)
+    for one in flat:
+        used = np.abs(one - plain) < clip * noise
+        number += used
+        total += np.where(used, one, 0.0)
+    return middle, total / np.maximum(number, 1), number
+
+
+def _smooth(plane: FloatArray, width: float) -> FloatArray:
+    """Smooth a plane by a Gaussian much wider than a few pixels: their mean is smoothed, and interpolated."""
+    bins = gcd(_BINS, *plane.shape)
+    return refined(gaussian_filter(binned(plane, bins), width / bins, mode="nearest"), bins)
 
 
 def _shrunk(mean: FloatArray, number: IntArray, noise: tuple[float, float], smooth: float) -> tuple[FloatArray, float]:
@@ -121,8 +141,7 @@ def _shrunk(mean: FloatArray, number: IntArray, noise: tuple[float, float], smoo
     weight = number / max(int(number.max()), 1)
     sigma, rows = (value / float(number.mean()) ** 0.5 for value in noise)
     mean = mean - float(np.average(mean, weights=weight))
-    around = gaussian_filter(weight, smooth, mode="nearest")
-    broad = gaussian_filter(weight * mean, smooth, mode="nearest") / np.maximum(around, 1e-6)
+    broad = _smooth(weight * mean, smooth) / np.maximum(_smooth(weight, smooth), 1e-6)
     own = float(np.hypot(sigma / (_GAUSSIAN * smooth), rows / (2.0 * np.pi**0.5 * smooth) ** 0.5))
     share = _share(broad - broad.mean(), own)
     surface = share * broad

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 from pydantic import Field
-from scipy.ndimage import maximum_filter1d, minimum_filter1d, uniform_filter1d
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame
 from tracecube.core.params import Params
+from tracecube.kernels.column_runs import beside, run_pulls
 
 __all__ = ["WeakColumnParams", "flag_samples", "weak_columns"]
 
@@ -51,57 +52,48 @@ def weak_columns(lamp: Frame, params: WeakColumnParams) -> IntArray:
     shot = 1.0 / float(lamp.meta.get("NCOMBINE") or 1)
     weak = np.zeros(bad.shape, bool)
     for turn in range(_TURNS):
-        around, known = _beside(data, ~(bad | weak))
+        around, known = beside(data, ~(bad | weak), _NEAR, int(1.2 * _NEAR))
         use = known & ~bad
         expected = np.where(use, np.maximum(around, 0.0), 0.0)
         excess = np.where(use, data - around, 0.0)
-        noise = np.where(use, lamp.variance + shot * expected, 0.0) * (1.0 + 0.5 / _NEAR)
+        noise = np.where(use, lamp.variance + np.float32(shot) * expected, 0.0) * np.float32(1.0 + 0.5 / _NEAR)
         found = np.zeros_like(weak)
         for run in params.runs:
             # what shorter runs explain is no evidence for longer ones
-            left = (np.where(found, 0.0, plane) for plane in (excess, noise, expected))
-            found |= _runs(*left, run=run, params=params, alone=turn < _TURNS - 1)
+            found |= _runs((excess, noise, expected), found, run=run, params=params, alone=turn < _TURNS - 1)
         weak = found
     joined = minimum_filter1d(maximum_filter1d(weak.view(np.uint8), _GAP, axis=0), _GAP, axis=0)
     return np.where(joined != 0, int(Flag.BAD_PIXEL), 0).astype(np.int32)
 
 
-def _beside(data: FloatArray, good: BoolArray) -> tuple[FloatArray, BoolArray]:
-    """Mean of the good pixels of a row on either side of each, itself and its next ones left out; and where it is."""
-    width = 2 * _NEAR + 3
-
-    def ring(plane: FloatArray) -> FloatArray:
-        wide, narrow = (uniform_filter1d(plane, size, axis=1, mode="constant") * size for size in (width, 3))
-        return np.asarray(wide - narrow)
-
-    weight = good.astype(np.float32)
-    total = ring(weight)
-    known = total > 0.6 * (width - 3)
-    return np.asarray(ring(weight * data) / np.where(known, total, 1.0), np.float32), known
-
-
 def _runs(
-    excess: FloatArray, noise: FloatArray, light: FloatArray, *, run: int, params: WeakColumnParams, alone: bool
+    planes: tuple[FloatArray, FloatArray, FloatArray],
+    found: BoolArray,
+    *,
+    run: int,
+    params: WeakColumnParams,
+    alone: bool,
 ) -> BoolArray:
     """Pixels of runs of ``run`` rows that answer differently, with the rows that such a run reaches over.
 
     ``alone``: only the columns that stand out most among those that are compared with them, which they make differ.
     """
-
-    def total(plane: FloatArray) -> FloatArray:
-        return plane if run == 1 else np.asarray(uniform_filter1d(plane, run, axis=0, mode="constant") * run)
-
-    sums, sigma, expected = total(excess), np.sqrt(np.maximum(total(noise), 1e-9)), total(light)
+    pull, differs = run_pulls(planes, found, run, params.least)
     # pixels differ by themselves, which the scatter of the sums shows
-    pull = sums / sigma
-    some = np.abs(pull[::5][expected[::5] > 0])
-    spread = max(1.0, 1.4826 * float(np.median(some))) if some.size else 1.0
-    differs = np.abs(sums) > params.least * expected
+    some = np.abs(pull[::5, ::3])
+    some = some[np.isfinite(some)]
+    limit = params.clip * max(1.0, 1.4826 * float(np.median(some)) if some.size else 1.0)
+    y, x = np.nonzero(differs > 0.5 * limit)
     if alone:
-        differs &= np.abs(pull) >= maximum_filter1d(np.abs(pull), 2 * _NEAR + 3, axis=1)
-    seed = differs & (np.abs(pull) > params.clip * spread)
-    reach = maximum_filter1d(seed.view(np.uint8), run, axis=0) != 0
-    return np.asarray(reach & differs & (np.abs(pull) > 0.5 * params.clip * spread))
+        near = np.clip(x[:, None] + np.arange(-_NEAR - 1, _NEAR + 2), 0, pull.shape[1] - 1)
+        most = np.nan_to_num(np.abs(pull[y[:, None], near])).max(axis=1)
+        y, x = (at[differs[y, x] >= most] for at in (y, x))
+    reach, out = np.zeros(pull.shape, np.uint8), np.zeros(pull.shape, bool)
+    seed = differs[y, x] > limit
+    if seed.any():
+        reach[y[seed], x[seed]] = 1
+        out[y, x] = maximum_filter1d(reach, run, axis=0)[y, x] != 0
+    return out
 
 
 def flag_samples(flags: IntArray, centre: FloatArray, params: WeakColumnParams) -> IntArray:

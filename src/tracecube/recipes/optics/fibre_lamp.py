@@ -16,6 +16,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.frame import Frame
+from tracecube.kernels.lamp_noise import lamp_weights, response_scatter
 
 __all__ = ["Lamp", "judge", "opened", "reduced_chi2"]
 
@@ -66,32 +67,13 @@ def judge(lamp: Lamp, light: FloatArray, freedom: FloatArray, columns: IntArray,
 
     ``rules`` are the deviation, and the share of the light, by which a pixel may be off.
     """
-    clip, floor = rules
-    model = light + lamp.ground[:, columns]
-    left = lamp.data[:, columns] - model
+    data, ground, floor = (np.ascontiguousarray(one[:, columns]) for one in (lamp.data, lamp.ground, lamp.floor))
+    model = np.asarray(light + ground, np.float32)
     for _ in range(2):
-        variance = lamp.variance(model, columns)
-        lamp.response = _response(left, model, variance - (lamp.response * model) ** 2, freedom, lamp.response)
-    variance = lamp.variance(model, columns)
-    out = np.abs(left) > clip * np.sqrt(variance) + floor * np.maximum(model, 0.0)
-    lamp.ivar[:, columns] = np.where(out | lamp.bad[:, columns], 0.0, 1.0 / variance)
-
-
-def _response(left: FloatArray, model: FloatArray, noise: FloatArray, freedom: FloatArray, old: float) -> float:
-    """Scatter of the pixels' response (a share): what pixels a few columns apart differ by beyond their noise.
-
-    An error of the model is the same in both, and cancels.
-    """
-    apart = 2
-    a, b = (slice(None), slice(None, -apart)), (slice(None), slice(apart, None))
-    lit = np.maximum(model, 0.0)
-    expected = 0.5 * (noise[a] * freedom[a] + noise[b] * freedom[b])
-    power = 0.5 * (lit[a] ** 2 * freedom[a] + lit[b] ** 2 * freedom[b])
-    found = 0.5 * (left[a] - left[b]) ** 2
-    use = (freedom[a] > 0) & (freedom[b] > 0) & (found < _SOUND**2 * (expected + old**2 * power))
-    weight = np.where(use, power / np.where(use, expected + old**2 * power, 1.0) ** 2, 0.0)
-    total = float((weight * power).sum())
-    return float(np.sqrt(max(float((weight * (found - expected)).sum()), 0.0) / total)) if total > 0 else 0.0
+        planes = data, model, floor, np.asarray(freedom, np.float32)
+        lamp.response = float(response_scatter(planes, lamp.shot, lamp.response, _SOUND))
+    ivar = lamp_weights((data, model, floor), (lamp.shot, lamp.response), rules)
+    lamp.ivar[:, columns] = np.where(lamp.bad[:, columns], 0.0, ivar)
 
 
 def reduced_chi2(lamp: Lamp, light: FloatArray, freedom: FloatArray, where: tuple[slice, IntArray | slice]) -> float:

@@ -289,9 +289,10 @@ def _window(arc: FibreArc, place: FloatArray) -> _Window:
     first = np.floor(np.nan_to_num(place) + 0.5).astype(int)[:, None]
     columns = first + np.arange(-HALF_WINDOW, HALF_WINDOW + 1)
     at = np.clip(columns, 0, m - 1)
-    ivar = np.where(columns == at, np.take_along_axis(arc.ivar, at, axis=1), 0.0)
-    flux = np.where(ivar > 0, np.take_along_axis(np.asarray(arc.flux, float), at, axis=1), 0.0)
-    return _Window(columns.astype(float), flux, ivar)
+    flux, variance = (np.take_along_axis(plane, at, axis=1) for plane in (arc.flux, arc.variance))
+    cut = FibreArc(flux, variance, np.take_along_axis(arc.flags, at, axis=1))
+    ivar = np.where(columns == at, cut.ivar, 0.0)
+    return _Window(columns.astype(float), np.where(ivar > 0, np.asarray(cut.flux, float), 0.0), ivar)
 
 
 def _hermite(t: FloatArray) -> list[FloatArray]:

@@ -168,12 +168,10 @@ def _fit_levels(
 ) -> tuple[Halo, FloatArray]:
     """Weighted least squares of one kernel's light and the levels, clipped twice."""
     half = rest.shape[0] // len(dead)
-    rows, columns = np.nonzero(ivar > 0.0)
-    alive = np.flatnonzero(~dead)
-    design = np.column_stack(
-        [one[rows, columns].astype(np.float64), *((rows // half == k).astype(np.float64) for k in alive)]
-    )
-    value, weight = rest[rows, columns].astype(np.float64), ivar[rows, columns].astype(np.float64)
+    at = np.flatnonzero(ivar > 0.0)
+    alive, owner = np.flatnonzero(~dead), at // rest.shape[1] // half
+    light, value, weight = (np.ravel(plane)[at].astype(np.float64) for plane in (one, rest, ivar))
+    design = np.column_stack([light, *((owner == k).astype(np.float64) for k in alive)])
     for _ in range(3):
         matrix = (design * weight[:, None]).T @ design
         found = np.linalg.pinv(matrix, rcond=1e-12, hermitian=True) @ ((design * weight[:, None]).T @ value)
@@ -184,5 +182,5 @@ def _fit_levels(
     level, level_error = np.full(len(dead), np.nan), np.full(len(dead), np.nan)
     level[alive], level_error[alive] = found[1:], error[1:]
     halo = Halo(float(found[0]), float(error[0]), power, level, level_error, chi2)
-    ground = np.repeat(np.nan_to_num(level), half)[:, None]
-    return halo, np.asarray(found[0] * one + ground, np.float32)
+    ground = np.repeat(np.nan_to_num(level), half)[:, None].astype(np.float32)
+    return halo, np.asarray(np.float32(found[0]) * one + ground, np.float32)

@@ -145,13 +145,15 @@ def _count_off(peaks: FloatArray, place: FloatArray, params: SlitParams) -> Floa
     """Places (n,) of all fibres in px: the pattern where most peaks fall on it, then bent to them."""
     best, found = -np.inf, place * params.spacing
     spread = params.spacing_range * params.spacing
+    first = np.arange(params.first[0], params.first[1], 0.5)
+    edge = np.concatenate([[-np.inf], np.sort(peaks), [np.inf]])
     for spacing in np.linspace(params.spacing - spread, params.spacing + spread, 41):
-        for first in np.arange(params.first[0], params.first[1], 0.5):
-            there = first + spacing * place
-            away = np.abs(peaks[:, None] - there[None, :]).min(axis=1)
-            score = float(np.exp(-0.5 * (away / (0.2 * spacing)) ** 2).sum())
-            if score > best:
-                best, found = score, there
+        there = first[:, None] + spacing * place
+        at = np.searchsorted(edge, there)
+        away = np.minimum(there - edge[at - 1], edge[at] - there)
+        score = np.exp(-0.5 * (away / (0.2 * spacing)) ** 2).sum(axis=1)
+        if score.max() > best:
+            best, found = float(score.max()), there[int(score.argmax())]
     for degree in (1, 2, 3, 3):
         near = np.abs(peaks[:, None] - found[None, :])
         which = near.argmin(axis=1)

@@ -171,11 +171,12 @@ def _fit_shape(one: _Amplifier, lamp: Lamp, params: FibreTraceParams) -> None:
     )
 
 
-def _fits(one: _Amplifier, lamp: Lamp, columns: IntArray) -> ColumnFits:
+def _fits(one: _Amplifier, lamp: Lamp, columns: IntArray, *, light_only: bool = False) -> ColumnFits:
     data, ivar = _cut(one, lamp)
     width = data.shape[1]
     amounts = one.profile.amounts(width)[one.live]
-    return fit_columns(data, ivar, columns.astype(np.int64), one.centre(width)[one.live], amounts, one.profile.curves)
+    centre, at = one.centre(width)[one.live], columns.astype(np.int64)
+    return fit_columns(data, ivar, at, centre, amounts, one.profile.curves, light_only=light_only)
 
 
 def _light(alive: list[_Amplifier], lamp: Lamp, columns: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -183,7 +184,7 @@ def _light(alive: list[_Amplifier], lamp: Lamp, columns: IntArray) -> tuple[Floa
     light = np.zeros((len(lamp.data), columns.size), np.float32)
     freedom = np.zeros_like(light)
     for one in alive:
-        found = _fits(one, lamp, columns)
+        found = _fits(one, lamp, columns, light_only=True)
         light[one.part], freedom[one.part] = found.model, found.freedom
     return light, freedom
 
