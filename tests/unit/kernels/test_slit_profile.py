@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tracecube.kernels.slit_profile import Curves, departures, fit_columns, mean_equations, with_square
+from tracecube.kernels.slit_columns import fit_columns, mean_equations
+from tracecube.kernels.slit_profile import Curves, departures, with_square
 
 F8 = NDArray[np.float64]
 U = np.arange(-425, 426) * 0.02

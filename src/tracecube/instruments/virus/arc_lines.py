@@ -7,7 +7,7 @@ from tracecube.recipes.optics.fibre_lines import FibreLine
 __all__ = ["ARC_LINES"]
 
 ARC_LINES = (
-    FibreLine(3610.508, "Cd", (3612.873,)),
+    FibreLine(3610.508, "Cd", (3612.873, 3614.453)),
     FibreLine(3650.153, "Hg", (3654.836, 3663.279)),
     FibreLine(4046.565, "Hg"),
     FibreLine(4358.335, "Hg", (4347.494, 4339.223)),

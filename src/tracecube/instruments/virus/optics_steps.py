@@ -84,7 +84,7 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
     )
 
 
-@recipe(version="3")
+@recipe(version="4")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], dark: Frame, traces: TraceSets, params: WavelengthsParams
 ) -> Wavelengths:

@@ -14,7 +14,20 @@ from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE
 
-__all__ = ["ORDERS", "FibreArc", "FibreLine", "LineFits", "LineShape", "find_lines", "fit_common", "fit_lines"]
+__all__ = [
+    "ORDERS",
+    "FibreArc",
+    "FibreLine",
+    "LineFits",
+    "LineShape",
+    "LineWindow",
+    "find_lines",
+    "fit_lines",
+    "hermite",
+    "line_design",
+    "line_edges",
+    "line_window",
+]
 
 HALF_WINDOW = 7
 """Pixels on either side of a line that its fit sees."""
@@ -200,82 +213,14 @@ def fit_lines(
     out = [np.full((n, k), np.nan) for _ in range(6)]
     for j, line in enumerate(lines):
         if line.lamp in arcs:
-            window = _window(arcs[line.lamp], place[:, j])
+            window = line_window(arcs[line.lamp], place[:, j])
             found = _fit_one(window, place[:, j], shape, j, with_width=with_width)
             for target, values in zip(out, found, strict=True):
                 target[:, j] = values
     return LineFits(*out)
 
 
-def fit_common(
-    arcs: Mapping[str, FibreArc], lines: tuple[FibreLine, ...], fits: LineFits, shape: LineShape, terms: FloatArray
-) -> LineShape:
-    """Fit what all rows have in common: the shape beyond a Gaussian, and the ratios of blended lines.
-
-    Each row's centres, widths and fluxes are eliminated from the equations.
-
-    Parameters
-    ----------
-    fits : LineFits
-        With widths.
-    shape : LineShape
-    terms : array (k, q)
-        Functions of place along the spectrum that the amplitudes of the Hermite functions follow.
-
-    Returns
-    -------
-    LineShape
-        ``shape`` with new tails and ratios.
-    """
-    q, count = terms.shape[1], len(ORDERS)
-    blends = [(j, i) for j, line in enumerate(lines) for i in range(len(line.companions))]
-    size = q * count + len(blends)
-    matrix, rhs = np.zeros((size, size)), np.zeros(size)
-    for j, line in enumerate(lines):
-        good = np.isfinite(fits.x[:, j])
-        if line.lamp not in arcs or not good.any():
-            continue
-        blended = shape.close()[j]
-        place, sigma = fits.x[good, j], (shape.sigma if blended else fits.sigma)[good, j]
-        flux = fits.flux[good, j]
-        window = _Window(*(values[good] for values in _window(arcs[line.lamp], fits.x[:, j])))
-        own = _design(window, place, sigma, flux, (shape.tails[j], shape.offsets[j], shape.ratios[j]))
-        own = own[:, :, :4] if blended else own
-        common = np.zeros((*window.flux.shape, size))
-        if not blended:
-            tail = _tail_design(window, place, sigma, flux, (shape.offsets[j], shape.ratios[j]))
-            common[:, :, : q * count] = (terms[j][:, None] * tail[:, :, None, :]).reshape(*tail.shape[:2], -1)
-        alone = (shape.tails[j], np.zeros(1), np.zeros(1))
-        for column, (_, i) in enumerate(blends):
-            if blends[column][0] == j:
-                moved = _design(window, place + shape.offsets[j, i], sigma, flux, alone)
-                common[:, :, q * count + column] = flux[:, None] * moved[:, :, 0]
-        _eliminate(own, common, window.flux, window.ivar, matrix, rhs)
-    step = np.linalg.lstsq(matrix, rhs, rcond=1e-12)[0]
-    ratios = shape.ratios.copy()
-    for (j, i), change in zip(blends, step[q * count :], strict=True):
-        ratios[j, i] = max(ratios[j, i] + change, 0.0)
-    return shape._replace(tails=shape.tails + terms @ step[: q * count].reshape(q, count), ratios=ratios)
-
-
-def _eliminate(
-    own: FloatArray, common: FloatArray, data: FloatArray, ivar: FloatArray, matrix: FloatArray, rhs: FloatArray
-) -> None:
-    """Add to the common normal equations those of all rows, each row's own unknowns eliminated."""
-    weighted = own * ivar[:, :, None]
-    normal = weighted.transpose(0, 2, 1) @ own
-    scale = np.sqrt(np.maximum(np.einsum("njj->nj", normal), 1e-30))
-    normal = normal / (scale[:, :, None] * scale[:, None, :])
-    normal[:, range(own.shape[2]), range(own.shape[2])] = 1.0 + 1e-10
-    cross = (weighted.transpose(0, 2, 1) @ common) / scale[:, :, None]
-    right = (weighted.transpose(0, 2, 1) @ data[:, :, None]) / scale[:, :, None]
-    taken = np.linalg.solve(normal, np.concatenate([cross, right], axis=2))
-    heavy = (common * ivar[:, :, None]).transpose(0, 2, 1)
-    matrix += (heavy @ common - cross.transpose(0, 2, 1) @ taken[:, :, :-1]).sum(axis=0)
-    rhs += (heavy @ data[:, :, None] - cross.transpose(0, 2, 1) @ taken[:, :, -1:])[:, :, 0].sum(axis=0)
-
-
-class _Window(NamedTuple):
+class LineWindow(NamedTuple):
     """Columns, flux and inverse variance (n, w) about a line."""
 
     columns: FloatArray
@@ -283,7 +228,7 @@ class _Window(NamedTuple):
     ivar: FloatArray
 
 
-def _window(arc: FibreArc, place: FloatArray) -> _Window:
+def line_window(arc: FibreArc, place: FloatArray) -> LineWindow:
     """Cut columns about each place; outside the detector nothing weighs."""
     m = arc.flux.shape[1]
     first = np.floor(np.nan_to_num(place) + 0.5).astype(int)[:, None]
@@ -292,10 +237,10 @@ def _window(arc: FibreArc, place: FloatArray) -> _Window:
     flux, variance = (np.take_along_axis(plane, at, axis=1) for plane in (arc.flux, arc.variance))
     cut = FibreArc(flux, variance, np.take_along_axis(arc.flags, at, axis=1))
     ivar = np.where(columns == at, cut.ivar, 0.0)
-    return _Window(columns.astype(float), np.where(ivar > 0, np.asarray(cut.flux, float), 0.0), ivar)
+    return LineWindow(columns.astype(float), np.where(ivar > 0, np.asarray(cut.flux, float), 0.0), ivar)
 
 
-def _hermite(t: FloatArray) -> list[FloatArray]:
+def hermite(t: FloatArray) -> list[FloatArray]:
     """Return the probabilists' Hermite polynomials up to the last of `ORDERS`, divided by sqrt(n!)."""
     found = [np.ones_like(t), t]
     for n in range(1, ORDERS[-1]):
@@ -303,8 +248,8 @@ def _hermite(t: FloatArray) -> list[FloatArray]:
     return found
 
 
-def _edges(
-    window: _Window, x: FloatArray, sigma: FloatArray, tails: FloatArray
+def line_edges(
+    window: LineWindow, x: FloatArray, sigma: FloatArray, tails: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Line-spread function at the pixels' edges (n, w + 1): edge in widths, density, and integral up to there."""
     first = window.columns[:, :1] - 0.5
@@ -313,7 +258,7 @@ def _edges(
     density: FloatArray = gauss
     total: FloatArray = special.ndtr(t)
     if np.any(tails):
-        he = _hermite(t)
+        he = hermite(t)
         density = gauss * (1.0 + sum(h * he[order] for order, h in zip(ORDERS, tails, strict=True)))
         # the integral of He_n times the Gaussian is -He_(n-1) times it
         below = sum(h / sqrt(order) * he[order - 1] for order, h in zip(ORDERS, tails, strict=True))
@@ -324,7 +269,7 @@ def _edges(
 _Given = tuple[FloatArray, FloatArray, FloatArray]
 
 
-def _design(window: _Window, x: FloatArray, sigma: FloatArray, flux: FloatArray, given: _Given) -> FloatArray:
+def line_design(window: LineWindow, x: FloatArray, sigma: FloatArray, flux: FloatArray, given: _Given) -> FloatArray:
     """Columns (n, w, 5): the line with its companions, shift, level, slope, width.
 
     ``given`` holds the tails, and the distances and ratios of the companions.
@@ -333,7 +278,7 @@ def _design(window: _Window, x: FloatArray, sigma: FloatArray, flux: FloatArray,
     a = np.zeros((*window.flux.shape, 5))
     for offset, ratio in zip([0.0, *offsets], [1.0, *ratios], strict=True):
         if ratio:
-            t, density, total = _edges(window, x + offset, sigma, tails)
+            t, density, total = line_edges(window, x + offset, sigma, tails)
             factor = ratio * (flux / sigma)[:, None]
             a[:, :, 0] += ratio * np.diff(total, axis=1)
             a[:, :, 1] -= factor * np.diff(density, axis=1)
@@ -343,29 +288,15 @@ def _design(window: _Window, x: FloatArray, sigma: FloatArray, flux: FloatArray,
     return a
 
 
-def _tail_design(
-    window: _Window, x: FloatArray, sigma: FloatArray, flux: FloatArray, blend: tuple[FloatArray, FloatArray]
-) -> FloatArray:
-    """Hermite functions of `ORDERS` (n, w, 4) on pixels, for a line with its companions."""
-    out = np.zeros((*window.flux.shape, len(ORDERS)))
-    for offset, ratio in zip([0.0, *blend[0]], [1.0, *blend[1]], strict=True):
-        if ratio:
-            t, gauss, _ = _edges(window, x + offset, sigma, np.zeros(len(ORDERS)))
-            he = _hermite(t)
-            for j, order in enumerate(ORDERS):
-                out[:, :, j] -= (ratio * flux)[:, None] * np.diff(he[order - 1] * gauss, axis=1) / sqrt(order)
-    return out
-
-
 def _fit_one(
-    window: _Window, place: FloatArray, shape: LineShape, j: int, *, with_width: bool
+    window: LineWindow, place: FloatArray, shape: LineShape, j: int, *, with_width: bool
 ) -> tuple[FloatArray, ...]:
     """Fit line ``j`` in all rows at once; its companions move and widen with it."""
     x, width = place.copy(), shape.sigma[:, j].copy()
     flux: FloatArray = np.zeros(len(place))
     given = (shape.tails[j], shape.offsets[j], shape.ratios[j])
     for _ in range(_ROUNDS):
-        a = _design(window, x, width, flux, given)[:, :, : 5 if with_width else 4]
+        a = line_design(window, x, width, flux, given)[:, :, : 5 if with_width else 4]
         value, variance, chi2 = _least_squares(a, window.flux, window.ivar)
         flux = value[:, 0]
         x = x + np.clip(value[:, 1], -1.0, 1.0)

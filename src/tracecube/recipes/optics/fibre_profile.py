@@ -22,7 +22,8 @@ from tracecube.core.params import Params
 from tracecube.kernels.forward import DesignMatrix
 from tracecube.kernels.profiles import profile_knots
 from tracecube.kernels.shapes import BASIS_STEP, mixed_matrix
-from tracecube.kernels.slit_profile import Curves, departures, mean_equations, with_square
+from tracecube.kernels.slit_columns import mean_equations
+from tracecube.kernels.slit_profile import Curves, departures, with_square
 
 __all__ = ["FibreProfile", "FibreProfileParams", "fibre_matrix", "fit_mean", "gaussian_profile", "side_by_side"]
 

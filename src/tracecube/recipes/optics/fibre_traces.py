@@ -22,7 +22,7 @@ from tracecube.core.optics import TraceSet
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.polynomials import Shrunk, shrink_to_field
-from tracecube.kernels.slit_profile import ColumnFits, fit_columns
+from tracecube.kernels.slit_columns import ColumnFits, fit_columns
 from tracecube.recipes.optics.fibre_lamp import Lamp, judge, opened, reduced_chi2
 from tracecube.recipes.optics.fibre_profile import FibreProfile, FibreProfileParams, fit_mean, gaussian_profile
 from tracecube.recipes.optics.fibre_scatter import Halo, HaloParams, dark_pixels, fit_halo, mirrored

@@ -23,13 +23,13 @@ from tracecube.core.optics import WavelengthSolution
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.polynomials import Shrunk, shrink_to_field
+from tracecube.recipes.optics.fibre_line_shape import fit_common
 from tracecube.recipes.optics.fibre_lines import (
     FibreArc,
     FibreLine,
     LineFits,
     LineShape,
     find_lines,
-    fit_common,
     fit_lines,
 )
 
@@ -38,11 +38,12 @@ __all__ = ["FibreWavelengthParams", "fit_fibre_wavelengths"]
 _CLIP = 5.0  # errors a line may be off before it is left out
 _BLOCKS = 3  # of fibres of an amplifier, whose mean residuals tell what is wrong with a line in all of them
 _CUBIC = 3  # degree below which no spectrograph's dispersion is met
-_ENOUGH = 5  # lines whose place is known: with fewer, blends that look like one line are taken too
+_LISTED = 0.003  # Angstrom: lists of the lines of mercury differ by up to 0.015, as lamps do in isotopes and pressure
 _DEMAND = 4.0  # sigma of chi-square beyond which single fibres depart from the field
 _ROUNDS = 3
+_TURNS = 5  # of lines and their shape: companions within a width settle last
 _START_WIDTH = 1.1  # px
-_START_RATIO = 0.1  # of a companion to its line
+_START_RATIO = 0.2  # of a companion to its line
 
 
 class FibreWavelengthParams(Params):
@@ -119,16 +120,9 @@ def fit_fibre_wavelengths(
             hint="take arcs of the lamps that are missing",
         )
     v = 2.0 * (place - place.min()) / max(float(np.ptp(place)), 1.0) - 1.0
-    fits, shape = _measure(arcs, lines, v, params)
+    fits, shape, common = _measure(arcs, lines, v, params)
     m = next(iter(arcs.values())).flux.shape[1]
-    close = shape.close()
-    if int((~close).sum()) < _ENOUGH:
-        # a line that looks like one with its companion lies between itself and their middle: in all fibres alike, so
-        # that their mean is known no better
-        doubt = np.where(close, 0.5 * np.abs(shape.offsets[:, 0]) * np.sqrt(len(v) / 12.0), 0.0)
-        fits = fits._replace(x_error=np.hypot(fits.x_error, doubt))
-        close = np.zeros(len(lines), bool)
-    model = _fit(fits, lines, close, (v, half), m, params)
+    model = _fit(fits, lines, common, (v, half), m, params)
     solutions = tuple(_solution(model, fits, shape, lines, half == part, m) for part in np.unique(half))
     caveats = tuple(
         f"no {lamp} arc: wavelengths rest on the other lamps, with larger errors (try: take {lamp} arcs)"
@@ -139,26 +133,26 @@ def fit_fibre_wavelengths(
 
 def _measure(
     arcs: Mapping[str, FibreArc], lines: tuple[FibreLine, ...], v: FloatArray, params: FibreWavelengthParams
-) -> tuple[LineFits, LineShape]:
-    """Find the lines and fit them, in turn with their widths and shape."""
+) -> tuple[LineFits, LineShape, FloatArray]:
+    """Find the lines and fit them, in turn with their widths and shape; covariance (px**2) of places in all rows."""
     place = find_lines(arcs, lines, (params.blue, params.red), params.freedom)
     n, k = place.shape
     m = next(iter(arcs.values())).flux.shape[1]
     u = 2.0 * np.nanmean(place, axis=0) / (m - 1.0) - 1.0
-    terms = legendre.legvander(u, 2)
     count = max(1, *(len(line.companions) for line in lines))
     shape = LineShape(np.full((n, k), _START_WIDTH), np.zeros((k, 4)), np.zeros((k, count)), np.zeros((k, count)))
     for j, line in enumerate(lines):
         shape.ratios[j, : len(line.companions)] = _START_RATIO
-    for _ in range(_ROUNDS):
+    common: FloatArray = np.zeros((k, k))
+    for _ in range(_TURNS):
         for j, line in enumerate(lines):
             local = _dispersion(place, lines, line.wave)
             shape.offsets[j, : len(line.companions)] = (np.array(line.companions) - line.wave) / local
         fits = fit_lines(arcs, lines, place, shape, with_width=True)
         place = np.where(np.isfinite(fits.x), fits.x, place)
         shape = shape._replace(sigma=_widths(fits, ~shape.close(), (u, v), params))
-        shape = fit_common(arcs, lines, fits, shape, terms)
-    return fit_lines(arcs, lines, place, shape, with_width=False), shape
+        shape, common = fit_common(arcs, lines, fits, shape, u)
+    return fit_lines(arcs, lines, place, shape, with_width=False), shape, common
 
 
 def _dispersion(place: FloatArray, lines: tuple[FibreLine, ...], wave: float) -> float:
@@ -171,11 +165,12 @@ def _dispersion(place: FloatArray, lines: tuple[FibreLine, ...], wave: float) ->
 def _widths(
     fits: LineFits, alone: NDArray[np.bool_], at: tuple[FloatArray, FloatArray], params: FibreWavelengthParams
 ) -> FloatArray:
-    """Widths (n, k) as a polynomial, of degree 2 along the spectrum, through those of the lines that stand alone."""
+    """Widths (n, k) as a parabola along the spectrum through those of the lines that stand alone; a line, of three."""
     u, v = at
     good = np.isfinite(fits.sigma) & (fits.sigma_error > 0) & alone
     weight = np.where(good, 1.0 / np.where(good, fits.sigma_error, 1.0), 0.0)
-    along, across = legendre.legvander(u, 2), legendre.legvander(v, params.width_degree)
+    degree = int(np.clip(alone.sum() - 2, 0, 2))
+    along, across = legendre.legvander(u, degree), legendre.legvander(v, params.width_degree)
     design = np.einsum("kp,nq->nkpq", along, across).reshape(*fits.sigma.shape, -1)
     value = np.nan_to_num(fits.sigma)
     solution = np.zeros(design.shape[2])
@@ -192,39 +187,36 @@ def _widths(
 def _fit(  # noqa: PLR0913 - the lines, and the fibres they were measured in
     fits: LineFits,
     lines: tuple[FibreLine, ...],
-    close: NDArray[np.bool_],
+    common: FloatArray,
     fibres: tuple[FloatArray, NDArray[np.integer]],
     m: int,
     params: FibreWavelengthParams,
 ) -> _Model:
     """Fit the model of all fibres, without the measurements that are far off it.
 
-    A line that looks like one with its companion is not known in place, only in how its place changes from fibre
-    to fibre: its mean is that of the other lines' model.
+    A line may be off in all fibres alike, by as much as ``common`` (px**2) says: more where it is blended.
     """
     wave = np.array([line.wave for line in lines])
     v, half = fibres
     good = np.isfinite(fits.x) & np.isfinite(fits.x_error) & (fits.x_error > 0)
-    basis = legendre.legvander(2.0 * np.where(good, fits.x, 0.0) / (m - 1.0) - 1.0, _degree(lines, close, params))
-    centre = 0.5 * (params.blue + params.red)
-    error = np.where(good, fits.x_error, 1.0) * (params.red - params.blue) / (m - 1.0)
+    basis = legendre.legvander(2.0 * np.where(good, fits.x, 0.0) / (m - 1.0) - 1.0, _degree(lines, params))
+    centre, step = 0.5 * (params.blue + params.red), (params.red - params.blue) / (m - 1.0)
+    error = np.where(good, fits.x_error, 1.0) * step
+    held = np.linalg.inv(common * step**2 + _LISTED**2 * np.eye(len(lines)))
     design = legendre.legvander(v, params.across)
-    used, target = good & ~close, np.broadcast_to(wave - centre, good.shape).copy()
-    for turn in range(_ROUNDS + 1):
+    used, target = good, np.broadcast_to(wave - centre, good.shape)
+    for _ in range(_ROUNDS + 1):
         weight = np.where(used, 1.0 / error**2, 0.0)
-        coefficients, covariance = _field(basis, weight, target, design)
-        residual = np.where(good, target - np.einsum("nkp,np->nk", basis, coefficients), np.nan)
+        coefficients, covariance, off = _field(basis, weight, target, design, held)
+        residual = np.where(good, target - off - np.einsum("nkp,np->nk", basis, coefficients), np.nan)
         demanded = _demanded(basis, weight, residual)
         if demanded.any():
             own = _departures(basis[:, :, demanded], weight, residual)
             coefficients[:, demanded] += own.coefficients
             covariance[np.ix_(np.arange(len(v)), demanded, demanded)] += own.covariance
-            residual = np.where(good, target - np.einsum("nkp,np->nk", basis, coefficients), np.nan)
-        if not turn:
-            shift = np.where(close, np.nanmedian(residual, axis=0), 0.0)
-            target, residual = target - shift, residual - shift
+            residual = np.where(good, target - off - np.einsum("nkp,np->nk", basis, coefficients), np.nan)
         used = good & (np.abs(np.nan_to_num(residual)) < _CLIP * error)
-    shared = _shared(np.where(used & ~close, residual, np.nan), weight, half, basis.shape[2])
+    shared = _shared(np.where(used, residual, np.nan), weight, half, basis.shape[2])
     covariance *= max(shared, 1.0) if np.isfinite(shared) else 1.0
     coefficients[:, 0] += centre
     return _Model(coefficients, covariance, demanded, used, residual, error, shared)
@@ -244,17 +236,23 @@ def _shared(residual: FloatArray, weight: FloatArray, half: NDArray[np.integer],
 
 
 def _field(
-    basis: FloatArray, weight: FloatArray, target: FloatArray, design: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Fit one smooth field to all fibres: its coefficients (n, p) in every fibre, and their covariance (n, p, p)."""
-    p, q = basis.shape[2], design.shape[1]
-    all_terms = np.einsum("nkp,nq->nkpq", basis, design).reshape(-1, p * q)
+    basis: FloatArray, weight: FloatArray, target: FloatArray, design: FloatArray, held: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Fit one smooth field to all fibres: its coefficients (n, p) in every fibre, and their covariance (n, p, p).
+
+    Beside them, by how much each line is off in all fibres (k,); ``held`` (k, k) is the precision of that.
+    """
+    (n, k, p), q = basis.shape, design.shape[1]
+    field = np.einsum("nkp,nq->nkpq", basis, design).reshape(n * k, p * q)
+    all_terms = np.concatenate([field, np.tile(np.eye(k), (n, 1))], axis=1)
     heavy = all_terms * weight.reshape(-1, 1)
-    inverse = np.linalg.pinv(heavy.T @ all_terms, rcond=1e-13, hermitian=True)
-    solution = (inverse @ (heavy.T @ target.ravel())).reshape(p, q)
-    common = inverse.reshape(p, q, p, q)
+    matrix = heavy.T @ all_terms
+    matrix[p * q :, p * q :] += held
+    inverse = np.linalg.pinv(matrix, rcond=1e-13, hermitian=True)
+    solution = inverse @ (heavy.T @ target.ravel())
+    common = inverse[: p * q, : p * q].reshape(p, q, p, q)
     covariance = np.einsum("nq,pqrs,ns->npr", design, common, design, optimize=True)
-    return design @ solution.T, np.asarray(covariance)
+    return design @ solution[: p * q].reshape(p, q).T, np.asarray(covariance), solution[p * q :]
 
 
 def _demanded(basis: FloatArray, weight: FloatArray, residual: FloatArray) -> NDArray[np.bool_]:
@@ -274,10 +272,9 @@ def _departures(basis: FloatArray, weight: FloatArray, residual: FloatArray) -> 
     return shrink_to_field(matrix, rhs, np.ones((len(basis), 1)), free=np.zeros(basis.shape[2], bool))
 
 
-def _degree(lines: tuple[FibreLine, ...], close: NDArray[np.bool_], params: FibreWavelengthParams) -> int:
+def _degree(lines: tuple[FibreLine, ...], params: FibreWavelengthParams) -> int:
     """Degree along the spectrum that the lines can bear: one is left to tell of errors, unless a cubic takes all."""
-    count = len(lines) - int(close.sum())
-    return max(min(params.degree, count - 2), min(_CUBIC, count - 1), 1)
+    return max(min(params.degree, len(lines) - 2), min(_CUBIC, len(lines) - 1), 1)
 
 
 def _solution(  # noqa: PLR0913 - the model, and the lines it rests on
