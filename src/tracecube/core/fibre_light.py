@@ -74,6 +74,8 @@ class SkyModel:
         What is added to the wavelengths of the calibration.
     blank : int array (n,)
         1 for a fibre that sees nothing but sky.
+    ground, ground_error : array (n,), electron a sample
+        Level beneath a fibre that is not light, the same along its spectrum, and the error of ground and illumination.
     """
 
     coefficients: FloatArray = column("KNOTS", "coefficient", unit="electron/Angstrom")
@@ -89,6 +91,8 @@ class SkyModel:
     colour: FloatArray = column("FIBRES", "colour", text="Legendre series, of the illumination along the spectrum")
     shift: FloatArray = column("FIBRES", "shift", unit="Angstrom")
     blank: IntArray = column("FIBRES", "blank")
+    ground: FloatArray = column("FIBRES", "ground", unit="electron")
+    ground_error: FloatArray = column("FIBRES", "ground_error", unit="electron")
     first: float = card("SKYFIRST", unit="Angstrom", text="first knot of the sky")
     step: float = card("SKYSTEP", unit="Angstrom", text="distance of its knots")
     meta: Meta = meta()

@@ -24,7 +24,8 @@ from tracecube.instruments.virus.parameters import ExposureParams, TwilightParam
 from tracecube.instruments.virus.sky_lines import SKY_LINES
 from tracecube.recipes.science.field_bands import BandParams, fibre_bands
 from tracecube.recipes.sky.fibre_masks import FibreMaskParams, mask_fibres, mask_samples
-from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky, subtract_sky
+from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky
+from tracecube.recipes.sky.sky_subtraction import subtract_sky
 from tracecube.recipes.sky.fibre_throughput import ThroughputParams, fit_throughput, rows_of, throughput_of
 from tracecube.recipes.sky.sky_errors import sky_pulls, throughput_error
 

@@ -19,9 +19,9 @@ from tracecube.kernels.empty_level import empty_level
 from tracecube.recipes.sky.extended_light import MISS, extended_light
 from tracecube.recipes.sky.sky_fibres import SkyFibres
 
-__all__ = ["Illumination", "illumination"]
+__all__ = ["HALF_BUNDLE", "Illumination", "illumination"]
 
-_HALF_BUNDLE = 25.0  # arcsec: scale of the places in a bundle
+HALF_BUNDLE = 25.0  # arcsec: scale of the places in a bundle
 _HALF_FIELD = 500.0  # arcsec: scale of the places in the focal plane
 _ROUNDS = 3  # of ground and extended light
 _TURNS = 40  # steps of the search for the ground while they change
@@ -46,6 +46,8 @@ class Illumination(NamedTuple):
     slope : array (2,), 1/arcsec
     scatter : float
         Of fibres beyond their errors: that of their throughputs.
+    beside : array (n,)
+        Light of extended sources and wings in each fibre, by the model of them, in units of ``light``.
     """
 
     light: FloatArray
@@ -57,6 +59,7 @@ class Illumination(NamedTuple):
     filled: BoolArray
     slope: FloatArray
     scatter: float
+    beside: FloatArray
 
 
 def illumination(
@@ -93,22 +96,22 @@ def illumination(
     at = np.stack([np.concatenate([getattr(one, axis) for one in fibres]) for axis in "xy"], axis=1)
     known = np.isfinite(ratio) & np.isfinite(error)
     level = np.where(known, ratio, np.nan)
-    precision = np.full(2, 1.0 / (slope * _HALF_BUNDLE) ** 2)
+    precision = np.full(2, 1.0 / (slope * HALF_BUNDLE) ** 2)
     unsure, beside, doubt = error, np.zeros(ratio.size), np.zeros(slots.size)
     for _ in range(_ROUNDS):
-        found = empty_level(level - beside, unsure, owner, at / _HALF_BUNDLE, precision, low=cut[1], turns=_TURNS)
-        ground, sigma = found.level[owner] + at / _HALF_BUNDLE @ found.terms, np.hypot(error, found.scatter)
+        found = empty_level(level - beside, unsure, owner, at / HALF_BUNDLE, precision, low=cut[1], turns=_TURNS)
+        ground, sigma = found.level[owner] + at / HALF_BUNDLE @ found.terms, np.hypot(error, found.scatter)
         for k in range(slots.size):
             own = np.flatnonzero((owner == k) & known)
             beside[own], doubt[k] = extended_light(ratio[own], sigma[own], at[own], ground[own], slope)
         unsure = np.hypot(error, MISS * beside)
-    found = empty_level(level - beside, unsure, owner, at / _HALF_BUNDLE, precision, low=cut[1], turns=turns)
+    found = empty_level(level - beside, unsure, owner, at / HALF_BUNDLE, precision, low=cut[1], turns=turns)
     level, level_error, filled = _smoothed(slots, found.level, np.hypot(found.error, doubt), places)
-    light = level[owner] + at / _HALF_BUNDLE @ found.terms
-    spread = np.sqrt(level_error[owner] ** 2 + np.einsum("nq,qr,nr->n", at, found.covariance, at) / _HALF_BUNDLE**2)
+    light = level[owner] + at / HALF_BUNDLE @ found.terms
+    spread = np.sqrt(level_error[owner] ** 2 + np.einsum("nq,qr,nr->n", at, found.covariance, at) / HALF_BUNDLE**2)
     blank = _blank((ratio - light) / np.hypot(error, found.scatter), known & ~filled[owner], cut[0], least)
     return Illumination(
-        light, spread, blank, slots, level, level_error, filled, found.terms / _HALF_BUNDLE, found.scatter
+        light, spread, blank, slots, level, level_error, filled, found.terms / HALF_BUNDLE, found.scatter, beside
     )
 
 

@@ -9,7 +9,6 @@ one bundle after the other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -19,29 +18,21 @@ from tracecube.core.errors import BadData
 from tracecube.core.fibre_light import SkyModel
 from tracecube.core.fibres import FibreSpectra
 from tracecube.core.fields import BoolArray, FloatArray
-from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
-from tracecube.kernels.common_spectrum import CommonSpectrum, evaluate
+from tracecube.kernels.common_spectrum import CommonSpectrum
 from tracecube.kernels.robust import known_median
-from tracecube.recipes.sky.fibre_illumination import Illumination, illumination
-from tracecube.recipes.sky.fibre_throughput import rows_of
+from tracecube.recipes.sky.fibre_ground import FibreBins, Ground, bin_fibres, find_ground
+from tracecube.recipes.sky.fibre_illumination import HALF_BUNDLE, Illumination, illumination
 from tracecube.recipes.sky.sky_anchor import SkyAnchor, find_anchor
-from tracecube.recipes.sky.sky_errors import sky_covariance, sky_variance
-from tracecube.recipes.sky.sky_fibres import (
-    LOW,
-    SkyFibres,
-    excess_width,
-    gather_fibres,
-    own_shift,
-    seen_by,
-    solve_all,
-)
+from tracecube.recipes.sky.sky_errors import sky_covariance
+from tracecube.recipes.sky.sky_fibres import SkyFibres, gather_fibres, own_shift, seen_by, solve_all
+from tracecube.recipes.sky.sky_numbers import anchor_numbers, sky_caveats, sky_numbers
+from tracecube.recipes.sky.sky_subtraction import scaled, series_along
 
-__all__ = ["SkyParams", "fit_sky", "subtract_sky"]
+__all__ = ["SkyParams", "fit_sky"]
 
-_TURNS, _LAST_TURNS = 40, 300  # steps of the search for the ground, before and in the last turn
-_FILLED = "its emptiest fibres are brighter than the other bundles' illumination allows: it has their sky"
+_TURNS, _LAST_TURNS = 40, 300  # steps of the search for the empty level, before and in the last turn
 
 
 class SkyParams(Params):
@@ -91,16 +82,16 @@ def fit_sky(
         raise BadData("sky: too few fibres have light", hint="look at the frames and their throughput")
     for turn in range(params.rounds):
         fit.turn(places or {}, first=turn == 0, last=turn == params.rounds - 1)
-    anchor = fit.anchored(lines)
-    return (
-        fit.model(),
-        (*_quality(fit), *_anchor_numbers(anchor)),
-        (*_caveats(fit, params.least), *_adrift(anchor, lines)),
-    )
+    numbers, notes = anchor_numbers(fit.anchored(lines), lines)
+    told = sky_numbers(fit.fibres, fit.blank, fit.found, fit.ground)
+    return fit.model(), (*told, *numbers), (*sky_caveats(fit.fibres, fit.blank, fit.found, params.least), *notes)
 
 
 class _Fit:
-    """The state of the fit: sky, illumination and its colour, clean samples and blank fibres."""
+    """The state of the fit: sky, illumination and its colour, ground, clean samples and blank fibres.
+
+    Fluxes are less the ground.
+    """
 
     common: CommonSpectrum
     found: Illumination
@@ -112,6 +103,8 @@ class _Fit:
         self.blank: list[BoolArray] = [one.good.mean(axis=1) > 0.5 for one in fibres]
         self.clean: list[BoolArray] = [one.good for one in fibres]
         self.weight = [_column_weight(one) for one in fibres]
+        none = np.zeros(sum(len(one.slot) for one in fibres))
+        self.ground = Ground(none, none, 0.0, 0.0)
         self.grey: FloatArray = np.concatenate([[1.0], np.zeros(params.colour)])
         self.colour = {int(one.slot[0]): self.grey for one in fibres}
 
@@ -121,7 +114,7 @@ class _Fit:
 
     def tint(self, one: SkyFibres) -> FloatArray:
         """How the illumination of a detector's bundle changes along the spectrum, (n, m)."""
-        return _along(one.wave, self.colour[int(one.slot[0])], self.reference[0])
+        return series_along(one.wave, self.colour[int(one.slot[0])], self.reference[0])
 
     def parts(self) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Scale and weight of all samples, one detector after the other."""
@@ -161,6 +154,36 @@ class _Fit:
         self.common = common._replace(coefficients=common.coefficients * mean)
         if params.colour and not last:
             self._follow_colour()
+        if not (first or last):
+            self._follow_ground(self.found.beside / mean)
+
+    def _follow_ground(self, beside: FloatArray) -> None:
+        """Find the ground beneath the fibres anew; ``beside`` (n,) is other light over the sky."""
+        parts, rows, count = [], [], 0
+        for k, (one, extra, ground) in enumerate(
+            zip(self.fibres, self.split(beside), self.split(self.ground.level), strict=True)
+        ):
+            sky = seen_by(self.common, one)[0] * self.tint(one)
+            model = sky * self.light[k][:, None]
+            use = self.clean[k] & self.blank[k][:, None] & (self.weight[k] > 0)
+            variance = 1.0 / np.where(use, self.weight[k], 1.0)
+            parts.append(bin_fibres(one.flux + ground[:, None] - model - sky * extra[:, None], model, variance, use))
+            _, amp = np.unique(one.about[1], return_inverse=True)
+            rows.append(count + amp)
+            count += int(amp.max()) + 1
+        bins = FibreBins(
+            *(np.concatenate([part[i] for part in parts]) for i in range(3)),
+            row=np.concatenate(rows),
+            bundle=np.concatenate([one.slot for one in self.fibres]),
+            place=np.concatenate([one.about[2] for one in self.fibres]).astype(np.float64),
+            at=np.concatenate([np.stack([one.x, one.y], axis=1) for one in self.fibres]) / HALF_BUNDLE,
+        )
+        params, blank = self.params, np.concatenate(self.blank)
+        slope = params.slope * HALF_BUNDLE
+        found = find_ground(bins, blank, self.found.scatter, colours=params.colour, slope=slope)
+        for one, change in zip(self.fibres, self.split(found.level - self.ground.level), strict=True):
+            one.flux -= np.where(one.good, change[:, None], 0.0).astype(np.float32)
+        self.ground = found
 
     def _follow_colour(self) -> None:
         """Fit how each bundle's blank fibres differ from the sky along the spectrum; their mean level stays.
@@ -177,7 +200,7 @@ class _Fit:
                 if not rows.any():
                     continue
                 model = (seen_by(self.common, one)[0] * self.light[k][:, None])[rows]
-                basis = legendre.legvander(_scaled(one.wave[rows], self.reference[0]), terms - 1)
+                basis = legendre.legvander(scaled(one.wave[rows], self.reference[0]), terms - 1)
                 weight = np.where(self.clean[k][rows], self.weight[k], 0.0) * model
                 matrix += np.einsum("nm,nmj,nmk->jk", weight * model, basis, basis, optimize=True)
                 right += np.einsum("nm,nmj->j", weight * one.flux[rows], basis)
@@ -221,20 +244,11 @@ class _Fit:
             colour=np.concatenate([np.tile(self.colour[int(one.slot[0])], (len(one.slot), 1)) for one in fibres]),
             shift=np.concatenate([np.full(len(one.slot), one.shift) for one in fibres]),
             blank=np.concatenate(self.blank).astype(np.int32),
+            ground=self.ground.level,
+            ground_error=self.ground.error,
             first=common.first,
             step=common.step,
         )
-
-
-def _scaled(wave: FloatArray, grid: FloatArray) -> FloatArray:
-    """Wavelengths from -1 to 1 between the ends of a grid."""
-    return np.asarray((2.0 * wave - grid[0] - grid[-1]) / (grid[-1] - grid[0]))
-
-
-def _along(wave: FloatArray, series: FloatArray, grid: FloatArray) -> FloatArray:
-    """Legendre series (d,), or one a fibre (n, d), at wavelengths (n, m)."""
-    terms = np.moveaxis(np.atleast_2d(series), 1, 0)[:, :, None]
-    return np.asarray(legendre.legval(_scaled(wave, grid), terms, tensor=False))
 
 
 def _column_weight(one: SkyFibres) -> FloatArray:
@@ -256,116 +270,3 @@ def _levels(one: SkyFibres, model: FloatArray, weight: FloatArray) -> tuple[Floa
         ratio = (weight * model * one.flux).sum(axis=1, dtype=float) / power
         error = np.sqrt(spread.sum(axis=1, dtype=float)) / power
     return np.where(power > 0, ratio, np.nan), np.where(power > 0, error, np.inf)
-
-
-def subtract_sky(
-    spectra: FibreSpectra, throughput: FloatArray, model: SkyModel, error: FloatArray | float = 0.0
-) -> FibreSpectra:
-    """Take the sky off fibres, divided by throughput and illumination, at wavelengths with the exposure's shift.
-
-    The variance holds what is unknown of the sky itself, and what an error of the throughput leaves of the sky.
-
-    Parameters
-    ----------
-    spectra : FibreSpectra
-        Of the exposure of the model, electrons a pixel.
-    throughput : array (n, m)
-    model : SkyModel
-    error : array (n, m)
-        Relative error of the throughput.
-
-    Raises
-    ------
-    BadData
-        The model knows none of these fibres.
-    """
-    rows = rows_of(model, spectra)
-    if (rows < 0).any():
-        raise BadData(f"sky: unit {spectra.unit[0]} is none of the exposure's", hint="subtract its own sky")
-    step = np.gradient(spectra.wave, axis=1)
-    wave = spectra.wave + model.shift[rows][:, None]
-    with np.errstate(invalid="ignore"):
-        lost = ~(np.isfinite(throughput) & (throughput > LOW)) | (spectra.dq != 0)[:, None]
-    lost |= (spectra.flags != 0) | ~np.isfinite(spectra.flux) | ~(spectra.variance > 0)
-    excess = excess_width(spectra.wave, spectra.lsf_sigma, np.stack([model.wave, model.sigma]))
-    common = CommonSpectrum(model.first, model.step, np.asarray(model.coefficients, np.float64))
-    excess = np.where(lost, 0.0, excess)
-    sky = np.nan_to_num(evaluate(common, wave, excess)[0]) * step
-    error = np.where(lost, 0.0, error)
-    # the noise of a fibre that the sky was found from is in the sky, too
-    own = np.where(model.blank[rows] == 1, -1.0, 1.0)[:, None]
-    shares = own * sky_variance(model, wave, excess) * step**2 + (error * sky) ** 2
-    lost |= ~np.isfinite(shares)
-    tint = _along(spectra.wave, np.asarray(model.colour, np.float64)[rows], np.asarray(model.wave, np.float64))
-    factor = np.where(lost, 1.0, throughput * model.light[rows][:, None] * tint)
-    shared = np.where(lost | np.roll(lost, -1, axis=0), 0.0, spectra.blend / (factor * np.roll(factor, -1, axis=0)))
-    flags = spectra.flags | np.where(lost & (spectra.flags == 0), int(Flag.NOT_MEASURED), 0).astype(np.int32)
-    dim = known_median(np.where(lost, np.nan, throughput), axis=1)
-    return replace(
-        spectra,
-        flux=(spectra.flux / factor - sky).astype(np.float32),
-        variance=_with_shares(spectra.variance / factor**2, np.where(lost, 0.0, shares)),
-        blend=shared.astype(np.float32),
-        flags=flags,
-        wave=wave,
-        sky=sky.astype(np.float32),
-        box=None if spectra.box is None else (spectra.box / factor - sky).astype(np.float32),
-        throughput=np.nan_to_num(dim * model.light[rows]),
-        level_error=np.nan_to_num(known_median(np.where(lost, np.nan, error), axis=1)),
-    )
-
-
-def _with_shares(variance: FloatArray, shares: FloatArray) -> FloatArray:
-    """Variance with what the sky adds or takes; a sample that alone tells of the sky keeps a tenth of its own."""
-    return np.asarray(np.maximum(variance + shares, 0.1 * variance), np.float32)
-
-
-def _caveats(fit: _Fit, least: int) -> tuple[str, ...]:
-    """Say which bundles have too few blank fibres, and which are filled with light."""
-    counts: dict[int, int] = {}
-    for one, b in zip(fit.fibres, fit.blank, strict=True):
-        counts[int(one.slot[0])] = counts.get(int(one.slot[0]), 0) + int(b.sum())
-    filled = {int(slot) for slot, full in zip(fit.found.slots, fit.found.filled, strict=True) if full}
-    few = [slot for slot, count in sorted(counts.items()) if count < least and slot not in filled]
-    return (
-        *(f"bundle {slot:03d}: {_FILLED}" for slot in sorted(filled)),
-        *(f"bundle {slot:03d}: fewer than {least} fibres see the sky alone" for slot in few),
-    )
-
-
-def _adrift(anchor: SkyAnchor | None, lines: tuple[float, ...]) -> tuple[str, ...]:
-    """Say so where lines were asked for and none was seen."""
-    if anchor is not None or not lines:
-        return ()
-    names = ", ".join(f"{line:.0f}" for line in lines)
-    return (f"none of the lines of the sky at {names} Angstrom stands out: wavelengths are as accurate as the arcs",)
-
-
-def _anchor_numbers(anchor: SkyAnchor | None) -> tuple[QualityNumber, ...]:
-    """Return how far the sky's lines lay off, with the error that is left to all wavelengths of the exposure."""
-    if anchor is None:
-        return ()
-    each = (QualityNumber(f"WAVE ANCHOR {line:.0f}", value, "Angstrom") for line, value, _ in anchor.lines)
-    return (
-        QualityNumber("WAVE ANCHOR", anchor.offset, "Angstrom", low=-1.0, high=1.0),
-        QualityNumber("WAVE ANCHOR ERROR", anchor.error, "Angstrom", high=0.05),
-        *each,
-    )
-
-
-def _quality(fit: _Fit) -> tuple[QualityNumber, ...]:
-    """Return the shifts of detectors, the illumination of bundles with its error, and how many fibres see sky alone."""
-    numbers = []
-    for one in fit.fibres:
-        sides = "".join(sorted({str(amp)[:1] for amp in one.about[1]}))
-        name = f"WAVE SHIFT {int(one.slot[0]):03d}{sides}"
-        numbers.append(QualityNumber(name, one.shift, "Angstrom", low=-1.0, high=1.0))
-    found = fit.found
-    middle = float(np.median(found.level))
-    for slot, level, error in zip(found.slots, found.level, found.level_error, strict=True):
-        numbers.append(QualityNumber(f"ILLUMINATION {int(slot):03d}", float(level / middle), "", low=0.8, high=1.2))
-        if np.isfinite(error):
-            numbers.append(QualityNumber(f"ILLUMINATION ERROR {int(slot):03d}", float(error / middle), "", high=0.003))
-    numbers.append(QualityNumber("LEVEL EXTRA SCATTER", found.scatter, "", high=0.01))
-    numbers.append(QualityNumber("SKY FIBRES", float(sum(int(b.sum()) for b in fit.blank)), ""))
-    return tuple(numbers)

@@ -9,7 +9,8 @@ import pytest
 
 from tracecube.core.errors import BadData
 from tracecube.core.fibres import FibreSpectra
-from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky, subtract_sky
+from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky
+from tracecube.recipes.sky.sky_subtraction import subtract_sky
 from tracecube.recipes.sky.fibre_throughput import ThroughputParams, fit_throughput, throughput_of
 
 N, M = 60, 400

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.unit.recipes.sky_fibres_drawn import M, N, draw, factors
-from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky, subtract_sky
+from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky
+from tracecube.recipes.sky.sky_subtraction import subtract_sky
 from tracecube.recipes.sky.fibre_throughput import ThroughputParams, fit_throughput, rows_of, throughput_of
 from tracecube.recipes.sky.sky_errors import sky_pulls, throughput_error
 

@@ -1,0 +1,212 @@
+"""The ground beneath the fibres: how the level of an amplifier's rows wanders, from its own blank fibres.
+
+The overscan tells the level of a row to a tenth of an electron, which is half an electron and more under a fibre, alike in
+its neighbours: as much as a faint galaxy. A hundred fibres that see the sky alone tell it better. Fibre by fibre, it is
+what is left beside the sky: the same number of electrons along a spectrum, wandering from fibre to fibre
+(`kernels/wandering.py`). What the sky, the illumination and its colour may take of it is found with it, so that neither
+is taken for the other; the fibres' throughputs scatter. Fibres that hold light tell nothing, their ground is that of
+their neighbours on the detector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
+from tracecube.kernels.wandering import walk_covariance, wandering_scale
+
+__all__ = ["FibreBins", "Ground", "bin_fibres", "find_ground"]
+
+F8 = NDArray[np.float64]
+
+_BINS = 8  # along a spectrum: the sky is three times as bright at one end as at the other
+_COLOUR = 0.01  # by which the colour of a bundle's illumination is expected to differ from that of all
+_FREE = 0.1  # by which the sky and a bundle may be off, relative: as good as free
+_MOST = 48  # amplifiers that tell the scale of the wandering
+
+
+class FibreBins(NamedTuple):
+    """Residuals of one detector's fibres in a few bins of wavelength.
+
+    Parameters
+    ----------
+    rest, model, variance : array (n, b), electron a sample
+        Mean residual, mean of the sky, variance of the former; infinite where too few samples are blank.
+    row : int array (n,)
+        Amplifier of each fibre: 0, 1, ... over all detectors.
+    bundle : int array (n,)
+    place : array (n,)
+        Number of the fibre in its amplifier.
+    at : array (n, 2)
+        Place in the bundle, in units of the gradient's.
+    """
+
+    rest: F8
+    model: F8
+    variance: F8
+    row: IntArray
+    bundle: IntArray
+    place: F8
+    at: F8
+
+
+class Ground(NamedTuple):
+    """Level beneath each fibre, electron a sample, arrays (n,); size and correlation length (fibres) of its wandering."""
+
+    level: F8
+    error: F8
+    size: float
+    length: float
+
+
+def bin_fibres(rest: FloatArray, model: FloatArray, variance: FloatArray, use: BoolArray) -> tuple[F8, F8, F8]:
+    """Return means of residuals and sky (n, b) over a few stretches of each spectrum, and the variance of the former.
+
+    Weights are alike in a stretch, lest noise weighs itself.
+    """
+    parts = np.array_split(np.arange(rest.shape[1]), _BINS)
+    out = np.zeros((3, len(rest), _BINS))
+    for b, part in enumerate(parts):
+        good = use[:, part]
+        count = good.sum(axis=1)
+        for k, values in enumerate((rest, model, variance)):
+            out[k, :, b] = np.where(good, values[:, part], 0.0).sum(axis=1, dtype=float)
+        lacking = count < 0.3 * part.size
+        out[:, :, b] /= np.maximum(count, 1)
+        out[2, :, b] = np.where(lacking, np.inf, out[2, :, b] / np.maximum(count, 1))
+    return out[0], out[1], out[2]
+
+
+def find_ground(bins: FibreBins, blank: BoolArray, scatter: float, *, colours: int, slope: float) -> Ground:
+    """Find the ground beneath all fibres of an exposure.
+
+    Parameters
+    ----------
+    bins : FibreBins
+        Of all detectors, one after the other.
+    blank : bool array (n,)
+        Fibres that see the sky alone.
+    scatter : float
+        Of the fibres' throughputs, relative.
+    colours : int
+        Degree to which a bundle's illumination changes along a spectrum.
+    slope : float
+        Gradient that is expected of the illumination, in units of ``at``.
+    """
+    use = blank[:, None] & np.isfinite(bins.variance)
+    told = use.any(axis=1)
+    size, length = _scale(bins, use, told, scatter)
+    if size == 0.0:
+        return Ground(np.zeros(told.size), np.zeros(told.size), 0.0, length)
+    system = _System(bins, use, scatter, colours)
+    prior = system.prior(slope)
+    amps = [np.flatnonzero(bins.row == k) for k in np.unique(bins.row)]
+    inverse = [_own_inverse(bins.place[own], system.own[own], size, length) for own in amps]
+    matrix, right = system.matrix + np.diag(prior), system.right.copy()
+    for own, tied in zip(amps, inverse, strict=True):
+        cross = system.cross(own)
+        matrix -= cross.T @ tied @ cross
+        right -= cross.T @ (tied @ system.light[own])
+    covariance = np.linalg.pinv(matrix, hermitian=True)
+    shared = covariance @ right
+    level, error = np.zeros(told.size), np.zeros(told.size)
+    for own, tied in zip(amps, inverse, strict=True):
+        cross, mean = system.cross(own), system.mean(own)
+        level[own] = tied @ (system.light[own] - cross @ shared)
+        # of the ground and of all that was found with it, as they count together in a fibre
+        along = mean - tied @ cross
+        error[own] = np.sqrt(np.diag(tied) + np.einsum("nq,qr,nr->n", along, covariance, along))
+    return Ground(level, error, size, length)
+
+
+def _own_inverse(places: F8, information: F8, size: float, length: float) -> F8:
+    """Covariance (n, n) of the ground of one amplifier, were all else known."""
+    return np.asarray(np.linalg.inv(np.linalg.inv(walk_covariance(places, size, length)) + np.diag(information)))
+
+
+def _scale(bins: FibreBins, use: BoolArray, told: BoolArray, scatter: float) -> tuple[float, float]:
+    """Size and length of the wandering that amplifiers show, beside a level and a gradient of the sky."""
+    weight = np.where(use, 1.0 / np.where(use, bins.variance, 1.0), 0.0)
+    total = np.maximum(weight.sum(axis=1), 1e-300)
+    rest, model = ((weight * part).sum(axis=1) / total for part in (bins.rest, bins.model))
+    amps = np.unique(bins.row[told])
+    series = []
+    for k in amps[:: max(amps.size // _MOST, 1)]:
+        own = np.flatnonzero((bins.row == k) & told)
+        terms = model[own, None] * np.column_stack([np.ones(own.size), bins.at[own]])
+        series.append((bins.place[own], rest[own], 1.0 / total[own] + (scatter * model[own]) ** 2, terms))
+    return wandering_scale(series)
+
+
+class _System:
+    """Normal equations of the ground of each fibre and of what is found with it.
+
+    That is a correction of the sky in each bin, two gradients, and for each bundle a level and its change along the
+    spectrum; of a fibre only those of its own bundle count.
+    """
+
+    def __init__(self, bins: FibreBins, use: BoolArray, scatter: float, colours: int) -> None:
+        self.bundles, self.owner = np.unique(bins.bundle, return_inverse=True)
+        self.terms = colours + 1
+        self.size = _BINS + 2 + self.bundles.size * self.terms
+        t = np.where(use, bins.model, 0.0)
+        self.design = self._design(bins, bins.model)
+        weight = np.where(use, 1.0 / np.where(use, bins.variance, 1.0), 0.0)
+        # a fibre's throughput is wrong by one factor: Sherman & Morrison 1950
+        tilt = weight * t
+        drop = scatter**2 / (1.0 + scatter**2 * (tilt * t).sum(axis=1))
+
+        def weighted(values: F8) -> F8:
+            back = np.einsum("nb,nb...->n...", tilt, values)
+            outer = np.einsum("n,nb,n...->nb...", drop, tilt, back)
+            return np.asarray(np.einsum("nb,nb...->nb...", weight, values) - outer)
+
+        ones = np.ones_like(t)
+        self.own = weighted(ones).sum(axis=1)
+        self.light = weighted(bins.rest).sum(axis=1)
+        heavy = weighted(self.design)
+        self.beside = heavy.sum(axis=1)
+        self.matrix, self.right = np.zeros((self.size, self.size)), np.zeros(self.size)
+        normal = np.einsum("nbq,nbr->nqr", self.design, heavy)
+        pull = np.einsum("nbq,nb->nq", heavy, bins.rest)
+        self.columns = np.stack([self._columns(k) for k in range(self.bundles.size)])
+        for k in range(self.bundles.size):
+            at, mine = self.columns[k], self.owner == k
+            self.matrix[np.ix_(at, at)] += normal[mine].sum(axis=0)
+            self.right[at] += pull[mine].sum(axis=0)
+
+    def _columns(self, bundle: int) -> IntArray:
+        """Columns of the terms that count for a bundle's fibres."""
+        first = _BINS + 2 + bundle * self.terms
+        return np.concatenate([np.arange(_BINS + 2), np.arange(first, first + self.terms)])
+
+    def _design(self, bins: FibreBins, t: F8) -> F8:
+        """What each term adds to a fibre's bins, (n, b, q)."""
+        along = np.linspace(-1.0, 1.0, _BINS)
+        sky = t[:, :, None] * np.eye(_BINS)
+        slopes = t[:, :, None] * bins.at[:, None, :]
+        colour = t[:, :, None] * np.polynomial.legendre.legvander(along, self.terms - 1)
+        return np.concatenate([sky, slopes, colour], axis=2)
+
+    def cross(self, own: IntArray) -> F8:
+        """Terms beside the ground of an amplifier's fibres, (n, q)."""
+        return self._spread(self.beside[own], own)
+
+    def mean(self, own: IntArray) -> F8:
+        """What the terms add to the mean of an amplifier's fibres, (n, q)."""
+        return self._spread(self.design[own].mean(axis=1), own)
+
+    def _spread(self, values: F8, own: IntArray) -> F8:
+        out = np.zeros((own.size, self.size))
+        np.put_along_axis(out, self.columns[self.owner[own]], values, axis=1)
+        return out
+
+    def prior(self, slope: float) -> F8:
+        """Inverse variances (q,) of the terms beforehand; the sky and the levels are free."""
+        bundle = np.full(self.terms, _COLOUR**-2)
+        bundle[0] = _FREE**-2
+        return np.concatenate([np.full(_BINS, _FREE**-2), np.full(2, slope**-2), np.tile(bundle, self.bundles.size)])
