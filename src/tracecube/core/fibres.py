@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
-__all__ = ["FibreSpectra"]
+__all__ = ["FibreSpectra", "sum_variance"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,11 @@ class FibreSpectra:
     level_error : array (n,) or None
         Relative error of ``throughput``. It is in ``variance`` as far as the sky goes, the same along a spectrum.
     ground_error : array (n,) or None, electron
-        Error of the level of the rows under a fibre, as it counts in a sample before it is divided by throughput. It
-        is in ``variance``, the same along a spectrum.
+        Error of the level under a fibre, as it counts in a sample before it is divided by throughput. It is in
+        ``variance``, the same along a spectrum.
+    correlation : array (n,) or None
+        Correlation coefficient of any two samples of a fibre: what is unknown of its ground and its throughput is the
+        same in all. Below zero in fibres that told the ground. See `sum_variance`.
     dq : int32 array (n,)
     medium : {"AWAV", "WAVE"}
     """
@@ -76,8 +81,33 @@ class FibreSpectra:
     dq: IntArray = column("APERTURES", "dq")
     level_error: FloatArray | None = column("APERTURES", "level_error", default=None)
     ground_error: FloatArray | None = column("APERTURES", "ground_error", unit="electron", default=None)
+    correlation: FloatArray | None = column("APERTURES", "correlation", default=None)
     sky: FloatArray | None = image("SKY", default=None)
     chi2: FloatArray | None = image("CHI2", default=None)
     box: FloatArray | None = image("BOX", default=None)
     medium: str = card("WAVETYPE", text="AWAV air, WAVE vacuum", default="AWAV")
     meta: Meta = meta()
+
+
+def sum_variance(variance: FloatArray, weight: FloatArray, correlation: FloatArray | float) -> FloatArray:
+    """Variance (n,) of weighted sums along spectra whose samples have something in common.
+
+    The covariance of samples i and j is r s_i s_j, s**2 their variances: (1 - r) sum(w**2 s**2) + r sum(w s)**2.
+
+    Parameters
+    ----------
+    variance, weight : array (n, m)
+        Weights are zero where a sample does not count.
+    correlation : array (n,) or float
+        As of `FibreSpectra`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sum_variance(np.full((1, 100), 4.0), np.ones((1, 100)), 0.01)
+    array([796.])
+    """
+    known = np.where(weight != 0, variance, 0.0)
+    alone = np.sum(weight**2 * known, axis=1, dtype=float)
+    whole = np.sum(weight * np.sqrt(known), axis=1, dtype=float) ** 2
+    return np.asarray(alone + correlation * (whole - alone))

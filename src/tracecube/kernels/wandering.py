@@ -29,8 +29,8 @@ def walk_covariance(places: F8, size: float, length: float) -> F8:
     return np.asarray(size**2 * np.exp(-np.abs(places[:, None] - places) / length))
 
 
-def wandering_scale(series: Sequence[Wandering]) -> tuple[float, float]:
-    """Return size and correlation length of the level that all series show; a size of 0 where they show none.
+def wandering_scale(series: Sequence[Wandering], most: float = np.inf) -> tuple[float, float]:
+    """Return size, not above the ``most``, and length of the level that all series show; size 0 where they show none.
 
     The grid of sizes is as fine as the data of a few series can tell.
     """
@@ -40,8 +40,8 @@ def wandering_scale(series: Sequence[Wandering]) -> tuple[float, float]:
     unit = float(np.sqrt(np.median(np.concatenate([one[2] for one in held]))))
     best = (-np.inf, 0.0, _LENGTHS[0])
     for length in _LENGTHS:
-        for size in _SIZES:
-            best = max(best, (sum(_likelihood(one, size * unit, length) for one in held), size * unit, length))
+        for size in np.minimum(unit * np.array(_SIZES), most):
+            best = max(best, (sum(_likelihood(one, float(size), length) for one in held), float(size), length))
     return best[1], best[2]
 
 

@@ -239,7 +239,7 @@ def emission_lines(*, bundle_lines: Sequence[Lines], params: PlainParams) -> Emi
     )
 
 
-@recipe(version="2")
+@recipe(version="3")
 def bundle_cube(*, spectra: FibreSpectra, field: FieldSolution, params: FibreCubeParams) -> OneCube:
     """Build the cube of a bundle from its fibres of all exposures, refraction taken off."""
     from tracecube.recipes.cube.fibres import build_fibre_cube  # noqa: PLC0415 - slow to import

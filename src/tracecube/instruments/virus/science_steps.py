@@ -25,9 +25,9 @@ from tracecube.instruments.virus.sky_lines import SKY_LINES
 from tracecube.recipes.science.field_bands import BandParams, fibre_bands
 from tracecube.recipes.sky.fibre_masks import FibreMaskParams, mask_fibres, mask_samples
 from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky
-from tracecube.recipes.sky.sky_subtraction import subtract_sky
 from tracecube.recipes.sky.fibre_throughput import ThroughputParams, fit_throughput, rows_of, throughput_of
 from tracecube.recipes.sky.sky_errors import sky_pulls, throughput_error
+from tracecube.recipes.sky.sky_subtraction import subtract_sky
 
 if TYPE_CHECKING:
     from tracecube.core.optics import WavelengthSolution
@@ -130,13 +130,14 @@ class BundleParams(BandParams, FibreMaskParams):
     """How the light of a bundle is gathered, and what is masked."""
 
 
-@recipe(version="8")
+@recipe(version="9")
 def exposure_sky(
     *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreThroughput, params: ExposureSkyParams
 ) -> ExposureSky:
     """Find the sky of an exposure, with the illumination of all fibres and the shift of each CCD's wavelengths.
 
-    The sky is solved for from all fibres of all bundles that see nothing else, on native pixels.
+    The sky is solved for from all fibres of all bundles that see nothing else, on native pixels, with the ground
+    beneath the fibres of each amplifier.
     """
     lost: list[str] = []
     places = {int(one.ifuslot[0]): _slot_place(int(one.ifuslot[0])) for one in fibre_spectra}
@@ -173,7 +174,7 @@ def _lit(
         raise MissingInput("sky: no unit of this exposure has a twilight", hint="take twilights of these very units")
 
 
-@recipe(version="3")
+@recipe(version="4")
 def bundle_spectra(
     *, fibre_spectra: Sequence[FibreSpectra], sky: Sequence[SkyModel], fibre_flat: FibreThroughput, params: BundleParams
 ) -> BundleSpectra:

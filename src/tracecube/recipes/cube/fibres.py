@@ -91,8 +91,14 @@ def build_fibre_cube(
         flags=flags.reshape(size),
         covariance_offset=np.array(_OFFSETS),
         covariance_value=np.concatenate([[along], correlation]),
-        meta={**spectra[0].meta, **_world(field, (x, y, wave), params)},
+        meta={**spectra[0].meta, **_world(field, (x, y, wave), params), **_correlation(spectra)},
     )
+
+
+def _correlation(spectra: Sequence[FibreSpectra]) -> Mapping[str, Scalar]:
+    """Card CORRWAVE: correlation of any two planes, of what is unknown of grounds and throughputs of the fibres."""
+    told = [np.asarray(one.correlation)[one.dq == 0] for one in spectra if one.correlation is not None]
+    return {"CORRWAVE": float(np.mean(np.concatenate(told)))} if told and np.concatenate(told).size else {}
 
 
 def _axes(values: F8, step: float) -> F8:

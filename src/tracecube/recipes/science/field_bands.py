@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tracecube.core.fibre_light import FibreBands
-from tracecube.core.fibres import FibreSpectra
+from tracecube.core.fibres import FibreSpectra, sum_variance
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.params import Params
 from tracecube.recipes.science.fibre_psf_system import FieldPsfParams
@@ -66,6 +66,7 @@ def band_light(spectra: FibreSpectra, edges: F8, least: float = 0.3) -> tuple[F8
     ok = ((spectra.flags & NOT_USABLE) == 0) & np.isfinite(spectra.flux) & np.isfinite(spectra.variance)
     ok &= (spectra.variance > 0) & (spectra.dq == 0)[:, None]
     flux, variance = np.where(ok, spectra.flux, 0.0), np.where(ok, spectra.variance, 0.0)
+    correlation = 0.0 if spectra.correlation is None else np.asarray(spectra.correlation)
     lights, noises = [], []
     for low, high in pairwise(edges):
         inside = (spectra.wave >= low) & (spectra.wave < high)
@@ -73,7 +74,8 @@ def band_light(spectra: FibreSpectra, edges: F8, least: float = 0.3) -> tuple[F8
         enough = good >= np.maximum(least * inside.sum(1), 1)
         count = np.maximum(good, 1)
         lights.append(np.where(enough, (flux * inside).sum(1) / count, 0.0))
-        noises.append(np.where(enough, (variance * inside).sum(1) / count**2, np.inf))
+        summed = sum_variance(variance, (inside & ok).astype(float), correlation)
+        noises.append(np.where(enough, summed / count**2, np.inf))
     return np.array(lights).T, np.array(noises).T
 
 

@@ -1,8 +1,8 @@
 """The ground beneath the fibres: how the level of an amplifier's rows wanders, from its own blank fibres.
 
-The overscan tells the level of a row to a tenth of an electron, which is half an electron and more under a fibre, alike in
-its neighbours: as much as a faint galaxy. A hundred fibres that see the sky alone tell it better. Fibre by fibre, it is
-what is left beside the sky: the same number of electrons along a spectrum, wandering from fibre to fibre
+The overscan tells the level of a row to a tenth of an electron, which is half an electron and more under a fibre, alike
+in its neighbours: as much as a faint galaxy. A hundred fibres that see the sky alone tell it better. Fibre by fibre, it
+is what is left beside the sky: the same number of electrons along a spectrum, wandering from fibre to fibre
 (`kernels/wandering.py`). What the sky, the illumination and its colour may take of it is found with it, so that neither
 is taken for the other; the fibres' throughputs scatter. Fibres that hold light tell nothing, their ground is that of
 their neighbours on the detector.
@@ -10,7 +10,6 @@ their neighbours on the detector.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +26,7 @@ _BINS = 8  # along a spectrum: the sky is three times as bright at one end as at
 _COLOUR = 0.01  # by which the colour of a bundle's illumination is expected to differ from that of all
 _FREE = 0.1  # by which the sky and a bundle may be off, relative: as good as free
 _MOST = 48  # amplifiers that tell the scale of the wandering
+_LARGEST = 3.0  # sizes of the wandering over the error that is stated: more is light
 
 
 class FibreBins(NamedTuple):
@@ -43,6 +43,8 @@ class FibreBins(NamedTuple):
         Number of the fibre in its amplifier.
     at : array (n, 2)
         Place in the bundle, in units of the gradient's.
+    stated : array (n,), electron a sample
+        Error of the ground as the overscan has it.
     """
 
     rest: F8
@@ -52,10 +54,21 @@ class FibreBins(NamedTuple):
     bundle: IntArray
     place: F8
     at: F8
+    stated: F8
 
 
 class Ground(NamedTuple):
-    """Level beneath each fibre, electron a sample, arrays (n,); size and correlation length (fibres) of its wandering."""
+    """Level beneath each fibre, electron a sample, arrays (n,), and how it wanders.
+
+    Parameters
+    ----------
+    level, error : array (n,), electron a sample
+        The error is that of ground and illumination as they count together.
+    size : float, electron
+        0 where none was seen.
+    length : float
+        Correlation length, fibres.
+    """
 
     level: F8
     error: F8
@@ -99,7 +112,8 @@ def find_ground(bins: FibreBins, blank: BoolArray, scatter: float, *, colours: i
     """
     use = blank[:, None] & np.isfinite(bins.variance)
     told = use.any(axis=1)
-    size, length = _scale(bins, use, told, scatter)
+    most = _LARGEST * float(np.median(bins.stated[told])) if told.any() else 0.0
+    size, length = _scale(bins, use, told, scatter, most) if most > 0 else (0.0, 0.0)
     if size == 0.0:
         return Ground(np.zeros(told.size), np.zeros(told.size), 0.0, length)
     system = _System(bins, use, scatter, colours)
@@ -128,7 +142,7 @@ def _own_inverse(places: F8, information: F8, size: float, length: float) -> F8:
     return np.asarray(np.linalg.inv(np.linalg.inv(walk_covariance(places, size, length)) + np.diag(information)))
 
 
-def _scale(bins: FibreBins, use: BoolArray, told: BoolArray, scatter: float) -> tuple[float, float]:
+def _scale(bins: FibreBins, use: BoolArray, told: BoolArray, scatter: float, most: float) -> tuple[float, float]:
     """Size and length of the wandering that amplifiers show, beside a level and a gradient of the sky."""
     weight = np.where(use, 1.0 / np.where(use, bins.variance, 1.0), 0.0)
     total = np.maximum(weight.sum(axis=1), 1e-300)
@@ -139,7 +153,7 @@ def _scale(bins: FibreBins, use: BoolArray, told: BoolArray, scatter: float) -> 
         own = np.flatnonzero((bins.row == k) & told)
         terms = model[own, None] * np.column_stack([np.ones(own.size), bins.at[own]])
         series.append((bins.place[own], rest[own], 1.0 / total[own] + (scatter * model[own]) ** 2, terms))
-    return wandering_scale(series)
+    return wandering_scale(series, most)
 
 
 class _System:

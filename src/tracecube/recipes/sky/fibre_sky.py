@@ -177,6 +177,7 @@ class _Fit:
             bundle=np.concatenate([one.slot for one in self.fibres]),
             place=np.concatenate([one.about[2] for one in self.fibres]).astype(np.float64),
             at=np.concatenate([np.stack([one.x, one.y], axis=1) for one in self.fibres]) / HALF_BUNDLE,
+            stated=np.concatenate([one.ground_error for one in self.fibres]),
         )
         params, blank = self.params, np.concatenate(self.blank)
         slope = params.slope * HALF_BUNDLE

@@ -1,8 +1,8 @@
 """What the sky's subtraction adds to the error of a spectrum, and how well residuals agree with errors.
 
-Two terms, both shared: the error of the sky itself is the same for all fibres at a wavelength, that of a fibre's
-throughput is the same along its spectrum. Both are in the variance of the samples; who adds samples up must know that
-they do not average out, for which the size of the second is kept beside each fibre.
+Shared terms: the error of the sky itself is the same for all fibres at a wavelength, those of a fibre's throughput and
+of the ground beneath it are the same along its spectrum. All are in the variance of the samples; who adds samples up
+must know that they do not average out, for which the correlation of any two is kept beside each fibre.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from tracecube.core.fibre_light import FibreThroughput, SkyModel
-from tracecube.core.fibres import FibreSpectra
+from tracecube.core.fibres import FibreSpectra, sum_variance
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.spline_error import spline_covariance, spline_variance
@@ -22,6 +22,7 @@ from tracecube.recipes.sky.sky_fibres import SkyFibres
 __all__ = ["series_covariance", "sky_covariance", "sky_pulls", "sky_variance", "throughput_error"]
 
 _FAR = 6.0  # standard deviations beyond which a residual is no noise
+_SUM = 64  # samples of a sum along a spectrum
 _TOLERANCE = 0.05  # by which the width of pulls may differ from 1
 
 
@@ -83,7 +84,7 @@ def sky_variance(model: SkyModel, wave: FloatArray, excess: FloatArray) -> Float
 
 
 def sky_pulls(all_spectra: Sequence[FibreSpectra], blank: Sequence[BoolArray]) -> tuple[QualityNumber, ...]:
-    """Width of residuals over errors in fibres that see the sky alone, amplifier by amplifier.
+    """Width of residuals over errors in fibres that see the sky alone, amplifier by amplifier; that of sums of many.
 
     Parameters
     ----------
@@ -92,16 +93,35 @@ def sky_pulls(all_spectra: Sequence[FibreSpectra], blank: Sequence[BoolArray]) -
     blank : sequence of bool array (n,)
     """
     found: dict[str, list[FloatArray]] = {}
+    sums: list[FloatArray] = []
     for one, free in zip(all_spectra, blank, strict=True):
         good = (one.flags == 0) & (one.variance > 0) & free[:, None]
         pull = one.flux / np.sqrt(np.where(good, one.variance, 1.0))
+        sums.append(_sum_pulls(one, good & (np.abs(pull) < _FAR), free))
         for amp in np.unique(one.amp):
             own = (one.amp == amp)[:, None] & good & (np.abs(pull) < _FAR)
             found.setdefault(f"{int(one.ifuslot[0]):03d}{str(amp).strip()}", []).append(pull[own])
     low, high = 1.0 - _TOLERANCE, 1.0 + _TOLERANCE
     widths = {name: np.concatenate(pulls) for name, pulls in sorted(found.items())}
-    return tuple(
+    each = [
         QualityNumber(f"SKY PULL {name}", float(pull.std()), "", low=low, high=high)
         for name, pull in widths.items()
         if pull.size
-    )
+    ]
+    binned = np.concatenate(sums) if sums else np.zeros(0)
+    wide = [QualityNumber("SKY SUM PULL", float(binned.std()), "", low=0.95, high=1.05)] if binned.size else []
+    return (*each, *wide)
+
+
+def _sum_pulls(spectra: FibreSpectra, good: BoolArray, free: BoolArray) -> FloatArray:
+    """Sums of `_SUM` samples of blank fibres, over their errors."""
+    correlation = np.zeros(len(free)) if spectra.correlation is None else np.asarray(spectra.correlation)
+    pulls = []
+    for start in range(0, spectra.flux.shape[1] - _SUM + 1, _SUM):
+        part = slice(start, start + _SUM)
+        weight = good[:, part].astype(float)
+        rows = free & (weight.sum(axis=1) > 0.5 * _SUM)
+        variance = sum_variance(spectra.variance[rows, part], weight[rows], correlation[rows])
+        total = np.sum(weight[rows] * np.where(good[rows, part], spectra.flux[rows, part], 0.0), axis=1, dtype=float)
+        pulls.append(total / np.sqrt(variance))
+    return np.concatenate(pulls) if pulls else np.zeros(0)

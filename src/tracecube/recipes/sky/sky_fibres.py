@@ -40,6 +40,8 @@ class SkyFibres:
         Unit, amplifier, number, exposure of each fibre.
     slot, x, y, dq : array (n,)
         Bundle, and place in it (arcsec).
+    ground_error : array (n,), electron
+        Error of the level beneath a fibre, 0 where none is stated.
     shift : float, Angstrom
     """
 
@@ -53,6 +55,7 @@ class SkyFibres:
     x: FloatArray
     y: FloatArray
     dq: IntArray
+    ground_error: FloatArray
     shift: float = 0.0
 
     @property
@@ -83,6 +86,7 @@ def _prepared(spectra: FibreSpectra, throughput: FloatArray | None) -> SkyFibres
         x=np.asarray(spectra.x, float),
         y=np.asarray(spectra.y, float),
         dq=spectra.dq,
+        ground_error=np.zeros(len(spectra.dq)) if spectra.ground_error is None else np.asarray(spectra.ground_error),
     )
 
 

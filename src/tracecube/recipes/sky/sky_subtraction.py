@@ -10,7 +10,7 @@ from numpy.polynomial import legendre
 from tracecube.core.errors import BadData
 from tracecube.core.fibre_light import SkyModel
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import Flag
 from tracecube.kernels.common_spectrum import CommonSpectrum, evaluate
 from tracecube.kernels.robust import known_median
@@ -65,25 +65,19 @@ def subtract_sky(
     common = CommonSpectrum(model.first, model.step, np.asarray(model.coefficients, np.float64))
     excess = np.where(lost, 0.0, excess)
     sky = np.nan_to_num(evaluate(common, wave, excess)[0]) * step
-    error = np.where(lost, 0.0, error)
-    # the noise of a fibre that the sky was found from is in the sky, too
-    own = np.where(model.blank[rows] == 1, -1.0, 1.0)[:, None]
-    ground, known = model.ground[rows], np.where(own[:, 0] < 0, -1.0, 1.0) * model.ground_error[rows] ** 2
-    shares = own * sky_variance(model, wave, excess) * step**2 + (error * sky) ** 2
-    lost |= ~np.isfinite(shares)
+    noise = sky_variance(model, wave, excess) * step**2
+    lost |= ~np.isfinite(noise)
     tint = series_along(spectra.wave, np.asarray(model.colour, np.float64)[rows], np.asarray(model.wave, np.float64))
     factor = np.where(lost, 1.0, throughput * model.light[rows][:, None] * tint)
-    before = 0.0 if spectra.ground_error is None else np.asarray(spectra.ground_error)[:, None] ** 2
-    beneath = np.where(
-        model.ground_error[rows][:, None] > 0, spectra.variance - before + known[:, None], spectra.variance
-    )
+    error = np.where(lost, 0.0, error)
+    variance, correlation = _uncertain(spectra, model, rows, (factor, np.where(lost, 0.0, noise), error * sky), lost)
     shared = np.where(lost | np.roll(lost, -1, axis=0), 0.0, spectra.blend / (factor * np.roll(factor, -1, axis=0)))
     flags = spectra.flags | np.where(lost & (spectra.flags == 0), int(Flag.NOT_MEASURED), 0).astype(np.int32)
     dim = known_median(np.where(lost, np.nan, throughput), axis=1)
     return replace(
         spectra,
-        flux=((spectra.flux - ground[:, None]) / factor - sky).astype(np.float32),
-        variance=_with_shares(beneath / factor**2, np.where(lost, 0.0, shares)),
+        flux=((spectra.flux - model.ground[rows][:, None]) / factor - sky).astype(np.float32),
+        variance=variance,
         blend=shared.astype(np.float32),
         flags=flags,
         wave=wave,
@@ -91,7 +85,36 @@ def subtract_sky(
         box=None if spectra.box is None else (spectra.box / factor - sky).astype(np.float32),
         throughput=np.nan_to_num(dim * model.light[rows]),
         level_error=np.nan_to_num(known_median(np.where(lost, np.nan, error), axis=1)),
+        ground_error=model.ground_error[rows],
+        correlation=correlation,
     )
+
+
+def _uncertain(
+    spectra: FibreSpectra,
+    model: SkyModel,
+    rows: IntArray,
+    parts: tuple[FloatArray, FloatArray, FloatArray],
+    lost: BoolArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Variance (n, m) of what is left, and the correlation (n,) of any two samples of a fibre.
+
+    Parameters
+    ----------
+    parts : (array (n, m), array (n, m), array (n, m))
+        What fluxes are divided by, variance of the sky, and error of the throughput times the sky.
+    """
+    factor, noise, level = parts
+    # the noise of a fibre that sky and ground were found from is in them, too
+    own = np.where(model.blank[rows] == 1, -1.0, 1.0)[:, None]
+    before = np.zeros((len(rows), 1)) if spectra.ground_error is None else spectra.ground_error[:, None] ** 2
+    found = model.ground_error[rows][:, None] ** 2
+    ground = np.where(found > 0, own * found, before)
+    variance = _with_shares((spectra.variance - before) / factor**2, own * noise + ground / factor**2 + level**2)
+    ends = [np.where(lost, 0.0, part).sum(axis=1) for part in (1.0 / factor, level, np.sqrt(variance))]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation = (ground[:, 0] * ends[0] ** 2 + ends[1] ** 2) / ends[2] ** 2
+    return variance, np.nan_to_num(correlation)
 
 
 def _with_shares(variance: FloatArray, shares: FloatArray) -> FloatArray:

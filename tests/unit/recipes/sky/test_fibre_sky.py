@@ -10,8 +10,8 @@ import pytest
 from tracecube.core.errors import BadData
 from tracecube.core.fibres import FibreSpectra
 from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky
-from tracecube.recipes.sky.sky_subtraction import subtract_sky
 from tracecube.recipes.sky.fibre_throughput import ThroughputParams, fit_throughput, throughput_of
+from tracecube.recipes.sky.sky_subtraction import subtract_sky
 
 N, M = 60, 400
 STEP = 2.0

@@ -9,8 +9,8 @@ import pytest
 
 from tests.unit.recipes.sky.test_fibre_sky import M, N, draw, even, factors
 from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky
-from tracecube.recipes.sky.sky_subtraction import subtract_sky
 from tracecube.recipes.sky.sky_anchor import find_anchor
+from tracecube.recipes.sky.sky_subtraction import subtract_sky
 
 LINES = (4358.3,)
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.unit.recipes.sky_fibres_drawn import M, N, draw, factors
 from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky
-from tracecube.recipes.sky.sky_subtraction import subtract_sky
 from tracecube.recipes.sky.fibre_throughput import ThroughputParams, fit_throughput, rows_of, throughput_of
 from tracecube.recipes.sky.sky_errors import sky_pulls, throughput_error
+from tracecube.recipes.sky.sky_subtraction import subtract_sky
 
 SLOTS = (47, 53)
 
@@ -82,6 +82,6 @@ def test_pulls_are_told_amplifier_by_amplifier(true) -> None:
     made[0].variance[N // 2 :] *= 0.25
     blank = [model.blank[rows_of(model, one)] == 1 for one in spectra]
     found = {one.name: one.value for one in sky_pulls(made, blank)}
-    assert set(found) == {"SKY PULL 047LL", "SKY PULL 047LU", "SKY PULL 053LL"}
+    assert set(found) == {"SKY PULL 047LL", "SKY PULL 047LU", "SKY PULL 053LL", "SKY SUM PULL"}
     assert found["SKY PULL 047LL"] == pytest.approx(1.0, abs=0.02)
     assert found["SKY PULL 047LU"] == pytest.approx(2.0, abs=0.04)

@@ -1,0 +1,80 @@
+"""The ground beneath the fibres, from fibres that see the sky alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.unit.recipes.sky.test_fibre_sky import M, draw, even, factors
+from tracecube.core.fibres import sum_variance
+from tracecube.kernels.wandering import walk_covariance
+from tracecube.recipes.sky.fibre_ground import FibreBins, find_ground
+from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky
+from tracecube.recipes.sky.sky_subtraction import subtract_sky
+
+N, B = 100, 8
+
+
+def bins(seed: int, size: float, noise: float = 0.6) -> tuple[FibreBins, np.ndarray]:
+    """Four amplifiers of two bundles: a sky that is too bright, a bundle that is too dark, and a ground."""
+    rng = np.random.default_rng(seed)
+    model = np.tile(np.linspace(60.0, 200.0, B), (4 * N, 1)) * rng.normal(1.0, 0.05, (4 * N, 1))
+    chol = np.linalg.cholesky(walk_covariance(np.arange(float(N)), max(size, 1e-9), 10.0))
+    ground = np.concatenate([chol @ rng.normal(size=N) for _ in range(4)])
+    bundle = np.repeat([47, 53], 2 * N)
+    off = np.where(bundle == 47, -0.003, 0.002)[:, None] + 0.001 * rng.normal(size=(4 * N, 1))
+    rest = model * off + ground[:, None] + noise * rng.normal(size=(4 * N, B))
+    variance = np.full((4 * N, B), noise**2)
+    at = rng.uniform(-1.0, 1.0, (4 * N, 2))
+    place = np.tile(np.arange(float(N)), 4)
+    return FibreBins(rest, model, variance, np.repeat(np.arange(4), N), bundle, place, at, np.full(4 * N, 0.5)), ground
+
+
+def test_the_ground_is_found_with_its_error_and_not_taken_for_light() -> None:
+    pulls = []
+    for seed in range(8):
+        given, true = bins(seed, 1.0)
+        blank = np.random.default_rng(seed).random(4 * N) < 0.6
+        found = find_ground(given, blank, 0.001, colours=2, slope=0.01)
+        left = found.level - true
+        assert np.std(left) < 0.6
+        assert found.size == pytest.approx(1.0, rel=0.5)
+        # the error is that of the ground and of what the illumination takes of it
+        for own in (given.bundle == 47, given.bundle == 53):
+            sky = given.model.mean(axis=1)[own, None] * np.column_stack([np.ones(own.sum()), given.at[own]])
+            rest = left[own] - sky @ np.linalg.lstsq(sky, left[own], rcond=None)[0]
+            pulls.append(rest / found.error[own])
+    assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.15)
+
+
+def test_without_a_ground_none_is_taken_off() -> None:
+    given, _ = bins(3, 0.0)
+    found = find_ground(given, np.ones(4 * N, bool), 0.001, colours=2, slope=0.01)
+    assert found.size == 0.0
+    assert not found.level.any()
+
+
+def test_sums_along_fibres_scatter_as_their_errors_say() -> None:
+    pulls = []
+    for seed in range(2):
+        spectra, flat = [], []
+        for slot in (47, 53, 61):
+            true = factors(slot, N)
+            one = draw(slot, true, level=14.0, seed=100 * seed + slot)
+            rng = np.random.default_rng(1000 * seed + slot)
+            ground = np.linalg.cholesky(walk_covariance(np.arange(float(N)), 1.2, 12.0)) @ rng.normal(size=N)
+            spectra.append(replace(one, flux=one.flux + ground[:, None], ground_error=np.full(N, 0.6)))
+            flat.append(even(true))
+        model, numbers, _ = fit_sky(zip(spectra, flat, strict=True), SkyParams())
+        told = {n.name: n.value for n in numbers}
+        assert told["GROUND SIZE"] == pytest.approx(1.2, rel=0.6)
+        for one, value in zip(spectra, flat, strict=True):
+            made = subtract_sky(one, value, model)
+            assert made.correlation is not None
+            for width in (50, M):
+                weight = np.ones((N, width))
+                total = made.flux.reshape(N, -1, width).sum(axis=2)[:, 0]
+                pulls.append(total / np.sqrt(sum_variance(made.variance[:, :width], weight, made.correlation)))
+    assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.08)
