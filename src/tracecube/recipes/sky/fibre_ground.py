@@ -111,7 +111,7 @@ def find_ground(bins: FibreBins, blank: BoolArray, scatter: float, *, colours: i
         Gradient that is expected of the illumination, in units of ``at``.
     """
     use = blank[:, None] & np.isfinite(bins.variance)
-    told = use.any(axis=1)
+    told: BoolArray = np.asarray(use.any(axis=1))
     most = _LARGEST * float(np.median(bins.stated[told])) if told.any() else 0.0
     size, length = _scale(bins, use, told, scatter, most) if most > 0 else (0.0, 0.0)
     if size == 0.0:

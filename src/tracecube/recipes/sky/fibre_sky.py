@@ -171,8 +171,11 @@ class _Fit:
             _, amp = np.unique(one.about[1], return_inverse=True)
             rows.append(count + amp)
             count += int(amp.max()) + 1
+        joined = [np.concatenate([part[i] for part in parts]) for i in range(3)]
         bins = FibreBins(
-            *(np.concatenate([part[i] for part in parts]) for i in range(3)),
+            rest=joined[0],
+            model=joined[1],
+            variance=joined[2],
             row=np.concatenate(rows),
             bundle=np.concatenate([one.slot for one in self.fibres]),
             place=np.concatenate([one.about[2] for one in self.fibres]).astype(np.float64),
