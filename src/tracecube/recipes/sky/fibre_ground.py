@@ -16,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
+from tracecube.kernels.empty_level import empty_level
 from tracecube.kernels.wandering import walk_covariance, wandering_scale
+from tracecube.recipes.sky.extended_light import MISS
+from tracecube.recipes.sky.fibre_illumination import Illumination
 
-__all__ = ["FibreBins", "Ground", "bin_fibres", "find_ground"]
+__all__ = ["FibreBins", "Ground", "amplifier_blank", "bin_fibres", "find_ground"]
 
 F8 = NDArray[np.float64]
 
@@ -26,6 +29,9 @@ _BINS = 8  # along a spectrum: the sky is three times as bright at one end as at
 _COLOUR = 0.01  # by which the colour of a bundle's illumination is expected to differ from that of all
 _FREE = 0.1  # by which the sky and a bundle may be off, relative: as good as free
 _MOST = 48  # amplifiers that tell the scale of the wandering
+_TURNS = 40  # of the search for an amplifier's empty fibres
+_FEW = 8  # blank fibres of an amplifier: fewer, and it is its ground that is off
+_LEAST = 0.02  # size of a wandering that is none, over the largest
 _LARGEST = 3.0  # sizes of the wandering over the error that is stated: more is light
 
 
@@ -94,15 +100,45 @@ def bin_fibres(rest: FloatArray, model: FloatArray, variance: FloatArray, use: B
     return out[0], out[1], out[2]
 
 
-def find_ground(bins: FibreBins, blank: BoolArray, scatter: float, *, colours: int, slope: float) -> Ground:
+def amplifier_blank(levels: tuple[FloatArray, FloatArray], found: Illumination, row: IntArray, cut: float) -> BoolArray:
+    """Return which fibres (n,) tell the ground: blank ones; of an amplifier with few, those as dark as its empty ones.
+
+    Where the ground is far off, no fibre of an amplifier looks blank beside the others of its bundle.
+
+    Parameters
+    ----------
+    levels : (array (n,), array (n,))
+        Brightness of each fibre over the model of the sky, NaN where it is not known, and its error.
+    found : Illumination
+    row : int array (n,)
+        Amplifier of each fibre.
+    cut : float
+        Errors up to which a fibre is blank.
+    """
+    ratio, error = (np.asarray(one, np.float64) for one in levels)
+    sigma = np.sqrt(error**2 + found.scatter**2 + (MISS * found.beside) ** 2)
+    away = ratio - found.light - found.beside
+    none = np.zeros((away.size, 0))
+    amps = empty_level(away, sigma, row, none, np.zeros(0), turns=_TURNS)
+    with np.errstate(invalid="ignore"):
+        near = np.abs(away - amps.level[row]) < cut * np.hypot(sigma, amps.scatter)
+    few = np.bincount(row, found.blank) < _FEW
+    return np.asarray(np.where(few[row], near & ~found.filled[found.owner], found.blank))
+
+
+def find_ground(
+    bins: FibreBins, told: BoolArray, blank: BoolArray, scatter: float, *, colours: int, slope: float
+) -> Ground:
     """Find the ground beneath all fibres of an exposure.
 
     Parameters
     ----------
     bins : FibreBins
         Of all detectors, one after the other.
+    told : bool array (n,)
+        Fibres that tell the ground, as of `amplifier_blank`.
     blank : bool array (n,)
-        Fibres that see the sky alone.
+        Fibres that see the sky alone: they tell how the ground wanders.
     scatter : float
         Of the fibres' throughputs, relative.
     colours : int
@@ -110,16 +146,16 @@ def find_ground(bins: FibreBins, blank: BoolArray, scatter: float, *, colours: i
     slope : float
         Gradient that is expected of the illumination, in units of ``at``.
     """
-    use = blank[:, None] & np.isfinite(bins.variance)
-    told: BoolArray = np.asarray(use.any(axis=1))
-    most = _LARGEST * float(np.median(bins.stated[told])) if told.any() else 0.0
-    size, length = _scale(bins, use, told, scatter, most) if most > 0 else (0.0, 0.0)
-    if size == 0.0:
-        return Ground(np.zeros(told.size), np.zeros(told.size), 0.0, length)
+    use = told[:, None] & np.isfinite(bins.variance)
+    sure: BoolArray = np.asarray(use.any(axis=1) & blank)
+    most = _LARGEST * float(np.median(bins.stated[sure])) if sure.any() else 0.0
+    if most == 0.0:
+        return Ground(np.zeros(told.size), np.zeros(told.size), 0.0, 0.0)
+    size, length = _scale(bins, use, sure, scatter, most)
     system = _System(bins, use, scatter, colours)
     prior = system.prior(slope)
     amps = [np.flatnonzero(bins.row == k) for k in np.unique(bins.row)]
-    inverse = [_own_inverse(bins.place[own], system.own[own], size, length) for own in amps]
+    inverse = [_own_inverse(bins.place[own], system.own[own], (size, length, most)) for own in amps]
     matrix, right = system.matrix + np.diag(prior), system.right.copy()
     for own, tied in zip(amps, inverse, strict=True):
         cross = system.cross(own)
@@ -137,9 +173,11 @@ def find_ground(bins: FibreBins, blank: BoolArray, scatter: float, *, colours: i
     return Ground(level, error, size, length)
 
 
-def _own_inverse(places: F8, information: F8, size: float, length: float) -> F8:
-    """Covariance (n, n) of the ground of one amplifier, were all else known."""
-    return np.asarray(np.linalg.inv(np.linalg.inv(walk_covariance(places, size, length)) + np.diag(information)))
+def _own_inverse(places: F8, information: F8, about: tuple[float, float, float]) -> F8:
+    """Covariance (n, n) of the ground of one amplifier, were all else known: it wanders, about a level of its own."""
+    size, length, most = about
+    prior = walk_covariance(places, max(size, _LEAST * most), length) + most**2
+    return np.asarray(np.linalg.inv(np.linalg.inv(prior) + np.diag(information)))
 
 
 def _scale(bins: FibreBins, use: BoolArray, told: BoolArray, scatter: float, most: float) -> tuple[float, float]:

@@ -48,6 +48,8 @@ class Illumination(NamedTuple):
         Of fibres beyond their errors: that of their throughputs.
     beside : array (n,)
         Light of extended sources and wings in each fibre, by the model of them, in units of ``light``.
+    owner : int array (n,)
+        Which of ``slots`` each fibre belongs to.
     """
 
     light: FloatArray
@@ -60,6 +62,7 @@ class Illumination(NamedTuple):
     slope: FloatArray
     scatter: float
     beside: FloatArray
+    owner: IntArray
 
 
 def illumination(
@@ -110,9 +113,8 @@ def illumination(
     light = level[owner] + at / HALF_BUNDLE @ found.terms
     spread = np.sqrt(level_error[owner] ** 2 + np.einsum("nq,qr,nr->n", at, found.covariance, at) / HALF_BUNDLE**2)
     blank = _blank((ratio - light) / np.hypot(error, found.scatter), known & ~filled[owner], cut[0], least)
-    return Illumination(
-        light, spread, blank, slots, level, level_error, filled, found.terms / HALF_BUNDLE, found.scatter, beside
-    )
+    gradient = found.terms / HALF_BUNDLE
+    return Illumination(light, spread, blank, slots, level, level_error, filled, gradient, found.scatter, beside, owner)
 
 
 def _blank(away: FloatArray, known: BoolArray, cut: float, least: int) -> BoolArray:

@@ -22,7 +22,7 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.common_spectrum import CommonSpectrum
 from tracecube.kernels.robust import known_median
-from tracecube.recipes.sky.fibre_ground import FibreBins, Ground, bin_fibres, find_ground
+from tracecube.recipes.sky.fibre_ground import FibreBins, Ground, amplifier_blank, bin_fibres, find_ground
 from tracecube.recipes.sky.fibre_illumination import HALF_BUNDLE, Illumination, illumination
 from tracecube.recipes.sky.sky_anchor import SkyAnchor, find_anchor
 from tracecube.recipes.sky.sky_errors import sky_covariance
@@ -155,17 +155,18 @@ class _Fit:
         if params.colour and not last:
             self._follow_colour()
         if not (first or last):
-            self._follow_ground(self.found.beside / mean)
+            self._follow_ground((ratio, error), mean)
 
-    def _follow_ground(self, beside: FloatArray) -> None:
-        """Find the ground beneath the fibres anew; ``beside`` (n,) is other light over the sky."""
+    def _follow_ground(self, levels: tuple[FloatArray, FloatArray], mean: float) -> None:
+        """Find the ground beneath the fibres anew, from levels of all fibres and their errors, in units of ``mean``."""
         parts, rows, count = [], [], 0
+        beside = self.found.beside / mean
         for k, (one, extra, ground) in enumerate(
             zip(self.fibres, self.split(beside), self.split(self.ground.level), strict=True)
         ):
             sky = seen_by(self.common, one)[0] * self.tint(one)
             model = sky * self.light[k][:, None]
-            use = self.clean[k] & self.blank[k][:, None] & (self.weight[k] > 0)
+            use = self.clean[k] & (self.weight[k] > 0)
             variance = 1.0 / np.where(use, self.weight[k], 1.0)
             parts.append(bin_fibres(one.flux + ground[:, None] - model - sky * extra[:, None], model, variance, use))
             _, amp = np.unique(one.about[1], return_inverse=True)
@@ -182,9 +183,10 @@ class _Fit:
             at=np.concatenate([np.stack([one.x, one.y], axis=1) for one in self.fibres]) / HALF_BUNDLE,
             stated=np.concatenate([one.ground_error for one in self.fibres]),
         )
-        params, blank = self.params, np.concatenate(self.blank)
+        params = self.params
         slope = params.slope * HALF_BUNDLE
-        found = find_ground(bins, blank, self.found.scatter, colours=params.colour, slope=slope)
+        told = amplifier_blank(levels, self.found, bins.row, params.source)
+        found = find_ground(bins, told, self.found.blank, self.found.scatter, colours=params.colour, slope=slope)
         for one, change in zip(self.fibres, self.split(found.level - self.ground.level), strict=True):
             one.flux -= np.where(one.good, change[:, None], 0.0).astype(np.float32)
         self.ground = found

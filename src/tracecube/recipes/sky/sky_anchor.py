@@ -22,6 +22,7 @@ F8 = NDArray[np.float64]
 Samples = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 
 _HALF = 14.0  # Angstrom on either side of a line that its fit sees
+_NARROW = 9.0  # Angstrom: a window that holds little but the line
 _SEEN = 8.0  # errors by which a line stands out that tells a place
 _ROUNDS, _AT_REST = 8, 1e-4  # of the fit, and its last step (Angstrom)
 _REACH = 3.0  # Angstrom: a line farther off is another
@@ -74,6 +75,19 @@ def find_anchor(samples: Iterable[Samples], lines: tuple[float, ...]) -> SkyAnch
 
 def _line_offset(line: float, wave: F8, scale: F8, sigma: F8, flux: F8, weight: F8) -> tuple[float, float] | None:
     """Offset (Angstrom) of one line from its wavelength, with its error; samples are arrays (k,)."""
+    whole = _fitted(line, wave, scale, sigma, flux, weight)
+    near = np.abs(wave - line) < _NARROW
+    middle = _fitted(line, *(part[near] for part in (wave, scale, sigma, flux, weight)))
+    if whole is None or middle is None:
+        return None
+    # structure of the sky beside a faint line moves it, in a narrow window less
+    noise = np.sqrt(max(middle[1] ** 2 - whole[1] ** 2, 0.0))
+    excess = max(abs(whole[0] - middle[0]) - noise, 0.0)
+    return whole[0], float(np.hypot(whole[1], excess))
+
+
+def _fitted(line: float, wave: F8, scale: F8, sigma: F8, flux: F8, weight: F8) -> tuple[float, float] | None:
+    """Offset of one line by the fit of all samples, with the error that noise makes; None if it does not stand out."""
     away = (wave - line) / _HALF
     beneath = [scale, scale * away, scale * away**2]
     offset = step = 0.0

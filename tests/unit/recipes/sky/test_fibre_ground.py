@@ -37,7 +37,7 @@ def test_the_ground_is_found_with_its_error_and_not_taken_for_light() -> None:
     for seed in range(8):
         given, true = bins(seed, 1.0)
         blank = np.random.default_rng(seed).random(4 * N) < 0.6
-        found = find_ground(given, blank, 0.001, colours=2, slope=0.01)
+        found = find_ground(given, blank, blank, 0.001, colours=2, slope=0.01)
         left = found.level - true
         assert np.std(left) < 0.6
         assert found.size == pytest.approx(1.0, rel=0.5)
@@ -51,9 +51,12 @@ def test_the_ground_is_found_with_its_error_and_not_taken_for_light() -> None:
 
 def test_without_a_ground_none_is_taken_off() -> None:
     given, _ = bins(3, 0.0)
-    found = find_ground(given, np.ones(4 * N, bool), 0.001, colours=2, slope=0.01)
-    assert found.size == 0.0
-    assert not found.level.any()
+    every = np.ones(4 * N, bool)
+    found = find_ground(given, every, every, 0.001, colours=2, slope=0.01)
+    assert found.size < 0.1
+    assert np.std(found.level) < 0.15
+    unknown = find_ground(given._replace(stated=np.zeros(4 * N)), every, every, 0.001, colours=2, slope=0.01)
+    assert not unknown.level.any()
 
 
 def test_sums_along_fibres_scatter_as_their_errors_say() -> None:
@@ -78,3 +81,16 @@ def test_sums_along_fibres_scatter_as_their_errors_say() -> None:
                 total = made.flux.reshape(N, -1, width).sum(axis=2)[:, 0]
                 pulls.append(total / np.sqrt(sum_variance(made.variance[:, :width], weight, made.correlation)))
     assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.08)
+
+
+def test_an_amplifier_whose_ground_is_far_off_is_brought_to_the_others_of_its_bundle() -> None:
+    spectra, flat = [], []
+    for number, (slot, amp, off) in enumerate(((47, "LL", 0.0), (47, "RU", 2.5), (53, "LL", 0.0), (53, "RU", 0.0))):
+        true = factors(number, N)
+        one = draw(slot, true, level=14.0, seed=number)
+        names = {"amp": np.full(N, amp), "ground_error": np.full(N, 0.6)}
+        spectra.append(replace(one, flux=one.flux + off, **names))
+        flat.append(even(true))
+    model, _, _ = fit_sky(zip(spectra, flat, strict=True), SkyParams())
+    made = [subtract_sky(one, value, model) for one, value in zip(spectra, flat, strict=True)]
+    assert [np.mean(one.flux) for one in made] == pytest.approx([0.0] * 4, abs=0.35)
