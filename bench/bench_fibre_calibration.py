@@ -43,28 +43,45 @@ def night(folder: str | None) -> Iterator[RawFrame]:
             yield replace(raw, tag=instrument.classify(raw.name, raw.meta).tag)
 
 
-def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU seconds of a step that has run before, and what it makes."""
-    work()
-    start = time.process_time()
-    made = work()
-    return time.process_time() - start, made
+Step = Callable[[dict[str, Any]], Any]
 
 
-def steps(raw: dict[str, list[RawFrame]]) -> tuple[dict[str, float], int]:
-    """CPU seconds of each step of one CCD, and how many of its amplifiers live."""
-    spent = {}
-    spent["dark"], dark = seconds(lambda: master_dark(raw=raw["ZERO"] + raw["DARK"], params=StructureParams()))
-    master = dark.master_dark
-    spent["traces"], traced = seconds(lambda: trace_flat(raw=raw["FLAT"], dark=master, params=TracesParams()))
-    arcs = raw["ARC_HG"] + raw["ARC_CD"]
-    spent["wavelengths"], waves = seconds(
-        lambda: wavelength_calibration(raw=arcs, dark=master, traces=traced.traces, params=WavelengthsParams())
-    )
-    given = {"dark": master, "traces": traced.traces, "wavelength": waves.wavelength}
-    params = twilight_spectra.params()
-    spent["twilights"], _ = seconds(lambda: twilight_spectra(raw=raw["TWILIGHT"], **given, places=None, params=params))
-    return spent, len(traced.traces.parts)
+def steps(raw: dict[str, list[RawFrame]]) -> dict[str, Step]:
+    """Return the steps of one CCD in order; each takes what the steps before it made."""
+    arcs, twilight = raw["ARC_HG"] + raw["ARC_CD"], twilight_spectra.params()
+    return {
+        "dark": lambda _: master_dark(raw=raw["ZERO"] + raw["DARK"], params=StructureParams()),
+        "traces": lambda made: trace_flat(raw=raw["FLAT"], dark=made["dark"].master_dark, params=TracesParams()),
+        "wavelengths": lambda made: wavelength_calibration(
+            raw=arcs, dark=made["dark"].master_dark, traces=made["traces"].traces, params=WavelengthsParams()
+        ),
+        "twilights": lambda made: twilight_spectra(
+            raw=raw["TWILIGHT"],
+            dark=made["dark"].master_dark,
+            traces=made["traces"].traces,
+            wavelength=made["wavelengths"].wavelength,
+            places=None,
+            params=twilight,
+        ),
+    }
+
+
+def products(raw: dict[str, list[RawFrame]]) -> dict[str, Any]:
+    """Calibrate one CCD."""
+    made: dict[str, Any] = {}
+    for name, step in steps(raw).items():
+        made[name] = step(made)
+    return made
+
+
+def seconds(raw: dict[str, list[RawFrame]]) -> tuple[dict[str, float], int]:
+    """CPU seconds of each step of one CCD that has run before, and how many of its amplifiers live."""
+    made, spent = products(raw), {}
+    for name, step in steps(raw).items():
+        start = time.process_time()
+        step(made)
+        spent[name] = time.process_time() - start
+    return spent, len(made["traces"].traces.parts)
 
 
 def main() -> None:
@@ -75,7 +92,7 @@ def main() -> None:
         by_ccd[unit[:4]][frame.tag].append(frame)
     for ccd, raw in sorted(by_ccd.items()):
         try:
-            spent, amplifiers = steps(raw)
+            spent, amplifiers = seconds(raw)
         except Exception as error:  # noqa: BLE001 - a dead CCD is named, the others are timed
             print(f"{ccd}: {error}")
             continue

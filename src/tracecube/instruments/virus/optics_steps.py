@@ -50,7 +50,7 @@ def _name(meta: Meta, amp: str) -> str:
     return f"{int(meta['IFUSLOT']):03d}{amp}"  # type: ignore[arg-type]
 
 
-@recipe(version="5")
+@recipe(version="6")
 def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) -> Traced:
     """Find the fibres of a CCD on the continuum lamp: centres, profile, scattered light; dead fibres are flagged.
 
@@ -84,7 +84,7 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
     )
 
 
-@recipe(version="4")
+@recipe(version="5")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], dark: Frame, traces: TraceSets, params: WavelengthsParams
 ) -> Wavelengths:

@@ -30,7 +30,7 @@ from tracecube.recipes.optics.fibre_lines import (
 
 __all__ = ["fit_common"]
 
-_TURNS = 60  # in which it is found how far changes are believed
+_TURNS = 25  # in which it is found how far changes are believed
 _WIDER = 0.05  # px: by which widths half a spectrum away may differ from what the widths of other lines tell
 _BESIDE = 0.02  # of half a spectrum: lines are taken to be no closer than this
 _CERTAIN = 1e6  # precision, in units of a coefficient's own, at which it is held at 0

@@ -40,6 +40,7 @@ _ROUNDS = 5
 _LEAST_PIXELS = 10
 _CLOSE = 1.6  # widths between lines that look like one
 _DETECTED = 3.0  # sigma of the flux
+_MOST, _SETTLED = 0.9, 1e-4  # of the rows; px: steps so small need no more rounds
 _AT_REST = 0.05  # px: last step of a fit that has come to rest
 
 
@@ -295,13 +296,15 @@ def _fit_one(
     x, width = place.copy(), shape.sigma[:, j].copy()
     flux: FloatArray = np.zeros(len(place))
     given = (shape.tails[j], shape.offsets[j], shape.ratios[j])
-    for _ in range(_ROUNDS):
+    for turn in range(_ROUNDS):  # the first finds fluxes alone: without them, nothing tells of places
         a = line_design(window, x, width, flux, given)[:, :, : 5 if with_width else 4]
         value, variance, chi2 = _least_squares(a, window.flux, window.ivar)
         flux = value[:, 0]
         x = x + np.clip(value[:, 1], -1.0, 1.0)
         if with_width:
             width = np.clip(width + np.clip(value[:, 4], -0.2, 0.2), 0.6, 3.0)
+        if turn and np.quantile(np.abs(value[:, 1]), _MOST) < _SETTLED:
+            break
     good = (
         ((window.ivar > 0).sum(axis=1) >= _LEAST_PIXELS)
         & (flux > _DETECTED * np.sqrt(variance[:, 0]))

@@ -31,6 +31,7 @@ from tracecube.recipes.optics.fibre_search import SlitParams, find_fibres, from_
 __all__ = ["FibreOptics", "FibreTraceParams", "trace_fibres"]
 
 _EVERY = 4  # columns: profile and scattered light are found on every fourth
+_COARSE = 4  # of these again: enough to start with
 _FEW, _MANY = 8, 60  # rounds in which the size of departures is found, on the way and at the end
 _FAR = 0.3  # px beyond its error: a column that says so is left out
 
@@ -155,17 +156,18 @@ def _cut(one: _Amplifier, lamp: Lamp) -> tuple[NDArray[np.float32], NDArray[np.f
 
 
 def _find_shape(one: _Amplifier, lamp: Lamp, columns: IntArray, params: FibreTraceParams) -> None:
-    """Come from a Gaussian to the profile that the fibres have in common."""
+    """Come from a Gaussian to the profile that the fibres have in common, on a fourth of the columns."""
+    few = columns[_COARSE // 2 :: _COARSE]
     for _ in range(2):
-        _recentre(one, lamp, columns, params, rounds=1, departures=False)
-        _fit_shape(one, lamp, params)
+        _recentre(one, lamp, few, params, rounds=1, departures=False)
+        _fit_shape(one, lamp, params, every=_COARSE * params.profile.every)
     _recentre(one, lamp, columns, params, rounds=_FEW)
 
 
-def _fit_shape(one: _Amplifier, lamp: Lamp, params: FibreTraceParams) -> None:
-    """Measure the mean profile about the centres."""
+def _fit_shape(one: _Amplifier, lamp: Lamp, params: FibreTraceParams, every: int | None = None) -> None:
+    """Measure the mean profile about the centres, in one of so many columns."""
     data, ivar = _cut(one, lamp)
-    width, every = data.shape[1], params.profile.every
+    width, every = data.shape[1], every or params.profile.every
     one.profile = fit_mean(
         data, ivar, np.arange(every // 2, width, every), one.centre(width)[one.live], one.profile, one.live
     )

@@ -37,6 +37,8 @@ __all__ = ["FibreWavelengthParams", "fit_fibre_wavelengths"]
 
 _CLIP = 5.0  # errors a line may be off before it is left out
 _BLOCKS = 3  # of fibres of an amplifier, whose mean residuals tell what is wrong with a line in all of them
+_CERTAIN = 1e12  # 1/Angstrom**2
+_DECAY = 0.1  # of the last coefficient that lines bear: the size of the next, which they do not
 _CUBIC = 3  # degree below which no spectrograph's dispersion is met
 _LISTED = 0.003  # Angstrom: lists of the lines of mercury differ by up to 0.015, as lamps do in isotopes and pressure
 _DEMAND = 4.0  # sigma of chi-square beyond which single fibres depart from the field
@@ -199,15 +201,19 @@ def _fit(  # noqa: PLR0913 - the lines, and the fibres they were measured in
     wave = np.array([line.wave for line in lines])
     v, half = fibres
     good = np.isfinite(fits.x) & np.isfinite(fits.x_error) & (fits.x_error > 0)
-    basis = legendre.legvander(2.0 * np.where(good, fits.x, 0.0) / (m - 1.0) - 1.0, _degree(lines, params))
+    basis = legendre.legvander(2.0 * np.where(good, fits.x, 0.0) / (m - 1.0) - 1.0, params.degree)
     centre, step = 0.5 * (params.blue + params.red), (params.red - params.blue) / (m - 1.0)
     error = np.where(good, fits.x_error, 1.0) * step
     held = np.linalg.inv(common * step**2 + _LISTED**2 * np.eye(len(lines)))
     design = legendre.legvander(v, params.across)
     used, target = good, np.broadcast_to(wave - centre, good.shape)
+    beyond = np.arange(params.degree + 1) > _degree(lines, params)
+    known = np.where(beyond, _CERTAIN, 0.0)
     for _ in range(_ROUNDS + 1):
         weight = np.where(used, 1.0 / error**2, 0.0)
-        coefficients, covariance, off = _field(basis, weight, target, design, held)
+        coefficients, covariance, off = _field((basis, design), weight, target, (known, held))
+        last = np.abs(coefficients[:, ~beyond][:, -1]).mean()
+        known = np.where(beyond, 1.0 / (_DECAY * last) ** 2, 0.0)
         residual = np.where(good, target - off - np.einsum("nkp,np->nk", basis, coefficients), np.nan)
         demanded = _demanded(basis, weight, residual)
         if demanded.any():
@@ -236,18 +242,22 @@ def _shared(residual: FloatArray, weight: FloatArray, half: NDArray[np.integer],
 
 
 def _field(
-    basis: FloatArray, weight: FloatArray, target: FloatArray, design: FloatArray, held: FloatArray
+    terms: tuple[FloatArray, FloatArray], weight: FloatArray, target: FloatArray, prior: tuple[FloatArray, FloatArray]
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Fit one smooth field to all fibres: its coefficients (n, p) in every fibre, and their covariance (n, p, p).
 
-    Beside them, by how much each line is off in all fibres (k,); ``held`` (k, k) is the precision of that.
+    Beside them, by how much each line is off in all fibres (k,). ``terms`` are the polynomials along the spectra
+    (n, k, p) and across the fibres (n, q); ``prior`` the precisions with which coefficients (p,) and lines (k, k) are
+    known to be 0.
     """
+    basis, design = terms
     (n, k, p), q = basis.shape, design.shape[1]
     field = np.einsum("nkp,nq->nkpq", basis, design).reshape(n * k, p * q)
     all_terms = np.concatenate([field, np.tile(np.eye(k), (n, 1))], axis=1)
     heavy = all_terms * weight.reshape(-1, 1)
     matrix = heavy.T @ all_terms
-    matrix[p * q :, p * q :] += held
+    matrix[: p * q, : p * q] += np.diag(np.repeat(prior[0], q))
+    matrix[p * q :, p * q :] += prior[1]
     inverse = np.linalg.pinv(matrix, rcond=1e-13, hermitian=True)
     solution = inverse @ (heavy.T @ target.ravel())
     common = inverse[: p * q, : p * q].reshape(p, q, p, q)

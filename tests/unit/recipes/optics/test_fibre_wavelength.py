@@ -79,8 +79,13 @@ def test_a_missing_lamp_is_said_and_too_few_lines_refused() -> None:
     params = FibreWavelengthParams(least_lines=4)
     solutions, _, caveats = fit_fibre_wavelengths(arcs, LINES, HALF, PLACE, params)
     assert "no Cd arc" in caveats[0]
-    off = (np.concatenate([s.wave for s in solutions]) - truth)[np.arange(N) != DEAD]
+    live = np.arange(N) != DEAD
+    off = (np.concatenate([s.wave for s in solutions]) - truth)[live]
+    error = np.concatenate([s.error for s in solutions])[live]
     assert np.sqrt((off**2).mean()) < 0.2
+    # what four lines do not tell, the quartic, is in the errors
+    assert np.sqrt(((off / error) ** 2).mean()) < 1.5
+    assert error[:, 950].mean() > 5.0 * error[:, 285].mean()
     with pytest.raises(MissingInput):
         fit_fibre_wavelengths(arcs, LINES, HALF, PLACE, params.model_copy(update={"least_lines": 5}))
 
