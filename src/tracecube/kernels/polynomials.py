@@ -133,14 +133,15 @@ def shrink_to_field(  # noqa: PLR0913 - data, and what is believed of them
     doubting = False
     for turn in range(rounds):
         precision = np.where(np.isinf(variance), 0.0, 1.0 / variance)
-        field[:, bound], field_covariance = _marginal_field(matrix, rhs, design, (precision, doubt), bound)
+        covariance = np.asarray(np.linalg.inv(matrix + np.diag(precision) + _small_ridge(matrix)), np.float64)
+        field[:, bound], field_covariance = _marginal_field((matrix, rhs), design, doubt, covariance, bound)
         alone = np.einsum("pjpj->pj", field_covariance)
         if doubting:
             told = np.clip(1.0 - doubt * alone, 1e-6, 1.0)
             doubt = np.minimum(told / np.maximum(field[:, bound] ** 2, 1e-300), most)
         else:
             most = _CERTAIN / alone
-        mean, covariance = _posterior(matrix, rhs, design @ field, precision)
+        mean: F8 = np.einsum("ljk,lk->lj", covariance, rhs + precision * (design @ field))
         known = n - np.einsum("ljj->j", covariance)[bound] * precision[bound]
         excess = ((mean - design @ field) ** 2).sum(axis=0)[bound]
         new = np.maximum(excess / np.maximum(known, 1e-9 * n), 1e-9 * variance[bound])
@@ -163,26 +164,22 @@ def _small_ridge(matrix: F8) -> F8:
     return np.asarray(np.diag(1e-10 * scale + 1e-300))
 
 
-def _posterior(matrix: F8, rhs: F8, prior: F8, precision: F8) -> tuple[F8, F8]:
-    """Posterior means (n, k) and covariances (n, k, k) of the coefficients."""
-    covariance = np.asarray(np.linalg.inv(matrix + np.diag(precision) + _small_ridge(matrix)), np.float64)
-    mean: F8 = np.einsum("ljk,lk->lj", covariance, rhs + precision * prior)
-    return mean, covariance
-
-
-def _marginal_field(matrix: F8, rhs: F8, design: F8, believed: tuple[F8, F8], bound: NDArray[np.intp]) -> tuple[F8, F8]:
+def _marginal_field(
+    data: tuple[F8, F8], design: F8, doubt: F8, covariance: F8, bound: NDArray[np.intp]
+) -> tuple[F8, F8]:
     """Generalised least squares of the field, the scatter and the free coefficients integrated out.
 
-    ``believed`` are the precisions of the coefficients (k,) and of the field's (terms, k). Returns the field (terms, k)
-    and its covariance (terms, k, terms, k).
+    ``data`` are the normal equations, ``doubt`` the precision of the field's coefficients (terms, k), ``covariance``
+    (n, k, k) that of the fits' coefficients about a known field. Returns the field (terms, k) and its covariance
+    (terms, k, terms, k).
     """
-    precision, doubt = believed
-    gain = matrix @ np.linalg.inv(matrix + np.diag(precision) + _small_ridge(matrix))
+    matrix, rhs = data
+    gain = matrix @ covariance
     information = (matrix - gain @ matrix)[:, bound][:, :, bound]
     score = (rhs - np.einsum("ljk,lk->lj", gain, rhs))[:, bound]
     shape = (design.shape[1], bound.size)
     left = np.einsum("lp,ljk,lq->pjqk", design, information, design, optimize=True).reshape(shape[0] * shape[1], -1)
     right = np.einsum("lp,lj->pj", design, score).ravel()
     left[np.diag_indices_from(left)] += doubt.ravel()
-    covariance = np.linalg.pinv(left, rcond=1e-13, hermitian=True)
-    return (covariance @ right).reshape(shape), covariance.reshape(*shape, *shape)
+    found = np.linalg.pinv(left, rcond=1e-13, hermitian=True)
+    return (found @ right).reshape(shape), found.reshape(*shape, *shape)

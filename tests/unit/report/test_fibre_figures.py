@@ -119,6 +119,7 @@ DRAWN: dict[str, Callable[[Nouns], Figure]] = {
     "field without catalogue": lambda s: field_stars(s["field"], replace(s["sources"], ra_cat=None)),
     "bundles": lambda s: bundle_images([s["cube"]], s["sources"], s["lines"]),
     "bundles alone": lambda s: bundle_images([s["cube"]] * 5),
+    "bundles without places": lambda s: bundle_images([replace(s["cube"], data=np.full_like(s["cube"].data, np.nan))]),
     "lines": lambda s: line_candidates(s["lines"], [s["cube"]]),
     "curve": lambda s: throughput_curve([s["star"]], s["field"]),
 }

@@ -24,6 +24,7 @@ from tracecube.kernels.halo import binned, refined
 __all__ = ["Structure", "StructureParams", "amplifier_structure", "read_noise"]
 
 _RUNS = (16, 64)  # rows: charge traps reach along columns
+_SOME = 5  # one of so many pixels: they tell a level to a hundredth of the read noise
 _BINS = 4  # px, of planes that are smoothed over many more
 _PLAIN = 6.0  # read noises beyond which even the typical exposure of a pixel is no structure: hot, or hit
 _GAUSSIAN = 2.0 * np.pi**0.5  # noise of a Gaussian-smoothed plane is that of a pixel / (2 sqrt(pi) s)
@@ -100,11 +101,11 @@ def amplifier_structure(
         Error of the level of a row of one exposure.
     """
     frames = np.concatenate([zeros, darks])
-    levels = np.array([clipped_moments(frame.ravel())[0] for frame in frames])
+    levels = np.array([clipped_moments(frame.ravel()[::_SOME])[0] for frame in frames])
     middle, mean, number = _means(frames, levels, noise, params.clip)
     surface, error = _shrunk(mean, number, (noise, row_error), params.smooth)
     zero_level = float(levels[: len(zeros)].mean()) if len(zeros) else float("nan")
-    dark, dark_error = _dark_current(levels, len(zeros), exptime, noise / frames[0].size ** 0.5)
+    dark, dark_error = _dark_current(levels, len(zeros), exptime, noise / (frames[0].size / _SOME) ** 0.5)
     flags = _hot(darks, surface, noise, params) if len(darks) > 1 else np.zeros(mean.shape, np.int32)
     flags |= _traps(middle - surface if len(frames) > 2 else mean - surface, noise, len(frames))
     level = zero_level if len(zeros) else float(levels.mean())
@@ -176,7 +177,7 @@ def _dark_current(levels: FloatArray, n_zero: int, exptime: FloatArray, error: f
 def _hot(darks: FloatArray, surface: FloatArray, noise: float, params: StructureParams) -> IntArray:
     """Flag pixels that are bright in all darks: a cosmic ray hits one of them."""
     planes = darks - surface
-    planes = planes - np.median(planes, axis=(1, 2), keepdims=True)
+    planes = planes - np.median(planes.reshape(len(planes), -1)[:, ::_SOME], axis=1)[:, None, None]
     low, high = planes.min(axis=0), planes.max(axis=0)
     sigma = noise / len(darks) ** 0.5
     mean = planes.mean(axis=0)

@@ -65,14 +65,15 @@ def _bundle(ax: Axes, cube: Cube, sources: Sources | None, lines: Lines | None) 
     known = np.isfinite(planes)
     count = known.sum(axis=0)
     mean = np.where(count > 0, np.where(known, planes, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
-    low, high = robust_limits(mean, 5.0, 99.5)
     step = abs(float(cube.meta["CDELT2"])) * 3600.0  # type: ignore[arg-type]
     across, up = mean.shape[1] * step, mean.shape[0] * step
     extent = (0.5 * across, -0.5 * across, -0.5 * up, 0.5 * up)
-    noise = 1.4826 * float(np.nanmedian(np.abs(mean - np.nanmedian(mean))))
-    norm = AsinhNorm(linear_width=max(3.0 * noise, 1e-30), vmin=low, vmax=high)
     ax.set_facecolor(NOTHING)
-    ax.imshow(mean, cmap="Greys", norm=norm, extent=extent, interpolation="nearest")
+    if count.any():
+        noise = 1.4826 * float(np.nanmedian(np.abs(mean - np.nanmedian(mean))))
+        low, high = robust_limits(mean, 5.0, 99.5)
+        norm = AsinhNorm(linear_width=max(3.0 * noise, 1e-30), vmin=low, vmax=high)
+        ax.imshow(mean, cmap="Greys", norm=norm, extent=extent, interpolation="nearest")
     for found, colour, marker, size in ((sources, ORANGE, "o", 10), (lines, VERMILION, "s", 5)):
         if found is not None and len(found.ra):
             x, y = seen_in(cube, np.asarray(found.ra), np.asarray(found.dec))
