@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracecube.core.spectra import Spectrum
+from tracecube.core.spectra import Image, Spectrum
 
-__all__ = ["SourceSpectrum"]
+__all__ = ["FilterImage", "SourceSpectrum"]
 
 
 @dataclass(frozen=True)
@@ -17,3 +17,13 @@ class SourceSpectrum(Spectrum):
     def object(self) -> str:
         """Name of the source."""
         return str(self.meta["OBJECT"])
+
+
+@dataclass(frozen=True)
+class FilterImage(Image):
+    """Image through a filter; card FILTER names it."""
+
+    @property
+    def object(self) -> str:
+        """Name of the filter."""
+        return str(self.meta["FILTER"])

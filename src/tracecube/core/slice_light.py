@@ -8,7 +8,7 @@ import numpy as np
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
-__all__ = ["SliceIllumination", "SliceSky"]
+__all__ = ["SliceFactors", "SliceIllumination", "SliceSky"]
 
 
 @dataclass(frozen=True)
@@ -113,3 +113,41 @@ class SliceSky:
             "dq",
         )
         return replace(self, **{name: np.asarray(getattr(self, name))[own] for name in names})
+
+
+@dataclass(frozen=True)
+class SliceFactors:
+    """What the light of each slice is multiplied with, by ranges of wavelength; the observatory's AUTOCAL_FACTORS.
+
+    Parameters
+    ----------
+    ifu, slice_, quad : int array (n,)
+        Channel (1 to 24), number of the slice on its CCD, and of the range of wavelengths, from 1.
+    points : int array (n,)
+        Samples that it rests on.
+    factor, error : array (n,)
+    low, high : array (n,), Angstrom
+        Of the range.
+    trust : array (n,)
+        How far the factor is measured: 0 where it is 1 for want of sky, near 1 where the sky decides alone.
+    """
+
+    ifu: IntArray = column("AUTOCAL_FACTORS", "ifu")
+    slice_: IntArray = column("AUTOCAL_FACTORS", "sli")
+    quad: IntArray = column("AUTOCAL_FACTORS", "quad")
+    points: IntArray = column("AUTOCAL_FACTORS", "npts")
+    factor: FloatArray = column("AUTOCAL_FACTORS", "corr")
+    error: FloatArray = column("AUTOCAL_FACTORS", "corr_err")
+    low: FloatArray = column("AUTOCAL_FACTORS", "lmin", unit="Angstrom")
+    high: FloatArray = column("AUTOCAL_FACTORS", "lmax", unit="Angstrom")
+    trust: FloatArray = column("AUTOCAL_FACTORS", "trust")
+    meta: Meta = meta()
+
+    def at(self, ifu: int, aperture: int, wave: FloatArray) -> FloatArray:
+        """Return the factor of a slice at wavelengths (Angstrom): straight lines between the middles of ranges."""
+        own = np.flatnonzero((self.ifu == ifu) & (self.slice_ == aperture) & np.isfinite(self.factor))
+        if not own.size:
+            return np.ones_like(wave)
+        middle = 0.5 * (np.asarray(self.low, np.float64) + np.asarray(self.high, np.float64))[own]
+        order = np.argsort(middle)
+        return np.interp(wave, middle[order], np.asarray(self.factor, np.float64)[own][order])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
-__all__ = ["Cube", "Image", "Response", "Spectra", "Spectrum"]
+__all__ = ["Cube", "CubeOnDisk", "Image", "Response", "Spectra", "Spectrum"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,25 @@ class Cube:
     covariance_offset: IntArray = column("COVAR", "offset")
     covariance_value: FloatArray = column("COVAR", "correlation")
     meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class CubeOnDisk:
+    """A cube whose planes are read when they are wanted: many cubes together need no more memory than one.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        n_wave, n_y, n_x.
+    planes : callable
+        ``planes(start, stop)`` -> data, variance, flags of these planes, each (stop - start, n_y, n_x).
+    meta : mapping
+        As of a `Cube`.
+    """
+
+    shape: tuple[int, int, int]
+    planes: Callable[[int, int], tuple[FloatArray, FloatArray, IntArray]]
+    meta: Meta
 
 
 @dataclass(frozen=True)

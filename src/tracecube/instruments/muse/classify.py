@@ -8,7 +8,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.fields import Meta, Scalar
 from tracecube.core.headers import text as as_written
 from tracecube.core.instrument import Classification
-from tracecube.instruments.muse.headers import channels, exposure_time, lamps, mode, night_of, start_mjd, text
+from tracecube.instruments.muse.headers import channels, exposure_time, lamps, mode, night_of, number, start_mjd, text
 
 __all__ = ["RAW_TAGS", "STATIC_TAGS", "classify", "recognises"]
 
@@ -47,9 +47,13 @@ STATIC_TAGS = {
     "RAMAN_LINES": "lines of the laser scattered by air",
     "OUTPUT_WCS": "grid that the cube is to have",
     "OFFSET_LIST": "offsets between exposures",
+    "USER_SOURCES": "sources that offsets are to be measured with (PRO CATG SOURCE_LIST)",
     "SKY_MASK": "where the field holds sky alone",
     "AUTOCAL_FACTORS": "brightness of slices by the user",
 }
+
+_RENAMED = {"SOURCE_LIST": "USER_SOURCES"}
+"""Products of ours that users may give back, under another tag."""
 
 RAW_TAGS = {
     "BIAS": "bias",
@@ -114,6 +118,9 @@ def classify(name: str, header: Meta) -> Classification:
         "exposure": name,
         "target": as_written(header, "ESO OBS TARG NAME") or as_written(header, "OBJECT"),
         "block": as_written(header, "ESO OBS ID"),
+        "seconds": exposure_time(header, name),
+        "ra": number(header, "RA"),
+        "dec": number(header, "DEC"),
         "extensions": " ".join(found),
         "raw_tag": tag,
     }
@@ -123,6 +130,7 @@ def classify(name: str, header: Meta) -> Classification:
 
 def _static(name: str, header: Meta, product: str) -> Classification:
     """Classify a calibration that is given with the raw files."""
+    product = _RENAMED.get(product, product)
     if product not in STATIC_TAGS:
         raise BadData(f"{name}: a product (PRO CATG {product}) among the raw files", hint="leave it out, or move it")
     setup: dict[str, Scalar] = {"night": None, "mode": mode(header), "raw_tag": product}

@@ -1,42 +1,31 @@
-"""From exposures on their pixels to a cube: sky off, flux, refraction, one resampling."""
+"""From exposures on their pixels to cubes: sky off, flux, refraction, one resampling on their own or a common grid."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
-from tracecube.core.fields import FloatArray, Scalar
-from tracecube.core.frame import RawFrame
+from tracecube.core.alignment import Offsets
+from tracecube.core.errors import MissingInput
+from tracecube.core.fields import Meta, Scalar
+from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
-from tracecube.core.slice_flux import SliceResponse, Telluric
-from tracecube.core.slice_light import SliceSky
-from tracecube.core.slices import SliceExposure, SliceGeometry, SliceTraces, SliceWavelengths
 from tracecube.core.spectra import Cube, Image
-from tracecube.instruments.muse.flux_steps import by_detector, extinction_curve
-from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
-from tracecube.instruments.muse.headers import mode
-from tracecube.instruments.muse.pointing import Pointing, barycentric_velocity, pointing_of, refraction
-from tracecube.kernels.atmosphere import extinction_transmission
-from tracecube.recipes.optics.slice_map import columns_of, lit_pixels
-from tracecube.recipes.slices.cube import Grid, Samples, build_cube, white_image
-from tracecube.recipes.slices.hits import find_hits
-from tracecube.recipes.slices.segments import place_of
-from tracecube.recipes.slices.sky_light import seen, shifted
+from tracecube.instruments.muse.geometry import spaxel
+from tracecube.instruments.muse.headers import mode, start_mjd
+from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs, Placement, displaced, own_grid
+from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_of
+from tracecube.recipes.slices.cube import Grid, build_cube, white_image
 
-__all__ = ["object_cube"]
+__all__ = ["ObjectParams", "aligned_cube", "object_cube"]
 
-_UNIT = 1e20
-"""Cubes are in 10**(-20) erg/s/cm**2/Angstrom."""
-
-_LIGHT = 299792.458  # km/s
 _BLUE = {"WFM-NOAO-N": 4750.0, "WFM-NOAO-E": 4600.0, "WFM-AO-N": 4700.0, "WFM-AO-E": 4600.0, "NFM-AO-N": 4750.0}
 _RED = 9350.0  # Angstrom
-_GUARD = 2.0  # arcsec of the grid beyond the middle of the outermost slice
+_SAME = 1.5 / 86400.0  # day within which a row of a list is of an exposure
 
 
 class ObjectParams(Params):
@@ -49,6 +38,16 @@ class ObjectParams(Params):
     barycentric: bool = Field(default=True, alias="rvcorr", description="Wavelengths at the barycentre")
 
 
+class AlignedParams(ObjectParams):
+    """Numbers of the cube of an exposure on the grid of its field."""
+
+    flux_scale: str = Field(
+        default="significant",
+        pattern="^(measured|significant|none)$",
+        description="Flux scales that count: all, those off 1 by more than three errors, or none",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ObjectOut(Outputs):
     """Cube of an exposure, and its image in white light."""
@@ -57,149 +56,117 @@ class ObjectOut(Outputs):
     image_fov: Image
 
 
-@dataclass(frozen=True)
-class _Worth:
-    """What light relative to the lamp is worth at each wavelength (air, observed)."""
+@dataclass(frozen=True, kw_only=True)
+class AlignedOut(Outputs):
+    """Cube of an exposure on the grid of its field."""
 
-    wave: FloatArray
-    factor: FloatArray
+    cube: Cube
 
 
 @recipe(version="3")
-def object_cube(  # noqa: PLR0913 - what an exposure goes with
-    *,
-    exposures: Sequence[SliceExposure],
-    sky: SliceSky,
-    traces: Sequence[SliceTraces],
-    wavelengths: Sequence[SliceWavelengths],
-    geometry: RawFrame,
-    response: SliceResponse,
-    telluric: Telluric,
-    extinct_table: RawFrame,
-    params: ObjectParams,
-) -> ObjectOut:
+def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     """Make the cube of one exposure.
 
     Each slice loses the sky as it sees it, its own brightness and shift; hits are looked for in what is left. Flux,
     refraction and the Earth's motion follow, and all pixels become a cube in one step, with uncorrelated noise.
     """
-    meta = exposures[0].meta
-    pointing = pointing_of(meta, "exposure")
-    velocity = barycentric_velocity(pointing) if params.barycentric else 0.0
-    worth = _worth(response, telluric, extinct_table, pointing)
-    places = _places(exposures, geometry)
-    grid = _grid(
-        places, pointing, spaxel(meta)[0], (params.lowest or _BLUE.get(mode(meta), 4750.0), params.highest), params.step
+    light = _light(given, params)
+    grid = own_grid(light, spaxel(given.exposures[0].meta)[0], _band(given.exposures[0].meta, params), params.step)
+    centre = (light.pointing.ra, light.pointing.dec)
+    cube, numbers = _made(light, grid, centre, lambda x, y: (x, y), scale=1.0)
+    wave = grid.wave0 + grid.step * np.arange(grid.shape[0])
+    white = white_image(cube, wave, (max(params.lowest, 4800.0), min(params.highest, 9200.0)))
+    white = Image(white.data, white.variance, white.flags, {**white.meta, "ESO PRO CATG": "IMAGE_FOV"})
+    return ObjectOut(cube=cube, image_fov=white, quality=numbers, caveats=light.pointing.caveats)
+
+
+@recipe(version="1")
+def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
+    """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
+    light = _light(given, params)
+    meta = given.exposures[0].meta
+    row = _row(offsets, meta)
+    scale = _scale(offsets, row, params.flux_scale)
+    blue, red = _band(meta, params)
+    step = offsets.grid_step or params.step
+    planes = offsets.grid_planes or int((red - blue) / step) + 1
+    grid = Grid(
+        offsets.grid_wave or blue,
+        step,
+        offsets.grid_x,
+        offsets.grid_y,
+        offsets.grid_side,
+        (planes, offsets.grid_rows, offsets.grid_columns),
     )
-    trace_of, wave_of = by_detector(traces), by_detector(wavelengths)
-    samples, hits, count = [], 0, 0
-    for exposure in exposures:
-        name = str(exposure.meta.get("DETECTOR"))
-        parts = (traces[trace_of[name]], wavelengths[wave_of[name]], places[name], sky.of(name))
-        one, hit = _samples(exposure, parts, worth, pointing, velocity, grid, params.hit)
-        samples.append(one)
-        hits += hit
-        count += one.value.size
+    centre = (offsets.grid_ra, offsets.grid_dec)
+    placed = displaced(light.pointing, (float(offsets.ra[row]), float(offsets.dec[row])), centre)
+    cube, numbers = _made(light, grid, centre, placed, scale=scale)
+    caveats = list(light.pointing.caveats)
+    if int(offsets.dq[row]) & Flag.ASTROMETRY:
+        caveats.append("the offset of this exposure is not measured: it lies where its header says")
+    numbers = (*numbers, QualityNumber("FLUX SCALE", scale, low=0.5, high=2.0))
+    return AlignedOut(cube=cube, quality=numbers, caveats=tuple(caveats))
+
+
+def _light(given: ObjectInputs, params: ObjectParams) -> ExposureLight:
+    pointing = pointing_of(given.exposures[0].meta, "exposure")
+    velocity = barycentric_velocity(pointing) if params.barycentric else 0.0
+    return ExposureLight(given, pointing, velocity=velocity, limit=params.hit)
+
+
+def _band(meta: Meta, params: ObjectParams) -> tuple[float, float]:
+    return params.lowest or _BLUE.get(mode(meta), 4750.0), params.highest
+
+
+def _made(
+    light: ExposureLight, grid: Grid, centre: tuple[float, float], placed: Placement, *, scale: float
+) -> tuple[Cube, tuple[QualityNumber, ...]]:
+    """Return the cube of an exposure on a grid, and its quality numbers."""
+    samples = light.samples(grid, placed, scale=scale)
     cards: dict[str, Scalar] = {
-        **meta,
-        **grid.cards(pointing.ra, pointing.dec),
+        **light.given.exposures[0].meta,
+        **grid.cards(*centre),
         "BUNIT": "10**(-20)*erg/s/cm**2/Angstrom",
-        "BARYVEL": round(velocity, 5),
-        "EXPTIME": pointing.exptime,
+        "BARYVEL": round(light.velocity, 5),
+        "EXPTIME": light.pointing.exptime,
+        "ESO PRO CATG": "DATACUBE_FINAL",
+        "FLUXSCAL": scale,
     }
     cards.pop("DETECTOR", None)
     cube, share = build_cube(samples, grid, cards)
-    wave = grid.wave0 + grid.step * np.arange(grid.shape[0])
-    white = white_image(cube, wave, (max(params.lowest, 4800.0), min(params.highest, 9200.0)))
     numbers = (
         QualityNumber("NUM CHANNELS", float(len(samples))),
-        QualityNumber("HITS", hits / max(count, 1), high=0.01),
+        QualityNumber("HITS", light.hits / max(light.pixels, 1), high=0.01),
         QualityNumber("VOXELS MEASURED", share, low=0.9),
         QualityNumber("VOXEL NOISE", float(np.nanmedian(np.sqrt(cube.variance[::97])))),
-        QualityNumber("BARY VELOCITY", velocity, "km/s"),
+        QualityNumber("BARY VELOCITY", light.velocity, "km/s"),
     )
-    return ObjectOut(cube=cube, image_fov=white, quality=numbers, caveats=pointing.caveats)
+    return cube, numbers
 
 
-def _places(exposures: Sequence[SliceExposure], table: RawFrame) -> dict[str, SliceGeometry]:
-    """Return the geometry of each detector."""
-    names = [str(one.meta.get("DETECTOR")) for one in exposures]
-    return {
-        name: geometry_of(table, channel_of(one.meta, name), one.meta)
-        for name, one in zip(names, exposures, strict=True)
-    }
+def _row(offsets: Offsets, meta: Meta) -> int:
+    """Return the row of an exposure.
+
+    Raises
+    ------
+    MissingInput
+        It is not among those that were aligned.
+    """
+    time = start_mjd(meta, "exposure")
+    gap = np.abs(np.asarray(offsets.mjd, np.float64) - time)
+    row = int(np.argmin(gap))
+    if gap[row] > _SAME:
+        raise MissingInput(
+            f"no offset of the exposure of MJD {time:.6f}", hint="align the exposures of this field again"
+        )
+    return row
 
 
-def _worth(response: SliceResponse, telluric: Telluric, extinct_table: RawFrame, pointing: Pointing) -> _Worth:
-    """Return the flux of unit light relative to the lamp."""
-    wave = np.asarray(telluric.wave, np.float64)
-    known = np.isfinite(response.ratio)
-    ratio = np.interp(wave, response.wave[known], response.ratio[known])
-    air = extinction_transmission(wave, *extinction_curve(extinct_table), pointing.mean_airmass)
-    bands = np.asarray(telluric.transmission, np.float64) ** pointing.mean_airmass
-    return _Worth(wave, _UNIT / (pointing.exptime * ratio * air * bands))
-
-
-def _turned(x: FloatArray, y: FloatArray, pointing: Pointing) -> tuple[FloatArray, FloatArray]:
-    """Return places to the west and north from places along the axes of the field."""
-    angle = np.radians(pointing.angle)
-    return x * np.cos(angle) - y * np.sin(angle), y * np.cos(angle) + x * np.sin(angle)
-
-
-def _grid(
-    places: dict[str, SliceGeometry], pointing: Pointing, side: float, band: tuple[float, float], step: float
-) -> Grid:
-    """Return the grid that holds all slices."""
-    x = np.concatenate([np.concatenate([one.x - 0.5 * one.width, one.x + 0.5 * one.width]) for one in places.values()])
-    y = np.concatenate([np.concatenate([one.y, one.y]) for one in places.values()])
-    west, north = _turned(x, y, pointing)
-    low = np.floor(np.array([west.min(), north.min()]) / side - _GUARD / side / 4.0)
-    high = np.ceil(np.array([west.max(), north.max()]) / side + _GUARD / side / 4.0)
-    nx, ny = (high - low + 1).astype(int)
-    planes = int((band[1] - band[0]) / step) + 1
-    return Grid(band[0], step, float(low[0] * side), float(low[1] * side), side, (planes, int(ny), int(nx)))
-
-
-def _samples(  # noqa: PLR0913, PLR0917 - what an exposure goes with
-    exposure: SliceExposure,
-    parts: tuple[SliceTraces, SliceWavelengths, SliceGeometry, SliceSky],
-    worth: _Worth,
-    pointing: Pointing,
-    velocity: float,
-    grid: Grid,
-    limit: float,
-) -> tuple[Samples, int]:
-    """Return the pixels of one detector with their places in the grid, and how many were hit."""
-    traces, solution, geometry, sky = parts
-    rows = np.arange(exposure.data.shape[0], dtype=np.float64)
-    found: list[tuple[FloatArray, FloatArray, FloatArray]] = []
-    hits = 0
-    for row in range(len(traces.aperture)):
-        if traces.dq[row] or solution.dq[row] or sky.dq[row]:
-            continue
-        x0, x1 = columns_of(traces, row, exposure.data.shape[1], beyond=1.0)
-        across = np.arange(x0, x1)[None, :] - (traces.centre[row] + exposure.shift[row])[:, None]
-        day = solution.wave(row, rows[:, None], across)
-        good = lit_pixels(exposure.flags[:, x0:x1], traces, row, across)
-        left = exposure.data[:, x0:x1] - seen(sky, row, day)
-        variance = exposure.variance[:, x0:x1]
-        hit = find_hits(left, variance, good, limit=limit)
-        hits += int(hit.sum())
-        wave = shifted(sky, row, day)
-        plane = (wave * (1.0 + velocity / _LIGHT) - grid.wave0) / grid.step
-        kept = good & ~hit & (plane > -4) & (plane < grid.shape[0] + 3)
-        if not kept.any():
-            continue
-        width = np.broadcast_to((traces.right[row] - traces.left[row])[:, None], kept.shape)[kept]
-        x, y = place_of(geometry, row, across[kept], width)
-        west, north = refraction(pointing, wave[kept][:: max(kept.sum() // 400, 1)])
-        at = wave[kept][:: max(kept.sum() // 400, 1)]
-        order = np.argsort(at)
-        x = x - np.interp(wave[kept], at[order], west[order])
-        y = y - np.interp(wave[kept], at[order], north[order])
-        x, y = _turned(x, y, pointing)
-        factor = np.interp(wave[kept], worth.wave, worth.factor) / sky.gain[row]
-        place = np.stack([plane[kept], (y - grid.y0) / grid.side, (x - grid.x0) / grid.side], axis=1)
-        found.append((place.astype(np.float32), left[kept] * factor, 1.0 / (variance[kept] * factor**2)))
-    place, value, weight = (np.concatenate(column).astype(np.float32) for column in zip(*found, strict=True))
-    return Samples(place, value, np.where(np.isfinite(value), weight, 0.0).astype(np.float32)), hits
+def _scale(offsets: Offsets, row: int, wanted: str) -> float:
+    """Return the flux scale that counts; one whose error is not told counts as it is."""
+    scale, error = float(offsets.flux_scale[row]), float(offsets.flux_error[row])
+    if wanted == "none" or not np.isfinite(scale) or error == np.inf:
+        return 1.0
+    if wanted == "significant" and abs(scale - 1.0) < 3.0 * error:
+        return 1.0
+    return scale

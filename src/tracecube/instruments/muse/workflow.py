@@ -5,11 +5,11 @@ Most tasks run once a channel: a raw file holds 24 of them, and each is an input
 
 from __future__ import annotations
 
-from tracecube.core.workflow import Association, Main, Match, Task, Workflow
+from tracecube.core.workflow import Association, Main, Match, Option, Task, Workflow
 from tracecube.instruments.muse.detector_steps import lamp_flat, master_bias, master_dark
 from tracecube.instruments.muse.exposure_steps import preprocess, twilight_light
+from tracecube.instruments.muse.field_tasks import FIELDS, OPTIONS, field_tasks
 from tracecube.instruments.muse.flux_steps import standard_response
-from tracecube.instruments.muse.object_steps import object_cube
 from tracecube.instruments.muse.optics_steps import line_spread_function, wavelength_calibration
 from tracecube.instruments.muse.sky_steps import sky_model
 
@@ -47,7 +47,9 @@ DARKS = Task(
     text="hot pixels and dark current of a channel",
 )
 
-DARK = Association("dark", ("MASTER_DARK",), near(*_CHANNEL, days=60.0), minimum=0)
+USE_DARKS = Option("use_darks", ("yes", "no"), "whether hot pixels are those of the darks too")
+
+DARK = Association("dark", ("MASTER_DARK",), near(*_CHANNEL, days=60.0), minimum=0, when={"use_darks": ("yes",)})
 
 FLATS = Task(
     name="lamp_flat",
@@ -188,22 +190,26 @@ _RESPONSE = (
     Match(level=2, same=("mode",), days=(-30.0, 30.0)),
 )
 
-OBJECT_CUBES = Task(
-    name="object",
-    recipe=object_cube,
-    main=Main("exposures", ("CALIBRATED_OBJECT",), group_by=("night", "exposure")),
-    associations=(
-        _of_exposure("sky", "SKY_OBJECT", several=False),
+
+def _cube_rules(kind: str) -> tuple[Association, ...]:
+    """Return what the cube of an exposure is made with."""
+    return (
+        _of_exposure("sky", f"SKY_{kind}", several=False),
         ALL_TRACES,
         ALL_WAVELENGTHS,
         GEOMETRY,
         Association("response", ("RESPONSE",), _RESPONSE, hint="a standard star"),
-        Association("telluric", ("TELLURIC",), _RESPONSE, hint="a standard star"),
+        Association(
+            "telluric",
+            ("TELLURIC",),
+            _RESPONSE,
+            minimum=0,
+            hint="a standard star",
+            when={"telluric_correction": ("yes",)},
+        ),
         EXTINCTION,
-    ),
-    targets=("science",),
-    text="cube of an exposure: sky off, flux, one resampling",
-)
+    )
+
 
 workflow = Workflow(
     tasks=(
@@ -219,7 +225,9 @@ workflow = Workflow(
         SKY_OF_SKY,
         OBJECTS,
         SKY_OF_OBJECT,
-        OBJECT_CUBES,
+        *field_tasks(_cube_rules),
     ),
     default_target="science",
+    options=(*OPTIONS, USE_DARKS),
+    fields=FIELDS,
 )

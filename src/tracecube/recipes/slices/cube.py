@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.fields import FloatArray, Meta, Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.spectra import Cube, Image
 from tracecube.kernels.voxels import inverse_root, solve_voxels
 
-__all__ = ["Grid", "Samples", "build_cube", "white_image"]
+__all__ = ["Grid", "Samples", "build_cube", "flat_cards", "white_image"]
 
 F4 = NDArray[np.float32]
 
@@ -145,10 +145,14 @@ def white_image(cube: Cube, wave: FloatArray, band: tuple[float, float]) -> Imag
         count += known
     some = np.maximum(count, 1)
     measured = count > 0.5 * planes.size
-    keys = {key: value for key, value in cube.meta.items() if not _SPECTRAL.fullmatch(key)}
     return Image(
         data=np.where(measured, total / some, np.nan).astype(np.float32),
         variance=np.where(measured, noise / some**2, np.nan).astype(np.float32),
         flags=np.where(measured, 0, int(Flag.NOT_MEASURED)).astype(np.int32),
-        meta=keys,
+        meta=flat_cards(cube.meta),
     )
+
+
+def flat_cards(meta: Meta) -> dict[str, Scalar]:
+    """Return header cards without the spectral axis."""
+    return {key: value for key, value in meta.items() if not _SPECTRAL.fullmatch(key)}

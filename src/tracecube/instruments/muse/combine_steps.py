@@ -1,0 +1,133 @@
+"""The exposures of a field in one cube, and its images through filters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from tracecube.core.alignment import Offsets
+from tracecube.core.errors import MissingInput
+from tracecube.core.fields import FloatArray, Scalar
+from tracecube.core.frame import RawFrame
+from tracecube.core.labelled import FilterImage
+from tracecube.core.params import Params
+from tracecube.core.quality import QualityNumber
+from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.spectra import Cube, CubeOnDisk, Image
+from tracecube.instruments.muse.headers import exposure_time, needed, start_mjd
+from tracecube.recipes.cube.combine import combine_cubes
+from tracecube.recipes.slices.cube import white_image
+from tracecube.recipes.slices.filters import filter_image
+
+__all__ = ["combine_exposures"]
+
+_WHITE = (4800.0, 9200.0)  # Angstrom
+
+
+class CombineParams(Params):
+    """Numbers of the combination."""
+
+    weight: str = Field(
+        default="exptime",
+        pattern="^(exptime|fwhm|header|none)$",
+        description="What exposures count by: time, time over the square of the seeing, a header card, or alike",
+    )
+    clip: float = Field(default=6.0, gt=0, alias="crsigma", description="Errors beyond which a voxel is left out")
+    filters: str = Field(default="white", alias="filter", description="Filters of the images, with commas between")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CombineOut(Outputs):
+    """Cube of a field, its image in white light, and through filters."""
+
+    datacube_final: Cube
+    image_fov: Image
+    filter_images: tuple[FilterImage, ...]
+
+
+@recipe(version="1")
+def combine_exposures(
+    *, cubes: Sequence[CubeOnDisk], offsets: Offsets, filter_list: RawFrame | None, params: CombineParams
+) -> CombineOut:
+    """Combine the cubes of exposures on one grid: mean with the weights of exposures, outliers between them left out.
+
+    Each cube was made on this grid from its pixels; nothing is resampled. Planes are read slab by slab: memory does not
+    grow with the number of exposures.
+    """
+    opened = sorted(cubes, key=lambda one: start_mjd(one.meta, "cube"))
+    weights = [_weight(one, params.weight) for one in opened]
+    found = combine_cubes(opened, weights, clip=params.clip)
+    meta: dict[str, Scalar] = {
+        **opened[0].meta,
+        "EXPTIME": sum(exposure_time(one.meta, "cube") for one in opened),
+        "NEXP": len(opened),
+        "ESO PRO CATG": "DATACUBE_FINAL",
+    }
+    meta.pop("FLUXSCAL", None)
+    cube = Cube(found.data, found.variance, found.flags, np.zeros((0, 3), np.int32), np.zeros(0), meta)
+    wave = needed(meta, "cube", "CRVAL3") + needed(meta, "cube", "CD3_3") * np.arange(cube.data.shape[0])
+    white = white_image(cube, wave, (max(wave[0], _WHITE[0]), min(wave[-1], _WHITE[1])))
+    white = Image(white.data, white.variance, white.flags, {**white.meta, "ESO PRO CATG": "IMAGE_FOV"})
+    images, caveats = _filters(cube, wave, filter_list, params.filters)
+    measured = found.exposures[found.exposures > 0]
+    lost = int(np.count_nonzero(np.asarray(offsets.dq)))
+    if lost:
+        caveats.append(f"{lost} of {len(opened)} exposures lie where their headers say: no offset could be measured")
+    numbers = (
+        QualityNumber("NUM EXPOSURES", float(len(opened))),
+        QualityNumber("EXPOSURES MEDIAN", float(np.median(measured)) if measured.size else 0.0),
+        QualityNumber("REJECTED", found.rejected, high=0.01),
+        QualityNumber("VOXEL NOISE", float(np.nanmedian(np.sqrt(found.variance[::97])))),
+    )
+    return CombineOut(
+        datacube_final=cube, image_fov=white, filter_images=images, quality=numbers, caveats=tuple(caveats)
+    )
+
+
+def _weight(one: CubeOnDisk, by: str) -> float:
+    """Return the weight of an exposure.
+
+    Raises
+    ------
+    MissingInput
+        A card that it needs is absent: EXPTIME, ESO DRS MUSE WEIGHT, or one of the seeing.
+    """
+    if by == "none":
+        return 1.0
+    if by == "header":
+        return needed(one.meta, "cube", "ESO DRS MUSE WEIGHT")
+    seconds = exposure_time(one.meta, "cube")
+    if by == "exptime":
+        return seconds
+    ends = [needed(one.meta, "cube", f"ESO TEL AMBI FWHM {end}") for end in ("START", "END")]
+    return seconds / (0.5 * sum(ends)) ** 2
+
+
+def _filters(
+    cube: Cube, wave: FloatArray, table: RawFrame | None, wanted: str
+) -> tuple[tuple[FilterImage, ...], list[str]]:
+    """Return images through filters, and what could not be made.
+
+    Raises
+    ------
+    MissingInput
+        Filters are wanted, and there is no FILTER_LIST.
+    """
+    names = [name for one in wanted.split(",") if (name := one.strip()) and name != "white"]
+    if not names:
+        return (), []
+    if table is None:
+        raise MissingInput(f"no FILTER_LIST for {', '.join(names)}", hint="put it beside the raw files")
+    made, caveats = [], []
+    for name in names:
+        curve = table.tables.get(name)
+        if curve is None or not {"lambda", "throughput"} <= set(curve):
+            raise MissingInput(f"{table.name} has no filter {name}", hint=f"it has {', '.join(table.tables)}")
+        image, share = filter_image(cube, wave, np.asarray(curve["lambda"]), np.asarray(curve["throughput"]))
+        if share < 1.0:
+            caveats.append(f"{name}: {100 * (1 - share):.1f} % of the filter lies outside the cube")
+        made.append(FilterImage(image.data, image.variance, image.flags, {**image.meta, "FILTER": name}))
+    return tuple(made), caveats

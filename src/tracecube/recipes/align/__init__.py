@@ -1,0 +1,1 @@
+"""How the exposures of a field lie to each other: sources, pairs of images, the network of all."""

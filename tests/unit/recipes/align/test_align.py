@@ -1,0 +1,133 @@
+"""Offsets of exposures of fields with few sources, many, and none but a nebula."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.unit.recipes.align.drawn_field import exposure, nebula
+from tracecube.recipes.align.align import AlignParams, align
+from tracecube.recipes.align.network import Link, solve_network
+from tracecube.recipes.align.sources import SourceParams, detect
+from tracecube.recipes.align.white import mapped, sky_of, white
+
+OFFSETS = ((0.0, 0.0), (1.23, -2.31), (-0.4, 3.7))
+DITHERS = ((0.0, 0.0), (2.5, 4.0), (-3.0, -2.2))
+FLUXES, LEVELS = (1.0, 0.9, 1.07), (0.0, 0.3, -0.2)
+FIELDS = {
+    "one star": {"stars": [(180.0, 26.0, 3000.0)]},
+    "three stars": {"stars": [(180.0, 26.0, 3000.0), (60.0, 22.0, 2000.0), (250.0, 30.0, 1000.0)]},
+    "nebula": {"stars": [], "extended": nebula},
+}
+
+
+def images(seed: int, stars, extended=None):
+    settings = zip(OFFSETS, DITHERS, FLUXES, LEVELS, strict=True)
+    return [
+        white(exposure(10 * seed + i, offset=o, dither=d, flux=f, background=b, stars=stars, extended=extended))
+        for i, (o, d, f, b) in enumerate(settings)
+    ]
+
+
+def crowd(number: int):
+    rng = np.random.default_rng(5)
+    return [(rng.uniform(5, 305), rng.uniform(5, 45), 10 ** rng.uniform(1.8, 4)) for _ in range(number)]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_offsets_flux_scales_and_backgrounds(name):
+    off, error = [], []
+    for seed in range(2):
+        found = align(images(seed, **FIELDS[name]), AlignParams())
+        assert np.isfinite(found.shift).all()
+        off.append(
+            np.concatenate(
+                [(found.shift - OFFSETS)[1:].ravel(), (found.flux - FLUXES)[1:], (found.background - LEVELS)[1:]]
+            )
+        )
+        place = np.sqrt(np.diagonal(found.shift_covariance, axis1=1, axis2=2))[1:].ravel()
+        error.append(np.concatenate([place, found.flux_error[1:], found.background_error[1:]]))
+    off, error = np.array(off), np.array(error)
+    assert error[:, :4].max() < 0.08
+    assert np.abs(off / error).max() < 4.5
+    assert np.sqrt(np.mean((off / error)[:, :4] ** 2)) < 1.5
+
+
+def test_a_crowd_is_aligned_and_its_sources_are_told_apart():
+    found = align(images(1, stars=crowd(180)), AlignParams(srcmax=30, threshold=8.0))
+    assert np.abs(found.shift - OFFSETS).max() < 0.02
+    assert found.flux == pytest.approx(FLUXES, rel=0.02)
+    assert all(len(one.value) <= 30 for one in found.sources)
+
+
+def test_a_blank_field_says_why_not():
+    found = align(images(2, stars=[]), AlignParams())
+    assert np.isnan(found.shift[1:]).all()
+    assert all(pair.fit is None and "nothing in both" in pair.reason for _, _, pair in found.pairs)
+
+
+def test_given_sources_alone_tell():
+    pictures = images(3, stars=[(180.0, 26.0, 3000.0), (60.0, 22.0, 2000.0)])
+    places = [np.array([[26.0 - d[0] + o[0], 180.0 - d[1] + o[1]]]) for o, d in zip(OFFSETS, DITHERS, strict=True)]
+    found = align(pictures, AlignParams(), listed=places)
+    assert np.abs(found.shift - OFFSETS).max() < 0.2
+    assert max(pair.fit.pixels for _, _, pair in found.pairs) < 6000
+
+
+def test_sources_are_found_where_they_are_and_hits_and_edges_are_not():
+    image = white(exposure(7, [(180.0, 26.0, 3000.0), (60.0, 22.0, 800.0), (6.0, 25.0, 3000.0)]))
+    data = image.data.copy()
+    data[30, 120] += 200.0  # a hit: one pixel
+    found = detect(data, image.variance, image.known, SourceParams())
+    assert len(found.value) == 2
+    assert found.edge == 1
+    assert found.shape >= 1
+    assert np.abs(found.value[:, :2] - [(26, 180), (22, 60)]).max() < 0.2
+    assert np.abs(found.value[0, :2] - (26, 180)).max() < 5 * found.error[0, :2].max()
+
+
+def test_the_threshold_falls_and_rises_until_the_number_suits():
+    image = white(exposure(8, crowd(40)))
+    few = detect(image.data, image.variance, image.known, SourceParams(srcmin=1, srcmax=3))
+    many = detect(image.data, image.variance, image.known, SourceParams(srcmin=15, srcmax=80))
+    assert len(few.value) <= 3 < len(many.value)
+    assert few.threshold > 15.0 > many.threshold
+    assert few.crowd > 0
+
+
+def test_pixels_and_sky_go_there_and_back():
+    image = white(exposure(1, [], dither=(2.0, 3.0)))
+    y, x = np.array([3.0, 40.0]), np.array([7.0, 300.0])
+    assert np.allclose(mapped(image, *sky_of(image, y, x)), (y, x), atol=1e-6)
+
+
+def chain(rng, count: int, links, noise: float, wrong: int | None = None):
+    """Pairs of exposures whose own noise is shared by all their pairs."""
+    true = rng.normal(0, 3, (count, 2))
+    true -= true[0]
+    own = rng.normal(0, noise, (count, 2))
+    made = []
+    for k, (i, j) in enumerate(links):
+        value = true[j] + own[j] - true[i] - own[i] + (5.0 if k == wrong else 0.0)
+        made.append(Link(i, j, value, noise**2 * np.eye(2), noise**2 * np.eye(2), np.ones(4), np.ones(4)))
+    return true, made
+
+
+def test_errors_of_a_network_are_those_of_its_exposures_not_of_its_pairs():
+    rng = np.random.default_rng(4)
+    links = [(i, j) for i in range(5) for j in range(i + 1, 5)]
+    pulls = []
+    for _ in range(200):
+        true, made = chain(rng, 5, links, 0.1)
+        found = solve_network(made, 5, 0)
+        pulls.append(((found.value - true) / np.sqrt(np.diagonal(found.covariance, axis1=1, axis2=2) + 1e-30))[1:])
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_wrong_pair_is_left_out_and_what_hangs_on_nothing_is_not_measured():
+    true, made = chain(np.random.default_rng(5), 5, [(0, 1), (1, 2), (0, 2), (0, 3), (1, 3), (2, 3)], 0.01, wrong=2)
+    found = solve_network(made, 5, 0)
+    assert not found.used[2]
+    assert found.used.sum() == 5
+    assert np.abs(found.value[:4] - true[:4]).max() < 0.1
+    assert np.isnan(found.value[4]).all()
