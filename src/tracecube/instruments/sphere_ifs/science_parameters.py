@@ -10,6 +10,7 @@ from tracecube.core.params import Params
 from tracecube.recipes.science.companion_search import SearchParams
 from tracecube.recipes.science.high_contrast import HighContrastParams
 from tracecube.recipes.science.speckle_learning import Method, SpeckleParams
+from tracecube.recipes.science.strehl import StrehlParams
 
 __all__ = ["CompanionParams"]
 
@@ -39,13 +40,17 @@ class CompanionParams(Params):
     inner: float = Field(0.10, gt=0.0, description="inner radius, arcsec: the mask's inner working angle")
     sigma: float = Field(5.0, gt=3.0, description="significance that a companion needs")
     largest: int = Field(9, ge=1, le=24, description="companions looked for at most")
-    star_error: float = Field(
-        0.03,
-        ge=0.0,
-        description="relative error of the star's flux: between the flux frame and the DITs the Strehl ratio varies "
-        "by a few per cent, and nothing behind the mask tells by how much",
+    strehl_change: float = Field(
+        0.03, gt=0.0, description="expected change of the Strehl ratio between two frames at 1.25 um, relative"
+    )
+    transmission_change: float = Field(
+        0.015, ge=0.0, description="expected change of the air's transmission between two frames, relative"
     )
     diameter: float = Field(8.0, gt=0.0, description="diameter of the telescope, m")
+
+    def strehl(self) -> StrehlParams:
+        """Return how the star's flux is followed from the frame beside the mask to the DITs."""
+        return StrehlParams(change=self.strehl_change, transmission=self.transmission_change, diameter=self.diameter)
 
     def method(self, rotation: float, exposures: int) -> Method:
         """Return the method for a rotation (degree) of the field during some exposures."""

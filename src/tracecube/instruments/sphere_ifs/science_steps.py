@@ -31,12 +31,14 @@ class FoundCompanions(Outputs):
     contrast_curve: ContrastCurve
 
 
-@recipe(version="2")
+@recipe(version="3")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],
     dit_centre: Sequence[StarCentre],
     star_psf: StarPsf,
+    star_centre: StarCentre | None = None,
+    centre_spectra: Spectra | None = None,
     params: CompanionParams = _PARAMS,
 ) -> FoundCompanions:
     """Search all DITs of a star for companions, and measure place, contrast and spectrum of each.
@@ -44,11 +46,13 @@ def ifs_companions(
     Speckles are what stands still while the field turns and is magnified with wavelength: one linear
     model of all DITs and channels. Companions are solved for through that model, the most significant
     first, until nothing significant is left; errors come from places at the same distance from the star.
-    IMAGE is the contrast of a source at each place, DETECTION_MAP its significance, north up.
+    IMAGE is the contrast of a source at each place, DETECTION_MAP its significance, north up. The frame with
+    satellite spots (``star_centre`` and ``centre_spectra``) tells how the Strehl ratio has changed since the frame
+    beside the mask.
     """
     from tracecube.instruments.sphere_ifs.star_surroundings import find  # noqa: PLC0415 - brings scipy and numba
 
-    made = find(list(channels), list(dit_centre), star_psf, params)
+    made = find(list(channels), list(dit_centre), star_psf, params, with_spots=(star_centre, centre_spectra))
     return FoundCompanions(
         sources=made.sources,
         spectrum=made.spectra,

@@ -24,6 +24,7 @@ from tracecube.recipes.science.companion_products import (
 )
 from tracecube.recipes.science.high_contrast import contrast_curve, surroundings
 from tracecube.recipes.science.star_sequence import star_sequence
+from tracecube.recipes.science.strehl import Strehl, core_light
 
 __all__ = ["StarSurroundings", "find"]
 
@@ -41,8 +42,25 @@ class StarSurroundings:
     caveats: tuple[str, ...]
 
 
-def find(channels: list[Spectra], centres: list[StarCentre], psf: StarPsf, params: CompanionParams) -> StarSurroundings:
+def find(
+    channels: list[Spectra],
+    centres: list[StarCentre],
+    psf: StarPsf,
+    params: CompanionParams,
+    *,
+    with_spots: tuple[StarCentre | None, Spectra | None] = (None, None),
+) -> StarSurroundings:
     """Search the DITs of a star.
+
+    Parameters
+    ----------
+    channels : list of Spectra
+    centres : list of StarCentre
+        Of the DITs.
+    psf : StarPsf
+    params : CompanionParams
+    with_spots : (StarCentre or None, Spectra or None)
+        Star and channels of the frame with satellite spots.
 
     Raises
     ------
@@ -56,7 +74,9 @@ def find(channels: list[Spectra], centres: list[StarCentre], psf: StarPsf, param
     by_dit = {(str(c.file[0]), int(c.plane[0])): c for c in centres}
     placed = [_centre_of(one.meta, by_dit) for one in spectra]
     turned = [orientation(one.meta, _dit(one.meta)[0]) for one in spectra]
-    sequence = star_sequence(spectra, placed, [o.angle for o in turned], psf, diameter=params.diameter)
+    level = core_light(psf, *with_spots, spectra, params.strehl())
+    angles = [o.angle for o in turned]
+    sequence = star_sequence(spectra, placed, angles, psf, brightness=level.light, diameter=params.diameter)
     method = params.method(sequence.rotation, len(spectra))
     settings = params.contrast(method)
     found = surroundings(sequence, settings)
@@ -67,15 +87,33 @@ def find(channels: list[Spectra], centres: list[StarCentre], psf: StarPsf, param
         caveats.append(f"the field turned by {sequence.rotation:.1f} degree only: its rotation is not used")
     if any((np.asarray(c.dq) & int(Flag.ASTROMETRY)).any() for c in placed):
         caveats.append("the star's place is not known in every DIT: places of companions are not to be trusted")
+    if not np.isfinite(level.change):
+        caveats.append(
+            f"no satellite spots tell how the star's Strehl ratio changed: contrasts are uncertain by {level.error:.1%}"
+        )
     meta = {**spectra[0].meta, "ESO PRO CATG": "IFS_SCIENCE_DR", "HCMETHOD": method}
     return StarSurroundings(
-        sources=sources(found, star_error=params.star_error, centre_error=centre_error, target=target, meta=meta),
-        spectra=companion_spectra(found, sequence, star_error=params.star_error, meta=meta),
+        sources=sources(found, star_error=level.error, centre_error=centre_error, target=target, meta=meta),
+        spectra=companion_spectra(found, sequence, star_error=level.error, meta=meta),
         image=contrast_image(found.raw, target, meta),
         significance=significance_image(found.raw, target, meta),
         curve=contrast_curve(found, sequence, settings),
-        quality=(*quality_of(found, sequence), QualityNumber("CENTRE ERROR", 1e3 * centre_error, "mas", high=1.0)),
+        quality=(
+            *quality_of(found, sequence),
+            QualityNumber("CENTRE ERROR", 1e3 * centre_error, "mas", high=1.0),
+            *_level_numbers(level),
+        ),
         caveats=tuple(caveats),
+    )
+
+
+def _level_numbers(level: Strehl) -> tuple[QualityNumber, ...]:
+    """Quality numbers of the star's light in the DITs over that beside the mask."""
+    return (
+        QualityNumber("STREHL CHANGE", 100.0 * level.change, "%", -10.0, 10.0),
+        QualityNumber("STREHL CHANGE ERROR", 100.0 * level.change_error, "%", high=3.0),
+        QualityNumber("HALO RATIO", float(level.halo.mean()), "", 0.7, 1.4),
+        QualityNumber("STAR LEVEL ERROR", 100.0 * level.error, "%", high=5.0),
     )
 
 

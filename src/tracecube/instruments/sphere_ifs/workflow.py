@@ -230,6 +230,7 @@ ON_SKY = (
     Association("instrument", ("INSTRUMENT_BACKGROUND",), SAME_DIT_FIRST, minimum=0),
 )
 SAME_SEQUENCE = (Match(level=0, same=("night", "mode", "object")), Match(level=1, same=("night", "mode")))
+STAR_CENTRE_IF_ANY = Association("star_centre", ("STAR_CENTRE",), SAME_SEQUENCE, minimum=0)
 CENTER_CHANNELS = Association("centre_spectra", ("CENTER_CHANNELS",), SAME_SEQUENCE, minimum=0)
 
 CENTER = Task(
@@ -258,7 +259,7 @@ SCIENCE = Task(
     main=Main("raw", ("OBJECT",)),
     associations=(
         *ON_SKY,
-        Association("star_centre", ("STAR_CENTRE",), SAME_SEQUENCE, minimum=0),
+        STAR_CENTRE_IF_ANY,
         CENTER_CHANNELS,
     ),
     targets=("spectra", "science"),
@@ -272,6 +273,8 @@ COMPANIONS = Task(
     associations=(
         Association("dit_centre", ("DIT_CENTRE",), (Match(level=0, same=("night", "mode", "object")),), maximum=None),
         Association("star_psf", ("STAR_PSF",), SAME_SEQUENCE, hint="an OBJECT,FLUX frame of this star"),
+        STAR_CENTRE_IF_ANY,
+        CENTER_CHANNELS,
     ),
     targets=("science",),
     text="companions of a star: places, contrasts, spectra, and how faint one would be seen",

@@ -40,7 +40,7 @@ class StarSequence:
     star_x, star_y : array (n_time, n_wave), arcsec
     angle : array (n_time,), degree
         Position angle of +y.
-    brightness : array (n_time,)
+    brightness : array (n_time, n_wave)
         Of star and companions, over that of the star in ``profile``.
     lattice : Lattice
     profile : Profile
@@ -86,13 +86,13 @@ class StarSequence:
     def image(self, east: F8, north: F8, contrast: F8) -> F8:
         """Samples (n_time, n_wave, n) that sources of contrasts (n_source, n_wave) make."""
         px, py = self.places(east, north)
-        light = np.asarray(contrast, float)[:, None, :] * self.brightness[None, :, None]
+        light = np.asarray(contrast, float)[:, None, :] * self.brightness
         return np.asarray(paint(self.lattice, self.profile, px, py, np.broadcast_to(light, px.shape).copy()))
 
     def under(self, east: F8, north: F8, samples: F8) -> F8:
         """Sum samples under the images of sources of contrast 1, array (n_source, n_wave)."""
         px, py = self.places(east, north)
-        scaled = np.ascontiguousarray(samples * self.brightness[:, None, None])
+        scaled = np.ascontiguousarray(samples * self.brightness[..., None])
         return np.asarray(gather(self.lattice, self.profile, px, py, scaled))
 
     def core(self, reach: float) -> StarSequence:
@@ -124,7 +124,7 @@ def star_sequence(
     angles: Sequence[float],
     psf: StarPsf,
     *,
-    brightness: Sequence[float] | None = None,
+    brightness: F8 | None = None,
     diameter: float = 8.0,
     reach: float = 3.0,
 ) -> StarSequence:
@@ -140,7 +140,7 @@ def star_sequence(
         Position angle of +y in each.
     psf : StarPsf
         The star beside its mask; its flux is that of one exposure.
-    brightness : sequence of float, optional
+    brightness : array (n_time, n_wave), optional
         Of the star in each exposure over that in ``psf``; 1 where not given.
     diameter : float, m
         Of lambda / D.
@@ -172,7 +172,7 @@ def star_sequence(
         star_x=np.stack([np.asarray(c.x, float) for c in centres]),
         star_y=np.stack([np.asarray(c.y, float) for c in centres]),
         angle=np.asarray(angles, float),
-        brightness=np.ones(len(spectra)) if brightness is None else np.asarray(brightness, float),
+        brightness=np.ones((len(spectra), wave.size)) if brightness is None else np.asarray(brightness, float),
         lattice=lattice_of(x, y, 2.0 * pitch),
         profile=_profile(psf, light, unit, (hexagon_area(pitch), reach)),
         light=light,

@@ -1,0 +1,218 @@
+"""How the star's flux changes with the Strehl ratio, from the frame beside the mask to the DITs behind it.
+
+Speckle halo and core share the star's light: with the wavefront's error w, S = exp(-(2 pi w / lambda)**2) of it is in
+the core (Marechal), 1 - S in the halo. Behind a mask the core is not seen, but two things tell of it:
+
+* satellite spots are copies of the core, of a share that falls as lambda**-2 (a mirror shape of fixed height is a phase
+  that goes with 1 / lambda; Marois et al. 2006, ApJ 647, 612; Wang et al. 2014, Proc. SPIE 9147). What is left of
+  their colour against the star's own, ln(spot / star) + 2 ln lambda, is a constant plus (change of (2 pi w)**2) /
+  lambda**2: the share itself need not be known.
+* the outer halo of a DIT over that of the frame with spots is (1 - S) over (1 - S).
+
+Neither tells how the air's transmission changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tracecube.core.fields import BoolArray
+from tracecube.core.params import Params
+from tracecube.core.spectra import Spectra
+from tracecube.core.star import StarCentre, StarPsf
+from tracecube.recipes.science.star_centre import good_samples
+
+__all__ = ["Strehl", "StrehlParams", "core_light", "halo_ratio", "spot_colour"]
+
+F8 = NDArray[np.float64]
+
+MIDDLE = 12500.0  # Angstrom: where errors are told
+_LEAST_CHANNELS = 8
+_HUBER = 1.5  # deviations from which a channel counts less
+_FAR = 5.0  # deviations from which a lenslet counts less: a companion, a hit
+_SPOT_REACH = 4.0  # lambda / D: halo nearer to a spot is the spot's
+_LEAST_LENSLETS = 300
+
+
+class StrehlParams(Params):
+    """How the change of the Strehl ratio is measured."""
+
+    change: float = Field(0.03, gt=0.0, description="expected change of the Strehl ratio between two frames at 1.25 um")
+    transmission: float = Field(0.015, ge=0.0, description="expected change of the air's transmission between frames")
+    wavefront: float = Field(
+        850.0,
+        gt=0.0,
+        description="error of the wavefront, Angstrom: a Strehl ratio of 0.9 in H (Beuzit et al. 2019); by it the "
+        "halo's brightness becomes a Strehl ratio",
+    )
+    wavefront_error: float = Field(0.2, ge=0.0, description="relative error of that")
+    band: float = Field(0.2, ge=0.0, lt=1.0, description="share of the star's largest flux from which channels tell")
+    inner: float = Field(0.5, gt=0.0, description="inner radius of the halo, arcsec: within, speckles last")
+    outer: float = Field(0.8, gt=0.0, description="outer radius of the halo, arcsec")
+    diameter: float = Field(8.0, gt=0.0, description="D of lambda / D, m")
+
+
+@dataclass(frozen=True)
+class Strehl:
+    """Light of the star's core in exposures over that in the frame beside the mask.
+
+    Parameters
+    ----------
+    light : array (n_time, n_wave)
+    error : float
+        Relative, common to all exposures and channels, at 1.25 micrometres.
+    change, change_error : float
+        ln S of the frame with spots less that of the frame beside the mask, at 1.25 micrometres: as measured, NaN where
+        spots do not tell.
+    halo : array (n_time,)
+        Brightness of the outer halo over that of the frame with spots, 1 where it does not tell.
+    """
+
+    light: F8
+    error: float
+    change: float
+    change_error: float
+    halo: F8
+
+
+def spot_colour(psf: StarPsf, centre: StarCentre, params: StrehlParams) -> tuple[float, float]:
+    """Change of ln S at 1.25 micrometres from the star beside the mask to its spots, and its error; NaN if unknown.
+
+    Parameters
+    ----------
+    psf : StarPsf
+    centre : StarCentre
+        Of the frame with spots, on the same channels.
+    params : StrehlParams
+
+    Notes
+    -----
+    Deep bands of the air are filled by the line-spread function's wings in a star that stands still, not in spots that
+    move with wavelength: channels off the law lose weight, and errors are scaled by what is left.
+    """
+    flux, variance = np.asarray(centre.spot_flux, float), np.asarray(centre.spot_variance, float)
+    if flux.shape[0] != psf.wave.size:
+        return np.nan, np.nan
+    seen = np.isfinite(flux) & (variance > 0)
+    spots = seen.mean(axis=0) > 0.8  # noqa: PLR2004 - a spot left out must not come and go between channels
+    light = np.asarray(psf.flux, float)
+    total = np.where(seen, flux, 0.0)[:, spots].sum(axis=1)
+    used = seen[:, spots].all(axis=1) & (total > 0) & np.isfinite(light) & (light > params.band * np.nanmax(light))
+    used &= (np.asarray(psf.flags) == 0) & spots.any()
+    if np.count_nonzero(used) < _LEAST_CHANNELS:
+        return np.nan, np.nan
+    wave = np.asarray(psf.wave, float)[used]
+    noise = variance[used][:, spots].sum(axis=1) / total[used] ** 2 + np.asarray(psf.variance)[used] / light[used] ** 2
+    colour = np.log(total[used] / light[used]) + 2.0 * np.log(wave)
+    columns = np.stack([np.ones(wave.size), (MIDDLE / wave) ** 2 - 1.0])
+    found, covariance = _robust(columns, colour, 1.0 / noise)
+    return float(found[1]), float(np.sqrt(covariance[1, 1]))
+
+
+def _robust(columns: F8, data: F8, weight: F8) -> tuple[F8, F8]:
+    """Least squares with Huber's weights: coefficients, and covariance scaled up by the scatter that is left."""
+    share, scale = np.ones(data.size), 1.0
+    for _ in range(20):
+        inverse = np.linalg.inv((columns * (weight * share)) @ columns.T)
+        found = inverse @ (columns @ (weight * share * data))
+        off = np.abs(data - found @ columns) * np.sqrt(weight)
+        scale = max(1.4826 * float(np.median(off)), 1e-12)
+        share = np.minimum(1.0, _HUBER * scale / np.maximum(off, 1e-12))
+    return found, inverse * max(scale, 1.0) ** 2
+
+
+def halo_ratio(frame: Spectra, reference: Spectra, centre: StarCentre, params: StrehlParams) -> float:
+    """Brightness of a frame's outer halo over that of the frame with spots; NaN where too little of it is seen.
+
+    Parameters
+    ----------
+    frame, reference : Spectra
+        Of the same lenslets and channels, background subtracted.
+    centre : StarCentre
+        Of the reference.
+    params : StrehlParams
+    """
+    if frame.flux.shape != reference.flux.shape or not np.array_equal(frame.aperture, reference.aperture):
+        return np.nan
+    rows, away = _halo_samples(reference, centre, params)
+    away &= good_samples(frame)[rows] & good_samples(reference)[rows]
+    told = np.flatnonzero(away.sum(axis=0) >= _LEAST_LENSLETS)
+    ratios = [_ratio(frame, reference, rows[away[:, k]], int(k)) for k in told]
+    return float(np.median(ratios)) if len(ratios) >= _LEAST_CHANNELS else np.nan
+
+
+def _halo_samples(reference: Spectra, centre: StarCentre, params: StrehlParams) -> tuple[NDArray[np.int64], BoolArray]:
+    """Lenslets of the outer halo, and which of them are away from spots in each channel (n, n_wave)."""
+    radius = np.hypot(reference.x - centre.centre_x, reference.y - centre.centre_y)
+    rows = np.flatnonzero((radius > params.inner) & (radius < params.outer) & (reference.dq == 0))
+    unit = np.degrees(np.asarray(reference.wave) * 1e-10 / params.diameter) * 3600.0
+    away = np.ones((rows.size, unit.size), bool)
+    if centre.spot_x is not None and centre.spot_y is not None:
+        for x, y in zip(np.asarray(centre.spot_x).T, np.asarray(centre.spot_y).T, strict=True):
+            gap = np.hypot(reference.x[rows][:, None] - x, reference.y[rows][:, None] - y)
+            away &= gap > _SPOT_REACH * unit
+    return rows, away
+
+
+def _ratio(frame: Spectra, reference: Spectra, rows: NDArray[np.int64], k: int) -> float:
+    """Brightness of one channel over the reference's, whose noise is allowed for; lenslets far off are left out."""
+    ours, theirs = (np.asarray(one.flux[rows, k], float) for one in (frame, reference))
+    noise = np.asarray(frame.variance[rows, k], float), np.asarray(reference.variance[rows, k], float)
+    share, ratio = np.ones(rows.size), 1.0
+    for _ in range(4):
+        weight = share / (noise[0] + ratio**2 * noise[1])
+        ratio = float((weight * ours * theirs).sum() / (weight * (theirs**2 - noise[1])).sum())
+        off = np.abs(ours - ratio * theirs) / np.sqrt(noise[0] + ratio**2 * noise[1])
+        limit = _FAR * max(1.4826 * float(np.median(off)), 1.0)
+        share = np.where(off > limit, 0.0, 1.0)
+    return ratio
+
+
+def core_light(
+    psf: StarPsf,
+    centre: StarCentre | None,
+    reference: Spectra | None,
+    frames: Sequence[Spectra],
+    params: StrehlParams,
+) -> Strehl:
+    """Light of the star's core in exposures over that in the frame beside the mask.
+
+    What spots say is weighed against the change that is expected anyhow; where nothing is known the light is 1, and the
+    error what changes usually are.
+
+    Parameters
+    ----------
+    psf : StarPsf
+    centre : StarCentre or None
+        Of the frame with spots.
+    reference : Spectra or None
+        Channels of that frame.
+    frames : sequence of Spectra
+        Channels of the exposures.
+    params : StrehlParams
+    """
+    wave = np.asarray(psf.wave, float)
+    light, halo = np.ones((len(frames), wave.size)), np.ones(len(frames))
+    untold = float(np.hypot(params.change, params.transmission))
+    change, error = (np.nan, np.nan) if centre is None else spot_colour(psf, centre, params)
+    if centre is None or reference is None or not np.isfinite(change):
+        return Strehl(light, untold, change, error, halo)
+    trust = 1.0 / (1.0 + (error / params.change) ** 2)
+    light = light * np.exp(trust * change * (MIDDLE / wave) ** 2)
+    found = np.array([halo_ratio(one, reference, centre, params) for one in frames])
+    halo = np.where(np.isfinite(found), found, 1.0)
+    core = np.exp(-((2.0 * np.pi * params.wavefront / wave) ** 2))
+    light = light * (1.0 - halo[:, None] * (1.0 - core)) / core
+    slope = float((2.0 * np.pi * params.wavefront / MIDDLE) ** 2)
+    parts = [
+        params.change * np.sqrt(1.0 - trust),  # what spots leave open
+        params.transmission * np.sqrt(1.0 + 1.0 / len(frames)),
+        2.0 * params.wavefront_error * slope * abs(float(np.mean(np.log(halo)))),
+        params.change * np.sqrt(float(np.mean(~np.isfinite(found)))),  # exposures whose halo does not tell
+    ]
+    return Strehl(light, float(np.sqrt(np.sum(np.square(parts)))), change, error, halo)

@@ -1,0 +1,102 @@
+"""Change of the Strehl ratio between the frame beside the mask and the DITs, told by spots and halo."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.unit.recipes.star_field import ANGLES, ORDERS, Star, unit
+from tracecube.core.star import StarCentre, StarPsf
+from tracecube.recipes.science.strehl import MIDDLE, StrehlParams, core_light, halo_ratio, spot_colour
+
+WAVE = np.linspace(9600.0, 16600.0, 39)
+PARAMS = StrehlParams(inner=0.35, outer=0.6)
+
+
+def star_beside_mask(rng: np.random.Generator, error: float = 0.012) -> StarPsf:
+    light = 500.0 * (WAVE / 9600.0) ** -1.8
+    none = np.zeros((WAVE.size, 1))
+    return StarPsf(
+        wave=WAVE, flux=light * (1.0 + error * rng.normal(size=WAVE.size)), variance=(error * light) ** 2,
+        flags=np.zeros(WAVE.size, np.int32), radius=np.zeros(1), profile=none, profile_variance=none, x=np.zeros(1),
+        y=np.zeros(1), share=none, share_variance=none, dit=16.0, width=1.0,
+    )  # fmt: skip
+
+
+def star_with_spots(rng: np.random.Generator, change: float, error: float = 0.02) -> StarCentre:
+    """Spots of the same star: shares that fall with wavelength squared, another Strehl ratio."""
+    colour = (WAVE / MIDDLE) ** -2 * np.exp(change * (MIDDLE / WAVE) ** 2)
+    light = 1e-3 * np.array([1.0, 0.7, 1.0, 0.72]) * (500.0 * (WAVE / 9600.0) ** -1.8 * colour)[:, None]
+    none = np.zeros(WAVE.size)
+    return StarCentre(
+        file=np.full(WAVE.size, "a"), plane=none.astype(int), wave=WAVE, x=none, y=none, x_error=none, y_error=none,
+        dq=none.astype(np.int32), spot_flux=light * (1.0 + error * rng.normal(size=light.shape)),
+        spot_variance=(error * light) ** 2, reference_wave=12500.0, centre_x=0.0, centre_y=0.0, centre_x_error=2e-4,
+        centre_y_error=2e-4, refraction_x=0.0, refraction_y=0.0, method="spots",
+    )  # fmt: skip
+
+
+def test_colour_of_spots_tells_the_change_and_its_error() -> None:
+    rng = np.random.default_rng(3)
+    found = np.array([spot_colour(star_beside_mask(rng), star_with_spots(rng, 0.05), PARAMS) for _ in range(200)])
+    assert found[:, 0].mean() == pytest.approx(0.05, abs=0.002)
+    pulls = (found[:, 0] - 0.05) / found[:, 1]
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.1)
+    assert np.median(found[:, 1]) < 0.02  # a change of three per cent is seen
+
+
+def test_a_band_of_the_air_that_is_filled_in_the_star_does_not_count() -> None:
+    rng = np.random.default_rng(4)
+    psf, centre = star_beside_mask(rng), star_with_spots(rng, -0.03)
+    deep = (WAVE > 13600.0) & (WAVE < 14300.0)
+    filled = replace(psf, flux=np.where(deep, 1.25 * psf.flux, psf.flux))
+    assert spot_colour(filled, centre, PARAMS)[0] == pytest.approx(spot_colour(psf, centre, PARAMS)[0], abs=0.012)
+
+
+def test_a_spot_that_was_left_out_is_no_colour() -> None:
+    rng = np.random.default_rng(5)
+    psf, centre = star_beside_mask(rng, 1e-3), star_with_spots(rng, 0.05, 1e-3)
+    flux = centre.spot_flux.copy()
+    flux[:25, 1] = np.nan
+    assert spot_colour(psf, replace(centre, spot_flux=flux), PARAMS)[0] == pytest.approx(0.05, abs=0.003)
+    assert np.isnan(spot_colour(psf, replace(centre, spot_flux=np.full(flux.shape, np.nan)), PARAMS)[0])
+
+
+def placed(centre: StarCentre, wave: np.ndarray) -> StarCentre:
+    """The same with the places of the spots of `Star`."""
+    radius = ORDERS * unit(wave)[:, None]
+    return replace(centre, wave=wave, spot_x=radius * np.cos(ANGLES), spot_y=radius * np.sin(ANGLES))
+
+
+@pytest.fixture(scope="module")
+def halos():
+    star = Star(5, channels=9, speckle=0.0, spot=15.0)
+    return star.frame(), [star.frame(spots=False, brightness=b) for b in (0.9, 1.0, 1.12)]
+
+
+def test_halo_over_that_of_the_frame_with_spots(halos) -> None:
+    reference, frames = halos
+    centre = placed(star_with_spots(np.random.default_rng(0), 0.0), reference.wave)
+    found = [halo_ratio(one, reference, centre, PARAMS) for one in frames]
+    assert found == pytest.approx([0.9, 1.0, 1.12], rel=0.01)
+
+
+def test_light_of_the_core_follows_both(halos) -> None:
+    reference, frames = halos
+    rng = np.random.default_rng(6)
+    psf, centre = star_beside_mask(rng, 2e-3), star_with_spots(rng, 0.05, 2e-3)
+    at = np.linspace(0, WAVE.size - 1, reference.wave.size).round().astype(int)
+    psf = replace(psf, wave=WAVE[at], flux=psf.flux[at], variance=psf.variance[at], flags=psf.flags[at])
+    centre = replace(centre, spot_flux=centre.spot_flux[at], spot_variance=centre.spot_variance[at])
+    centre = placed(centre, WAVE[at])
+    made = core_light(psf, centre, reference, frames, PARAMS)
+    middle = int(np.argmin(np.abs(psf.wave - MIDDLE)))
+    loss = 1.0 - np.exp(-((2.0 * np.pi * 850.0 / psf.wave[middle]) ** 2))
+    expected = np.exp(0.05) * (1.0 - np.array([0.9, 1.0, 1.12]) * loss) / (1.0 - loss)
+    assert made.light[:, middle] == pytest.approx(expected, rel=0.01)
+    assert 0.015 < made.error < 0.03
+    alone = core_light(psf, None, None, frames, PARAMS)
+    assert (alone.light == 1.0).all()
+    assert alone.error == pytest.approx(np.hypot(0.03, 0.015))
