@@ -21,7 +21,7 @@ DIAMETER = 8.0  # m
 OBSTRUCTION = 0.14
 SPOT_RADIUS = 10.0 * np.sqrt(2.0) * 0.97  # lambda / D
 SPOT_ANGLES = 57.3 + 90.0 * np.arange(4)  # degree from +x
-SPOT_SHARE = 3e-3  # of the star's light in one spot
+SPOT_SHARE = 3e-3  # of the star's light in one spot at 1.25 um; the mirror's phase goes with 1 / lambda
 BESIDE = (-0.31, 0.24)  # arcsec: the star in a frame beside the mask
 _INNER = 0.09  # arcsec: half of a companion's light passes the mask's edge here
 _MAS = 1e-10 / DIAMETER * 180.0 / np.pi * 3600.0  # arcsec a lambda / D and Angstrom
@@ -119,17 +119,17 @@ class Sky:
             x, y = air.place(float(wave))
             u, v = (self.optics.sky_x - x) / unit, (self.optics.sky_y - y) / unit
             area = np.sqrt(0.75) * (PITCH / unit) ** 2
-            shape = self._shape(kind, (u, v), float(strehl[k]), area, unit)
+            shape = self._shape(kind, (u, v), float(strehl[k]), area, float(wave))
             if kind != "FLUX":
                 shape += self._companions((u, v), angle, k, unit) * strehl[k] * area
             out[:, k] = light[k] * shape
         return out
 
     def _shape(
-        self, kind: str, place: tuple[FloatArray, FloatArray], strehl: float, area: float, unit: float
+        self, kind: str, place: tuple[FloatArray, FloatArray], strehl: float, area: float, wave: float
     ) -> FloatArray:
         """Share of the star's light in each lenslet (n,)."""
-        radius = np.hypot(*place)
+        radius, unit = np.hypot(*place), _MAS * wave
         halo = (1.0 - strehl) * (1.0 + (radius / _HALO) ** 2) ** -1.4 * 0.4 / (np.pi * _HALO**2)
         if kind == "FLUX":
             return area * (halo + strehl * _airy(place, (0.0, 0.0), unit))
@@ -139,7 +139,7 @@ class Sky:
         if kind == "CENTER":
             for turn in np.radians(SPOT_ANGLES):
                 spot = SPOT_RADIUS * np.cos(turn), SPOT_RADIUS * np.sin(turn)
-                shape += SPOT_SHARE * strehl * area * _airy(place, spot, unit)
+                shape += SPOT_SHARE * (12500.0 / wave) ** 2 * strehl * area * _airy(place, spot, unit)
         return np.asarray(shape)
 
     def _companions(self, place: tuple[FloatArray, FloatArray], angle: float, k: int, unit: float) -> FloatArray:
