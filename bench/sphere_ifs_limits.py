@@ -1,0 +1,262 @@
+"""What a night of SPHERE-IFS with known truth can tell, and what it can not.
+
+Prints, for the rows of a score that stay off their target, the limit that the night itself sets.
+
+    python bench/sphere_ifs_limits.py OUT TRUTH
+
+OUT is the reduced night, TRUTH the folder with ``truth.fits.gz`` and ``truth.json`` of the synthetic nights: lenslets
+with their places (``SX``, ``SY``, mas; ``x``, ``y``, px), electrons in four bands a frame (``F_...``) and throughput
+(``flat``); spectra of star, lamp and companions (``WAVES``, ``SPECTRA``). Nothing of it is read by the reduction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from scipy.interpolate import CloughTocher2DInterpolator
+from scipy.optimize import minimize
+from scipy.spatial import cKDTree
+from scipy.stats import norm
+
+from tracecube.core.companions import Companions, CompanionSpectrum
+from tracecube.core.optics import TraceSet
+from tracecube.core.spectra import Spectra
+from tracecube.core.star import StarCentre, StarPsf
+from tracecube.io.products import read_product
+from tracecube.recipes.science.strehl import StrehlParams, spot_colour
+
+ORDERS, DIAGONALS, DIAMETER = 13.718, (57.3, 147.3), 8.0  # of the satellite spots; lambda / D, degree, m
+PIXEL = 7.46  # mas, of the cube
+RADIAN = 206264.8e3  # mas
+FWHM = 2.2  # px: the line-spread function that spectra are compared with
+
+
+class Truth:
+    """The folder's tables."""
+
+    def __init__(self, folder: Path) -> None:
+        with fits.open(folder / "truth.fits.gz") as units:
+            self.lenslets, head = units["LENSLETS"].data.copy(), units["LENSLETS"].header
+            self.spectra, self.waves = units["SPECTRA"].data.copy(), units["WAVES"].data.copy()
+        self.night = json.loads((folder / "truth.json").read_text())
+        self.bands = [(head[f"BAND{i}A"], head[f"BAND{i}B"]) for i in range(4)]
+        self.nodes = np.array([head[f"LAM{i}"] for i in range(self.lenslets["x"].shape[1])])
+        self.whole = self.lenslets["complete"]
+
+    def planes(self, kind: str) -> list[dict[str, Any]]:
+        """Integrations of a kind."""
+        return [plane for plane in self.night["planes"] if plane["type"] == kind]
+
+    def pixels(self, wave: np.ndarray) -> np.ndarray:
+        """Place along the median spectrum, px."""
+        place = np.median(self.lenslets["y"][self.whole] - self.lenslets["y"][self.whole][:, :1], axis=0)
+        law = np.polynomial.polynomial.polyfit(np.log(self.nodes), place, 5)
+        return np.polynomial.polynomial.polyval(np.log(wave), law)
+
+
+def product(out: Path, task: str, ending: str) -> Path:
+    """The only, or first, product of a task."""
+    return min(out.glob(f"*/{task}/*{ending}"))
+
+
+def star_centre(truth: Truth) -> None:
+    """Centre of symmetry of the spots in the truth's own fluxes, without noise, against the centre that it states."""
+    centre, found = truth.planes("CENTER")[0], []
+    ok, place = truth.whole, np.stack([truth.lenslets["SX"], truth.lenslets["SY"]], axis=1).astype(float)
+    for band, (low, high) in enumerate(truth.bands):
+        light = truth.lenslets["F_CENTER"][:, band] / truth.lenslets["flat"]
+        image = CloughTocher2DInterpolator(place[ok], light[ok].astype(float))
+        bend = (1250.0 / (0.5 * (low + high))) ** 2 - 1.0
+        stated = np.array([centre["cx0"], centre["cy0"]]) + bend * np.array(truth.night["adc_mas"])
+        unit = 0.5 * (low + high) * 1e-9 / DIAMETER * RADIAN
+        ends = [ORDERS * wave * 1e-9 / DIAMETER * RADIAN for wave in (low, high)]
+        u, v = np.meshgrid(
+            np.linspace(ends[0] - 1.5 * unit, ends[1] + 1.5 * unit, 60), np.linspace(-1.7, 1.7, 25) * unit
+        )
+        for angle in np.radians(DIAGONALS):
+            away = np.stack([u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)], axis=-1)
+            even = np.stack([np.ones(u.size), u.ravel() / 100.0, v.ravel() / 100.0])
+
+            def unlike(at: np.ndarray, image: Any = image, away: Any = away, even: Any = even) -> float:
+                one, other = (image(at + sign * away).ravel() for sign in (1.0, -1.0))
+                columns = np.vstack([other, even]).T
+                return float(np.var(one - columns @ np.linalg.lstsq(columns, one, rcond=None)[0]) / np.var(one))
+
+            start = stated + np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
+            best = minimize(unlike, stated, method="Nelder-Mead", options={"initial_simplex": start, "xatol": 0.005})
+            found.append(best.x - stated)
+    mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
+    print(
+        f"star centre: the noise-free spots are symmetric about a point {mean.round(2)} +- {spread.round(2)} mas "
+        f"from the stated centre: {np.hypot(*mean) / PIXEL:.3f} px of the cube"
+    )
+
+
+def flat(truth: Truth, out: Path) -> None:
+    """Flux of the IFU flat over the truth: scatter and pull before and after a smooth surface is taken off."""
+    flux, error, wave, place = spectra_of(out, "ifs_ifu_flat")
+    middle = truth.lenslets["x"].shape[1] // 2
+    own = np.stack([truth.lenslets["x"][:, middle], truth.lenslets["y"][:, middle]], axis=1)
+    which = nearest(place, own)
+    ok = (which >= 0) & truth.whole[np.maximum(which, 0)]
+    for band, (low, high) in enumerate(truth.bands):
+        light, noise = band_sum(flux[ok], error[ok], wave[ok], low, high)
+        expected = truth.lenslets["F_FLAT"][which[ok], band]
+        ratio = light / expected
+        ratio /= np.nanmedian(ratio)
+        x, y = (own[which[ok]] / 1024.0 - 1.0).T
+        columns = np.stack([x**i * y**j for i in range(7) for j in range(7 - i)], axis=1)
+        good = np.isfinite(ratio) & (np.abs(ratio - 1.0) < 0.1)
+        smooth = columns @ np.linalg.lstsq(columns[good], ratio[good], rcond=None)[0]
+        photons = np.median(np.sqrt(expected / 20.0) / expected)
+        print(
+            f"flat, {low:.0f}-{high:.0f} nm: scatter {width(ratio):.4f}, {width(ratio / smooth):.4f} "
+            f"after a surface of degree 6 (from {smooth.min():.3f} to {smooth.max():.3f}); photons {photons:.4f}; pull "
+            f"{width((ratio / smooth - 1.0) * expected / noise * np.nanmedian(light / expected)):.2f}"
+        )
+
+
+def crosstalk(truth: Truth, out: Path) -> None:
+    """Share of neighbours in lenslets of the pinholes' frame, with the errors of the regression that tells it."""
+    flux, error, wave, place = spectra_of(out, "ifs_distortion_map")
+    middle = truth.lenslets["x"].shape[1] // 2
+    own = np.stack([truth.lenslets["x"][:, middle], truth.lenslets["y"][:, middle]], axis=1).astype(float)
+    which = nearest(place, own)
+    sums = [band_sum(flux, error, wave, *band)[0] for band in truth.bands]
+    light, every = np.sum(sums, axis=0), truth.lenslets["F_DIST"].astype(float).sum(axis=1)
+    ok = (which >= 0) & truth.whole[np.maximum(which, 0)] & np.isfinite(light)
+    which, light = which[ok], light[ok]
+    bright = every[which] > 0.35 * np.percentile(every[which], 99.7)
+    left = light / np.median(light[bright] / every[which][bright]) - every[which]
+    columns, tree = [every[which]], cKDTree(own)
+    kinds = {"5.1 px, 14.7 along": (5.1, 14.7), "5.1, 26.4": (5.1, 26.4)}
+    kinds |= {"10.2, 11.8": (10.2, 11.8), "15.3, 2.9": (15.3, 2.9)}
+    for across, along in kinds.values():
+        total = np.zeros(which.size)
+        for sx, sy in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+            gap, at = tree.query(own[which] + np.array([sx * across, sy * along]))
+            total += np.where(gap < 1.5, every[at], 0.0)
+        columns.append(total)
+    matrix, weight, kept = np.array(columns).T, 1.0 / np.sqrt(every[which] / 10.0 + 3000.0), np.ones(which.size, bool)
+    for _ in range(4):
+        part = matrix[kept] * weight[kept, None]
+        share = np.linalg.lstsq(part, left[kept] * weight[kept], rcond=None)[0]
+        off = (left - matrix @ share) * weight
+        kept = np.abs(off) < 5.0 * width(off)
+    errors = np.sqrt(np.diag(np.linalg.inv(part.T @ part))) * width(off)
+    for name, value, one in zip(kinds, share[1:], errors[1:], strict=True):
+        print(f"cross-talk from {name}: {100 * value:+.3f} +- {100 * one:.3f} %")
+
+
+def strehl(truth: Truth, out: Path) -> None:
+    """Change of the star's light from the frame beside the mask to the DITs, and what is measured of it."""
+    beside, dits = truth.planes("FLUX")[0], truth.planes("OBJECT")
+
+    def core(plane: dict[str, Any], wave: float = 1250.0) -> float:
+        return float(np.exp(-((2.0 * np.pi * plane["strehl_nm"] / wave) ** 2)))
+
+    changes = [core(one) / core(beside) for one in dits]
+    air = np.mean([one["transmission"] for one in dits]) / beside["transmission"]
+    psf = read_product(product(out, "ifs_science_flux", "STAR_PSF.fits"), StarPsf)
+    centre = read_product(product(out, "ifs_coronagraph_center", "STAR_CENTRE.fits"), StarCentre)
+    change, error = spot_colour(psf, centre, StrehlParams())
+    with_spots = np.log(core(truth.planes("CENTER")[0]) / core(beside))
+    print(
+        f"star's level at 1.25 um: Strehl ratio of the DITs over that beside the mask {np.mean(changes):.3f}, "
+        f"transmission {air:.3f}, which nothing tells; colour of the spots {change:+.3f} +- {error:.3f}, "
+        f"true {with_spots:+.3f}"
+    )
+
+
+def companions(truth: Truth, out: Path) -> None:
+    """Noise of each companion's contrast, and the chance that it meets a target at all."""
+    found = read_product(product(out, "ifs_companions", "SOURCES.fits"), Companions)
+    names = {one["name"]: one for one in truth.night["companions"]}
+    for i, name in enumerate(found.object):
+        stated = names[str(name)]["mean_contrast"]
+        error = float(found.contrast_err[i] / found.contrast[i])
+        goal = {"b": 0.03, "c": 0.06}.get(str(name), 0.10)
+        print(
+            f"companion {name}: contrast {found.contrast[i] / stated - 1.0:+.3f} of the true one off, claimed error "
+            f"{error:.3f}; within {goal:.2f} in {2.0 * norm.cdf(goal / error) - 1.0:.0%} of nights"
+        )
+        line_spread(truth, read_product(product(out, "ifs_companions", f"SPECTRUM_{name}.fits"), CompanionSpectrum))
+
+
+def line_spread(truth: Truth, spectrum: CompanionSpectrum) -> None:
+    """Spectrum against the truth as lines of several widths make it, the best level taken out."""
+    wave, contrast = spectrum.wave / 10.0, spectrum.contrast
+    grid = truth.waves["wave"].astype(float)
+    true, star = (truth.waves[key].astype(float) for key in (f"contrast_{spectrum.object}", "star_e_s_nm"))
+    place = truth.pixels(grid)
+    seen = np.interp(wave, grid, truth.waves["throughput"]) > 0.3
+    seen &= np.isfinite(contrast) & (wave > 970.0) & (wave < truth.nodes[-1] - 50.0)
+    for sigma in (FWHM / 2.355, 1.1):
+        kernel = np.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
+        expected = np.interp(wave, grid, (kernel @ (true * star)) / (kernel @ star))
+        level = np.sum((contrast * expected)[seen]) / np.sum((expected**2)[seen])
+        off = (contrast / level - expected)[seen]
+        claimed, mean = np.sqrt(spectrum.variance)[seen] / level, expected[seen].mean()
+        print(
+            f"    lines of {sigma:.2f} px: level {level:.3f}, rms about it {np.sqrt(np.mean(off**2)) / mean:.3f}, "
+            f"pull {np.std(off / claimed):.2f}; claimed noise {np.sqrt(np.mean(claimed**2)) / mean:.3f}"
+        )
+
+
+def spectra_of(out: Path, task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Flux (electron / nm), variance, wavelength (nm), and places (x, y; px) of the traces' middles."""
+    spectra = read_product(product(out, task, "_SPECTRA.fits"), Spectra)
+    traces = read_product(product(out, "ifs_spectra_positions", "_TRACES.fits"), TraceSet)
+    known = np.isfinite(traces.centre)
+    rows = traces.start[:, None] + np.arange(traces.centre.shape[1])
+    along = 0.5 * (np.where(known, rows, 9999).min(axis=1) + np.where(known, rows, -1).max(axis=1))
+    place = np.stack([np.nanmean(np.where(known, traces.centre, np.nan), axis=1), along], axis=1)
+    return 10.0 * spectra.flux, 100.0 * spectra.variance, spectra.wave / 10.0, place
+
+
+def nearest(place: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Number of the true lenslet at each place, -1 where none is within 6 px."""
+    gap, at = cKDTree(own).query(np.nan_to_num(place, nan=-99.0))
+    return np.where(gap < 6.0, at, -1)
+
+
+def band_sum(
+    flux: np.ndarray, variance: np.ndarray, wave: np.ndarray, low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Electrons of each spectrum in a band, samples at its ends by their part in it, and their error."""
+    step = np.abs(np.gradient(wave, axis=1))
+    part = np.clip(np.minimum(wave + 0.5 * step, high) - np.maximum(wave - 0.5 * step, low), 0.0, None)
+    part = np.where(np.isfinite(part), part, 0.0)
+    whole = np.isfinite(flux) | (part == 0.0)
+    total = np.where(whole.all(axis=1), (part * np.nan_to_num(flux)).sum(axis=1), np.nan)
+    return total, np.sqrt((part**2 * np.nan_to_num(variance)).sum(axis=1))
+
+
+def width(values: np.ndarray) -> float:
+    """Width of the middle of a distribution, as a Gaussian's sigma."""
+    known = values[np.isfinite(values)]
+    return float(1.4826 * np.median(np.abs(known - np.median(known))))
+
+
+def main() -> None:
+    """Print all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", nargs="?", type=Path)
+    parser.add_argument("truth", nargs="?", type=Path)
+    given = parser.parse_args()
+    if given.out is None or given.truth is None:
+        print("no reduced night and truth given: nothing to compare")
+        return
+    truth = Truth(given.truth)
+    star_centre(truth)
+    for part in (flat, crosstalk, strehl, companions):
+        part(truth, given.out)
+
+
+if __name__ == "__main__":
+    main()
