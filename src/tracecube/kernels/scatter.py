@@ -24,7 +24,7 @@ from scipy.linalg import cho_factor, cho_solve
 from tracecube.kernels.forward import DesignMatrix, adjoint, project
 from tracecube.kernels.solve import factorise, normal_equations, solve
 
-__all__ = ["Surface", "conjugate_gradient", "fit_scattered", "spline_basis", "surface"]
+__all__ = ["Strips", "Surface", "conjugate_gradient", "fit_scattered", "spline_basis", "surface"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -52,13 +52,44 @@ class Surface(NamedTuple):
         inner: F8 = (self.across.T @ image.astype(np.float64)) @ self.along
         return inner
 
-    def gram(self, weight: F4) -> F8:
-        """Return the weighted inner products (k_across * k_along, same) of basis functions with each other."""
-        pairs = [(basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1) for basis in (self.across, self.along)]
-        inner = (pairs[0].T @ weight.astype(np.float64)) @ pairs[1]
+    def gram(self, other: Surface, weight: F4) -> F8:
+        """Return the weighted inner products (k_across * k_along, the other's) of the functions of two surfaces."""
         k, m = self.across.shape[1], self.along.shape[1]
-        size = k * m
-        return np.asarray(inner.reshape(k, k, m, m).transpose(0, 2, 1, 3).reshape(size, size))
+        j, n = other.across.shape[1], other.along.shape[1]
+        pairs = [
+            (one[:, :, None] * two[:, None, :]).reshape(len(one), -1)
+            for one, two in ((self.across, other.across), (self.along, other.along))
+        ]
+        inner = (pairs[0].T @ weight.astype(np.float64)) @ pairs[1]
+        return np.asarray(inner.reshape(k, j, m, n).transpose(0, 2, 1, 3).reshape(k * m, j * n))
+
+
+class Strips(NamedTuple):
+    """Strips of columns, all as wide, each read by an output of its own whose level may be off.
+
+    Parameters
+    ----------
+    count : int
+    pieces : int
+        Spline pieces along the strip.
+    error : float
+        Expected error of the level, and of the coefficients of its drift.
+    """
+
+    count: int
+    pieces: int
+    error: float
+
+    def surface(self, shape: tuple[int, int]) -> Surface:
+        """One level of each strip, changing along it: on an image of ``shape`` (across, along)."""
+        which = np.arange(shape[0]) * self.count // shape[0]
+        return Surface((which[:, None] == np.arange(self.count)).astype(float), spline_basis(shape[1], self.pieces))
+
+    def prior(self) -> F8:
+        """Inverse covariance of one strip's coefficients: mean level, and as much of a drift about it."""
+        n = self.pieces + 3
+        mean = np.full((n, n), 1.0 / n)
+        return np.asarray((mean / n + np.eye(n) - mean) / self.error**2)
 
 
 def spline_basis(n: int, pieces: int) -> F8:
@@ -75,7 +106,14 @@ def surface(shape: tuple[int, int], pieces: int) -> Surface:
 
 
 def fit_scattered(
-    data: F4, ivar: F4, a: DesignMatrix, band: int, *, pieces: int, start: F8 | None = None
+    data: F4,
+    ivar: F4,
+    a: DesignMatrix,
+    band: int,
+    *,
+    pieces: int,
+    strips: Strips | None = None,
+    start: F8 | None = None,
 ) -> tuple[F4, F8]:
     """Fit the scattered light of an image beside its spectra.
 
@@ -88,16 +126,23 @@ def fit_scattered(
         Reach of blending.
     pieces : int
         Spline pieces a side.
+    strips : Strips, optional
+        Whose levels are fitted with it, each drawn towards zero by its expected error.
     start : array or None
         Coefficients to start from.
 
     Returns
     -------
     scattered : array (across, along)
-    coefficients : array (pieces + 3, pieces + 3)
+    coefficients : array (n,)
+        Of the surface, then of the strips.
     """
-    whole = surface(a.shape, pieces)
-    few = Surface(whole.across, whole.along[::COLUMN_STEP])
+    whole = [surface(a.shape, pieces), *([] if strips is None else [strips.surface(a.shape)])]
+    few = [Surface(part.across, part.along[::COLUMN_STEP]) for part in whole]
+    sizes = [part.across.shape[1] * part.along.shape[1] for part in whole]
+    prior = np.zeros((sum(sizes), sum(sizes)))
+    if strips is not None:
+        prior[sizes[0] :, sizes[0] :] = np.kron(np.eye(strips.count), strips.prior())
     thin, d, w = (
         _every_column(a),
         np.ascontiguousarray(data[:, ::COLUMN_STEP]),
@@ -107,16 +152,28 @@ def fit_scattered(
 
     def unexplained(image: F4) -> F8:
         flux = solve(factor, adjoint(thin, w * image))
-        return few.adjoint(w * (image - project(thin, flux)))
+        left = w * (image - project(thin, flux))
+        return np.concatenate([part.adjoint(left).ravel() for part in few])
 
     rhs = unexplained(d)
+    gram = np.block([[one.gram(two, w) for two in few] for one in few])
     c = conjugate_gradient(
-        lambda x: unexplained(few.image(x)),
+        lambda x: unexplained(_image(few, x)) + prior @ x,
         rhs,
         start=np.zeros_like(rhs) if start is None else start,
-        precondition=_inverse(few.gram(w)),
+        precondition=_inverse(gram + prior),
     )
-    return whole.image(c), c
+    return _image(whole, c), c
+
+
+def _image(parts: list[Surface], coefficients: F8) -> F4:
+    """Sum of surfaces whose coefficients stand one after the other."""
+    total, first = np.float32(0.0), 0
+    for part in parts:
+        shape = part.across.shape[1], part.along.shape[1]
+        total = total + part.image(coefficients[first : first + shape[0] * shape[1]].reshape(shape))
+        first += shape[0] * shape[1]
+    return np.asarray(total, np.float32)
 
 
 def _every_column(a: DesignMatrix) -> DesignMatrix:

@@ -37,6 +37,8 @@ class Extracting(Params):
 
     half_width: int = Field(15, ge=2, le=40, description="pixels on either side of a trace that its footprint covers")
     scatter_pieces: int = Field(6, ge=0, le=30, description="spline pieces of scattered light a side; 0 for none")
+    strips: int = Field(32, ge=0, le=64, description="outputs whose levels are fitted with that; 0 for none")
+    strip_pieces: int = Field(4, ge=1, le=16, description="spline pieces of the level along an output")
     clip: float = Field(6.0, gt=3.0, description="pixels this many sigma off the model are outliers")
     passes: int = Field(3, ge=1, le=6, description="solutions; each takes variance and outliers from the last")
     method: Literal["joint", "optimal", "box"] = Field(
@@ -53,6 +55,8 @@ class Extracting(Params):
         return ExtractionParams(
             half_width=self.half_width,
             scatter_pieces=self.scatter_pieces,
+            strips=self.strips,
+            strip_pieces=self.strip_pieces,
             clip=self.clip,
             passes=self.passes,
             method=self.method,

@@ -20,7 +20,7 @@ from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet
 from tracecube.core.params import Params
 from tracecube.kernels.forward import DesignMatrix, Footprints, cumulative_profile, design_matrix, project
-from tracecube.kernels.scatter import fit_scattered
+from tracecube.kernels.scatter import Strips, fit_scattered
 from tracecube.kernels.shapes import mixed_matrix
 from tracecube.kernels.solve import band_width, estimate, factorise, normal_equations
 
@@ -36,6 +36,14 @@ class ExtractionParams(Params):
 
     half_width: int = Field(12, ge=2, le=40, description="pixels on either side of a trace that its footprint covers")
     scatter_pieces: int = Field(6, ge=0, le=30, description="spline pieces of scattered light a side; 0 for none")
+    strips: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="strips across dispersion, one an output, whose levels are fitted with that; 0 for none",
+    )
+    strip_pieces: int = Field(4, ge=1, le=16, description="spline pieces along a strip")
+    strip_reference: int = Field(512, ge=1, description="reference pixels behind the level of a strip")
     clip: float = Field(6.0, gt=3.0, description="pixels this many sigma off the model are outliers")
     passes: int = Field(3, ge=1, le=6, description="solutions; each takes variance and outliers from the last")
     method: Literal["joint", "optimal", "box"] = Field(
@@ -47,6 +55,12 @@ class ExtractionParams(Params):
         le=15,
         description="width of a box across dispersion, px; pixels at its ends count by their part in it",
     )
+
+    def levels(self, floor: float) -> Strips | None:
+        """Strips whose levels are fitted in a frame whose pixels without light have this variance (electron**2)."""
+        if not self.strips:
+            return None
+        return Strips(self.strips, self.strip_pieces, float(np.sqrt(floor / self.strip_reference)))
 
 
 @dataclass(frozen=True)
@@ -216,7 +230,13 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
         ivar = np.where(bad | outlier, np.float32(0), 1.0 / variance).astype(np.float32)
         if params.scatter_pieces:
             scattered, surface = fit_scattered(
-                data, ivar, matrix.a, matrix.band, pieces=params.scatter_pieces, start=surface
+                data,
+                ivar,
+                matrix.a,
+                matrix.band,
+                pieces=params.scatter_pieces,
+                strips=params.levels(floor),
+                start=surface,
             )
         equations = normal_equations(matrix.a, data - scattered, ivar, band=matrix.band)
         solution = estimate(factorise(equations), equations.rhs)

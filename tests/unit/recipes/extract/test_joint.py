@@ -41,6 +41,21 @@ def test_scattered_light_is_told_from_the_wings_of_bright_spectra() -> None:
     assert abs(np.nanmean(pull)) < 0.1
 
 
+def test_levels_of_outputs_are_told_from_spectra() -> None:
+    rng, flux = np.random.default_rng(13), truth(40.0)
+    params = ExtractionParams(scatter_pieces=2, strips=14, strip_pieces=1, strip_reference=16)  # 1 electron each
+    level = 8.0 + rng.normal(0.0, 1.0, 14)
+    seen = frame(FIELD.image(flux) + np.repeat(level, SHAPE[0] // 14)[:, None], rng)
+    found = extract(seen, MATRIX, params, floor=16.0)
+    steps = found.scattered.reshape(14, -1, SHAPE[1]).mean(axis=(1, 2))
+    assert steps - steps.mean() == pytest.approx(level - level.mean(), abs=0.45)
+    # What all samples of a spectrum have in common is what so many of them leave by chance, 0.06, and little more.
+    lost = [extract(seen, MATRIX, p, floor=16.0) for p in (params, params.model_copy(update={"strips": 0}))]
+    common = [np.nanstd(np.nanmean((one.flux - flux) / np.sqrt(one.variance), axis=1)) for one in lost]
+    assert common[0] < 0.12
+    assert common[1] > 2.5 * common[0]
+
+
 def test_a_bright_spectrum_leaves_its_neighbours_alone() -> None:
     flux = truth(0.0)
     flux[30] = 1e5
