@@ -69,21 +69,21 @@ class Strips(NamedTuple):
 
     Parameters
     ----------
-    count : int
+    number : int
     pieces : int
         Spline pieces along the strip.
     error : float
         Expected error of the level, and of the coefficients of its drift.
     """
 
-    count: int
+    number: int
     pieces: int
     error: float
 
     def surface(self, shape: tuple[int, int]) -> Surface:
         """One level of each strip, changing along it: on an image of ``shape`` (across, along)."""
-        which = np.arange(shape[0]) * self.count // shape[0]
-        return Surface((which[:, None] == np.arange(self.count)).astype(float), spline_basis(shape[1], self.pieces))
+        which = np.arange(shape[0]) * self.number // shape[0]
+        return Surface((which[:, None] == np.arange(self.number)).astype(float), spline_basis(shape[1], self.pieces))
 
     def prior(self) -> F8:
         """Inverse covariance of one strip's coefficients: mean level, and as much of a drift about it."""
@@ -142,7 +142,7 @@ def fit_scattered(
     sizes = [part.across.shape[1] * part.along.shape[1] for part in whole]
     prior = np.zeros((sum(sizes), sum(sizes)))
     if strips is not None:
-        prior[sizes[0] :, sizes[0] :] = np.kron(np.eye(strips.count), strips.prior())
+        prior[sizes[0] :, sizes[0] :] = np.kron(np.eye(strips.number), strips.prior())
     thin, d, w = (
         _every_column(a),
         np.ascontiguousarray(data[:, ::COLUMN_STEP]),
@@ -168,12 +168,12 @@ def fit_scattered(
 
 def _image(parts: list[Surface], coefficients: F8) -> F4:
     """Sum of surfaces whose coefficients stand one after the other."""
-    total, first = np.float32(0.0), 0
+    images, first = [], 0
     for part in parts:
         shape = part.across.shape[1], part.along.shape[1]
-        total = total + part.image(coefficients[first : first + shape[0] * shape[1]].reshape(shape))
+        images.append(part.image(coefficients[first : first + shape[0] * shape[1]].reshape(shape)))
         first += shape[0] * shape[1]
-    return np.asarray(total, np.float32)
+    return np.asarray(sum(images[1:], images[0]), np.float32)
 
 
 def _every_column(a: DesignMatrix) -> DesignMatrix:

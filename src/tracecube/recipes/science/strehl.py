@@ -123,7 +123,7 @@ def _robust(columns: F8, data: F8, weight: F8) -> tuple[F8, F8]:
         off = np.abs(data - found @ columns) * np.sqrt(weight)
         scale = max(1.4826 * float(np.median(off)), 1e-12)
         share = np.minimum(1.0, _HUBER * scale / np.maximum(off, 1e-12))
-    return found, inverse * max(scale, 1.0) ** 2
+    return found, np.asarray(inverse * max(scale, 1.0) ** 2, np.float64)
 
 
 def halo_ratio(frame: Spectra, reference: Spectra, centre: StarCentre, params: StrehlParams) -> float:
