@@ -30,11 +30,13 @@ _MODEL = 0.03  # of the light: what unlike point-spread functions leave
 _CAP = 4.0  # errors beyond which a pixel counts less (Huber)
 _STEP = 2.0  # px, the longest step
 _SEEING = 0.15  # by which the seeing may differ, k: 0.80 and 0.85 arcsec at 0.2 arcsec a pixel
-_FARTHEST = 0.5  # k beyond which the images are not alike
+_FARTHEST = 2.0  # k beyond which the images are not alike: 0.8 and 1.2 arcsec
 _SAME = 0.003  # change of k that a straight line follows
 _TOLD = 0.05  # error of k with which it is fitted at all
 _HELD = 1e-4  # error of k where it is not
-_WINGS = 0.02  # of the flux, times k: wings of a star do not change with seeing as its core does
+_WINGS = 0.012  # of the flux, times k: wings of a star do not change with seeing as its core does
+_WIDE = 3.0  # px, sigma by which images are smoothed where fluxes are compared
+_FEWEST = 300  # pixels for that
 _SETTLED = 0.05  # errors by which a value may still change
 _BLANK = 4000  # pixels that tell of the background
 _PAD = 16  # px of nothing about an image
@@ -89,6 +91,16 @@ def prepare(image: F8, variance: F8, known: B1) -> Picture:
     return Picture(spectrum, smoothed, np.where(known, variance, 0.0), inside)
 
 
+def _whole_shape(picture: Picture) -> list[int]:
+    return [picture.spectrum.shape[0], 2 * (picture.spectrum.shape[1] - 1)]
+
+
+def _waves_squared() -> F8:
+    """Return squares of wave numbers on a grid that fills the band."""
+    y, x = _waves([128, 128])
+    return y**2 + x**2
+
+
 def _waves(shape: list[int]) -> tuple[F8, F8]:
     """Return wave numbers along y and x, radian per pixel."""
     return 2.0 * np.pi * fftfreq(shape[0])[:, None], 2.0 * np.pi * rfftfreq(shape[1])[None, :]
@@ -115,8 +127,7 @@ class _Parts(NamedTuple):
 
 
 def _parts(picture: Picture, seeing: float) -> _Parts:
-    shape = [picture.spectrum.shape[0], 2 * (picture.spectrum.shape[1] - 1)]
-    wave = _waves(shape)
+    wave = _waves(_whole_shape(picture))
     square = wave[0] ** 2 + wave[1] ** 2
     blur = square ** (5.0 / 6.0)
     factor = np.exp(-seeing * blur)
@@ -155,10 +166,62 @@ def fit_shift(one: Picture, other: Picture, place: tuple[F8, F8], use: B1, start
         freed, state_freed, well = _iterate(sky, value, rounds, free=True)
         if well and abs(freed[3]) < _FARTHEST:
             found = _result(sky, other, freed, state_freed, converged=True)
-            found.of_second[2, 2] += (abs(freed[3]) * _WINGS) ** 2
-            return found
+            return _with_flux(found, _wide_flux(sky, other, freed))
     found = _result(sky, other, value, state, converged=converged)
     found.of_second[2, 2] += float(_SEEING * state.matrix[2, 3] / max(state.matrix[2, 2], 1e-300)) ** 2
+    return found
+
+
+class _Flux(NamedTuple):
+    """Flux and background (2,), and their covariances for noise of I and of J (2, 2)."""
+
+    value: F8
+    of_first: F8
+    of_second: F8
+
+
+def _wide_flux(sky: _Seen, other: Picture, value: F8) -> _Flux | None:
+    """Return flux and background of widely smoothed images, which unlike wings and cores of stars hardly touch."""
+    one = sky.one
+    square = sum(part**2 for part in _waves(_whole_shape(one)))
+    wide = np.exp(-0.5 * (_WIDE**2 - _SMOOTH**2) * square)
+    first = spline_filter(_image(one.spectrum * wide * np.exp(-value[3] * square ** (5.0 / 6.0)), one.known.shape))
+    square = sum(part**2 for part in _waves(_whole_shape(other)))
+    second = _image(other.spectrum * np.exp(-0.5 * (_WIDE**2 - _SMOOTH**2) * square), other.known.shape)
+    inside = [binary_erosion(part.known, iterations=int(2 * _WIDE) - _REACH + 1) for part in (one, other)]
+    at = [sky.there[0] - value[0], sky.there[1] - value[1]]
+    good = inside[1][sky.at] & (map_coordinates(inside[0].astype(np.float32), at, order=1, mode="constant") > _WHOLE)
+    if good.sum() < _FEWEST:
+        return None
+    light = map_coordinates(first, at, order=3, prefilter=False, mode="constant")[good]
+    noise = map_coordinates(one.variance, at, order=1, mode="constant")[good], sky.values[1][good]
+    weight = 1.0 / (noise[1] + value[2] ** 2 * noise[0])
+    design = np.stack([light, np.ones_like(light)])
+    matrix = (design * weight) @ design.T
+    left = float(np.mean(np.exp(-(_WIDE**2) * _waves_squared())))
+    matrix[0, 0] -= min(left * float(np.sum(weight * noise[0])), 0.5 * matrix[0, 0])
+    inverse = np.linalg.inv(matrix)
+    found = inverse @ ((design * weight) @ second[sky.at][good])
+    influence = np.zeros((2, *second.shape))
+    for image, part in zip(influence, design * weight, strict=True):
+        image[tuple(axis[good] for axis in sky.at)] = part
+        gaussian_filter(image, _WIDE, mode="constant", output=image)
+    maps = [np.zeros(second.shape), np.where(other.known, other.variance, 0.0)]
+    maps[0][tuple(axis[good] for axis in sky.at)] = value[2] ** 2 * noise[0]
+    middle = [np.einsum("ayx,byx,yx->ab", influence, influence, part) for part in maps]
+    covariance = [inverse @ part @ inverse for part in middle]
+    covariance[1][0, 0] += (_WINGS * value[3] * found[0]) ** 2
+    return _Flux(found, covariance[0], covariance[1])
+
+
+def _with_flux(found: Shift, flux: _Flux | None) -> Shift:
+    """Put flux and background of the widely smoothed images in place of those of the fit."""
+    if flux is None:
+        found.of_second[2, 2] += (_WINGS * 2.0 * found.value[3]) ** 2
+        return found
+    at = np.ix_([2, 4], [2, 4])
+    found.value[[2, 4]] = flux.value
+    found.of_first[at], found.of_second[at] = flux.of_first, flux.of_second
     return found
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from tracecube.core.workflow import Association, Fields, Main, Match, Namesake, Option, Task
 from tracecube.instruments.muse.align_steps import align_exposures
+from tracecube.instruments.muse.autocal_steps import slice_factors
 from tracecube.instruments.muse.combine_steps import combine_exposures
 from tracecube.instruments.muse.object_steps import aligned_cube, object_cube
 
-__all__ = ["FIELDS", "OPTIONS", "field_tasks"]
+__all__ = ["FACTORS", "FIELDS", "OPTIONS", "factor_rules", "field_tasks"]
 
 _GROUP = ("combine_science", "mode", "field")
 _ANY = (Match(level=0),)
@@ -37,6 +38,11 @@ OPTIONS = (
     Option("max_separation_NFM", ("12",), "arcsec between neighbours of one narrow field", free=True),
     Option("wavelength_min", ("",), "Angstrom, of cubes", free=True, sets=dict.fromkeys(_CUBES, "lowest")),
     Option("wavelength_max", ("",), "Angstrom, of cubes", free=True, sets=dict.fromkeys(_CUBES, "highest")),
+    Option(
+        "autocalibration",
+        ("none", "deepfield", "closest_sky", "user"),
+        "brightness of slices beyond what lines tell: of no one, the sky around them, that in the closest SKY, a table",
+    ),
     Option("telluric_correction", ("yes", "no"), "whether bands of the atmosphere are divided out"),
 )
 
@@ -45,6 +51,38 @@ FIELDS = (
     Fields("max_separation_WFM", {"mode": _WIDE}),
     Fields("max_separation_NFM", {"mode": ("NFM-AO-N",)}),
 )
+
+
+def _factors(kind: str) -> Task:
+    """Return the task that measures the brightness of slices in exposures of one kind."""
+    same = Match(level=0, same=("night", "exposure"))
+    return Task(
+        name={"OBJECT": "autocalibration", "SKY": "autocalibration_from_object_sky"}[kind],
+        recipe=slice_factors,
+        main=Main("segments", (f"SEGMENTS_{kind}",), group_by=("night", "exposure")),
+        associations=(Association("sky", (f"SKY_{kind}",), (same,)),),
+        tags={"factors": f"AUTOCAL_{kind}"},
+        text="brightness of slices beyond what lines of the sky tell, by ranges of wavelength",
+    )
+
+
+FACTORS = (_factors("OBJECT"), _factors("SKY"))
+
+
+def factor_rules(kind: str) -> tuple[Association, ...]:
+    """Return where the factors of slices come from."""
+    near = (Match(level=0, same=("night", "mode")), Match(level=1, same=("mode",), days=(-3.0, 3.0)))
+    own = (Match(level=0, same=("night", "exposure")),)
+    return (
+        Association("factors", (f"AUTOCAL_{kind}",), own, minimum=0, when={"autocalibration": ("deepfield",)}),
+        Association(
+            "factors", ("AUTOCAL_SKY",), near, when={"autocalibration": ("closest_sky",)}, hint="SKY exposures"
+        ),
+        Association(
+            "user_factors", ("AUTOCAL_FACTORS",), _ANY, when={"autocalibration": ("user",)}, hint="AUTOCAL_FACTORS"
+        ),
+    )
+
 
 _ALIGN = Namesake(
     "muse.muse_exp_align",

@@ -13,6 +13,7 @@ from tracecube.core.recipe import Inputs
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceFactors, SliceSky
 from tracecube.core.slices import SliceExposure, SliceGeometry, SliceTraces, SliceWavelengths
+from tracecube.instruments.muse.autocal_steps import user_factors
 from tracecube.instruments.muse.flux_steps import by_detector, extinction_curve
 from tracecube.instruments.muse.geometry import channel_of, geometry_of
 from tracecube.instruments.muse.pointing import Pointing, refraction
@@ -49,6 +50,7 @@ class ObjectInputs(Inputs):
     telluric: Telluric | None
     extinct_table: RawFrame
     factors: SliceFactors | None
+    user_factors: RawFrame | None
 
 
 class ExposureLight:
@@ -69,6 +71,9 @@ class ExposureLight:
         self.pointing = pointing
         self.velocity = velocity
         self.limit = limit
+        self.factors = given.factors
+        if given.user_factors is not None:
+            self.factors = user_factors(given.user_factors)
         self.places = _places(given.exposures, given.geometry)
         self._worth = _worth(given, pointing)
         self._trace_of, self._wave_of = by_detector(given.traces), by_detector(given.wavelengths)
@@ -122,8 +127,9 @@ class ExposureLight:
         across = np.arange(x0, x1)[None, :] - (traces.centre[row] + exposure.shift[row])[:, None]
         day = solution.wave(row, rows[:, None], across)
         good = lit_pixels(exposure.flags[:, x0:x1], traces, row, across)
-        left = exposure.data[:, x0:x1] - seen(sky, row, day)
-        variance = exposure.variance[:, x0:x1]
+        own = self._own_factor(exposure, int(traces.aperture[row]), day)
+        left = exposure.data[:, x0:x1] * own - seen(sky, row, day)
+        variance = exposure.variance[:, x0:x1] * own**2
         hit = find_hits(left, variance, good, limit=self.limit)
         self.hits += int(hit.sum())
         wave = shifted(sky, row, day)
@@ -135,11 +141,14 @@ class ExposureLight:
         width = np.broadcast_to((traces.right[row] - traces.left[row])[:, None], kept.shape)[kept]
         x, y = placed(*self._refracted(*place_of(geometry, row, across[kept], width), wave))
         factor = scale * np.interp(wave, *self._worth) / sky.gain[row]
-        if self.given.factors is not None:
-            channel = channel_of(exposure.meta, str(exposure.meta.get("DETECTOR")))
-            factor = factor * self.given.factors.at(channel, int(traces.aperture[row]), wave)
         place = np.stack([plane[kept], (y - grid.y0) / grid.side, (x - grid.x0) / grid.side], axis=1)
         return place.astype(np.float32), left[kept] * factor, 1.0 / (variance[kept] * factor**2)
+
+    def _own_factor(self, exposure: SliceExposure, aperture: int, wave: FloatArray) -> FloatArray:
+        """Return what the light of a slice is multiplied with, 1 without factors."""
+        if self.factors is None:
+            return np.ones(1)
+        return self.factors.at(channel_of(exposure.meta, "exposure"), aperture, wave)
 
     def _refracted(self, x: FloatArray, y: FloatArray, wave: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return places to the west and north of the pointing, as they would be without the atmosphere."""

@@ -14,7 +14,7 @@ from tracecube.instruments.muse.headers import number, start_mjd
 from tracecube.recipes.align.field import FieldGrid
 from tracecube.recipes.align.white import White, mapped
 
-__all__ = ["OutputGrid", "listed_offsets", "listed_sources", "output_grid"]
+__all__ = ["OutputGrid", "listed_offsets", "listed_sources", "output_grid", "table_of"]
 
 _SAME = 1.5 / 86400.0  # day by which the times of an exposure may differ from file to file
 
@@ -28,7 +28,7 @@ class OutputGrid(NamedTuple):
     planes: int
 
 
-def _table(frame: RawFrame, *columns: str) -> dict[str, FloatArray]:
+def table_of(frame: RawFrame, *columns: str) -> dict[str, FloatArray]:
     """Return the table that has these columns.
 
     Raises
@@ -47,7 +47,7 @@ def listed_offsets(frame: RawFrame, metas: Sequence[Meta]) -> list[tuple[float, 
 
     Exposures are known by MJD_OBS, as the observatory's pipeline does; a flux scale that is not told is NaN.
     """
-    table = _table(frame, "MJD_OBS", "RA_OFFSET", "DEC_OFFSET")
+    table = table_of(frame, "MJD_OBS", "RA_OFFSET", "DEC_OFFSET")
     times = np.asarray(table["MJD_OBS"], np.float64)
     scale = np.asarray(table.get("FLUX_SCALE", np.full(times.size, np.nan)), np.float64)
     found: list[tuple[float, float, float] | None] = []
@@ -75,7 +75,7 @@ def listed_sources(frames: Sequence[RawFrame], metas: Sequence[Meta], whites: Se
     for i, (meta, one) in enumerate(zip(metas, whites, strict=True)):
         places = []
         for frame in frames:
-            table = _table(frame, "RA", "DEC")
+            table = table_of(frame, "RA", "DEC")
             ra, dec = np.asarray(table["RA"], np.float64), np.asarray(table["DEC"], np.float64)
             if "EXPOSURE" in table:
                 own = np.asarray(table["EXPOSURE"]) == i + 1

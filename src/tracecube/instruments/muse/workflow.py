@@ -8,7 +8,7 @@ from __future__ import annotations
 from tracecube.core.workflow import Association, Main, Match, Option, Task, Workflow
 from tracecube.instruments.muse.detector_steps import lamp_flat, master_bias, master_dark
 from tracecube.instruments.muse.exposure_steps import preprocess, twilight_light
-from tracecube.instruments.muse.field_tasks import FIELDS, OPTIONS, field_tasks
+from tracecube.instruments.muse.field_tasks import FACTORS, FIELDS, OPTIONS, factor_rules, field_tasks
 from tracecube.instruments.muse.flux_steps import standard_response
 from tracecube.instruments.muse.optics_steps import line_spread_function, wavelength_calibration
 from tracecube.instruments.muse.sky_steps import sky_model
@@ -208,6 +208,7 @@ def _cube_rules(kind: str) -> tuple[Association, ...]:
             when={"telluric_correction": ("yes",)},
         ),
         EXTINCTION,
+        *factor_rules(kind),
     )
 
 
@@ -225,6 +226,7 @@ workflow = Workflow(
         SKY_OF_SKY,
         OBJECTS,
         SKY_OF_OBJECT,
+        *FACTORS,
         *field_tasks(_cube_rules),
     ),
     default_target="science",

@@ -244,12 +244,13 @@ def _tightness(slices: Slices, blank: BoolArray, value: FloatArray) -> FloatArra
     """Return how firmly the continuum of each piece is held to that of the sky: the inverse variance of its nodes.
 
     As far as blank pieces agree with each other once their slices' brightness is known; others are free. In a field
-    that is filled they do not agree, and lines alone tell the brightness.
+    that is filled they do not agree, and lines alone tell the brightness. What pieces differ is light of objects, the
+    same at all nodes: together they tell as much as one.
     """
     level = slices.white / value[slices.slice, 0]
     middle = float(np.median(level[blank]))
     spread = 1.4826 * float(np.median(np.abs(level[blank] - middle)))
-    return np.where(blank, 1.0 / max(spread, 1e-4 * abs(middle), 1e-300) ** 2, 0.0)
+    return np.where(blank, 1.0 / (_CONTINUUM * max(spread, 1e-4 * abs(middle), 1e-300) ** 2), 0.0)
 
 
 def _spectrum(slices: Slices, state: _State, blank: BoolArray) -> FloatArray:
