@@ -25,7 +25,7 @@ F8 = NDArray[np.float64]
 BAND = 6
 """Splines that are not zero at a place."""
 
-_RIDGE = 1e-12
+_RIDGE = 1e-10
 _FEW = 1e-4  # of the typical strength of a place, which even the brightest lines have: below, there are few samples
 _STIFF = 0.01  # of the typical strength of a place: what holds it to a straight line there and within a spline's reach
 _PAD = 64  # coefficients put on at either end, mirrored, lest one end sees the other
@@ -130,7 +130,8 @@ def solve(matrix: F8, rhs: F8) -> F8:
     A spline of which only the foot is seen could take any value, and its lines, reshaped, would reach far inwards.
     """
     band = matrix.copy()
-    typical = max(float(np.median(band[0])), 1e-300)
+    some = band[0][band[0] > 0.0]
+    typical = float(np.median(some)) if some.size else 1.0
     few = np.convolve(band[0] < _FEW * typical, np.ones(2 * BAND + 1), mode="same") > 0.5
     bent = np.where(few, _STIFF * typical, 0.0)[1:-1]  # strength of second differences about a place
     for row, factors in enumerate(((1.0, 4.0, 1.0), (-2.0, -2.0), (1.0,))):

@@ -46,6 +46,16 @@ def _eliminate(diagonal: F8, beside: F8, right: F8) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _hold(diagonal: F8, beside: F8, tight: float, alike: float) -> None:
+    """Add the inverse covariance of nodes of inverse variance ``tight``, each correlated with the next (in place)."""
+    strength = tight / (1.0 - alike**2)
+    diagonal += strength * (1.0 + alike**2)
+    diagonal[0] -= strength * alike**2
+    diagonal[-1] -= strength * alike**2
+    beside -= strength * alike
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def clip_piece(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     left: F8, weight: F4, z: F8, kept: Mask, span: tuple[float, float], nodes: int, clip: float
 ) -> float:
@@ -108,6 +118,7 @@ def add_piece(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     gain: float,
     share: float,
     tight: float,
+    alike: float,
     span: tuple[float, float],
     nodes: int,
     matrix: F8,
@@ -125,14 +136,14 @@ def add_piece(  # noqa: PLR0913, PLR0917 - the arrays of one loop
         Brightness of the slice.
     share : float
         By which all weights are multiplied.
-    tight : float
-        Inverse variance of the continuum's nodes about zero.
+    tight, alike : float
+        Inverse variance of the continuum's nodes about zero, and correlation of a node with the next.
     span : (float, float)
     nodes : int
     matrix, rhs : array
         In place.
     """
-    term, outer, inner = np.empty(TERMS), np.zeros(TERMS), np.zeros((TERMS, TERMS))
+    term, inner = np.empty(TERMS + 1), np.zeros((TERMS + 1, TERMS + 1))
     diagonal, beside = np.zeros(nodes), np.zeros(nodes - 1)
     cross = np.zeros((nodes, TERMS + 1))
     for i in range(left.size):
@@ -141,30 +152,24 @@ def add_piece(  # noqa: PLR0913, PLR0917 - the arrays of one loop
         w = share * weight[i]
         term[0], term[1], term[2] = s[0, i], gain * s[1, i], gain * s[1, i] * z[i]
         term[3], term[5], term[7] = 0.5 * gain * s[2, i], -gain * s[3, i] / 6.0, gain * s[4, i] / 24.0
-        term[4], term[6] = term[3] * z[i], term[5] * z[i]
+        term[4], term[6], term[TERMS] = term[3] * z[i], term[5] * z[i], left[i]
         j, q = _node(z[i], span[0], span[1], nodes)
         p = 1.0 - q
         diagonal[j] += w * p * p
         diagonal[j + 1] += w * q * q
         beside[j] += w * p * q
-        for a in range(TERMS):
+        for a in range(TERMS + 1):
             own = w * term[a]
-            outer[a] += own * left[i]
             cross[j, a] += p * own
             cross[j + 1, a] += q * own
             for b in range(a + 1):
                 inner[a, b] += own * term[b]
-        cross[j, TERMS] += w * p * left[i]
-        cross[j + 1, TERMS] += w * q * left[i]
-    diagonal += _RIDGE * diagonal.sum() / nodes + tight
+    diagonal += _RIDGE * diagonal.sum() / nodes
+    _hold(diagonal, beside, tight, alike)
     solved = cross.copy()
     _eliminate(diagonal, beside, solved)
+    inner -= cross.T @ solved
+    rhs += inner[TERMS, :TERMS]
     for a in range(TERMS):
-        rhs[a] += outer[a]
-        for n in range(nodes):
-            rhs[a] -= cross[n, a] * solved[n, TERMS]
         for b in range(TERMS):
-            total = inner[max(a, b), min(a, b)]
-            for n in range(nodes):
-                total -= cross[n, a] * solved[n, b]
-            matrix[a, b] += total
+            matrix[a, b] += inner[max(a, b), min(a, b)]

@@ -146,3 +146,12 @@ def test_where_nothing_was_seen_the_spectrum_goes_on_as_its_neighbours_do():
     everywhere = np.linspace(INSIDE[0], INSIDE[1], 500)
     found = derivatives(everywhere, solve(matrix, rhs), FIRST, STEP)[0]
     assert np.abs(found - 2.0 - 0.01 * (everywhere - 5000.0)).max() < 1e-3
+
+
+def test_a_spectrum_of_which_little_was_seen_is_solved_too():
+    matrix, rhs = np.zeros((BAND, 8000)), np.zeros(8000)
+    assert not solve(matrix, rhs).any()
+    wave = FIRST + np.linspace(600.0, 700.0, 2000)
+    accumulate(wave, np.full(wave.size, 3.0), np.full(wave.size, 1e7), 1.0, FIRST, STEP, matrix, rhs)
+    found = derivatives(np.linspace(FIRST + 601.0, FIRST + 699.0, 50), solve(matrix, rhs), FIRST, STEP)[0]
+    assert np.allclose(found, 3.0, atol=1e-5)

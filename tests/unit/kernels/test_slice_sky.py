@@ -25,14 +25,15 @@ def samples(rng, n=400):
 def test_the_continuum_is_eliminated_as_a_dense_fit_does():
     rng = np.random.default_rng(1)
     z, weight, kept = samples(rng)
-    s, left, gain, tight = rng.normal(0, 1, (5, z.size)), rng.normal(0, 1, z.size), 1.1, 3.0
+    s, left, gain = rng.normal(0, 1, (5, z.size)), rng.normal(0, 1, z.size), 1.1
     matrix, rhs = np.zeros((TERMS, TERMS)), np.zeros(TERMS)
-    add_piece(s, left, weight, z, kept, gain, 0.5, tight, SPAN, NODES, matrix, rhs)
+    add_piece(s, left, weight, z, kept, gain, 0.5, 3.0, 0.8, SPAN, NODES, matrix, rhs)
     change = [s[1], s[1] * z, 0.5 * s[2], 0.5 * s[2] * z, -s[3] / 6, -s[3] / 6 * z, s[4] / 24]
     design = np.concatenate([s[:1], gain * np.array(change)]).T
     w = 0.5 * weight * kept
     basis = hats(z)
-    inner = basis.T @ (w[:, None] * basis) + tight * np.eye(NODES)
+    prior = 0.8 ** np.abs(np.subtract.outer(np.arange(NODES), np.arange(NODES))) / 3.0
+    inner = basis.T @ (w[:, None] * basis) + np.linalg.inv(prior)
     cross = basis.T @ (w[:, None] * design)
     right = basis.T @ (w * left)
     assert np.allclose(matrix, design.T @ (w[:, None] * design) - cross.T @ np.linalg.solve(inner, cross), rtol=1e-6)

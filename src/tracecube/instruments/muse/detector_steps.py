@@ -133,7 +133,9 @@ def _noise(stack: FloatArray) -> float:
 
 def _above_neighbours(mean: FloatArray) -> FloatArray:
     """By how much each pixel stands out of the median of its row's neighbours."""
-    return np.asarray(mean - np.median([np.roll(mean, shift, axis=1) for shift in (-2, -1, 1, 2)], axis=0))
+    a, b, c, d = (np.roll(mean, shift, axis=1) for shift in (-2, -1, 1, 2))
+    low, high = np.maximum(np.minimum(a, b), np.minimum(c, d)), np.minimum(np.maximum(a, b), np.maximum(c, d))
+    return np.asarray(mean - np.float32(0.5) * (low + high))
 
 
 def _bias_numbers(channels: Sequence[Channel], index: int, noise: float, share: float) -> list[QualityNumber]:

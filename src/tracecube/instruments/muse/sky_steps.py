@@ -32,7 +32,7 @@ class SkyOut(Outputs):
     sky: SliceSky
 
 
-@recipe(version="4")
+@recipe(version="5")
 def sky_model(*, segments: Sequence[SliceSegments], sky_lines: RawFrame | None, params: SkyParams) -> SkyOut:
     """Fit one spectrum of the sky to all channels, and brightness, shift and width of lines of each slice.
 

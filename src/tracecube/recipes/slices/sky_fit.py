@@ -25,6 +25,7 @@ REACH = 1.05
 """z of the outer two of the three nodes between which shapes of lines change by straight lines."""
 
 _CONTINUUM = 14  # nodes of the free continuum of a piece: 350 Angstrom, no line is as wide
+_ALIKE = 0.95  # correlation of light of objects in a piece with that 350 Angstrom further: it is smooth
 _LEAST = 10  # samples of a piece a node, or it tells nothing
 _OWN_LINES = (
     0.1  # rms of an object's spectrum about a smooth curve, over its level: stars and galaxies have 0.05 to 0.2
@@ -244,13 +245,13 @@ def _tightness(slices: Slices, blank: BoolArray, value: FloatArray) -> FloatArra
     """Return how firmly the continuum of each piece is held to that of the sky: the inverse variance of its nodes.
 
     As far as blank pieces agree with each other once their slices' brightness is known; others are free. In a field
-    that is filled they do not agree, and lines alone tell the brightness. What pieces differ is light of objects, the
-    same at all nodes: together they tell as much as one.
+    that is filled they do not agree, and lines alone tell the brightness. What pieces differ is light of objects, much
+    the same at all nodes: together they tell little more than one.
     """
     level = slices.white / value[slices.slice, 0]
     middle = float(np.median(level[blank]))
     spread = 1.4826 * float(np.median(np.abs(level[blank] - middle)))
-    return np.where(blank, 1.0 / (_CONTINUUM * max(spread, 1e-4 * abs(middle), 1e-300) ** 2), 0.0)
+    return np.where(blank, 1.0 / max(spread, 1e-4 * abs(middle), 1e-300) ** 2, 0.0)
 
 
 def _spectrum(slices: Slices, state: _State, blank: BoolArray) -> FloatArray:
@@ -311,9 +312,8 @@ def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float) -> fl
             left = slices.flux[piece] - gain * light[0]
             weight, kept = slices.weight[piece], state.kept[piece]
             typical.append(clip_piece(left, weight, z, kept, span, _CONTINUUM, clip))
-            add_piece(
-                light, left, weight, z, kept, gain, state.share[piece], tight[piece], span, _CONTINUUM, matrix, rhs
-            )
+            share, hold = state.share[piece], tight[piece]
+            add_piece(light, left, weight, z, kept, gain, share, hold, _ALIKE, span, _CONTINUUM, matrix, rhs)
         if matrix[0, 0] > 0:
             state.value[row], state.error[row] = _step(matrix, rhs, state.value[row])
     return float(np.median(typical)) if typical else 1.0
