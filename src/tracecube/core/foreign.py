@@ -10,7 +10,21 @@ from numpy.typing import NDArray
 
 from tracecube.core.fields import Meta, Scalar
 
-__all__ = ["ForeignFile", "ForeignGroup", "ForeignStream", "ForeignTable", "Form", "GatheredForm", "Plane"]
+__all__ = [
+    "Cards",
+    "ForeignFile",
+    "ForeignGroup",
+    "ForeignStream",
+    "ForeignTable",
+    "Form",
+    "GatheredForm",
+    "Plane",
+    "dicd_head",
+]
+
+CardValue = Scalar | tuple[Scalar, str]
+Cards = Mapping[str, CardValue]
+"""Header cards: a value, or a value with its comment."""
 
 
 @dataclass(frozen=True)
@@ -23,20 +37,24 @@ class Plane:
     values : array
         An image (y, x), a cube (wave, y, x) or a column (n_rows,).
     unit, text : str
+    cards : mapping of str to scalar or (scalar, comment)
+        Of an image extension.
     """
 
     name: str
     values: NDArray[Any]
     unit: str = ""
     text: str = ""
+    cards: Cards = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ForeignTable:
-    """A table extension."""
+    """A table extension, with cards of its own."""
 
     name: str
     columns: tuple[Plane, ...]
+    cards: Cards = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,7 +64,7 @@ class ForeignFile:
     Parameters
     ----------
     planes : tuple of Plane
-        In order; the first one lies in the primary unit, under the header.
+        In order; the first one lies in the primary unit, under the header, unless there is ``primary``.
     tables : tuple of ForeignTable
         After the planes.
     meta : mapping
@@ -55,13 +73,43 @@ class ForeignFile:
         Over those of ``meta``.
     axes : bool
         All planes carry the axes that ``meta`` holds.
+    primary : str or None
+        Name of a primary unit without data; all planes are then extensions. Empty for one without a name.
     """
 
     planes: tuple[Plane, ...]
     tables: tuple[ForeignTable, ...] = ()
     meta: Meta = field(default_factory=dict)
-    cards: Mapping[str, Scalar | tuple[Scalar, str]] = field(default_factory=dict)
+    cards: Cards = field(default_factory=dict)
     axes: bool = False
+    primary: str | None = None
+
+
+def dicd_head(category: str, recipe: str, meta: Meta, raw_tags: Mapping[str, str], **more: CardValue) -> Cards:
+    """Return the cards that products have after ESO's data interface control document: category, recipe, raw frames.
+
+    Parameters
+    ----------
+    category, recipe : str
+        Of the product, and the observatory's recipe of the same purpose.
+    meta : mapping
+        Header of our product, which names its main inputs (``RAWi``, ``RAWiTAG``).
+    raw_tags : mapping of str to str
+        Tag of a raw frame -> the observatory's category.
+    **more
+        Further cards.
+    """
+    cards: dict[str, CardValue] = {"ESO PRO CATG": category, "ESO PRO TYPE": "REDUCED"}
+    cards |= {"ESO PRO SCIENCE": "SCIENCE" in category, "ESO PRO REC1 ID": (recipe, "recipe of the same purpose")}
+    cards["ESO PRO REC1 PIPE ID"] = "tracecube"
+    number = 1
+    while f"RAW{number}TAG" in meta:
+        tag = raw_tags.get(str(meta[f"RAW{number}TAG"]))
+        if tag is not None:
+            cards[f"ESO PRO REC1 RAW{number} NAME"] = f"{meta[f'RAW{number}']}.fits"
+            cards[f"ESO PRO REC1 RAW{number} CATG"] = tag
+        number += 1
+    return {**cards, **more}
 
 
 @dataclass(frozen=True)

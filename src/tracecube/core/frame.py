@@ -27,10 +27,11 @@ class RawFrame:
     images : mapping of str to array (y, x)
         Pixels in adu by extension name, in file order.
     tables : mapping of str to mapping of str to array
-        Tables by extension name (a star catalogue, for example), by column.
+        Tables by extension name (a star catalogue, for example), by column. Of equal names the second ends in " 2",
+        and so on.
     headers : mapping of str to mapping
-        Cards of single extensions by their name, in frames that are made to be written; what is read has all in
-        ``meta``.
+        Cards of single extensions by these names: of tables in a file that was read, of any in frames that are made to
+        be written.
     """
 
     name: str

@@ -11,7 +11,7 @@ from tracecube.core.fields import PER_PRODUCT
 from tracecube.core.foreign import ForeignFile, ForeignStream, ForeignTable, Plane
 from tracecube.io.cards import CardValue
 from tracecube.io.products import AXES, write_units
-from tracecube.io.units import Column, Unit, image_unit, primary_image, table_unit
+from tracecube.io.units import Column, Unit, image_unit, primary_image, primary_unit, table_unit
 
 __all__ = ["write_foreign", "write_stream"]
 
@@ -35,13 +35,19 @@ def write_foreign(path: Path | str, file: ForeignFile, *, cards: Mapping[str, Ca
         Values are of a kind that a FITS file cannot hold, or columns differ in length.
     """
     inherited = {k: v for k, v in file.meta.items() if not PER_PRODUCT.fullmatch(k) and not AXES.fullmatch(k)}
-    first, *others = file.planes
-    head = {**_plane_cards(first, file), "EXTNAME": first.name, **inherited, **file.cards, **(cards or {})}
-    units: list[Unit] = [primary_image(first.values, head)]
+    head: dict[str, CardValue] = {**inherited, **file.cards, **(cards or {})}
+    others = file.planes
+    units: list[Unit]
+    if file.primary is None:
+        first, *others_ = file.planes
+        others = tuple(others_)
+        units = [primary_image(first.values, {**_plane_cards(first, file), "EXTNAME": first.name, **head})]
+    else:
+        units = [primary_unit({"EXTNAME": file.primary, **head} if file.primary else head)]
     units += [image_unit(plane.name, plane.values, _plane_cards(plane, file), packed=False) for plane in others]
     for table in file.tables:
         columns = [Column(one.name, one.unit, one.text, np.asarray(one.values)) for one in table.columns]
-        units.append(table_unit(table.name, columns, {}))
+        units.append(table_unit(table.name, columns, table.cards))
     write_units(Path(path), units)
 
 
@@ -52,7 +58,7 @@ def _plane_cards(plane: Plane, file: ForeignFile) -> dict[str, CardValue]:
         cards |= {key: value for key, value in file.meta.items() if AXES.fullmatch(key) and key != "BUNIT"}
     if plane.unit or plane.text:
         cards["BUNIT"] = (plane.unit, plane.text)
-    return cards
+    return {**cards, **plane.cards}
 
 
 def write_stream(path: Path | str, stream: ForeignStream, *, cards: Mapping[str, CardValue] | None = None) -> None:

@@ -7,7 +7,7 @@ import gzip
 import io
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tracecube.core.errors import BadData
 from tracecube.core.fields import Meta
 from tracecube.core.frame import RawFrame
+from tracecube.io.cards import STRUCTURAL
 from tracecube.io.checksum import datasum
 from tracecube.io.columns import TEXT_SUFFIX, read_columns
 from tracecube.io.headers import BLOCK, TABLE_SUFFIXES, bare_name, header_units, read_header
@@ -77,12 +78,13 @@ def read_raw(path: Path | str, tag: str, *, plane: int | None = None, extension:
     meta = read_header(path, extension=extension)
     images: dict[str, NDArray[Any]] = {}
     tables: dict[str, Mapping[str, NDArray[Any]]] = {}
+    heads: dict[str, Meta] = {}
     if path.name.endswith(TABLE_SUFFIXES):
         tables[""] = read_text_table(path)
     else:
         _check_sums(path, extension)
         try:
-            _read_units(path, images, tables, _Wanted(plane, extension))
+            _read_units(path, images, (tables, heads), _Wanted(plane, extension))
         except _CORRUPT as error:
             raise BadData(
                 f"{path}: pixels cannot be read ({error})", hint="fetch the file again, or leave it out"
@@ -91,7 +93,7 @@ def read_raw(path: Path | str, tag: str, *, plane: int | None = None, extension:
         meta = {**meta, "PLANE": plane}
     if extension is not None:
         meta = {**meta, "DETECTOR": extension}
-    return RawFrame(bare_name(path), tag, meta, images, tables)
+    return RawFrame(bare_name(path), tag, meta, images, tables, heads)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class _Wanted:
 def _read_units(
     path: Path,
     images: dict[str, NDArray[Any]],
-    tables: dict[str, Mapping[str, NDArray[Any]]],
+    tables: tuple[dict[str, Mapping[str, NDArray[Any]]], dict[str, Meta]],
     wanted: _Wanted,
 ) -> None:
     with open_file(path) as file, _unpacked(path, file) as plain, fits.open(plain, memmap=False) as hdus:
@@ -114,10 +116,20 @@ def _read_units(
             if not hdu.header.get("NAXIS") or wanted.extension not in {None, name}:
                 continue
             if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
-                tables[name] = {str(key): _own(np.asarray(hdu.data[key])) for key in hdu.columns.names}
+                name = _another(name, tables[0])
+                tables[0][name] = {str(key): _own(np.asarray(hdu.data[key])) for key in hdu.columns.names}
+                tables[1][name] = {key: card for key, card in hdu.header.items() if not STRUCTURAL.fullmatch(key)}
             else:
                 cube = wanted.plane is not None and len(hdu.shape) > 2  # noqa: PLR2004 - planes, rows, columns
                 images[name] = _pixels(hdu.section[wanted.plane] if cube else hdu.data)
+
+
+def _another(name: str, taken: Collection[str]) -> str:
+    """Return a name that no table has yet: the second of two "STAR" is "STAR 2"."""
+    count = 1
+    while (name if count == 1 else f"{name} {count}") in taken:
+        count += 1
+    return name if count == 1 else f"{name} {count}"
 
 
 def _unpacked(path: Path, file: BinaryIO) -> BinaryIO:

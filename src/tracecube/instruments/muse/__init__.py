@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracecube.core.instrument import Instrument
 from tracecube.instruments.muse.classify import RAW_TAGS, classify, recognises
+from tracecube.instruments.muse.eso_layout import FORMS
 from tracecube.instruments.muse.simulate import simulate
 from tracecube.instruments.muse.workflow import workflow
 
@@ -16,5 +17,6 @@ instrument = Instrument(
     classify=classify,
     raw_tags=RAW_TAGS,
     workflow=workflow,
+    exports={"eso": FORMS},
     simulate=simulate,
 )

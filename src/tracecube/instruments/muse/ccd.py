@@ -14,10 +14,20 @@ from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import FloatArray, IntArray, Meta, Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
-from tracecube.instruments.muse.headers import number
+from tracecube.instruments.muse.headers import needed, number
 from tracecube.kernels.combine import clipped_moments
 
-__all__ = ["OUTPUTS", "SATURATED", "Channel", "Quadrant", "gain_card", "level_card", "noise_card", "quadrants"]
+__all__ = [
+    "OUTPUTS",
+    "SATURATED",
+    "Channel",
+    "Quadrant",
+    "gain_card",
+    "level_card",
+    "noise_card",
+    "quadrants",
+    "trimmed_outputs",
+]
 
 OUTPUTS = (1, 2, 3, 4)
 SATURATED = 65500.0  # adu, of a converter of 16 bits
@@ -104,14 +114,40 @@ def _quadrant(raw: RawFrame, output: int, corner: tuple[int, ...], edge: tuple[i
     x0 = pre_x + (wide + 2 * over_x if right else 0)
     y0 = pre_y + (high + 2 * over_y if upper else 0)
     beside = x0 - over_x if right else x0 + wide
-    chip = Section(high if upper else 0, 2 * high if upper else high, wide if right else 0, 2 * wide if right else wide)
+    chip = _chip(x, y, wide, high)
     covered = Section(y0, y0 + high, beside, beside + over_x - _IGNORED)
     if not right:
         covered = Section(y0, y0 + high, beside + _IGNORED, beside + over_x)
-    gain, noise = (number(raw.meta, f"ESO DET OUT{output} {key}") for key in ("GAIN", "RON"))
-    if gain is None or gain <= 0:
-        raise MissingInput(f"{raw.name}: no {gain_card(output)}", hint="write the gain (electron/adu) into the header")
+    gain, noise = _gain(raw.meta, raw.name, output), number(raw.meta, f"ESO DET OUT{output} RON")
     return Quadrant(output, Section(y0, y0 + high, x0, x0 + wide), covered, chip, gain, noise or float("nan"))
+
+
+def _gain(meta: Meta, name: str, output: int) -> float:
+    gain = number(meta, gain_card(output))
+    if gain is None or gain <= 0:
+        raise MissingInput(f"{name}: no {gain_card(output)}", hint="write the gain (electron/adu) into the header")
+    return gain
+
+
+def _chip(x: int, y: int, wide: int, high: int) -> Section:
+    """Where an output that is read from the corner (x, y) lies in the trimmed image."""
+    x0, y0 = wide if x > 1 else 0, high if y > 1 else 0
+    return Section(y0, y0 + high, x0, x0 + wide)
+
+
+def trimmed_outputs(meta: Meta, name: str) -> Mapping[int, tuple[Section, float]]:
+    """Return where each output lies in the trimmed image, and its gain (electron / adu), from the header of a product.
+
+    Raises
+    ------
+    MissingInput
+        A card is absent.
+    """
+    found = {}
+    for output in OUTPUTS:
+        corner = (int(needed(meta, name, f"ESO DET OUT{output} {key}")) for key in ("X", "Y", "NX", "NY"))
+        found[output] = _chip(*corner), _gain(meta, name, output)
+    return found
 
 
 @dataclass(frozen=True)

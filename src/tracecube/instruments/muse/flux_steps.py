@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.params import Params
@@ -20,17 +20,17 @@ from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
 from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
 from tracecube.instruments.muse.headers import number
 from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
+from tracecube.instruments.muse.references import extinction_curve, extinction_notes, standard_star
 from tracecube.kernels.atmosphere import extinction_transmission
 from tracecube.recipes.slices.lamp import lamp_spectrum
 from tracecube.recipes.slices.response import smooth_response, transmission
 from tracecube.recipes.slices.star_flux import StarPixels, StarShape, fit_shape, near_star, star_spectrum
 
-__all__ = ["by_detector", "extinction_curve", "standard_response"]
+__all__ = ["by_detector", "standard_response"]
 
 _REACH = 6.0  # arcsec about the star that is looked at
 _COARSE, _FINE = 12.5, 1.25  # Angstrom, bins of the response and of the bands
 _BORDERS = (4650.0, 9350.0)
-_MATCH = 40.0  # arcsec between the field's centre and the star of the table
 
 
 class ResponseParams(Params):
@@ -52,7 +52,7 @@ def by_detector(nouns: Sequence[object]) -> dict[str, int]:
     return {str(getattr(one, "meta", {}).get("DETECTOR")): i for i, one in enumerate(nouns)}
 
 
-@recipe(version="2")
+@recipe(version="3")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],
@@ -61,8 +61,8 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
     wavelengths: Sequence[SliceWavelengths],
     flats: Sequence[Frame],
     geometry: RawFrame,
-    std_flux_table: RawFrame,
-    extinct_table: RawFrame,
+    std_flux_table: RawFrame | None,
+    extinct_table: RawFrame | None,
     params: ResponseParams,
 ) -> ResponseOut:
     """Measure the response with one exposure of a standard star.
@@ -76,14 +76,17 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
     side = spaxel(first)
     pixels, lamp = _collect(exposures, traces, wavelengths, flats, geometry, pointing, place)
     shape = fit_shape(pixels, side, first=place)
-    star = _star_of(std_flux_table, pointing)
+    names = [str(first.get(key) or "") for key in ("ESO OBS TARG NAME", "OBJECT")]
+    star = standard_star(std_flux_table, pointing.ra, pointing.dec, names)
     air = pointing.mean_airmass
     grids = {}
     for step in (_COARSE, _FINE):
         edges = np.arange(_BORDERS[0], _BORDERS[1] + step, step)
         wave = 0.5 * (edges[1:] + edges[:-1])
         flux, variance = star_spectrum(pixels, shape, side, edges, reach=params.aperture)
-        above = np.interp(wave, *star) * extinction_transmission(wave, *extinction_curve(extinct_table), air)
+        above = np.interp(wave, star.wave, star.flux) * extinction_transmission(
+            wave, *extinction_curve(extinct_table), air
+        )
         scale = pointing.exptime * above
         grids[step] = wave, flux / scale, variance / scale**2
     wave, measured, variance = grids[_COARSE]
@@ -96,7 +99,7 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
         response=response,
         telluric=Telluric(wave=fine, transmission=bands, error=bands_error, airmass=air, meta=first),
         quality=_numbers(response, shape, curve.value, measured, curve.used),
-        caveats=pointing.caveats,
+        caveats=(*pointing.caveats, *star.caveats, *extinction_notes(extinct_table)),
     )
 
 
@@ -144,40 +147,6 @@ def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
         raise BadData("no pixel about the star is good", hint="look at the exposure of the standard star")
     names = ("value", "variance", "x", "y", "wave")
     return StarPixels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)), lamp
-
-
-def _star_of(table: RawFrame, pointing: Pointing) -> tuple[FloatArray, FloatArray]:
-    """Return wavelength and flux of the only star of a table, or of the one nearest to the pointing.
-
-    Raises
-    ------
-    MissingInput
-        None of several stars is near, or none has the columns.
-    """
-    stars = {name: one for name, one in table.tables.items() if {"lambda", "flux"} <= set(one)}
-    if not stars:
-        raise MissingInput(f"{table.name}: no columns lambda, flux", hint="is it a STD_FLUX_TABLE?")
-    if len(stars) > 1:
-        raise MissingInput(
-            f"{table.name}: {len(stars)} stars, and their places are not known here ({', '.join(stars)})",
-            hint=f"give a table with the star at RA {pointing.ra:.4f}, DEC {pointing.dec:.4f} alone",
-        )
-    one = next(iter(stars.values()))
-    return np.asarray(one["lambda"], np.float64), np.asarray(one["flux"], np.float64)
-
-
-def extinction_curve(table: RawFrame) -> tuple[FloatArray, FloatArray]:
-    """Return wavelength (Angstrom) and extinction (magnitudes per airmass) of a table.
-
-    Raises
-    ------
-    BadData
-        It has no such columns.
-    """
-    found = next((one for one in table.tables.values() if {"lambda", "extinction"} <= set(one)), None)
-    if found is None:
-        raise BadData(f"{table.name}: no columns lambda, extinction", hint="is it an EXTINCT_TABLE?")
-    return np.asarray(found["lambda"], np.float64), np.asarray(found["extinction"], np.float64)
 
 
 def _noun(  # noqa: PLR0913, PLR0917 - all that was measured

@@ -164,8 +164,8 @@ def _of_exposure(argument: str, tag: str, *, several: bool = True) -> Associatio
 
 ALL_TRACES = _all("traces", "TRACES", "mode", hint="lamp flats of all channels")
 ALL_WAVELENGTHS = _all("wavelengths", "WAVELENGTHS", "mode", hint="arcs of all channels")
-STD_TABLE = Association("std_flux_table", ("STD_FLUX_TABLE",), (Match(level=0),), hint="STD_FLUX_TABLE")
-EXTINCTION = Association("extinct_table", ("EXTINCT_TABLE",), (Match(level=0),), hint="EXTINCT_TABLE")
+STD_TABLE = Association("std_flux_table", ("STD_FLUX_TABLE",), (Match(level=0),), minimum=0)
+EXTINCTION = Association("extinct_table", ("EXTINCT_TABLE",), (Match(level=0),), minimum=0)
 
 RESPONSES = Task(
     name="response",

@@ -15,9 +15,9 @@ from functools import partial
 import numpy as np
 
 from tracecube.core.errors import MissingInput
-from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta, Scalar
+from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta
 from tracecube.core.flags import NOT_USABLE, Flag
-from tracecube.core.foreign import ForeignFile, ForeignTable, Form, Plane
+from tracecube.core.foreign import ForeignFile, ForeignTable, Form, Plane, dicd_head
 from tracecube.core.optics import Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.pixels import Background, BadPixels, DetectorFlat, Master
 from tracecube.core.spectra import Cube
@@ -52,23 +52,9 @@ _RAW = {
 """Tag of a raw frame -> ESO's."""
 
 
-def _head(category: str, recipe: str, meta: Meta, **more: Scalar | tuple[Scalar, str]) -> Cards:
+def _head(category: str, recipe: str, meta: Meta) -> Cards:
     """Return the cards that ESO's products have: category, recipe, raw frames."""
-    cards: Cards = {"ESO PRO CATG": category, "ESO PRO TYPE": "REDUCED", "ESO PRO SCIENCE": "SCIENCE" in category}
-    cards |= {"ESO PRO REC1 ID": (recipe, "recipe of the same purpose"), "ESO PRO REC1 PIPE ID": "tracecube"}
-    for i in range(1, _raw_frames(meta) + 1):
-        tag = _RAW.get(str(meta[f"RAW{i}TAG"]))
-        if tag is not None:
-            cards |= {f"ESO PRO REC1 RAW{i} NAME": f"{meta[f'RAW{i}']}.fits", f"ESO PRO REC1 RAW{i} CATG": tag}
-    return {**cards, **more}
-
-
-def _raw_frames(meta: Meta) -> int:
-    """Return how many main inputs a product has."""
-    count = 0
-    while f"RAW{count + 1}TAG" in meta:
-        count += 1
-    return count
+    return dict(dicd_head(category, recipe, meta, _RAW))
 
 
 def _bad(flags: IntArray, bits: int = _UNLIT) -> BoolArray:

@@ -1,0 +1,186 @@
+"""Products in the layout of ESO's MUSE pipeline (2.8), as its own recipes and MPDAF read them.
+
+Images are DATA, DQ (bits of the Euro3D format) and STAT (variance) under a primary header without data that is
+called like the detector; pixels of tables count from 1, on the trimmed image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from tracecube.core.errors import MissingInput
+from tracecube.core.fields import Meta
+from tracecube.core.foreign import Cards, CardValue, ForeignFile, ForeignTable, Form, Plane, dicd_head
+from tracecube.core.frame import Frame
+from tracecube.core.slice_flux import SliceResponse, Telluric
+from tracecube.core.slices import SliceTraces, SliceWavelengths
+from tracecube.instruments.muse.ccd import level_card, noise_card, trimmed_outputs
+from tracecube.instruments.muse.classify import RAW_TAGS
+from tracecube.instruments.muse.eso_planes import three_planes, trace_columns, wavelength_columns
+from tracecube.instruments.muse.headers import needed
+
+__all__ = ["FORMS"]
+
+_OVERSCAN = {"overscan": "vpoly", "ovscreject": "dcr", "ovscsigma": "30.", "ovscignore": "3"}
+"""ESO's parameters for a level that is a smooth curve along y, three columns beside the data left out."""
+
+_RAW = {tag: tag for tag in RAW_TAGS}
+
+
+def _head(category: str, recipe: str, meta: Meta, **more: CardValue) -> Cards:
+    return {**dicd_head(category, recipe, meta, _RAW, **more), "ESO PRO TECH": "IFU"}
+
+
+def _detector(meta: Meta, category: str) -> str:
+    """Return the name of the detector, which is that of the primary unit.
+
+    Raises
+    ------
+    MissingInput
+        The product does not tell it.
+    """
+    name = str(meta.get("DETECTOR") or "")
+    if not name:
+        raise MissingInput(f"{category}: of which detector it is is not known", hint="make the product again")
+    return name
+
+
+def _bias(category: str, recipe: str, product: Frame) -> ForeignFile:
+    """Lay out a master bias: adu about the level of the overscan, where ours are electrons.
+
+    Recipes that take it compare the level and noise of its overscan with theirs, and how the overscan was used.
+    """
+    data, variance = product.data.copy(), product.variance.copy()
+    cards: dict[str, CardValue] = {}
+    for output, (chip, gain) in trimmed_outputs(product.meta, category).items():
+        chip.of(data)[:] /= np.float32(gain)
+        chip.of(variance)[:] /= np.float32(gain**2)
+        noise = needed(product.meta, category, noise_card(output))
+        cards[f"ESO DRS MUSE OVSC{output} MEAN"] = needed(product.meta, category, level_card(output))
+        cards[f"ESO DRS MUSE OVSC{output} STDEV"] = noise / gain
+        cards[f"ESO QC BIAS MASTER{output} RON"] = (noise, "[count]")
+        quarter = chip.of(data)
+        for name, value in (("MEDIAN", np.median(quarter)), ("MEAN", np.mean(quarter)), ("STDEV", np.std(quarter))):
+            cards[f"ESO QC BIAS MASTER{output} {name}"] = float(value)
+    for number, (name, value) in enumerate(_OVERSCAN.items(), start=1):
+        cards[f"ESO PRO REC1 PARAM{number} NAME"] = name
+        cards[f"ESO PRO REC1 PARAM{number} VALUE"] = (value, "what comes nearest to what was done")
+    cards["ESO QC BIAS MASTER NBADPIX"] = int(np.count_nonzero(product.flags))
+    planes = three_planes(data, product.flags, variance, "adu")
+    return _image(category, planes, product.meta, _head(category, recipe, product.meta, **cards))
+
+
+def _image(category: str, planes: tuple[Plane, ...], meta: Meta, cards: Cards) -> ForeignFile:
+    return ForeignFile(planes, meta=meta, cards=cards, primary=_detector(meta, category))
+
+
+def _dark(category: str, recipe: str, product: Frame) -> ForeignFile:
+    """Lay out a master dark: electrons in an hour."""
+    planes = three_planes(product.data, product.flags, product.variance, "count")
+    cards = _head(category, recipe, product.meta, EXPTIME=(3600.0, "[s] that its counts are of"))
+    return _image(category, planes, product.meta, cards)
+
+
+def _flat(category: str, recipe: str, product: Frame, traces: SliceTraces) -> ForeignFile:
+    """Lay out a lamp flat: its mean over the detector is 1."""
+    mean = float(np.mean(product.data, dtype=np.float64))
+    planes = three_planes(product.data / np.float32(mean), product.flags, product.variance / np.float32(mean**2),
+                          "count")  # fmt: skip
+    cards: dict[str, CardValue] = {
+        "ESO QC FLAT MASTER MEDIAN": (float(np.median(product.data[::3])), "before normalisation"),
+        "ESO QC FLAT MASTER MEAN": (mean, "before normalisation"),
+        "ESO QC FLAT MASTER INTFLUX": (mean * product.data.size, "sum before normalisation"),
+    }
+    middle = product.data.shape[0] // 2
+    for row in np.flatnonzero(traces.dq == 0):
+        x = slice(*(round(float(edge[row, middle])) for edge in (traces.left, traces.right)))
+        light = product.data[middle - 15 : middle + 16, x]
+        cards[f"ESO QC FLAT MASTER SLICE{traces.aperture[row]} MEAN"] = float(np.mean(light))
+        cards[f"ESO QC FLAT MASTER SLICE{traces.aperture[row]} STDEV"] = float(np.std(light))
+    return _image(category, planes, product.meta, _head(category, recipe, product.meta, **cards))
+
+
+def _traces(category: str, recipe: str, product: SliceTraces) -> ForeignFile:
+    """Lay out the traces: polynomials of centre and edges of each slice."""
+    width = np.nanmean(product.right - product.left, axis=1)
+    gap = (product.left[1:] - product.right[:-1])[:, product.left.shape[1] // 2]
+    cards: dict[str, CardValue] = {}
+    for name, values in (("GAPS", gap), ("WIDTHS", width)):
+        for word, find in _WORDS.items():
+            cards[f"ESO QC TRACE {name} {word}"] = (float(find(values)), "[pix]")
+    slope = np.gradient(product.centre, axis=1)
+    for row in np.flatnonzero(product.dq == 0):
+        steepest = slope[row, np.nanargmax(np.abs(slope[row]))]
+        cards[f"ESO QC TRACE SLICE{product.aperture[row]} MAXSLOPE"] = float(steepest)
+    return _table(category, trace_columns(product), product.meta, _head(category, recipe, product.meta, **cards))
+
+
+_WORDS = {"MEDIAN": np.nanmedian, "MEAN": np.nanmean, "STDEV": np.nanstd, "MIN": np.nanmin, "MAX": np.nanmax}
+
+
+def _table(category: str, columns: tuple[Plane, ...], meta: Meta, cards: Cards) -> ForeignFile:
+    """Lay out the table of a detector."""
+    return ForeignFile((), (ForeignTable(category, columns),), meta, cards, primary=_detector(meta, category))
+
+
+def _wavelengths(category: str, recipe: str, product: SliceWavelengths, traces: SliceTraces) -> ForeignFile:
+    """Lay out the wavelengths: polynomials of the pixel's place."""
+    columns = wavelength_columns(traces, product)
+    return _table(category, columns, product.meta, _head(category, recipe, product.meta))
+
+
+def _curve(category: str, columns: tuple[Plane, ...], meta: Meta, cards: Cards) -> ForeignFile:
+    return ForeignFile((), (ForeignTable(category, columns),), meta, cards, primary="")
+
+
+def _response(category: str, recipe: str, product: SliceResponse) -> ForeignFile:
+    """Lay out the response: magnitudes of (counts / s / Angstrom) over (erg / s / cm2 / Angstrom)."""
+    known = np.isfinite(product.response)
+    unit = "2.5*log10((count/s/Angstrom)/(erg/s/cm**2/Angstrom))"
+    columns = (
+        Plane("lambda", product.wave[known].astype(np.float64), "Angstrom"),
+        Plane("response", product.response[known].astype(np.float64), unit),
+        Plane("resperr", product.error[known].astype(np.float64), unit),
+    )
+    return _curve(category, columns, product.meta, _head(category, recipe, product.meta))
+
+
+def _telluric(category: str, recipe: str, product: Telluric) -> ForeignFile:
+    """Lay out the transmission of the atmosphere's bands at airmass 1."""
+    columns = tuple(
+        Plane(name, np.asarray(values, np.float64), unit)
+        for name, values, unit in (
+            ("lambda", product.wave, "Angstrom"),
+            ("ftelluric", product.transmission, ""),
+            ("ftellerr", product.error, ""),
+        )
+    )
+    return _curve(category, columns, product.meta, _head(category, recipe, product.meta))
+
+
+def _form(
+    arrange: Callable[..., ForeignFile],
+    noun: type,
+    tag: str,
+    category: str,
+    recipe: str,
+    beside: Mapping[str, tuple[str, type]] | None = None,
+) -> Form:
+    return Form(category, tag, noun, partial(arrange, category, recipe), beside or {})
+
+
+_TRACES = {"traces": ("TRACES", SliceTraces)}
+
+FORMS = (
+    _form(_bias, Frame, "MASTER_BIAS", "MASTER_BIAS", "muse_bias"),
+    _form(_dark, Frame, "MASTER_DARK", "MASTER_DARK", "muse_dark"),
+    _form(_flat, Frame, "MASTER_FLAT", "MASTER_FLAT", "muse_flat", _TRACES),
+    _form(_traces, SliceTraces, "TRACES", "TRACE_TABLE", "muse_flat"),
+    _form(_wavelengths, SliceWavelengths, "WAVELENGTHS", "WAVECAL_TABLE", "muse_wavecal", _TRACES),
+    _form(_response, SliceResponse, "RESPONSE", "STD_RESPONSE", "muse_standard"),
+    _form(_telluric, Telluric, "TELLURIC", "STD_TELLURIC", "muse_standard"),
+)
+"""One a kind of file."""
