@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tracecube.core.fields import Meta, Scalar
 
 __all__ = [
+    "CardValue",
     "Cards",
     "ForeignFile",
     "ForeignGroup",
@@ -128,7 +129,7 @@ class Form:
         ``(product, **beside) -> ForeignFile``; raises `TracecubeError` where it cannot.
     beside : mapping of str to (str, type)
         Argument of ``arrange`` -> tag and class of a product that it needs besides: one of the same job, else the
-        one that went into it.
+        one that went into it, else one made from it. The class `RawFrame` stands for a raw file that went into it.
     numbers_of : str
         Which of these holds the quality numbers of the file; empty where the product itself does.
     """

@@ -152,7 +152,8 @@ def format_card(key: str, value: Scalar, comment: str = "") -> list[str]:
     value = value.item() if isinstance(value, np.generic) else value
     plain = _PLAIN_KEY.fullmatch(key) is not None
     head = f"{key:8}= " if plain else f"HIERARCH {key} = "
-    if not _TEXT.fullmatch(f"{key}{value}{comment}") or "=" in key or len(head) > CARD - 24:
+    room = 12 if isinstance(value, int) else 24  # characters that a value may need
+    if not _TEXT.fullmatch(f"{key}{value}{comment}") or "=" in key or len(head) > CARD - room:
         raise BadData(
             f"header card {key} = {value!r} has a character or a length that FITS does not allow",
             hint="keep to printable ASCII and keys of some 40 characters",

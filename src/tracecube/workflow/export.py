@@ -15,6 +15,7 @@ from tracecube.archive.records import ProductRecord
 from tracecube.core.errors import MissingInput, TracecubeError
 from tracecube.core.fields import PER_PRODUCT, Scalar
 from tracecube.core.foreign import ForeignStream, Form, GatheredForm
+from tracecube.core.frame import RawFrame
 from tracecube.core.instrument import Instrument
 from tracecube.workflow.discover import Found
 from tracecube.workflow.settings import near
@@ -113,10 +114,13 @@ def _exported(ledger: Ledger, folder: Path, instrument: Instrument, form: Form, 
     name = Path(made.path).name.removesuffix(".fits").removesuffix(f"_{made.tag}")
     path = folder / (made.night or "") / f"{name}_{form.category}.fits"
     try:
-        records = {argument: _beside(ledger, made, tag) for argument, (tag, _) in form.beside.items()}
+        wanted = {argument: tag for argument, (tag, noun) in form.beside.items() if noun is not RawFrame}
+        records = {argument: _beside(ledger, made, tag) for argument, tag in wanted.items()}
         nouns: dict[str, Any] = {
             argument: read_product(record.path, form.beside[argument][1]) for argument, record in records.items()
         }
+        tables = {argument: tag for argument, (tag, noun) in form.beside.items() if noun is RawFrame}
+        nouns |= {argument: _table(ledger, made, tag) for argument, tag in tables.items()}
         file = form.arrange(read_product(made.path, form.noun), **nouns)
     except TracecubeError as error:
         return Exported(form.category, made, None, str(error))
@@ -171,7 +175,7 @@ def _gathered(
 
 
 def _beside(ledger: Ledger, made: ProductRecord, tag: str) -> ProductRecord:
-    """Return a product of the same job, or of the nearest that went into it.
+    """Return a product of the same job, or of the nearest that went into it, else a current one made from these.
 
     Raises
     ------
@@ -193,7 +197,42 @@ def _beside(ledger: Ledger, made: ProductRecord, tag: str) -> ProductRecord:
         further = [one.job_id for one in given if one is not None and one.job_id not in seen]
         seen.update(further)
         waiting.extend(dict.fromkeys(further))
+    later = _made_from(ledger, made, tag)
+    if later is not None:
+        return later
     raise MissingInput(f"no {tag} went into it", hint="reduce with the calibrations of the night")
+
+
+def _made_from(ledger: Ledger, made: ProductRecord, tag: str) -> ProductRecord | None:
+    """Return the current product of a tag whose job took this one, or another of the same job."""
+    own = {one.sha256 for one in job_of(ledger, made.job_id).products}
+    for one in products(ledger):
+        if one.tag == tag and own & {given.sha256 for given in job_of(ledger, one.job_id).inputs}:
+            return one
+    return None
+
+
+def _table(ledger: Ledger, made: ProductRecord, tag: str) -> RawFrame:
+    """Read the raw file of a tag, a table of the observatory for example, that went into a product or its makers.
+
+    Raises
+    ------
+    MissingInput
+        There is none.
+    """
+    from tracecube.io.raw import read_raw  # noqa: PLC0415 - what reads pixels takes long to import
+
+    waiting, seen = [made.job_id], {made.job_id}
+    while waiting:
+        job = job_of(ledger, waiting.pop(0))
+        for one in job.inputs:
+            if one.raw and one.tag == tag:
+                return read_raw(one.path, tag, plane=one.plane, extension=one.extension)
+        makers = [find_product(ledger, sha256=one.sha256) for one in job.inputs if not one.raw]
+        further = [one.job_id for one in makers if one is not None and one.job_id not in seen]
+        seen.update(further)
+        waiting.extend(dict.fromkeys(further))
+    raise MissingInput(f"no {tag} went into it", hint="reduce with the tables of the observatory")
 
 
 def _cards(instrument: Instrument, made: ProductRecord, measured: ProductRecord) -> Cards:

@@ -183,3 +183,16 @@ def test_plane_that_is_not_there_is_bad_data(tmp_path: Path) -> None:
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((2, 8, 8), np.float32))]).writeto(tmp_path / "a.fits")
     with pytest.raises(BadData, match=r"a\.fits"):
         read_raw(tmp_path / "a.fits", "OBJECT", plane=2)
+
+
+def test_tables_of_one_name_are_all_there_with_their_headers(tmp_path):
+    units = [fits.PrimaryHDU()]
+    for number in (1, 2, 3):
+        column = [fits.Column("a", "D", array=np.full(2, float(number)))]
+        units.append(fits.BinTableHDU.from_columns(column, fits.Header([("RA", 10.0 * number)]), name="STAR"))
+    fits.HDUList(units).writeto(tmp_path / "x.fits")
+    found = read_raw(tmp_path / "x.fits", "T")
+    assert list(found.tables) == ["STAR", "STAR 2", "STAR 3"]
+    assert found.tables["STAR 2"]["a"].tolist() == [2.0, 2.0]
+    assert found.headers["STAR 3"]["RA"] == 30.0
+    assert "NAXIS" not in found.headers["STAR"]

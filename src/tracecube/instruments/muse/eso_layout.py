@@ -6,7 +6,9 @@ called like the detector; pixels of tables count from 1, on the trimmed image.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,18 +16,33 @@ import numpy as np
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
 from tracecube.core.foreign import Cards, CardValue, ForeignFile, ForeignTable, Form, Plane, dicd_head
-from tracecube.core.frame import Frame
+from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.slice_flux import SliceResponse, Telluric
-from tracecube.core.slices import SliceTraces, SliceWavelengths
+from tracecube.core.slice_light import SliceSky
+from tracecube.core.slices import SliceExposure, SliceLsf, SliceTraces, SliceWavelengths
+from tracecube.core.spectra import Cube, Image
 from tracecube.instruments.muse.ccd import level_card, noise_card, trimmed_outputs
 from tracecube.instruments.muse.classify import RAW_TAGS
+from tracecube.instruments.muse.eso_pixels import (
+    SAMPLING,
+    dispersion,
+    limits,
+    pixel_planes,
+    pixel_rows,
+    spectrum_of_flat,
+)
 from tracecube.instruments.muse.eso_planes import three_planes, trace_columns, wavelength_columns
-from tracecube.instruments.muse.headers import needed
+from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
+from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
+from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, needed
 
 __all__ = ["FORMS"]
 
 _OVERSCAN = {"overscan": "vpoly", "ovscreject": "dcr", "ovscsigma": "30.", "ovscignore": "3"}
 """ESO's parameters for a level that is a smooth curve along y, three columns beside the data left out."""
+
+AXIS = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX)\d|CD\d_\d|SPECSYS|RADESYS")
+"""Cards of the axes of a cube or image."""
 
 _RAW = {tag: tag for tag in RAW_TAGS}
 
@@ -136,16 +153,24 @@ def _curve(category: str, columns: tuple[Plane, ...], meta: Meta, cards: Cards) 
     return ForeignFile((), (ForeignTable(category, columns),), meta, cards, primary="")
 
 
-def _response(category: str, recipe: str, product: SliceResponse) -> ForeignFile:
-    """Lay out the response: magnitudes of (counts / s / Angstrom) over (erg / s / cm2 / Angstrom)."""
+def _response(
+    category: str, recipe: str, product: SliceResponse, traces: SliceTraces, wavelengths: SliceWavelengths
+) -> ForeignFile:
+    """Lay out the response: magnitudes of (counts / s / Angstrom) over (erg / s / cm2 / Angstrom).
+
+    ESO's counts are of a pixel, and each pixel counts as 1.25 Angstrom.
+    """
     known = np.isfinite(product.response)
+    wide = 2.5 * np.log10(dispersion(traces, wavelengths, product.wave[known]) / SAMPLING)
     unit = "2.5*log10((count/s/Angstrom)/(erg/s/cm**2/Angstrom))"
     columns = (
         Plane("lambda", product.wave[known].astype(np.float64), "Angstrom"),
-        Plane("response", product.response[known].astype(np.float64), unit),
+        Plane("response", product.response[known].astype(np.float64) + wide, unit),
         Plane("resperr", product.error[known].astype(np.float64), unit),
     )
-    return _curve(category, columns, product.meta, _head(category, recipe, product.meta))
+    with_lamp: CardValue = (True, "the lamp's spectrum is given back to counts")
+    cards = _head(category, recipe, product.meta, **{"ESO DRS MUSE FLUX FFCORR": with_lamp})
+    return _curve(category, columns, product.meta, cards)
 
 
 def _telluric(category: str, recipe: str, product: Telluric) -> ForeignFile:
@@ -161,6 +186,86 @@ def _telluric(category: str, recipe: str, product: Telluric) -> ForeignFile:
     return _curve(category, columns, product.meta, _head(category, recipe, product.meta))
 
 
+def _pixels(  # noqa: PLR0913, PLR0917 - what a pixel's place and wavelength follow from
+    category: str,
+    recipe: str,
+    product: SliceExposure,
+    traces: SliceTraces,
+    wavelengths: SliceWavelengths,
+    flat: Frame,
+    geometry: RawFrame,
+    sky: SliceSky,
+) -> ForeignFile:
+    """Lay out an exposure on its pixels as a pixel table: counts over a flat whose mean is 1, sky not subtracted."""
+    detector = _detector(product.meta, category)
+    channel = channel_of(product.meta, detector)
+    mean, level = float(np.mean(flat.data, dtype=np.float64)), needed(product.meta, category, LEVEL_CARD)
+    rows = pixel_rows(
+        product,
+        traces,
+        wavelengths,
+        geometry_of(geometry, channel, product.meta),
+        sky=sky.of(detector),
+        channel=channel,
+        side=spaxel(product.meta),
+        scale=mean * level,
+        band=(first_wavelength(mode(product.meta)), LAST_WAVELENGTH),
+    )
+    flux = mean * flat.data.size
+    more = {"ESO DRS MUSE FLAT FLUX LAMP": flux, "ESO DRS MUSE FLAT FLUX SKY": flux * level, **limits(rows, channel)}
+    cards = _head(category, recipe, product.meta, **more)
+    lamp = spectrum_of_flat(flat, traces, wavelengths, mean)
+    return ForeignFile(pixel_planes(rows), (lamp,), product.meta, cards, primary=detector)
+
+
+def _line_profile(category: str, recipe: str, product: SliceLsf) -> ForeignFile:
+    """Lay out the line-spread functions as an image on a grid of offset, wavelength and slice."""
+    offset, wave = np.linspace(-7.5, 7.5, 150), 4650.0 + (9300.0 - 4650.0) / 29.0 * np.arange(30)
+    cube = np.zeros((len(product.aperture), wave.size, offset.size), np.float32)
+    for row, profile in enumerate(product.density):
+        at = np.array([np.interp(offset, product.offset[0], one, left=0.0, right=0.0) for one in profile])
+        for k in range(offset.size):
+            cube[row, :, k] = np.interp(wave, product.wave[0], at[:, k])
+    cube /= cube.sum(axis=2, keepdims=True) * (offset[1] - offset[0])
+    axes: dict[str, CardValue] = {"WCSAXES": 2, "CTYPE1": "PARAM", "CTYPE2": "AWAV", "CUNIT1": "Angstrom"}
+    axes |= {"CUNIT2": "Angstrom", "CRPIX1": 1.0, "CRPIX2": 1.0, "CRVAL1": offset[0], "CRVAL2": wave[0]}
+    axes |= {"CD1_1": offset[1] - offset[0], "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": wave[1] - wave[0]}
+    widths: dict[str, CardValue] = {}
+    for number, values in zip(product.aperture, product.fwhm, strict=True):
+        for word, find in _WORDS.items():
+            if word != "MEDIAN":
+                widths[f"ESO QC LSF SLICE{number} FWHM {word}"] = (float(find(values)), "[Angstrom]")
+    cards = _head(category, recipe, product.meta, **widths)
+    return _image(category, (Plane("LSF_PROFILE", cube, "", "", axes),), product.meta, cards)
+
+
+def _cube(category: str, recipe: str, product: Cube, image: Image) -> ForeignFile:
+    """Lay out a cube: DATA and STAT, NaN where nothing was measured, then its image in white light."""
+    unit = str(product.meta.get("BUNIT") or "")
+    axes = {key: value for key, value in product.meta.items() if AXIS.fullmatch(key)}
+    planes = [replace(plane, cards={**plane.cards, **axes}) for plane in _measured(product, unit)]
+    flat = {key: value for key, value in image.meta.items() if AXIS.fullmatch(key)}
+    white = zip(_measured(image, unit), ("white", "white_STAT"), strict=True)
+    planes += [replace(plane, name=name, cards={**plane.cards, **flat}) for plane, name in white]
+    return ForeignFile(tuple(planes), (), product.meta, _head(category, recipe, product.meta), primary="")
+
+
+def _measured(product: Cube | Image, unit: str) -> tuple[Plane, ...]:
+    """Return data and variance, NaN where flags say that a value is not to be used."""
+    bad = product.flags != 0
+    return three_planes(np.where(bad, np.nan, product.data), None, np.where(bad, np.nan, product.variance), unit)
+
+
+def _image_fov(category: str, recipe: str, product: Image) -> ForeignFile:
+    """Lay out the image of a field in white light."""
+    unit = str(product.meta.get("BUNIT") or "")
+    axes = {key: value for key, value in product.meta.items() if AXIS.fullmatch(key)}
+    planes = three_planes(product.data, product.flags, product.variance, unit)
+    planes = tuple(replace(plane, cards={**plane.cards, **axes}) for plane in planes)
+    cards = _head(category, recipe, product.meta, **{"ESO DRS MUSE FILTER NAME": "white"})
+    return ForeignFile(planes, (), product.meta, cards, primary="")
+
+
 def _form(
     arrange: Callable[..., ForeignFile],
     noun: type,
@@ -173,6 +278,7 @@ def _form(
 
 
 _TRACES = {"traces": ("TRACES", SliceTraces)}
+_WAVES = {"wavelengths": ("WAVELENGTHS", SliceWavelengths)}
 
 FORMS = (
     _form(_bias, Frame, "MASTER_BIAS", "MASTER_BIAS", "muse_bias"),
@@ -180,7 +286,27 @@ FORMS = (
     _form(_flat, Frame, "MASTER_FLAT", "MASTER_FLAT", "muse_flat", _TRACES),
     _form(_traces, SliceTraces, "TRACES", "TRACE_TABLE", "muse_flat"),
     _form(_wavelengths, SliceWavelengths, "WAVELENGTHS", "WAVECAL_TABLE", "muse_wavecal", _TRACES),
-    _form(_response, SliceResponse, "RESPONSE", "STD_RESPONSE", "muse_standard"),
+    _form(_line_profile, SliceLsf, "LSF", "LSF_PROFILE", "muse_lsf"),
+    *(
+        _form(
+            _pixels,
+            SliceExposure,
+            f"CALIBRATED_{tag}",
+            f"PIXTABLE_{tag}",
+            "muse_scibasic",
+            {
+                **_TRACES,
+                **_WAVES,
+                "flat": ("MASTER_FLAT", Frame),
+                "geometry": ("GEOMETRY_TABLE", RawFrame),
+                "sky": (f"SKY_{tag}", SliceSky),
+            },
+        )
+        for tag in ("OBJECT", "SKY")
+    ),
+    _form(_response, SliceResponse, "RESPONSE", "STD_RESPONSE", "muse_standard", {**_TRACES, **_WAVES}),
     _form(_telluric, Telluric, "TELLURIC", "STD_TELLURIC", "muse_standard"),
+    _form(_cube, Cube, "CUBE", "DATACUBE_FINAL", "muse_scipost", {"image": ("IMAGE_FOV", Image)}),
+    _form(_image_fov, Image, "IMAGE_FOV", "IMAGE_FOV", "muse_scipost"),
 )
 """One a kind of file."""

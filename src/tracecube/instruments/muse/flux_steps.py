@@ -125,10 +125,9 @@ def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
     pointing: Pointing,
     place: tuple[float, float],
 ) -> tuple[StarPixels, tuple[FloatArray, FloatArray]]:
-    """Return the pixels about the star in all detectors, and the spectrum of the lamp where it is."""
-    trace_of, wave_of, flat_of = by_detector(traces), by_detector(wavelengths), by_detector(flats)
+    """Return the pixels about the star in all detectors, and the spectrum of the lamp in the first of these."""
+    trace_of, wave_of = by_detector(traces), by_detector(wavelengths)
     parts: list[StarPixels] = []
-    lamp: tuple[FloatArray, FloatArray] | None = None
     for exposure in exposures:
         name = str(exposure.meta.get("DETECTOR"))
         places = geometry_of(geometry, channel_of(exposure.meta, name), exposure.meta)
@@ -140,13 +139,19 @@ def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
         )
         if found.value.size:
             parts.append(found)
-            if lamp is None and name in flat_of:
-                wave, light = lamp_spectrum(flats[flat_of[name]], trace, solution)
-                lamp = wave, light * (number(exposure.meta, LEVEL_CARD) or 1.0)
-    if not parts or lamp is None:
+    if not parts:
         raise BadData("no pixel about the star is good", hint="look at the exposure of the standard star")
     names = ("value", "variance", "x", "y", "wave")
-    return StarPixels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)), lamp
+    pixels = StarPixels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    # electrons are those of the first detector, whichever sees the star: as the observatory has it
+    of = by_detector(exposures)
+    known = sorted(set(of) & set(by_detector(flats)))
+    if not known:
+        raise BadData("no flat is of a detector of the exposure", hint="look at what goes with it: `tracecube why`")
+    first = known[0]
+    flat = flats[by_detector(flats)[first]]
+    wave, light = lamp_spectrum(flat, traces[trace_of[first]], wavelengths[wave_of[first]])
+    return pixels, (wave, light * (number(exposures[of[first]].meta, LEVEL_CARD) or 1.0))
 
 
 def _noun(  # noqa: PLR0913, PLR0917 - all that was measured

@@ -10,7 +10,19 @@ from tracecube.core.headers import instant, mjd_of, needed, number
 from tracecube.core.headers import night_of as night_at
 from tracecube.core.headers import text as as_written
 
-__all__ = ["channels", "exposure_time", "lamps", "mode", "needed", "night_of", "number", "start_mjd", "text"]
+__all__ = [
+    "LAST_WAVELENGTH",
+    "channels",
+    "exposure_time",
+    "first_wavelength",
+    "lamps",
+    "mode",
+    "needed",
+    "night_of",
+    "number",
+    "start_mjd",
+    "text",
+]
 
 _LONGITUDE = -70.404  # degree, of Paranal
 _CHANNEL = re.compile(r"CHAN(0[1-9]|1\d|2[0-4])")
@@ -86,6 +98,17 @@ def lamps(header: Meta) -> tuple[str, ...]:
             name = text(header, f"ESO INS LAMP{number_} NAME")
             found.add(_LAMPS.get(name, name))
     return tuple(sorted(found - {""}))
+
+
+LAST_WAVELENGTH = 9350.0
+"""Angstrom, end of the spectra in all modes (instrument's user manual)."""
+
+_FIRST = {"WFM-NOAO-N": 4750.0, "WFM-NOAO-E": 4600.0, "WFM-AO-N": 4700.0, "WFM-AO-E": 4600.0, "NFM-AO-N": 4750.0}
+
+
+def first_wavelength(mode_name: str) -> float:
+    """Return where the spectra begin in a mode (Angstrom); in one that is not known as in the nominal mode."""
+    return _FIRST.get(mode_name, 4750.0)
 
 
 def _is_true(state: object) -> bool:

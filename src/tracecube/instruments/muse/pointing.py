@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracecube.core.fields import FloatArray, Meta
-from tracecube.instruments.muse.headers import exposure_time, needed, number, start_mjd
+from tracecube.instruments.muse.headers import exposure_time, needed, number, start_mjd, text
 from tracecube.kernels.atmosphere import air_to_vacuum, refraction_shift
 
 __all__ = ["Pointing", "barycentric_velocity", "pointing_of", "refraction"]
@@ -74,11 +74,13 @@ def pointing_of(meta: Meta, name: str) -> Pointing:
     told = {key: number(meta, key) for key in _WEATHER}
     lacking = [key for key, value in told.items() if value is None]
     weather = [_WEATHER[key] if value is None else value for key, value in told.items()]
-    caveats = (f"{name}: no {', '.join(lacking)}: refraction by the site's yearly mean",) if lacking else ()
+    caveats = [f"{name}: no {', '.join(lacking)}: refraction by the site's yearly mean"] if lacking else []
+    angle, doubt = _position_angle(meta, name)
+    caveats += doubt
     return Pointing(
         ra=needed(meta, name, "RA"),
         dec=needed(meta, name, "DEC"),
-        angle=needed(meta, name, "ESO INS DROT POSANG"),
+        angle=angle,
         airmass=(airmass[0], airmass[1]),
         parallactic=(parallactic[0], parallactic[0] + turn),
         pressure=weather[0],
@@ -86,8 +88,21 @@ def pointing_of(meta: Meta, name: str) -> Pointing:
         humidity=weather[2],
         exptime=seconds,
         mjd=start_mjd(meta, name) + 0.5 * seconds / 86400.0,
-        caveats=caveats,
+        caveats=tuple(caveats),
     )
+
+
+def _position_angle(meta: Meta, name: str) -> tuple[float, list[str]]:
+    """Return the position angle of the field (degree, north through east), and what is doubtful about it.
+
+    The derotator follows the sky and its card is the angle, or it stands still and the card counts the other way
+    (as the observatory's pipeline has it: the places of pixels in its products with cards changed).
+    """
+    angle, how = needed(meta, name, "ESO INS DROT POSANG"), text(meta, "ESO INS DROT MODE")
+    if how == "STAT":
+        return -angle, []
+    known = how in {"SKY", ""}
+    return angle, [] if known else [f"{name}: derotator mode {how!r} is not known: its angle is taken as on the sky"]
 
 
 def refraction(pointing: Pointing, wave: FloatArray) -> tuple[FloatArray, FloatArray]:

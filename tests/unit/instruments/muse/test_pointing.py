@@ -51,6 +51,14 @@ def test_what_nothing_else_tells_is_not_made_up(key):
         at(**{key: None})
 
 
+@pytest.mark.parametrize(("how", "angle"), [("SKY", 30.0), (None, 30.0), ("STAT", -30.0), ("ELEV", 30.0)])
+def test_a_derotator_at_rest_counts_the_other_way(how, angle):
+    """Of a frame with its cards changed ESO's muse_scipost 2.8.7 has E, N = -x cos p + y sin p, x sin p + y cos p."""
+    found = at(**{"ESO INS DROT POSANG": 30.0, "ESO INS DROT MODE": how})
+    assert found.angle == angle
+    assert bool(found.caveats) is (how == "ELEV")
+
+
 def test_weather_that_is_not_told_is_the_sites_and_said():
     assert at().caveats == ()
     found = at(**{"ESO TEL AMBI TEMP": None})
