@@ -44,6 +44,7 @@ STATIC_TAGS = {
     "ASTROMETRY_WCS": "scale and rotation of the field",
     "ASTROMETRY_REFERENCE": "stars of astrometric fields",
     "VIGNETTING_MASK": "where the field is vignetted",
+    "LSF_PROFILE": "line-spread functions of the observatory",
     "RAMAN_LINES": "lines of the laser scattered by air",
     "OUTPUT_WCS": "grid that the cube is to have",
     "OFFSET_LIST": "offsets between exposures",

@@ -10,17 +10,20 @@ from pydantic import Field
 
 from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray, Scalar
-from tracecube.core.flags import Flag
+from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.outputs import OutputLinearity
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slices import SliceTraces
 from tracecube.instruments.muse.ccd import Channel, Quadrant, noise_card
 from tracecube.instruments.muse.exposure import combine_lamps, open_channels, reader
+from tracecube.instruments.muse.known_pixels import linearity_cards, listed_flags
 from tracecube.kernels.combine import clipped_moments, combine_stack
 from tracecube.kernels.pattern import fixed_pattern
 from tracecube.recipes.detector.bands import combine_bands
+from tracecube.recipes.detector.dark_model import DarkModel, model_dark
 from tracecube.recipes.optics.slice_traces import TraceParams, trace_slices
 
 __all__ = ["SLICES", "lamp_flat", "master_bias", "master_dark"]
@@ -47,6 +50,7 @@ class DarkParams(Params):
     hot: float = Field(
         default=5.0, gt=0, alias="hotsigma", description="Expected noises above the typical pixel beyond which: hot"
     )
+    order: int = Field(default=4, ge=0, le=8, description="Degree along each axis of the smooth dark current")
 
 
 class FlatParams(TraceParams):
@@ -68,6 +72,7 @@ class Dark(Outputs):
     """Dark current (electron / hour) and hot pixels."""
 
     master_dark: Frame
+    dark_model: Frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +83,18 @@ class Flat(Outputs):
     traces: SliceTraces
 
 
-@recipe(version="1")
-def master_bias(*, raw: Sequence[RawFrame], params: BiasParams) -> Bias:
+@recipe(version="2")
+def master_bias(
+    *,
+    raw: Sequence[RawFrame],
+    bad_pixels: RawFrame | None = None,
+    linearity: OutputLinearity | None = None,
+    params: BiasParams,
+) -> Bias:
     """Combine the biases of one channel.
+
+    What is known of the read-out goes with them to all exposures: pixels that the observatory lists as bad, gain and
+    linearity of the outputs.
 
     The level of each exposure follows its own overscan; what is left in common is kept: rows, columns, and of single
     pixels as much as the frames agree on (see `tracecube.kernels.pattern`). The read noise of each output is that
@@ -109,6 +123,10 @@ def master_bias(*, raw: Sequence[RawFrame], params: BiasParams) -> Bias:
             part.chip.of(flags)[:] |= int(Flag.BAD_PIXEL)
         cards[noise_card(part.output)] = round(noise, 4)
         numbers += _bias_numbers(channels, i, noise, known.share)
+    if bad_pixels is not None:
+        flags |= listed_flags(bad_pixels, channels[0])
+    if linearity is not None:
+        cards |= linearity_cards(linearity)
     numbers.append(QualityNumber("NUM BADPIXELS", float(np.count_nonzero(flags)), high=0.02 * flags.size))
     return Bias(
         master_bias=Frame(data, variance, flags, {**channels[0].meta, **cards}), quality=tuple(numbers), caveats=notes
@@ -153,7 +171,7 @@ def _bias_numbers(channels: Sequence[Channel], index: int, noise: float, share: 
     ]
 
 
-@recipe(version="1")
+@recipe(version="2")
 def master_dark(*, raw: Sequence[RawFrame], bias: Frame, params: DarkParams) -> Dark:
     """Combine the darks of one channel; what stands out of the typical pixel is hot.
 
@@ -176,9 +194,19 @@ def master_dark(*, raw: Sequence[RawFrame], bias: Frame, params: DarkParams) -> 
         QualityNumber("N FRAMES", float(len(channels))),
     )
     meta = {**channels[0].meta, "BUNIT": "electron/h"}
+    smooth = model_dark(found.data, found.variance, flags & NOT_USABLE == 0, order=params.order)
+    numbers = (*numbers, QualityNumber("DARK MODEL CHI2", smooth.chi2), _glow(smooth))
     return Dark(
-        master_dark=Frame(found.data, found.variance, flags.astype(np.int32), meta), quality=numbers, caveats=notes
+        master_dark=Frame(found.data, found.variance, flags.astype(np.int32), meta),
+        dark_model=Frame(smooth.data, smooth.variance, flags.astype(np.int32), meta),
+        quality=numbers,
+        caveats=notes,
     )
+
+
+def _glow(smooth: DarkModel) -> QualityNumber:
+    """By how much the dark current differs over the detector."""
+    return QualityNumber("DARK GLOW", float(np.ptp(smooth.data)), "electron/h", high=20.0)
 
 
 @recipe(version="2")

@@ -14,15 +14,19 @@ from functools import partial
 import numpy as np
 
 from tracecube.core.errors import MissingInput
+from tracecube.core.field_wcs import FieldWcs
 from tracecube.core.fields import Meta
 from tracecube.core.foreign import Cards, CardValue, ForeignFile, ForeignTable, Form, Plane, dicd_head
 from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.outputs import OutputLinearity
+from tracecube.core.slice_field import FieldGeometry
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceSky
 from tracecube.core.slices import SliceExposure, SliceLsf, SliceTraces, SliceWavelengths
 from tracecube.core.spectra import Cube, Image
 from tracecube.instruments.muse.ccd import level_card, noise_card, trimmed_outputs
 from tracecube.instruments.muse.classify import RAW_TAGS
+from tracecube.instruments.muse.eso_long_term import astrometry_wcs, geometry_table, nonlinearity_gain
 from tracecube.instruments.muse.eso_pixels import (
     SAMPLING,
     dispersion,
@@ -266,6 +270,18 @@ def _image_fov(category: str, recipe: str, product: Image) -> ForeignFile:
     return ForeignFile(planes, (), product.meta, cards, primary="")
 
 
+def _geometry(category: str, recipe: str, product: FieldGeometry) -> ForeignFile:
+    return geometry_table(_head(category, recipe, product.meta), product)
+
+
+def _astrometry(category: str, recipe: str, product: FieldWcs) -> ForeignFile:
+    return astrometry_wcs(_head(category, recipe, product.meta), product)
+
+
+def _linearity(category: str, recipe: str, product: OutputLinearity) -> ForeignFile:
+    return nonlinearity_gain(_head(category, recipe, product.meta), product)
+
+
 def _form(
     arrange: Callable[..., ForeignFile],
     noun: type,
@@ -307,6 +323,10 @@ FORMS = (
     _form(_response, SliceResponse, "RESPONSE", "STD_RESPONSE", "muse_standard", {**_TRACES, **_WAVES}),
     _form(_telluric, Telluric, "TELLURIC", "STD_TELLURIC", "muse_standard"),
     _form(_cube, Cube, "CUBE", "DATACUBE_FINAL", "muse_scipost", {"image": ("IMAGE_FOV", Image)}),
+    _form(_geometry, FieldGeometry, "GEOMETRY", "GEOMETRY_TABLE", "muse_geometry"),
+    _form(_astrometry, FieldWcs, "FIELD_WCS", "ASTROMETRY_WCS", "muse_astrometry"),
+    _form(_linearity, OutputLinearity, "NONLINEARITY_GAIN", "NONLINEARITY_GAIN", "muse_lingain"),
+    _form(_dark, Frame, "DARK_MODEL", "MODEL_DARK", "muse_dark"),
     _form(_image_fov, Image, "IMAGE_FOV", "IMAGE_FOV", "muse_scipost"),
 )
 """One a kind of file."""

@@ -19,6 +19,8 @@ from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, Sli
 from tracecube.instruments.muse.ccd import Channel
 from tracecube.instruments.muse.exposure import combine_lamps, open_channels, reader
 from tracecube.instruments.muse.geometry import channel_of, geometry_of
+from tracecube.instruments.muse.headers import exposure_time
+from tracecube.instruments.muse.modes import without_notch
 from tracecube.recipes.slices.evenness import evenness
 from tracecube.recipes.slices.over_flat import Shift, edge_shift, over_flat, slice_ratios
 from tracecube.recipes.slices.segments import cut_segments
@@ -27,6 +29,8 @@ __all__ = ["LEVEL_CARD", "calibrated", "preprocess", "twilight_light"]
 
 LEVEL_CARD = "SKYLIGHT"
 """Header card: light of the twilight over that of the lamp by which exposures were divided, in the typical slice."""
+
+_HOUR = 3600.0
 
 _ILLUM_ROWS = (1500, 2600)  # the middle of the spectrum, where all slices see the same colours
 
@@ -57,12 +61,13 @@ def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     return Frame(band.data, band.floor + signal, band.flags, channel.meta)
 
 
-@recipe(version="2")
+@recipe(version="3")
 def preprocess(  # noqa: PLR0913 - what an exposure goes with
     *,
     raw: RawFrame,
     bias: Frame,
     dark: Frame | None,
+    dark_model: Frame | None = None,
     flat: Frame,
     traces: SliceTraces,
     wavelengths: SliceWavelengths,
@@ -77,20 +82,14 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     each slice is relative to the flat of the day; without it in the exposure, where light of the sky fades towards
     the edges otherwise than that of the lamp and can feign a tenth of a pixel.
     """
-    channels, _ = open_channels([raw])
-    frame = calibrated(channels[0], bias, () if dark is None else (dark,))
-    caveats = []
-    gain, shift = np.ones(len(traces.aperture)), Shift(0.0, float("inf"))
-    gain_error, own = np.zeros(len(traces.aperture)), edge_shift(frame, traces)
-    if illum is not None:
-        lamp = calibrated(open_channels([illum])[0][0], bias, () if dark is None else (dark,))
-        gain, gain_error = _gains(lamp, flat, traces)
-        shift = edge_shift(lamp, traces)
-    else:
-        caveats.append("no illumination flat: slices are as bright as in the flat of the day")
+    frame = _without_dark(_opened(raw, bias, dark), dark_model, raw)
+    caveats = [] if illum is not None else ["no illumination flat: slices are as bright as in the flat of the day"]
+    own = edge_shift(frame, traces)
+    gain, gain_error, shift = _illumination(None if illum is None else _opened(illum, bias, dark), flat, traces)
     used = own if params.follow_edges or not np.isfinite(shift.error) else shift
     if twilight is None:
         caveats.append("no twilight: light along the slices is taken to be that of the lamp")
+    frame = without_notch(frame, traces, wavelengths)
     data, variance, flags = over_flat(frame, flat, traces, shift=used.value, gain=gain, light=twilight)
     meta = {**frame.meta, LEVEL_CARD: 1.0 if twilight is None else round(float(np.nanmedian(twilight.level)), 7)}
     exposure = SliceExposure(
@@ -114,6 +113,26 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
         QualityNumber("LIGHT MEDIAN", float(np.nanmedian(segments.white))),
     )
     return Preprocessed(preprocessed=exposure, segments=segments, quality=numbers, caveats=tuple(caveats))
+
+
+def _illumination(lamp: Frame | None, flat: Frame, traces: SliceTraces) -> tuple[FloatArray, FloatArray, Shift]:
+    """Return brightness of slices with its error, and their shift, that an illumination flat tells; else nothing."""
+    count = len(traces.aperture)
+    if lamp is None:
+        return np.ones(count), np.zeros(count), Shift(0.0, float("inf"))
+    return *_gains(lamp, flat, traces), edge_shift(lamp, traces)
+
+
+def _opened(raw: RawFrame, bias: Frame, dark: Frame | None) -> Frame:
+    return calibrated(open_channels([raw])[0][0], bias, () if dark is None else (dark,))
+
+
+def _without_dark(frame: Frame, model: Frame | None, raw: RawFrame) -> Frame:
+    """Return an exposure without the smooth dark current, where there is a model of it."""
+    if model is None:
+        return frame
+    share = np.float32(exposure_time(raw.meta, raw.name) / _HOUR)
+    return Frame(frame.data - share * model.data, frame.variance + share**2 * model.variance, frame.flags, frame.meta)
 
 
 class TwilightParams(Params):

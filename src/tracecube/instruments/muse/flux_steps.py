@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -18,25 +19,31 @@ from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
 from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
-from tracecube.instruments.muse.headers import number
+from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, number
+from tracecube.instruments.muse.modes import is_narrow
 from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
 from tracecube.instruments.muse.references import extinction_curve, extinction_notes, standard_star
 from tracecube.kernels.atmosphere import extinction_transmission
+from tracecube.recipes.slices.circle_flux import circle_spectrum
 from tracecube.recipes.slices.lamp import lamp_spectrum
 from tracecube.recipes.slices.response import smooth_response, transmission
 from tracecube.recipes.slices.star_flux import StarPixels, StarShape, fit_shape, near_star, star_spectrum
 
 __all__ = ["by_detector", "standard_response"]
 
-_REACH = 6.0  # arcsec about the star that is looked at
+_REACH = 6.0  # arcsec about the star that is looked at; half of it in the narrow field
 _COARSE, _FINE = 12.5, 1.25  # Angstrom, bins of the response and of the bands
-_BORDERS = (4650.0, 9350.0)
+_BEYOND = 100.0  # Angstrom of the response beyond the first wavelength of the mode
+_WIDE = 0.2  # arcsec, spaxel of the wide field
 
 
 class ResponseParams(Params):
     """Numbers of the response."""
 
     aperture: float = Field(default=3.2, gt=0.5, description="Radius in which the star's light is summed, arcsec")
+    profile: Literal["auto", "moffat", "circle"] = Field(
+        default="auto", alias="profile", description="How: by its shape, within a circle, or that in the narrow field"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +59,7 @@ def by_detector(nouns: Sequence[object]) -> dict[str, int]:
     return {str(getattr(one, "meta", {}).get("DETECTOR")): i for i, one in enumerate(nouns)}
 
 
-@recipe(version="3")
+@recipe(version="4")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],
@@ -75,15 +82,15 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
     pointing = pointing_of(first, "standard star")
     side = spaxel(first)
     pixels, lamp = _collect(exposures, traces, wavelengths, flats, geometry, pointing, place)
-    shape = fit_shape(pixels, side, first=place)
+    shape = fit_shape(pixels, side, first=place, scale=side[0] / _WIDE if is_narrow(first) else 1.0)
     names = [str(first.get(key) or "") for key in ("ESO OBS TARG NAME", "OBJECT")]
     star = standard_star(std_flux_table, pointing.ra, pointing.dec, names)
     air = pointing.mean_airmass
     grids = {}
     for step in (_COARSE, _FINE):
-        edges = np.arange(_BORDERS[0], _BORDERS[1] + step, step)
+        edges = np.arange(first_wavelength(mode(first)) - _BEYOND, LAST_WAVELENGTH + step, step)
         wave = 0.5 * (edges[1:] + edges[:-1])
-        flux, variance = star_spectrum(pixels, shape, side, edges, reach=params.aperture)
+        flux, variance = _light(pixels, shape, side, edges, params, narrow=is_narrow(first))
         above = np.interp(wave, star.wave, star.flux) * extinction_transmission(
             wave, *extinction_curve(extinct_table), air
         )
@@ -101,6 +108,26 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
         quality=_numbers(response, shape, curve.value, measured, curve.used),
         caveats=(*pointing.caveats, *star.caveats, *extinction_notes(extinct_table)),
     )
+
+
+def _light(  # noqa: PLR0913 - a star, and how it is summed
+    pixels: StarPixels,
+    shape: StarShape,
+    side: tuple[float, float],
+    edges: FloatArray,
+    params: ResponseParams,
+    *,
+    narrow: bool,
+) -> tuple[FloatArray, FloatArray]:
+    """Return the star's light in wavelength bins, and its variance: by its shape, or within a circle."""
+    reach = min(params.aperture, 0.6 * _reach(narrow=narrow))
+    if params.profile == "circle" or (params.profile == "auto" and narrow):
+        return circle_spectrum(pixels, (shape.x, shape.y), side, edges, reach=reach)
+    return star_spectrum(pixels, shape, side, edges, reach=reach)
+
+
+def _reach(*, narrow: bool) -> float:
+    return 0.5 * _REACH if narrow else _REACH
 
 
 def _brightest(segments: Sequence[SliceSegments]) -> tuple[float, float]:
@@ -127,15 +154,16 @@ def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
 ) -> tuple[StarPixels, tuple[FloatArray, FloatArray]]:
     """Return the pixels about the star in all detectors, and the spectrum of the lamp in the first of these."""
     trace_of, wave_of = by_detector(traces), by_detector(wavelengths)
+    reach = _reach(narrow=is_narrow(exposures[0].meta))
     parts: list[StarPixels] = []
     for exposure in exposures:
         name = str(exposure.meta.get("DETECTOR"))
         places = geometry_of(geometry, channel_of(exposure.meta, name), exposure.meta)
-        if np.nanmin(np.abs(places.y - place[1])) > _REACH:
+        if np.nanmin(np.abs(places.y - place[1])) > reach:
             continue
         trace, solution = traces[trace_of[name]], wavelengths[wave_of[name]]
         found = near_star(
-            exposure, trace, solution, places, lambda wave: refraction(pointing, wave), place=place, reach=_REACH
+            exposure, trace, solution, places, lambda wave: refraction(pointing, wave), place=place, reach=reach
         )
         if found.value.size:
             parts.append(found)

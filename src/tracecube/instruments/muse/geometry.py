@@ -5,15 +5,38 @@ from __future__ import annotations
 import numpy as np
 
 from tracecube.core.errors import BadData, MissingInput
-from tracecube.core.fields import Meta
+from tracecube.core.fields import FloatArray, IntArray, Meta
 from tracecube.core.frame import RawFrame
 from tracecube.core.slices import SliceGeometry
 from tracecube.instruments.muse.headers import mode
 
-__all__ = ["channel_of", "geometry_of", "spaxel"]
+__all__ = ["SKY_SLICES", "channel_of", "geometry_of", "nominal_places", "spaxel"]
 
 _SPAXEL = {"WFM": (0.2, 0.2), "NFM": (0.02519, 0.02542)}
 """Nominal size (arcsec, along and across slices) of a spaxel by field (instrument's user manual)."""
+
+
+SKY_SLICES = (
+    9, 8, 1, 10, 7, 2, 11, 6, 3, 12, 5, 4, 21, 20, 13, 22, 19, 14, 23, 18, 15, 24, 17, 16,
+    33, 32, 25, 34, 31, 26, 35, 30, 27, 36, 29, 28, 45, 44, 37, 46, 43, 38, 47, 42, 39, 48, 41, 40,
+)  # fmt: skip
+"""Number on the sky of each slice of a detector, in its order there: four stacks of twelve."""
+
+_STACKS = (113.1, 37.7, -37.7, -113.1)  # spaxels to the west: four slices of 75 and their gaps fill 300
+_CHANNEL_HEIGHT = 12.03  # spaxels: 24 channels share 288
+
+
+def nominal_places(channel: IntArray, aperture: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return where slices lie by design, spaxels of the wide field from its centre: to the west, and to the north.
+
+    Parameters
+    ----------
+    channel, aperture : int array (n,)
+        Number of the channel and of the slice on its detector, both from 1.
+    """
+    sky = np.asarray(SKY_SLICES)[np.asarray(aperture) - 1] - 1
+    x = np.asarray(_STACKS)[sky // 12]
+    return x, (12.5 - np.asarray(channel)) * _CHANNEL_HEIGHT + 5.5 - sky % 12
 
 
 def channel_of(meta: Meta, name: str) -> int:

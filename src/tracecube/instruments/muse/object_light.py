@@ -10,13 +10,15 @@ import numpy as np
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import RawFrame
 from tracecube.core.recipe import Inputs
+from tracecube.core.scattered_lines import ScatteredLines
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceFactors, SliceSky
 from tracecube.core.slices import SliceExposure, SliceGeometry, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.autocal_steps import user_factors
-from tracecube.instruments.muse.flux_steps import by_detector, extinction_curve
+from tracecube.instruments.muse.flux_steps import by_detector
 from tracecube.instruments.muse.geometry import channel_of, geometry_of
-from tracecube.instruments.muse.pointing import Pointing, refraction
+from tracecube.instruments.muse.pointing import Pointing, on_sky, refraction
+from tracecube.instruments.muse.references import extinction_curve
 from tracecube.kernels.atmosphere import extinction_transmission
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.optics.slice_map import columns_of, lit_pixels
@@ -48,9 +50,11 @@ class ObjectInputs(Inputs):
     geometry: RawFrame
     response: SliceResponse
     telluric: Telluric | None
-    extinct_table: RawFrame
+    extinct_table: RawFrame | None
     factors: SliceFactors | None
     user_factors: RawFrame | None
+    astrometry: RawFrame | None = None
+    raman: ScatteredLines | None = None
 
 
 class ExposureLight:
@@ -129,6 +133,10 @@ class ExposureLight:
         good = lit_pixels(exposure.flags[:, x0:x1], traces, row, across)
         own = self._own_factor(exposure, int(traces.aperture[row]), day)
         left = exposure.data[:, x0:x1] * own - seen(sky, row, day)
+        if self.given.raman is not None:
+            wide = (traces.right[row] - traces.left[row])[:, None]
+            at = place_of(geometry, row, across, np.broadcast_to(wide, across.shape))
+            left = left - sky.gain[row] * self.given.raman.seen(*at, shifted(sky, row, day))
         variance = exposure.variance[:, x0:x1] * own**2
         hit = find_hits(left, variance, good, limit=self.limit)
         self.hits += int(hit.sum())
@@ -154,7 +162,7 @@ class ExposureLight:
         """Return places to the west and north of the pointing, as they would be without the atmosphere."""
         some = np.sort(wave[:: max(wave.size // 400, 1)])
         west, north = refraction(self.pointing, some)
-        return _turned(x - np.interp(wave, some, west), y - np.interp(wave, some, north), self.pointing)
+        return on_sky(x - np.interp(wave, some, west), y - np.interp(wave, some, north), self.pointing)
 
 
 def _places(exposures: Sequence[SliceExposure], table: RawFrame) -> dict[str, SliceGeometry]:
@@ -179,18 +187,12 @@ def _worth(given: ObjectInputs, pointing: Pointing) -> tuple[FloatArray, FloatAr
     return wave, _UNIT / (pointing.exptime * ratio * air * bands)
 
 
-def _turned(x: FloatArray, y: FloatArray, pointing: Pointing) -> tuple[FloatArray, FloatArray]:
-    """Return places to the west and north from places along the axes of the field."""
-    angle = np.radians(pointing.angle)
-    return x * np.cos(angle) - y * np.sin(angle), y * np.cos(angle) + x * np.sin(angle)
-
-
 def own_grid(light: ExposureLight, side: float, band: tuple[float, float], step: float) -> Grid:
     """Return the grid that holds all slices of an exposure."""
     places = light.places.values()
     x = np.concatenate([np.concatenate([one.x - 0.5 * one.width, one.x + 0.5 * one.width]) for one in places])
     y = np.concatenate([np.concatenate([one.y, one.y]) for one in places])
-    west, north = _turned(x, y, light.pointing)
+    west, north = on_sky(x, y, light.pointing)
     low = np.floor(np.array([west.min(), north.min()]) / side - _GUARD / side / 4.0)
     high = np.ceil(np.array([west.max(), north.max()]) / side + _GUARD / side / 4.0)
     nx, ny = (high - low + 1).astype(int)

@@ -16,15 +16,15 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, Image
 from tracecube.instruments.muse.geometry import spaxel
-from tracecube.instruments.muse.headers import mode, start_mjd
+from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, start_mjd
+from tracecube.instruments.muse.modes import LASER_MODES
 from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs, Placement, displaced, own_grid
-from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_of
+from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_of, with_astrometry
+from tracecube.instruments.muse.references import extinction_notes
 from tracecube.recipes.slices.cube import Grid, build_cube, white_image
 
 __all__ = ["ObjectParams", "aligned_cube", "object_cube"]
 
-_BLUE = {"WFM-NOAO-N": 4750.0, "WFM-NOAO-E": 4600.0, "WFM-AO-N": 4700.0, "WFM-AO-E": 4600.0, "NFM-AO-N": 4750.0}
-_RED = 9350.0  # Angstrom
 _SAME = 1.5 / 86400.0  # day within which a row of a list is of an exposure
 
 
@@ -34,7 +34,7 @@ class ObjectParams(Params):
     step: float = Field(default=1.25, gt=0.1, alias="dlambda", description="Angstrom between planes")
     hit: float = Field(default=6.0, gt=0, alias="crsigma", description="Errors beyond which a pixel is hit")
     lowest: float = Field(default=0.0, ge=0, alias="lambdamin", description="First wavelength; 0 for that of the mode")
-    highest: float = Field(default=_RED, gt=0, alias="lambdamax", description="Last wavelength, Angstrom")
+    highest: float = Field(default=LAST_WAVELENGTH, gt=0, alias="lambdamax", description="Last wavelength, Angstrom")
     barycentric: bool = Field(default=True, alias="rvcorr", description="Wavelengths at the barycentre")
 
 
@@ -63,7 +63,7 @@ class AlignedOut(Outputs):
     cube: Cube
 
 
-@recipe(version="3")
+@recipe(version="4")
 def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     """Make the cube of one exposure.
 
@@ -77,10 +77,10 @@ def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     wave = grid.wave0 + grid.step * np.arange(grid.shape[0])
     white = white_image(cube, wave, (max(params.lowest, 4800.0), min(params.highest, 9200.0)))
     white = Image(white.data, white.variance, white.flags, {**white.meta, "ESO PRO CATG": "IMAGE_FOV"})
-    return ObjectOut(cube=cube, image_fov=white, quality=numbers, caveats=light.pointing.caveats)
+    return ObjectOut(cube=cube, image_fov=white, quality=numbers, caveats=_notes(light))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
     light = _light(given, params)
@@ -101,7 +101,7 @@ def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams
     centre = (offsets.grid_ra, offsets.grid_dec)
     placed = displaced(light.pointing, (float(offsets.ra[row]), float(offsets.dec[row])), centre)
     cube, numbers = _made(light, grid, centre, placed, scale=scale)
-    caveats = list(light.pointing.caveats)
+    caveats = list(_notes(light))
     if int(offsets.dq[row]) & Flag.ASTROMETRY:
         caveats.append("the offset of this exposure is not measured: it lies where its header says")
     numbers = (*numbers, QualityNumber("FLUX SCALE", scale, low=0.5, high=2.0))
@@ -109,13 +109,22 @@ def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams
 
 
 def _light(given: ObjectInputs, params: ObjectParams) -> ExposureLight:
-    pointing = pointing_of(given.exposures[0].meta, "exposure")
+    meta = given.exposures[0].meta
+    pointing = with_astrometry(pointing_of(meta, "exposure"), given.astrometry, spaxel(meta))
     velocity = barycentric_velocity(pointing) if params.barycentric else 0.0
     return ExposureLight(given, pointing, velocity=velocity, limit=params.hit)
 
 
+def _notes(light: ExposureLight) -> tuple[str, ...]:
+    """Return what an exposure has to do without."""
+    given = light.given
+    laser = mode(given.exposures[0].meta) in LASER_MODES and given.raman is None
+    notes = ("no RAMAN_LINES: lines of the laser are taken to be as bright all over the field",) if laser else ()
+    return (*light.pointing.caveats, *extinction_notes(given.extinct_table), *notes)
+
+
 def _band(meta: Meta, params: ObjectParams) -> tuple[float, float]:
-    return params.lowest or _BLUE.get(mode(meta), 4750.0), params.highest
+    return params.lowest or first_wavelength(mode(meta)), params.highest
 
 
 def _made(

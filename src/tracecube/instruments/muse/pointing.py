@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray, Meta
+from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.headers import exposure_time, needed, number, start_mjd, text
+from tracecube.instruments.muse.modes import has_corrector
 from tracecube.kernels.atmosphere import air_to_vacuum, refraction_shift
 
-__all__ = ["Pointing", "barycentric_velocity", "pointing_of", "refraction"]
+__all__ = ["Pointing", "barycentric_velocity", "on_sky", "pointing_of", "refraction", "with_astrometry"]
 
 _LONGITUDE, _LATITUDE, _ALTITUDE = -70.404, -24.627, 2648.0  # degree east, degree north, m: UT4 on Paranal
 _WEATHER = {"ESO TEL AMBI PRES START": 743.0, "ESO TEL AMBI TEMP": 12.0, "ESO TEL AMBI RHUM": 15.0}
 """hPa, degree Celsius, per cent: the site's yearly means."""
+
+_DEGREE = 3600.0  # arcsec
+_SCALE_ERROR = 0.1
 
 REFERENCE = 7000.0
 """Wavelength (Angstrom) at which sources stay where they are."""
@@ -39,6 +45,12 @@ class Pointing:
         Middle of the exposure.
     caveats : tuple of str
         What the header lacks, and what stands in for it.
+    matrix : (float, float, float, float)
+        By rows: true places (arcsec) along the axes of the field from nominal ones.
+    shift : (float, float), arcsec
+        What is added to them.
+    corrected : bool
+        The instrument takes refraction off.
     """
 
     ra: float
@@ -52,6 +64,9 @@ class Pointing:
     exptime: float
     mjd: float
     caveats: tuple[str, ...] = ()
+    matrix: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 1.0)
+    shift: tuple[float, float] = (0.0, 0.0)
+    corrected: bool = False
 
     @property
     def mean_airmass(self) -> float:
@@ -89,6 +104,7 @@ def pointing_of(meta: Meta, name: str) -> Pointing:
         exptime=seconds,
         mjd=start_mjd(meta, name) + 0.5 * seconds / 86400.0,
         caveats=tuple(caveats),
+        corrected=has_corrector(meta),
     )
 
 
@@ -105,9 +121,50 @@ def _position_angle(meta: Meta, name: str) -> tuple[float, list[str]]:
     return angle, [] if known else [f"{name}: derotator mode {how!r} is not known: its angle is taken as on the sky"]
 
 
+def with_astrometry(pointing: Pointing, solution: RawFrame | None, side: tuple[float, float]) -> Pointing:
+    """Return the pointing of a field whose scale, turn and centre were measured.
+
+    Parameters
+    ----------
+    pointing : Pointing
+    solution : RawFrame or None
+        Header with CDi_j (degree / spaxel) and CRPIXi (spaxel from the field's centre), see `core.field_wcs`.
+    side : (float, float), arcsec
+        Nominal size of a spaxel.
+
+    Raises
+    ------
+    MissingInput
+        A card is absent.
+    BadData
+        The scale is more than a tenth off: it is that of another mode.
+    """
+    if solution is None:
+        return pointing
+    cd = np.array([[solution.number(f"CD{i}_{j}") for j in (1, 2)] for i in (1, 2)])
+    matrix = np.diag([-1.0, 1.0]) @ cd * _DEGREE @ np.diag(1.0 / np.array(side))
+    scale = float(np.sqrt(abs(np.linalg.det(matrix))))
+    if abs(scale - 1.0) > _SCALE_ERROR:
+        raise BadData(f"{solution.name}: {scale:.2f} of the nominal scale", hint="is it that of this mode?")
+    centre = np.array([solution.number(f"CRPIX{i}") for i in (1, 2)]) * np.array(side)
+    a, b, c, d = (float(value) for value in matrix.ravel())
+    along, across = -matrix @ centre
+    return replace(pointing, matrix=(a, b, c, d), shift=(float(along), float(across)))
+
+
+def on_sky(x: FloatArray, y: FloatArray, pointing: Pointing) -> tuple[FloatArray, FloatArray]:
+    """Return places to the west and north (arcsec) from nominal places along the axes of the field."""
+    a, b, c, d = pointing.matrix
+    along, across = a * x + b * y + pointing.shift[0], c * x + d * y + pointing.shift[1]
+    angle = np.radians(pointing.angle)
+    return along * np.cos(angle) - across * np.sin(angle), across * np.cos(angle) + along * np.sin(angle)
+
+
 def refraction(pointing: Pointing, wave: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return by how much light of air wavelengths stands west and north (arcsec, field axes) of the reference's."""
     vacuum = air_to_vacuum(np.asarray(wave, np.float64))
+    if pointing.corrected:
+        return np.zeros_like(vacuum), np.zeros_like(vacuum)
     east, north = refraction_shift(
         vacuum,
         float(air_to_vacuum(np.array([REFERENCE]))[0]),

@@ -5,128 +5,116 @@ Most tasks run once a channel: a raw file holds 24 of them, and each is an input
 
 from __future__ import annotations
 
-from tracecube.core.workflow import Association, Main, Match, Option, Task, Workflow
+from dataclasses import replace
+
+from tracecube.core.workflow import Association, Main, Match, Task, Workflow
+from tracecube.instruments.muse.associations import (
+    ALL_LSF,
+    ALL_TRACES,
+    ALL_WAVELENGTHS,
+    ASTROMETRY,
+    BAD_PIXELS,
+    BIAS,
+    CHANNEL,
+    DARK,
+    FLAT,
+    GEOMETRY,
+    LINEARITY,
+    LINES,
+    TRACES,
+    WAVELENGTHS,
+    of_all,
+)
 from tracecube.instruments.muse.detector_steps import lamp_flat, master_bias, master_dark
-from tracecube.instruments.muse.exposure_steps import preprocess, twilight_light
+from tracecube.instruments.muse.exposure_steps import twilight_light
+from tracecube.instruments.muse.exposure_tasks import calibrating
 from tracecube.instruments.muse.field_tasks import FACTORS, FIELDS, OPTIONS, factor_rules, field_tasks
 from tracecube.instruments.muse.flux_steps import standard_response
+from tracecube.instruments.muse.long_term import LONG_TERM, LONG_TERM_OPTIONS, LONG_TERM_PART
+from tracecube.instruments.muse.modes import LASER_MODES
 from tracecube.instruments.muse.optics_steps import line_spread_function, wavelength_calibration
+from tracecube.instruments.muse.raman_steps import raman_light
 from tracecube.instruments.muse.sky_steps import sky_model
+from tracecube.instruments.muse.twilight_steps import twilight_image
 
 __all__ = ["workflow"]
-
-_CHANNEL = ("readout", "detector")
-
-
-def near(*same: str, days: float = 1.0) -> tuple[Match, ...]:
-    """Return the ladder of a daily calibration: of the night, of a day around, of a month, of any time."""
-    return (
-        Match(level=0, same=("night", *same)),
-        Match(level=0, same=same, days=(-days, days)),
-        Match(level=1, same=same, days=(-30.0, 30.0)),
-        Match(level=3, same=same),
-    )
-
 
 BIASES = Task(
     name="bias",
     recipe=master_bias,
-    main=Main("raw", ("BIAS",), group_by=("night", *_CHANNEL)),
+    main=Main("raw", ("BIAS",), group_by=("night", *CHANNEL)),
+    associations=(BAD_PIXELS, LINEARITY),
     targets=("calibration",),
     text="structure of the bias and read noise of a channel",
 )
 
-BIAS = Association("bias", ("MASTER_BIAS",), near(*_CHANNEL), hint="biases of this channel")
-
 DARKS = Task(
     name="dark",
     recipe=master_dark,
-    main=Main("raw", ("DARK",), group_by=("night", *_CHANNEL)),
+    main=Main("raw", ("DARK",), group_by=("night", *CHANNEL)),
     associations=(BIAS,),
     targets=("calibration",),
     text="hot pixels and dark current of a channel",
 )
 
-USE_DARKS = Option("use_darks", ("yes", "no"), "whether hot pixels are those of the darks too")
-
-DARK = Association("dark", ("MASTER_DARK",), near(*_CHANNEL, days=60.0), minimum=0, when={"use_darks": ("yes",)})
-
 FLATS = Task(
     name="lamp_flat",
     recipe=lamp_flat,
-    main=Main("raw", ("FLAT",), group_by=("night", "mode", *_CHANNEL)),
+    main=Main("raw", ("FLAT",), group_by=("night", "mode", *CHANNEL)),
     associations=(BIAS, DARK),
     targets=("calibration",),
     text="response of pixels and slices of a channel, and where the slices lie",
 )
 
-TRACES = Association("traces", ("TRACES",), near("mode", *_CHANNEL), hint="lamp flats of this channel")
-
-LINES = Association("line_catalog", ("LINE_CATALOG",), (Match(level=0),), hint="LINE_CATALOG of the observatory")
-
 ARCS = Task(
     name="arc",
     recipe=wavelength_calibration,
-    main=Main("raw", ("ARC",), group_by=("night", "mode", *_CHANNEL)),
+    main=Main("raw", ("ARC",), group_by=("night", "mode", *CHANNEL)),
     associations=(BIAS, TRACES, LINES),
     targets=("calibration",),
     text="wavelengths of a channel, from mercury, cadmium, neon and xenon",
 )
 
-FLAT = Association("flat", ("MASTER_FLAT",), near("mode", *_CHANNEL), hint="lamp flats of this channel")
-
-WAVELENGTHS = Association("wavelengths", ("WAVELENGTHS",), near("mode", *_CHANNEL), hint="arcs of this channel")
-
 LSF_ARCS = Task(
     name="line_spread_function_arc",
     recipe=line_spread_function,
-    main=Main("raw", ("ARC",), group_by=("night", "mode", *_CHANNEL)),
+    main=Main("raw", ("ARC",), group_by=("night", "mode", *CHANNEL)),
     associations=(BIAS, FLAT, TRACES, WAVELENGTHS, LINES),
     targets=("calibration",),
     text="line-spread function of a channel, from the arcs",
 )
 
-GEOMETRY = Association("geometry", ("GEOMETRY_TABLE",), (Match(level=0),), hint="GEOMETRY_TABLE of the observatory")
+DEDICATED_LSF = replace(
+    LSF_ARCS,
+    name="line_spread_function_lsf",
+    main=Main("raw", ("ARC_LSF",), group_by=("night", "mode", *CHANNEL)),
+    tags={"lsf": "LSF_DEDICATED"},
+    text="line-spread function of a channel, from arcs taken for it",
+)
 
 TWILIGHTS = Task(
     name="sky_flat",
     recipe=twilight_light,
-    main=Main("raw", ("SKYFLAT",), group_by=("night", "mode", *_CHANNEL)),
-    associations=(BIAS, FLAT, TRACES, WAVELENGTHS, GEOMETRY),
+    main=Main("raw", ("SKYFLAT",), group_by=("night", "mode", *CHANNEL)),
+    associations=(BIAS, FLAT, TRACES, WAVELENGTHS, *GEOMETRY),
     targets=("calibration",),
     tags={"twilight": "TWILIGHT"},
     text="how evenly the sky lights the slices of a channel",
 )
 
-TWILIGHT = Association("twilight", ("TWILIGHT",), near("mode", *_CHANNEL, days=7.0), minimum=0)
 
-ILLUM = Association(
-    "illum",
-    ("ILLUM",),
-    (
-        Match(level=0, same=("mode", *_CHANNEL), days=(-0.1, 0.1)),
-        Match(level=1, same=("night", "mode", *_CHANNEL)),
-    ),
-    minimum=0,
+TWILIGHT_IMAGES = Task(
+    name="twilight_image",
+    recipe=twilight_image,
+    main=Main("twilights", ("TWILIGHT",), group_by=("night", "mode")),
+    associations=(*GEOMETRY, Association("vignetting", ("VIGNETTING_MASK",), (Match(level=0),), minimum=0)),
+    targets=("calibration",),
+    text="how evenly the sky lights the field, all channels together",
 )
 
-
-def _exposures(name: str, tag: str, target: str, text: str) -> Task:
-    """Return the task that calibrates the exposures of one kind, a channel at a time."""
-    return Task(
-        name=name,
-        recipe=preprocess,
-        main=Main("raw", (tag,)),
-        associations=(BIAS, DARK, FLAT, TRACES, WAVELENGTHS, GEOMETRY, ILLUM, TWILIGHT),
-        targets=(target,),
-        tags={"preprocessed": f"CALIBRATED_{tag}", "segments": f"SEGMENTS_{tag}"},
-        text=text,
-    )
-
-
-STANDARDS = _exposures("preprocess_standard", "STD", "response", "a standard star over the flat, on its pixels")
-SKIES = _exposures("preprocess_sky", "SKY", "sky", "an exposure of the sky over the flat, on its pixels")
-OBJECTS = _exposures("preprocess_science", "OBJECT", "science", "an exposure over the flat, on its pixels")
+STANDARDS = calibrating("preprocess_standard", "STD", "a standard star over the flat, on its pixels", target="response")
+SKIES = calibrating("preprocess_sky", "SKY", "an exposure of the sky over the flat, on its pixels", target="sky")
+OBJECTS = calibrating("preprocess_science", "OBJECT", "an exposure over the flat, on its pixels", target="science")
 
 SKY_LINES = Association("sky_lines", ("SKY_LINES",), (Match(level=0),), minimum=0, hint="SKY_LINES of the observatory")
 
@@ -148,22 +136,11 @@ SKY_OF_SKY = _skies("sky", "SKY", "sky")
 SKY_OF_OBJECT = _skies("science_sky", "OBJECT", "science")
 
 
-def _all(argument: str, tag: str, *same: str, hint: str = "") -> Association:
-    """Return the products of one kind of all channels."""
-    ladder = (
-        Match(level=0, same=("night", *same)),
-        Match(level=1, same=same, days=(-30.0, 30.0)),
-    )
-    return Association(argument, (tag,), ladder, maximum=None, hint=hint)
-
-
 def _of_exposure(argument: str, tag: str, *, several: bool = True) -> Association:
     """Return what was made of the same exposure."""
     return Association(argument, (tag,), (Match(level=0, same=("night", "exposure")),), maximum=None if several else 1)
 
 
-ALL_TRACES = _all("traces", "TRACES", "mode", hint="lamp flats of all channels")
-ALL_WAVELENGTHS = _all("wavelengths", "WAVELENGTHS", "mode", hint="arcs of all channels")
 STD_TABLE = Association("std_flux_table", ("STD_FLUX_TABLE",), (Match(level=0),), minimum=0)
 EXTINCTION = Association("extinct_table", ("EXTINCT_TABLE",), (Match(level=0),), minimum=0)
 
@@ -175,8 +152,8 @@ RESPONSES = Task(
         _of_exposure("segments", "SEGMENTS_STD"),
         ALL_TRACES,
         ALL_WAVELENGTHS,
-        _all("flats", "MASTER_FLAT", "mode", hint="lamp flats of all channels"),
-        GEOMETRY,
+        of_all("flats", "MASTER_FLAT", "mode", hint="lamp flats of all channels"),
+        *GEOMETRY,
         STD_TABLE,
         EXTINCTION,
     ),
@@ -190,14 +167,28 @@ _RESPONSE = (
     Match(level=2, same=("mode",), days=(-30.0, 30.0)),
 )
 
+RAMAN = Task(
+    name="raman",
+    recipe=raman_light,
+    main=Main("segments", ("SEGMENTS_OBJECT",), group_by=("night", "exposure"), where={"mode": LASER_MODES}),
+    associations=(
+        _of_exposure("sky", "SKY_OBJECT", several=False),
+        Association("raman_lines", ("RAMAN_LINES",), (Match(level=0),), hint="RAMAN_LINES of the observatory"),
+        *ALL_LSF,
+    ),
+    text="lines of the laser that the air scatters, over the field",
+)
+
 
 def _cube_rules(kind: str) -> tuple[Association, ...]:
     """Return what the cube of an exposure is made with."""
     return (
         _of_exposure("sky", f"SKY_{kind}", several=False),
+        replace(_of_exposure("raman", "RAMAN", several=False), minimum=0),
         ALL_TRACES,
         ALL_WAVELENGTHS,
-        GEOMETRY,
+        *GEOMETRY,
+        *ASTROMETRY,
         Association("response", ("RESPONSE",), _RESPONSE, hint="a standard star"),
         Association(
             "telluric",
@@ -219,7 +210,9 @@ workflow = Workflow(
         FLATS,
         ARCS,
         LSF_ARCS,
+        DEDICATED_LSF,
         TWILIGHTS,
+        TWILIGHT_IMAGES,
         STANDARDS,
         RESPONSES,
         SKIES,
@@ -227,9 +220,12 @@ workflow = Workflow(
         OBJECTS,
         SKY_OF_OBJECT,
         *FACTORS,
+        RAMAN,
         *field_tasks(_cube_rules),
+        *LONG_TERM,
     ),
     default_target="science",
-    options=(*OPTIONS, USE_DARKS),
+    subworkflows=LONG_TERM_PART,
+    options=(*OPTIONS, *LONG_TERM_OPTIONS),
     fields=FIELDS,
 )

@@ -32,7 +32,7 @@ _OWN_LINES = (
 )
 _CORRELATED = 30.0  # samples over which such lines go together
 _SETTLED = 0.1  # errors, rms of the last step over all slices
-_BORDERS = (4650.0, 9350.0)
+_BORDERS = (4560.0, 9350.0)
 
 
 class SkyParams(Params):

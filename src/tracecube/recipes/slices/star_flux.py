@@ -104,8 +104,12 @@ def near_star(
     return StarPixels(*(np.concatenate(column).astype(np.float64) for column in zip(*parts, strict=True)))
 
 
-def fit_shape(pixels: StarPixels, side: tuple[float, float], *, first: tuple[float, float]) -> StarShape:
+def fit_shape(
+    pixels: StarPixels, side: tuple[float, float], *, first: tuple[float, float], scale: float = 1.0
+) -> StarShape:
     """Fit place and shape of a star in twelve wide bands at once; brightness and ground of each band are eliminated.
+
+    ``scale`` is the expected width over that of a star in natural seeing.
 
     Raises
     ------
@@ -116,7 +120,7 @@ def fit_shape(pixels: StarPixels, side: tuple[float, float], *, first: tuple[flo
     band = np.clip(np.searchsorted(edges, pixels.wave) - 1, -1, 11)
     inside = (pixels.wave > edges[0]) & (pixels.wave < edges[-1])
     rng = np.random.default_rng(1)  # a share of the pixels tells the shape
-    take = np.flatnonzero(inside & (np.hypot(pixels.x - first[0], pixels.y - first[1]) < 4.0))
+    take = np.flatnonzero(inside & (np.hypot(pixels.x - first[0], pixels.y - first[1]) < 4.0 * scale))
     if take.size < 5000:
         raise NoConvergence("too few pixels about the star", hint="is the standard star inside the field?")
     take = np.sort(rng.choice(take, min(take.size, 250_000), replace=False))
@@ -136,12 +140,13 @@ def fit_shape(pixels: StarPixels, side: tuple[float, float], *, first: tuple[flo
             left[own] = some.value[own] * w - design @ fit
         return left
 
-    start = np.array([first[0], first[1], 0.0, 0.0, 0.8, -0.2, 2.8])
-    low = [first[0] - 2.5, first[1] - 2.5, -0.2, -0.2, 0.2, -1.0, 1.5]
-    high = [first[0] + 2.5, first[1] + 2.5, 0.2, 0.2, 3.0, 0.5, 8.0]
+    start = np.array([first[0], first[1], 0.0, 0.0, 0.8 * scale, -0.2, 2.8])
+    low = [first[0] - 2.5 * scale, first[1] - 2.5 * scale, -0.2, -0.2, 0.2 * scale, -1.0, 1.5]
+    high = [first[0] + 2.5 * scale, first[1] + 2.5 * scale, 0.2, 0.2, 3.0 * scale, 0.5, 8.0]
+    widths = [0.1 * scale, 0.1 * scale, 0.01, 0.01, 0.1 * scale, 0.1, 0.5]
     found = start
     for _ in range(2):
-        fit = least_squares(residual, found, bounds=(low, high), x_scale=[0.1, 0.1, 0.01, 0.01, 0.1, 0.1, 0.5])
+        fit = least_squares(residual, found, bounds=(low, high), x_scale=widths)
         found = fit.x
         pull = np.abs(residual(found))
         kept = kept & (pull < 6.0 * max(1.4826 * float(np.median(pull)), 1.0))

@@ -11,6 +11,7 @@ from numpy.polynomial import polynomial
 from tracecube.core.errors import MissingInput
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.outputs import OutputLinearity
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceSky
 from tracecube.core.slices import SliceExposure, SliceLsf, SliceTraces, SliceWavelengths
@@ -293,3 +294,26 @@ def test_cube_keeps_its_axes_and_what_was_not_measured_is_nan(written):
 def test_the_layout_is_known_by_its_name():
     assert instrument.exports["eso"] is FORMS
     assert len({form.category for form in FORMS}) == len(FORMS)
+
+
+def test_long_term_calibrations_have_the_observatorys_columns_and_cards(tmp_path):
+    from tests.unit.instruments.muse.test_long_term import field, wcs
+
+    forms = {form.category: form for form in FORMS}
+    path = tmp_path / "one.fits"
+    write_foreign(path, forms["GEOMETRY_TABLE"].arrange(field()))
+    with fits.open(path) as hdus:
+        assert hdus[0].header["ESO PRO CATG"] == "GEOMETRY_TABLE"
+        names = ["SubField", "SliceCCD", "SliceSky", "x", "y", "angle", "width"]
+        assert hdus[1].columns.names[:7] == names
+        assert len(hdus[1].data) == 48
+    write_foreign(path, forms["ASTROMETRY_WCS"].arrange(wcs()))
+    header = fits.getheader(path)
+    assert (header["ESO PRO CATG"], header["CRPIX1"]) == ("ASTROMETRY_WCS", 2.0)
+    assert header["CD2_2"] == pytest.approx(0.2002 / 3600.0)
+    four, unit = np.arange(1, 5), np.full(4, 1.0)
+    gain = OutputLinearity(four, unit, unit, unit, unit, np.full((4, 1), 0.01), np.zeros((4, 1, 1)), unit, unit[:1],
+                           unit[:1], 1e4, META)  # fmt: skip
+    write_foreign(path, forms["NONLINEARITY_GAIN"].arrange(gain))
+    with fits.open(path) as hdus:
+        assert hdus[1].data["C1"][0] == pytest.approx(1e-6)

@@ -1,0 +1,136 @@
+"""Calibrations of a channel that several tasks are given, with the rules by which they are chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tracecube.core.workflow import Association, Match
+
+__all__ = [
+    "ALL_LSF", "ALL_TRACES", "ALL_WAVELENGTHS", "ASTROMETRY", "BAD_PIXELS", "BIAS", "CHANNEL", "DARK", "DARK_MODEL",
+    "FLAT", "GEOMETRY", "ILLUM", "LINEARITY", "LINES", "TRACES", "TWILIGHT", "WAVELENGTHS", "near", "of_all",
+]  # fmt: skip
+
+CHANNEL = ("readout", "detector")
+
+
+def near(*same: str, days: float = 1.0) -> tuple[Match, ...]:
+    """Return the ladder of a daily calibration: of the night, of a day around, of a month, of any time."""
+    return (
+        Match(level=0, same=("night", *same)),
+        Match(level=0, same=same, days=(-days, days)),
+        Match(level=1, same=same, days=(-30.0, 30.0)),
+        Match(level=3, same=same),
+    )
+
+
+BAD_PIXELS = Association("bad_pixels", ("BADPIX_TABLE",), (Match(level=0),), minimum=0)
+
+LINEARITY = Association(
+    "linearity",
+    ("NONLINEARITY_GAIN",),
+    (Match(level=0, same=CHANNEL),),
+    minimum=0,
+    when={"use_linearity": ("yes",)},
+)
+
+BIAS = Association("bias", ("MASTER_BIAS",), near(*CHANNEL), hint="biases of this channel")
+
+DARK = Association("dark", ("MASTER_DARK",), near(*CHANNEL, days=60.0), minimum=0, when={"use_darks": ("hot", "yes")})
+
+DARK_MODEL = replace(DARK, argument="dark_model", tags=("DARK_MODEL",), when={"use_darks": ("yes",)})
+
+TRACES = Association("traces", ("TRACES",), near("mode", *CHANNEL), hint="lamp flats of this channel")
+
+LINES = Association("line_catalog", ("LINE_CATALOG",), (Match(level=0),), hint="LINE_CATALOG of the observatory")
+
+FLAT = Association("flat", ("MASTER_FLAT",), near("mode", *CHANNEL), hint="lamp flats of this channel")
+
+WAVELENGTHS = Association("wavelengths", ("WAVELENGTHS",), near("mode", *CHANNEL), hint="arcs of this channel")
+
+_STATIC_GEOMETRY = Match(level=0, tags=("GEOMETRY_TABLE",))
+
+GEOMETRY = (
+    Association(
+        "geometry",
+        ("GEOMETRY_TABLE",),
+        (_STATIC_GEOMETRY,),
+        hint="GEOMETRY_TABLE of the observatory",
+        when={"recompute_geometry": ("no",)},
+    ),
+    Association(
+        "geometry",
+        ("GEOMETRY", "GEOMETRY_TABLE"),
+        (
+            Match(level=0, same=("night",), tags=("GEOMETRY",)),
+            Match(level=1, tags=("GEOMETRY",)),
+            replace(_STATIC_GEOMETRY, level=2),
+        ),
+        hint="exposures of the mask, or GEOMETRY_TABLE of the observatory",
+        when={"recompute_geometry": ("yes",)},
+    ),
+)
+"""Where the slices lie: the observatory's table, or the one made of exposures of the mask."""
+
+TWILIGHT = Association(
+    "twilight", ("TWILIGHT",), near("mode", *CHANNEL, days=7.0), minimum=0, when={"use_skyflats": ("yes",)}
+)
+
+ILLUM = Association(
+    "illum",
+    ("ILLUM",),
+    (
+        Match(level=0, same=("mode", *CHANNEL), days=(-0.1, 0.1)),
+        Match(level=1, same=("night", "mode", *CHANNEL)),
+    ),
+    minimum=0,
+)
+
+
+def of_all(argument: str, tag: str, *same: str, hint: str = "") -> Association:
+    """Return the products of one kind of all channels."""
+    ladder = (
+        Match(level=0, same=("night", *same)),
+        Match(level=1, same=same, days=(-30.0, 30.0)),
+    )
+    return Association(argument, (tag,), ladder, maximum=None, hint=hint)
+
+
+ALL_TRACES = of_all("traces", "TRACES", "mode", hint="lamp flats of all channels")
+ALL_WAVELENGTHS = of_all("wavelengths", "WAVELENGTHS", "mode", hint="arcs of all channels")
+
+_STATIC_WCS = Match(level=0, tags=("ASTROMETRY_WCS",))
+
+ASTROMETRY = (
+    Association("astrometry", ("ASTROMETRY_WCS",), (_STATIC_WCS,), minimum=0, when={"recompute_astrometry": ("no",)}),
+    Association(
+        "astrometry",
+        ("FIELD_WCS", "ASTROMETRY_WCS"),
+        (
+            Match(level=0, same=("night", "mode"), tags=("FIELD_WCS",)),
+            Match(level=1, same=("mode",), tags=("FIELD_WCS",)),
+            replace(_STATIC_WCS, level=2),
+        ),
+        minimum=0,
+        when={"recompute_astrometry": ("yes",)},
+    ),
+)
+"""Scale and turn of the field: the observatory's, or those of an astrometric field; the nominal ones without."""
+
+
+def _lsf(tags: tuple[str, ...], *modes: str) -> Association:
+    """Return line-spread functions, those that come first before the others."""
+    ladder = [
+        Match(level=level, same=("night", "mode") if tag != "LSF_PROFILE" else (), tags=(tag,))
+        for level, tag in enumerate(tags)
+    ]
+    return Association("lsf", tags, tuple(ladder), minimum=0, maximum=None, when={"lsfmode": modes})
+
+
+ALL_LSF = (
+    _lsf(("LSF_DEDICATED", "LSF", "LSF_PROFILE"), "any"),
+    _lsf(("LSF_DEDICATED",), "lsf"),
+    _lsf(("LSF",), "arc"),
+    _lsf(("LSF_PROFILE",), "static"),
+)
+"""Line-spread functions of all channels: from arcs taken for them, from arcs, or the observatory's."""

@@ -1,0 +1,80 @@
+"""What is known of single pixels and outputs beforehand: the observatory's bad pixels, gain and linearity."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracecube.core.errors import BadData
+from tracecube.core.fields import FloatArray, IntArray, Meta, Scalar
+from tracecube.core.flags import Flag
+from tracecube.core.frame import RawFrame
+from tracecube.core.outputs import OutputLinearity
+from tracecube.instruments.muse.ccd import Channel, Quadrant
+
+__all__ = ["linear", "linearity_cards", "listed_flags"]
+
+_HOT = 1 << 8  # Euro3D, as the tables are
+_TERMS = 4  # most terms of the polynomial of an output
+
+
+def listed_flags(table: RawFrame, channel: Channel) -> IntArray:
+    """Return the flags (y, x) of pixels that a BADPIX_TABLE lists for a channel.
+
+    Parameters
+    ----------
+    table : RawFrame
+        One table a channel: columns xpos, ypos (pixels of the raw image, from 1), status (Euro3D bits; 0 is good).
+    channel : Channel
+
+    Raises
+    ------
+    BadData
+        The channel's table lacks a column.
+    """
+    flags = np.zeros(channel.shape, np.int32)
+    columns = table.tables.get(str(channel.raw.meta.get("DETECTOR")))
+    if columns is None:
+        return flags
+    if not {"xpos", "ypos", "status"} <= set(columns):
+        raise BadData(f"{table.name}: no columns xpos, ypos, status", hint="is it a BADPIX_TABLE?")
+    x, y, status = (np.asarray(columns[name], np.int64) for name in ("xpos", "ypos", "status"))
+    value = np.where(status & _HOT, int(Flag.HOT_PIXEL), int(Flag.BAD_PIXEL))
+    for part in channel.parts:
+        at_x, at_y = x - 1 - part.data.x0 + part.chip.x0, y - 1 - part.data.y0 + part.chip.y0
+        own = (status != 0) & (at_x >= part.chip.x0) & (at_x < part.chip.x1)
+        own &= (at_y >= part.chip.y0) & (at_y < part.chip.y1)
+        flags[at_y[own], at_x[own]] |= value[own].astype(np.int32)
+    return flags
+
+
+def linearity_cards(found: OutputLinearity) -> dict[str, Scalar]:
+    """Return gain and polynomial of each output as cards: a master bias carries them to all that is read out alike."""
+    cards: dict[str, Scalar] = {}
+    for i, output in enumerate(found.output):
+        cards[f"LINGAIN{output}"] = round(float(found.gain[i]), 6)
+        terms = [float(value) / found.unit ** (k + 1) for k, value in enumerate(found.coefficient[i][:_TERMS])]
+        cards |= {f"LIN{output}C{k + 1}": value for k, value in enumerate(terms)}
+    return cards
+
+
+def linear(electrons: FloatArray, part: Quadrant, known: Meta) -> FloatArray:
+    """Return the electrons of an output by its gain and linearity, where the master bias carries them.
+
+    Parameters
+    ----------
+    electrons : array
+        By the header's gain.
+    part : Quadrant
+    known : Meta
+        Header of the master bias.
+    """
+    gain = known.get(f"LINGAIN{part.output}")
+    if not isinstance(gain, int | float):
+        return electrons
+    counts = electrons / np.float32(part.gain)
+    bend = np.ones_like(counts)
+    for k in range(1, _TERMS + 1):
+        term = known.get(f"LIN{part.output}C{k}")
+        if isinstance(term, int | float):
+            bend += np.float32(term) * counts**k
+    return np.asarray(counts * bend * np.float32(gain))
