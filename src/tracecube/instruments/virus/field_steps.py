@@ -208,7 +208,7 @@ def calibrated_spectra(
     return Calibrated(spectra=made, spectrum=spectrum)
 
 
-@recipe(version="2")
+@recipe(version="3")
 def bundle_lines(
     *, spectra: FibreSpectra, field: FieldSolution, sources: Sources, params: FibreLinesParams
 ) -> BundleLines:
@@ -225,7 +225,22 @@ def bundle_lines(
     seeing, slot = Seeing.of(field, _RADIUS), int(spectra.ifuslot[0])
     bare = take_off_wings(spectra, sources, field)
     found, numbers = find_lines([bare], seeing, refraction_of(field), params, ifuslot=slot, stars=stars)
-    return BundleLines(bundle_lines=found, quality=(QualityNumber("LINES", float(len(found.ra)), ""), *numbers))
+    told = {number.name: number.value for number in numbers}
+    return BundleLines(
+        bundle_lines=found,
+        quality=(QualityNumber("LINES", float(len(found.ra)), ""), *numbers),
+        caveats=_beside_stars(slot, told["LINES NOT SEARCHED"], params.star_radius),
+    )
+
+
+def _beside_stars(slot: int, share: float, radius: float) -> tuple[str, ...]:
+    """Say how much of a bundle lies beside stars, and is not searched."""
+    if share == 0.0:
+        return ()
+    text = (
+        f"bundle {slot:03d}: {share:.0%} of it lies within {radius:g} arcsec of known stars, farther from bright ones"
+    )
+    return (f"{text}: not searched for lines, which are in the stars' spectra",)
 
 
 @recipe(version="3")

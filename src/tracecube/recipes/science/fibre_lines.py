@@ -158,7 +158,8 @@ def find_lines(
         LINES FALSE 5: expected ones of signal-to-noise 5 and more; LINES TRIALS: independent places and wavelengths;
         LINES SN SIGMA: width of the distribution of significance by the variance of the spectra; LINES NOISE SCALE:
         what errors are multiplied by, typically, so that it is one; LINES NOISE ROWS: share of fibres that have a
-        factor of their own; LINES REJECTED: maxima that are no point source.
+        factor of their own; LINES REJECTED: maxima that are no point source; LINES NOT SEARCHED: share of the bundle
+        that lies near stars, where a line is part of the star's own spectrum.
     """
     field = gather(spectra, ifuslot)
     shares = partial(seeing.shares, field.exposures, params.reach)
@@ -168,7 +169,8 @@ def find_lines(
     rows = row_noise(filtered, params.continuum_step)
     field, continuum, filtered = apply_row_noise(field, continuum, filtered, rows)
     found = map_lines(field, filtered, shares, refraction, step=params.step, least_power=params.least_power)
-    usable = found.used & ~_near_stars(found, field, stars, (params.star_radius, seeing.beta))[None]
+    near = _near_stars(found, field, stars, (params.star_radius, seeing.beta))
+    usable = found.used & ~near[None]
     blank = usable & (_trusted(found, params) > _BLANK)
     raw = half_width(found.sn[blank])
     noise = map_noise(found, blank, params.step)
@@ -184,8 +186,14 @@ def find_lines(
         QualityNumber("LINES NOISE SCALE", _median(noise.factor[blank]), "", None, 1.05),
         QualityNumber("LINES NOISE ROWS", rows.share),
         QualityNumber("LINES REJECTED", float(rejected)),
+        QualityNumber("LINES NOT SEARCHED", _share(near, found.used.any(axis=0))),
     )
     return _catalogue(field, fits, spectra), numbers + _false(found, blank, params)
+
+
+def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
+    """Share of places that lie in a part."""
+    return float(np.count_nonzero(part & whole)) / max(int(np.count_nonzero(whole)), 1)
 
 
 def _median(values: NDArray[Any]) -> float:

@@ -97,13 +97,16 @@ def test_a_continuum_does_not_eat_its_line_and_is_none() -> None:
     assert np.sum(lines.sn > 5.0) == 1
 
 
-def test_known_stars_are_left_out() -> None:
+def test_known_stars_are_left_out_and_it_is_said_how_much_that_is() -> None:
     line = Source(2.0, 3.0, 4350.0, 4e-16, 1.3)
     exposures = replace(SMALL, sources=[line]).draw(4)
     ra, dec = line.sky
-    assert beside(search(exposures)[0], line).size == 1
-    lines, _ = search(exposures, stars=(np.array([ra]), np.array([dec])))
+    lines, quality = search(exposures)
+    assert beside(lines, line).size == 1
+    assert quality["LINES NOT SEARCHED"] == 0.0
+    lines, quality = search(exposures, stars=(np.array([ra]), np.array([dec])))
     assert beside(lines, line).size == 0
+    assert 0.0 < quality["LINES NOT SEARCHED"] < 0.2
 
 
 def test_dead_fibres_are_not_searched() -> None:
