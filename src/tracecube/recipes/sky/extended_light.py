@@ -78,7 +78,7 @@ def _templates(away: FloatArray, error: FloatArray, at: FloatArray) -> FloatArra
     np.fill_diagonal(moffat, 0.0)
     wings = moffat @ np.where(away > _BRIGHT * error, away, 0.0)
     terms = [wings] if (wings > 0).any() else []
-    near = np.argsort(distance, axis=1)[:, :_NEIGHBOURS]
+    near = np.argpartition(distance, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
     smooth = np.median(away[near], axis=1)
     lit = smooth > _LIT * np.median(error)
     if lit.sum() >= _LEAST:

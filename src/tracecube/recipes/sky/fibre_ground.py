@@ -115,15 +115,20 @@ def amplifier_blank(levels: tuple[FloatArray, FloatArray], found: Illumination, 
     cut : float
         Errors up to which a fibre is blank.
     """
-    ratio, error = (np.asarray(one, np.float64) for one in levels)
-    sigma = np.sqrt(error**2 + found.scatter**2 + (MISS * found.beside) ** 2)
-    away = ratio - found.light - found.beside
-    none = np.zeros((away.size, 0))
-    amps = empty_level(away, sigma, row, none, np.zeros(0), turns=_TURNS)
+    few = np.flatnonzero(np.bincount(row, found.blank) < _FEW)
+    told = found.blank.copy()
+    own = np.flatnonzero(np.isin(row, few) & ~found.filled[found.owner])
+    if own.size == 0:
+        return told
+    ratio, error = (np.asarray(one, np.float64)[own] for one in levels)
+    beside = found.beside[own]
+    sigma = np.sqrt(error**2 + found.scatter**2 + (MISS * beside) ** 2)
+    away = ratio - found.light[own] - beside
+    _, group = np.unique(row[own], return_inverse=True)
+    amps = empty_level(away, sigma, group, np.zeros((own.size, 0)), np.zeros(0), turns=_TURNS)
     with np.errstate(invalid="ignore"):
-        near = np.abs(away - amps.level[row]) < cut * np.hypot(sigma, amps.scatter)
-    few = np.bincount(row, found.blank) < _FEW
-    return np.asarray(np.where(few[row], near & ~found.filled[found.owner], found.blank))
+        told[own] = np.abs(away - amps.level[group]) < cut * np.hypot(sigma, amps.scatter)
+    return told
 
 
 def find_ground(

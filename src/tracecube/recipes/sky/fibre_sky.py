@@ -81,7 +81,8 @@ def fit_sky(
     if sum(int(b.sum()) for b in fit.blank) < params.least:
         raise BadData("sky: too few fibres have light", hint="look at the frames and their throughput")
     for turn in range(params.rounds):
-        fit.turn(places or {}, first=turn == 0, last=turn == params.rounds - 1)
+        last = turn == params.rounds - 1
+        fit.turn(places or {}, first=turn == 0, last=last, ground=turn % 2 == 0 and turn > 0 and not last)
     numbers, notes = anchor_numbers(fit.anchored(lines), lines)
     told = sky_numbers(fit.fibres, fit.blank, fit.found, fit.ground)
     return fit.model(), (*told, *numbers), (*sky_caveats(fit.fibres, fit.blank, fit.found, params.least), *notes)
@@ -122,7 +123,7 @@ class _Fit:
             use = self.clean[k] & self.blank[k][:, None]
             yield one.expected * self.light[k][:, None] * self.tint(one), np.where(use, self.weight[k], 0.0)
 
-    def turn(self, places: Mapping[int, tuple[float, float]], *, first: bool, last: bool) -> None:
+    def turn(self, places: Mapping[int, tuple[float, float]], *, first: bool, last: bool, ground: bool) -> None:
         """Solve for the sky, then for what the fibres make of it."""
         params = self.params
         common = solve_all(self.fibres, self.parts(), params.knots)
@@ -154,7 +155,7 @@ class _Fit:
         self.common = common._replace(coefficients=common.coefficients * mean)
         if params.colour and not last:
             self._follow_colour()
-        if not (first or last):
+        if ground:
             self._follow_ground((ratio, error), mean)
 
     def _follow_ground(self, levels: tuple[FloatArray, FloatArray], mean: float) -> None:
