@@ -144,6 +144,25 @@ class Main:
 
 
 @dataclass(frozen=True)
+class Instead:
+    """What takes the place of what a rule finds, by another way to the same thing.
+
+    Parameters
+    ----------
+    tags : tuple of str
+        Of these tags.
+    match : Match
+        What it must agree in, and the level of the choice.
+    key : str
+        Where a rule takes many: each takes the place of those with its value of this setup key.
+    """
+
+    tags: tuple[str, ...]
+    match: Match
+    key: str = ""
+
+
+@dataclass(frozen=True)
 class Association:
     """A calibration, catalogue or neighbour that goes with the main input.
 
@@ -163,6 +182,8 @@ class Association:
         What to look for when it is missing.
     when : mapping of str to tuple of str
         `Option` of the workflow -> values with which this rule counts.
+    instead : Instead or None
+        What goes before all that the ladder finds; its tags are among ``tags``.
     """
 
     argument: str
@@ -173,6 +194,7 @@ class Association:
     where: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
     hint: str = ""
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    instead: Instead | None = None
 
     def excludes(self, other: Association) -> bool:
         """Whether no choice of options lets both rules count."""

@@ -99,7 +99,7 @@ def read_header(path: Path | str, *, extension: str | None = None) -> dict[str, 
 
     Those of the primary header, completed by those of the first image where the primary has no
     data of its own; without the cards that describe the file. Where images have names, ``EXTENSIONS``
-    gives them, with blanks between. A table in text form gives
+    gives them, with blanks between; ``UNITNAME`` is that of a primary unit without data. A table in text form gives
     ``FILETYPE`` and ``COLUMNS``, one of columns between blanks its ``TITLE`` too.
 
     Parameters
@@ -108,7 +108,8 @@ def read_header(path: Path | str, *, extension: str | None = None) -> dict[str, 
         A file ``.fits``, ``.fits.fz``, ``.fits.gz``, ``.csv``, ``.ecsv`` or ``.txt``, or such a member of an
         archive.
     extension : str, optional
-        The image whose cards are to complete the primary's; the first by default.
+        The image whose cards are to complete the primary's; the first by default. Images "A.DATA", "A.STAT" are
+        those of an extension "A".
 
     Returns
     -------
@@ -144,13 +145,15 @@ def read_header(path: Path | str, *, extension: str | None = None) -> dict[str, 
     names = [unit.name for unit in images if unit.name]
     if names and extension is None:
         cards = {**cards, "EXTENSIONS": " ".join(names)}
+    if units[0].size == 0 and units[0].name and extension is None:
+        cards = {**cards, "UNITNAME": units[0].name}
     return {key: value for key, value in cards.items() if not STRUCTURAL.fullmatch(key)}
 
 
 def _named(images: list[HeaderUnit], extension: str, path: Path) -> HeaderUnit:
     """Return the image of this name."""
     for unit in images:
-        if unit.name == extension:
+        if unit.name == extension or unit.name.startswith(f"{extension}."):
             return unit
     raise BadData(f"{path}: no image {extension}", hint=f"it has {', '.join(unit.name for unit in images) or 'none'}")
 

@@ -61,7 +61,7 @@ def read_raw(path: Path | str, tag: str, *, plane: int | None = None, extension:
         Which image of the cubes (plane, y, x) of the file, from 0; the header then has it as ``PLANE``.
     extension : str, optional
         Which image of the file; the header is then the primary's and this one's, with its name as ``DETECTOR``, and
-        nothing else is read.
+        nothing else is read. Of a file with images "A.DATA" and "A.STAT" the extension "A" is both, without the "A.".
 
     Returns
     -------
@@ -103,6 +103,10 @@ class _Wanted:
     plane: int | None
     extension: str | None
 
+    def has(self, name: str) -> bool:
+        """Whether a unit of this name belongs to it: "A.DATA" is of the extension "A"."""
+        return self.extension is None or name == self.extension or name.startswith(f"{self.extension}.")
+
 
 def _read_units(
     path: Path,
@@ -113,8 +117,9 @@ def _read_units(
     with open_file(path) as file, _unpacked(path, file) as plain, fits.open(plain, memmap=False) as hdus:
         for hdu in hdus:
             name = "" if hdu.name in {"PRIMARY", "COMPRESSED_IMAGE"} else hdu.name
-            if not hdu.header.get("NAXIS") or wanted.extension not in {None, name}:
+            if not hdu.header.get("NAXIS") or not wanted.has(name):
                 continue
+            name = name if wanted.extension is None else name.removeprefix(f"{wanted.extension}.")
             if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
                 name = _another(name, tables[0])
                 tables[0][name] = {str(key): _own(np.asarray(hdu.data[key])) for key in hdu.columns.names}
@@ -156,7 +161,7 @@ def _check_sums(path: Path, extension: str | None = None) -> None:
     with open_file(path) as file:
         for number, unit in enumerate(header_units(path)):
             promised = unit.cards.get("DATASUM")
-            if promised is None or not unit.size or extension not in {None, unit.name}:
+            if promised is None or not unit.size or not _Wanted(None, extension).has(unit.name):
                 continue
             file.seek(unit.data_start)
             data = file.read(unit.stop - unit.data_start)

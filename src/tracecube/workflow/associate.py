@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tracecube.core.fields import Scalar
-from tracecube.core.workflow import Association, Match
+from tracecube.core.workflow import Association, Instead, Match
 from tracecube.workflow.items import DAY, Item
 
 __all__ = ["Candidates", "Choice", "Reference", "allowed", "choose", "middle", "reference", "value_of"]
@@ -163,12 +163,30 @@ def choose(
     own : collection of str
         Identities of the main inputs themselves, which are never their own calibration.
     """
+    first = () if rule.instead is None else rule.instead.tags
+    found = None
     for rung in rule.ladder:
-        fit = [item for item in candidates.on(rung, main) if item.identity not in own]
+        fit = [item for item in candidates.on(rung, main) if item.identity not in own and item.tag not in first]
         if len(fit) >= max(1, rule.minimum):
             closest = sorted(fit, key=lambda item: _rank(main, item))
-            return Choice(tuple(closest[: rule.maximum]), rung.level)
-    return None
+            found = Choice(tuple(closest[: rule.maximum]), rung.level)
+            break
+    return found if rule.instead is None else _replaced(found, main, candidates, rule, rule.instead)
+
+
+def _replaced(
+    found: Choice | None, main: Reference, candidates: Candidates, rule: Association, instead: Instead
+) -> Choice | None:
+    """Put what goes before the ladder in the place of what the ladder found."""
+    fit = [item for item in candidates.on(instead.match, main) if item.tag in instead.tags]
+    if not fit:
+        return found
+    closest = sorted(fit, key=lambda item: _rank(main, item))
+    if rule.maximum == 1 or found is None:
+        return Choice(tuple(closest[: rule.maximum]), instead.match.level)
+    taken = {value_of(item, instead.key) for item in closest}
+    kept = [item for item in found.items if value_of(item, instead.key) not in taken]
+    return Choice((*closest, *kept)[: rule.maximum], max(instead.match.level, found.level if kept else 0))
 
 
 def _rank(main: Reference, item: Item) -> tuple[float, float, str]:

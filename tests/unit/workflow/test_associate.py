@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracecube.core.workflow import Association, Match
+from tracecube.core.workflow import Association, Instead, Match
 from tracecube.workflow.associate import Candidates, Choice, choose, middle, reference
 from tracecube.workflow.items import DAY, Item
 
@@ -230,3 +230,35 @@ def test_a_rung_needs_enough():
 @pytest.mark.parametrize(("times", "expected"), [([], None), ([None], None), ([2.0], 2.0), ([1.0, 1.1, 3.0], 2.0)])
 def test_middle(times, expected):
     assert middle(times) == expected
+
+
+def _of(detector: str, tag: str, mjd: float, night: str | None = "a") -> Item:
+    return Item(
+        tag=tag, name=tag, identity=f"{tag}{detector}{mjd}", path="", setup={"night": night, "on": detector}, mjd=mjd
+    )
+
+
+INSTEAD = Instead(("GIVEN",), Match(level=1, same=("on",)), key="on")
+
+
+def test_what_is_given_goes_before_the_nearest_of_the_ladder():
+    own, other = _of("A", "OWN", 1.0), _of("A", "GIVEN", 900.0, None)
+    rule = Association("x", ("OWN", "GIVEN"), (Match(level=0, same=("night",)),), instead=INSTEAD)
+    main = reference([_of("A", "MAIN", 1.0)])
+    assert choose(main, Candidates([own, other], rule), rule) == Choice((other,), 1)
+    assert choose(main, Candidates([own], rule), rule) == Choice((own,), 0)
+    assert choose(main, Candidates([other], rule), rule) == Choice((other,), 1)
+    assert choose(reference([_of("B", "MAIN", 1.0)]), Candidates([own, other], rule), rule) == Choice((own,), 0)
+
+
+def test_of_many_each_takes_the_place_of_its_like_and_the_others_stay():
+    own = [_of("A", "OWN", 1.0), _of("B", "OWN", 1.0)]
+    other = _of("B", "GIVEN", 5.0, None)
+    instead = replace(INSTEAD, match=Match(level=1))
+    rule = Association("x", ("OWN", "GIVEN"), (Match(level=2, same=("night",)),), maximum=None, instead=instead)
+    main = reference([_of("C", "MAIN", 1.0)])
+    assert choose(main, Candidates([*own, other], rule), rule) == Choice((other, own[0]), 2)
+    both = [other, _of("A", "GIVEN", 5.0, None)]
+    found = choose(main, Candidates([*own, *both], rule), rule)
+    assert found is not None
+    assert ({item.identity for item in found.items}, found.level) == ({item.identity for item in both}, 1)

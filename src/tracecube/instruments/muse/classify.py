@@ -10,7 +10,7 @@ from tracecube.core.headers import text as as_written
 from tracecube.core.instrument import Classification
 from tracecube.instruments.muse.headers import channels, exposure_time, lamps, mode, night_of, number, start_mjd, text
 
-__all__ = ["RAW_TAGS", "STATIC_TAGS", "classify", "recognises"]
+__all__ = ["GIVEN_TAGS", "RAW_TAGS", "STATIC_TAGS", "classify", "recognises"]
 
 _RULES = (
     # tag, DPR CATG, DPR TYPE (regular expressions that must match whole)
@@ -56,6 +56,17 @@ STATIC_TAGS = {
 _RENAMED = {"SOURCE_LIST": "USER_SOURCES"}
 """Products of ours that users may give back, under another tag."""
 
+GIVEN_TAGS = {
+    "ESO_MASTER_BIAS": "master bias of the observatory's pipeline",
+    "ESO_MASTER_DARK": "master dark of the observatory's pipeline",
+    "ESO_MASTER_FLAT": "lamp flat of the observatory's pipeline",
+    "ESO_TRACE_TABLE": "traces of the observatory's pipeline",
+    "ESO_WAVECAL_TABLE": "wavelengths of the observatory's pipeline",
+    "ESO_STD_RESPONSE": "response of the observatory's pipeline",
+    "ESO_STD_TELLURIC": "bands of the atmosphere by the observatory's pipeline",
+}
+"""Products of the observatory's pipeline that take the place of ours: ESO_ and their PRO CATG."""
+
 RAW_TAGS = {
     "BIAS": "bias",
     "DARK": "dark",
@@ -73,6 +84,7 @@ RAW_TAGS = {
     "LINGAIN_LAMP_OFF": "bias beside the linearity frames",
     "LINGAIN_LAMP_ON": "lamp at many exposure times, for gain and linearity",
     **STATIC_TAGS,
+    **GIVEN_TAGS,
 }
 
 
@@ -132,7 +144,31 @@ def classify(name: str, header: Meta) -> Classification:
 def _static(name: str, header: Meta, product: str) -> Classification:
     """Classify a calibration that is given with the raw files."""
     product = _RENAMED.get(product, product)
+    if f"ESO_{product}" in GIVEN_TAGS:
+        return _given(name, header, f"ESO_{product}")
     if product not in STATIC_TAGS:
         raise BadData(f"{name}: a product (PRO CATG {product}) among the raw files", hint="leave it out, or move it")
     setup: dict[str, Scalar] = {"night": None, "mode": mode(header), "raw_tag": product}
     return Classification(product, setup)
+
+
+def _given(name: str, header: Meta, tag: str) -> Classification:
+    """Classify a product of the observatory's pipeline: of one channel, of many in one file, or of all together."""
+    setup: dict[str, Scalar] = {
+        "night": None,
+        "mode": mode(header),
+        "readout": f"{as_written(header, 'ESO DET READ CURID')}/{as_written(header, 'ESO DET BINX')}",
+        "raw_tag": tag,
+    }
+    merged = sorted({one.partition(".")[0] for one in as_written(header, "EXTENSIONS").split() if "." in one})
+    own = as_written(header, "UNITNAME")
+    if merged:
+        setup["extensions"] = " ".join(merged)
+    elif own in channels({"EXTENSIONS": own}):
+        setup["detector"] = own
+    elif tag not in {"ESO_STD_RESPONSE", "ESO_STD_TELLURIC"}:
+        raise BadData(
+            f"{name}: of which channel this {tag.removeprefix('ESO_')} is is not told",
+            hint="the primary header's EXTNAME should be CHANnn, or extensions CHANnn.DATA and so on",
+        )
+    return Classification(tag, setup, mjd=start_mjd(header, name))

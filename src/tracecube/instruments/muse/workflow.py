@@ -30,6 +30,7 @@ from tracecube.instruments.muse.exposure_steps import twilight_light
 from tracecube.instruments.muse.exposure_tasks import calibrating
 from tracecube.instruments.muse.field_tasks import FACTORS, FIELDS, OPTIONS, factor_rules, field_tasks
 from tracecube.instruments.muse.flux_steps import standard_response
+from tracecube.instruments.muse.given import GIVEN_TASKS, with_given
 from tracecube.instruments.muse.long_term import LONG_TERM, LONG_TERM_OPTIONS, LONG_TERM_PART
 from tracecube.instruments.muse.modes import LASER_MODES
 from tracecube.instruments.muse.optics_steps import line_spread_function, wavelength_calibration
@@ -229,3 +230,4 @@ workflow = Workflow(
     options=(*OPTIONS, *LONG_TERM_OPTIONS),
     fields=FIELDS,
 )
+workflow = replace(workflow, tasks=(*with_given(workflow.tasks), *GIVEN_TASKS))

@@ -1,0 +1,110 @@
+"""Tasks that take products of ESO's pipeline, and which of our inputs these take the place of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tracecube.core.workflow import Association, Instead, Main, Match, Task
+from tracecube.instruments.muse.given_steps import (
+    given_bias,
+    given_dark,
+    given_flat,
+    given_response,
+    given_telluric,
+    given_traces,
+    given_waves,
+)
+
+__all__ = ["GIVEN_TASKS", "with_given"]
+
+_CHANNEL = ("readout", "detector")
+_LEVEL = 1  # of what was made by another pipeline: good for science, but not our own
+
+
+def _near(tag: str, *same: str) -> dict[str, Instead]:
+    return {tag: Instead((f"GIVEN_{tag}",), Match(level=_LEVEL, same=same), key="detector")}
+
+
+_INSTEAD = {
+    **_near("MASTER_BIAS", "detector"),
+    **_near("MASTER_DARK", "detector"),
+    **_near("MASTER_FLAT", "mode", "detector"),
+    **_near("TRACES", "mode", "detector"),
+    **_near("WAVELENGTHS", "mode", "detector"),
+    **_near("RESPONSE", "mode"),
+    **_near("TELLURIC", "mode"),
+}
+"""Tag of our product -> what takes its place."""
+
+
+def with_given(tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """Return the tasks with what is given in the place of what we would make."""
+    return tuple(replace(task, associations=tuple(_rule(rule) for rule in task.associations)) for task in tasks)
+
+
+def _rule(rule: Association) -> Association:
+    """Return a rule that takes what is given first; one for all channels asks for no particular one."""
+    found = next((_INSTEAD[tag] for tag in rule.tags if tag in _INSTEAD), None)
+    if found is None:
+        return rule
+    if rule.maximum is None:
+        same = tuple(key for key in found.match.same if key != "detector")
+        found = replace(found, match=replace(found.match, same=same))
+    return replace(rule, tags=(*rule.tags, *found.tags), instead=found)
+
+
+def _one(argument: str, tag: str, *same: str) -> Association:
+    ladder = (Match(level=0, same=("night", *same)), Match(level=0, same=same))
+    return _rule(Association(argument, (tag,), ladder))
+
+
+def _all(argument: str, tag: str, minimum: int = 1) -> Association:
+    return _rule(Association(argument, (tag,), (Match(level=0, same=("mode",)),), minimum=minimum, maximum=None))
+
+
+def _task(name: str, tag: str, output: str, recipe: object, text: str, *rules: Association) -> Task:
+    """Return the task that takes one kind of product."""
+    return Task(
+        name=name,
+        recipe=recipe,  # type: ignore[arg-type]
+        main=Main("raw", (f"ESO_{tag}",)),
+        associations=rules,
+        tags={output: f"GIVEN_{tag if output == 'frame' else output.upper()}"},
+        text=text,
+    )
+
+
+GIVEN_TASKS = (
+    _task("given_bias", "MASTER_BIAS", "frame", given_bias, "master bias of the observatory's pipeline"),
+    _task("given_dark", "MASTER_DARK", "frame", given_dark, "master dark of the observatory's pipeline"),
+    _task("given_flat", "MASTER_FLAT", "frame", given_flat, "lamp flat of the observatory's pipeline"),
+    _task(
+        "given_traces",
+        "TRACE_TABLE",
+        "traces",
+        given_traces,
+        "traces of the observatory's pipeline",
+        _one("flat", "MASTER_FLAT", "mode", *_CHANNEL),
+    ),
+    _task(
+        "given_wavelengths",
+        "WAVECAL_TABLE",
+        "wavelengths",
+        given_waves,
+        "wavelengths of the observatory's pipeline",
+        _one("traces", "TRACES", "mode", *_CHANNEL),
+    ),
+    _task(
+        "given_response",
+        "STD_RESPONSE",
+        "response",
+        given_response,
+        "response by the observatory's pipeline",
+        _all("flats", "MASTER_FLAT"),
+        _all("traces", "TRACES"),
+        _all("wavelengths", "WAVELENGTHS"),
+        _all("twilights", "TWILIGHT", minimum=0),
+    ),
+    _task("given_telluric", "STD_TELLURIC", "telluric", given_telluric, "bands of the atmosphere by the observatory"),
+)

@@ -1,0 +1,163 @@
+"""Products of ESO's pipeline become ours: what is written in its layout comes back as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from tests.unit.instruments.muse.small_products import META, Y, frame, solution, traces
+from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.slice_flux import SliceResponse, Telluric
+from tracecube.instruments.muse import given_steps, instrument
+from tracecube.instruments.muse.eso_layout import FORMS
+from tracecube.instruments.muse.given_steps import (
+    GivenParams,
+    given_bias,
+    given_dark,
+    given_flat,
+    given_response,
+    given_telluric,
+    given_traces,
+    given_waves,
+)
+from tracecube.io.foreign import write_foreign
+from tracecube.io.headers import read_header
+from tracecube.io.raw import read_raw
+from tracecube.recipes.optics.slice_traces import TraceParams, Tracing
+
+NO = GivenParams()
+MORE = {"MJD-OBS": 58500.0, "ESO DET READ CURID": 1, "ESO DET BINX": 1}
+
+
+@pytest.fixture
+def given(tmp_path):
+    """A product of ours, in ESO's layout, read as a raw file."""
+
+    def call(category: str, product, **beside: object):
+        [form] = [one for one in FORMS if one.category == category]
+        path = tmp_path / f"{category}.fits"
+        write_foreign(path, form.arrange(product, **beside), cards=MORE)
+        return read_raw(path, f"ESO_{category}")
+
+    return call
+
+
+def test_bias_comes_back_in_electrons_with_its_noise(given):
+    ours = frame(1.0)
+    back = given_bias(raw=given("MASTER_BIAS", ours), params=NO)
+    assert back.frame.data == pytest.approx(ours.data, rel=1e-6)
+    assert back.frame.variance == pytest.approx(ours.variance, rel=1e-6)
+    assert np.array_equal(back.frame.flags, ours.flags)
+    assert [back.frame.meta[f"RDNOISE{k}"] for k in (1, 2, 3, 4)] == pytest.approx([3.0, 4.0, 5.0, 6.0])
+    assert back.frame.meta["DETECTOR"] == "CHAN07"
+    assert "in place of" in back.caveats[0].replace("takes the place", "in place")
+
+
+def test_dark_and_flat_come_back(given):
+    dark, flat = frame(3.0), frame(30000.0)
+    assert given_dark(raw=given("MASTER_DARK", dark), params=NO).frame.data == pytest.approx(dark.data, rel=1e-6)
+    back = given_flat(raw=given("MASTER_FLAT", flat, traces=traces()), params=NO).frame
+    assert back.data == pytest.approx(flat.data, rel=1e-5)
+    assert back.variance == pytest.approx(flat.variance, rel=1e-5)
+
+
+def test_what_a_product_must_tell_is_not_made_up(given):
+    raw = given("MASTER_FLAT", frame(30000.0), traces=traces())
+    del raw.meta["ESO QC FLAT MASTER MEAN"]
+    with pytest.raises(MissingInput, match="MASTER MEAN"):
+        given_flat(raw=raw, params=NO)
+    with pytest.raises(BadData, match="DATA, DQ and STAT"):
+        given_dark(raw=given("TRACE_TABLE", traces()), params=NO)
+
+
+def test_traces_come_back_with_edges_of_the_flat(given, monkeypatch):
+    ours = traces()
+    seen = []
+
+    def traced(flat, **_: object):
+        seen.append(flat)
+        return Tracing(ours, np.zeros(2), np.zeros(2), ())
+
+    monkeypatch.setattr(given_steps, "trace_slices", traced)
+    flat = frame(30000.0)
+    back = given_traces(raw=given("TRACE_TABLE", ours), flat=flat, params=TraceParams()).traces
+    assert seen == [flat]
+    for name in ("centre", "left", "right"):
+        assert getattr(back, name) == pytest.approx(getattr(ours, name), abs=1e-8)
+    assert back.edge.tolist() == [0.8, 0.8]
+    assert back.dq.tolist() == [0, 0]
+
+
+def test_wavelengths_come_back(given):
+    ours, where = solution(), traces()
+    back = given_waves(raw=given("WAVECAL_TABLE", ours, traces=where), traces=where, params=NO).wavelengths
+    for across in (-14.0, 0.0, 9.0):
+        for row in (0, 1):
+            assert back.wave(row, Y, across) == pytest.approx(ours.wave(row, Y, across), abs=1e-6)
+    assert back.rms == pytest.approx(ours.rms, rel=1e-3)
+    assert np.all(np.linalg.eigvalsh(back.covariance[0]) > 0)
+
+
+def test_a_slice_that_the_table_does_not_have_is_flagged(given):
+    lost = solution()
+    lost.dq[1] = 1
+    raw = given("WAVECAL_TABLE", lost, traces=traces())
+    assert (given_waves(raw=raw, traces=traces(), params=NO).wavelengths.dq != 0).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("with_lamp", [True, False])
+def test_response_comes_back_for_light_relative_to_the_lamp(given, with_lamp, monkeypatch):
+    """Without the lamp's spectrum in it, counts are over a flat of mean 1."""
+    wave = np.linspace(6800.0, 7200.0, 9)
+    lamp, flat = wave * 4.0, frame(30000.0)
+    monkeypatch.setattr(given_steps, "lamp_spectrum", lambda *_: (wave, lamp))
+    ratio = 1e15 * (1.0 + 1e-4 * (wave - 7000.0))
+    magnitude = 2.5 * np.log10(ratio * lamp)
+    ours = SliceResponse(wave, magnitude, wave * 0 + 0.01, ratio, ratio * 0.01, lamp, ratio, wave * 0, 0.8, META)
+    raw = given("STD_RESPONSE", ours, traces=traces(), wavelengths=solution())
+    if not with_lamp:
+        del raw.meta["ESO DRS MUSE FLUX FFCORR"]
+        mean = float(np.mean(flat.data, dtype=float))
+        raw.tables["STD_RESPONSE"]["response"] = 2.5 * np.log10(ratio * mean / 1.25)
+    back = given_response(raw=raw, flats=[flat], traces=[traces()], wavelengths=[solution()], twilights=[], params=NO)
+    assert back.response.ratio == pytest.approx(ratio, rel=1e-6)
+    assert back.response.lamp == pytest.approx(lamp)
+
+
+def test_bands_of_the_atmosphere_come_back(given):
+    wave = np.linspace(7600.0, 7700.0, 5)
+    back = given_telluric(raw=given("STD_TELLURIC", Telluric(wave, wave / 8000.0, wave * 1e-6, 1.2, META)), params=NO)
+    assert back.telluric.transmission == pytest.approx(wave / 8000.0)
+    assert back.telluric.airmass == 1.0
+
+
+def test_each_is_known_by_its_category_and_channel(given, tmp_path):
+    given("MASTER_BIAS", frame())
+    header = {**read_header(tmp_path / "MASTER_BIAS.fits"), "INSTRUME": "MUSE"}
+    found = instrument.classify("x", header)
+    assert (found.tag, found.setup["detector"], found.setup["mode"]) == ("ESO_MASTER_BIAS", "CHAN07", "WFM-NOAO-N")
+    with pytest.raises(BadData, match="which channel"):
+        instrument.classify("x", {**header, "UNITNAME": None})
+
+
+def test_of_a_file_of_many_channels_each_is_an_input(tmp_path):
+    units = [fits.PrimaryHDU(header=fits.Header([("INSTRUME", "MUSE"), ("MJD-OBS", 58500.0)]))]
+    units[0].header["HIERARCH ESO PRO CATG"] = "MASTER_DARK"
+    pixels = {channel: np.full((4, 6), float(channel), np.float32) for channel in (3, 5)}
+    names = [(channel, f"CHAN{channel:02d}.{name}") for channel in pixels for name in ("DATA", "DQ", "STAT")]
+    units += [fits.ImageHDU(pixels[channel], name=name) for channel, name in names]
+    fits.HDUList(units).writeto(tmp_path / "merged.fits")
+    found = instrument.classify("merged", read_header(tmp_path / "merged.fits"))
+    assert found.setup["extensions"] == "CHAN03 CHAN05"
+    back = given_dark(raw=read_raw(tmp_path / "merged.fits", found.tag, extension="CHAN05"), params=NO).frame
+    assert back.data.tolist() == np.full((4, 6), 5.0).tolist()
+    assert back.meta["DETECTOR"] == "CHAN05"
+
+
+def test_what_is_given_goes_before_our_own_in_every_task():
+    rules = [rule for task in instrument.workflow.tasks for rule in task.associations]
+    for tag in ("MASTER_BIAS", "MASTER_FLAT", "TRACES", "WAVELENGTHS", "RESPONSE", "TELLURIC"):
+        taking = [rule for rule in rules if tag in rule.tags]
+        assert taking
+        assert all(rule.instead is not None and rule.instead.tags == (f"GIVEN_{tag}",) for rule in taking)
