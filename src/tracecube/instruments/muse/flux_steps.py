@@ -27,6 +27,7 @@ from tracecube.kernels.atmosphere import extinction_transmission
 from tracecube.recipes.slices.circle_flux import circle_spectrum
 from tracecube.recipes.slices.lamp import lamp_spectrum
 from tracecube.recipes.slices.response import smooth_response, transmission
+from tracecube.recipes.slices.star_checks import Neighbour, neighbour_of, saturated_near, seen_share
 from tracecube.recipes.slices.star_flux import StarPixels, StarShape, fit_shape, near_star, star_spectrum
 
 __all__ = ["by_detector", "standard_response"]
@@ -35,6 +36,8 @@ _REACH = 6.0  # arcsec about the star that is looked at; half of it in the narro
 _COARSE, _FINE = 12.5, 1.25  # Angstrom, bins of the response and of the bands
 _BEYOND = 100.0  # Angstrom of the response beyond the first wavelength of the mode
 _WIDE = 0.2  # arcsec, spaxel of the wide field
+_APERTURE, _CORE = 3.2, 1.2  # arcsec about the star: that its light is summed in, and that saturates first
+_SEEN, _BESIDE = 0.97, 0.005  # shares of the star's light: with less of it, or more beside it, people should look
 
 
 class ResponseParams(Params):
@@ -91,22 +94,22 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
         edges = np.arange(first_wavelength(mode(first)) - _BEYOND, LAST_WAVELENGTH + step, step)
         wave = 0.5 * (edges[1:] + edges[:-1])
         flux, variance = _light(pixels, shape, side, edges, params, narrow=is_narrow(first))
-        above = np.interp(wave, star.wave, star.flux) * extinction_transmission(
-            wave, *extinction_curve(extinct_table), air
-        )
-        scale = pointing.exptime * above
+        above = np.interp(wave, star.wave, star.flux, left=np.nan, right=np.nan)
+        scale = pointing.exptime * above * extinction_transmission(wave, *extinction_curve(extinct_table), air)
         grids[step] = wave, flux / scale, variance / scale**2
     wave, measured, variance = grids[_COARSE]
     curve = smooth_response(wave, measured, variance)
     fine, measured_fine, variance_fine = grids[_FINE]
     smooth = np.interp(fine, wave, np.nan_to_num(curve.value))
     bands, bands_error = transmission(fine, measured_fine, variance_fine, smooth, air)
+    beside = None if is_narrow(first) else neighbour_of(pixels, shape, side)
+    checks, doubts = _checked(exposures, traces, geometry, shape, beside)
     response = _noun(wave, curve.value, curve.error, measured, curve.used, np.interp(wave, *lamp), shape, first)
     return ResponseOut(
         response=response,
         telluric=Telluric(wave=fine, transmission=bands, error=bands_error, airmass=air, meta=first),
-        quality=_numbers(response, shape, curve.value, measured, curve.used),
-        caveats=(*pointing.caveats, *star.caveats, *extinction_notes(extinct_table)),
+        quality=(*_numbers(response, shape, curve.value, measured, curve.used), *checks),
+        caveats=(*pointing.caveats, *star.caveats, *extinction_notes(extinct_table), *doubts),
     )
 
 
@@ -180,6 +183,43 @@ def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
     flat = flats[by_detector(flats)[first]]
     wave, light = lamp_spectrum(flat, traces[trace_of[first]], wavelengths[wave_of[first]])
     return pixels, (wave, light * (number(exposures[of[first]].meta, LEVEL_CARD) or 1.0))
+
+
+def _checked(
+    exposures: Sequence[SliceExposure],
+    traces: Sequence[SliceTraces],
+    geometry: RawFrame,
+    shape: StarShape,
+    beside: Neighbour | None,
+) -> tuple[list[QualityNumber], list[str]]:
+    """Return how far the star can be trusted, in numbers and in words; corrected stars have too wide a halo for some."""
+    trace_of, full, near = by_detector(traces), 0, []
+    for exposure in exposures:
+        name = str(exposure.meta.get("DETECTOR"))
+        places = geometry_of(geometry, channel_of(exposure.meta, name), exposure.meta)
+        if np.nanmin(np.abs(places.y - shape.y)) < _REACH:
+            near.append(places)
+            full += saturated_near(exposure, traces[trace_of[name]], places, y=shape.y, reach=_CORE)
+    checks = [
+        QualityNumber("STAR OFFSET", float(np.hypot(shape.x, shape.y)), "arcsec"),
+        QualityNumber("NUM SATURATED", float(full), high=0.0),
+    ]
+    doubts = [f"{full} pixels about the standard star are saturated: they are left out"] if full else []
+    if beside is None:
+        return checks, doubts
+    share = seen_share(shape, near, spaxel(exposures[0].meta)[1], reach=_APERTURE)
+    if share < _SEEN:
+        doubts.append(f"the standard star stands at the edge: {100.0 * share:.0f} per cent of its light is seen")
+    if beside.share > max(_BESIDE, 5.0 * beside.error):
+        doubts.append(
+            f"other light beside the standard star: {100.0 * beside.share:.1f} per cent of it in one patch, "
+            f"{beside.distance:.1f} arcsec away"
+        )
+    checks += [
+        QualityNumber("STAR SHARE", share, low=_SEEN),
+        QualityNumber("STAR NEIGHBOUR", beside.share, high=_BESIDE),
+    ]
+    return checks, doubts
 
 
 def _noun(  # noqa: PLR0913, PLR0917 - all that was measured
