@@ -15,7 +15,7 @@ import argparse
 import json
 import resource
 import shutil
-import subprocess  # noqa: S404 - what is measured is commands
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -58,7 +58,7 @@ def spent(command: list[str], folder: Path) -> tuple[float, float]:
         "stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); "
         "sys.exit(done.returncode)"
     )
-    done = subprocess.run(  # noqa: S603 - our own command
+    done = subprocess.run(
         [sys.executable, "-c", code, *command], cwd=folder, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
