@@ -36,6 +36,15 @@ from tracecube.instruments.muse.eso_pixels import (
     spectrum_of_flat,
 )
 from tracecube.instruments.muse.eso_planes import three_planes, trace_columns, wavelength_columns
+from tracecube.instruments.muse.eso_quality import (
+    dark_quality,
+    flat_quality,
+    lsf_quality,
+    response_quality,
+    shift_quality,
+    trace_quality,
+    wavelength_quality,
+)
 from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
 from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
 from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, needed
@@ -101,7 +110,8 @@ def _image(category: str, planes: tuple[Plane, ...], meta: Meta, cards: Cards) -
 def _dark(category: str, recipe: str, product: Frame) -> ForeignFile:
     """Lay out a master dark: electrons in an hour."""
     planes = three_planes(product.data, product.flags, product.variance, "count")
-    cards = _head(category, recipe, product.meta, EXPTIME=(3600.0, "[s] that its counts are of"))
+    hour: CardValue = (3600.0, "[s] that its counts are of")
+    cards = _head(category, recipe, product.meta, EXPTIME=hour, **dark_quality(product))
     return _image(category, planes, product.meta, cards)
 
 
@@ -110,36 +120,14 @@ def _flat(category: str, recipe: str, product: Frame, traces: SliceTraces) -> Fo
     mean = float(np.mean(product.data, dtype=np.float64))
     planes = three_planes(product.data / np.float32(mean), product.flags, product.variance / np.float32(mean**2),
                           "count")  # fmt: skip
-    cards: dict[str, CardValue] = {
-        "ESO QC FLAT MASTER MEDIAN": (float(np.median(product.data[::3])), "before normalisation"),
-        "ESO QC FLAT MASTER MEAN": (mean, "before normalisation"),
-        "ESO QC FLAT MASTER INTFLUX": (mean * product.data.size, "sum before normalisation"),
-    }
-    middle = product.data.shape[0] // 2
-    for row in np.flatnonzero(traces.dq == 0):
-        x = slice(*(round(float(edge[row, middle])) for edge in (traces.left, traces.right)))
-        light = product.data[middle - 15 : middle + 16, x]
-        cards[f"ESO QC FLAT MASTER SLICE{traces.aperture[row]} MEAN"] = float(np.mean(light))
-        cards[f"ESO QC FLAT MASTER SLICE{traces.aperture[row]} STDEV"] = float(np.std(light))
+    cards = flat_quality(product, traces)
     return _image(category, planes, product.meta, _head(category, recipe, product.meta, **cards))
 
 
 def _traces(category: str, recipe: str, product: SliceTraces) -> ForeignFile:
     """Lay out the traces: polynomials of centre and edges of each slice."""
-    width = np.nanmean(product.right - product.left, axis=1)
-    gap = (product.left[1:] - product.right[:-1])[:, product.left.shape[1] // 2]
-    cards: dict[str, CardValue] = {}
-    for name, values in (("GAPS", gap), ("WIDTHS", width)):
-        for word, find in _WORDS.items():
-            cards[f"ESO QC TRACE {name} {word}"] = (float(find(values)), "[pix]")
-    slope = np.gradient(product.centre, axis=1)
-    for row in np.flatnonzero(product.dq == 0):
-        steepest = slope[row, np.nanargmax(np.abs(slope[row]))]
-        cards[f"ESO QC TRACE SLICE{product.aperture[row]} MAXSLOPE"] = float(steepest)
+    cards = trace_quality(product)
     return _table(category, trace_columns(product), product.meta, _head(category, recipe, product.meta, **cards))
-
-
-_WORDS = {"MEDIAN": np.nanmedian, "MEAN": np.nanmean, "STDEV": np.nanstd, "MIN": np.nanmin, "MAX": np.nanmax}
 
 
 def _table(category: str, columns: tuple[Plane, ...], meta: Meta, cards: Cards) -> ForeignFile:
@@ -150,7 +138,8 @@ def _table(category: str, columns: tuple[Plane, ...], meta: Meta, cards: Cards) 
 def _wavelengths(category: str, recipe: str, product: SliceWavelengths, traces: SliceTraces) -> ForeignFile:
     """Lay out the wavelengths: polynomials of the pixel's place."""
     columns = wavelength_columns(traces, product)
-    return _table(category, columns, product.meta, _head(category, recipe, product.meta))
+    cards = _head(category, recipe, product.meta, **wavelength_quality(traces, product))
+    return _table(category, columns, product.meta, cards)
 
 
 def _curve(category: str, columns: tuple[Plane, ...], meta: Meta, cards: Cards) -> ForeignFile:
@@ -173,7 +162,8 @@ def _response(
         Plane("resperr", product.error[known].astype(np.float64), unit),
     )
     with_lamp: CardValue = (True, "the lamp's spectrum is given back to counts")
-    cards = _head(category, recipe, product.meta, **{"ESO DRS MUSE FLUX FFCORR": with_lamp})
+    more = {"ESO DRS MUSE FLUX FFCORR": with_lamp, **response_quality(product)}
+    cards = _head(category, recipe, product.meta, **more)
     return _curve(category, columns, product.meta, cards)
 
 
@@ -187,7 +177,9 @@ def _telluric(category: str, recipe: str, product: Telluric) -> ForeignFile:
             ("ftellerr", product.error, ""),
         )
     )
-    return _curve(category, columns, product.meta, _head(category, recipe, product.meta))
+    with_lamp: CardValue = (True, "measured in counts with the lamp's spectrum")
+    cards = _head(category, recipe, product.meta, **{"ESO DRS MUSE FLUX FFCORR": with_lamp})
+    return _curve(category, columns, product.meta, cards)
 
 
 def _pixels(  # noqa: PLR0913, PLR0917 - what a pixel's place and wavelength follow from
@@ -216,7 +208,8 @@ def _pixels(  # noqa: PLR0913, PLR0917 - what a pixel's place and wavelength fol
         band=(first_wavelength(mode(product.meta)), LAST_WAVELENGTH),
     )
     flux = mean * flat.data.size
-    more = {"ESO DRS MUSE FLAT FLUX LAMP": flux, "ESO DRS MUSE FLAT FLUX SKY": flux * level, **limits(rows, channel)}
+    more = {"ESO DRS MUSE FLAT FLUX LAMP": flux, "ESO DRS MUSE FLAT FLUX SKY": flux * level}
+    more |= {**limits(rows, channel), **shift_quality(sky.of(detector))}
     cards = _head(category, recipe, product.meta, **more)
     lamp = spectrum_of_flat(flat, traces, wavelengths, mean)
     return ForeignFile(pixel_planes(rows), (lamp,), product.meta, cards, primary=detector)
@@ -234,12 +227,7 @@ def _line_profile(category: str, recipe: str, product: SliceLsf) -> ForeignFile:
     axes: dict[str, CardValue] = {"WCSAXES": 2, "CTYPE1": "PARAM", "CTYPE2": "AWAV", "CUNIT1": "Angstrom"}
     axes |= {"CUNIT2": "Angstrom", "CRPIX1": 1.0, "CRPIX2": 1.0, "CRVAL1": offset[0], "CRVAL2": wave[0]}
     axes |= {"CD1_1": offset[1] - offset[0], "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": wave[1] - wave[0]}
-    widths: dict[str, CardValue] = {}
-    for number, values in zip(product.aperture, product.fwhm, strict=True):
-        for word, find in _WORDS.items():
-            if word != "MEDIAN":
-                widths[f"ESO QC LSF SLICE{number} FWHM {word}"] = (float(find(values)), "[Angstrom]")
-    cards = _head(category, recipe, product.meta, **widths)
+    cards = _head(category, recipe, product.meta, **lsf_quality(product))
     return _image(category, (Plane("LSF_PROFILE", cube, "", "", axes),), product.meta, cards)
 
 

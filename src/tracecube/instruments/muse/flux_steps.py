@@ -30,7 +30,7 @@ from tracecube.recipes.slices.response import smooth_response, transmission
 from tracecube.recipes.slices.star_checks import Neighbour, neighbour_of, saturated_near, seen_share
 from tracecube.recipes.slices.star_flux import StarPixels, StarShape, fit_shape, near_star, star_spectrum
 
-__all__ = ["by_detector", "standard_response"]
+__all__ = ["by_detector", "standard_response", "throughput"]
 
 _REACH = 6.0  # arcsec about the star that is looked at; half of it in the narrow field
 _COARSE, _FINE = 12.5, 1.25  # Angstrom, bins of the response and of the bands
@@ -38,6 +38,7 @@ _BEYOND = 100.0  # Angstrom of the response beyond the first wavelength of the m
 _WIDE = 0.2  # arcsec, spaxel of the wide field
 _APERTURE, _CORE = 3.2, 1.2  # arcsec about the star: that its light is summed in, and that saturates first
 _SEEN, _BESIDE = 0.97, 0.005  # shares of the star's light: with less of it, or more beside it, people should look
+_AREA = 483250.7  # cm2, of the telescope
 
 
 class ResponseParams(Params):
@@ -192,7 +193,7 @@ def _checked(
     shape: StarShape,
     beside: Neighbour | None,
 ) -> tuple[list[QualityNumber], list[str]]:
-    """Return how far the star can be trusted, in numbers and in words; corrected stars have too wide a halo for some."""
+    """Return how far the star can be trusted, in numbers and in words; halos of corrected stars are too wide."""
     trace_of, full, near = by_detector(traces), 0, []
     for exposure in exposures:
         name = str(exposure.meta.get("DETECTOR"))
@@ -252,17 +253,17 @@ def _numbers(
     response: SliceResponse, shape: StarShape, value: FloatArray, measured: FloatArray, used: np.ndarray
 ) -> tuple[QualityNumber, ...]:
     left = (measured / value - 1.0)[used]
-    at = [float(np.interp(wave, response.wave, response.response)) for wave in (5000.0, 7000.0, 8000.0, 9000.0)]
-    through = [
-        10 ** (0.4 * (r - 2.5 * np.log10(483250.7 * w / 1.98644586e-8)))  # area (cm2), and h c (erg Angstrom)
-        for r, w in zip(at, (5000.0, 7000.0, 8000.0, 9000.0), strict=True)
-    ]
+    waves = (5000.0, 7000.0, 8000.0, 9000.0)
     return (
         QualityNumber("STAR FWHM", shape.fwhm, "arcsec", high=2.5),
         QualityNumber("STAR BETA", shape.beta),
         QualityNumber("RESPONSE RMS", float(np.std(left)), high=0.03),
-        *(
-            QualityNumber(f"THRUPUT{w}", float(t))
-            for w, t in zip(("5000", "7000", "8000", "9000"), through, strict=True)
-        ),
+        *(QualityNumber(f"THRUPUT{w:.0f}", throughput(response.wave, response.response, w)) for w in waves),
     )
+
+
+def throughput(wave: FloatArray, response: FloatArray, at: float) -> float:
+    """Return the share of photons at a wavelength (Angstrom) that become electrons, of a response (mag)."""
+    value = float(np.interp(at, wave, response))
+    photons = _AREA * at / 1.98644586e-8  # h c, erg Angstrom
+    return 10.0 ** (0.4 * value) / photons

@@ -92,6 +92,8 @@ def test_dark_is_of_an_hour(written):
     hdus = written("MASTER_DARK", frame(3.0))
     assert hdus[0].header["EXPTIME"] == 3600.0
     assert hdus[1].header["BUNIT"] == "count"
+    assert hdus[0].header["ESO QC DARK MASTER MEDIAN"] == pytest.approx(3.0, abs=0.1)
+    assert hdus[0].header["ESO QC DARK MASTER NBADPIX"] == 2
 
 
 def test_traces_are_polynomials_of_pixels_from_one(written):
@@ -108,7 +110,11 @@ def test_traces_are_polynomials_of_pixels_from_one(written):
 
 def test_wavelengths_are_polynomials_of_both_pixels_from_one(written):
     ours, where = solution(), traces()
-    rows = written("WAVECAL_TABLE", ours, traces=where)[1].data
+    hdus = written("WAVECAL_TABLE", ours, traces=where)
+    head, rows = hdus[0].header, hdus[1].data
+    assert head["ESO QC WAVECAL SLICE2 FIT RMS"] == 0.01
+    assert head["ESO QC WAVECAL SLICE2 WLEN"] == pytest.approx(float(ours.wave(1, np.array(199.5), np.array(0.0))))
+    assert head["ESO QC WAVECAL SLICE1 DWLEN TOP"] == pytest.approx(2 * 1.6 * 15.125 / 15.0, rel=1e-3)
     for k, row in enumerate(rows):
         matrix = np.array([[row[f"wlc{i}{j}"] for j in range(7)] for i in range(3)])
         for across in (-15.0, 0.0, 12.3):
