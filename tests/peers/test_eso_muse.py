@@ -117,7 +117,7 @@ def test_our_calibrations_are_taken_and_both_pixel_tables_agree(night, basic) ->
         origin = table["origin"].astype(np.int64)
         keys.append((origin >> 11 & 8191) * 8192 + first[origin & 63] + (origin >> 24 & 127))
     _, i, j = np.intersect1d(*keys, return_indices=True)
-    assert i.size > 0.999 * len(ours["data"])
+    assert i.size > 0.995 * len(ours["data"])  # the slices lie a little aside at night
     assert theirs["xpos"][i] - ours["xpos"][j] == pytest.approx(0.0, abs=0.3)  # ours are where the slices are at night
     assert np.median(theirs["ypos"][i] - ours["ypos"][j]) == pytest.approx(0.0, abs=1e-4)
     assert np.median(theirs["lambda"][i] - ours["lambda"][j]) == pytest.approx(0.0, abs=0.05)

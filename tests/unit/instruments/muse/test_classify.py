@@ -8,7 +8,7 @@ import pytest
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.instruments.muse import instrument
-from tracecube.instruments.muse.classify import RAW_TAGS, STATIC_TAGS, classify, recognises
+from tracecube.instruments.muse.classify import GIVEN_TAGS, RAW_TAGS, STATIC_TAGS, classify, recognises
 
 ALL = " ".join(f"CHAN{number:02d}" for number in range(1, 25))
 
@@ -41,7 +41,7 @@ def test_every_rule(tag, catg, kind):
 
 
 def test_the_rules_are_all_the_raw_tags():
-    assert {tag for tag, _, _ in KINDS} | set(STATIC_TAGS) == set(RAW_TAGS)
+    assert {tag for tag, _, _ in KINDS} | set(STATIC_TAGS) | set(GIVEN_TAGS) == set(RAW_TAGS)
     assert instrument.raw_tags == RAW_TAGS
 
 
