@@ -32,7 +32,7 @@ __all__ = ["FibreOptics", "FibreTraceParams", "trace_fibres"]
 
 _EVERY = 4  # columns: profile and scattered light are found on every fourth
 _COARSE = 4  # of these again: enough to start with
-_FEW, _MANY = 8, 60  # rounds in which the size of departures is found, on the way and at the end
+_FEW, _MANY = 4, 60  # rounds in which the size of departures is found, on the way and at the end
 _FAR = 0.3  # px beyond its error: a column that says so is left out
 
 
