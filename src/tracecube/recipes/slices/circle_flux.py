@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, IntArray
 from tracecube.recipes.slices.star_flux import StarPixels
 
 __all__ = ["circle_spectrum"]
 
 _LEAST = 20  # pixels within the circle, and about it
 _CLIP = 8.0
+_UNEVEN = 3.0  # of the light of a ring, by which a star that is not round differs within it
+_SHARP = 8.0  # spaxels from the middle within which rings are narrow
 
 
 def circle_spectrum(
@@ -32,7 +34,7 @@ def circle_spectrum(
         Radius of the circle.
     """
     radius = np.hypot(pixels.x - centre[0], pixels.y - centre[1])
-    rings = np.linspace(0.0, reach, 9)
+    rings = _rings(float(np.mean(side)), reach)
     area = np.pi * np.diff(rings**2) / (side[0] * side[1])  # spaxels
     ring = np.searchsorted(rings, radius, side="right") - 1
     at = np.searchsorted(edges, pixels.wave) - 1
@@ -46,18 +48,31 @@ def circle_spectrum(
         if far.size < _LEAST or own.size - far.size < _LEAST:
             continue
         ground = float(np.median(pixels.value[far]))
-        total, spread, whole = 0.0, 0.0, True
-        for number, spaxels in enumerate(area):
-            some = own[ring[own] == number]
-            if not some.size:
-                whole = False
-                break
-            value = pixels.value[some] - ground
-            middle = float(np.median(value))
-            limit = _CLIP * np.sqrt(np.median(pixels.variance[some])) + 3.0 * abs(middle)
-            kept = np.abs(value - middle) < limit
-            total += spaxels * float(value[kept].mean())
-            spread += spaxels**2 * float(pixels.variance[some][kept].mean()) / kept.sum()
-        if whole:
-            flux[i], noise[i] = total, spread + area.sum() ** 2 * float(np.mean(pixels.variance[far])) / far.size
+        total, spread = _inside(pixels, own, ring[own], area, ground)
+        flux[i], noise[i] = total, spread + area.sum() ** 2 * float(np.mean(pixels.variance[far])) / far.size
     return flux, noise
+
+
+def _rings(side: float, reach: float) -> FloatArray:
+    """Return the radii of rings: as narrow as spaxels where a star is sharp, wider outside."""
+    near = np.arange(0.0, min(_SHARP * side, reach), 0.75 * side)
+    return np.concatenate([near, np.geomspace(near[-1] + 0.75 * side, max(reach, near[-1] + side), 8)])
+
+
+def _inside(pixels: StarPixels, own: IntArray, ring: IntArray, area: FloatArray, ground: float) -> tuple[float, float]:
+    """Return the light of the rings and its variance; one without pixels goes with the next one."""
+    total, spread, waiting = 0.0, 0.0, 0.0
+    for number, spaxels in enumerate(area):
+        some = own[ring == number]
+        waiting += spaxels
+        if not some.size:
+            continue
+        value = pixels.value[some] - ground
+        middle = float(np.median(value))
+        kept = np.abs(value - middle) < _CLIP * np.sqrt(np.median(pixels.variance[some])) + _UNEVEN * abs(middle)
+        total += waiting * float(value[kept].mean())
+        # pixels of a ring differ by noise, and by where in it they lie
+        differ = max(float(pixels.variance[some][kept].mean()), float(np.var(value[kept])))
+        spread += waiting**2 * differ / kept.sum()
+        waiting = 0.0
+    return total, spread
