@@ -209,7 +209,7 @@ def _glow(smooth: DarkModel) -> QualityNumber:
     return QualityNumber("DARK GLOW", float(np.ptp(smooth.data)), "electron/h", high=20.0)
 
 
-@recipe(version="2")
+@recipe(version="3")
 def lamp_flat(*, raw: Sequence[RawFrame], bias: Frame, dark: Frame | None, params: FlatParams) -> Flat:
     """Combine the continuum-lamp exposures of one channel, and trace the slices in them.
 

@@ -42,7 +42,7 @@ class Arcs(Outputs):
     pixel_map: PixelMap | None
 
 
-@recipe(version="2")
+@recipe(version="3")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], bias: Frame, traces: SliceTraces, line_catalog: RawFrame, params: ArcParams
 ) -> Arcs:

@@ -22,6 +22,7 @@ __all__ = ["TraceParams", "Tracing", "trace_slices"]
 _MARGIN = 6  # px beside a slice that its cut holds
 _BLUR = 0.8  # px, first guess
 _FOLLOW = 1.5  # px by which an edge may move from one cut to the next beside its trend
+_DARK = 20.0  # times the error of the typical cut: cuts that tell as little lie in the dark
 
 
 class TraceParams(Params):
@@ -158,12 +159,15 @@ def _smooth(edges: list[Edges], cuts: _Cuts, frame: Frame, params: TraceParams) 
     u, at = cuts.y * scale - 1.0, rows * scale - 1.0
     shape = (len(left), len(rows))
     centre, width, spread = (np.empty(shape) for _ in range(3))
+    beyond = np.zeros(shape, np.int32)
     scatter, dq = np.full(shape[0], np.nan), np.zeros(shape[0], np.int32)
     caveats = []
     for i in range(shape[0]):
         middle = _curve(u, 0.5 * (left[i] + right[i]), middle_error[i], at, params.order, params.clip)
         across = _curve(u, right[i] - left[i], width_error[i], at, 2, params.clip)
         centre[i], width[i], spread[i], scatter[i] = middle.value, across.value, middle.error, middle.scatter
+        outside = (rows < middle.reach[0] - params.rows) | (rows > middle.reach[1] + params.rows)
+        beyond[i, outside] = int(Flag.EXTRAPOLATED)  # no light: a filter cuts there
         if middle.kept < 0.5 * len(u):
             dq[i] = int(Flag.NOT_MEASURED)
             caveats.append(f"slice {i + 1}: traced in {middle.kept} of {len(u)} cuts only")
@@ -176,7 +180,7 @@ def _smooth(edges: list[Edges], cuts: _Cuts, frame: Frame, params: TraceParams) 
         left=centre - 0.5 * width,
         right=centre + 0.5 * width,
         error=spread,
-        sample_dq=np.repeat(dq[:, None], shape[1], axis=1),
+        sample_dq=dq[:, None] | beyond,
         axis=0,
         meta=frame.meta,
     )
@@ -186,12 +190,13 @@ def _smooth(edges: list[Edges], cuts: _Cuts, frame: Frame, params: TraceParams) 
 
 @dataclass(frozen=True)
 class _Curve:
-    """A polynomial through cuts: value and error at every row, scatter about it, number of cuts kept."""
+    """A polynomial through cuts: value and error at every row, scatter about it, how many are kept, and their rows."""
 
     value: FloatArray
     error: FloatArray
     scatter: float
     kept: int
+    reach: tuple[float, float]
 
 
 def _curve(u: FloatArray, value: FloatArray, error: FloatArray, at: FloatArray, order: int, clip: float) -> _Curve:
@@ -199,7 +204,7 @@ def _curve(u: FloatArray, value: FloatArray, error: FloatArray, at: FloatArray, 
     kept = np.isfinite(value) & np.isfinite(error) & (error > 0)
     if kept.sum() < order + 2:
         nothing = np.full(at.size, np.nan)
-        return _Curve(nothing, nothing, float("nan"), int(kept.sum()))
+        return _Curve(nothing, nothing, float("nan"), int(kept.sum()), (0.0, float(at.size)))
     for _ in range(4):
         fits = [_fit(u[kept], value[kept], error[kept], k) for k in range(order + 1)]
         excess = max(fits[-1][2] / (kept.sum() - order - 1), 1.0)  # unlike pixels scatter cuts more than noise does
@@ -216,7 +221,9 @@ def _curve(u: FloatArray, value: FloatArray, error: FloatArray, at: FloatArray, 
     excess = max(chi2 / (int(kept.sum()) - best - 1), 1.0)
     spread = np.sqrt(np.einsum("ni,ij,nj->n", design, covariance, design, optimize=True) * excess)
     scatter = float(np.std((value - legendre.legval(u, coefficients))[kept]))
-    return _Curve(design @ coefficients, spread, scatter, int(kept.sum()))
+    told = u[kept & (error < _DARK * np.median(error[kept]))]
+    reach = np.interp(told[[0, -1]], at, np.arange(at.size))
+    return _Curve(design @ coefficients, spread, scatter, int(kept.sum()), (float(reach[0]), float(reach[1])))
 
 
 def _fit(u: FloatArray, value: FloatArray, error: FloatArray, order: int) -> tuple[FloatArray, FloatArray, float]:

@@ -16,7 +16,8 @@ from tracecube.recipes.optics.slice_lines import LineSamples
 
 __all__ = ["Solution", "WavelengthParams", "solve_wavelengths"]
 
-_ROUNDS = 12
+_ROUNDS = 16
+_WILD = 6.0  # how much wider the errors of lines with an unknown companion are than those of the list
 
 
 class WavelengthParams(Params):
@@ -46,7 +47,7 @@ class Solution:
     offset, offset_error : array (m,), Angstrom
         Of each line of the list: where all slices see it, less its wavelength there.
     list_error : float, Angstrom
-        Scatter of the list's errors.
+        Scatter of the list's errors, but for lines that have an unknown companion.
     residual : array (k,), Angstrom
         Of each sample; its ``error``, and whether it was ``used``.
     """
@@ -83,8 +84,9 @@ def solve_wavelengths(
     """Fit the wavelengths of all slices of a detector at once.
 
     ``wave[line] + offset[line] = polynomial of the slice (t, u)``: the offsets are common to all slices, drawn from a
-    Gaussian whose width is found with them; least squares in which the polynomials are eliminated, so that each
-    slice is solved alone.
+    Gaussian whose width is found with them, or, for lines beside an unknown companion, from a wider one: which lines
+    these are is found too (expectation and maximisation, Dempster, Laird & Rubin 1977, J. R. Stat. Soc. B 39, 1).
+    Least squares in which the polynomials are eliminated, so that each slice is solved alone.
 
     Parameters
     ----------
@@ -111,7 +113,8 @@ def solve_wavelengths(
         raise NoConvergence("no slice has enough arc lines", hint="look at the arc frames; are the lamps on?")
     speed = np.full(u.size, np.nan)
     weight = np.zeros(u.size)
-    tau = params.list_error
+    tau, share = params.list_error, 0.9
+    precision = np.full(wave.size, tau**-2)
     offset: FloatArray = np.zeros(wave.size)
     spread: FloatArray = tau**2 * np.eye(wave.size)
     used = np.ones(u.size, bool)
@@ -123,11 +126,11 @@ def solve_wavelengths(
             speed[:] = _dispersion(slices, u, wave) / half
         error = np.hypot(samples.error * speed, excess)
         weight = np.where(used, 1.0 / error**2, 0.0)
-        offset, spread, coefficients = _joint(slices, weight, wave, offset.size, tau)
+        offset, spread, coefficients = _joint(slices, weight, wave, precision)
         for row, one in slices.items():
             residual[one.rows] = wave[one.line] + offset[one.line] - one.design @ coefficients[row]
         seen = np.bincount(line[used], minlength=wave.size) > 0
-        tau = max(float(np.sqrt(np.mean((offset**2 + np.diag(spread))[seen]))), 1e-5)
+        precision, tau, share = _list_errors(offset**2 + np.diag(spread), seen, tau, share)
         middle_of = 1.4826 * float(np.median(np.abs(residual[used])))
         noise = float(np.median((samples.error * speed)[used]))
         excess = float(np.sqrt(max(middle_of**2 - noise**2, 0.0)))
@@ -181,10 +184,11 @@ def _dispersion(slices: dict[int, _Slice], u: FloatArray, wave: FloatArray) -> F
 
 
 def _joint(
-    slices: dict[int, _Slice], weight: FloatArray, wave: FloatArray, lines: int, tau: float
+    slices: dict[int, _Slice], weight: FloatArray, wave: FloatArray, precision: FloatArray
 ) -> tuple[FloatArray, FloatArray, dict[int, FloatArray]]:
     """Return offsets of the lines, their covariance, and the coefficients of each slice."""
-    matrix, rhs = np.eye(lines) / tau**2, np.zeros(lines)
+    lines = precision.size
+    matrix, rhs = np.diag(precision), np.zeros(lines)
     solved = {}
     for row, one in slices.items():
         w = weight[one.rows]
@@ -201,6 +205,29 @@ def _joint(
     offset = covariance @ rhs
     coefficients = {row: gain @ (wave + offset)[slices[row].line] for row, gain in solved.items()}
     return offset, covariance, coefficients
+
+
+def _list_errors(square: FloatArray, seen: BoolArray, tau: float, share: float) -> tuple[FloatArray, float, float]:
+    """Return the precision of each line's place in the list, the list's scatter, the share of lines without companion.
+
+    Companions are told by the typical line, so that many of them do not hide each other; a line that is displaced by
+    more than companions do is as uncertain as it is displaced.
+
+    Parameters
+    ----------
+    square : array (m,), Angstrom**2
+        Expected squares of the offsets.
+    seen : bool array (m,)
+    tau, share : float
+        From the last round.
+    """
+    tau = min(tau, 1.4826 * float(np.median(np.sqrt(square[seen]))))
+    ratio = np.exp(-0.5 * square / tau**2 * (1.0 - _WILD**-2))
+    alone = share * ratio / (share * ratio + (1.0 - share) / _WILD)
+    scatter = float(np.sqrt(np.sum((alone * square)[seen]) / max(np.sum(alone[seen]), 1.0)))
+    tau = max(scatter, 1e-5)
+    share = float(np.clip(np.mean(alone[seen]), 0.5, 0.99))
+    return (alone + (1.0 - alone) / (_WILD**2 + square / tau**2)) / tau**2, tau, share
 
 
 def _collect(  # noqa: PLR0913, PLR0917 - all that the fit made

@@ -62,6 +62,15 @@ def test_dead_columns_and_a_faint_slice_do_no_harm():
     assert np.abs(one.traces.centre - FIELD.traces.centre).max() < 0.02
 
 
+def test_where_a_filter_leaves_no_light_the_trace_is_said_to_be_extrapolated():
+    rows = np.arange(FIELD.rows)[:, None]
+    one = traced(expose(LAMP * FIELD.light() * (rows > 400), np.random.default_rng(4)))
+    beyond = one.traces.sample_dq & int(Flag.EXTRAPOLATED) != 0
+    assert beyond[:, :330].all()
+    assert not beyond[:, 480:].any()
+    assert np.abs(one.traces.centre - FIELD.traces.centre)[~beyond].max() < 0.02
+
+
 def test_a_slice_that_is_dark_on_most_of_the_chip_is_flagged_alone():
     dark = FIELD.light(level=np.array([1.0, 1.0, 0.0, 1.0]))
     rows = np.arange(FIELD.rows)[:, None]

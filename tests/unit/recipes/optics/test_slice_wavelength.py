@@ -149,6 +149,23 @@ def test_wavelengths_have_pulls_of_one_with_the_errors_of_the_list():
     assert abs(np.mean(pulls)) < 0.2
 
 
+def test_lines_with_unknown_companions_spoil_no_others():
+    rng = np.random.default_rng(6)
+    rms = []
+    for _ in range(10):
+        wave = apart(rng, 70)
+        beside = rng.random(wave.size) < 0.1
+        true = wave + rng.normal(0, LIST_ERROR, wave.size) + beside * rng.choice([-0.1, 0.1], wave.size)
+        true[5] += 0.8  # another line altogether
+        samples = made(rng, wave, true)
+        found = solve_wavelengths(samples, wave, samples.line, FIELD.count, SCALE, WavelengthParams())
+        u = np.linspace(-0.85, 0.85, 15)
+        basis = np.polynomial.legendre.legvander(u, 6)
+        rms.append(np.std(basis @ (found.coefficient[:, 0] - FIELD.solution.coefficient[:, 0]).T))
+        assert found.list_error == pytest.approx(LIST_ERROR, rel=0.35)
+    assert np.median(rms) < 0.005  # 0.016 if all errors were alike
+
+
 def test_wavelengths_of_a_frame(arcs, samples):
     _, _, found = solve(arcs, samples)
     assert not found.dq.any()

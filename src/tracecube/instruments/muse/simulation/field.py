@@ -118,11 +118,14 @@ def draw_sources(rng: np.random.Generator, kind: Field, channels: tuple[int, ...
     if kind == "deep":
         faint = [star(-17.0, -16.0, 4.0) for _ in range(middle.size)]
         return faint + [_galaxy(rng, place(), 0.3) for _ in range(4 * middle.size)] + [_emitter(rng, place())]
-    stars = [replace(star(-16.2, -15.1, 4.5), x=-105.0 + 70.0 * (i % 4) + float(rng.uniform(-20.0, 20.0)))
-             for i in range(4)]  # fmt: skip
-    more = [star(-16.2, -15.1, 4.5) for _ in range(4 * (middle.size - 1))]
-    glow = Source("gas", -20.0, float(middle.mean()), 2.0e-17, 0.0, "none", 12.0, 5.0, 25.0, 6.0e-15, 2.0e-4)
-    return [*stars, *more, glow, _galaxy(rng, place(3.0), 2.0)]
+    stars = [
+        replace(star(-16.2, -15.1), x=x + float(rng.uniform(-10.0, 10.0)), y=float(y + rng.uniform(-4.5, 4.5)))
+        for y in middle
+        for x in (-105.0, -38.0, 38.0, 105.0)
+    ]
+    glow = Source("gas", 0.0, float(middle.mean()), 2.0e-17, 0.0, "none", 7.0, 4.0, 25.0, 6.0e-15, 2.0e-4)
+    far = float(rng.choice([-72.0, 72.0]))
+    return [*stars, glow, replace(_galaxy(rng, place(3.0), 2.0), x=far)]
 
 
 def _galaxy(rng: np.random.Generator, place: tuple[float, float], bright: float) -> Source:
