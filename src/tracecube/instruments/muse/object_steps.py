@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, Image
+from tracecube.instruments.muse.flux_steps import by_detector
 from tracecube.instruments.muse.geometry import spaxel
 from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, start_mjd
 from tracecube.instruments.muse.modes import LASER_MODES
@@ -120,7 +122,8 @@ def _notes(light: ExposureLight) -> tuple[str, ...]:
     given = light.given
     laser = mode(given.exposures[0].meta) in LASER_MODES and given.raman is None
     notes = ("no RAMAN_LINES: lines of the laser are taken to be as bright all over the field",) if laser else ()
-    return (*light.pointing.caveats, *extinction_notes(given.extinct_table), *notes)
+    lacking = _lacking(by_detector(given.exposures), by_detector(given.traces))
+    return (*light.pointing.caveats, *extinction_notes(given.extinct_table), *lacking, *notes)
 
 
 def _band(meta: Meta, params: ObjectParams) -> tuple[float, float]:
@@ -151,6 +154,12 @@ def _made(
         QualityNumber("BARY VELOCITY", light.velocity, "km/s"),
     )
     return cube, numbers
+
+
+def _lacking(seen: Collection[str], known: Collection[str]) -> tuple[str, ...]:
+    """Say which detectors have calibrations, but no light in this exposure."""
+    names = sorted(set(known) - set(seen))
+    return (f"no {', '.join(names)} in this exposure: their strips of the field are empty",) if names else ()
 
 
 def _row(offsets: Offsets, meta: Meta) -> int:
