@@ -8,7 +8,7 @@ import numpy as np
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
-__all__ = ["SliceFactors", "SliceIllumination", "SliceSky"]
+__all__ = ["SkyContinuum", "SkySpectrum", "SliceFactors", "SliceIllumination", "SliceSky"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,39 @@ class SliceSky:
             "dq",
         )
         return replace(self, **{name: np.asarray(getattr(self, name))[own] for name in names})
+
+
+@dataclass(frozen=True)
+class SkySpectrum:
+    """Spectrum of the sky, as the mean slice sees it.
+
+    Parameters
+    ----------
+    wave : array (k,), Angstrom, air
+        Even; of the Gaussian of least squares through lines.
+    light : array (k,)
+        Light relative to the lamp.
+    """
+
+    wave: FloatArray = column("SPECTRUM", "lambda", unit="Angstrom")
+    light: FloatArray = column("SPECTRUM", "data")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class SkyContinuum:
+    """Continuum of the sky: the lower envelope of its spectrum.
+
+    Parameters
+    ----------
+    wave : array (k,), Angstrom, air
+    light : array (k,)
+        Light relative to the lamp.
+    """
+
+    wave: FloatArray = column("CONTINUUM", "lambda", unit="Angstrom")
+    light: FloatArray = column("CONTINUUM", "flux")
+    meta: Meta = meta()
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,11 @@ STATIC_TAGS = {
     "OUTPUT_WCS": "grid that the cube is to have",
     "OFFSET_LIST": "offsets between exposures",
     "USER_SOURCES": "sources that offsets are to be measured with (PRO CATG SOURCE_LIST)",
-    "SKY_MASK": "where the field holds sky alone",
+    "USER_SKY_MASK": "where the field holds sky alone (PRO CATG SKY_MASK)",
     "AUTOCAL_FACTORS": "brightness of slices by the user",
 }
 
-_RENAMED = {"SOURCE_LIST": "USER_SOURCES"}
+_RENAMED = {"SOURCE_LIST": "USER_SOURCES", "SKY_MASK": "USER_SKY_MASK"}
 """Products of ours that users may give back, under another tag."""
 
 GIVEN_TAGS = {

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import Field
 
 from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import RawFrame
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
-from tracecube.core.slice_light import SliceSky
+from tracecube.core.slice_light import SkyContinuum, SkySpectrum, SliceSky
 from tracecube.core.slices import SliceSegments
+from tracecube.core.spectra import Image
+from tracecube.instruments.muse.sky_sources import chosen_method, mask_image, masked_pieces, spectra_of, with_method
 from tracecube.recipes.slices.sky_fit import SkyFit, SkyParams, Slices, fit_sky, gather
 from tracecube.recipes.slices.sky_zero import Zero, find_zero
 
@@ -25,22 +28,80 @@ _BRIGHT_LINES = np.array([5577.339, 6300.304])
 _WIDTH = 1.1  # Angstrom, sigma of a line where none can be measured
 
 
+_FRACTIONS = {"own": 0.4, "model": 0.75, "subtract-model": 0.75, "simple": 0.2, "none": 0.4}
+"""Share of the faintest pieces by method: more where an exposure of the sky tells of the continuum."""
+
+
+class SkyMethodParams(SkyParams):
+    """Numbers of the sky's model, and where it comes from."""
+
+    fraction: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        alias="skymodel_fraction",
+        description="Share of pieces, the faintest, that see sky; 0: 0.4, 0.75 with a sky exposure's model, 0.2 simple",
+    )
+    method: str = Field(
+        default="auto",
+        alias="skysubtraction",
+        pattern="^(auto|own|model|subtract-model|simple|none)$",
+        description="auto: own, or model where objects fill the field; model: continuum of the closest SKY, lines "
+        "refitted; subtract-model: that SKY as it is; simple: own, alike in all slices; none",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class SkyOut(Outputs):
-    """The sky of an exposure, and how each slice sees it."""
+    """The sky of an exposure, and how each slice sees it; its spectrum, continuum, and where it was seen."""
 
     sky: SliceSky
+    sky_spectrum: SkySpectrum
+    sky_continuum: SkyContinuum
+    sky_mask: Image
 
 
-@recipe(version="5")
-def sky_model(*, segments: Sequence[SliceSegments], sky_lines: RawFrame | None, params: SkyParams) -> SkyOut:
+@recipe(version="6")
+def sky_model(
+    *,
+    segments: Sequence[SliceSegments],
+    sky_lines: RawFrame | None,
+    sky_exposure: SliceSky | None,
+    masks: Sequence[RawFrame],
+    params: SkyMethodParams,
+) -> SkyOut:
     """Fit one spectrum of the sky to all channels, and brightness, shift and width of lines of each slice.
 
-    The zero of the wavelengths is that of a list of sky lines; without one, or with too few lines alone, that of the
-    arcs in the mean, and a caveat says so.
+    The spectrum is that of the faintest pieces or of those of a mask, or that of the SKY exposure closest in time, its
+    lines refitted. The zero of the wavelengths is that of a list of sky lines; without one, or with too few lines
+    alone, that of the arcs in the mean, and a caveat says so.
     """
     slices = gather(segments)
-    fit = fit_sky(slices, params)
+    method, caveats = chosen_method(params.method, slices, sky_exposure)
+    allowed = masked_pieces(masks, segments)
+    share = params.fraction or _FRACTIONS[method]
+    fit = fit_sky(slices, params.model_copy(update={"fraction": share}), allowed=allowed)
+    zero, said = _zero(fit, sky_lines)
+    fit, numbers = with_method(fit, method, sky_exposure, segments[0].meta, zero)
+    value = fit.value.copy()
+    value[:, 1] += zero.shift
+    value[:, 2] += zero.stretch
+    # the fit keeps first moments where they are; the arcs' wavelengths are those of Gaussians, see SliceSky
+    value[:, 1:3] += value[:, 5:7] / (4.0 * zero.width**2)
+    noun = _noun(fit, value, slices, zero, segments[0])
+    spectrum, base = spectra_of(noun)
+    return SkyOut(
+        sky=noun,
+        sky_spectrum=spectrum,
+        sky_continuum=base,
+        sky_mask=mask_image(segments, fit.blank),
+        quality=(*_numbers(fit, value, zero), *numbers),
+        caveats=(*caveats, *said),
+    )
+
+
+def _zero(fit: SkyFit, sky_lines: RawFrame | None) -> tuple[Zero, list[str]]:
+    """Return the zero of the wavelengths, and what it rests on where that is not the list."""
     caveats = []
     zero = None
     if sky_lines is not None:
@@ -52,14 +113,12 @@ def sky_model(*, segments: Sequence[SliceSegments], sky_lines: RawFrame | None, 
     if zero is None:
         zero = Zero(0.0, 0.0, float("inf"), np.zeros(0), np.zeros(0), np.zeros(0), _WIDTH)
         caveats.append("no bright line of the sky: the zero of the wavelengths is that of the arcs")
-    value = fit.value.copy()
-    value[:, 1] += zero.shift
-    value[:, 2] += zero.stretch
-    # the fit keeps first moments where they are; the arcs' wavelengths are those of Gaussians, see SliceSky
-    value[:, 1:3] += value[:, 5:7] / (4.0 * zero.width**2)
-    noun = _noun(fit, value, slices, zero, segments[0])
+    return zero, caveats
+
+
+def _numbers(fit: SkyFit, value: FloatArray, zero: Zero) -> tuple[QualityNumber, ...]:
     known = fit.dq == 0
-    numbers = (
+    return (
         QualityNumber("SKY CHI2", fit.chi2, low=0.8, high=1.5),
         QualityNumber("SLICE GAIN RMS", float(np.std(value[known, 0])), high=0.05),
         QualityNumber("SLICE GAIN ERROR", float(np.median(fit.error[known, 0])), high=0.005),
@@ -69,7 +128,6 @@ def sky_model(*, segments: Sequence[SliceSegments], sky_lines: RawFrame | None, 
         QualityNumber("WAVE ZERO ERROR", zero.error, "Angstrom", high=0.02),
         QualityNumber("NUM LOST SLICES", float(np.count_nonzero(fit.dq)), high=0.0),
     )
-    return SkyOut(sky=noun, quality=numbers, caveats=tuple(caveats))
 
 
 def _lines(table: RawFrame) -> tuple[FloatArray, FloatArray]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tracecube.core.workflow import Association, Main, Match, Task, Workflow
+from tracecube.core.fields import Scalar
+from tracecube.core.workflow import Association, Main, Match, Option, Task, Workflow
 from tracecube.instruments.muse.associations import (
     ALL_LSF,
     ALL_TRACES,
@@ -120,20 +121,40 @@ OBJECTS = calibrating("preprocess_science", "OBJECT", "an exposure over the flat
 SKY_LINES = Association("sky_lines", ("SKY_LINES",), (Match(level=0),), minimum=0, hint="SKY_LINES of the observatory")
 
 
-def _skies(name: str, tag: str, target: str) -> Task:
+SKY_MASKS = Association("masks", ("USER_SKY_MASK",), (Match(level=0),), minimum=0, maximum=None)
+SKY_EXPOSURE = Association(
+    "sky_exposure",
+    ("SKY_SKY",),
+    (
+        Match(level=0, same=("night", "mode")),
+        Match(level=1, same=("mode",), days=(-1.0, 1.0)),
+    ),
+    minimum=0,
+    when={"skysubtraction": ("auto", "model", "subtract-model")},
+)
+SKYSUBTRACTION = Option(
+    "skysubtraction",
+    ("auto", "own", "model", "subtract-model", "simple", "none"),
+    "whose sky is subtracted: own, or where objects fill the field that of the closest SKY with lines refitted (model)",
+    sets={"science_sky": "method"},
+)
+
+
+def _skies(name: str, tag: str, target: str, **params: Scalar) -> Task:
     """Return the task that fits the sky of the exposures of one kind."""
     return Task(
         name=name,
         recipe=sky_model,
         main=Main("segments", (f"SEGMENTS_{tag}",), group_by=("night", "exposure")),
-        associations=(SKY_LINES,),
+        associations=(SKY_LINES, SKY_MASKS, *((SKY_EXPOSURE,) if tag == "OBJECT" else ())),
         targets=(target,),
         tags={"sky": f"SKY_{tag}"},
+        params=params,
         text="spectrum of the sky, and brightness and shift of each slice, from all channels of an exposure",
     )
 
 
-SKY_OF_SKY = _skies("sky", "SKY", "sky")
+SKY_OF_SKY = _skies("sky", "SKY", "sky", fraction=0.75, method="own")
 SKY_OF_OBJECT = _skies("science_sky", "OBJECT", "science")
 
 
@@ -227,7 +248,7 @@ workflow = Workflow(
     ),
     default_target="science",
     subworkflows=LONG_TERM_PART,
-    options=(*OPTIONS, *LONG_TERM_OPTIONS),
+    options=(*OPTIONS, *LONG_TERM_OPTIONS, SKYSUBTRACTION),
     fields=FIELDS,
 )
 workflow = replace(workflow, tasks=(*with_given(workflow.tasks), *GIVEN_TASKS))

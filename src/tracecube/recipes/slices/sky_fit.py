@@ -134,19 +134,26 @@ def _joined(parts: list[FloatArray]) -> FloatArray:
     return made
 
 
-def fit_sky(slices: Slices, params: SkyParams) -> SkyFit:
+def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = None) -> SkyFit:
     """Fit spectrum and slices in turn.
 
     The spectrum is that of the faintest pieces. A slice's brightness, shift, and width are those of the lines in it
     against a free smooth continuum of each of its pieces: no object has lines of the sky, so none is mistaken for
     a bright slice.
 
+    Parameters
+    ----------
+    slices : Slices
+    params : SkyParams
+    allowed : bool array (n,), optional
+        Pieces that see sky alone, in place of the faintest.
+
     Raises
     ------
     NoConvergence
         No piece sees sky.
     """
-    blank = _faintest(slices.white, params)
+    blank = _faintest(slices.white, params) if allowed is None else np.isfinite(slices.white) & allowed
     if not blank.any():
         raise NoConvergence("no piece of a slice holds light", hint="is it an exposure of the sky?")
     state = _State.start(slices, blank, params)

@@ -10,6 +10,15 @@ from tracecube.core.slices import SliceSegments
 
 SIGMA = 1.1  # Angstrom, of a line
 
+CARDS = {
+    "ESO INS MODE": "WFM-NOAO-N",
+    "RA": 53.16,
+    "DEC": -27.8,
+    "ESO INS DROT POSANG": 0.0,
+    "EXPTIME": 600.0,
+    "MJD-OBS": 58500.0,
+}
+
 
 @dataclass
 class Sky:
@@ -78,7 +87,7 @@ class Sky:
                     white=np.array([np.median(one[c]) for one, c in zip(flux, clear, strict=True)]),
                     white_error=np.full(rows.size, 1e-3),
                     spread=np.zeros(rows.size),
-                    meta={"DETECTOR": f"CHAN{number + 1:02d}"},
+                    meta={**CARDS, "DETECTOR": f"CHAN{number + 1:02d}"},
                 )
             )
         return found

@@ -11,7 +11,7 @@ from tests.unit.recipes.slices.sky_pieces import SIGMA, Sky
 from tracecube.core.errors import NoConvergence
 from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
-from tracecube.instruments.muse.sky_steps import sky_model
+from tracecube.instruments.muse.sky_steps import SkyMethodParams, sky_model
 from tracecube.kernels.sky_spline import derivatives
 from tracecube.recipes.slices.sky_fit import SkyParams, fit_sky, gather
 from tracecube.recipes.slices.sky_light import seen, shifted
@@ -19,6 +19,7 @@ from tracecube.recipes.slices.sky_zero import find_zero
 
 ZERO = 0.12  # Angstrom by which the day's wavelengths are too short
 PARAMS = SkyParams(fraction=1.0, ignore=0.0)
+METHOD = SkyMethodParams(fraction=1.0, ignore=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def fit(segments):
 def noun(sky, segments):
     table = {"lambda": sky.line_wave, "flux": sky.strength}
     lines = RawFrame("lines", "SKY_LINES", {}, {}, {"LINES": table})
-    return sky_model(segments=segments, sky_lines=lines, params=PARAMS)
+    return sky_model(segments=segments, sky_lines=lines, sky_exposure=None, masks=(), params=METHOD)
 
 
 def relative(pulls):
@@ -146,6 +147,12 @@ def test_the_spectrum_is_the_sky(sky, fit):
 
 
 def test_without_a_list_two_lines_of_oxygen_serve(segments):
-    made = sky_model(segments=segments[:1], sky_lines=None, params=SkyParams(fraction=1.0, ignore=0.0, rounds=1))
+    made = sky_model(
+        segments=segments[:1],
+        sky_lines=None,
+        sky_exposure=None,
+        masks=(),
+        params=SkyMethodParams(fraction=1.0, ignore=0.0, rounds=1),
+    )
     assert len(made.caveats) >= 1
     assert "no list of sky lines" in made.caveats[0]

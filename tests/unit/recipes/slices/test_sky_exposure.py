@@ -1,0 +1,86 @@
+"""The sky of an exposure with that of an exposure of the sky."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.unit.recipes.slices.sky_pieces import SIGMA, Sky
+from tracecube.core.slice_light import SliceSky
+from tracecube.kernels import sky_spline
+from tracecube.recipes.slices.sky_exposure import BORDERS, borrowed_sky, continuum_of
+from tracecube.recipes.slices.sky_fit import SkyFit
+
+FIRST, STEP = 4645.0, 0.6
+SIZE = 7900
+SKY = Sky()
+
+
+def splined(spectrum, noise: float = 0.0, seed: int = 1) -> np.ndarray:
+    wave = np.arange(BORDERS[0] - 10, BORDERS[1] + 10, 0.2)
+    data = spectrum(wave) + np.random.default_rng(seed).normal(0, noise, wave.size)
+    matrix, rhs = np.zeros((sky_spline.BAND, SIZE)), np.zeros(SIZE)
+    sky_spline.accumulate(wave, data, np.ones(wave.size), 1.0, FIRST, STEP, matrix, rhs)
+    return sky_spline.solve(matrix, rhs)
+
+
+def own_fit(spectrum) -> SkyFit:
+    empty = np.zeros((0, 8))
+    return SkyFit(splined(spectrum, 0.003), FIRST, STEP, empty, empty, np.zeros(0, bool), 1.0, np.zeros(0, np.int32))
+
+
+def exposure() -> SliceSky:
+    none = np.zeros(0)
+    return SliceSky(
+        splined(SKY.seen, 0.003, 2), np.array([], str), np.zeros(0, np.int32), *[none] * 5, np.zeros((0, 2)),
+        np.zeros((0, 2)), none, np.zeros(0, np.int32), none, none, none, 0.0, 0.0, SIGMA, FIRST, STEP,
+    )  # fmt: skip
+
+
+def strengths(wave):
+    return 1.0 + 0.2 * np.sin((wave - 4700.0) / 700.0)
+
+
+def lines(wave):
+    return SKY.seen(wave) - continuum(wave)
+
+
+def continuum(wave):
+    return 1.0 + 0.1 * (wave - 7000.0) / 2300.0
+
+
+def seen_spectrum(wave):
+    """Twice as long, lines of other strength, shifted by 0.03 A; a nebula: light, and a line at 6600 A."""
+    nebula = 0.4 + 8.0 * np.exp(-0.5 * ((wave - 6600.0) / 1.2) ** 2)
+    return 2.0 * (continuum(wave) + strengths(wave) * lines(wave - 0.03)) + nebula
+
+
+WAVE = np.arange(4700.0, 9300.0, 0.7)
+
+
+def made(*, refit: bool):
+    found = borrowed_sky(own_fit(seen_spectrum), exposure(), zero=(0.0, 0.0), scale=2.0, refit=refit)
+    return found, sky_spline.derivatives(WAVE, found.coefficient, FIRST, STEP)[0]
+
+
+def test_lines_are_refitted_and_the_nebula_stays():
+    found, sky = made(refit=True)
+    expected = 2.0 * (continuum(WAVE) + strengths(WAVE) * lines(WAVE - 0.03))
+    off = sky - expected
+    assert np.sqrt(np.mean(off**2)) < 0.02 * np.std(lines(WAVE) * 2)
+    nebula = np.abs(WAVE - 6600.0) < 4.0
+    assert np.abs(off[nebula]).max() < 0.1
+    assert found.strength == pytest.approx(1.0, abs=0.1)
+    assert found.change > 0.05
+    assert found.left < 0.1
+
+
+def test_as_it_is_it_is_the_other_sky_in_the_time_of_the_exposure():
+    _, sky = made(refit=False)
+    assert sky == pytest.approx(2.0 * SKY.seen(WAVE), abs=0.1)
+
+
+def test_the_continuum_lies_under_the_lines():
+    wave = np.arange(4700.0, 9300.0, 0.3)
+    found = continuum_of(SKY.seen(wave), 0.3)
+    assert np.median(np.abs(found - continuum(wave))) < 0.03
