@@ -39,6 +39,7 @@ _WIDE = 0.2  # arcsec, spaxel of the wide field
 _APERTURE, _CORE = 3.2, 1.2  # arcsec about the star: that its light is summed in, and that saturates first
 _SEEN, _BESIDE = 0.97, 0.005  # shares of the star's light: with less of it, or more beside it, people should look
 _AREA = 483250.7  # cm2, of the telescope
+_FEWEST = 20  # samples of a piece whose median is not that of hits
 
 
 class ResponseParams(Params):
@@ -63,7 +64,7 @@ def by_detector(nouns: Sequence[object]) -> dict[str, int]:
     return {str(getattr(one, "meta", {}).get("DETECTOR")): i for i, one in enumerate(nouns)}
 
 
-@recipe(version="5")
+@recipe(version="6")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],
@@ -135,13 +136,18 @@ def _reach(*, narrow: bool) -> float:
 
 
 def _brightest(segments: Sequence[SliceSegments]) -> tuple[float, float]:
-    """Return the place of the brightest piece of all slices (arcsec)."""
+    """Return the place of the brightest piece of all slices (arcsec).
+
+    By the median of what samples there are: the steep light of a star, clipped as if it were hits, leaves few.
+    """
     best = (-np.inf, 0.0, 0.0)
     for one in segments:
-        white = np.nan_to_num(one.white, nan=-np.inf)
-        i = int(np.argmax(white))
-        if white[i] > best[0]:
-            best = (float(white[i]), float(one.x[i]), float(one.y[i]))
+        known = np.flatnonzero(np.isfinite(one.flux).sum(axis=1) >= _FEWEST)
+        if known.size:
+            white = np.nanmedian(one.flux[known], axis=1)
+            i = int(known[np.argmax(white)])
+            if white.max() > best[0]:
+                best = (float(white.max()), float(one.x[i]), float(one.y[i]))
     if not np.isfinite(best[0]):
         raise BadData("no piece of a slice holds light", hint="is it an exposure of a star?")
     return best[1], best[2]

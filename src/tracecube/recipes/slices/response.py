@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import LSQUnivariateSpline
 
+from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import BoolArray, FloatArray
 
 __all__ = ["TELLURIC", "Curve", "smooth_response", "transmission"]
@@ -16,6 +17,7 @@ TELLURIC = ((6864.0, 6967.0), (7155.0, 7345.0), (7590.0, 7705.0), (8105.0, 8365.
 
 _SHALLOW = ((5870.0, 6000.0), (6270.0, 6330.0), (6460.0, 6600.0))  # faint bands; left out of the smooth curve alone
 _STELLAR = ((4840.0, 4885.0), (6540.0, 6586.0))  # hydrogen, where tables and stars differ by their resolution
+_FEWEST = 40  # bins
 _KNOT = 250.0  # Angstrom: the optics change slowly, and so does the lamp
 
 
@@ -43,6 +45,11 @@ def smooth_response(wave: FloatArray, measured: FloatArray, variance: FloatArray
     ----------
     wave : array (k,), Angstrom, rising
     measured, variance : array (k,)
+
+    Raises
+    ------
+    NoConvergence
+        Hardly a bin holds light.
     """
     used = np.isfinite(measured) & (measured > 0) & (variance > 0)
     used &= outside(wave, TELLURIC) & outside(wave, _SHALLOW) & outside(wave, _STELLAR)
@@ -51,6 +58,11 @@ def smooth_response(wave: FloatArray, measured: FloatArray, variance: FloatArray
     noise = np.sqrt(np.where(used, variance, 1.0)) / np.where(used, measured, 1.0)
     for _ in range(4):
         at = wave[used]
+        if at.size < _FEWEST:
+            raise NoConvergence(
+                f"{at.size} bins of the spectrum hold light of the star, {_FEWEST} are needed",
+                hint="is the star in the field? Look at the picture of the exposure",
+            )
         count = int((at[-1] - at[0]) / _KNOT)
         knots = np.array([k for k in np.linspace(at[0], at[-1], count + 2)[1:-1] if _filled(at, k)])
         curve = LSQUnivariateSpline(at, level[used], knots, w=1.0 / np.maximum(noise[used], 1e-4), k=3)

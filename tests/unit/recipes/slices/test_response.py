@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.unit.recipes.slice_detector import SliceDetector, expose
+from tracecube.core.errors import NoConvergence
 from tracecube.core.flags import Flag
 from tracecube.recipes.slices.lamp import lamp_spectrum
 from tracecube.recipes.slices.response import TELLURIC, outside, smooth_response, transmission
@@ -95,3 +97,9 @@ def test_the_spectrum_of_the_lamp_is_the_typical_slice_s():
     expected = lamp(wave) / np.interp(wave, at, speed)
     assert wave.size > 400
     assert np.abs(light / expected - 1.0).max() < 0.02
+
+
+def test_a_spectrum_without_light_is_an_error_in_words():
+    nothing = np.full(WAVE.size, np.nan)
+    with pytest.raises(NoConvergence, match="0 bins of the spectrum hold light of the star"):
+        smooth_response(WAVE, nothing, nothing)
