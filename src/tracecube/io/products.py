@@ -10,7 +10,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
@@ -73,16 +73,23 @@ def write_product(path: Path | str, noun: Any, *, cards: Mapping[str, CardValue]
     parts = dict(noun.parts) if several else {"": noun}
     cards_of = next(iter(parts.values()), None)
     own = {p.name: (getattr(cards_of, name), _comment(p)) for name, p in declared.items() if p.kind == "card"}
-    units = [unit for detector, part in parts.items() for unit in _data_units(part, declared, detector)]
     digest = hashlib.sha256("".join(format_cards(own)).encode("ascii"))
-    for unit in units:
-        digest.update(unit.data)
-    sha = digest.hexdigest()
     meta: Meta = getattr(noun, "meta", {})
     axes = any(p.axes for p in declared.values())
     inherited = {k: v for k, v in meta.items() if not PER_PRODUCT.fullmatch(k) and not (axes and AXES.fullmatch(k))}
-    head = {**inherited, **own, **(cards or {}), "PRODSHA": (sha, "content hash")}
-    write_units(Path(path), [primary_unit(head), *units])
+    head = {**inherited, **own, **(cards or {}), "PRODSHA": ("0" * 64, "content hash")}
+    with Path(path).open("wb") as file:
+        file.write(primary_unit(head).sealed())  # the hash is known last, and takes the same room
+        for detector, part in parts.items():
+            for unit in _data_units(part, declared, detector):
+                digest.update(unit.data)
+                file.write(unit.sealed())
+                file.write(unit.data)
+        sha = digest.hexdigest()
+        file.seek(0)
+        file.write(primary_unit({**head, "PRODSHA": (sha, "content hash")}).sealed())
+        file.flush()
+        os.fsync(file.fileno())
     return sha
 
 
@@ -100,15 +107,15 @@ def _comment(place: Place) -> str:
     return f"[{place.unit}] {place.text}".strip() if place.unit else place.text
 
 
-def _data_units(noun: Any, declared: Mapping[str, Place], detector: str = "") -> list[Unit]:
-    """Return the extensions of a noun in the order of its fields; an optional field that is None has none."""
+def _data_units(noun: Any, declared: Mapping[str, Place], detector: str = "") -> Iterator[Unit]:
+    """Yield the extensions of a noun in the order of its fields; an optional field that is None has none."""
     grouped: dict[str, list[tuple[Place, NDArray[Any]]]] = {}
     for name, place in declared.items():
         value = getattr(noun, name)
         if place.kind != "card" and value is not None:
             grouped.setdefault(place.hdu, []).append((place, _as_stored(place, np.asarray(value))))
     start = f"{detector}." if detector else ""
-    return [_data_unit(start + hdu, items, noun) for hdu, items in grouped.items()]
+    yield from (_data_unit(start + hdu, items, noun) for hdu, items in grouped.items())
 
 
 def _as_stored(place: Place, values: NDArray[Any]) -> NDArray[Any]:

@@ -36,11 +36,11 @@ class Unit:
     ----------
     header : list of str
         Its 80-character cards, without checksums and END.
-    data : bytes
+    data : bytes or memoryview of bytes
     """
 
     header: list[str]
-    data: bytes
+    data: bytes | memoryview
 
     def sealed(self) -> bytes:
         """Return the header with DATASUM, CHECKSUM and END, padded."""
@@ -81,7 +81,7 @@ def primary_image(pixels: NDArray[Any], cards: Mapping[str, CardValue]) -> Unit:
     """
     head: dict[str, CardValue] = {"SIMPLE": (True, "conforms to the FITS standard"), **_image_shape("image", pixels)}
     head |= {"EXTEND": True}
-    return Unit([*format_cards(head), *format_cards(cards)], _padded(_big_endian(pixels).tobytes(), b"\0"))
+    return Unit([*format_cards(head), *format_cards(cards)], _stored_pixels(pixels))
 
 
 def _image_shape(name: str, pixels: NDArray[Any]) -> dict[str, CardValue]:
@@ -103,7 +103,7 @@ def image_unit(name: str, pixels: NDArray[Any], cards: Mapping[str, CardValue], 
             return tiles
     head: dict[str, CardValue] = {"XTENSION": "IMAGE", **_image_shape(name, pixels)}
     head |= {"PCOUNT": 0, "GCOUNT": 1, "EXTNAME": name}
-    return Unit([*format_cards(head), *format_cards(cards)], _padded(_big_endian(pixels).tobytes(), b"\0"))
+    return Unit([*format_cards(head), *format_cards(cards)], _stored_pixels(pixels))
 
 
 def _packed_image(name: str, pixels: NDArray[Any], cards: Mapping[str, CardValue]) -> Unit:
@@ -184,6 +184,13 @@ def _kind(name: str, values: NDArray[Any]) -> str:
 
 def _big_endian(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(values.dtype.newbyteorder(">"), copy=False)
+
+
+def _stored_pixels(pixels: NDArray[Any]) -> memoryview:
+    """Return pixels as they lie in a file, padded: one copy, for images may fill half of the memory."""
+    room = np.zeros(-(-pixels.nbytes // BLOCK) * BLOCK, np.uint8)
+    room[: pixels.nbytes].view(pixels.dtype.newbyteorder(">")).reshape(pixels.shape)[...] = pixels
+    return room.data
 
 
 def _padded(data: bytes, filler: bytes) -> bytes:

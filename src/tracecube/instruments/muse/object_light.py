@@ -22,7 +22,7 @@ from tracecube.instruments.muse.references import extinction_curve
 from tracecube.kernels.atmosphere import extinction_transmission
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.optics.slice_map import columns_of, lit_pixels
-from tracecube.recipes.slices.cube import Grid, Samples
+from tracecube.recipes.slices.cube import Grid, Samples, Source
 from tracecube.recipes.slices.hits import find_hits
 from tracecube.recipes.slices.segments import place_of
 from tracecube.recipes.slices.sky_light import seen, shifted
@@ -33,6 +33,8 @@ _UNIT = 1e20
 """Cubes are in 10**(-20) erg/s/cm**2/Angstrom."""
 
 _LIGHT = 299792.458  # km/s
+_BESIDE = 8  # rows besides, by which hits are told
+_NODES = 400  # wavelengths between which refraction is straight
 _GUARD = 2.0  # arcsec of the grid beyond the middle of the outermost slice
 
 Placement = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
@@ -55,6 +57,19 @@ class ObjectInputs(Inputs):
     user_factors: RawFrame | None
     astrometry: RawFrame | None = None
     raman: ScatteredLines | None = None
+
+
+_Parts = tuple[SliceTraces, SliceWavelengths, SliceGeometry, SliceSky]
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where pixels go: a grid, how places lie on it, what fluxes are multiplied with, and between which planes."""
+
+    grid: Grid
+    placed: Placement
+    scale: float
+    planes: tuple[float, float]
 
 
 class ExposureLight:
@@ -84,8 +99,10 @@ class ExposureLight:
         self.hits = 0
         self.pixels = 0
 
-    def samples(self, grid: Grid, placed: Placement, *, scale: float = 1.0) -> list[Samples]:
-        """Return the pixels of all detectors with their places in the grid.
+    def source(self, grid: Grid, placed: Placement, *, scale: float = 1.0) -> Source:
+        """Return what gives the pixels of all detectors between two planes, with their places in the grid.
+
+        Exposures are read one at a time, and anew for every range of planes.
 
         Parameters
         ----------
@@ -95,62 +112,77 @@ class ExposureLight:
             What fluxes are multiplied with.
         """
         self.hits = self.pixels = 0
-        return [self._samples(one, grid, placed, scale) for one in self.given.exposures]
 
-    def _samples(self, exposure: SliceExposure, grid: Grid, placed: Placement, scale: float) -> Samples:
+        def between(low: float, high: float) -> list[Samples]:
+            target = _Target(grid, placed, scale, (max(low, -4.0), min(high, grid.shape[0] + 3.0)))
+            return [self._samples(one, target) for one in self.given.exposures]
+
+        return between
+
+    def _samples(self, exposure: SliceExposure, target: _Target) -> Samples:
         name = str(exposure.meta.get("DETECTOR"))
         traces, solution = self.given.traces[self._trace_of[name]], self.given.wavelengths[self._wave_of[name]]
-        sky = self.given.sky.of(name)
-        found: list[tuple[FloatArray, FloatArray, FloatArray]] = []
-        for row in range(len(traces.aperture)):
-            if traces.dq[row] or solution.dq[row] or sky.dq[row]:
-                continue
-            one = self._slice(exposure, (traces, solution, self.places[name], sky), row, grid, placed, scale)
-            if one is not None:
-                found.append(one)
+        parts = (traces, solution, self.places[name], self.given.sky.of(name))
+        usable = np.flatnonzero((traces.dq | solution.dq | parts[3].dq) == 0)
+        made = [self._slice(exposure, parts, int(row), target) for row in usable]
+        found = [one for one in made if one is not None]
         if not found:
             empty = np.zeros(0, np.float32)
             return Samples(np.zeros((0, 3), np.float32), empty, empty)
-        place, value, weight = (np.concatenate(column).astype(np.float32) for column in zip(*found, strict=True))
+        place, value, weight = (np.concatenate(column) for column in zip(*found, strict=True))
         self.pixels += value.size
-        return Samples(place, value, np.where(np.isfinite(value), weight, 0.0).astype(np.float32))
+        return Samples(place, value, weight)
 
-    def _slice(  # noqa: PLR0913 - one slice and what it goes with
-        self,
-        exposure: SliceExposure,
-        parts: tuple[SliceTraces, SliceWavelengths, SliceGeometry, SliceSky],
-        row: int,
-        grid: Grid,
-        placed: Placement,
-        scale: float,
+    def _slice(
+        self, exposure: SliceExposure, parts: _Parts, row: int, target: _Target
     ) -> tuple[FloatArray, FloatArray, FloatArray] | None:
         """Return places (k, 3), values and weights of the pixels of one slice."""
         traces, solution, geometry, sky = parts
-        rows = np.arange(exposure.data.shape[0], dtype=np.float64)
+        rows = self._rows(parts, row, target, exposure.data.shape[0])
+        if rows is None:
+            return None
         x0, x1 = columns_of(traces, row, exposure.data.shape[1], beyond=1.0)
-        across = np.arange(x0, x1)[None, :] - (traces.centre[row] + exposure.shift[row])[:, None]
-        day = solution.wave(row, rows[:, None], across)
-        good = lit_pixels(exposure.flags[:, x0:x1], traces, row, across)
+        cut = rows, slice(x0, x1)
+        across = np.arange(x0, x1)[None, :] - (traces.centre[row, rows] + exposure.shift[row])[:, None]
+        day = solution.wave(row, np.arange(rows.start, rows.stop, dtype=np.float64)[:, None], across)
+        good = lit_pixels(exposure.flags[cut], traces, row, across, rows)
         own = self._own_factor(exposure, int(traces.aperture[row]), day)
-        left = exposure.data[:, x0:x1] * own - seen(sky, row, day)
-        if self.given.raman is not None:
-            wide = (traces.right[row] - traces.left[row])[:, None]
-            at = place_of(geometry, row, across, np.broadcast_to(wide, across.shape))
-            left = left - sky.gain[row] * self.given.raman.seen(*at, shifted(sky, row, day))
-        variance = exposure.variance[:, x0:x1] * own**2
-        hit = find_hits(left, variance, good, limit=self.limit)
-        self.hits += int(hit.sum())
+        left = exposure.data[cut] * own - seen(sky, row, day)
         wave = shifted(sky, row, day)
-        plane = (wave * (1.0 + self.velocity / _LIGHT) - grid.wave0) / grid.step
-        kept = good & ~hit & (plane > -4) & (plane < grid.shape[0] + 3)
+        if self.given.raman is not None:
+            wide = (traces.right[row, rows] - traces.left[row, rows])[:, None]
+            at = place_of(geometry, row, across, np.broadcast_to(wide, across.shape))
+            left = left - sky.gain[row] * self.given.raman.seen(*at, wave)
+        variance = exposure.variance[cut] * own**2
+        hit = find_hits(left, variance, good, limit=self.limit)
+        plane = self._plane(wave, target.grid)
+        inside = (plane > target.planes[0]) & (plane < target.planes[1])
+        self.hits += int((hit & inside).sum())
+        kept = good & ~hit & inside & np.isfinite(left)
         if not kept.any():
             return None
-        wave = wave[kept]
-        width = np.broadcast_to((traces.right[row] - traces.left[row])[:, None], kept.shape)[kept]
-        x, y = placed(*self._refracted(*place_of(geometry, row, across[kept], width), wave))
-        factor = scale * np.interp(wave, *self._worth) / sky.gain[row]
+        wave, grid = wave[kept], target.grid
+        width = np.broadcast_to((traces.right[row, rows] - traces.left[row, rows])[:, None], kept.shape)[kept]
+        x, y = target.placed(*self._refracted(*place_of(geometry, row, across[kept], width), wave))
+        factor = target.scale * np.interp(wave, *self._worth) / sky.gain[row]
         place = np.stack([plane[kept], (y - grid.y0) / grid.side, (x - grid.x0) / grid.side], axis=1)
-        return place.astype(np.float32), left[kept] * factor, 1.0 / (variance[kept] * factor**2)
+        weight = 1.0 / (variance[kept] * factor**2)
+        return place.astype(np.float32), (left[kept] * factor).astype(np.float32), weight.astype(np.float32)
+
+    def _plane(self, wave: FloatArray, grid: Grid) -> FloatArray:
+        """Return where wavelengths (air, observed) lie in a grid."""
+        return np.asarray((wave * (1.0 + self.velocity / _LIGHT) - grid.wave0) / grid.step)
+
+    def _rows(self, parts: _Parts, row: int, target: _Target, count: int) -> slice | None:
+        """Return the rows of the detector in which a slice sees the planes, and what telling hits needs besides."""
+        traces, solution, _, sky = parts
+        half = 0.5 * float(np.nanmax(traces.right[row] - traces.left[row]))
+        day = solution.wave(row, np.arange(count, dtype=np.float64)[:, None], np.array([[-half, 0.0, half]]))
+        plane = self._plane(shifted(sky, row, day), target.grid)
+        near = np.flatnonzero((plane.max(axis=1) > target.planes[0]) & (plane.min(axis=1) < target.planes[1]))
+        if not near.size:
+            return None
+        return slice(max(int(near[0]) - _BESIDE, 0), min(int(near[-1]) + 1 + _BESIDE, count))
 
     def _own_factor(self, exposure: SliceExposure, aperture: int, wave: FloatArray) -> FloatArray:
         """Return what the light of a slice is multiplied with, 1 without factors."""
@@ -160,7 +192,7 @@ class ExposureLight:
 
     def _refracted(self, x: FloatArray, y: FloatArray, wave: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return places to the west and north of the pointing, as they would be without the atmosphere."""
-        some = np.sort(wave[:: max(wave.size // 400, 1)])
+        some = np.linspace(wave.min(), wave.max(), _NODES)
         west, north = refraction(self.pointing, some)
         return on_sky(x - np.interp(wave, some, west), y - np.interp(wave, some, north), self.pointing)
 

@@ -23,10 +23,11 @@ from tracecube.instruments.muse.modes import LASER_MODES
 from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs, Placement, displaced, own_grid
 from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_of, with_astrometry
 from tracecube.instruments.muse.references import extinction_notes
-from tracecube.recipes.slices.cube import Grid, build_cube, white_image
+from tracecube.recipes.slices.cube import Grid, build_cube, planes_at_once, white_image
 
 __all__ = ["ObjectParams", "aligned_cube", "object_cube"]
 
+_PIXELS = 14e6  # of a detector that see light
 _SAME = 1.5 / 86400.0  # day within which a row of a list is of an exposure
 
 
@@ -65,7 +66,7 @@ class AlignedOut(Outputs):
     cube: Cube
 
 
-@recipe(version="4")
+@recipe(version="5")
 def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     """Make the cube of one exposure.
 
@@ -82,7 +83,7 @@ def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     return ObjectOut(cube=cube, image_fov=white, quality=numbers, caveats=_notes(light))
 
 
-@recipe(version="2")
+@recipe(version="3")
 def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
     light = _light(given, params)
@@ -122,7 +123,7 @@ def _notes(light: ExposureLight) -> tuple[str, ...]:
     given = light.given
     laser = mode(given.exposures[0].meta) in LASER_MODES and given.raman is None
     notes = ("no RAMAN_LINES: lines of the laser are taken to be as bright all over the field",) if laser else ()
-    lacking = _lacking(by_detector(given.exposures), by_detector(given.traces))
+    lacking = _lacking(light.places, by_detector(given.traces))
     return (*light.pointing.caveats, *extinction_notes(given.extinct_table), *lacking, *notes)
 
 
@@ -134,7 +135,7 @@ def _made(
     light: ExposureLight, grid: Grid, centre: tuple[float, float], placed: Placement, *, scale: float
 ) -> tuple[Cube, tuple[QualityNumber, ...]]:
     """Return the cube of an exposure on a grid, and its quality numbers."""
-    samples = light.samples(grid, placed, scale=scale)
+    source, channels = light.source(grid, placed, scale=scale), len(light.places)
     cards: dict[str, Scalar] = {
         **light.given.exposures[0].meta,
         **grid.cards(*centre),
@@ -145,9 +146,9 @@ def _made(
         "FLUXSCAL": scale,
     }
     cards.pop("DETECTOR", None)
-    cube, share = build_cube(samples, grid, cards)
+    cube, share = build_cube(source, grid, cards, planes=planes_at_once(grid, channels * _PIXELS))
     numbers = (
-        QualityNumber("NUM CHANNELS", float(len(samples))),
+        QualityNumber("NUM CHANNELS", float(channels)),
         QualityNumber("HITS", light.hits / max(light.pixels, 1), high=0.01),
         QualityNumber("VOXELS MEASURED", share, low=0.9),
         QualityNumber("VOXEL NOISE", float(np.nanmedian(np.sqrt(cube.variance[::97])))),

@@ -19,7 +19,9 @@ def columns_of(traces: SliceTraces, row: int, width: int, *, beyond: float = 0.0
     return max(first, 0), min(last, width)
 
 
-def lit_pixels(flags: IntArray, traces: SliceTraces, row: int, across: FloatArray) -> BoolArray:
+def lit_pixels(
+    flags: IntArray, traces: SliceTraces, row: int, across: FloatArray, rows: slice = slice(None)
+) -> BoolArray:
     """Return which pixels are good and see this slice, no gap and no neighbour, whose columns reach into its own.
 
     Parameters
@@ -30,8 +32,10 @@ def lit_pixels(flags: IntArray, traces: SliceTraces, row: int, across: FloatArra
     row : int
     across : array (y, x), px
         Distance from the centre of the slice.
+    rows : slice
+        Those that ``flags`` and ``across`` cover.
     """
-    half = 0.5 * (traces.right[row] - traces.left[row])[:, None]
+    half = 0.5 * (traces.right[row] - traces.left[row])[rows, None]
     return np.asarray((np.abs(across) <= half) & (flags & (NOT_USABLE | int(Flag.NOT_ILLUMINATED)) == 0))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,12 @@ from tracecube.core.flags import Flag
 from tracecube.core.spectra import Cube, Image
 from tracecube.kernels.voxels import inverse_root, solve_voxels
 
-__all__ = ["Grid", "Samples", "build_cube", "flat_cards", "white_image"]
+__all__ = ["Grid", "Samples", "Source", "build_cube", "flat_cards", "planes_at_once", "white_image"]
 
 F4 = NDArray[np.float32]
 
-_SLAB = 200  # planes that are solved together
+_SLAB = 128  # planes that are solved together
+_HELD = 50e6  # samples that are held at a time: 1 GB
 _MARGIN = 14  # planes on either side: the polynomial of degree 6 reaches 6 times 2 of them
 _DEGREE, _SMALLEST = 6, 0.1  # of the inverse root: noise of voxels and of 5 x 5 bins is right to 2 per cent
 _SPECTRAL = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX)3|CD(3_[123]|[12]_3)")
@@ -84,16 +85,28 @@ class Samples:
     weight: F4
 
 
-def build_cube(samples: Sequence[Samples], grid: Grid, meta: Meta) -> tuple[Cube, float]:
+Source = Callable[[float, float], Sequence[Samples]]
+"""``(low, high) -> samples``: those between two planes, one set a detector."""
+
+
+def planes_at_once(grid: Grid, samples: float) -> int:
+    """Return how many planes to ask samples for at a time, if there are so many in all."""
+    parts = max(int(np.ceil(samples / _HELD)), 1)
+    return -(-grid.shape[0] // parts)
+
+
+def build_cube(source: Source, grid: Grid, meta: Meta, *, planes: int | None = None) -> tuple[Cube, float]:
     """Solve for the voxels.
 
     Parameters
     ----------
-    samples : sequence of Samples
-        One a detector.
+    source : callable
+        Gives the samples of a range of planes; it is asked for one range after the other.
     grid : Grid
     meta : Meta
         With the axes.
+    planes : int, optional
+        In a range; all at once if not given.
 
     Returns
     -------
@@ -102,23 +115,15 @@ def build_cube(samples: Sequence[Samples], grid: Grid, meta: Meta) -> tuple[Cube
     share : float
         Of the voxels within the field that were measured.
     """
-    nz, ny, nx = grid.shape
+    nz = grid.shape[0]
     data = np.full(grid.shape, np.nan, np.float32)
     variance = np.full(grid.shape, np.nan, np.float32)
-    root = inverse_root(_DEGREE, smallest=_SMALLEST)
-    for start in range(0, nz, _SLAB):
-        stop = min(start + _SLAB, nz)
-        low, high = start - _MARGIN, stop + _MARGIN
-        parts = []
-        for one in samples:
-            near = np.flatnonzero((one.place[:, 0] > low - 2) & (one.place[:, 0] < high + 1) & (one.weight > 0))
-            place = one.place[near]
-            place[:, 0] -= low
-            parts.append((place, one.value[near], one.weight[near]))
-        place, value, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
-        found = solve_voxels(place, value, weight, (high - low, ny, nx), root=root, least=_LEAST)
-        own = slice(_MARGIN, _MARGIN + stop - start)
-        data[start:stop], variance[start:stop] = found.data[own], found.variance[own]
+    for first in range(0, nz, planes or nz):
+        last = min(first + (planes or nz), nz)
+        samples = source(first - _MARGIN - 2, last + _MARGIN + 1)
+        for start in range(first, last, _SLAB):
+            _fill_slab(samples, start, min(start + _SLAB, last), data, variance)
+        del samples
     known = np.isfinite(data)
     flags = np.where(known, 0, int(Flag.NOT_MEASURED)).astype(np.int32)
     field = known.any(axis=0)
@@ -131,6 +136,22 @@ def build_cube(samples: Sequence[Samples], grid: Grid, meta: Meta) -> tuple[Cube
         meta=meta,
     )
     return cube, float(known[:, field].mean())
+
+
+def _fill_slab(samples: Sequence[Samples], start: int, stop: int, data: F4, variance: F4) -> None:
+    """Solve for the planes from ``start`` to ``stop`` (in place)."""
+    low, high = start - _MARGIN, stop + _MARGIN
+    parts = []
+    for one in samples:
+        near = np.flatnonzero((one.place[:, 0] > low - 2) & (one.place[:, 0] < high + 1) & (one.weight > 0))
+        place = one.place[near]
+        place[:, 0] -= low
+        parts.append((place, one.value[near], one.weight[near]))
+    place, value, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+    root = inverse_root(_DEGREE, smallest=_SMALLEST)
+    found = solve_voxels(place, value, weight, (high - low, *data.shape[1:]), root=root, least=_LEAST)
+    own = slice(_MARGIN, _MARGIN + stop - start)
+    data[start:stop], variance[start:stop] = found.data[own], found.variance[own]
 
 
 def white_image(cube: Cube, wave: FloatArray, band: tuple[float, float]) -> Image:
