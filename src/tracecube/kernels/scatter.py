@@ -22,9 +22,18 @@ from scipy.interpolate import BSpline
 from scipy.linalg import cho_factor, cho_solve
 
 from tracecube.kernels.forward import DesignMatrix, adjoint, project
-from tracecube.kernels.solve import factorise, normal_equations, solve
+from tracecube.kernels.solve import Factor, factorise, normal_equations, solve
 
-__all__ = ["Strips", "Surface", "conjugate_gradient", "fit_scattered", "spline_basis", "surface"]
+__all__ = [
+    "ColumnLevels",
+    "Strips",
+    "Surface",
+    "column_levels",
+    "conjugate_gradient",
+    "fit_scattered",
+    "spline_basis",
+    "surface",
+]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -164,6 +173,52 @@ def fit_scattered(
         precondition=_inverse(gram + prior),
     )
     return _image(whole, c), c
+
+
+class ColumnLevels(NamedTuple):
+    """A level of every column of an image beneath its spectra.
+
+    Parameters
+    ----------
+    level, variance : array (n_along,)
+        Drawn towards zero by how much levels differ from column to column, and what stays unknown of them.
+    share : array (n_unknown,)
+        What a level of 1 adds to each spectrum if it is left in.
+    """
+
+    level: F8
+    variance: F8
+    share: F8
+
+
+def column_levels(left: F4, ivar: F4, a: DesignMatrix, factor: Factor) -> ColumnLevels:
+    """Measure the level of every column together with its spectra.
+
+    Parameters
+    ----------
+    left : array (across, along)
+        Image less what else lies beneath the spectra.
+    ivar : array (across, along)
+    a : DesignMatrix
+        Footprints one column wide: columns then know nothing of each other.
+    factor : Factor
+        Of the normal equations of ``a`` and ``ivar``.
+
+    Notes
+    -----
+    On one column BᵀWRB of the module's equation is a number. The prior is what the levels' scatter (median of the
+    absolute deviations) has beyond their errors (Efron & Morris 1973, J. Am. Stat. Assoc. 68, 117).
+    """
+    share = solve(factor, adjoint(a, ivar))
+    bare = ivar * (1.0 - project(a, share))
+    told = bare.sum(axis=0, dtype=np.float64)
+    known = told > 1e-3 * max(float(told.max()), 1e-30)
+    error = 1.0 / np.where(known, told, 1.0)
+    found = np.where(known, (bare * left).sum(axis=0, dtype=np.float64) * error, 0.0)
+    width = 1.4826 * float(np.median(np.abs(found[known]))) if known.any() else 0.0
+    spread = max(width**2 - float(np.median(error[known])), 0.0) if known.any() else 0.0
+    trust = np.where(known, spread / (spread + error), 0.0) if spread > 0.0 else np.zeros(found.size)
+    return ColumnLevels(trust * found, np.where(known, trust * error, spread), share)
 
 
 def _image(parts: list[Surface], coefficients: F8) -> F4:

@@ -39,6 +39,7 @@ class Extracting(Params):
     scatter_pieces: int = Field(6, ge=0, le=30, description="spline pieces of scattered light a side; 0 for none")
     strips: int = Field(32, ge=0, le=64, description="outputs whose levels are fitted with that; 0 for none")
     strip_pieces: int = Field(4, ge=1, le=16, description="spline pieces of the level along an output")
+    stripes: bool = Field(True, description="fit what is left of the signal that all outputs share row by row")
     clip: float = Field(6.0, gt=3.0, description="pixels this many sigma off the model are outliers")
     passes: int = Field(3, ge=1, le=6, description="solutions; each takes variance and outliers from the last")
     method: Literal["joint", "optimal", "box"] = Field(
@@ -57,6 +58,7 @@ class Extracting(Params):
             scatter_pieces=self.scatter_pieces,
             strips=self.strips,
             strip_pieces=self.strip_pieces,
+            stripes=self.stripes,
             clip=self.clip,
             passes=self.passes,
             method=self.method,

@@ -46,6 +46,11 @@ class CompanionParams(Params):
     transmission_change: float = Field(
         0.015, ge=0.0, description="expected change of the air's transmission between two frames, relative"
     )
+    illumination: float = Field(
+        0.02,
+        ge=0.0,
+        description="how unevenly the lamp of the lenslet flat lights the field, relative: no other light tells",
+    )
     diameter: float = Field(8.0, gt=0.0, description="diameter of the telescope, m")
 
     def strehl(self) -> StrehlParams:

@@ -75,6 +75,7 @@ def find(
     placed = [_centre_of(one.meta, by_dit) for one in spectra]
     turned = [orientation(one.meta, _dit(one.meta)[0]) for one in spectra]
     level = core_light(psf, *with_spots, spectra, params.strehl())
+    star_error = float(np.hypot(level.error, params.illumination))
     angles = [o.angle for o in turned]
     sequence = star_sequence(spectra, placed, angles, psf, brightness=level.light, diameter=params.diameter)
     method = params.method(sequence.rotation, len(spectra))
@@ -89,12 +90,12 @@ def find(
         caveats.append("the star's place is not known in every DIT: places of companions are not to be trusted")
     if not np.isfinite(level.change):
         caveats.append(
-            f"no satellite spots tell how the star's Strehl ratio changed: contrasts are uncertain by {level.error:.1%}"
+            f"no satellite spots tell how the star's Strehl ratio changed: contrasts are uncertain by {star_error:.1%}"
         )
     meta = {**spectra[0].meta, "ESO PRO CATG": "IFS_SCIENCE_DR", "HCMETHOD": method}
     return StarSurroundings(
-        sources=sources(found, star_error=level.error, centre_error=centre_error, target=target, meta=meta),
-        spectra=companion_spectra(found, sequence, star_error=level.error, meta=meta),
+        sources=sources(found, star_error=star_error, centre_error=centre_error, target=target, meta=meta),
+        spectra=companion_spectra(found, sequence, star_error=star_error, meta=meta),
         image=contrast_image(found.raw, target, meta),
         significance=significance_image(found.raw, target, meta),
         curve=contrast_curve(found, sequence, settings),

@@ -20,9 +20,9 @@ from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet
 from tracecube.core.params import Params
 from tracecube.kernels.forward import DesignMatrix, Footprints, cumulative_profile, design_matrix, project
-from tracecube.kernels.scatter import Strips, fit_scattered
+from tracecube.kernels.scatter import Strips, column_levels, fit_scattered
 from tracecube.kernels.shapes import mixed_matrix
-from tracecube.kernels.solve import band_width, estimate, factorise, normal_equations
+from tracecube.kernels.solve import Factor, Solution, band_width, estimate, factorise, normal_equations
 
 __all__ = ["Extraction", "ExtractionParams", "TraceMatrix", "extract", "reduced_chi2", "trace_matrix"]
 
@@ -44,6 +44,10 @@ class ExtractionParams(Params):
     )
     strip_pieces: int = Field(4, ge=1, le=16, description="spline pieces along a strip")
     strip_reference: int = Field(512, ge=1, description="reference pixels behind the level of a strip")
+    stripes: bool = Field(
+        False,
+        description="fit a level of every detector column (across dispersion) with that: an array's rows share one",
+    )
     clip: float = Field(6.0, gt=3.0, description="pixels this many sigma off the model are outliers")
     passes: int = Field(3, ge=1, le=6, description="solutions; each takes variance and outliers from the last")
     method: Literal["joint", "optimal", "box"] = Field(
@@ -239,7 +243,10 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
                 start=surface,
             )
         equations = normal_equations(matrix.a, data - scattered, ivar, band=matrix.band)
-        solution = estimate(factorise(equations), equations.rhs)
+        factor = factorise(equations)
+        solution = estimate(factor, equations.rhs)
+        if params.stripes:
+            solution, scattered = _without_stripes(matrix, solution, data, scattered, (ivar, factor))
         model = project(matrix.a, np.nan_to_num(solution.flux)) + scattered
         deviation = (data - model) / np.sqrt(variance)
         variance = (floor + shot * np.maximum(model, 0)).astype(np.float32)
@@ -253,6 +260,23 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
         outlier=outlier if matrix.axis == 1 else outlier.T,
         chi2=reduced_chi2(matrix, deviation, ivar),
     )
+
+
+def _without_stripes(
+    matrix: TraceMatrix,
+    solution: Solution,
+    data: FloatArray,
+    scattered: FloatArray,
+    equations: tuple[FloatArray, Factor],
+) -> tuple[Solution, FloatArray]:
+    """Take the level of every detector column out of a solution, and put it into the scattered light."""
+    ivar, factor = equations
+    found = column_levels(data - scattered, ivar, matrix.a, factor)
+    along = matrix.a.origin[:, 1]
+    covariance = solution.covariance.copy()
+    covariance[0] += found.share**2 * found.variance[along]
+    flux = solution.flux - found.share * found.level[along]
+    return Solution(flux, covariance), scattered + found.level.astype(np.float32)
 
 
 def reduced_chi2(matrix: TraceMatrix, deviation: FloatArray, ivar: FloatArray) -> float:

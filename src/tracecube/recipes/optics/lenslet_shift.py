@@ -204,7 +204,10 @@ def shift_along(
     pixels = float(model.use.sum() * (wave[1] - wave[0]) / np.median(pixel))
     freedom = max(pixels - params.smooth_degree - 3.0, 1.0)
     # neighbouring samples of the fine grid tell the same: as many are independent as there are pixels
-    covariance = np.linalg.inv(found.jac.T @ found.jac) * (found.fun**2).sum() / freedom * model.use.sum() / pixels
+    if not np.any(found.jac[:, 0]):
+        raise NoConvergence("no edge of the band tells of the shift along dispersion", hint="look at the frame")
+    # without any band of the air its depth is at its bound, where the model does not depend on it
+    covariance = np.linalg.pinv(found.jac.T @ found.jac) * (found.fun**2).sum() / freedom * model.use.sum() / pixels
     return float(found.x[0]), float(np.sqrt(covariance[0, 0]))
 
 

@@ -56,6 +56,32 @@ def test_levels_of_outputs_are_told_from_spectra() -> None:
     assert common[1] > 2.5 * common[0]
 
 
+def test_stripes_are_told_from_spectra() -> None:
+    rng, flux = np.random.default_rng(14), truth(40.0)
+    level = rng.normal(0.0, 1.0, SHAPE[1])
+    seen = frame(FIELD.image(flux) + 8.0 + level, rng)
+    plain = ExtractionParams(scatter_pieces=2)
+    left = []
+    for params in (plain.model_copy(update={"stripes": True}), plain):
+        found = extract(seen, MATRIX, params, floor=16.0)
+        pull = (found.flux - flux) / np.sqrt(found.variance)
+        grid = np.full((flux.shape[0], SHAPE[1]), np.nan)
+        rows, samples = np.nonzero(np.isfinite(pull))
+        grid[rows, FIELD.traces.start[rows] + samples] = pull[rows, samples]
+        crowded = np.isfinite(grid).sum(axis=0) > 20
+        left.append((np.std(np.nanmean(grid[:, crowded], axis=0)), np.nanstd(pull)))
+    assert left[0][0] < 0.6 * left[1][0]  # what all spectra of a column share; chance leaves 0.17
+    assert left[0][1] == pytest.approx(1.0, abs=0.05)
+
+
+def test_without_stripes_nothing_is_taken() -> None:
+    rng, flux = np.random.default_rng(15), truth(40.0)
+    seen = frame(FIELD.image(flux), rng)
+    params = ExtractionParams(scatter_pieces=0)
+    found, plain = (extract(seen, MATRIX, params.model_copy(update={"stripes": s}), floor=16.0) for s in (True, False))
+    assert np.nanstd((found.flux - plain.flux) / np.sqrt(plain.variance)) < 0.1
+
+
 def test_a_bright_spectrum_leaves_its_neighbours_alone() -> None:
     flux = truth(0.0)
     flux[30] = 1e5

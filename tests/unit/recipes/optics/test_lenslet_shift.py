@@ -91,7 +91,7 @@ def test_a_dark_frame_keeps_what_was_expected() -> None:
     assert found.turn == pytest.approx(1e-5, abs=3e-6)
 
 
-def night(dy: float, rng) -> tuple[Spectra, LampSpectrum, AirTransmission]:
+def night(dy: float, rng, thick: float = 1.3) -> tuple[Spectra, LampSpectrum, AirTransmission]:
     fine = np.arange(8500.0, 18500.0, 10.0)
     band = 1.0 / (1 + np.exp(-(fine - 9700) / 70)) / (1 + np.exp((fine - 16400) / 90))
     air = np.ones(fine.size)
@@ -99,7 +99,7 @@ def night(dy: float, rng) -> tuple[Spectra, LampSpectrum, AirTransmission]:
         air *= np.exp(-depth * np.exp(-0.5 * ((fine - centre) / width) ** 2))
     n, m, pixel = 60, 42, 190.0
     wave = 9400.0 + pixel * (np.arange(m) + rng.uniform(-0.5, 0.5, (n, 1)))
-    star = band * air**1.3 * (12000.0 / fine) ** 2
+    star = band * air**thick * (12000.0 / fine) ** 2
     flux = np.array([np.interp(row - dy * pixel, fine, star) for row in wave]) * 1000.0
     flux += rng.normal(0, 3.0, flux.shape)
     zero = np.zeros((n, m), np.int32)
@@ -116,3 +116,10 @@ def test_shift_along_by_the_ends_of_the_band_and_the_air(dy: float) -> None:
     found, error = shift_along(spectra, lamp, air, ShiftParams(), lsf=0.05)
     assert found == pytest.approx(dy, abs=0.06)
     assert 0 < error < 0.1
+
+
+def test_a_night_without_bands_of_the_air_has_a_shift_by_its_ends() -> None:
+    spectra, lamp, air = night(0.2, np.random.default_rng(5), thick=-0.05)  # less than none can not be fitted
+    found, error = shift_along(spectra, lamp, air, ShiftParams(), lsf=0.05)
+    assert np.isfinite(error)
+    assert found == pytest.approx(0.2, abs=0.2)
