@@ -13,6 +13,7 @@ import numpy as np
 
 from tracecube.core.errors import BadData, NoConvergence
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
+from tracecube.kernels.robust import known_median
 
 __all__ = ["GridFit", "MaskSamples", "fit_grid"]
 
@@ -144,7 +145,7 @@ def _period(step: FloatArray, light: FloatArray) -> float:
 def _start(samples: MaskSamples, row: int, pitch: float, step: FloatArray, light: FloatArray) -> FloatArray:
     """Return a first guess of one slice's numbers; NaN without light."""
     along = np.nansum(samples.light[:, row], axis=0)
-    place = np.nanmedian(samples.place[:, row], axis=0)
+    place = known_median(samples.place[:, row], axis=0)
     known = np.isfinite(place)
     if not known.any() or not along.max() > 0:
         return np.full(_FIELDS, np.nan)
