@@ -74,7 +74,7 @@ def test_static_calibrations_need_no_time(catg):
         ({"ESO DPR CATG": "ACQUISITION", "ESO DPR TYPE": "OBJECT"}, "match no rule"),
         ({"EXTENSIONS": "SGS_IMG CHAN25"}, "none of its images is called CHAN01 to CHAN24"),
         ({"EXTENSIONS": ""}, "none of its images"),
-        ({"ESO PRO CATG": "MASTER_BIAS"}, "a product"),
+        ({"ESO PRO CATG": "DATACUBE_FINAL"}, "a product"),
     ],
 )
 def test_what_is_refused(more, message):
