@@ -64,7 +64,7 @@ def by_detector(nouns: Sequence[object]) -> dict[str, int]:
     return {str(getattr(one, "meta", {}).get("DETECTOR")): i for i, one in enumerate(nouns)}
 
 
-@recipe(version="6")
+@recipe(version="7")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],

@@ -41,6 +41,9 @@ def outside(wave: FloatArray, regions: tuple[tuple[float, float], ...]) -> BoolA
 def smooth_response(wave: FloatArray, measured: FloatArray, variance: FloatArray) -> Curve:
     """Draw a cubic spline through the logarithms, bands and stellar lines left out, outliers too.
 
+    Beyond the first and last sample that counts (a band of water covers the red end) the logarithm goes on as a
+    straight line through what the spline has next to it; half of what that adds is its error.
+
     Parameters
     ----------
     wave : array (k,), Angstrom, rising
@@ -73,9 +76,15 @@ def smooth_response(wave: FloatArray, measured: FloatArray, variance: FloatArray
         if now.sum() == used.sum():
             break
         used = now
-    inside = (wave >= wave[used][0]) & (wave <= wave[used][-1])
-    error = value * np.maximum(spread * np.sqrt((count + 4) / used.sum()), 1e-4)
-    return Curve(np.where(inside, value, np.nan), np.where(inside, error, np.nan), used)
+    error = np.full(wave.size, max(spread * np.sqrt((count + 4) / used.sum()), 1e-4))
+    logs = np.log(value)
+    for end, beyond in ((wave[used][0], wave < wave[used][0]), (wave[used][-1], wave > wave[used][-1])):
+        near = used & (np.abs(wave - end) <= 2.0 * _KNOT)
+        slope, level_there = np.polyfit(wave[near] - end, logs[near], 1)
+        change = slope * (wave[beyond] - end)
+        logs[beyond] = level_there + change
+        error[beyond] = np.hypot(error[beyond], 0.5 * np.abs(change))
+    return Curve(np.exp(logs), np.exp(logs) * error, used)
 
 
 def _filled(at: FloatArray, knot: float) -> bool:

@@ -103,3 +103,21 @@ def test_a_spectrum_without_light_is_an_error_in_words():
     nothing = np.full(WAVE.size, np.nan)
     with pytest.raises(NoConvergence, match="0 bins of the spectrum hold light of the star"):
         smooth_response(WAVE, nothing, nothing)
+
+
+def test_beyond_the_last_sample_the_response_goes_on_straight_and_the_band_is_what_is_left():
+    """From 8925 Angstrom on water covers all: its depth must not go into the response, nor be lost."""
+    wave = np.arange(4700.0, 9350.0, 12.5)
+    true = np.exp(-(((wave - 7000.0) / 3500.0) ** 2))
+    water = np.where(wave > 8925.0, 0.8, 1.0)
+    rng = np.random.default_rng(4)
+    measured = true * water * (1.0 + rng.normal(0.0, 1e-3, wave.size))
+    curve = smooth_response(wave, measured, (1e-3 * measured) ** 2)
+    red = wave > 8925.0
+    assert np.all(np.isfinite(curve.value))
+    assert np.all(np.abs(curve.value - true)[red] < 3.0 * curve.error[red])
+    assert curve.value[red] == pytest.approx(true[red], rel=0.05)
+    assert curve.error[-1] > 3.0 * curve.error[wave < 8900.0].max() / curve.value[wave < 8900.0].max()
+    bands, _ = transmission(wave, measured, (1e-3 * measured) ** 2, curve.value, 1.0)
+    assert bands[red] == pytest.approx(0.8, rel=0.05)
+    assert bands * curve.value == pytest.approx(measured, rel=0.02)  # a star at the same airmass comes out right
