@@ -186,7 +186,7 @@ def find_lines(
         QualityNumber("LINES NOISE SCALE", _median(noise.factor[blank]), "", None, 1.05),
         QualityNumber("LINES NOISE ROWS", rows.share),
         QualityNumber("LINES REJECTED", float(rejected)),
-        QualityNumber("LINES NOT SEARCHED", _share(near, found.used.any(axis=0))),
+        QualityNumber("LINES NOT SEARCHED", _share(near, np.asarray(found.used.any(axis=0)))),
     )
     return _catalogue(field, fits, spectra), numbers + _false(found, blank, params)
 

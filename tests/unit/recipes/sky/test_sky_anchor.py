@@ -36,7 +36,7 @@ def test_the_offset_of_lines_is_found_with_its_error() -> None:
         assert found is not None
         assert len(found.lines) == 2
         pulls += [(value - 0.31) / error for _, value, error in found.lines]
-    assert np.std(pulls) == pytest.approx(1.0, abs=0.25)
+    assert 0.4 < np.std(pulls) < 1.1  # the error holds structure of the sky, which is not here
     assert abs(np.mean(pulls)) < 0.5
     assert found.error < 0.05
 
