@@ -12,7 +12,13 @@ from tracecube.archive import queries
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.records import JobRecord, PlannedRecord, ProductRecord, RawRecord, RunRecord
 from tracecube.core.fields import Scalar
-from tracecube.report.kinds import CALIBRATION_PICTURES, CUBE_PICTURES, EXPOSURE_PICTURES, FIELD_PICTURES
+from tracecube.report.kinds import (
+    ALIGNMENT_PICTURES,
+    CALIBRATION_PICTURES,
+    CUBE_PICTURES,
+    EXPOSURE_PICTURES,
+    FIELD_PICTURES,
+)
 from tracecube.report.numbers import Number, numbers_of
 from tracecube.report.pictures import Picture, draw_all
 from tracecube.report.surroundings import Surroundings, gather_surroundings
@@ -161,7 +167,12 @@ def _night(name: str, folder: _Folder, pictures: Path) -> Night:
         run=folder.run,
         verdicts=_verdicts(own),
         surroundings=gather_surroundings(own, list(folder.jobs.values()), pictures),
-        exposures=[*_exposures(own, pictures), *_fields(own, pictures), *_cubes(own, pictures)],
+        exposures=[
+            *_exposures(own, pictures),
+            *_fields(own, pictures),
+            *_cubes(own, pictures),
+            *_aligned(own, pictures),
+        ],
         pictures=draw_all(pictures, CALIBRATION_PICTURES, own),
         numbers=numbers_of(own),
         tasks=tasks,
@@ -216,6 +227,26 @@ def _fields(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
                 pictures=draw_all(folder, FIELD_PICTURES, files),
                 numbers=numbers_of(files),
                 files=[p for p in files if p.tag != "SPECTRUM"],
+            )
+        )
+    return found
+
+
+def _aligned(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
+    """Return the fields whose exposures were aligned, by time: one each."""
+    found = []
+    for made in sorted((p for p in own if p.tag in {"OFFSETS", "OFFSETS_SKY"}), key=lambda p: (p.mjd or 0.0, p.path)):
+        files = [p for p in own if p.job_id == made.job_id]
+        found.append(
+            Exposure(
+                raw=f"field {made.setup.get('field')}",
+                integration="all exposures together",
+                object=made.object or "",
+                mjd=made.mjd,
+                exptime=made.exptime,
+                pictures=draw_all(folder, ALIGNMENT_PICTURES, files),
+                numbers=numbers_of(files),
+                files=files,
             )
         )
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tracecube.core.alignment import Offsets, SourceList
 from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve
 from tracecube.core.fibre_light import FibreThroughput
 from tracecube.core.fibres import FibreSpectra
@@ -18,6 +19,7 @@ from tracecube.core.sources import FieldSolution, Sources
 from tracecube.core.spectra import Cube, Image, Response, Spectra, Spectrum
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.core.target import PointSourceFit, Target
+from tracecube.report.figures.alignment import alignment
 from tracecube.report.figures.bundle_images import bundle_images
 from tracecube.report.figures.centre_drift import centre_drift
 from tracecube.report.figures.centre_fit import centre_fit
@@ -52,6 +54,7 @@ from tracecube.report.figures.wavelength_map import wavelength_map
 from tracecube.report.pictures import PictureKind, Source
 
 __all__ = [
+    "ALIGNMENT_PICTURES",
     "CALIBRATION_PICTURES",
     "CUBE_PICTURES",
     "EXPOSURE_PICTURES",
@@ -172,6 +175,23 @@ CALIBRATION_PICTURES = (
         "Good: every star agrees with the common response within a few per cent at all wavelengths.",
         (Source(("RESPONSE",), Response),),
         response,
+    ),
+)
+
+ALIGNMENT_PICTURES = (
+    PictureKind(
+        "alignment",
+        "Alignment of exposures",
+        "Good: no source stands twice, circles lie on sources, offsets are tenths of an arcsec with errors of "
+        "hundredths. Too few or too many sources: change srcmin, srcmax, the first threshold and its step. Many, and "
+        "sources stand twice (a crowd): rsearch=[10,4,2,0.8] with nbins=20; for one field a smaller srcmax or a larger "
+        "threshold and step, for a mosaic larger srcmin and srcmax. Many at edges: a larger bpixdistance.",
+        (
+            Source(("PREVIEW_FOV", "PREVIEW_FOV_SKY"), Image),
+            Source(("OFFSETS", "OFFSETS_SKY"), Offsets),
+            Source(("SOURCE_LIST", "SOURCE_LIST_SKY"), SourceList, needed=False),
+        ),
+        alignment,
     ),
 )
 

@@ -11,12 +11,14 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.interpolate import BSpline
 
+from tracecube.core.alignment import Offsets, SourceList
 from tracecube.core.frame import Frame
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceSky
 from tracecube.core.slices import SliceLsf, SliceTraces, SliceWavelengths
-from tracecube.core.spectra import Cube
+from tracecube.core.spectra import Cube, Image
 from tracecube.io.products import holds, write_product
+from tracecube.report.figures.alignment import alignment
 from tracecube.report.figures.cube_images import cube_images
 from tracecube.report.figures.slice_lsf import slice_lsf
 from tracecube.report.figures.slice_response import slice_response
@@ -152,3 +154,33 @@ def test_nouns_of_slices_are_told_from_those_of_fibres(nouns: Nouns, tmp_path: A
     assert holds(tmp_path / "traces.fits", SliceTraces)
     write_product(tmp_path / "response.fits", nouns["response"])
     assert holds(tmp_path / "response.fits", SliceResponse)
+
+
+def aligned(lost: bool) -> tuple[Image, Offsets, SourceList]:
+    """Two exposures; a source in both, one in the second alone."""
+    rng = np.random.default_rng(8)
+    two, none, pair = np.ones(2), np.zeros(0), np.zeros(0, np.int32)
+    number = np.array([1, 2, 2])
+    dec = np.array([-27.8, -27.8, -27.8003])
+    image = rng.normal(0, 1, (40, 90)).astype(np.float32)
+    offsets = Offsets(
+        np.array(["a", "b"]), 58500.0 * two, np.array([0.0, 1e-4]), np.array([0.0, -5e-5]), two, 1e-6 * two, 1e-6 * two,
+        0.01 * two, 0 * two, two, np.array([1, 2]), np.array(["reference", "header" if lost else "images"]),
+        np.array([0, 1024 if lost else 0]), np.array(["a", "b"]), pair, pair, *[none] * 7, pair,
+        53.16, -27.8, -9.0, -4.0, 0.2, 90, 40,
+    )  # fmt: skip
+    sources = SourceList(
+        number, number, 10.0 * number, 9.0 * number, *[0.1 * number] * 5, 0.0 * number, 53.16 + 0 * dec, dec,
+        53.16 + 0 * dec, dec, np.array([1, 1, 0]),
+    )  # fmt: skip
+    return Image(image, np.ones_like(image), np.zeros(image.shape, np.int32)), offsets, sources
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_alignment_shows_the_field_its_sources_and_every_offset(lost):
+    figure = alignment(*aligned(lost))
+    field, offsets = figure.axes[0], figure.axes[1]
+    assert [len(line.get_xdata()) for line in field.lines] == [2, 1]
+    assert [text.get_text() for text in offsets.texts] == ["1", "2"]
+    assert bool([line for line in offsets.lines if line.get_label() == "not measured"]) == lost
+    assert png(figure)

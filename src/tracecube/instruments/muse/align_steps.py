@@ -50,7 +50,7 @@ class _Told:
     method: list[str]
 
 
-@recipe(version="1")
+@recipe(version="2")
 def align_exposures(
     *,
     images: Sequence[Image],

@@ -82,7 +82,8 @@ def detect(image: F8, variance: F8, known: BoolArray, params: SourceParams) -> D
     smooth = gaussian_filter(flat, sigma, mode="constant") / cover
     noise = _noise(smooth, variance, known, sigma)
     snr = np.where(known, smooth / noise, 0.0)
-    peak = (snr == maximum_filter(snr, size=5, mode="constant")) & (snr > _LEAST)
+    # of the light, not of its signal to noise: noise grows with a star's light
+    peak = (smooth == maximum_filter(smooth, size=5, mode="constant")) & (snr > _LEAST)
     far = distance_transform_edt(np.pad(known, 1))[1:-1, 1:-1] >= max(params.bpixdistance, 1.0)
     y, x = np.nonzero(peak & far)
     sharp, round_ = _shape(flat, smooth, y, x, sigma)

@@ -86,6 +86,14 @@ def test_sources_are_found_where_they_are_and_hits_and_edges_are_not():
     assert np.abs(found.value[0, :2] - (26, 180)).max() < 5 * found.error[0, :2].max()
 
 
+def test_a_bright_star_with_its_own_noise_is_one_source():
+    image = white(exposure(9, [(180.0, 26.0, 60000.0)]))
+    variance = np.where(image.known, 1.0 + np.maximum(image.data, 0.0), 0.0)
+    found = detect(image.data, variance, image.known, SourceParams())
+    assert len(found.value) == 1
+    assert np.abs(found.value[0, :2] - (26, 180)).max() < 0.1
+
+
 def test_the_threshold_falls_and_rises_until_the_number_suits():
     image = white(exposure(8, crowd(40)))
     few = detect(image.data, image.variance, image.known, SourceParams(srcmin=1, srcmax=3))
