@@ -271,7 +271,7 @@ def _without_stripes(
 ) -> tuple[Solution, FloatArray]:
     """Take the level of every detector column out of a solution, and put it into the scattered light."""
     ivar, factor = equations
-    found = column_levels(data - scattered, ivar, matrix.a, factor)
+    found = column_levels(np.asarray(data - scattered, np.float32), ivar, matrix.a, factor)
     along = matrix.a.origin[:, 1]
     covariance = solution.covariance.copy()
     covariance[0] += found.share**2 * found.variance[along]
