@@ -1,4 +1,4 @@
-"""Figures of a MUSE night beside ESO's pipeline, step by step: CPU, memory, and accuracy against the truth.
+"""Figures of a MUSE night beside ESO's pipeline, step by step: CPU, memory; our quality numbers, ESO's scores.
 
 Ours are measured here, one channel and one exposure at a time, each step in a process of its own; ESO's are run where
 esorex is installed and ``--run`` is given, else those of a file of reference values (`eso_reference.json` of the
