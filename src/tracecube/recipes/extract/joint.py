@@ -230,7 +230,7 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
     shot = 1.0 / float(frame.meta.get("NCOMBINE") or 1)
     surface, outlier = None, np.zeros(data.shape, bool)
     scattered = np.zeros_like(data)
-    for _ in range(params.passes):
+    for number in range(1, params.passes + 1):
         ivar = np.where(bad | outlier, np.float32(0), 1.0 / variance).astype(np.float32)
         if params.scatter_pieces:
             scattered, surface = fit_scattered(
@@ -245,7 +245,7 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
         equations = normal_equations(matrix.a, data - scattered, ivar, band=matrix.band)
         factor = factorise(equations)
         solution = estimate(factor, equations.rhs)
-        if params.stripes:
+        if params.stripes and number == params.passes:  # earlier passes tell weights and outliers alone
             solution, scattered = _without_stripes(matrix, solution, data, scattered, (ivar, factor))
         model = project(matrix.a, np.nan_to_num(solution.flux)) + scattered
         deviation = (data - model) / np.sqrt(variance)
