@@ -117,7 +117,8 @@ def amplifier_blank(levels: tuple[FloatArray, FloatArray], found: Illumination, 
     """
     few = np.flatnonzero(np.bincount(row, found.blank) < _FEW)
     told = found.blank.copy()
-    own = np.flatnonzero(np.isin(row, few) & ~found.filled[found.owner])
+    known = np.isfinite(levels[0]) & np.isfinite(levels[1])
+    own = np.flatnonzero(known & np.isin(row, few) & ~found.filled[found.owner])
     if own.size == 0:
         return told
     ratio, error = (np.asarray(one, np.float64)[own] for one in levels)
