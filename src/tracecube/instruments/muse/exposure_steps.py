@@ -61,7 +61,7 @@ def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     return Frame(band.data, band.floor + signal, band.flags, channel.meta)
 
 
-@recipe(version="3")
+@recipe(version="4")
 def preprocess(  # noqa: PLR0913 - what an exposure goes with
     *,
     raw: RawFrame,
@@ -84,9 +84,9 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     """
     frame = _without_dark(_opened(raw, bias, dark), dark_model, raw)
     caveats = [] if illum is not None else ["no illumination flat: slices are as bright as in the flat of the day"]
-    own = edge_shift(frame, traces)
     gain, gain_error, shift = _illumination(None if illum is None else _opened(illum, bias, dark), flat, traces)
-    used = own if params.follow_edges or not np.isfinite(shift.error) else shift
+    follow = params.follow_edges or not np.isfinite(shift.error)
+    used = edge_shift(frame, traces) if follow else shift
     if twilight is None:
         caveats.append("no twilight: light along the slices is taken to be that of the lamp")
     frame = without_notch(frame, traces, wavelengths)
@@ -108,7 +108,6 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     numbers = (
         QualityNumber("TRACE SHIFT", used.value, "pix", low=-0.6, high=0.6),
         QualityNumber("TRACE SHIFT ERROR", used.error, "pix", high=0.05),
-        QualityNumber("TRACE SHIFT OWN", own.value, "pix"),
         QualityNumber("GAIN RMS", float(np.nanstd(gain)), high=0.05),
         QualityNumber("LIGHT MEDIAN", float(np.nanmedian(segments.white))),
     )
