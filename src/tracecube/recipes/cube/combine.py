@@ -17,7 +17,7 @@ __all__ = ["Combined", "combine_cubes"]
 
 F4 = NDArray[np.float32]
 
-_VOXELS = 24_000_000  # of all exposures together that are held at a time: 12 bytes each
+_VOXELS = 8_000_000  # of all exposures together that are held at a time: 12 bytes each
 _ENOUGH = 3  # exposures from which a median tells which one is wrong
 _SHARE = 0.3  # of the median: what a sharp source may differ between exposures of unlike seeing
 _FROM_SPREAD = 1.2533  # error of a median over that of a mean
