@@ -154,7 +154,7 @@ def plan(
     ledger = Ledger.open(folder) if (folder / LEDGER_NAME).is_file() else None
     known = raw_files(ledger) if ledger else {}
     prepared = prepare(raw, folder, discover(), targets=target or (), only=only or (), settings=settings, known=known)
-    jobs = prepared.plan.needed(prepared.plan.end_jobs(prepared.targets))
+    jobs = prepared.jobs
     expected = forecast(jobs, prepared.params, ledger)
     table(["task", "name", "would", "because"], [(o.job.task.name, o.job.name, o.state, o.reason) for o in expected])
     show_files(prepared.scan.unclassified, prepared.scan.copies)

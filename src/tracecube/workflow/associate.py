@@ -161,7 +161,7 @@ def choose(
     Parameters
     ----------
     own : collection of str
-        Identities of the main inputs themselves, which are never their own calibration.
+        Identities of the main inputs themselves, which are never their own calibration, and of what else is no choice.
     """
     first = () if rule.instead is None else rule.instead.tags
     found = None

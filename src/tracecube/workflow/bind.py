@@ -13,7 +13,7 @@ from tracecube.core.workflow import Association, Main, Task, Workflow
 from tracecube.workflow.associate import Candidates, Choice, allowed, choose, reference
 from tracecube.workflow.discover import Found
 from tracecube.workflow.items import Item, as_file_name
-from tracecube.workflow.jobs import Binding, Missing, PlannedJob
+from tracecube.workflow.jobs import Binding, JobKey, Missing, PlannedJob
 from tracecube.workflow.missing import inherited, named, too_few, why_missing
 
 __all__ = ["Pool", "jobs_of"]
@@ -30,11 +30,17 @@ class Pool:
     poor : mapping of str to list of Item
         Products of jobs that cannot run for want of something.
     jobs : list of PlannedJob
+    failures : mapping of JobKey to str
+        Jobs that are known to fail, and why.
+    failed : mapping of str to str
+        Identity of their products -> which job failed.
     """
 
     good: dict[str, list[Item]] = field(default_factory=dict)
     poor: dict[str, list[Item]] = field(default_factory=dict)
     jobs: list[PlannedJob] = field(default_factory=list)
+    failures: Mapping[JobKey, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     def of(self, tags: Iterable[str], *, poor: bool = False) -> list[Item]:
         """Return all items of these tags."""
@@ -47,6 +53,8 @@ class Pool:
         kept = self.good if job.complete else self.poor
         for item in job.outputs:
             kept.setdefault(item.tag, []).append(item)
+        if job.key in self.failures:
+            self.failed.update({item.identity: f"{job.label} failed" for item in job.outputs})
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,9 @@ def _bound(job: PlannedJob, members: list[Item], offers: _Offers, pool: Pool, wo
     for rule, candidates in offers.rules:
         choice = choose(common, candidates, rule, own=own)
         if choice is not None:
-            bindings.append(_binding(job.task, rule, choice))
+            instead = [pool.failed[item.identity] for item in choice.items if item.identity in pool.failed]
+            other = choose(common, candidates, rule, own=own | pool.failed.keys()) if instead else None
+            bindings.append(_binding(job.task, rule, other or choice, instead if other else ()))
         elif rule.minimum > 0:
             there, lost = pool.of(rule.tags), pool.of(rule.tags, poor=True)
             missing.append(why_missing(rule, common, there, lost, pool.jobs, workflow))
@@ -153,14 +163,15 @@ def _main_binding(task: Task, members: list[Item], offers: _Offers, pool: Pool) 
     return binding, [too_few(task.main, members)]
 
 
-def _binding(task: Task, rule: Association, choice: Choice) -> Binding:
-    """Return what goes with the main input."""
+def _binding(task: Task, rule: Association, choice: Choice, instead: Iterable[str]) -> Binding:
+    """Return what goes with the main input; ``instead`` says what failed."""
     return Binding(
         role=rule.argument,
         items=tuple(sorted(choice.items, key=lambda item: item.order)),
         level=choice.level,
         many=is_many(task, rule.argument),
         minimum=rule.minimum,
+        instead=tuple(instead),
     )
 
 

@@ -10,7 +10,10 @@ from tracecube.core.workflow import Task
 from tracecube.workflow.items import Item
 from tracecube.workflow.settings import near
 
-__all__ = ["Binding", "Dataset", "Missing", "Plan", "PlannedJob"]
+__all__ = ["Binding", "Dataset", "JobKey", "Missing", "Plan", "PlannedJob"]
+
+JobKey = tuple[str, str, str, str | None]
+"""Instrument, task, name and night of a job."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Binding:
         How many of ``items`` must really be there when the job runs.
     require : tuple of str
         Tags of which at least one must be there.
+    instead : tuple of str
+        Why what should have been here is not: its jobs failed, and the items are the next best.
     """
 
     role: str
@@ -61,6 +66,7 @@ class Binding:
     many: bool = False
     minimum: int = 1
     require: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
 
     def enough(self, items: Iterable[Item]) -> bool:
         """Whether these items suffice for the job."""
@@ -107,6 +113,11 @@ class PlannedJob:
     def complete(self) -> bool:
         """Whether everything it needs is there or can be made."""
         return not self.missing
+
+    @property
+    def key(self) -> JobKey:
+        """Which job it is, in whatever plan."""
+        return self.instrument, self.task.name, self.name, self.night
 
     @property
     def label(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tracecube.workflow.bind import Pool, jobs_of
 from tracecube.workflow.discover import Found
 from tracecube.workflow.fields import with_fields
 from tracecube.workflow.items import Item, raw_items
-from tracecube.workflow.jobs import Plan, PlannedJob
+from tracecube.workflow.jobs import JobKey, Plan, PlannedJob
 
 __all__ = ["default_targets", "make_plan", "ordered_tasks"]
 
@@ -23,7 +23,9 @@ def default_targets(instruments: Iterable[Found]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found.instrument.workflow.default_target for found in instruments))
 
 
-def make_plan(instruments: Sequence[Found], files: Iterable[RawRecord], out: Path) -> Plan:
+def make_plan(
+    instruments: Sequence[Found], files: Iterable[RawRecord], out: Path, failures: Mapping[JobKey, str] | None = None
+) -> Plan:
     """Return every job of every instrument that has files here.
 
     Parameters
@@ -33,6 +35,8 @@ def make_plan(instruments: Sequence[Found], files: Iterable[RawRecord], out: Pat
         Classified files; the order does not matter.
     out : Path
         Where products will lie: ``out/<night>/<task>/<name>_<TAG>.fits`` (``.txt`` for texts).
+    failures : mapping of JobKey to str, optional
+        Jobs that are known to fail. What needs their products takes the next best, if there is any.
     """
     files = list(files)
     jobs: list[PlannedJob] = []
@@ -43,7 +47,7 @@ def make_plan(instruments: Sequence[Found], files: Iterable[RawRecord], out: Pat
             (item for file in files if file.instrument == found.instrument.name for item in raw_items(file)),
             key=lambda item: item.order,
         )
-        pool = Pool(jobs=jobs)
+        pool = Pool(jobs=jobs, failures=failures or {})
         for item in with_fields(own, found.instrument.workflow.fields):
             pool.good.setdefault(item.tag, []).append(item)
         for tag, items in pool.good.items():

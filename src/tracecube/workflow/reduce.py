@@ -10,7 +10,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from tracecube.core.params import Params
 from tracecube.io.members import INDEX_FOLDER
 from tracecube.workflow.discover import Found, discover, references
 from tracecube.workflow.executor import Executor
-from tracecube.workflow.jobs import Dataset, Plan, PlannedJob
+from tracecube.workflow.jobs import Dataset, JobKey, Plan, PlannedJob
 from tracecube.workflow.only import chosen, only_from
 from tracecube.workflow.plan import default_targets, make_plan
 from tracecube.workflow.run import Quiet, Runner, Watch
@@ -56,6 +57,8 @@ class Prepared:
         Of all raw files, where ``plan`` is that of some.
     targets : tuple of str
     params : mapping of (instrument, task) to Params
+    replan : callable
+        Gives the plan of the same files when some jobs are known to fail.
     """
 
     scan: Scan
@@ -63,6 +66,17 @@ class Prepared:
     whole: Plan
     targets: tuple[str, ...]
     params: Mapping[tuple[str, str], Params]
+    replan: Callable[[Mapping[JobKey, str]], Plan]
+
+    @property
+    def jobs(self) -> list[PlannedJob]:
+        """The end jobs of the targets and all that they need."""
+        return self.plan.needed(self.ends)
+
+    @property
+    def ends(self) -> list[PlannedJob]:
+        """The jobs that finish the targets."""
+        return self.plan.end_jobs(self.targets)
 
     @property
     def datasets(self) -> list[Dataset]:
@@ -101,9 +115,10 @@ def prepare(
     files = chosen(found.classified, only_from(only))
     whole = make_plan(present or list(instruments.values()), found.classified, out)
     plan = make_plan(present, files, out) if only else whole
+    replan = partial(make_plan, present, files, out)
     wanted = tuple(targets) or default_targets(present)
     plan.end_jobs(wanted)  # an unknown target is reported before anything is run
-    return Prepared(found, plan, whole, wanted, params)
+    return Prepared(found, plan, whole, wanted, params, replan)
 
 
 def reduce_folder(
@@ -149,17 +164,32 @@ def reduce_folder(
         known = raw_files(ledger, folder)
         prepared = prepare(folder, out, instruments(), targets=targets, only=only, settings=settings, known=known)
         _save_scan(ledger, prepared.scan, known)
-        jobs = prepared.plan.needed(prepared.plan.end_jobs(prepared.targets))
         possible = {(j.instrument, j.task.name, j.name, j.night) for j in prepared.whole.jobs if j.complete}
         ledger.retire_others(str(folder), possible)
-        run_id = ledger.start_run(about=_about(prepared, settings, mark), jobs=[_planned(job) for job in jobs])
         with _scratch(out) as scratch:
-            Runner(ledger, executor, prepared.params, scratch, run_id, watch or Quiet()).run(jobs)
-        ledger.finish_run(run_id)
+            runner = Runner(ledger, executor, prepared.params, scratch, watch or Quiet())
+            _run(ledger, runner, prepared, _about(prepared, settings, mark))
         done = last_summary(ledger)
     if done is None:
         raise BadData(f"{out}: the ledger lost its last run", hint="is another program writing to it?")
     return done
+
+
+def _run(ledger: Ledger, runner: Runner, prepared: Prepared, about: Mapping[str, object]) -> None:
+    """Run a plan; where something failed that has a next best, go on with that."""
+    taken = 0
+    while True:
+        failed = [job for job in prepared.plan.jobs if job.key in runner.failures]  # to be told of, whoever needs them
+        jobs = prepared.plan.needed([*prepared.ends, *failed])
+        run_id = ledger.start_run(about=about, jobs=[_planned(job) for job in jobs])
+        runner.run(run_id, jobs)
+        ledger.finish_run(run_id)
+        failures = {key: reason for key, (reason, _) in runner.failures.items()}
+        prepared = replace(prepared, plan=prepared.replan(failures)) if failures else prepared
+        stand_ins = sum(len(binding.instead) for job in prepared.jobs for binding in job.bindings)
+        if stand_ins <= taken:
+            return
+        taken = stand_ins
 
 
 def _save_scan(ledger: Ledger, found: Scan, known: Mapping[str, RawRecord]) -> None:

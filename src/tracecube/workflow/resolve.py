@@ -99,6 +99,7 @@ class Files:
                 reasons = dict.fromkeys(one.reason for one in lost)
                 return Outcome(job, "skipped" if benign else "blocked", "; ".join(list(reasons)[:3]))
             caveats += [f"{binding.role} is without one input: {one.reason}" for one in lost]
+            caveats += _next_best(binding, have)
             inputs += [file for _, file in have]
         params = self._plain[job.instrument, job.task.name]
         key = provenance_key(job.instrument, job.task, params, inputs)
@@ -133,6 +134,14 @@ class Files:
         reason = f"{outcome.job.label} {outcome.state}: {outcome.reason}" if first_hand else str(outcome.reason)
         lost = _Lost(reason, benign=outcome.state == "skipped")
         self._found.update(dict.fromkeys((item.identity for item in outcome.job.outputs), lost))
+
+
+def _next_best(binding: Binding, have: Iterable[tuple[Item, InputRecord]]) -> list[str]:
+    """Say what was taken in place of what failed."""
+    if not binding.instead:
+        return []
+    taken = ", ".join(f"{item.name} (night {item.night})" for item, _ in have)
+    return [f"{binding.role}: {'; '.join(binding.instead)}; {taken} in its place, level {binding.level}"]
 
 
 def _raw_input(item: Item) -> InputRecord:

@@ -13,7 +13,7 @@ from tracecube.archive.records import JobRecord, ProductRecord
 from tracecube.core.params import Params
 from tracecube.workflow.call import JobCall, JobResult
 from tracecube.workflow.executor import DIED, Executor
-from tracecube.workflow.jobs import PlannedJob
+from tracecube.workflow.jobs import JobKey, PlannedJob
 from tracecube.workflow.resolve import Files, Outcome, Resolved
 from tracecube.workflow.reuse import standing_jobs
 
@@ -63,32 +63,38 @@ class Runner:
     params : mapping of (instrument, task) to Params
     scratch : Path
         Folder for files that are not yet whole, on the file system of the products.
-    run_id : int
     watch : Watch
+    failures : mapping of JobKey to (str, int)
+        Jobs that failed, why, and their numbers in the ledger. They are not tried again.
     """
 
     ledger: Ledger
     executor: Executor
     params: Mapping[tuple[str, str], Params]
     scratch: Path
-    run_id: int
     watch: Watch = field(default_factory=Quiet)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    failures: dict[JobKey, tuple[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Start with nothing made."""
+        self._run_id = 0
         self._files = Files(self.params)
         self._places: dict[int, int] = {}
         self._alone: list[Resolved] = []
+        self._fresh: set[int] = set()
 
-    def run(self, jobs: Sequence[PlannedJob]) -> list[Outcome]:
+    def run(self, run_id: int, jobs: Sequence[PlannedJob]) -> list[Outcome]:
         """Run the jobs, which hold with each job all that it needs, in order.
+
+        May be called again with jobs of another plan: what it made before counts as done, what failed as failed.
 
         Returns
         -------
         list of Outcome
             One a job, in the same order.
         """
+        self._run_id, self.outcomes, self._files = run_id, {}, Files(self.params)
         self._places = {job.position: place for place, job in enumerate(jobs)}
         self.watch.planned(jobs)
         graph = _Graph(jobs)
@@ -105,28 +111,33 @@ class Runner:
 
     def _sift(self, ready: Sequence[PlannedJob]) -> tuple[list[int], list[Resolved]]:
         """Settle the ready jobs that need no work; return their positions, and those that need it."""
-        resolved = [self._files.resolve(job) for job in ready]
+        resolved = [self._known_failure(job) or self._files.resolve(job) for job in ready]
         live = [one for one in resolved if isinstance(one, Resolved)]
         standing = standing_jobs(self.ledger, {one.key: [out.path for out in one.job.outputs] for one in live})
         settled = [one for one in resolved if isinstance(one, Outcome)]
         notes: dict[int, tuple[str, str | None, int | None]] = {
-            self._places[one.job.position]: (one.state, one.reason, None) for one in settled
+            self._places[one.job.position]: (one.state, one.reason, self.failures.get(one.job.key, ("", None))[1])
+            for one in settled
         }
         to_run = []
         for one in live:
             if one.key in standing:
                 number, products = standing[one.key]
                 self._files.keep(one.job, products)
-                settled.append(Outcome(one.job, "reused", caveats=one.caveats))
-                notes[self._places[one.job.position]] = ("reused", None, number)
+                state = "done" if number in self._fresh else "reused"
+                settled.append(Outcome(one.job, state, caveats=one.caveats))
+                notes[self._places[one.job.position]] = (state, None, number)
             else:
                 to_run.append(one)
-        self.ledger.note(self.run_id, notes)
+        self.ledger.note(self._run_id, notes)
         gone = [self._places[one.job.position] for one in settled if one.state == "skipped"]
-        _remove(self.ledger.leftovers(self.run_id, gone) if gone else [])
+        _remove(self.ledger.leftovers(self._run_id, gone) if gone else [])
         for outcome in settled:
             self._settle(outcome)
         return [outcome.job.position for outcome in settled], to_run
+
+    def _known_failure(self, job: PlannedJob) -> Outcome | None:
+        return Outcome(job, "failed", self.failures[job.key][0]) if job.key in self.failures else None
 
     def _launch(self, queue: list[Resolved], flying: dict[Future[JobResult], Resolved]) -> None:
         """Hand out work: not more than a window; while some job may have killed a worker, one at a time."""
@@ -179,10 +190,13 @@ class Runner:
     def _record(self, one: Resolved, result: JobResult) -> None:
         """Write a job and its products into the ledger, in one transaction."""
         record = job_record(one, result)
-        _, left = self.ledger.record(self.run_id, self._places[one.job.position], record)
+        number, left = self.ledger.record(self._run_id, self._places[one.job.position], record)
         _remove(left)
-        if result.error is None:
+        if record.error is None:
             self._files.keep(one.job, record.products)
+            self._fresh.add(number)
+        else:
+            self.failures[one.job.key] = (record.error, number)
         self._settle(Outcome(one.job, record.state, record.error, record.caveats, record.seconds))
 
     def _settle(self, outcome: Outcome) -> None:

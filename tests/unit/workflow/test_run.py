@@ -83,8 +83,8 @@ class Bench:
         about = {"raw_folder": "/raw", "fingerprint": "", "targets": [], "settings": {}, "software": {}, "host": ""}
         with Ledger.open(self.out, create=True) as ledger:
             run_id = ledger.start_run(about=about, jobs=planned)
-            runner = Runner(ledger, self.executor, self.params, self.out / "scratch", run_id, self)
-            outcomes = runner.run(jobs)
+            runner = Runner(ledger, self.executor, self.params, self.out / "scratch", self)
+            outcomes = runner.run(run_id, jobs)
             ledger.finish_run(run_id)
             self.summary = last_summary(ledger)
         assert [r.state for r in self.summary.results] == [o.state for o in outcomes]
