@@ -28,7 +28,7 @@ from tracecube.io.products import read_product
 
 BUNDLES, EXPOSURES, CORES = 78, 3, 2
 FIELD = {"virus_field": 39.0, "virus_flux": 2.0, "virus_lines": 1.0}
-"""CPU s of 104,832 fibres' bands and their stars, measured once on replicated fibres: a field has but 300 stars."""
+"""CPU s: bands of 104,832 replicated fibres, measured once; flux and lines are estimates, of a field's 300 stars."""
 COUNT = {
     "virus_spectra": 2 * BUNDLES * EXPOSURES,
     "virus_bundle": BUNDLES,

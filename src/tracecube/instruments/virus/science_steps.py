@@ -130,7 +130,7 @@ class BundleParams(BandParams, FibreMaskParams):
     """How the light of a bundle is gathered, and what is masked."""
 
 
-@recipe(version="11")
+@recipe(version="12")
 def exposure_sky(
     *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreThroughput, params: ExposureSkyParams
 ) -> ExposureSky:

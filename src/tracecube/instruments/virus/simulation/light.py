@@ -147,7 +147,7 @@ def night_sky(level: float) -> Smeared:
     shape = np.interp(air_to_vacuum(GRID), vacuum, table["sky"])
     window = (GRID > 4900.0) & (GRID < 5100.0)
     dark = level * shape * float(flux_of_magnitude(np.array([5000.0]), 22.3)[0] / np.median(shape[window]))
-    return smeared(dark, ((4358.328, 4.0e-18 * level), (5460.735, 9.0e-18 * level), (4046.563, 1.5e-18 * level)))
+    return smeared(dark, ((4358.335, 4.0e-18 * level), (5460.750, 9.0e-18 * level), (4046.565, 1.5e-18 * level)))
 
 
 def flat_lamp() -> Smeared:
