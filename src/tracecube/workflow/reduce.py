@@ -22,6 +22,7 @@ from tracecube.archive.summary import RunSummary, last_summary
 from tracecube.core.errors import BadData
 from tracecube.core.params import Params
 from tracecube.io.members import INDEX_FOLDER
+from tracecube.workflow.choices import opened
 from tracecube.workflow.discover import Found, discover, references
 from tracecube.workflow.executor import Executor
 from tracecube.workflow.jobs import Dataset, JobKey, Plan, PlannedJob
@@ -31,7 +32,6 @@ from tracecube.workflow.run import Quiet, Runner, Watch
 from tracecube.workflow.scan import Scan, scan
 from tracecube.workflow.settings import Settings, resolve
 from tracecube.workflow.unchanged import as_reused, fingerprint, unchanged
-from tracecube.workflow.windows import opened
 
 __all__ = ["Prepared", "prepare", "reduce_folder"]
 

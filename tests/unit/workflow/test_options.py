@@ -8,9 +8,9 @@ import pytest
 
 from tracecube.core.errors import BadData
 from tracecube.core.workflow import Fields, Option
+from tracecube.workflow.choices import opened
 from tracecube.workflow.fields import with_fields
 from tracecube.workflow.items import Item
-from tracecube.workflow.windows import opened
 
 OPTIONS = (
     Option("combine", ("speed", "night"), "what is put together", keys={"speed": "speed", "night": "night"}),

@@ -9,7 +9,7 @@ import pytest
 from tracecube.core.errors import BadData
 from tracecube.core.workflow import Association, Match, Option, Window
 from tracecube.workflow.check import faults
-from tracecube.workflow.windows import opened
+from tracecube.workflow.choices import opened
 
 
 @pytest.fixture
