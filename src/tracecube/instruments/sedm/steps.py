@@ -30,7 +30,7 @@ class Static(Outputs):
     static_badpix: BadPixels
 
 
-@recipe(version="1")
+@recipe(version="2")
 def master_bias(*, raw: Sequence[RawFrame], params: BiasParams = _BIAS) -> MasterBias:
     """Combine the biases of one night and readout speed; measure the read noise.
 
@@ -54,7 +54,7 @@ _BADPIX = BadPixParams()
 USUAL = 0.01
 
 
-@recipe(version="1")
+@recipe(version="2")
 def static_badpix(*, raw: Sequence[RawFrame], master_bias: Frame, params: BadPixParams = _BADPIX) -> Static:
     """Map hot pixels and bad columns of a readout mode, from domes, arcs and the twilight.
 

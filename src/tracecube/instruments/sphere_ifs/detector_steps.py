@@ -215,7 +215,7 @@ def _with(outputs: Made, caveats: tuple[str, ...], **products: object) -> Made:
     return replace(outputs, caveats=(*caveats, *outputs.caveats), **products)  # type: ignore[arg-type]
 
 
-@recipe(version="1")
+@recipe(version="2")
 def master_dark(*, raw: Sequence[RawFrame], params: DarkParams = DarkParams()) -> MasterDark:
     """Combine the darks of one DIT; measure the read noise and find hot pixels."""
     cleaned, caveats = _cleaned(raw, _DARK_SCALE)
@@ -292,7 +292,7 @@ def _lamp_flat(raw: Sequence[RawFrame], darks: Sequence[Master], params: LampFla
     )
 
 
-@recipe(version="1")
+@recipe(version="2")
 def narrow_band_flat(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: LampFlatParams = LampFlatParams()
 ) -> LampFlatProducts:
@@ -300,7 +300,7 @@ def narrow_band_flat(
     return _lamp_flat(raw, master_dark, params)
 
 
-@recipe(version="1")
+@recipe(version="2")
 def broad_band_flat(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: LampFlatParams = LampFlatParams()
 ) -> LampFlatProducts:
@@ -308,7 +308,7 @@ def broad_band_flat(
     return _lamp_flat(raw, master_dark, params)
 
 
-@recipe(version="1")
+@recipe(version="2")
 def detector_flat(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: FlatParams = FlatParams()
 ) -> SuperFlat:
@@ -318,7 +318,7 @@ def detector_flat(
     return _with(made, caveats)
 
 
-@recipe(version="1")
+@recipe(version="2")
 def gain(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: GainParams = GainParams()
 ) -> MeasuredLinearity:
