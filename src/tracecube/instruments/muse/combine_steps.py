@@ -48,7 +48,7 @@ class CombineOut(Outputs):
     filter_images: tuple[FilterImage, ...]
 
 
-@recipe(version="1")
+@recipe(version="2")
 def combine_exposures(
     *, cubes: Sequence[CubeOnDisk], offsets: Offsets, filter_list: RawFrame | None, params: CombineParams
 ) -> CombineOut:

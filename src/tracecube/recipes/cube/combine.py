@@ -37,7 +37,8 @@ def combine_cubes(cubes: Sequence[CubeOnDisk], weights: Sequence[float], *, clip
     """Return the weighted mean of cubes on one grid.
 
     Variances add with the squares of the weights, as noise of cubes made from pixels is uncorrelated between voxels and
-    exposures. Of three and more, a sample far off the median of all is left out.
+    exposures. Of three and more, a sample far off the median of all is left out; where that would be all of them, far
+    off the lower of the two in the middle.
 
     Parameters
     ----------
@@ -84,6 +85,18 @@ def _outliers(stack: F4, noise: F4, good: NDArray[np.bool_], clip: float) -> NDA
     ordered = np.sort(np.where(good, stack, np.inf), axis=0)
     low, high = np.maximum((count - 1) // 2, 0), np.minimum(count // 2, len(stack) - 1)
     middle = 0.5 * (np.take_along_axis(ordered, low[None], 0)[0] + np.take_along_axis(ordered, high[None], 0)[0])
+    found = _far(stack, noise, good, middle, clip)
+    # of two pairs far apart the middle is near none: the lower one is true, as hits and satellites only add light
+    lost = (count >= _ENOUGH) & ~(good & ~found).any(axis=0)
+    if lost.any():
+        middle = np.where(lost, np.take_along_axis(ordered, low[None], 0)[0], middle)
+        found = _far(stack, noise, good, middle, clip)
+    return found
+
+
+def _far(stack: F4, noise: F4, good: NDArray[np.bool_], middle: F4, clip: float) -> NDArray[np.bool_]:
+    """Return which samples lie further from the middle of three and more than errors allow."""
+    count = good.sum(axis=0)
     mean = np.sum(np.where(good, noise, 0.0), axis=0) / np.maximum(count, 1)
     of_median = _FROM_SPREAD**2 * mean / np.maximum(count, 1)
     with np.errstate(invalid="ignore"):

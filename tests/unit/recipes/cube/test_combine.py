@@ -52,6 +52,14 @@ def test_outliers_of_three_are_left_out_and_little_else():
     assert np.std((found.data - 5.0) / np.sqrt(found.variance)) == pytest.approx(1.0, abs=0.03)
 
 
+def test_of_two_pairs_far_apart_the_lower_one_stays():
+    high = [cube(seed, level=200.0) for seed in (21, 22)]
+    found = combine_cubes([high[0], cube(23), cube(24), high[1]], [1.0] * 4, clip=6.0)
+    assert not found.flags.any()
+    assert (found.exposures == 2).all()
+    assert np.std((found.data - 5.0) / np.sqrt(found.variance)) == pytest.approx(1.0, abs=0.05)
+
+
 def test_what_one_exposure_lacks_the_others_have():
     flags = np.zeros(SHAPE, np.int32)
     flags[:, :, :3] = int(Flag.NOT_MEASURED)
