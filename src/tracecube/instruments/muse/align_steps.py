@@ -50,7 +50,7 @@ class _Told:
     method: list[str]
 
 
-@recipe(version="2")
+@recipe(version="3")
 def align_exposures(
     *,
     images: Sequence[Image],
@@ -80,7 +80,7 @@ def align_exposures(
     seen = preview(whites, grid, told.offset, told.scale, background, seconds)
     cards = _cards(grid, metas[0], sum(seconds))
     return AlignOut(
-        offsets=_offsets(found, told, grid, wanted, metas),
+        offsets=_offsets(found, told, (grid, wanted), metas, whites[0].side),
         source_list=_sources(found, whites, told.offset, params, metas[0]),
         preview_fov=_image(seen.data, seen.variance, {**cards, "ESO PRO CATG": "PREVIEW_FOV"}),
         exposure_map=_image(
@@ -135,9 +135,12 @@ def _reason(found: Aligned, exposure: int) -> str:
     return reasons[0] if reasons else f"its error is above {_UNSURE:g} arcsec"
 
 
-def _offsets(found: Aligned, told: _Told, grid: FieldGrid, wanted: OutputGrid | None, metas: Sequence[Meta]) -> Offsets:
+def _offsets(
+    found: Aligned, told: _Told, grids: tuple[FieldGrid, OutputGrid | None], metas: Sequence[Meta], side: float
+) -> Offsets:
+    """Return the offsets; pairs were measured in pixels of white images, whose side (arcsec) need not be the grid's."""
     kept = [(i, j, pair.fit) for i, j, pair in found.pairs if pair.fit is not None]
-    side = grid.side
+    grid, wanted = grids
     errors = [np.sqrt(np.diag(fit.of_first + fit.of_second)) for _, _, fit in kept]
     off = np.hypot(*np.nan_to_num(found.place.left[:, :2], nan=0.0).T) if kept else np.zeros(0)
     return Offsets(
@@ -169,7 +172,7 @@ def _offsets(found: Aligned, told: _Told, grid: FieldGrid, wanted: OutputGrid | 
         grid_dec=grid.dec,
         grid_x=grid.x0,
         grid_y=grid.y0,
-        grid_side=side,
+        grid_side=grid.side,
         grid_columns=grid.columns,
         grid_rows=grid.rows,
         grid_wave=0.0 if wanted is None else wanted.wave0,
@@ -218,16 +221,6 @@ def _sources(
         matches=column(matches).astype(np.int32),
         meta={**meta, "ESO PRO CATG": "SOURCE_LIST"},
     )
-
-
-def _matches(exposure: int, places: Sequence[FloatArray], reach: float) -> FloatArray:
-    """Return how many other exposures show each source of an exposure."""
-    others = [other for j, other in enumerate(places) if j != exposure]
-    near = [
-        np.hypot(*(places[exposure][:, None] - other[None]).transpose(2, 0, 1)).min(axis=1, initial=np.inf) < reach
-        for other in others
-    ]
-    return np.sum(near, axis=0) if near else np.zeros(len(places[exposure]))
 
 
 def _cards(grid: FieldGrid, meta: Meta, seconds: float) -> dict[str, Scalar]:

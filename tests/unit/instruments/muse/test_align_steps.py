@@ -100,6 +100,15 @@ def test_the_grid_is_that_of_an_output_wcs():
         output_grid(RawFrame("wcs", "OUTPUT_WCS", WCS, {}, {}))
 
 
+def test_displacements_of_pairs_are_in_spaxels_of_the_images_not_of_the_grid(made):
+    scale = {"CD1_1": -2.0 * SIDE / 3600, "CD2_2": 2.0 * SIDE / 3600}
+    meta = {**WCS, **scale, "NAXIS1": 100, "NAXIS2": 80}
+    found = aligned({"output_wcs": RawFrame("wcs", "OUTPUT_WCS", meta, {}, {})}).offsets
+    assert found.grid_side == pytest.approx(2.0 * SIDE)
+    assert found.pair_x == pytest.approx(made.offsets.pair_x)
+    assert found.pair_y_error == pytest.approx(made.offsets.pair_y_error)
+
+
 def test_too_few_sources_are_said():
     assert any("fewer than srcmin=5" in said for said in aligned({"params": AlignParams()}).caveats)
 
