@@ -17,7 +17,7 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slices import SliceExposure, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.flux_steps import by_detector
-from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
+from tracecube.instruments.muse.geometry import WIDE_SPAXEL, channel_of, geometry_of, spaxel
 from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
 from tracecube.kernels.tangent_plane import sky_to_plane
 from tracecube.recipes.sky.linear_wcs import LinearMap, match_stars, solve_map
@@ -28,7 +28,6 @@ __all__ = ["astrometry"]
 
 _FIELD = 60.0  # arcsec from the pointing within which stars of the catalogue count
 _DEGREE = 3600.0
-_WIDE = 0.2  # arcsec, spaxel of the wide field, for which reach and tolerance are given
 
 
 class AstrometryParams(Params):
@@ -85,7 +84,7 @@ def astrometry(  # noqa: PLR0913 - what an exposure is seen through
         raise BadData("no star in the astrometric field", hint="look at the exposure, or lower the threshold")
     ra, dec, sky = _catalogue(astrometry_reference, pointing)
     found = np.stack([stars.x, stars.y], axis=1)
-    scale = side[0] / _WIDE
+    scale = side[0] / WIDE_SPAXEL
     pair, _ = match_stars(found, sky, reach=params.reach * scale, turn=params.turn, tolerance=params.tolerance * scale)
     error = np.hypot(np.stack([stars.x_error, stars.y_error], axis=1), params.catalogue)
     target = np.where((pair >= 0)[:, None], sky[pair], np.nan)

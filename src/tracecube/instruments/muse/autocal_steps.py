@@ -13,13 +13,12 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_light import SliceFactors, SliceSky
 from tracecube.core.slices import SliceSegments
-from tracecube.instruments.muse.geometry import channel_of, spaxel
+from tracecube.instruments.muse.geometry import WIDE_SPAXEL, channel_of, spaxel
 from tracecube.instruments.muse.user_files import table_of
 from tracecube.recipes.slices.autocalibration import EDGES, Autocalibrated, AutocalParams, autocalibrate
 
 __all__ = ["slice_factors", "user_factors"]
 
-_WIDE = 0.2  # arcsec, spaxel of the wide field, for which lengths are given
 _FULL = 0.5  # trust of the typical slice below which the field is said to hide its slices
 
 
@@ -37,7 +36,7 @@ def slice_factors(*, segments: Sequence[SliceSegments], sky: SliceSky, params: A
     Objects are masked, and whatever changes slowly over the field stays. Where objects hide the sky the factor is 1 for
     want of better, as ``trust`` and a caveat say.
     """
-    scale = spaxel(segments[0].meta)[0] / _WIDE
+    scale = spaxel(segments[0].meta)[0] / WIDE_SPAXEL
     own = params.model_copy(update={"along": params.along * scale, "across": params.across * scale})
     found = autocalibrate(segments, sky, own)
     channels = {str(one.meta.get("DETECTOR")): channel_of(one.meta, "exposure") for one in segments}

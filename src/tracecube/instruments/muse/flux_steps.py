@@ -18,7 +18,7 @@ from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
-from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
+from tracecube.instruments.muse.geometry import WIDE_SPAXEL, channel_of, geometry_of, spaxel
 from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, number
 from tracecube.instruments.muse.modes import is_narrow
 from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
@@ -35,7 +35,6 @@ __all__ = ["by_detector", "standard_response", "throughput"]
 _REACH = 6.0  # arcsec about the star that is looked at; half of it in the narrow field
 _COARSE, _FINE = 12.5, 1.25  # Angstrom, bins of the response and of the bands
 _BEYOND = 100.0  # Angstrom of the response beyond the first wavelength of the mode
-_WIDE = 0.2  # arcsec, spaxel of the wide field
 _APERTURE, _CORE = 3.2, 1.2  # arcsec about the star: that its light is summed in, and that saturates first
 _SEEN, _BESIDE = 0.97, 0.005  # shares of the star's light: with less of it, or more beside it, people should look
 _AREA = 483250.7  # cm2, of the telescope
@@ -87,7 +86,7 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
     pointing = pointing_of(first, "standard star")
     side = spaxel(first)
     pixels, lamp = _collect(exposures, traces, wavelengths, flats, geometry, pointing, place)
-    shape = fit_shape(pixels, side, first=place, scale=side[0] / _WIDE if is_narrow(first) else 1.0)
+    shape = fit_shape(pixels, side, first=place, scale=side[0] / WIDE_SPAXEL if is_narrow(first) else 1.0)
     names = [str(first.get(key) or "") for key in ("ESO OBS TARG NAME", "OBJECT")]
     star = standard_star(std_flux_table, pointing.ra, pointing.dec, names)
     air = pointing.mean_airmass

@@ -10,9 +10,12 @@ from tracecube.core.frame import RawFrame
 from tracecube.core.slices import SliceGeometry
 from tracecube.instruments.muse.headers import mode
 
-__all__ = ["SKY_SLICES", "channel_of", "geometry_of", "nominal_places", "spaxel"]
+__all__ = ["SKY_SLICES", "WIDE_SPAXEL", "channel_of", "geometry_of", "nominal_places", "spaxel"]
 
-_SPAXEL = {"WFM": (0.2, 0.2), "NFM": (0.02519, 0.02542)}
+WIDE_SPAXEL = 0.2
+"""Arcsec, side of a spaxel of the wide field, for which lengths in spaxels and arcsec of recipes are given."""
+
+_SPAXEL = {"WFM": (WIDE_SPAXEL, WIDE_SPAXEL), "NFM": (0.02519, 0.02542)}
 """Nominal size (arcsec, along and across slices) of a spaxel by field (instrument's user manual)."""
 
 

@@ -12,6 +12,7 @@ from tracecube.core.headers import text as as_written
 
 __all__ = [
     "LAST_WAVELENGTH",
+    "SAME_EXPOSURE",
     "channels",
     "exposure_time",
     "first_wavelength",
@@ -23,6 +24,9 @@ __all__ = [
     "start_mjd",
     "text",
 ]
+
+SAME_EXPOSURE = 1.5 / 86400.0
+"""Day by which the times of an exposure may differ from file to file."""
 
 _LONGITUDE = -70.404  # degree, of Paranal
 _CHANNEL = re.compile(r"CHAN(0[1-9]|1\d|2[0-4])")

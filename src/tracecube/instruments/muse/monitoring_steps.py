@@ -12,7 +12,7 @@ from scipy.ndimage import uniform_filter1d
 from tracecube.core.detector import Section
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
-from tracecube.core.flags import NOT_USABLE
+from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.outputs import LinearityLevel, OutputLinearity
 from tracecube.core.params import Params
@@ -222,7 +222,7 @@ def diode_throughput(  # noqa: PLR0913 - what the light is seen through
         aperture=traces.aperture,
         ratio=light / expected,
         error=np.hypot(np.sqrt(noise) / expected, light / expected * spread),
-        dq=np.where(np.isfinite(light), 0, 64).astype(np.int32),
+        dq=np.where(np.isfinite(light), 0, int(Flag.NOT_MEASURED)).astype(np.int32),
         total=float(np.nansum(light)) / expected,
         total_error=float(np.nansum(light)) / expected * spread,
         meta=channels[0].meta,

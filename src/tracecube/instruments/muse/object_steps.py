@@ -18,7 +18,7 @@ from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, Image
 from tracecube.instruments.muse.flux_steps import by_detector
 from tracecube.instruments.muse.geometry import spaxel
-from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, start_mjd
+from tracecube.instruments.muse.headers import LAST_WAVELENGTH, SAME_EXPOSURE, first_wavelength, mode, start_mjd
 from tracecube.instruments.muse.modes import LASER_MODES
 from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs, Placement, displaced, own_grid
 from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_of, with_astrometry
@@ -28,7 +28,6 @@ from tracecube.recipes.slices.cube import Grid, build_cube, planes_at_once, whit
 __all__ = ["ObjectParams", "aligned_cube", "object_cube"]
 
 _PIXELS = 14e6  # of a detector that see light
-_SAME = 1.5 / 86400.0  # day within which a row of a list is of an exposure
 
 
 class ObjectParams(Params):
@@ -174,7 +173,7 @@ def _row(offsets: Offsets, meta: Meta) -> int:
     time = start_mjd(meta, "exposure")
     gap = np.abs(np.asarray(offsets.mjd, np.float64) - time)
     row = int(np.argmin(gap))
-    if gap[row] > _SAME:
+    if gap[row] > SAME_EXPOSURE:
         raise MissingInput(
             f"no offset of the exposure of MJD {time:.6f}", hint="align the exposures of this field again"
         )

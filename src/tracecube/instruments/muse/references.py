@@ -18,7 +18,6 @@ from tracecube.recipes.flux.standards import canonical_name
 __all__ = ["StandardStar", "extinction_curve", "extinction_notes", "standard_star"]
 
 _NEAR = 60.0  # arcsec, the field of the instrument; stars move by some arcsec from the epoch of their table
-_MEAN_CURVE = "no EXTINCT_TABLE: extinction is the mean curve of Paranal (Patat et al. 2011, A&A 527, A91)"
 _STATIC = files("tracecube.instruments.muse") / "static"
 
 

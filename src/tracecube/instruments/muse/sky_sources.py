@@ -16,7 +16,7 @@ from tracecube.core.slice_light import SkyContinuum, SkySpectrum, SliceSky
 from tracecube.core.slices import SliceSegments
 from tracecube.core.spectra import Image
 from tracecube.instruments.muse.geometry import spaxel
-from tracecube.instruments.muse.headers import exposure_time, needed, number, start_mjd
+from tracecube.instruments.muse.headers import SAME_EXPOSURE, exposure_time, needed, number, start_mjd
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.slices.cube import Grid, flat_cards
 from tracecube.recipes.slices.sky_exposure import borrowed_sky, continuum_of, sampled
@@ -27,7 +27,6 @@ __all__ = ["chosen_method", "mask_image", "masked_pieces", "spectra_of", "with_m
 
 _FULL = 0.015  # scatter of the faintest pieces over their level, beyond which objects fill the field
 _FAINTEST = 0.4  # share of the pieces for that
-_SAME = 1.5 / 86400.0  # day within which a mask is of an exposure
 
 
 def chosen_method(wanted: str, slices: Slices, exposure: SliceSky | None) -> tuple[str, list[str]]:
@@ -100,7 +99,7 @@ def masked_pieces(masks: Sequence[RawFrame], segments: Sequence[SliceSegments]) 
     meta = segments[0].meta
     for frame in masks:
         time = number(frame.meta, "MJD-OBS")
-        if time is None or abs(time - start_mjd(meta, "exposure")) > _SAME:
+        if time is None or abs(time - start_mjd(meta, "exposure")) > SAME_EXPOSURE:
             continue
         image = next(iter(frame.images.values()))
         x, y = _places(segments)

@@ -10,13 +10,11 @@ import numpy as np
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import FloatArray, Meta
 from tracecube.core.frame import RawFrame
-from tracecube.instruments.muse.headers import number, start_mjd
+from tracecube.instruments.muse.headers import SAME_EXPOSURE, number, start_mjd
 from tracecube.recipes.align.field import FieldGrid
 from tracecube.recipes.align.white import White, mapped
 
 __all__ = ["OutputGrid", "listed_offsets", "listed_sources", "output_grid", "table_of"]
-
-_SAME = 1.5 / 86400.0  # day by which the times of an exposure may differ from file to file
 
 
 class OutputGrid(NamedTuple):
@@ -54,7 +52,7 @@ def listed_offsets(frame: RawFrame, metas: Sequence[Meta]) -> list[tuple[float, 
     for meta in metas:
         gap = np.abs(times - start_mjd(meta, frame.name))
         row = int(np.argmin(gap)) if times.size else -1
-        if row < 0 or gap[row] > _SAME:
+        if row < 0 or gap[row] > SAME_EXPOSURE:
             found.append(None)
         else:
             found.append((float(table["RA_OFFSET"][row]), float(table["DEC_OFFSET"][row]), float(scale[row])))
@@ -80,7 +78,9 @@ def listed_sources(frames: Sequence[RawFrame], metas: Sequence[Meta], whites: Se
             if "EXPOSURE" in table:
                 own = np.asarray(table["EXPOSURE"]) == i + 1
             else:
-                own = np.full(ra.size, abs(start_mjd(frame.meta, frame.name) - start_mjd(meta, "image")) < _SAME)
+                own = np.full(
+                    ra.size, abs(start_mjd(frame.meta, frame.name) - start_mjd(meta, "image")) < SAME_EXPOSURE
+                )
             places.append(np.stack(mapped(one, ra[own], dec[own]), axis=1))
         if not sum(len(part) for part in places):
             raise MissingInput(

@@ -14,7 +14,6 @@ __all__ = ["channel_cards", "primary_cards", "static_cards"]
 
 _EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _LAMPS = {"Ne": (3,), "Xe": (4,), "HgCd": (5,), "CONT": (1, 2)}
-_NAMES = {"OBJECT": "field", "SKY": "blank sky", "STD": "STD-1"}
 _TEMPLATES = {
     "BIAS": "MUSE_wfm_cal_bias",
     "DARK": "MUSE_wfm_cal_dark",
