@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["clipped_moments", "combine_stack", "relative_scale", "typical"]
+__all__ = ["ROUNDING", "clipped_moments", "combine_stack", "relative_scale", "typical"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -19,6 +19,9 @@ Mask = NDArray[np.bool_]
 
 # Standard deviation of a Gaussian over half its 16-84 per cent width is 1; over the median absolute
 # deviation it is 1.4826.
+ROUNDING = 12.0**-0.5
+"""Standard deviation of rounding to whole counts, adu: all that is unknown of counts that never change."""
+
 _MAD_TO_SIGMA = 1.4826
 _ENOUGH = 1_000_003  # samples: the deviation of a million is known to 0.07 per cent; a prime, lest columns be skipped
 
@@ -127,7 +130,8 @@ def combine_stack(
     stack : array (n, y, x)
         Exposures on one scale.
     variance : array (n, y, x)
-        Expected noise of each sample, from a model of the signal, not from the sample.
+        Expected noise of each sample, from a model of the signal, not from the sample. Without any, it is not known
+        how well a sample is: it has no weight.
     good : bool array (n, y, x)
         Samples that may count.
     clip : float
@@ -138,8 +142,9 @@ def combine_stack(
     Returns
     -------
     mean : array (y, x)
-        NaN where no sample was good.
+        NaN where no sample has weight.
     variance : array (y, x)
+        Infinite there.
     outlier : bool array (n, y, x)
     """
     kind = np.result_type(stack, variance, np.float32)
@@ -178,7 +183,7 @@ def _combine(  # noqa: PLR0913, PLR0917 - the arrays of one loop
             limit = rules[0] * np.sqrt(variance[i, p] * (1.0 + own)) + rules[1] * abs(middle)
             if good[i, p] and abs(stack[i, p] - middle) > limit:
                 outlier[i, p] = True
-            elif good[i, p]:
+            elif good[i, p] and variance[i, p] > 0.0:
                 weight += 1.0 / variance[i, p]
                 total += stack[i, p] / variance[i, p]
         mean[p] = total / weight if weight > 0.0 else np.nan

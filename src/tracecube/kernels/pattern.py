@@ -54,7 +54,7 @@ def fixed_pattern(stack: F4, mean: F4, noise: float) -> FixedPattern:
     left = [np.clip(frame - structure, -limit, limit) for frame in stack]
     pairs = [float(np.mean(a * b, dtype=np.float64)) for i, a in enumerate(left) for b in left[:i]]
     pattern, noise_of_mean = max(float(np.mean(pairs)), 0.0), noise**2 / n
-    share = pattern / (pattern + noise_of_mean)
+    share = pattern / (pattern + noise_of_mean) if noise > 0.0 else 0.0  # counts that never change are all structure
     residual = mean - structure
     own = np.abs(residual) > _KEEP * np.sqrt(pattern + noise_of_mean)
     image = structure + np.where(own, residual, share * residual)

@@ -74,6 +74,15 @@ def test_weights_follow_the_noise() -> None:
     assert np.allclose(var, 1.0 / 1.5)
 
 
+def test_a_sample_without_a_variance_has_no_weight() -> None:
+    stack = np.array([[[10.0, 7.0]], [[12.0, 7.0]], [[11.0, 7.0]]])
+    variance = np.array([[[0.0, 0.0]], [[2.0, 0.0]], [[2.0, 0.0]]])
+    mean, var, _ = combine_stack(stack, variance, np.ones(stack.shape, bool), clip=5.0)
+    assert (mean[0, 0], var[0, 0]) == (11.5, 1.0)
+    assert np.isnan(mean[0, 1])
+    assert np.isinf(var[0, 1])
+
+
 def test_pixel_without_a_good_sample_is_nan() -> None:
     mean, _, _ = combine_stack(np.ones((3, 1, 2)), np.ones((3, 1, 2)), np.array([[[True, False]]] * 3), clip=5.0)
     assert mean[0, 0] == 1.0

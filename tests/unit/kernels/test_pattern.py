@@ -33,3 +33,11 @@ def test_hot_pixel_keeps_its_value() -> None:
     found = fixed_pattern(stack, stack.mean(axis=0), 4.0)
     assert found.image[100, 50] == pytest.approx(stack[:, 100, 50].mean(), abs=1e-3)
     assert found.variance[100, 50] == pytest.approx(4.0)
+
+
+def test_frames_that_never_change_are_all_structure() -> None:
+    stack = np.full((3, 20, 30), 7.0, np.float32)
+    found = fixed_pattern(stack, stack[0], 0.0)
+    assert (found.image == 7.0).all()
+    assert found.share == 0.0
+    assert not found.variance.any()

@@ -20,7 +20,7 @@ from tracecube.core.slices import SliceTraces
 from tracecube.instruments.muse.ccd import Channel, Quadrant, noise_card
 from tracecube.instruments.muse.exposure import combine_lamps, open_channels, reader
 from tracecube.instruments.muse.known_pixels import linearity_cards, listed_flags
-from tracecube.kernels.combine import clipped_moments, combine_stack
+from tracecube.kernels.combine import ROUNDING, clipped_moments, combine_stack
 from tracecube.kernels.pattern import fixed_pattern
 from tracecube.recipes.detector.bands import combine_bands
 from tracecube.recipes.detector.dark_model import DarkModel, model_dark
@@ -112,7 +112,7 @@ def master_bias(
     numbers = [QualityNumber("N FRAMES", float(len(channels)), low=3.0)]
     for i, part in enumerate(channels[0].parts):
         stack = _levelled(channels, i)
-        noise = _noise(stack)
+        noise = _noise(stack) or ROUNDING * part.gain
         mean, _, _ = combine_stack(
             stack, np.broadcast_to(np.float32(noise**2), stack.shape), np.ones(stack.shape, bool), clip=params.clip
         )

@@ -134,7 +134,7 @@ class _Part:
             mean_level=float(levels.mean()),
             drift=float(levels.std()),
             level_section=combine.clipped_moments(np.concatenate(covered))[0] if covered else float(levels.mean()),
-            noise=float(np.sqrt(np.mean(np.square(differences)) / 2.0)),
+            noise=float(np.sqrt(np.mean(np.square(differences)) / 2.0)) or combine.ROUNDING,
         )
 
     def combined(self, clip: float) -> tuple[FloatArray, BoolArray]:

@@ -20,11 +20,13 @@ def part_of(image, output):
     return image[HIGH if upper else 0 :, WIDE if right else 0 :][:HIGH, :WIDE]
 
 
-def spoilt(frame, output, value):
-    """The same frame with the counts of one quadrant replaced."""
+def spoilt(frame, output, value, *, edges=False):
+    """The same frame with the counts of one quadrant replaced, those of its overscan too where asked for."""
     image = frame.data.copy()
     part = quadrants(frame)[output - 1]
     part.data.of(image)[:] = value
+    if edges:
+        part.overscan.of(image)[:] = value
     return replace(frame, images={"CHAN07": image})
 
 
@@ -154,3 +156,19 @@ def test_master_dark_in_electrons_an_hour():
     assert abs(np.mean(dark.data[good]) - 36.0) < 0.3
     assert dark.flags[100, 20] & int(Flag.HOT_PIXEL)
     assert dark.meta["BUNIT"] == "electron/h"
+
+
+def test_an_output_that_never_changes_is_bad_in_the_master_bias_and_the_others_are_as_without_it():
+    rng = np.random.default_rng(12)
+    frames = [raw(rng, name=f"b{k}") for k in range(3)]
+    sound, made = (
+        master_bias(raw=given, params=BiasParams())
+        for given in (frames, [spoilt(one, 3, 2000.0, edges=True) for one in frames])
+    )
+    assert (part_of(made.master_bias.flags, 3) & int(Flag.BAD_PIXEL) > 0).all()
+    assert np.isfinite(made.master_bias.data).all()
+    assert np.isfinite(part_of(made.master_bias.variance, 3)).all()
+    noise = next(one.value for one in made.quality if one.name == "READ NOISE 3")
+    assert noise == pytest.approx(GAIN[3] / 12**0.5)
+    for output in (1, 2, 4):
+        assert np.array_equal(part_of(made.master_bias.data, output), part_of(sound.master_bias.data, output))
