@@ -49,7 +49,7 @@ PEER = {
 
 
 def jobs(out: Path) -> dict[str, tuple[int, float, float]]:
-    """Number, mean CPU s and highest peak memory (GB) of the jobs of each task that were done.
+    """Number, mean CPU s and least peak memory (GB) of the jobs of each task that were done.
 
     Memory is the highest of the worker up to then: it tells of a task only where no earlier one took more.
     """

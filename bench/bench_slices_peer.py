@@ -20,6 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench_slices import PEER
+
 from tracecube.archive import queries
 from tracecube.archive.ledger import Ledger
 from tracecube.instruments.muse import instrument
@@ -37,17 +39,6 @@ STEPS = {
     ),
 }
 """Our task -> ESO's recipe, raw frames that it takes (tag: theirs), and products that it takes."""
-
-COST = {
-    "bias": (15.1, 1.28),
-    "dark": (13.0, 0.92),
-    "lamp_flat": (20.7, 1.28),
-    "arc": (39.6, 1.22),
-    "line_spread_function_arc": (59.2, 1.33),
-    "preprocess_science": (11.0, 1.39),
-    "object": (138.2, 3.17),
-}
-"""CPU s and GB of ESO's 2.8.7 on the shared realistic night: of one channel, the cube of three (its report)."""
 
 
 def spent(command: list[str], folder: Path) -> tuple[float, float]:
@@ -104,7 +95,7 @@ def main() -> None:
     live = theirs(night, work / "eso", chosen.channel) if chosen.run and shutil.which("esorex") else {}
     print(f"{'step':28s} {'CPU s':>8s} {'GB':>6s} {'ESO CPU s':>10s} {'ESO GB':>7s}")
     for task, (seconds, memory) in own.items():
-        cost = live.get(task, COST[task])
+        cost = live.get(task, PEER[task])
         mark = "" if task in live else " (reported)"
         print(f"{task:28s} {seconds:8.1f} {memory:6.2f} {cost[0]:10.1f} {cost[1]:7.2f}{mark}")
     with Ledger.open(work / "out") as ledger:
