@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tracecube.core.fields import Scalar
 from tracecube.core.recipe import Recipe
 
-__all__ = ["Association", "Fields", "Main", "Match", "Namesake", "Option", "Task", "Window", "Workflow"]
+__all__ = ["Association", "Fields", "Instead", "Main", "Match", "Namesake", "Option", "Task", "Window", "Workflow"]
 
 
 @dataclass(frozen=True)
