@@ -94,8 +94,10 @@ def _places(segments: Sequence[SliceSegments]) -> tuple[FloatArray, FloatArray]:
     return x * np.cos(angle) - y * np.sin(angle), y * np.cos(angle) + x * np.sin(angle)
 
 
-def masked_pieces(masks: Sequence[RawFrame], segments: Sequence[SliceSegments]) -> BoolArray | None:
-    """Return which pieces see sky by the mask of this exposure (the same MJD-OBS); None without one."""
+def masked_pieces(
+    masks: Sequence[RawFrame], segments: Sequence[SliceSegments]
+) -> tuple[BoolArray | None, tuple[str, ...]]:
+    """Return which pieces see sky by the mask of this exposure (the same MJD-OBS), and caveats; None without one."""
     meta = segments[0].meta
     for frame in masks:
         time = number(frame.meta, "MJD-OBS")
@@ -115,8 +117,12 @@ def masked_pieces(masks: Sequence[RawFrame], segments: Sequence[SliceSegments]) 
         inside = (at[0] >= 0) & (at[0] < image.shape[0]) & (at[1] >= 0) & (at[1] < image.shape[1])
         found = np.zeros(column.size, bool)
         found[inside] = image[at[0][inside], at[1][inside]] > 0
-        return found
-    return None
+        return found, ()
+    if not masks:
+        return None, ()
+    names = ", ".join(f"{one.name} ({one.meta.get('MJD-OBS')})" for one in masks)
+    time = start_mjd(meta, "exposure")
+    return None, (f"no SKY_MASK has the MJD-OBS of this exposure, {time:.6f}: not used is {names}",)
 
 
 def mask_image(segments: Sequence[SliceSegments], blank: BoolArray) -> Image:

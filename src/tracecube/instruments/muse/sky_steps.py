@@ -61,7 +61,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="6")
+@recipe(version="7")
 def sky_model(
     *,
     segments: Sequence[SliceSegments],
@@ -78,7 +78,7 @@ def sky_model(
     """
     slices = gather(segments)
     method, caveats = chosen_method(params.method, slices, sky_exposure)
-    allowed = masked_pieces(masks, segments)
+    allowed, unused = masked_pieces(masks, segments)
     share = params.fraction or _FRACTIONS[method]
     fit = fit_sky(slices, params.model_copy(update={"fraction": share}), allowed=allowed)
     zero, said = _zero(fit, sky_lines)
@@ -96,7 +96,7 @@ def sky_model(
         sky_continuum=base,
         sky_mask=mask_image(segments, fit.blank),
         quality=(*_numbers(fit, value, zero), *numbers),
-        caveats=(*caveats, *said),
+        caveats=(*caveats, *unused, *said),
     )
 
 

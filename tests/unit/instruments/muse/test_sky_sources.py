@@ -55,14 +55,18 @@ def mask(time: float, image: np.ndarray) -> RawFrame:
 def test_a_mask_of_the_same_time_tells_where_the_sky_is(segments):
     west = np.zeros((30, 80))
     west[:, 41:] = 1.0
-    found = masked_pieces([mask(58400.0, 1.0 - west), mask(CARDS["MJD-OBS"], west)], segments)
+    found, said = masked_pieces([mask(58400.0, 1.0 - west), mask(CARDS["MJD-OBS"], west)], segments)
     assert np.array_equal(found, segments[0].x > 0)
-    assert masked_pieces([mask(58400.0, west)], segments) is None
+    assert not said
+    assert masked_pieces([], segments) == (None, ())
+    none, [said] = masked_pieces([mask(58400.0, west)], segments)
+    assert none is None
+    assert "mask (58400.0)" in said
 
 
 def test_the_mask_that_is_made_says_the_same_when_given_back(segments):
     blank = segments[0].x > 0
     made = mask_image(segments, blank)
     given = RawFrame("m", "USER_SKY_MASK", made.meta, {"DATA": made.data}, {})
-    assert np.array_equal(masked_pieces([given], segments), blank)
+    assert np.array_equal(masked_pieces([given], segments)[0], blank)
     assert made.meta["ESO PRO CATG"] == "SKY_MASK"
