@@ -69,7 +69,7 @@ def align_exposures(
     pictures = [images[i] for i in order]
     metas = [one.meta for one in pictures]
     whites = [white(one, weigh=params.weight) for one in pictures]
-    given = listed_sources(source_list, metas, whites) if params.override_detection else None
+    given, said = listed_sources(source_list, metas, whites) if params.override_detection else (None, [])
     found = align(whites, params, listed=given)
     told, caveats = _told(found, whites, offset_list, metas)
     grid = grid_of(whites, told.offset, 0)
@@ -87,7 +87,7 @@ def align_exposures(
             seen.exposed, np.zeros_like(seen.exposed), {**cards, "BUNIT": "s", "ESO PRO CATG": "EXPOSURE_MAP"}
         ),
         quality=_numbers(found, told, whites),
-        caveats=(*caveats, *_advice(found, params)),
+        caveats=(*said, *caveats, *_advice(found, params)),
     )
 
 

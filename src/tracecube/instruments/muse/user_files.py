@@ -10,15 +10,20 @@ import numpy as np
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import FloatArray, Meta
 from tracecube.core.frame import RawFrame
-from tracecube.instruments.muse.headers import SAME_EXPOSURE, number, start_mjd
+from tracecube.instruments.muse.headers import SAME_EXPOSURE, number, start_mjd, text
 from tracecube.recipes.align.field import FieldGrid
 from tracecube.recipes.align.white import White, mapped
 
 __all__ = ["OutputGrid", "listed_offsets", "listed_sources", "output_grid", "table_of"]
 
+_ANGSTROM = {"ANGSTROM": 1.0, "NM": 10.0, "UM": 1e4, "M": 1e10}
+"""Units of wavelength that CUNIT3 may tell, in Angstrom."""
+
+_CUBE = 3  # axes
+
 
 class OutputGrid(NamedTuple):
-    """A grid that was asked for: on the sky, and first plane, step (Angstrom; 0 where not told), number of planes."""
+    """A grid that was asked for: on the sky, and first plane, step (Angstrom), number of planes; 0 with an image."""
 
     field: FieldGrid
     wave0: float
@@ -59,54 +64,86 @@ def listed_offsets(frame: RawFrame, metas: Sequence[Meta]) -> list[tuple[float, 
     return found
 
 
-def listed_sources(frames: Sequence[RawFrame], metas: Sequence[Meta], whites: Sequence[White]) -> list[FloatArray]:
-    """Return the pixels (y, x) of listed sources in each exposure.
+def listed_sources(
+    frames: Sequence[RawFrame], metas: Sequence[Meta], whites: Sequence[White]
+) -> tuple[list[FloatArray], list[str]]:
+    """Return the pixels (y, x) of listed sources in each exposure of a field, and what people should know of them.
 
-    A list belongs to the exposure whose time its header has, or its rows to those whose numbers stand in EXPOSURE.
+    A list belongs to the exposure whose time its header has; one with a column EXPOSURE to the field of that exposure,
+    its rows to those exposures of the field, by time, whose numbers they have.
 
     Raises
     ------
     MissingInput
         An exposure has no list.
     """
+    lists = [_SourceRows.of(frame, metas) for frame in frames]
     found: list[FloatArray] = []
     for i, (meta, one) in enumerate(zip(metas, whites, strict=True)):
-        places = []
-        for frame in frames:
-            table = table_of(frame, "RA", "DEC")
-            ra, dec = np.asarray(table["RA"], np.float64), np.asarray(table["DEC"], np.float64)
-            if "EXPOSURE" in table:
-                own = np.asarray(table["EXPOSURE"]) == i + 1
-            else:
-                own = np.full(
-                    ra.size, abs(start_mjd(frame.meta, frame.name) - start_mjd(meta, "image")) < SAME_EXPOSURE
-                )
-            places.append(np.stack(mapped(one, ra[own], dec[own]), axis=1))
+        places = [np.stack(mapped(one, *rows.seen_in(i, meta)), axis=1) for rows in lists]
         if not sum(len(part) for part in places):
             raise MissingInput(
                 f"no SOURCE_LIST of exposure {i + 1} (MJD {start_mjd(meta, 'image'):.6f})",
                 hint="give one for each exposure, or leave override_detection off",
             )
         found.append(np.concatenate(places))
-    return found
+    said = [
+        f"{one.name}: without MJD-OBS in its header its EXPOSURE numbers count in this field, and in every other"
+        for one in lists
+        if one.number is not None and one.time is None
+    ]
+    return found, said
+
+
+class _SourceRows(NamedTuple):
+    """A list of sources: places (degree), number of the exposure where told, time of the list, whether it is of us."""
+
+    name: str
+    ra: FloatArray
+    dec: FloatArray
+    number: FloatArray | None
+    time: float | None
+    ours: bool
+
+    @classmethod
+    def of(cls, frame: RawFrame, metas: Sequence[Meta]) -> _SourceRows:
+        """Read one."""
+        table = table_of(frame, "RA", "DEC")
+        numbers = np.asarray(table["EXPOSURE"], np.float64) if "EXPOSURE" in table else None
+        told = any(text(frame.meta, key) for key in ("MJD-OBS", "DATE-OBS"))
+        time = start_mjd(frame.meta, frame.name) if told or numbers is None else None
+        ours = time is None or any(abs(time - start_mjd(meta, "image")) < SAME_EXPOSURE for meta in metas)
+        ra, dec = (np.asarray(table[key], np.float64) for key in ("RA", "DEC"))
+        return cls(frame.name, ra, dec, numbers, time, ours)
+
+    def seen_in(self, exposure: int, meta: Meta) -> tuple[FloatArray, FloatArray]:
+        """Return places (degree) of sources of an exposure of the field, counted from 0."""
+        if self.number is not None:
+            own = self.ours & (self.number == exposure + 1)
+        else:
+            of_time = self.time is not None and abs(self.time - start_mjd(meta, "image")) < SAME_EXPOSURE
+            own = np.full(self.ra.size, of_time)
+        return self.ra[own], self.dec[own]
 
 
 def output_grid(frame: RawFrame) -> OutputGrid:
-    """Return the grid of an OUTPUT_WCS.
+    """Return the grid of an OUTPUT_WCS: a cube like the one that is wanted, or an image for its own wavelengths.
 
     Raises
     ------
     MissingInput
-        It has no celestial axes.
+        It has no image, or no axes.
     BadData
-        They are turned, or their pixels are no squares.
+        They are not understood: another projection, turned, pixels that are no squares, planes not even in wavelength.
     """
-    needed = ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "NAXIS1", "NAXIS2")
-    told = {key: number(frame.meta, key) for key in needed}
+    image = next((one for one in frame.images.values() if one.ndim in {2, _CUBE}), None)
+    if image is None:
+        raise MissingInput(f"{frame.name}: no image", hint="an OUTPUT_WCS is a cube or image of the size to be made")
+    for key, known in (("CTYPE1", "RA---TAN"), ("CTYPE2", "DEC--TAN")):
+        if text(frame.meta, key) != known:
+            raise BadData(f"{frame.name}: {key} is {frame.meta.get(key)!r}", hint=f"only {known} is understood")
+    ra, dec, column, row = (_told(frame, key) for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2"))
     cd = _matrix(frame)
-    if any(value is None for value in told.values()):
-        lacking = ", ".join(key for key, value in told.items() if value is None)
-        raise MissingInput(f"{frame.name}: no {lacking}", hint="an OUTPUT_WCS holds the axes of the cube to be made")
     side = cd[1, 1] * 3600.0
     if not (
         side > 0
@@ -117,31 +154,57 @@ def output_grid(frame: RawFrame) -> OutputGrid:
             f"{frame.name}: axes that are turned or not square",
             hint="north is up, east to the left, spaxels are square",
         )
-    values = {key: float(value) for key, value in told.items() if value is not None}
-    field = FieldGrid(
-        values["CRVAL1"],
-        values["CRVAL2"],
-        (1.0 - values["CRPIX1"]) * side,
-        (1.0 - values["CRPIX2"]) * side,
-        side,
-        int(values["NAXIS1"]),
-        int(values["NAXIS2"]),
-    )
-    step, first = (
-        number(frame.meta, "CD3_3") or number(frame.meta, "CDELT3") or 0.0,
-        number(frame.meta, "CRVAL3") or 0.0,
-    )
-    planes = int(number(frame.meta, "NAXIS3") or 0)
-    if not (step > 0 and first > 0 and planes > 1):
-        return OutputGrid(field, 0.0, 0.0, 0)
-    metres = 1e10 if step < 1e-6 else 1.0  # noqa: PLR2004 - no step is that small in Angstrom
-    pixel = number(frame.meta, "CRPIX3") or 1.0
-    return OutputGrid(field, (first + (1.0 - pixel) * step) * metres, step * metres, planes)
+    rows, columns = image.shape[-2:]
+    field = FieldGrid(ra, dec, (1.0 - column) * side, (1.0 - row) * side, side, columns, rows)
+    return OutputGrid(field, *(_planes(frame, len(image)) if image.ndim == _CUBE else (0.0, 0.0, 0)))
+
+
+def _told(frame: RawFrame, *keys: str) -> float:
+    """Return the first of these cards that is there."""
+    found = next((value for key in keys if (value := number(frame.meta, key)) is not None), None)
+    if found is None:
+        raise MissingInput(
+            f"{frame.name}: no {' or '.join(keys)}", hint="an OUTPUT_WCS holds the axes of the cube to be made"
+        )
+    return found
+
+
+def _planes(frame: RawFrame, planes: int) -> tuple[float, float, int]:
+    """Return first plane and step (Angstrom, air) and number of planes."""
+    kind, unit = text(frame.meta, "CTYPE3"), text(frame.meta, "CUNIT3")
+    if kind != "AWAV":
+        raise BadData(f"{frame.name}: CTYPE3 is {kind!r}", hint="only AWAV is understood: even steps in air")
+    if unit not in _ANGSTROM:
+        raise BadData(f"{frame.name}: CUNIT3 is {unit!r}", hint="write Angstrom, nm, um or m")
+    first, pixel = _told(frame, "CRVAL3"), _told(frame, "CRPIX3")
+    step = number(frame.meta, "CD3_3")
+    if step is None:
+        turned = number(frame.meta, "PC3_3")
+        step = _told(frame, "CDELT3") * (1.0 if turned is None else turned)
+    mixed = [f"{part}{pair}" for part in ("CD", "PC") for pair in ("1_3", "2_3", "3_1", "3_2")]
+    if any(number(frame.meta, key) not in {None, 0.0} for key in mixed):
+        raise BadData(f"{frame.name}: wavelength changes with place", hint="the third axis stands on the others")
+    wave = (first + (1.0 - pixel) * step) * _ANGSTROM[unit]
+    if not (step > 0 and wave > 0 and planes > 1):
+        raise BadData(
+            f"{frame.name}: {planes} planes from {wave:g} Angstrom in steps of {step * _ANGSTROM[unit]:g}",
+            hint="wavelengths rise from plane to plane; an image without planes keeps the cube's own",
+        )
+    return wave, step * _ANGSTROM[unit], planes
 
 
 def _matrix(frame: RawFrame) -> FloatArray:
-    """Return the matrix of the celestial axes, degree a pixel."""
-    names = ((("CD1_1", "CDELT1"), ("CD1_2", "")), (("CD2_1", ""), ("CD2_2", "CDELT2")))
-    return np.array(
-        [[number(frame.meta, one) or number(frame.meta, other) or 0.0 for one, other in row] for row in names]
-    )
+    """Return the matrix of the celestial axes, degree a pixel: CDi_j, or CDELTi with PCi_j or CROTA2.
+
+    Source: FITS Standard 4.0, section 8.1.
+    """
+    pairs = ("1_1", "1_2", "2_1", "2_2")
+    cd, pc = ([number(frame.meta, f"{part}{pair}") for pair in pairs] for part in ("CD", "PC"))
+    if any(one is not None for one in cd):
+        return np.array([0.0 if one is None else one for one in cd]).reshape(2, 2)
+    delta = np.array([_told(frame, "CDELT1", "CD1_1"), _told(frame, "CDELT2", "CD2_2")])
+    if any(one is not None for one in pc):
+        turn = np.where([one is None for one in pc], np.eye(2).ravel(), np.array(pc, np.float64)).reshape(2, 2)
+        return np.asarray(delta[:, None] * turn)
+    angle = np.radians(number(frame.meta, "CROTA2") or 0.0)  # absent: not turned, as the standard has it
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * delta

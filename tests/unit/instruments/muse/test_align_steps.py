@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from tests.unit.recipes.align.drawn_field import DEC, RA, SIDE, exposure
 from tracecube.core.errors import BadData, MissingInput
@@ -12,6 +15,7 @@ from tracecube.instruments.muse.align_steps import align_exposures
 from tracecube.instruments.muse.object_light import displaced
 from tracecube.instruments.muse.pointing import Pointing
 from tracecube.instruments.muse.user_files import output_grid
+from tracecube.io.raw import read_raw
 from tracecube.recipes.align.align import AlignParams
 
 STARS = [(180.0, 26.0, 3000.0), (60.0, 22.0, 2500.0), (250.0, 30.0, 2000.0)]
@@ -78,32 +82,76 @@ def test_sources_of_the_user_stand_for_those_found(made):
     given = table("USER_SOURCES", {"EXPOSURE": listed.exposure, "RA": listed.ra, "DEC": listed.dec})
     found = aligned({"source_list": [given], "params": AlignParams(override_detection=True)})
     assert found.offsets.dec[1] == pytest.approx(made.offsets.dec[1], abs=0.01 / 3600)
+    assert any("EXPOSURE numbers count in this field, and in every other" in said for said in found.caveats)
+    own = {"source_list": [replace(given, meta={"MJD-OBS": 58500.01})], "params": AlignParams(override_detection=True)}
+    assert not any("EXPOSURE numbers" in said for said in aligned(own).caveats)
+    own["source_list"] = [replace(given, meta={"MJD-OBS": 58501.0})]  # of another field
+    with pytest.raises(MissingInput, match="no SOURCE_LIST of exposure 1"):
+        aligned(own)
     with pytest.raises(MissingInput, match="no SOURCE_LIST of exposure 1"):
         aligned({"params": AlignParams(override_detection=True)})
 
 
-WCS = {"CRVAL1": RA, "CRVAL2": DEC, "CRPIX1": 10.0, "CRPIX2": 20.0, "CD1_1": -SIDE / 3600, "CD2_2": SIDE / 3600}
+WCS = {
+    "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": RA, "CRVAL2": DEC, "CRPIX1": 10.0, "CRPIX2": 20.0,
+    "CD1_1": -SIDE / 3600, "CD2_2": SIDE / 3600,
+}  # fmt: skip
+WAVES = {"CTYPE3": "AWAV", "CUNIT3": "Angstrom", "CRVAL3": 5000.0, "CRPIX3": 1.0, "CD3_3": 2.5}
 
 
-def test_the_grid_is_that_of_an_output_wcs():
-    meta = {**WCS, "NAXIS1": 100, "NAXIS2": 80, "NAXIS3": 500, "CRVAL3": 5000.0, "CRPIX3": 1.0, "CD3_3": 2.5}
-    frame = RawFrame("wcs", "OUTPUT_WCS", meta, {}, {})
-    found = aligned({"output_wcs": frame}).offsets
-    assert (found.grid_columns, found.grid_rows, found.grid_planes) == (100, 80, 500)
+def wcs(*shape: int, **cards: object) -> RawFrame:
+    meta = {key: value for key, value in {**WCS, **cards}.items() if value is not None}
+    return RawFrame("wcs", "OUTPUT_WCS", meta, {"DATA": np.broadcast_to(np.float32(0), shape)}, {})
+
+
+def test_the_grid_is_that_of_an_output_wcs_as_it_stands_on_disk(tmp_path):
+    path = tmp_path / "wcs.fits"
+    cube = fits.ImageHDU(np.zeros((5, 80, 100), np.float32), fits.Header({**WCS, **WAVES}), name="DATA")
+    fits.HDUList([fits.PrimaryHDU(header=fits.Header({"INSTRUME": "MUSE"})), cube]).writeto(path)
+    found = aligned({"output_wcs": read_raw(path, "OUTPUT_WCS")}).offsets
+    assert (found.grid_columns, found.grid_rows, found.grid_planes) == (100, 80, 5)
     assert (found.grid_wave, found.grid_step) == (5000.0, 2.5)
     assert found.grid_x == pytest.approx(-9 * SIDE)
-    metres = RawFrame("wcs", "OUTPUT_WCS", {**meta, "CRVAL3": 5e-7, "CD3_3": 2.5e-10}, {}, {})
-    assert output_grid(metres).wave0 == pytest.approx(5000.0)
-    with pytest.raises(BadData, match="turned"):
-        output_grid(RawFrame("wcs", "OUTPUT_WCS", {**meta, "CD1_2": 1e-5}, {}, {}))
-    with pytest.raises(MissingInput, match="NAXIS1"):
+
+
+def test_axes_of_an_output_wcs_in_other_words():
+    metres = {"CUNIT3": "m", "CRVAL3": 5e-7, "CRPIX3": 0.0, "CD3_3": None, "CDELT3": 2.5e-10}
+    found = output_grid(wcs(5, 80, 100, **{**WAVES, **metres}))
+    assert (found.wave0, found.step) == pytest.approx((5002.5, 2.5))
+    image = output_grid(wcs(80, 100))
+    assert image == (found.field, 0.0, 0.0, 0)
+    delta = {"CD1_1": None, "CD2_2": None, "CDELT1": SIDE / 3600, "CDELT2": SIDE / 3600}
+    assert output_grid(wcs(80, 100, **delta, PC1_1=-1.0)) == image
+
+
+@pytest.mark.parametrize(
+    ("cards", "said"),
+    [
+        ({"CD1_2": 1e-5}, "turned"),
+        ({"CD1_1": None, "CD2_2": None, "CDELT1": -5e-5, "CDELT2": 5e-5, "CROTA2": 20.0}, "turned"),
+        ({"CTYPE1": "GLON-TAN"}, "CTYPE1"),
+        ({"CTYPE3": "AWAV-LOG"}, "AWAV-LOG"),
+        ({"CTYPE3": "WAVE"}, "WAVE"),
+        ({"CUNIT3": None}, "CUNIT3"),
+        ({"CRPIX3": None}, "CRPIX3"),
+        ({"CD3_3": None}, "CDELT3"),
+        ({"CD3_3": -1.25}, "steps of -1.25"),
+        ({"CD3_1": 0.1}, "with place"),
+        ({"CRVAL2": None}, "CRVAL2"),
+    ],
+)
+def test_axes_that_are_not_understood_are_refused(cards, said):
+    with pytest.raises((BadData, MissingInput), match=said):
+        output_grid(wcs(5, 80, 100, **{**WAVES, **cards}))
+
+
+def test_an_output_wcs_without_pixels_is_refused():
+    with pytest.raises(MissingInput, match="no image"):
         output_grid(RawFrame("wcs", "OUTPUT_WCS", WCS, {}, {}))
 
 
 def test_displacements_of_pairs_are_in_spaxels_of_the_images_not_of_the_grid(made):
-    scale = {"CD1_1": -2.0 * SIDE / 3600, "CD2_2": 2.0 * SIDE / 3600}
-    meta = {**WCS, **scale, "NAXIS1": 100, "NAXIS2": 80}
-    found = aligned({"output_wcs": RawFrame("wcs", "OUTPUT_WCS", meta, {}, {})}).offsets
+    found = aligned({"output_wcs": wcs(80, 100, CD1_1=-2.0 * SIDE / 3600, CD2_2=2.0 * SIDE / 3600)}).offsets
     assert found.grid_side == pytest.approx(2.0 * SIDE)
     assert found.pair_x == pytest.approx(made.offsets.pair_x)
     assert found.pair_y_error == pytest.approx(made.offsets.pair_y_error)
