@@ -171,14 +171,19 @@ def choose(
             closest = sorted(fit, key=lambda item: _rank(main, item))
             found = Choice(tuple(closest[: rule.maximum]), rung.level)
             break
-    return found if rule.instead is None else _replaced(found, main, candidates, rule, rule.instead)
+    return found if rule.instead is None else _replaced(found, main, candidates, rule, rule.instead, own)
 
 
-def _replaced(
-    found: Choice | None, main: Reference, candidates: Candidates, rule: Association, instead: Instead
+def _replaced(  # noqa: PLR0913 - a choice, what it was made from, and what takes its place
+    found: Choice | None,
+    main: Reference,
+    candidates: Candidates,
+    rule: Association,
+    instead: Instead,
+    own: Collection[str],
 ) -> Choice | None:
     """Put what goes before the ladder in the place of what the ladder found."""
-    fit = [item for item in candidates.on(instead.match, main) if item.tag in instead.tags]
+    fit = [item for item in candidates.on(instead.match, main) if item.tag in instead.tags and item.identity not in own]
     if not fit:
         return found
     closest = sorted(fit, key=lambda item: _rank(main, item))

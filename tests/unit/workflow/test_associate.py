@@ -251,6 +251,15 @@ def test_what_is_given_goes_before_the_nearest_of_the_ladder():
     assert choose(reference([_of("B", "MAIN", 1.0)]), Candidates([own, other], rule), rule) == Choice((own,), 0)
 
 
+def test_what_is_given_is_no_choice_once_it_failed():
+    own, first, second = _of("A", "OWN", 1.0), _of("A", "GIVEN", 1.0), _of("A", "GIVEN", 900.0)
+    rule = Association("x", ("OWN", "GIVEN"), (Match(level=0, same=("night",)),), instead=INSTEAD)
+    main = reference([_of("A", "MAIN", 1.0)])
+    candidates = Candidates([own, first, second], rule)
+    assert choose(main, candidates, rule, own={first.identity}) == Choice((second,), 1)
+    assert choose(main, candidates, rule, own={first.identity, second.identity}) == Choice((own,), 0)
+
+
 def test_of_many_each_takes_the_place_of_its_like_and_the_others_stay():
     own = [_of("A", "OWN", 1.0), _of("B", "OWN", 1.0)]
     other = _of("B", "GIVEN", 5.0, None)
