@@ -109,10 +109,10 @@ def _zero(fit: SkyFit, sky_lines: RawFrame | None) -> tuple[Zero, list[str]]:
     if zero is None:
         zero = find_zero(fit, _BRIGHT_LINES, np.ones(2), least=2)
         why = "no list of sky lines" if sky_lines is None else "too few lines of the list can be told"
-        caveats.append(f"{why}: the zero of the wavelengths rests on two lines of oxygen")
+        base = "rests on two lines of oxygen" if zero else "is that of the arcs, for no bright line of the sky is seen"
+        caveats.append(f"{why}: the zero of the wavelengths {base}")
     if zero is None:
         zero = Zero(0.0, 0.0, float("inf"), np.zeros(0), np.zeros(0), np.zeros(0), _WIDTH)
-        caveats.append("no bright line of the sky: the zero of the wavelengths is that of the arcs")
     return zero, caveats
 
 

@@ -11,7 +11,7 @@ from tests.unit.recipes.slices.sky_pieces import SIGMA, Sky
 from tracecube.core.errors import NoConvergence
 from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
-from tracecube.instruments.muse.sky_steps import SkyMethodParams, sky_model
+from tracecube.instruments.muse.sky_steps import SkyMethodParams, _zero, sky_model
 from tracecube.kernels.sky_spline import derivatives
 from tracecube.recipes.slices.sky_fit import SkyParams, fit_sky, gather
 from tracecube.recipes.slices.sky_light import seen, shifted
@@ -156,3 +156,13 @@ def test_without_a_list_two_lines_of_oxygen_serve(segments):
     )
     assert len(made.caveats) >= 1
     assert "no list of sky lines" in made.caveats[0]
+    assert made.sky.line_wave.size == 2 * int("two lines of oxygen" in made.caveats[0])
+
+
+def test_where_oxygen_is_not_seen_nothing_rests_on_it(fit):
+    dark = replace(fit, coefficient=np.ones_like(fit.coefficient))
+    zero, [said] = _zero(dark, None)
+    assert (zero.shift, zero.wave.size) == (0.0, 0)
+    assert said.startswith("no list of sky lines")
+    assert "arcs" in said
+    assert "oxygen" not in said
