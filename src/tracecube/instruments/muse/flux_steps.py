@@ -63,7 +63,7 @@ def by_detector(nouns: Sequence[object]) -> dict[str, int]:
     return {str(getattr(one, "meta", {}).get("DETECTOR")): i for i, one in enumerate(nouns)}
 
 
-@recipe(version="7")
+@recipe(version="8")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],

@@ -12,6 +12,7 @@ __all__ = ["circle_spectrum"]
 _LEAST = 20  # pixels within the circle, and about it
 _CLIP = 8.0
 _UNEVEN = 3.0  # of the light of a ring, by which a star that is not round differs within it
+_MEDIAN = 0.5 * np.pi  # variance of a median over that of a mean
 _SHARP = 8.0  # spaxels from the middle within which rings are narrow
 
 
@@ -49,7 +50,8 @@ def circle_spectrum(
             continue
         ground = float(np.median(pixels.value[far]))
         total, spread = _inside(pixels, own, ring[own], area, ground)
-        flux[i], noise[i] = total, spread + area.sum() ** 2 * float(np.mean(pixels.variance[far])) / far.size
+        below = _MEDIAN * float(np.mean(pixels.variance[far])) / far.size
+        flux[i], noise[i] = total, spread + area.sum() ** 2 * below
     return flux, noise
 
 

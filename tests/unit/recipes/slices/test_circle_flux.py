@@ -12,6 +12,24 @@ SIDE, BETA = 0.025, 2.5
 EDGES = np.arange(5000.0, 5051.0, 12.5)
 
 
+def test_the_ground_is_a_median_and_its_error_that_of_one():
+    rng = np.random.default_rng(3)
+    line = np.arange(-30, 31) * SIDE
+    x, y = (part.ravel() for part in np.meshgrid(line, line))
+    inside = np.hypot(x, y) < 0.6
+    kept = inside | (rng.random(x.size) < 0.05)  # few pixels tell the ground
+    x, y = x[kept], y[kept]
+    pulls = []
+    bins = np.arange(5000.0, 5301.0, 1.0)
+    wave = np.repeat(bins[:-1] + 0.5, x.size)
+    x, y = np.tile(x, bins.size - 1), np.tile(y, bins.size - 1)
+    for _ in range(3):
+        pixels = StarPixels(2.0 + rng.normal(0, 0.02, x.size), np.full(x.size, 4e-4), x, y, wave)
+        flux, variance = circle_spectrum(pixels, (0.0, 0.0), (SIDE, SIDE), bins, reach=0.6)
+        pulls.append(flux / np.sqrt(variance))
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.05)
+
+
 @pytest.mark.parametrize("fwhm", [0.06, 0.12])
 def test_light_within_the_circle_is_found_whatever_its_shape_and_errors_hold(fwhm):
     rng = np.random.default_rng(1)
