@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import FloatArray, IntArray
@@ -16,6 +17,7 @@ from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_field import ChannelGeometry, FieldGeometry, MaskLight
 from tracecube.core.slices import SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.arc_lines import line_list
+from tracecube.instruments.muse.ccd import Channel
 from tracecube.instruments.muse.exposure import open_channels, reader
 from tracecube.instruments.muse.geometry import SKY_SLICES, channel_of, nominal_places
 from tracecube.instruments.muse.headers import needed, number, start_mjd
@@ -30,6 +32,7 @@ _SLICE = 75.2  # spaxels, nominal length of a slice
 _BAND = (4900.0, 9250.0)  # Angstrom, that all slices see
 _APART = 14.0  # Angstrom, beyond which the ground of a line is free of its neighbour
 _LINES = 24  # brightest lines that are used
+_ROWS = 3  # whose mean is the light that is expected
 _STAGES = ("ESO INS POS2", "ESO INS POS3", "ESO INS POS4")
 """Stages that can move the mask."""
 
@@ -47,7 +50,7 @@ class MaskOut(Outputs):
     mask_light: MaskLight
 
 
-@recipe(version="1")
+@recipe(version="2")
 def mask_light(  # noqa: PLR0913 - what a frame is seen through
     *,
     raw: RawFrame,
@@ -60,9 +63,7 @@ def mask_light(  # noqa: PLR0913 - what a frame is seen through
 ) -> MaskOut:
     """Put the light of bright arc lines along every slice of a channel together, in one step of the mask."""
     channel = open_channels([raw])[0][0]
-    band = reader(channel, bias)(0, channel.shape[0])
-    frame = Frame(band.data, band.floor + np.maximum(band.data, 0.0), band.flags, channel.meta)
-    found = lines_along(frame, flat, traces, wavelengths, _bright_lines(line_catalog, params.lines))
+    found = lines_along(_of_mask(channel, bias), flat, traces, wavelengths, _bright_lines(line_catalog, params.lines))
     light = MaskLight(
         light=found.light,
         variance=found.variance,
@@ -82,6 +83,17 @@ def mask_light(  # noqa: PLR0913 - what a frame is seen through
         QualityNumber("LINE SIGNAL", float(np.median(found.flux / found.error))),
     )
     return MaskOut(mask_light=light, quality=numbers)
+
+
+def _of_mask(channel: Channel, bias: Frame) -> Frame:
+    """Return a frame (electron) whose variance is that of the light expected from the rows beside.
+
+    The image of a pinhole is as sharp as a pixel across the columns: neighbours there would tell too little in its
+    middle. Along the columns the light of a line is summed, and the mean of three rows keeps the sum.
+    """
+    band = reader(channel, bias)(0, channel.shape[0])
+    light = np.maximum(uniform_filter1d(band.data, _ROWS, axis=0, mode="nearest"), 0.0)
+    return Frame(band.data, band.floor + light, band.flags, channel.meta)
 
 
 def _bright_lines(catalogue: RawFrame, most: int) -> FloatArray:
