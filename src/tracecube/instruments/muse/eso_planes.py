@@ -24,8 +24,10 @@ EURO3D: Mapping[Flag, int] = {
 }
 """Our flags -> bits of the Euro3D format (Kissler-Patig et al. 2004, AN 325, 159) that mean the same."""
 
-_OTHERS = {6: Flag.LOW_THROUGHPUT, 9: Flag.BAD_PIXEL, 13: Flag.BAD_PIXEL, 31: Flag.EXTRAPOLATED}
-"""Bits that we do not write -> our flags: low efficiency, dark, dead, outside the range."""
+_OTHERS = {6: Flag.LOW_THROUGHPUT, 11: Flag.SATURATED, 31: Flag.EXTRAPOLATED}
+"""Bits that we do not write -> our flags: low efficiency, full well, outside the range; any other is a bad pixel."""
+
+_ALL = 0xFFFFFFFF  # 32 bits
 
 _SLICE, _ALONG = 2, 6
 """Orders of ESO's wavelengths across and along a slice (parameters `xorder` and `yorder` of its recipe)."""
@@ -54,11 +56,13 @@ def euro3d_of(flags: IntArray) -> IntArray:
 
 
 def flags_of(bits: IntArray) -> IntArray:
-    """Return our flags of Euro3D bits, of any shape."""
+    """Return our flags of Euro3D bits, of any shape; a bit that we have no word for is a bad pixel."""
     flags = np.zeros(bits.shape, np.int32)
+    whole, known = bits.astype(np.int64), 0
     for flag, bit in [*EURO3D.items(), *((flag, bit) for bit, flag in _OTHERS.items())]:
-        flags |= np.where(bits.astype(np.int64) & (1 << bit), np.int32(flag), np.int32(0))
-    return flags
+        flags |= np.where(whole & (1 << bit), np.int32(flag), np.int32(0))
+        known |= 1 << bit
+    return flags | np.where(whole & (_ALL & ~known), np.int32(Flag.BAD_PIXEL), np.int32(0))
 
 
 def three_planes(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.instruments.muse.ccd import OUTPUTS, Channel, noise_card
-from tracecube.instruments.muse.known_pixels import linear
+from tracecube.instruments.muse.known_pixels import linear, rescaled
 from tracecube.recipes.detector.bands import Band, Combined, Reader, combine_bands, relative_scales
 
 __all__ = ["combine_lamps", "open_channels", "read_noises", "reader"]
@@ -63,14 +65,16 @@ def reader(channel: Channel, bias: Frame, *, bad: Sequence[Frame] = ()) -> Reade
     def read(y0: int, y1: int) -> Band:
         data, flags = channel.rows(y0, y1)
         data -= bias.data[y0:y1]
+        floor = channel.floor(y0, y1, noise) + bias.variance[y0:y1]
         for part in channel.parts:
             first, last = max(y0, part.chip.y0), min(y1, part.chip.y1)
             if first < last and f"LINGAIN{part.output}" in bias.meta:
                 own = slice(first - y0, last - y0), slice(part.chip.x0, part.chip.x1)
                 data[own] = linear(data[own], part, bias.meta)
+                floor[own] *= np.float32(rescaled(part, bias.meta) ** 2)
         for known in (bias, *bad):
             flags |= known.flags[y0:y1] & NOT_USABLE
-        return Band(data, channel.floor(y0, y1, noise) + bias.variance[y0:y1], flags)
+        return Band(data, floor, flags)
 
     return read
 

@@ -61,7 +61,7 @@ def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     return Frame(band.data, band.floor + signal, band.flags, channel.meta)
 
 
-@recipe(version="4")
+@recipe(version="5")
 def preprocess(  # noqa: PLR0913 - what an exposure goes with
     *,
     raw: RawFrame,
@@ -148,7 +148,7 @@ class Twilight(Outputs):
     twilight: SliceIllumination
 
 
-@recipe(version="2")
+@recipe(version="3")
 def twilight_light(  # noqa: PLR0913 - what the twilight goes with
     *,
     raw: Sequence[RawFrame],

@@ -95,7 +95,7 @@ def _planes(raw: RawFrame) -> tuple[FloatArray, FloatArray, np.ndarray]:
     return data, variance, flags_of(np.asarray(raw.images["DQ"]).astype(np.int64))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def given_bias(*, raw: RawFrame, params: GivenParams) -> GivenFrame:  # noqa: ARG001
     """Take a MASTER_BIAS: its adu become electrons, the read noise is that of its quality numbers.
 
@@ -117,13 +117,13 @@ def given_bias(*, raw: RawFrame, params: GivenParams) -> GivenFrame:  # noqa: AR
     return GivenFrame(frame=Frame(data, variance, flags, _meta(raw, **cards)), caveats=_said(raw, "master bias"))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def given_dark(*, raw: RawFrame, params: GivenParams) -> GivenFrame:  # noqa: ARG001
     """Take a MASTER_DARK, which is of an hour."""
     return GivenFrame(frame=Frame(*_planes(raw), _meta(raw, BUNIT="electron/h")), caveats=_said(raw, "master dark"))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def given_flat(*, raw: RawFrame, params: GivenParams) -> GivenFrame:  # noqa: ARG001
     """Take a MASTER_FLAT: what it was before its mean was made 1.
 
@@ -184,9 +184,12 @@ def given_traces(*, raw: RawFrame, flat: Frame, params: TraceParams) -> GivenTra
     return GivenTraces(traces=traces, caveats=_said(raw, "trace table"))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def given_waves(*, raw: RawFrame, traces: SliceTraces, params: GivenParams) -> GivenWaves:  # noqa: ARG001
-    """Take a WAVECAL_TABLE: its polynomials of the pixel's place become ours of the place in the slice."""
+    """Take a WAVECAL_TABLE: its polynomials of the pixel's place become ours of the place in the slice.
+
+    The covariance is that of a fit to as many lines as the header says of the slice; unknown where it says nothing.
+    """
     columns = _rows(raw, "SliceNo", "wlc00", "wlc01", "MSE")
     names = [name for name in columns if name.startswith("wlc")]
     nx, ny = (1 + max(int(name[at]) for name in names) for at in (3, 4))
@@ -198,8 +201,6 @@ def given_waves(*, raw: RawFrame, traces: SliceTraces, params: GivenParams) -> G
     design = design.reshape(-1, nt * nu)
     count = columns["SliceNo"].size
     coefficient, covariance = np.full((count, nt, nu), np.nan), np.full((count, nu, nu), np.nan)
-    lines = number(raw.meta, "ESO QC WAVECAL SLICE1 FIT NLINES") or float(nu + 1)
-    basis = legendre.legvander(np.linspace(-1.0, 1.0, int(lines)), nu - 1)
     for row in range(count):
         matrix = np.array([[columns[f"wlc{i}{j}"][row] for j in range(ny)] for i in range(nx)])
         if not np.isfinite(matrix).all() or traces.dq[row]:
@@ -207,13 +208,24 @@ def given_waves(*, raw: RawFrame, traces: SliceTraces, params: GivenParams) -> G
         x = traces.centre[row][y.astype(int), None] + t * reach
         wave = polynomial.polyval2d(x + 1.0, np.broadcast_to(y[:, None] + 1.0, x.shape), matrix)
         coefficient[row] = np.linalg.lstsq(design, wave.ravel(), rcond=None)[0].reshape(nt, nu)
-        covariance[row] = columns["MSE"][row] * np.linalg.inv(basis.T @ basis)
+        covariance[row] = columns["MSE"][row] * _unit_covariance(raw, int(columns["SliceNo"][row]), nu)
     lost = ~np.isfinite(coefficient[:, 0, 0])
     solution = SliceWavelengths(
         columns["SliceNo"].astype(np.int32), np.where(lost, int(Flag.NOT_MEASURED), 0).astype(np.int32),
         coefficient, covariance, np.sqrt(columns["MSE"]), *_no_lines(), half, half, reach, "AWAV", _meta(raw),
     )  # fmt: skip
-    return GivenWaves(wavelengths=solution, caveats=_said(raw, "wavelength table"))
+    untold = int(np.count_nonzero(~lost & ~np.isfinite(covariance[:, 0, 0])))
+    caveats = [f"errors of the wavelengths of {untold} slices are unknown: no number of their lines"] if untold else []
+    return GivenWaves(wavelengths=solution, caveats=(*_said(raw, "wavelength table"), *caveats))
+
+
+def _unit_covariance(raw: RawFrame, aperture: int, terms: int) -> FloatArray:
+    """Return the covariance of Legendre terms (k, k) fitted to even lines of unit error; NaN where too few are told."""
+    lines = int(number(raw.meta, f"ESO QC WAVECAL SLICE{aperture} FIT NLINES") or 0)
+    if lines < terms:
+        return np.full((terms, terms), np.nan)
+    basis = legendre.legvander(np.linspace(-1.0, 1.0, lines), terms - 1)
+    return np.asarray(np.linalg.inv(basis.T @ basis))
 
 
 def _no_lines() -> list[np.ndarray]:

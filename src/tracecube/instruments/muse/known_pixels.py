@@ -6,14 +6,13 @@ import numpy as np
 
 from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray, IntArray, Meta, Scalar
-from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
 from tracecube.core.outputs import OutputLinearity
 from tracecube.instruments.muse.ccd import Channel, Quadrant
+from tracecube.instruments.muse.eso_planes import flags_of
 
-__all__ = ["linear", "linearity_cards", "listed_flags"]
+__all__ = ["linear", "linearity_cards", "listed_flags", "rescaled"]
 
-_HOT = 1 << 8  # Euro3D, as the tables are
 _TERMS = 4  # most terms of the polynomial of an output
 
 
@@ -38,12 +37,12 @@ def listed_flags(table: RawFrame, channel: Channel) -> IntArray:
     if not {"xpos", "ypos", "status"} <= set(columns):
         raise BadData(f"{table.name}: no columns xpos, ypos, status", hint="is it a BADPIX_TABLE?")
     x, y, status = (np.asarray(columns[name], np.int64) for name in ("xpos", "ypos", "status"))
-    value = np.where(status & _HOT, int(Flag.HOT_PIXEL), int(Flag.BAD_PIXEL))
+    value = flags_of(status)
     for part in channel.parts:
         at_x, at_y = x - 1 - part.data.x0 + part.chip.x0, y - 1 - part.data.y0 + part.chip.y0
         own = (status != 0) & (at_x >= part.chip.x0) & (at_x < part.chip.x1)
         own &= (at_y >= part.chip.y0) & (at_y < part.chip.y1)
-        flags[at_y[own], at_x[own]] |= value[own].astype(np.int32)
+        flags[at_y[own], at_x[own]] |= value[own]
     return flags
 
 
@@ -55,6 +54,19 @@ def linearity_cards(found: OutputLinearity) -> dict[str, Scalar]:
         terms = [float(value) / found.unit ** (k + 1) for k, value in enumerate(found.coefficient[i][:_TERMS])]
         cards |= {f"LIN{output}C{k + 1}": value for k, value in enumerate(terms)}
     return cards
+
+
+def rescaled(part: Quadrant, known: Meta) -> float:
+    """Return what electrons of an output by its header's gain become by the gain that was measured.
+
+    Parameters
+    ----------
+    part : Quadrant
+    known : Meta
+        Header of the master bias.
+    """
+    gain = known.get(f"LINGAIN{part.output}")
+    return gain / part.gain if isinstance(gain, int | float) else 1.0
 
 
 def linear(electrons: FloatArray, part: Quadrant, known: Meta) -> FloatArray:

@@ -194,7 +194,7 @@ class ThroughputOut(Outputs):
     throughput: DiodeThroughput
 
 
-@recipe(version="1")
+@recipe(version="2")
 def diode_throughput(  # noqa: PLR0913 - what the light is seen through
     *,
     raw: Sequence[RawFrame],

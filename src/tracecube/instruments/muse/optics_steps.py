@@ -42,7 +42,7 @@ class Arcs(Outputs):
     pixel_map: PixelMap | None
 
 
-@recipe(version="3")
+@recipe(version="4")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], bias: Frame, traces: SliceTraces, line_catalog: RawFrame, params: ArcParams
 ) -> Arcs:
@@ -86,7 +86,7 @@ class Lsf(Outputs):
     lsf: SliceLsf
 
 
-@recipe(version="2")
+@recipe(version="3")
 def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
     *,
     raw: Sequence[RawFrame],

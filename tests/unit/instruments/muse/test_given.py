@@ -96,7 +96,22 @@ def test_wavelengths_come_back(given):
         for row in (0, 1):
             assert back.wave(row, Y, across) == pytest.approx(ours.wave(row, Y, across), abs=1e-6)
     assert back.rms == pytest.approx(ours.rms, rel=1e-3)
-    assert np.all(np.linalg.eigvalsh(back.covariance[0]) > 0)
+
+
+def test_how_well_wavelengths_are_known_follows_from_the_lines_of_each_slice(given):
+    where = traces()
+    raw = given("WAVECAL_TABLE", solution(), traces=where)
+    raw.meta["ESO QC WAVECAL SLICE1 FIT NLINES"] = 40
+    raw.meta["ESO QC WAVECAL SLICE2 FIT NLINES"] = 20
+    back = given_waves(raw=raw, traces=where, params=NO)
+    few = back.wavelengths.covariance[1] / back.wavelengths.covariance[0]
+    assert few[0, 0] == pytest.approx(2.0, rel=0.2)
+    assert len(back.caveats) == 1
+    del raw.meta["ESO QC WAVECAL SLICE2 FIT NLINES"]
+    back = given_waves(raw=raw, traces=where, params=NO)
+    assert np.isfinite(back.wavelengths.covariance).all(axis=(1, 2)).tolist() == [True, False]
+    assert back.wavelengths.dq.tolist() == [0, 0]
+    assert back.caveats[1].startswith("errors of the wavelengths of 1 slices are unknown")
 
 
 def test_a_slice_that_the_table_does_not_have_is_flagged(given):

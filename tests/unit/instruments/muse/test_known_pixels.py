@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from tracecube.core.frame import RawFrame
 from tracecube.core.outputs import OutputLinearity
 from tracecube.instruments.muse.ccd import Channel
 from tracecube.instruments.muse.detector_steps import BiasParams, master_bias
+from tracecube.instruments.muse.eso_planes import flags_of
 from tracecube.instruments.muse.exposure import reader
 from tracecube.instruments.muse.known_pixels import listed_flags
 
@@ -39,6 +42,21 @@ def test_pixels_of_the_raw_image_are_those_of_the_chip():
         listed_flags(RawFrame("none", "BADPIX_TABLE", {}, {}, {"CHAN07": {"a": np.zeros(1)}}), channel)
 
 
+@pytest.mark.parametrize(
+    ("bit", "flag"),
+    [
+        (6, Flag.LOW_THROUGHPUT), (7, Flag.BAD_PIXEL), (8, Flag.HOT_PIXEL), (9, Flag.BAD_PIXEL), (10, Flag.BAD_PIXEL),
+        (11, Flag.SATURATED), (12, Flag.SATURATED), (14, Flag.BAD_PIXEL), (30, Flag.NOT_MEASURED),
+        (31, Flag.EXTRAPOLATED),
+    ],
+)  # fmt: skip
+def test_bits_of_the_observatory_mean_the_same_in_tables_and_images(bit, flag):
+    assert flags_of(np.array([0, 1 << bit])).tolist() == [0, int(flag)]
+    assert flags_of(np.array([1 << bit], np.uint32).view(np.int32)).tolist() == [int(flag)]
+    flags = listed_flags(table([EDGE + 1], [EDGE + 1], [1 << bit]), Channel.of(raw(np.random.default_rng(1))))
+    assert flags[0, 0] == int(flag)
+
+
 def test_a_bias_carries_bad_pixels_and_linearity_to_exposures():
     rng = np.random.default_rng(2)
     known = OutputLinearity(
@@ -56,5 +74,8 @@ def test_a_bias_carries_bad_pixels_and_linearity_to_exposures():
     band = reader(Channel.of(raw(rng, light)), bias)(0, 2 * HIGH)
     counts = 11000.0 / GAIN[1]
     assert band.data[:HIGH, :WIDE].mean() == pytest.approx(2.0 * counts * (1.0 + LOSS * counts / 1e4), rel=1e-3)
+    plain = reader(Channel.of(raw(rng, light)), replace(bias, meta={**bias.meta, "LINGAIN1": None}))(0, 2 * HIGH)
+    assert band.floor[:HIGH, :WIDE] == pytest.approx(plain.floor[:HIGH, :WIDE] * (2.0 / GAIN[1]) ** 2)
+    assert band.floor[HIGH:] == pytest.approx(plain.floor[HIGH:])
     assert band.data[HIGH:].mean() == pytest.approx(11000.0, rel=1e-3)
     assert band.flags[0, 0] & int(Flag.BAD_PIXEL)
