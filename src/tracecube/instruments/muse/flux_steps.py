@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, Meta
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
@@ -19,7 +19,7 @@ from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
 from tracecube.instruments.muse.geometry import WIDE_SPAXEL, channel_of, geometry_of, spaxel
-from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, number
+from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, needed
 from tracecube.instruments.muse.modes import is_narrow
 from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
 from tracecube.instruments.muse.references import extinction_curve, extinction_notes, standard_star
@@ -36,6 +36,7 @@ _REACH = 6.0  # arcsec about the star that is looked at; half of it in the narro
 _COARSE, _FINE = 12.5, 1.25  # Angstrom, bins of the response and of the bands
 _BEYOND = 100.0  # Angstrom of the response beyond the first wavelength of the mode
 _APERTURE, _CORE = 3.2, 1.2  # arcsec about the star: that its light is summed in, and that saturates first
+_INSIDE = 0.6  # share of the reach that an aperture may fill: the sky about it is measured in the rest
 _SEEN, _BESIDE = 0.97, 0.005  # shares of the star's light: with less of it, or more beside it, people should look
 _AREA = 483250.7  # cm2, of the telescope
 _FEWEST = 20  # samples of a piece whose median is not that of hits
@@ -44,7 +45,11 @@ _FEWEST = 20  # samples of a piece whose median is not that of hits
 class ResponseParams(Params):
     """Numbers of the response."""
 
-    aperture: float = Field(default=3.2, gt=0.5, description="Radius in which the star's light is summed, arcsec")
+    aperture: float | None = Field(
+        default=None,
+        gt=0.5,
+        description="Radius in which the star's light is summed, arcsec; untold 3.2, in the narrow field 1.8",
+    )
     profile: Literal["auto", "moffat", "circle"] = Field(
         default="auto", alias="profile", description="How: by its shape, within a circle, or that in the narrow field"
     )
@@ -90,11 +95,12 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
     names = [str(first.get(key) or "") for key in ("ESO OBS TARG NAME", "OBJECT")]
     star = standard_star(std_flux_table, pointing.ra, pointing.dec, names)
     air = pointing.mean_airmass
+    radius, cut = _aperture(params, narrow=is_narrow(first))
     grids = {}
     for step in (_COARSE, _FINE):
         edges = np.arange(first_wavelength(mode(first)) - _BEYOND, LAST_WAVELENGTH + step, step)
         wave = 0.5 * (edges[1:] + edges[:-1])
-        flux, variance = _light(pixels, shape, side, edges, params, narrow=is_narrow(first))
+        flux, variance = _light(pixels, shape, side, edges, radius, circle=_by_circle(params, first))
         above = np.interp(wave, star.wave, star.flux, left=np.nan, right=np.nan)
         scale = pointing.exptime * above * extinction_transmission(wave, *extinction_curve(extinct_table), air)
         grids[step] = wave, flux / scale, variance / scale**2
@@ -104,13 +110,13 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
     smooth = np.interp(fine, wave, np.nan_to_num(curve.value))
     bands, bands_error = transmission(fine, measured_fine, variance_fine, smooth, air)
     beside = None if is_narrow(first) else neighbour_of(pixels, shape, side)
-    checks, doubts = _checked(exposures, traces, geometry, shape, beside)
+    checks, doubts = _checked(exposures, traces, geometry, shape, (beside, radius))
     response = _noun(wave, curve.value, curve.error, measured, curve.used, np.interp(wave, *lamp), shape, first)
     return ResponseOut(
         response=response,
         telluric=Telluric(wave=fine, transmission=bands, error=bands_error, airmass=air, meta=first),
         quality=(*_numbers(response, shape, curve.value, measured, curve.used), *checks),
-        caveats=(*pointing.caveats, *star.caveats, *extinction_notes(extinct_table), *doubts),
+        caveats=(*pointing.caveats, *star.caveats, *extinction_notes(extinct_table), *cut, *doubts),
     )
 
 
@@ -119,15 +125,28 @@ def _light(  # noqa: PLR0913 - a star, and how it is summed
     shape: StarShape,
     side: tuple[float, float],
     edges: FloatArray,
-    params: ResponseParams,
+    reach: float,
     *,
-    narrow: bool,
+    circle: bool,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the star's light in wavelength bins, and its variance: by its shape, or within a circle."""
-    reach = min(params.aperture, 0.6 * _reach(narrow=narrow))
-    if params.profile == "circle" or (params.profile == "auto" and narrow):
+    if circle:
         return circle_spectrum(pixels, (shape.x, shape.y), side, edges, reach=reach)
     return star_spectrum(pixels, shape, side, edges, reach=reach)
+
+
+def _by_circle(params: ResponseParams, meta: Meta) -> bool:
+    return params.profile == "circle" or (params.profile == "auto" and is_narrow(meta))
+
+
+def _aperture(params: ResponseParams, *, narrow: bool) -> tuple[float, tuple[str, ...]]:
+    """Return the radius in which light is summed (arcsec), and a caveat where it is not the one that was asked for."""
+    most = _INSIDE * _reach(narrow=narrow)
+    if params.aperture is None:
+        return min(_APERTURE, most), ()
+    if params.aperture > most:
+        return most, (f"aperture={params.aperture:g} arcsec is cut to {most:g}: beyond, the sky is measured",)
+    return params.aperture, ()
 
 
 def _reach(*, narrow: bool) -> float:
@@ -188,7 +207,7 @@ def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
     first = known[0]
     flat = flats[by_detector(flats)[first]]
     wave, light = lamp_spectrum(flat, traces[trace_of[first]], wavelengths[wave_of[first]])
-    return pixels, (wave, light * (number(exposures[of[first]].meta, LEVEL_CARD) or 1.0))
+    return pixels, (wave, light * (needed(exposures[of[first]].meta, first, LEVEL_CARD)))
 
 
 def _checked(
@@ -196,9 +215,10 @@ def _checked(
     traces: Sequence[SliceTraces],
     geometry: RawFrame,
     shape: StarShape,
-    beside: Neighbour | None,
+    light: tuple[Neighbour | None, float],
 ) -> tuple[list[QualityNumber], list[str]]:
     """Return how far the star can be trusted, in numbers and in words; halos of corrected stars are too wide."""
+    beside, aperture = light
     trace_of, full, near = by_detector(traces), 0, []
     for exposure in exposures:
         name = str(exposure.meta.get("DETECTOR"))
@@ -213,7 +233,7 @@ def _checked(
     doubts = [f"{full} pixels about the standard star are saturated: they are left out"] if full else []
     if beside is None:
         return checks, doubts
-    share = seen_share(shape, near, spaxel(exposures[0].meta)[1], reach=_APERTURE)
+    share = seen_share(shape, near, spaxel(exposures[0].meta)[1], reach=aperture)
     if share < _SEEN:
         doubts.append(f"the standard star stands at the edge: {100.0 * share:.0f} per cent of its light is seen")
     if beside.share > max(_BESIDE, 5.0 * beside.error):

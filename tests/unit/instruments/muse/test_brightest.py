@@ -1,4 +1,4 @@
-"""Where a standard star is, from the pieces of slices."""
+"""Where a standard star is, and in which radius its light is summed and looked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from tracecube.core.errors import BadData
-from tracecube.instruments.muse.flux_steps import _brightest
+from tracecube.core.slices import SliceGeometry
+from tracecube.instruments.muse import flux_steps
+from tracecube.instruments.muse.flux_steps import ResponseParams, _aperture, _brightest, _checked
+from tracecube.recipes.slices.star_checks import Neighbour
+from tracecube.recipes.slices.star_flux import StarShape
 
 
 def pieces(flux: np.ndarray) -> SimpleNamespace:
@@ -27,3 +31,27 @@ def test_a_piece_that_the_star_leaves_few_samples_of_is_the_brightest() -> None:
 def test_no_light_is_an_error() -> None:
     with pytest.raises(BadData, match="no piece of a slice holds light"):
         _brightest([pieces(np.full((4, 400), np.nan))])  # type: ignore[list-item]
+
+
+def test_an_aperture_that_leaves_no_sky_is_cut_with_a_word() -> None:
+    assert _aperture(ResponseParams(), narrow=False) == (3.2, ())
+    assert _aperture(ResponseParams(), narrow=True) == (pytest.approx(1.8), ())
+    assert _aperture(ResponseParams(aperture=2.0), narrow=False) == (2.0, ())
+    radius, [said] = _aperture(ResponseParams(aperture=5.0), narrow=False)
+    assert radius == pytest.approx(3.6)
+    assert "aperture=5 arcsec is cut to 3.6" in said
+
+
+def test_a_star_near_the_edge_is_whole_within_a_small_aperture(monkeypatch) -> None:
+    y = np.arange(-30, 31) * 0.2
+    places = SliceGeometry(y, 0.0 * y, y, 0.0 * y, 0.0 * y + 15.0, np.zeros(y.size, np.int32), {})
+    monkeypatch.setattr(flux_steps, "geometry_of", lambda *_: places)
+    monkeypatch.setattr(flux_steps, "saturated_near", lambda *_, **__: 0)
+    exposure = SimpleNamespace(meta={"DETECTOR": "CHAN01", "ESO INS MODE": "WFM-NOAO-N"})
+    star, beside = StarShape(0.0, 5.0, 0.0, 0.0, 1.4, -0.2, 2.8), Neighbour(0.0, 0.001, 2.0)
+
+    def said(aperture: float) -> list[str]:
+        return _checked([exposure], [exposure], None, star, (beside, aperture))[1]  # type: ignore[list-item, arg-type]
+
+    assert not said(1.0)
+    assert "stands at the edge" in said(3.2)[0]
