@@ -85,7 +85,7 @@ def astrometry(  # noqa: PLR0913 - what an exposure is seen through
     ra, dec, sky = _catalogue(astrometry_reference, pointing)
     found = np.stack([stars.x, stars.y], axis=1)
     scale = side[0] / WIDE_SPAXEL
-    pair, _ = match_stars(found, sky, reach=params.reach * scale, turn=params.turn, tolerance=params.tolerance * scale)
+    pair = match_stars(found, sky, reach=params.reach * scale, turn=params.turn, tolerance=params.tolerance * scale)
     error = np.hypot(np.stack([stars.x_error, stars.y_error], axis=1), params.catalogue)
     target = np.where((pair >= 0)[:, None], sky[pair], np.nan)
     solved = solve_map(found, error, target)

@@ -43,10 +43,8 @@ class LinearMap:
     chi2: float
 
 
-def match_stars(
-    found: FloatArray, catalogue: FloatArray, *, reach: float, turn: float, tolerance: float
-) -> tuple[IntArray, float]:
-    """Return which star of the catalogue each found one is (-1 for none).
+def match_stars(found: FloatArray, catalogue: FloatArray, *, reach: float, turn: float, tolerance: float) -> IntArray:
+    """Return which star of the catalogue each found one is (n,), -1 for none.
 
     Every difference between a found and a catalogued star votes for a shift, at a few turns about the nominal
     direction; the shift on which most pairs agree wins, if it is more than chance.
@@ -61,12 +59,6 @@ def match_stars(
         Largest turn.
     tolerance : float, arcsec
         Pairs farther apart are none.
-
-    Returns
-    -------
-    int array (n,)
-    float, degree
-        Turn at which they agree best.
 
     Raises
     ------
@@ -99,7 +91,7 @@ def match_stars(
         j = int(np.argmin(distance[i]))
         if distance[i, j] < tolerance and j not in pair:
             pair[i] = j
-    return pair, angle
+    return pair
 
 
 def _only(found: FloatArray, catalogue: FloatArray) -> bool:

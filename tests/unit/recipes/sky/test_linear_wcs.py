@@ -23,7 +23,7 @@ def field(
 
 
 def solved(found: np.ndarray, catalogue: np.ndarray, error: float = 0.01):
-    pair, _ = match_stars(found, catalogue, reach=8.0, turn=2.0, tolerance=0.6)
+    pair = match_stars(found, catalogue, reach=8.0, turn=2.0, tolerance=0.6)
     sky = np.where((pair >= 0)[:, None], catalogue[pair], np.nan)
     return pair, solve_map(found, np.full(found.shape, error), sky)
 
