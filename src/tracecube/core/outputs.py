@@ -49,7 +49,7 @@ class OutputLinearity:
     gain, gain_error : array (n,), electron/adu
         At little light.
     noise, noise_error : array (n,), electron
-        Read noise.
+        Read noise; NaN where noise against light does not tell it.
     coefficient : array (n, k)
     covariance : array (n, k, k)
     limit : array (n,), adu

@@ -162,7 +162,7 @@ class LinearityOut(Outputs):
     nonlinearity_gain: OutputLinearity
 
 
-@recipe(version="1")
+@recipe(version="2")
 def linearity_and_gain(*, levels: Sequence[LinearityLevel], params: TransferParams) -> LinearityOut:
     """Find gain, read noise and linearity of each output from exposures of many lengths."""
     found = solve_outputs(list(levels), params)
@@ -178,7 +178,9 @@ def linearity_and_gain(*, levels: Sequence[LinearityLevel], params: TransferPara
             QualityNumber(f"NONLINEARITY ERROR {output}", float(np.sqrt(found.covariance[i].sum()))),
         ]
     numbers.append(QualityNumber("LAMP FLICKER", float(np.std(found.level_light)), high=0.02))
-    return LinearityOut(nonlinearity_gain=found, quality=tuple(numbers))
+    untold = ", ".join(str(output) for output in found.output[~np.isfinite(found.noise)])
+    caveats = (f"outputs {untold}: noise against light does not tell the read noise",) if untold else ()
+    return LinearityOut(nonlinearity_gain=found, quality=tuple(numbers), caveats=caveats)
 
 
 class ThroughputParams(Params):

@@ -204,7 +204,7 @@ def _without_boxes(
 def _transfer(
     signal: FloatArray, noise: FloatArray, count: FloatArray, bend: FloatArray, params: TransferParams
 ) -> tuple[float, float, float, float]:
-    """Return gain (electron/adu), its error, read noise (electron) and its error, from noise against light."""
+    """Return gain (electron/adu), its error, read noise (electron, NaN if untold) and its error, from light."""
     light, slope = corrected(signal, bend)
     spread = noise * slope**2
     kept = (count > 10) & (signal > 0) & (signal < 10.0**params.brightest)
@@ -223,6 +223,6 @@ def _transfer(
         good = np.abs(left) < params.clip * max(1.4826 * float(np.median(np.abs(left))), 1.0)
     scale = max(float(np.mean(left[good] ** 2)), 1.0)
     gain = 1.0 / float(fit[1])
-    floor = np.sqrt(max(float(fit[0]), 0.0))
-    floor_error = 0.5 * np.sqrt(covariance[0, 0] * scale) / max(floor, 1e-3)
-    return gain, gain**2 * float(np.sqrt(covariance[1, 1] * scale)), gain * float(floor), gain * float(floor_error)
+    floor = float(np.sqrt(fit[0])) if fit[0] > 0 else np.nan
+    floor_error = 0.5 * float(np.sqrt(covariance[0, 0] * scale)) / floor
+    return gain, gain**2 * float(np.sqrt(covariance[1, 1] * scale)), gain * floor, gain * floor_error

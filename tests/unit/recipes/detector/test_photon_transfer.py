@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,17 @@ def test_gain_noise_and_loss_are_found_and_their_pulls_are_one():
     assert np.abs(one.gain / GAIN - 1).max() < 0.004
     assert np.abs(one.coefficient[:, 0] / LOSS - 1).max() < 0.1
     assert one.output.tolist() == [1, 2]
+
+
+def test_read_noise_that_noise_does_not_tell_is_none():
+    made = [
+        replace(one, noise=one.noise - 2.0 * np.repeat(NOISE / GAIN, BOXES) ** 2)
+        for one in levels(np.random.default_rng(4))
+    ]
+    found = solve_outputs(made, TransferParams(order=1))
+    assert np.isnan(found.noise).all()
+    assert np.isnan(found.noise_error).all()
+    assert found.gain == pytest.approx(GAIN, rel=0.01)
 
 
 def test_correction_gives_the_light_back():
