@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import legendre
 
+from tracecube.core.errors import BadData
 from tracecube.core.fields import BoolArray, FloatArray
 
 __all__ = ["DarkModel", "model_dark"]
@@ -34,8 +35,18 @@ def model_dark(data: FloatArray, variance: FloatArray, good: BoolArray, *, order
     good : bool array (y, x)
     order : int
         Largest degree along each axis; the surface has (order + 1)^2 terms.
+
+    Raises
+    ------
+    BadData
+        Fewer good blocks than terms.
     """
     y, x, value, noise = _blocks(data, variance, good)
+    if value.size < (order + 1) ** 2:
+        raise BadData(
+            f"{value.size} blocks of {_BLOCK} px are good: the dark's surface needs {(order + 1) ** 2}",
+            hint="are most pixels flagged, in the dark or in its bias? A lower order needs fewer blocks",
+        )
     high, wide = data.shape
     u, v = 2.0 * y / (high - 1) - 1.0, 2.0 * x / (wide - 1) - 1.0
     design = _terms(u, v, order)
@@ -70,7 +81,7 @@ def _blocks(
             # the median of n samples has pi / 2 times the variance of their mean
             noise = 0.5 * np.pi * float(np.median(variance[own][kept])) / kept.sum()
             rows.append((y0 + 0.5 * (_BLOCK - 1), x0 + 0.5 * (_BLOCK - 1), float(np.median(data[own][kept])), noise))
-    y, x, value, noise = np.array(rows).T
+    y, x, value, noise = np.array(rows, np.float64).reshape(-1, 4).T
     return y, x, value, noise
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from tracecube.core.errors import BadData
 from tracecube.recipes.detector.dark_model import model_dark
 
 
@@ -21,3 +23,9 @@ def test_glow_is_found_under_noise_and_hits_and_its_errors_hold():
         assert 0.6 < found.chi2 < 1.5  # of 104 degrees of freedom
         pulls.append(((found.data - true) / np.sqrt(found.variance))[20:-20:60, 20:-20:60])
     assert 0.85 < np.sqrt(np.mean(np.square(pulls))) < 1.25
+
+
+def test_a_dark_of_bad_pixels_is_refused():
+    flat = np.ones((640, 640))
+    with pytest.raises(BadData, match="0 blocks"):
+        model_dark(flat, flat, np.zeros(flat.shape, bool), order=3)
