@@ -89,7 +89,8 @@ def _samples(  # noqa: PLR0913 - what a line is seen in
     reach = int(np.ceil(0.5 * np.nanmax(traces.right - traces.left)))
     shape = (wave.size, 2 * reach + 1)
     if traces.dq[row] or solution.dq[row]:
-        return (np.full(shape, np.nan),) * 3
+        lost = np.full(shape, np.nan)
+        return lost, lost, np.zeros(shape)
     y = np.arange(high, dtype=np.float64)
     curve = solution.wave(row, y, np.zeros(high))
     at = np.interp(wave, curve, y, left=np.nan, right=np.nan)
