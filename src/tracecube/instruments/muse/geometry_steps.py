@@ -10,6 +10,7 @@ from scipy.ndimage import uniform_filter1d
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import FloatArray, IntArray
+from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
@@ -129,7 +130,7 @@ class ChannelParams(Params):
     """The fit has no numbers of its own."""
 
 
-@recipe(version="1")
+@recipe(version="2")
 def channel_geometry(*, masks: Sequence[MaskLight], params: ChannelParams) -> ChannelOut:
     """Fit the grid of pinholes to all steps of one channel: place, direction and length of each slice."""
     del params
@@ -159,7 +160,7 @@ class FieldOut(Outputs):
     geometry: FieldGeometry
 
 
-@recipe(version="1")
+@recipe(version="2")
 def field_geometry(*, channels: Sequence[ChannelGeometry], params: GeometryParams) -> FieldOut:
     """Place the slices of all channels in the field, each channel on the same grid of pinholes.
 
@@ -195,8 +196,16 @@ def _numbers(table: FieldGeometry, x: FloatArray, y: FloatArray) -> tuple[Qualit
 
 
 def _caveats(table: FieldGeometry) -> tuple[str, ...]:
-    if not np.isfinite(table.x).all():
-        raise MissingInput("a whole stack of slices was not measured", hint="look at the channels' geometry")
-    lost = np.flatnonzero(table.dq)
-    names = ", ".join(f"{table.sub_field[i]}/{table.slice_ccd[i]}" for i in lost)
-    return (f"slices (channel/slice) {names}: placed by their neighbours in the stack",) if lost.size else ()
+    nowhere, drawn = (_names(table, flag) for flag in (Flag.NOT_MEASURED, Flag.EXTRAPOLATED))
+    if nowhere:
+        raise MissingInput(
+            f"slices (channel/slice) {nowhere}: nothing tells their place",
+            hint="look at the channels' geometry; with `smooth`, four measured slices of a stack place the others",
+        )
+    return (f"slices (channel/slice) {drawn}: placed by their neighbours in the stack",) if drawn else ()
+
+
+def _names(table: FieldGeometry, flag: Flag) -> str:
+    """Return channel/slice of the slices with a flag."""
+    rows = np.flatnonzero(table.dq & int(flag))
+    return ", ".join(f"{table.sub_field[i]}/{table.slice_ccd[i]}" for i in rows)

@@ -13,6 +13,7 @@ import numpy as np
 
 from tracecube.core.errors import BadData, NoConvergence
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
+from tracecube.core.flags import Flag
 from tracecube.kernels.robust import known_median
 
 __all__ = ["GridFit", "MaskSamples", "fit_grid"]
@@ -21,7 +22,9 @@ _SPOT = 0.17  # of the pitch across slices: sigma of a pinhole's image there, fi
 _SPOT_ALONG = 0.9  # px, sigma along the slice, first guess
 _CLIP = 6.0  # errors beyond which a sample is left out
 _MODEL = 0.01  # of the light: images of pinholes are not quite Gaussians
-_ROUNDS = 8
+_ROUNDS = 20
+_DONE = 1e-5  # pitches: steps that move by less have arrived
+_SETTLED = 1e-3  # pitches: after the last round they must not move by more, a quarter of the errors asked for
 _CHANCE = 2.0  # standard deviations by which scatter must exceed the noise
 _HARMONICS = 3
 _LEAST = 1.05  # pitches that the steps must cover
@@ -92,7 +95,7 @@ def fit_grid(samples: MaskSamples, pitch: FloatArray) -> GridFit:
     BadData
         The steps cover less than one distance of pinholes.
     NoConvergence
-        In more than half of the slices no pinhole is seen.
+        In more than half of the slices no pinhole is seen, or the steps of the mask do not settle.
     """
     total = np.nansum(samples.light, axis=2)
     period = _period(samples.step, total)
@@ -120,9 +123,15 @@ def fit_grid(samples: MaskSamples, pitch: FloatArray) -> GridFit:
         step = step - step.mean()
         value[:, 6] *= brightness.mean()
         brightness = brightness / brightness.mean()
-        if np.abs(step - before).max() < 1e-5:
+        moved = float(np.abs(step - before).max())
+        if moved < _DONE:
             break
-    dq = np.where(np.isfinite(value[:, 0]), 0, 64).astype(np.int32)
+    if not moved < _SETTLED:
+        raise NoConvergence(
+            f"after {_ROUNDS} rounds steps of the mask still move by {moved:.1e} of the distance of its pinholes",
+            hint="did the mask move evenly, and was no exposure taken twice?",
+        )
+    dq = np.where(np.isfinite(value[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
     return GridFit(value, covariance, chi2, dq, step, brightness)
 
 
@@ -137,9 +146,8 @@ def _period(step: FloatArray, light: FloatArray) -> float:
         phase = 2.0 * np.pi * np.outer(step / trial, np.arange(1, _HARMONICS + 1))
         design = np.concatenate([np.ones((step.size, 1)), np.cos(phase), np.sin(phase)], axis=1)
         left[i] = float(np.sum((curves - design @ np.linalg.lstsq(design, curves, rcond=None)[0]) ** 2))
-    # a multiple of the period explains the light as well, with as many harmonics less well: the shortest good one
-    good = np.flatnonzero(left < 2.0 * left.min())
-    return float(trials[good[np.argmin(left[good])]])
+    # of a multiple of the period as many harmonics hold fewer of the light's own: the period leaves least
+    return float(trials[np.argmin(left)])
 
 
 def _start(samples: MaskSamples, row: int, pitch: float, step: FloatArray, light: FloatArray) -> FloatArray:

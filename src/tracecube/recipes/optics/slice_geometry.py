@@ -48,6 +48,7 @@ class Places:
     own : mapping
         As measured, before they were drawn to their stacks.
     dq : int32 array (n,)
+        EXTRAPOLATED where only neighbours in the stack tell the place, NOT_MEASURED where nothing does.
     direction : int
         1 where the mask moves to growing y.
     """
@@ -191,8 +192,9 @@ def place_slices(
     if smooth:
         for name, measured in own.items():
             value[name], errors[name] = _drawn(measured, error[name], nominal["y"], stack)
-    lost = ~np.isfinite(own["x"])
-    return Places(value, errors, own, np.where(lost, int(Flag.EXTRAPOLATED), 0).astype(np.int32), way)
+    dq = np.where(np.isfinite(own["x"]), 0, int(Flag.EXTRAPOLATED))
+    dq = np.where(np.isfinite(value["x"]), dq, int(Flag.NOT_MEASURED))
+    return Places(value, errors, own, dq.astype(np.int32), way)
 
 
 def _behind(channel: ChannelGeometry, first: ChannelGeometry) -> float:

@@ -8,16 +8,20 @@ import numpy as np
 import pytest
 
 from tests.unit.instruments.muse.long_term_products import META, field, wcs
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
+from tracecube.core.outputs import LinearityLevel
 from tracecube.core.slice_light import SliceIllumination
 from tracecube.instruments.muse import instrument
 from tracecube.instruments.muse.geometry import geometry_of
+from tracecube.instruments.muse.geometry_steps import _caveats
+from tracecube.instruments.muse.monitoring_steps import linearity_and_gain
 from tracecube.instruments.muse.pointing import Pointing, on_sky, refraction, with_astrometry
 from tracecube.instruments.muse.twilight_steps import ImageParams, twilight_image
 from tracecube.io.products import write_product
 from tracecube.io.raw import read_raw
+from tracecube.recipes.detector.photon_transfer import TransferParams
 from tracecube.workflow.check import faults
 
 SIDE = (0.2, 0.2)
@@ -86,3 +90,24 @@ def test_the_twilight_as_an_image_with_its_vignetting(tmp_path):
     assert shaded.any()
     assert shaded[:, -5:].all()
     assert not shaded[:, :200].any()
+
+
+def test_slices_placed_by_neighbours_and_by_nothing():
+    table = field()
+    dq = np.where(np.arange(48) == 4, int(Flag.EXTRAPOLATED), 0)
+    assert _caveats(replace(table, dq=dq)) == ("slices (channel/slice) 7/5: placed by their neighbours in the stack",)
+    with pytest.raises(MissingInput, match="7/5: nothing tells"):
+        _caveats(replace(table, dq=np.where(dq, int(Flag.NOT_MEASURED), 0)))
+
+
+def test_a_read_noise_that_light_does_not_tell_is_said():
+    flux, boxes = np.linspace(200.0, 2000.0, 40), np.arange(40)
+    levels = [
+        LinearityLevel(
+            boxes * 0 + 3, boxes, flux * t, 0.1 * np.sqrt(flux * t), flux * t - 9.0, boxes * 0 + 900, t, 58500.0 + t
+        )
+        for t in (0.5, 1.0, 2.0, 4.0)
+    ]
+    made = linearity_and_gain(levels=levels, params=TransferParams(order=1, offset=0.0))
+    assert made.caveats == ("outputs 3: noise against light does not tell the read noise",)
+    assert np.isnan(made.nonlinearity_gain.noise).all()

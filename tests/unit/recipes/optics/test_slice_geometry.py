@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tracecube.core.errors import BadData, NoConvergence
+from tracecube.core.flags import Flag
 from tracecube.core.slice_field import MaskLight
+from tracecube.recipes.optics import mask_fit
 from tracecube.recipes.optics.mask_fit import fit_grid
 from tracecube.recipes.optics.slice_geometry import Pitch, place_channel, place_slices, samples_of
 
@@ -87,8 +89,12 @@ def test_a_slice_without_light_is_placed_by_its_neighbours():
         one.light[4] = np.nan
     found = placed(frames, smooth=True)[0]
     assert np.flatnonzero(found.dq).tolist() == [4]
+    assert found.dq[4] == Flag.EXTRAPOLATED
     assert abs(found.value["y"][4] - NOMINAL["y"][4]) < 0.03
     assert found.error["y"][4] > 3 * np.median(found.error["y"])
+    bare, channel, _ = placed(frames)
+    assert channel.dq[4] == bare.dq[4] == Flag.NOT_MEASURED
+    assert np.isnan(bare.value["y"][4])
 
 
 def test_too_little_travel_and_another_grid_are_refused():
@@ -101,3 +107,12 @@ def test_too_little_travel_and_another_grid_are_refused():
     wrong = {**NOMINAL, "y": np.random.default_rng(5).uniform(-3, 3, SLICES)}
     with pytest.raises(NoConvergence, match="nominal places"):
         place_slices([found], wrong, np.zeros(SLICES, int), smooth=False)
+
+
+def test_the_period_is_the_shortest_that_explains_the_light_and_steps_must_settle(monkeypatch):
+    step = np.arange(80) / 20.0  # four pitches and more, of which two and three explain the light too
+    curves = np.exp(-0.5 * (((step[:, None] - [0.2, 0.7] + 0.5) % 1.0 - 0.5) / 0.17) ** 2)
+    assert mask_fit._period(step, curves) == pytest.approx(1.0, abs=0.02)
+    monkeypatch.setattr(mask_fit, "_ROUNDS", 1)
+    with pytest.raises(NoConvergence, match="still move"):
+        fit_grid(samples_of(masks(np.random.default_rng(6), 0.01))[0], np.full(SLICES, 25.4))
