@@ -20,7 +20,7 @@ from tracecube.core.workflow import Namesake
 from tracecube.io import read_product
 from tracecube.io.hdf5 import groups_of, read_table
 from tracecube.workflow.discover import Found
-from tracecube.workflow.export import export
+from tracecube.workflow.export import _beside, export
 
 
 def bias_file(bias: Frame) -> ForeignFile:
@@ -125,6 +125,15 @@ def test_a_damaged_product_is_named(out, found, tmp_path):
     lost = [one for one in written(out, tmp_path / "x", found, names=["MASTER_BIAS"]) if one.path is None]
     assert [one.source.path for one in lost] == [first.path]
     assert "no such product" in lost[0].reason
+
+
+def test_of_several_tags_that_of_the_same_job_goes_before_what_went_into_it(out):
+    with Ledger.open(out) as ledger:
+        [star, *_] = products(ledger, tag="SPECTRUM_UNCAL")
+        assert _beside(ledger, star, ("TRACE", "TARGET")).job_id == star.job_id
+        assert _beside(ledger, star, ("TRACE", "NOTHING")).tag == "TRACE"
+        with pytest.raises(MissingInput, match="no NOTHING or NOUGHT went into it"):
+            _beside(ledger, star, ("NOTHING", "NOUGHT"))
 
 
 def test_a_product_whose_calibration_was_replaced_is_named(raw, out, reduced, found, tmp_path):

@@ -127,9 +127,10 @@ class Form:
         Class of that product.
     arrange : callable
         ``(product, **beside) -> ForeignFile``; raises `TracecubeError` where it cannot.
-    beside : mapping of str to (str, type)
-        Argument of ``arrange`` -> tag and class of a product that it needs besides: one of the same job, else the
-        one that went into it, else one made from it. The class `RawFrame` stands for a raw file that went into it.
+    beside : mapping of str to (str or tuple of str, type)
+        Argument of ``arrange`` -> tag, or any of several tags, and class of a product that it needs besides: one of the
+        same job, else the one that went into it, else one made from it. The class `RawFrame` stands for a raw file that
+        went into it.
     numbers_of : str
         Which of these holds the quality numbers of the file; empty where the product itself does.
     """
@@ -138,8 +139,13 @@ class Form:
     tag: str
     noun: type
     arrange: Callable[..., ForeignFile]
-    beside: Mapping[str, tuple[str, type]] = field(default_factory=dict)
+    beside: Mapping[str, tuple[str | tuple[str, ...], type]] = field(default_factory=dict)
     numbers_of: str = ""
+
+    def tags(self, argument: str) -> tuple[str, ...]:
+        """Return the tags that what stands beside may have."""
+        tag, _ = self.beside[argument]
+        return (tag,) if isinstance(tag, str) else tag
 
 
 @dataclass(frozen=True)

@@ -114,13 +114,13 @@ def _exported(ledger: Ledger, folder: Path, instrument: Instrument, form: Form, 
     name = Path(made.path).name.removesuffix(".fits").removesuffix(f"_{made.tag}")
     path = folder / (made.night or "") / f"{name}_{form.category}.fits"
     try:
-        wanted = {argument: tag for argument, (tag, noun) in form.beside.items() if noun is not RawFrame}
-        records = {argument: _beside(ledger, made, tag) for argument, tag in wanted.items()}
+        wanted = [argument for argument, (_, noun) in form.beside.items() if noun is not RawFrame]
+        records = {argument: _beside(ledger, made, form.tags(argument)) for argument in wanted}
         nouns: dict[str, Any] = {
             argument: read_product(record.path, form.beside[argument][1]) for argument, record in records.items()
         }
-        tables = {argument: tag for argument, (tag, noun) in form.beside.items() if noun is RawFrame}
-        nouns |= {argument: _table(ledger, made, tag) for argument, tag in tables.items()}
+        tables = form.beside.keys() - set(wanted)
+        nouns |= {argument: _table(ledger, made, form.tags(argument)) for argument in tables}
         file = form.arrange(read_product(made.path, form.noun), **nouns)
     except TracecubeError as error:
         return Exported(form.category, made, None, str(error))
@@ -174,7 +174,7 @@ def _gathered(
         yield Exported(form.category, made, None, str(error))
 
 
-def _beside(ledger: Ledger, made: ProductRecord, tag: str) -> ProductRecord:
+def _beside(ledger: Ledger, made: ProductRecord, tags: tuple[str, ...]) -> ProductRecord:
     """Return a product of the same job, or of the nearest that went into it, else a current one made from these.
 
     Raises
@@ -185,35 +185,37 @@ def _beside(ledger: Ledger, made: ProductRecord, tag: str) -> ProductRecord:
     waiting, seen = [made.job_id], {made.job_id}
     while waiting:
         job = job_of(ledger, waiting.pop(0))
-        own = [one for one in job.products if one.tag == tag and job.id == made.job_id]
+        own = [one for one in job.products if one.tag in tags and job.id == made.job_id]
         if own:
             return own[0]
         given = [find_product(ledger, sha256=one.sha256) for one in job.inputs if not one.raw]
         for one in given:
-            if one is not None and one.tag == tag:
+            if one is not None and one.tag in tags:
                 if not one.current:
-                    raise MissingInput(f"the {tag} it was made with was replaced", hint="run `tracecube reduce` again")
+                    raise MissingInput(
+                        f"the {one.tag} it was made with was replaced", hint="run `tracecube reduce` again"
+                    )
                 return one
         further = [one.job_id for one in given if one is not None and one.job_id not in seen]
         seen.update(further)
         waiting.extend(dict.fromkeys(further))
-    later = _made_from(ledger, made, tag)
+    later = _made_from(ledger, made, tags)
     if later is not None:
         return later
-    raise MissingInput(f"no {tag} went into it", hint="reduce with the calibrations of the night")
+    raise MissingInput(f"no {' or '.join(tags)} went into it", hint="reduce with the calibrations of the night")
 
 
-def _made_from(ledger: Ledger, made: ProductRecord, tag: str) -> ProductRecord | None:
-    """Return the current product of a tag whose job took this one, or another of the same job."""
+def _made_from(ledger: Ledger, made: ProductRecord, tags: tuple[str, ...]) -> ProductRecord | None:
+    """Return the current product of these tags whose job took this one, or another of the same job."""
     own = {one.sha256 for one in job_of(ledger, made.job_id).products}
     for one in products(ledger):
-        if one.tag == tag and own & {given.sha256 for given in job_of(ledger, one.job_id).inputs}:
+        if one.tag in tags and own & {given.sha256 for given in job_of(ledger, one.job_id).inputs}:
             return one
     return None
 
 
-def _table(ledger: Ledger, made: ProductRecord, tag: str) -> RawFrame:
-    """Read the raw file of a tag, a table of the observatory for example, that went into a product or its makers.
+def _table(ledger: Ledger, made: ProductRecord, tags: tuple[str, ...]) -> RawFrame:
+    """Read the raw file of these tags, a table of the observatory for example, that went into a product or its makers.
 
     Raises
     ------
@@ -226,13 +228,13 @@ def _table(ledger: Ledger, made: ProductRecord, tag: str) -> RawFrame:
     while waiting:
         job = job_of(ledger, waiting.pop(0))
         for one in job.inputs:
-            if one.raw and one.tag == tag:
-                return read_raw(one.path, tag, plane=one.plane, extension=one.extension)
+            if one.raw and one.tag in tags:
+                return read_raw(one.path, one.tag, plane=one.plane, extension=one.extension)
         makers = [find_product(ledger, sha256=one.sha256) for one in job.inputs if not one.raw]
         further = [one.job_id for one in makers if one is not None and one.job_id not in seen]
         seen.update(further)
         waiting.extend(dict.fromkeys(further))
-    raise MissingInput(f"no {tag} went into it", hint="reduce with the tables of the observatory")
+    raise MissingInput(f"no {' or '.join(tags)} went into it", hint="reduce with the tables of the observatory")
 
 
 def _cards(instrument: Instrument, made: ProductRecord, measured: ProductRecord) -> Cards:

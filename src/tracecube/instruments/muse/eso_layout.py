@@ -13,7 +13,8 @@ from functools import partial
 
 import numpy as np
 
-from tracecube.core.errors import MissingInput
+from tracecube.core.alignment import Offsets
+from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.field_wcs import FieldWcs
 from tracecube.core.fields import Meta
 from tracecube.core.foreign import Cards, CardValue, ForeignFile, ForeignTable, Form, Plane, dicd_head
@@ -232,7 +233,18 @@ def _line_profile(category: str, recipe: str, product: SliceLsf) -> ForeignFile:
 
 
 def _cube(category: str, recipe: str, product: Cube, image: Image) -> ForeignFile:
-    """Lay out a cube: DATA and STAT, NaN where nothing was measured, then its image in white light."""
+    """Lay out a cube: DATA and STAT, NaN where nothing was measured, then its image in white light.
+
+    Raises
+    ------
+    BadData
+        The image is on another grid.
+    """
+    if image.data.shape != product.data.shape[1:]:
+        raise BadData(
+            f"{category}: a cube of {product.data.shape} and its image of {image.data.shape}",
+            hint="make both again in one run",
+        )
     unit = str(product.meta.get("BUNIT") or "")
     axes = {key: value for key, value in product.meta.items() if AXIS.fullmatch(key)}
     planes = [replace(plane, cards={**plane.cards, **axes}) for plane in _measured(product, unit)]
@@ -258,6 +270,18 @@ def _image_fov(category: str, recipe: str, product: Image) -> ForeignFile:
     return ForeignFile(planes, (), product.meta, cards, primary="")
 
 
+def _offset_list(category: str, recipe: str, product: Offsets) -> ForeignFile:
+    """Lay out the offsets of the exposures of a field, and their flux scales."""
+    columns = (
+        Plane("DATE_OBS", np.asarray(product.date)),
+        Plane("MJD_OBS", np.asarray(product.mjd, np.float64), "d"),
+        Plane("RA_OFFSET", np.asarray(product.ra, np.float64), "deg"),
+        Plane("DEC_OFFSET", np.asarray(product.dec, np.float64), "deg"),
+        Plane("FLUX_SCALE", np.asarray(product.flux_scale, np.float64)),
+    )
+    return _curve(category, columns, product.meta, _head(category, recipe, product.meta))
+
+
 def _geometry(category: str, recipe: str, product: FieldGeometry) -> ForeignFile:
     return geometry_table(_head(category, recipe, product.meta), product)
 
@@ -276,7 +300,7 @@ def _form(
     tag: str,
     category: str,
     recipe: str,
-    beside: Mapping[str, tuple[str, type]] | None = None,
+    beside: Mapping[str, tuple[str | tuple[str, ...], type]] | None = None,
 ) -> Form:
     return Form(category, tag, noun, partial(arrange, category, recipe), beside or {})
 
@@ -310,11 +334,13 @@ FORMS = (
     ),
     _form(_response, SliceResponse, "RESPONSE", "STD_RESPONSE", "muse_standard", {**_TRACES, **_WAVES}),
     _form(_telluric, Telluric, "TELLURIC", "STD_TELLURIC", "muse_standard"),
-    _form(_cube, Cube, "CUBE", "DATACUBE_FINAL", "muse_scipost", {"image": ("IMAGE_FOV", Image)}),
+    _form(_cube, Cube, "CUBE", "DATACUBE_FINAL", "muse_scipost", {"image": (("IMAGE_FOV", "IMAGE"), Image)}),
     _form(_geometry, FieldGeometry, "GEOMETRY", "GEOMETRY_TABLE", "muse_geometry"),
     _form(_astrometry, FieldWcs, "FIELD_WCS", "ASTROMETRY_WCS", "muse_astrometry"),
     _form(_linearity, OutputLinearity, "NONLINEARITY_GAIN", "NONLINEARITY_GAIN", "muse_lingain"),
     _form(_dark, Frame, "DARK_MODEL", "MODEL_DARK", "muse_dark"),
     _form(_image_fov, Image, "IMAGE_FOV", "IMAGE_FOV", "muse_scipost"),
+    _form(_image_fov, Image, "IMAGE", "IMAGE_FOV", "muse_exp_combine"),
+    _form(_offset_list, Offsets, "OFFSETS", "OFFSET_LIST", "muse_exp_align"),
 )
 """One a kind of file."""

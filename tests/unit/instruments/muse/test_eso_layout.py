@@ -9,7 +9,8 @@ from astropy.wcs import WCS
 from numpy.polynomial import polynomial
 
 from tests.unit.instruments.muse.small_products import LEVEL, META, RNG, SHAPE, Y, frame, solution, traces
-from tracecube.core.errors import MissingInput
+from tracecube.core.alignment import Offsets
+from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.outputs import OutputLinearity
@@ -20,7 +21,9 @@ from tracecube.core.spectra import Cube, Image
 from tracecube.instruments.muse import instrument
 from tracecube.instruments.muse.eso_layout import FORMS
 from tracecube.instruments.muse.eso_planes import EURO3D, euro3d_of, flags_of
+from tracecube.instruments.muse.user_files import listed_offsets
 from tracecube.io.foreign import write_foreign
+from tracecube.io.raw import read_raw
 from tracecube.recipes.slices.cube import Grid
 
 
@@ -29,7 +32,7 @@ def written(tmp_path):
     """Extensions of a file as astropy reads them."""
 
     def call(category: str, product, **beside: object):
-        [form] = [one for one in FORMS if one.category == category]
+        form = next(one for one in FORMS if one.category == category)
         write_foreign(tmp_path / "x.fits", form.arrange(product, **beside))
         with fits.open(tmp_path / "x.fits") as hdus:
             found = [hdu.copy() for hdu in hdus]
@@ -246,11 +249,34 @@ def test_cube_keeps_its_axes_and_what_was_not_measured_is_nan(written):
     assert (ra, dec) == pytest.approx((53.0, -27.0))
     assert wave * 1e10 == pytest.approx(4752.5)
     assert [hdu.name for hdu in written("IMAGE_FOV", image)] == ["PRIMARY", "DATA", "DQ", "STAT"]
+    with pytest.raises(BadData, match="and its image of"):
+        written("DATACUBE_FINAL", cube, image=Image(data[0, 1:], data[0, 1:], flags[0, 1:], flat))
+
+
+def test_each_cube_has_the_image_of_its_own_task():
+    form = next(one for one in FORMS if one.tag == "CUBE")
+    makers = [set(task.output_tags().values()) for task in instrument.workflow.tasks]
+    beside = [tags & set(form.tags("image")) for tags in makers if "CUBE" in tags]
+    assert beside == [{"IMAGE_FOV"}, {"IMAGE"}]
+    assert {tag for tags in beside for tag in tags} <= {one.tag for one in FORMS if one.category == "IMAGE_FOV"}
+
+
+def test_offsets_can_be_given_back_as_a_list(written, tmp_path):
+    two, none = np.array([58500.0, 58500.01]), np.zeros(0)
+    offsets = Offsets(
+        np.array(["2019-01-17T00:00:00", "2019-01-17T00:14:24"]), two, np.array([0.0, 1e-4]), np.array([0.0, -2e-4]),
+        np.array([1.0, 0.9]), *[two] * 5, np.zeros(2, np.int32), np.array(["reference", "images"]),
+        np.zeros(2, np.int32), np.array(["a", "b"]), *[none.astype(np.int32)] * 2, *[none] * 7,
+        none.astype(np.int32), 53.0, -27.0, 0.0, 0.0, 0.2, 5, 6, 0.0, 0.0, 0, META,
+    )  # fmt: skip
+    assert written("OFFSET_LIST", offsets)[1].data["DATE_OBS"][1] == "2019-01-17T00:14:24"
+    given = read_raw(tmp_path / "x.fits", "OFFSET_LIST")
+    assert listed_offsets(given, [{"MJD-OBS": 58500.01}, {"MJD-OBS": 58502.0}]) == [(1e-4, -2e-4, 0.9), None]
 
 
 def test_the_layout_is_known_by_its_name():
     assert instrument.exports["eso"] is FORMS
-    assert len({form.category for form in FORMS}) == len(FORMS)
+    assert len({(form.category, form.tag) for form in FORMS}) == len(FORMS)
 
 
 def test_long_term_calibrations_have_the_observatorys_columns_and_cards(tmp_path):
