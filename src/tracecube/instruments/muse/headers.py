@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from tracecube.core.errors import MissingInput
@@ -15,6 +16,7 @@ __all__ = [
     "SAME_EXPOSURE",
     "channels",
     "exposure_time",
+    "field_size",
     "first_wavelength",
     "lamps",
     "mode",
@@ -91,6 +93,27 @@ def exposure_time(header: Meta, name: str) -> float:
 def mode(header: Meta) -> str:
     """Return the mode of the instrument, by its present name: WFM-NONAO-N is WFM-NOAO-N."""
     return text(header, "ESO INS MODE").replace("NONAO", "NOAO")
+
+
+_SIDES = {"WFM": 0.2, "NFM": 0.025}
+"""Nominal spaxel (arcsec) of the wide and the narrow field."""
+
+
+def field_size(header: Meta) -> str | None:
+    """Return WFM or NFM: the field of the mode; where no mode is told, that of the scale of the axes (CD1_1, CD2_1).
+
+    None where neither tells.
+
+    Examples
+    --------
+    >>> field_size({"ESO INS MODE": "NFM-AO-N"}), field_size({"CD1_1": -5.6e-5, "CD2_1": 0.0}), field_size({})
+    ('NFM', 'WFM', None)
+    """
+    told = mode(header)[:3]
+    if told in _SIDES:
+        return told
+    side = 3600.0 * math.hypot(number(header, "CD1_1") or 0.0, number(header, "CD2_1") or 0.0)
+    return next((name for name, nominal in _SIDES.items() if 0.5 * nominal < side < 2.0 * nominal), None)
 
 
 def lamps(header: Meta) -> tuple[str, ...]:

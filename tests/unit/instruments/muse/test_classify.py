@@ -8,7 +8,10 @@ import pytest
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.instruments.muse import instrument
+from tracecube.instruments.muse.associations import ASTROMETRY
 from tracecube.instruments.muse.classify import GIVEN_TAGS, RAW_TAGS, STATIC_TAGS, classify, recognises
+from tracecube.workflow.associate import Candidates, choose, reference
+from tracecube.workflow.items import Item
 
 ALL = " ".join(f"CHAN{number:02d}" for number in range(1, 25))
 
@@ -29,6 +32,11 @@ def header(**more: Any) -> dict[str, Any]:
         "ESO DET BINX": 1, "ESO TPL START": "2019-01-17T03:00:00", "ESO OBS TARG NAME": "NGC 1",
         "ESO OBS ID": 42, **more,
     }  # fmt: skip
+
+
+def as_item(name: str, cards: dict[str, Any]) -> Item:
+    found = classify(name, cards)
+    return Item(tag=found.tag, name=name, identity=name, path="", setup=found.setup, mjd=found.mjd)
 
 
 @pytest.mark.parametrize(("tag", "catg", "kind"), KINDS)
@@ -65,6 +73,21 @@ def test_lamps_are_part_of_the_setup():
 def test_static_calibrations_need_no_time(catg):
     found = classify("a", {"INSTRUME": "MUSE", "ESO PRO CATG": catg})
     assert (found.tag, found.setup["night"], found.mjd) == (catg, None, None)
+
+
+@pytest.mark.parametrize(("which", "side"), [("WFM", 0.2), ("NFM", 0.025)])
+def test_the_scale_of_a_field_is_for_exposures_of_that_field(which, side):
+    """Of the two tables of a folder each exposure takes its own, whether they tell their mode or their scale alone."""
+    kinds = {"ESO DPR CATG": "SCIENCE", "ESO DPR TYPE": "OBJECT", "ESO INS MODE": f"{which}-AO-N"}
+    main = as_item("exposure", header(**kinds))
+    static = {"INSTRUME": "MUSE", "ESO PRO CATG": "ASTROMETRY_WCS"}
+    told = [as_item(f"told{one}", {**static, "ESO INS MODE": f"{one}-NOAO-N"}) for one in ("NFM", "WFM")]
+    scaled = [as_item(f"scale{one}", {**static, "CD1_1": -one / 3600.0}) for one in (0.2, 0.025)]
+    for tables, name in ((told, f"told{which}"), (scaled, f"scale{side}")):
+        for rule in ASTROMETRY:
+            found = choose(reference([main]), Candidates(tables, rule), rule)
+            assert [item.name for item in found.items] == [name]
+    assert choose(reference([main]), Candidates([as_item("bare", static)], ASTROMETRY[0]), ASTROMETRY[0]) is None
 
 
 @pytest.mark.parametrize(
