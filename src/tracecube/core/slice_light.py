@@ -176,8 +176,15 @@ class SliceFactors:
     trust: FloatArray = column("AUTOCAL_FACTORS", "trust")
     meta: Meta = meta()
 
+    def lists(self, ifu: int, aperture: int) -> bool:
+        """Whether a slice has a factor."""
+        return bool(((self.ifu == ifu) & (self.slice_ == aperture) & np.isfinite(self.factor)).any())
+
     def at(self, ifu: int, aperture: int, wave: FloatArray) -> FloatArray:
-        """Return the factor of a slice at wavelengths (Angstrom): straight lines between the middles of ranges."""
+        """Return the factor of a slice at wavelengths (Angstrom): straight lines between the middles of ranges.
+
+        A slice that is not listed has 1.
+        """
         own = np.flatnonzero((self.ifu == ifu) & (self.slice_ == aperture) & np.isfinite(self.factor))
         if not own.size:
             return np.ones_like(wave)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,11 @@ from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.slice_light import SliceFactors
+from tracecube.core.slices import SliceExposure, SliceTraces
 from tracecube.core.spectra import Cube, Image
 from tracecube.instruments.muse.flux_steps import by_detector
-from tracecube.instruments.muse.geometry import spaxel
+from tracecube.instruments.muse.geometry import channel_of, spaxel
 from tracecube.instruments.muse.headers import LAST_WAVELENGTH, SAME_EXPOSURE, first_wavelength, mode, start_mjd
 from tracecube.instruments.muse.modes import LASER_MODES
 from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs, Placement, displaced, own_grid
@@ -65,7 +67,7 @@ class AlignedOut(Outputs):
     cube: Cube
 
 
-@recipe(version="5")
+@recipe(version="6")
 def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     """Make the cube of one exposure.
 
@@ -82,7 +84,7 @@ def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     return ObjectOut(cube=cube, image_fov=white, quality=numbers, caveats=_notes(light))
 
 
-@recipe(version="3")
+@recipe(version="4")
 def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
     light = _light(given, params)
@@ -123,7 +125,9 @@ def _notes(light: ExposureLight) -> tuple[str, ...]:
     laser = mode(given.exposures[0].meta) in LASER_MODES and given.raman is None
     notes = ("no RAMAN_LINES: lines of the laser are taken to be as bright all over the field",) if laser else ()
     lacking = _lacking(light.places, by_detector(given.traces))
-    return (*light.pointing.caveats, *extinction_notes(given.extinct_table), *lacking, *notes)
+    bands = () if given.telluric is not None else ("no TELLURIC is taken off: the bands of the atmosphere stay in",)
+    factors = _unlisted(light.factors, given.exposures, given.traces) if given.user_factors is not None else ()
+    return (*light.pointing.caveats, *extinction_notes(given.extinct_table), *bands, *factors, *lacking, *notes)
 
 
 def _band(meta: Meta, params: ObjectParams) -> tuple[float, float]:
@@ -151,6 +155,7 @@ def _made(
         QualityNumber("HITS", light.hits / max(light.pixels, 1), high=0.01),
         QualityNumber("VOXELS MEASURED", share, low=0.9),
         QualityNumber("VOXEL NOISE", float(np.nanmedian(np.sqrt(cube.variance[::97])))),
+        QualityNumber("ASTROMETRY GIVEN", float(light.given.astrometry is not None)),
         QualityNumber("BARY VELOCITY", light.velocity, "km/s"),
     )
     return cube, numbers
@@ -160,6 +165,20 @@ def _lacking(seen: Collection[str], known: Collection[str]) -> tuple[str, ...]:
     """Say which detectors have calibrations, but no light in this exposure."""
     names = sorted(set(known) - set(seen))
     return (f"no {', '.join(names)} in this exposure: their strips of the field are empty",) if names else ()
+
+
+def _unlisted(
+    factors: SliceFactors | None, exposures: Sequence[SliceExposure], traces: Sequence[SliceTraces]
+) -> tuple[str, ...]:
+    """Say of how many slices that see light a user's factors tell nothing."""
+    if factors is None:
+        return ()
+    trace_of, count = by_detector(traces), 0
+    for one in exposures:
+        trace = traces[trace_of[str(one.meta.get("DETECTOR"))]]
+        own = trace.aperture[trace.dq == 0]
+        count += sum(not factors.lists(channel_of(one.meta, "exposure"), int(aperture)) for aperture in own)
+    return (f"{count} slices are not in AUTOCAL_FACTORS: they are left as bright as they are",) if count else ()
 
 
 def _row(offsets: Offsets, meta: Meta) -> int:
