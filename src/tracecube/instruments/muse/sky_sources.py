@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from tracecube.core.errors import BadData
 from tracecube.core.fields import BoolArray, FloatArray, Meta
 from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
@@ -17,13 +18,15 @@ from tracecube.core.slices import SliceSegments
 from tracecube.core.spectra import Image
 from tracecube.instruments.muse.geometry import spaxel
 from tracecube.instruments.muse.headers import SAME_EXPOSURE, exposure_time, needed, number, start_mjd
+from tracecube.instruments.muse.pointing import Pointing, on_sky, pointing_of, with_astrometry
+from tracecube.instruments.muse.user_files import sky_matrix
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.slices.cube import Grid, flat_cards
 from tracecube.recipes.slices.sky_exposure import borrowed_sky, continuum_of, sampled
 from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, SkyFit, Slices
 from tracecube.recipes.slices.sky_zero import Zero
 
-__all__ = ["chosen_method", "mask_image", "masked_pieces", "spectra_of", "with_method"]
+__all__ = ["chosen_method", "mask_image", "masked_pieces", "pointing_with", "spectra_of", "with_method"]
 
 _FULL = 0.015  # scatter of the faintest pieces over their level, beyond which objects fill the field
 _FAINTEST = 0.4  # share of the pieces for that
@@ -86,32 +89,53 @@ def spectra_of(sky: SliceSky) -> tuple[SkySpectrum, SkyContinuum]:
     return spectrum, SkyContinuum(true, base, {**sky.meta, "ESO PRO CATG": "SKY_CONTINUUM"})
 
 
-def _places(segments: Sequence[SliceSegments]) -> tuple[FloatArray, FloatArray]:
+def _places(segments: Sequence[SliceSegments], pointing: Pointing) -> tuple[FloatArray, FloatArray]:
     """Return places of all pieces to the west and north (arcsec)."""
-    angle = np.radians(needed(segments[0].meta, "exposure", "ESO INS DROT POSANG"))
     x = np.concatenate([np.asarray(one.x, np.float64) for one in segments])
     y = np.concatenate([np.asarray(one.y, np.float64) for one in segments])
-    return x * np.cos(angle) - y * np.sin(angle), y * np.cos(angle) + x * np.sin(angle)
+    return on_sky(x, y, pointing)
+
+
+def pointing_with(segments: Sequence[SliceSegments], astrometry: RawFrame | None) -> Pointing:
+    """Return where an exposure lies on the sky, as its cube will.
+
+    Raises
+    ------
+    MissingInput
+        A card of the pointing is absent.
+    """
+    meta = segments[0].meta
+    return with_astrometry(pointing_of(meta, "exposure"), astrometry, spaxel(meta))
 
 
 def masked_pieces(
-    masks: Sequence[RawFrame], segments: Sequence[SliceSegments]
+    masks: Sequence[RawFrame], segments: Sequence[SliceSegments], pointing: Pointing
 ) -> tuple[BoolArray | None, tuple[str, ...]]:
-    """Return which pieces see sky by the mask of this exposure (the same MJD-OBS), and caveats; None without one."""
+    """Return which pieces see sky by the mask of this exposure (the same MJD-OBS), and caveats; None without one.
+
+    The mask may be turned.
+
+    Raises
+    ------
+    MissingInput, BadData
+        The mask has no axes, or no scale.
+    """
     meta = segments[0].meta
     for frame in masks:
         time = number(frame.meta, "MJD-OBS")
         if time is None or abs(time - start_mjd(meta, "exposure")) > SAME_EXPOSURE:
             continue
         image = next(iter(frame.images.values()))
-        x, y = _places(segments)
-        ra, dec = plane_to_sky(-x, y, needed(meta, "exposure", "RA"), needed(meta, "exposure", "DEC"))
+        x, y = _places(segments, pointing)
+        ra, dec = plane_to_sky(-x, y, pointing.ra, pointing.dec)
         centre = needed(frame.meta, frame.name, "CRVAL1"), needed(frame.meta, frame.name, "CRVAL2")
         east, north = sky_to_plane(ra, dec, *centre)
-        column = (
-            east / 3600.0 / needed(frame.meta, frame.name, "CD1_1") + needed(frame.meta, frame.name, "CRPIX1") - 1.0
-        )
-        row = north / 3600.0 / needed(frame.meta, frame.name, "CD2_2") + needed(frame.meta, frame.name, "CRPIX2") - 1.0
+        matrix = sky_matrix(frame)
+        if np.linalg.det(matrix) == 0.0:
+            raise BadData(f"{frame.name}: no scale of its pixels", hint="look at its CD1_1 to CD2_2")
+        column, row = np.linalg.solve(matrix, np.stack([east, north]) / 3600.0)
+        column += needed(frame.meta, frame.name, "CRPIX1") - 1.0
+        row += needed(frame.meta, frame.name, "CRPIX2") - 1.0
         known = np.isfinite(column) & np.isfinite(row)
         at = np.rint(np.where(known, row, -1)).astype(int), np.rint(np.where(known, column, -1)).astype(int)
         inside = (at[0] >= 0) & (at[0] < image.shape[0]) & (at[1] >= 0) & (at[1] < image.shape[1])
@@ -125,11 +149,11 @@ def masked_pieces(
     return None, (f"no SKY_MASK has the MJD-OBS of this exposure, {time:.6f}: not used is {names}",)
 
 
-def mask_image(segments: Sequence[SliceSegments], blank: BoolArray) -> Image:
+def mask_image(segments: Sequence[SliceSegments], blank: BoolArray, pointing: Pointing) -> Image:
     """Return an image of the field: 1 where pieces saw sky, 0 elsewhere, flagged where no piece lies."""
     meta = segments[0].meta
     side = spaxel(meta)[0]
-    x, y = _places(segments)
+    x, y = _places(segments, pointing)
     known = np.isfinite(x) & np.isfinite(y)
     low = np.floor(np.array([x[known].min(), y[known].min()]) / side) - 1
     high = np.ceil(np.array([x[known].max(), y[known].max()]) / side) + 1
@@ -142,6 +166,6 @@ def mask_image(segments: Sequence[SliceSegments], blank: BoolArray) -> Image:
     far, nearest = tree.query(at)
     data = blank[known][nearest].reshape(row.shape).astype(np.float32)
     flags = np.where(far.reshape(row.shape) < 1.5 * side, 0, int(Flag.NOT_MEASURED)).astype(np.int32)
-    cards = flat_cards({**meta, **grid.cards(needed(meta, "exposure", "RA"), needed(meta, "exposure", "DEC"))})
+    cards = flat_cards({**meta, **grid.cards(pointing.ra, pointing.dec)})
     cards["ESO PRO CATG"] = "SKY_MASK"
     return Image(data, np.zeros_like(data), flags, cards)

@@ -16,7 +16,14 @@ from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_light import SkyContinuum, SkySpectrum, SliceSky
 from tracecube.core.slices import SliceSegments
 from tracecube.core.spectra import Image
-from tracecube.instruments.muse.sky_sources import chosen_method, mask_image, masked_pieces, spectra_of, with_method
+from tracecube.instruments.muse.sky_sources import (
+    chosen_method,
+    mask_image,
+    masked_pieces,
+    pointing_with,
+    spectra_of,
+    with_method,
+)
 from tracecube.recipes.slices.sky_fit import SkyFit, SkyParams, Slices, fit_sky, gather
 from tracecube.recipes.slices.sky_zero import Zero, find_zero
 
@@ -61,13 +68,14 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="7")
-def sky_model(
+@recipe(version="8")
+def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],
     sky_lines: RawFrame | None,
     sky_exposure: SliceSky | None,
     masks: Sequence[RawFrame],
+    astrometry: RawFrame | None = None,
     params: SkyMethodParams,
 ) -> SkyOut:
     """Fit one spectrum of the sky to all channels, and brightness, shift and width of lines of each slice.
@@ -78,7 +86,8 @@ def sky_model(
     """
     slices = gather(segments)
     method, caveats = chosen_method(params.method, slices, sky_exposure)
-    allowed, unused = masked_pieces(masks, segments)
+    pointing = pointing_with(segments, astrometry)
+    allowed, unused = masked_pieces(masks, segments, pointing)
     share = params.fraction or _FRACTIONS[method]
     fit = fit_sky(slices, params.model_copy(update={"fraction": share}), allowed=allowed)
     zero, said = _zero(fit, sky_lines)
@@ -94,7 +103,7 @@ def sky_model(
         sky=noun,
         sky_spectrum=spectrum,
         sky_continuum=base,
-        sky_mask=mask_image(segments, fit.blank),
+        sky_mask=mask_image(segments, fit.blank, pointing),
         quality=(*_numbers(fit, value, zero), *numbers),
         caveats=(*caveats, *unused, *said),
     )

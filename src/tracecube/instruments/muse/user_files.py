@@ -14,7 +14,7 @@ from tracecube.instruments.muse.headers import SAME_EXPOSURE, number, start_mjd,
 from tracecube.recipes.align.field import FieldGrid
 from tracecube.recipes.align.white import White, mapped
 
-__all__ = ["OutputGrid", "listed_offsets", "listed_sources", "output_grid", "table_of"]
+__all__ = ["OutputGrid", "listed_offsets", "listed_sources", "output_grid", "sky_matrix", "table_of"]
 
 _ANGSTROM = {"ANGSTROM": 1.0, "NM": 10.0, "UM": 1e4, "M": 1e10}
 """Units of wavelength that CUNIT3 may tell, in Angstrom."""
@@ -143,7 +143,7 @@ def output_grid(frame: RawFrame) -> OutputGrid:
         if text(frame.meta, key) != known:
             raise BadData(f"{frame.name}: {key} is {frame.meta.get(key)!r}", hint=f"only {known} is understood")
     ra, dec, column, row = (_told(frame, key) for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2"))
-    cd = _matrix(frame)
+    cd = sky_matrix(frame)
     side = cd[1, 1] * 3600.0
     if not (
         side > 0
@@ -163,9 +163,7 @@ def _told(frame: RawFrame, *keys: str) -> float:
     """Return the first of these cards that is there."""
     found = next((value for key in keys if (value := number(frame.meta, key)) is not None), None)
     if found is None:
-        raise MissingInput(
-            f"{frame.name}: no {' or '.join(keys)}", hint="an OUTPUT_WCS holds the axes of the cube to be made"
-        )
+        raise MissingInput(f"{frame.name}: no {' or '.join(keys)}", hint="it needs the axes of an image on the sky")
     return found
 
 
@@ -193,7 +191,7 @@ def _planes(frame: RawFrame, planes: int) -> tuple[float, float, int]:
     return wave, step * _ANGSTROM[unit], planes
 
 
-def _matrix(frame: RawFrame) -> FloatArray:
+def sky_matrix(frame: RawFrame) -> FloatArray:
     """Return the matrix of the celestial axes, degree a pixel: CDi_j, or CDELTi with PCi_j or CROTA2.
 
     Source: FITS Standard 4.0, section 8.1.

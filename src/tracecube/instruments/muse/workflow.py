@@ -146,7 +146,7 @@ def _skies(name: str, tag: str, target: str, **params: Scalar) -> Task:
         name=name,
         recipe=sky_model,
         main=Main("segments", (f"SEGMENTS_{tag}",), group_by=("night", "exposure")),
-        associations=(SKY_LINES, SKY_MASKS, *((SKY_EXPOSURE,) if tag == "OBJECT" else ())),
+        associations=(SKY_LINES, SKY_MASKS, *ASTROMETRY, *((SKY_EXPOSURE,) if tag == "OBJECT" else ())),
         targets=(target,),
         tags={"sky": f"SKY_{tag}"},
         params=params,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.unit.recipes.slices.sky_pieces import CARDS, Sky
+from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.frame import RawFrame
-from tracecube.instruments.muse.sky_sources import chosen_method, mask_image, masked_pieces
+from tracecube.instruments.muse.sky_sources import chosen_method, mask_image, masked_pieces, pointing_with
 from tracecube.recipes.slices.sky_fit import gather
 
 
@@ -39,34 +42,76 @@ def test_auto_takes_the_sky_exposure_where_objects_fill_the_field(segments, want
     assert bool(said) == (expected != wanted if wanted != "auto" else spread > 0.05) or wanted == "none"
 
 
-def mask(time: float, image: np.ndarray) -> RawFrame:
-    scale = 0.2 / 3600
+def mask(time: float, image: np.ndarray, turn: float = 0.0) -> RawFrame:
+    scale, angle = 0.2 / 3600, np.radians(turn)
     axes = {
         "CRVAL1": CARDS["RA"],
         "CRVAL2": CARDS["DEC"],
         "CRPIX1": 41.0,
         "CRPIX2": 11.0,
-        "CD1_1": -scale,
-        "CD2_2": scale,
+        "CD1_1": -scale * np.cos(angle),
+        "CD1_2": scale * np.sin(angle),
+        "CD2_1": scale * np.sin(angle),
+        "CD2_2": scale * np.cos(angle),
     }
     return RawFrame("mask", "USER_SKY_MASK", {**axes, "MJD-OBS": time}, {"DATA": image}, {})
+
+
+def turned(segments, **cards: object):
+    """The same exposure with the field turned."""
+    return [replace(one, meta={**one.meta, **cards}) for one in segments]
 
 
 def test_a_mask_of_the_same_time_tells_where_the_sky_is(segments):
     west = np.zeros((30, 80))
     west[:, 41:] = 1.0
-    found, said = masked_pieces([mask(58400.0, 1.0 - west), mask(CARDS["MJD-OBS"], west)], segments)
+    pointing = pointing_with(segments, None)
+    given = [mask(58400.0, 1.0 - west), mask(CARDS["MJD-OBS"], west)]
+    found, said = masked_pieces(given, segments, pointing)
     assert np.array_equal(found, segments[0].x > 0)
     assert not said
-    assert masked_pieces([], segments) == (None, ())
-    none, [said] = masked_pieces([mask(58400.0, west)], segments)
+    assert masked_pieces([], segments, pointing) == (None, ())
+    none, [said] = masked_pieces([mask(58400.0, west)], segments, pointing)
     assert none is None
     assert "mask (58400.0)" in said
 
 
-def test_the_mask_that_is_made_says_the_same_when_given_back(segments):
-    blank = segments[0].x > 0
-    made = mask_image(segments, blank)
+@pytest.mark.parametrize(("how", "sign"), [("SKY", 1.0), ("STAT", -1.0)])
+def test_places_in_a_mask_are_those_of_the_cube_with_a_derotator_at_rest_too(segments, how, sign):
+    """Of a field turned by 40 degrees, a mask that is turned as much has the field's own axes."""
+    own = turned(segments, **{"ESO INS DROT POSANG": 40.0, "ESO INS DROT MODE": how})
+    image = np.zeros((30, 80))
+    image[12:, 41:] = 1.0  # towards the west, and north of 0.3 arcsec
+    found, _ = masked_pieces([mask(CARDS["MJD-OBS"], image, sign * 40.0)], own, pointing_with(own, None))
+    assert np.array_equal(found, (segments[0].x > 0) & (segments[0].y > 0.3))
+
+
+def test_a_mask_without_scale_is_refused(segments):
+    given = mask(CARDS["MJD-OBS"], np.ones((30, 80)))
+    pointing = pointing_with(segments, None)
+    without = replace(given, meta={key: value for key, value in given.meta.items() if not key.startswith("CD")})
+    with pytest.raises(MissingInput, match="no CDELT1"):
+        masked_pieces([without], segments, pointing)
+    flat = replace(given, meta={**given.meta, "CD1_1": 0.0, "CD1_2": 0.0})
+    with pytest.raises(BadData, match="no scale"):
+        masked_pieces([flat], segments, pointing)
+
+
+def test_places_follow_the_astrometry(segments):
+    scale = 0.2 / 3600
+    cards = {"CD1_1": -scale, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": scale, "CRPIX1": 11.0, "CRPIX2": 0.0}
+    pointing = pointing_with(segments, RawFrame("wcs", "ASTROMETRY_WCS", cards, {}, {}))
+    west = np.zeros((30, 80))
+    west[:, 41:] = 1.0
+    found, _ = masked_pieces([mask(CARDS["MJD-OBS"], west)], segments, pointing)
+    assert np.array_equal(found, segments[0].x > 2.2)
+
+
+@pytest.mark.parametrize("how", ["SKY", "STAT"])
+def test_the_mask_that_is_made_says_the_same_when_given_back(segments, how):
+    own = turned(segments, **{"ESO INS DROT POSANG": 30.0, "ESO INS DROT MODE": how})
+    blank, pointing = segments[0].x > 0, pointing_with(own, None)
+    made = mask_image(own, blank, pointing)
     given = RawFrame("m", "USER_SKY_MASK", made.meta, {"DATA": made.data}, {})
-    assert np.array_equal(masked_pieces([given], segments)[0], blank)
+    assert np.array_equal(masked_pieces([given], own, pointing)[0], blank)
     assert made.meta["ESO PRO CATG"] == "SKY_MASK"

@@ -17,6 +17,10 @@ CARDS = {
     "ESO INS DROT POSANG": 0.0,
     "EXPTIME": 600.0,
     "MJD-OBS": 58500.0,
+    "ESO TEL AIRM START": 1.1,
+    "ESO TEL AIRM END": 1.1,
+    "ESO TEL PARANG START": 10.0,
+    "ESO TEL PARANG END": 12.0,
 }
 
 
