@@ -274,7 +274,10 @@ def _without_stripes(
     found = column_levels(np.asarray(data - scattered, np.float32), ivar, matrix.a, factor)
     along = matrix.a.origin[:, 1]
     covariance = solution.covariance.copy()
-    covariance[0] += found.share**2 * found.variance[along]
+    for beside, own in enumerate(covariance):  # all spectra of a column share what stays unknown of its level
+        here, there = slice(0, along.size - beside), slice(beside, None)
+        both = np.where(along[here] == along[there], found.variance[along[here]], 0.0)
+        own[here] += found.share[here] * found.share[there] * both
     flux = solution.flux - found.share * found.level[along]
     return Solution(flux, covariance), scattered + found.level.astype(np.float32)
 

@@ -7,6 +7,9 @@ import pytest
 
 from tests.unit.recipes.small_field import SHAPE, frame, small_field
 from tracecube.core.flags import Flag
+from tracecube.kernels.forward import project
+from tracecube.kernels.scatter import column_levels
+from tracecube.kernels.solve import factorise, normal_equations
 from tracecube.recipes.extract.joint import ExtractionParams, extract, trace_matrix
 
 FIELD = small_field()
@@ -72,6 +75,27 @@ def test_stripes_are_told_from_spectra() -> None:
         left.append((np.std(np.nanmean(grid[:, crowded], axis=0)), np.nanstd(pull)))
     assert left[0][0] < 0.6 * left[1][0]  # what all spectra of a column share; chance leaves 0.17
     assert left[0][1] == pytest.approx(1.0, abs=0.05)
+
+
+def test_covariance_beneath_a_stripe_is_that_of_a_dense_solution() -> None:
+    rng = np.random.default_rng(16)
+    seen = frame(FIELD.image(truth(40.0)) + rng.normal(0.0, 1.0, SHAPE[1]), rng)
+    params = ExtractionParams(scatter_pieces=0, stripes=True, passes=1)
+    found = extract(seen, MATRIX, params, floor=16.0)
+    ivar = (1.0 / seen.variance).astype(np.float32)
+    factor = factorise(normal_equations(MATRIX.a, seen.data, ivar, band=MATRIX.band))
+    levels = column_levels(seen.data, ivar, MATRIX.a, factor)
+    column = SHAPE[1] // 2
+    own = np.flatnonzero(MATRIX.a.origin[:, 1] == column)
+    design = [project(MATRIX.a, np.eye(1, MATRIX.row.size, k)[0])[:, column] for k in own]
+    design = np.stack([*design, np.ones(SHAPE[0])], axis=1).astype(float)
+    normal = (design * ivar[:, column, None]).T @ design
+    bare = 1.0 / np.linalg.inv(normal)[-1, -1]  # what tells the level, its prior aside
+    normal[-1, -1] += 1.0 / levels.variance[column] - bare
+    dense = np.linalg.inv(normal)[:-1, :-1]
+    variance, blend = MATRIX.gather(found.variance)[own], MATRIX.gather(found.blend)[own[:-1]]
+    assert variance == pytest.approx(dense.diagonal(), rel=1e-3)
+    assert blend == pytest.approx(dense.diagonal(1), abs=1e-3 * variance.mean())
 
 
 def test_without_stripes_nothing_is_taken() -> None:
