@@ -88,10 +88,7 @@ def find(
         caveats.append(f"the field turned by {sequence.rotation:.1f} degree only: its rotation is not used")
     if any((np.asarray(c.dq) & int(Flag.ASTROMETRY)).any() for c in placed):
         caveats.append("the star's place is not known in every DIT: places of companions are not to be trusted")
-    if not np.isfinite(level.change):
-        caveats.append(
-            f"no satellite spots tell how the star's Strehl ratio changed: contrasts are uncertain by {star_error:.1%}"
-        )
+    caveats += _level_caveats(level, spectra, star_error)
     meta = {**spectra[0].meta, "ESO PRO CATG": "IFS_SCIENCE_DR", "HCMETHOD": method}
     return StarSurroundings(
         sources=sources(found, star_error=star_error, centre_error=centre_error, target=target, meta=meta),
@@ -108,12 +105,27 @@ def find(
     )
 
 
+def _level_caveats(level: Strehl, spectra: list[Spectra], star_error: float) -> list[str]:
+    """What neither spots nor halo tell of the star's light in the DITs."""
+    silent = np.flatnonzero(~np.isfinite(level.halo))
+    if not np.isfinite(level.change):
+        what = "no satellite spots tell how the star's Strehl ratio changed"
+    elif silent.size:
+        names = "; ".join("{}, DIT {}".format(*_dit(spectra[i].meta)) for i in silent)
+        where = "any DIT" if silent.size == len(spectra) else f"these DITs ({names})"
+        what = f"the star's halo does not tell the Strehl ratio of {where}: it is taken from the frame with spots"
+    else:
+        return []
+    return [f"{what}: contrasts are uncertain by {star_error:.1%}"]
+
+
 def _level_numbers(level: Strehl) -> tuple[QualityNumber, ...]:
     """Quality numbers of the star's light in the DITs over that beside the mask."""
+    told = level.halo[np.isfinite(level.halo)]
     return (
         QualityNumber("STREHL CHANGE", 100.0 * level.change, "%", -10.0, 10.0),
         QualityNumber("STREHL CHANGE ERROR", 100.0 * level.change_error, "%", high=3.0),
-        QualityNumber("HALO RATIO", float(level.halo.mean()), "", 0.7, 1.4),
+        QualityNumber("HALO RATIO", float(told.mean()) if told.size else np.nan, "", 0.7, 1.4),
         QualityNumber("STAR LEVEL ERROR", 100.0 * level.error, "%", high=5.0),
     )
 

@@ -70,7 +70,7 @@ class Strehl:
         ln S of the frame with spots less that of the frame beside the mask, at 1.25 micrometres: as measured, NaN where
         spots do not tell.
     halo : array (n_time,)
-        Brightness of the outer halo over that of the frame with spots, 1 where it does not tell.
+        Brightness of the outer halo over that of the frame with spots; NaN where it does not tell, or is not used.
     """
 
     light: F8
@@ -182,8 +182,9 @@ def core_light(
 ) -> Strehl:
     """Light of the star's core in exposures over that in the frame beside the mask.
 
-    What spots say is weighed against the change that is expected anyhow; where nothing is known the light is 1, and the
-    error what changes usually are.
+    What spots say is weighed against the change that is expected anyhow; where they say nothing the light is 1, and the
+    error what changes usually are. An exposure whose halo does not tell is taken to have the Strehl ratio of the frame
+    with spots, with the error of another usual change.
 
     Parameters
     ----------
@@ -197,22 +198,23 @@ def core_light(
     params : StrehlParams
     """
     wave = np.asarray(psf.wave, float)
-    light, halo = np.ones((len(frames), wave.size)), np.ones(len(frames))
-    untold = float(np.hypot(params.change, params.transmission))
+    untold = np.full(len(frames), np.nan)
     change, error = (np.nan, np.nan) if centre is None else spot_colour(psf, centre, params)
-    if centre is None or reference is None or not np.isfinite(change):
-        return Strehl(light, untold, change, error, halo)
+    if centre is None or not np.isfinite(change):
+        usual = float(np.hypot(params.change, params.transmission))
+        return Strehl(np.ones((len(frames), wave.size)), usual, change, error, untold)
     trust = 1.0 / (1.0 + (error / params.change) ** 2)
-    light = light * np.exp(trust * change * (MIDDLE / wave) ** 2)
-    found = np.array([halo_ratio(one, reference, centre, params) for one in frames])
-    halo = np.where(np.isfinite(found), found, 1.0)
     core = np.exp(-((2.0 * np.pi * params.wavefront / wave) ** 2))
-    light = light * (1.0 - halo[:, None] * (1.0 - core)) / core
+    halo = untold if reference is None else np.array([halo_ratio(one, reference, centre, params) for one in frames])
+    halo = np.where((halo > 0.0) & (halo * (1.0 - core.min()) < 1.0), halo, np.nan)  # a halo has not all the light
+    known = np.isfinite(halo)
+    filled = np.where(known, halo, 1.0)
+    light = np.exp(trust * change * (MIDDLE / wave) ** 2) * (1.0 - filled[:, None] * (1.0 - core)) / core
     slope = float((2.0 * np.pi * params.wavefront / MIDDLE) ** 2)
     parts = [
         params.change * np.sqrt(1.0 - trust),  # what spots leave open
         params.transmission * np.sqrt(1.0 + 1.0 / len(frames)),
-        2.0 * params.wavefront_error * slope * abs(float(np.mean(np.log(halo)))),
-        params.change * np.sqrt(float(np.mean(~np.isfinite(found)))),  # exposures whose halo does not tell
+        2.0 * params.wavefront_error * slope * abs(float(np.mean(np.log(filled)))),
+        params.change * np.sqrt(float(np.mean(~known))),  # exposures whose halo does not tell
     ]
     return Strehl(light, float(np.sqrt(np.sum(np.square(parts)))), change, error, halo)

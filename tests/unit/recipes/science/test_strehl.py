@@ -83,14 +83,19 @@ def test_halo_over_that_of_the_frame_with_spots(halos) -> None:
     assert found == pytest.approx([0.9, 1.0, 1.12], rel=0.01)
 
 
-def test_light_of_the_core_follows_both(halos) -> None:
-    reference, frames = halos
+def both(wave: np.ndarray) -> tuple[StarPsf, StarCentre]:
+    """Star and spots on the channels of the frames, the spots of a Strehl ratio five per cent better."""
     rng = np.random.default_rng(6)
     psf, centre = star_beside_mask(rng, 2e-3), star_with_spots(rng, 0.05, 2e-3)
-    at = np.linspace(0, WAVE.size - 1, reference.wave.size).round().astype(int)
+    at = np.linspace(0, WAVE.size - 1, wave.size).round().astype(int)
     psf = replace(psf, wave=WAVE[at], flux=psf.flux[at], variance=psf.variance[at], flags=psf.flags[at])
     centre = replace(centre, spot_flux=centre.spot_flux[at], spot_variance=centre.spot_variance[at])
-    centre = placed(centre, WAVE[at])
+    return psf, placed(centre, WAVE[at])
+
+
+def test_light_of_the_core_follows_both(halos) -> None:
+    reference, frames = halos
+    psf, centre = both(reference.wave)
     made = core_light(psf, centre, reference, frames, PARAMS)
     middle = int(np.argmin(np.abs(psf.wave - MIDDLE)))
     loss = 1.0 - np.exp(-((2.0 * np.pi * 850.0 / psf.wave[middle]) ** 2))
@@ -100,3 +105,20 @@ def test_light_of_the_core_follows_both(halos) -> None:
     alone = core_light(psf, None, None, frames, PARAMS)
     assert (alone.light == 1.0).all()
     assert alone.error == pytest.approx(np.hypot(0.03, 0.015))
+    assert np.isnan(alone.halo).all()
+
+
+def test_a_halo_that_tells_nothing_is_none_and_the_spots_count_all_the_same(halos) -> None:
+    reference, frames = halos
+    psf, centre = both(reference.wave)
+    of_spots = np.exp(0.05 * (MIDDLE / psf.wave) ** 2)
+    bare = core_light(psf, centre, None, frames, PARAMS)
+    assert bare.light == pytest.approx(np.tile(of_spots, (3, 1)), rel=0.01)
+    assert np.isnan(bare.halo).all()
+    assert bare.error > np.hypot(0.03, 0.015)
+    dark, glare = (replace(frames[0], flux=share * frames[0].flux) for share in (-1.0, 8.0))
+    made = core_light(psf, centre, reference, [*frames, dark, glare], PARAMS)
+    assert np.isfinite(made.halo).tolist() == [True, True, True, False, False]
+    assert made.light[3:] == pytest.approx(np.tile(of_spots, (2, 1)), rel=0.01)
+    full = core_light(psf, centre, reference, frames, PARAMS)
+    assert full.error < made.error < bare.error

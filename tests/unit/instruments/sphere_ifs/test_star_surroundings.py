@@ -1,0 +1,29 @@
+"""What is said of the star's light behind the mask."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tracecube.instruments.sphere_ifs.star_surroundings import _level_caveats, _level_numbers
+from tracecube.recipes.science.strehl import Strehl
+
+DITS = [SimpleNamespace(meta={"ARCFILE": "a.fits", "PLANE": k}) for k in (1, 2, 3)]
+
+
+def test_dits_whose_halo_tells_nothing_are_named_and_do_not_count() -> None:
+    level = Strehl(np.ones((3, 4)), 0.03, 0.02, 0.01, np.array([1.1, np.nan, 1.3]))
+    [caveat] = _level_caveats(level, DITS, 0.04)
+    assert "these DITs (a, DIT 2)" in caveat
+    assert caveat.endswith("contrasts are uncertain by 4.0%")
+    numbers = {one.name: one.value for one in _level_numbers(level)}
+    assert numbers["HALO RATIO"] == pytest.approx(1.2)
+    assert _level_caveats(replace(level, halo=np.ones(3)), DITS, 0.04) == []
+    assert "any DIT" in _level_caveats(replace(level, halo=np.full(3, np.nan)), DITS, 0.04)[0]
+    silent = replace(level, change=np.nan, halo=np.full(3, np.nan))
+    [caveat] = _level_caveats(silent, DITS, 0.04)
+    assert caveat.startswith("no satellite spots tell")
+    assert np.isnan(_level_numbers(silent)[2].value)
