@@ -76,6 +76,8 @@ class SkyModel:
         1 for a fibre that sees nothing but sky.
     ground, ground_error : array (n,), electron a sample
         Level beneath a fibre that is not light, the same along its spectrum, and the error of ground and illumination.
+    told : int array (n,)
+        1 for a fibre that the ground was found from: its own noise is in it.
     """
 
     coefficients: FloatArray = column("KNOTS", "coefficient", unit="electron/Angstrom")
@@ -93,6 +95,7 @@ class SkyModel:
     blank: IntArray = column("FIBRES", "blank")
     ground: FloatArray = column("FIBRES", "ground", unit="electron")
     ground_error: FloatArray = column("FIBRES", "ground_error", unit="electron")
+    told: IntArray = column("FIBRES", "told", text="1 where the ground was found from")
     first: float = card("SKYFIRST", unit="Angstrom", text="first knot of the sky")
     step: float = card("SKYSTEP", unit="Angstrom", text="distance of its knots")
     meta: Meta = meta()

@@ -55,6 +55,9 @@ class FibreSpectra:
     ground_error : array (n,) or None, electron
         Error of the level under a fibre, as it counts in a sample before it is divided by throughput. It is in
         ``variance``, the same along a spectrum.
+    box_ground : array (n,) or None
+        What ``box`` holds of a level under a fibre that counts as 1 in ``flux``: of as many pixels as it is wide.
+        None: as much as ``flux``.
     correlation : array (n,) or None
         Correlation coefficient of any two samples of a fibre: what is unknown of its ground and its throughput is the
         same in all. Below zero in fibres that told the ground. See `sum_variance`.
@@ -81,6 +84,7 @@ class FibreSpectra:
     dq: IntArray = column("APERTURES", "dq")
     level_error: FloatArray | None = column("APERTURES", "level_error", default=None)
     ground_error: FloatArray | None = column("APERTURES", "ground_error", unit="electron", default=None)
+    box_ground: FloatArray | None = column("APERTURES", "box_ground", default=None)
     correlation: FloatArray | None = column("APERTURES", "correlation", default=None)
     sky: FloatArray | None = image("SKY", default=None)
     chi2: FloatArray | None = image("CHI2", default=None)

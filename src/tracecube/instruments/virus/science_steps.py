@@ -74,7 +74,7 @@ class BundleSpectra(Outputs):
     fibre_bands: FibreBands
 
 
-@recipe(version="6")
+@recipe(version="7")
 def ccd_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -96,7 +96,7 @@ def ccd_spectra(
     return CcdSpectra(fibre_spectra=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="6")
+@recipe(version="7")
 def twilight_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -130,7 +130,7 @@ class BundleParams(BandParams, FibreMaskParams):
     """How the light of a bundle is gathered, and what is masked."""
 
 
-@recipe(version="12")
+@recipe(version="13")
 def exposure_sky(
     *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreThroughput, params: ExposureSkyParams
 ) -> ExposureSky:
@@ -174,7 +174,7 @@ def _lit(
         raise MissingInput("sky: no unit of this exposure has a twilight", hint="take twilights of these very units")
 
 
-@recipe(version="4")
+@recipe(version="5")
 def bundle_spectra(
     *, fibre_spectra: Sequence[FibreSpectra], sky: Sequence[SkyModel], fibre_flat: FibreThroughput, params: BundleParams
 ) -> BundleSpectra:
@@ -246,7 +246,7 @@ def _spectra(
     if not known:
         raise MissingInput("no amplifier of this CCD has wavelengths", hint="; ".join(notes))
     moved, along = wavelengths_now(known, lines, params.reach, notes) if lines else (known, ())
-    parts = [_amplifier(light, solution, bundle, (frame, name, exposure)) for light, solution in moved]
+    parts = [_amplifier(light, solution, bundle, (frame, name, exposure), box=params.box) for light, solution in moved]
     numbers = (*found.quality, *along, *shift_numbers(lights, params.reach))
     return join_spectra(parts, {**frame.meta, "BUNIT": "electron"}), numbers, notes
 
@@ -264,9 +264,14 @@ def _places(places: RawFrame | None, notes: list[str]) -> BundlePlaces:
 
 
 def _amplifier(
-    light: AmplifierLight, solution: WavelengthSolution, bundle: BundlePlaces, about: tuple[Frame, str, int]
+    light: AmplifierLight,
+    solution: WavelengthSolution,
+    bundle: BundlePlaces,
+    about: tuple[Frame, str, int],
+    *,
+    box: float,
 ) -> FibreSpectra:
-    """Return the spectra of one amplifier."""
+    """Return the spectra of one amplifier; ``box`` is the width of its apertures, px."""
     from tracecube.instruments.virus.exposure import FOOTPRINT  # noqa: PLC0415 - brings numba
     from tracecube.instruments.virus.layout import amplifier_places  # noqa: PLC0415
 
@@ -295,6 +300,7 @@ def _amplifier(
         dec=np.full(n, np.nan),
         throughput=np.ones(n),
         ground_error=np.full(n, rows),
+        box_ground=np.full(n, box / FOOTPRINT),
         dq=light.traces.dq.astype(np.int32),
         chi2=light.chi2.astype(np.float32),
         box=light.box.astype(np.float32),

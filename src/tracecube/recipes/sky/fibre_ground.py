@@ -70,6 +70,8 @@ class Ground(NamedTuple):
     ----------
     level, error : array (n,), electron a sample
         The error is that of ground and illumination as they count together.
+    told : bool array (n,)
+        Fibres that it was found from: their own noise is in it.
     size : float, electron
         0 where none was seen.
     length : float
@@ -78,6 +80,7 @@ class Ground(NamedTuple):
 
     level: F8
     error: F8
+    told: BoolArray
     size: float
     length: float
 
@@ -156,7 +159,7 @@ def find_ground(
     sure: BoolArray = np.asarray(use.any(axis=1) & blank)
     most = _LARGEST * float(np.median(bins.stated[sure])) if sure.any() else 0.0
     if most == 0.0:
-        return Ground(np.zeros(told.size), np.zeros(told.size), 0.0, 0.0)
+        return Ground(np.zeros(told.size), np.zeros(told.size), np.zeros(told.size, bool), 0.0, 0.0)
     size, length = _scale(bins, use, sure, scatter, most)
     system = _System(bins, use, scatter, colours)
     prior = system.prior(slope)
@@ -176,7 +179,7 @@ def find_ground(
         # of the ground and of all that was found with it, as they count together in a fibre
         along = mean - tied @ cross
         error[own] = np.sqrt(np.diag(tied) + np.einsum("nq,qr,nr->n", along, covariance, along))
-    return Ground(level, error, size, length)
+    return Ground(level, error, np.asarray(use.any(axis=1)), size, length)
 
 
 def _own_inverse(places: F8, information: F8, about: tuple[float, float, float]) -> F8:

@@ -39,7 +39,8 @@ class SkyParams(Params):
     """How the sky of an exposure is modelled."""
 
     knots: float = Field(1.0, gt=0.2, description="spacing of the spline's knots, Angstrom")
-    rounds: int = Field(8, ge=2, le=20, description="turns of sky, illumination, shifts and choice of fibres")
+    # the ground is sought in every second turn but the first and the last: fewer than four would not see it
+    rounds: int = Field(8, ge=4, le=20, description="turns of sky, illumination, shifts, ground and choice of fibres")
     clip: float = Field(5.0, gt=2.0, description="deviations beyond which a sample is left out of the sky")
     source: float = Field(2.5, gt=1.0, description="deviations from the sky up to which a fibre is blank")
     least: int = Field(20, ge=3, description="fibres that the sky needs")
@@ -105,7 +106,7 @@ class _Fit:
         self.clean: list[BoolArray] = [one.good for one in fibres]
         self.weight = [_column_weight(one) for one in fibres]
         none = np.zeros(sum(len(one.slot) for one in fibres))
-        self.ground = Ground(none, none, 0.0, 0.0)
+        self.ground = Ground(none, none, none > 0, 0.0, 0.0)
         self.grey: FloatArray = np.concatenate([[1.0], np.zeros(params.colour)])
         self.colour = {int(one.slot[0]): self.grey for one in fibres}
 
@@ -253,6 +254,7 @@ class _Fit:
             blank=np.concatenate(self.blank).astype(np.int32),
             ground=self.ground.level,
             ground_error=self.ground.error,
+            told=self.ground.told.astype(np.int32),
             first=common.first,
             step=common.step,
         )

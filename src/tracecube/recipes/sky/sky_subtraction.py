@@ -20,6 +20,8 @@ from tracecube.recipes.sky.sky_fibres import LOW, excess_width
 
 __all__ = ["scaled", "series_along", "subtract_sky"]
 
+_OWN = 0.1  # of the variance, that a sample or a sum keeps which alone tells of the sky or the ground
+
 
 def scaled(wave: FloatArray, grid: FloatArray) -> FloatArray:
     """Wavelengths from -1 to 1 between the ends of a grid."""
@@ -66,7 +68,7 @@ def subtract_sky(
     excess = np.where(lost, 0.0, excess)
     sky = np.nan_to_num(evaluate(common, wave, excess)[0]) * step
     noise = sky_variance(model, wave, excess) * step**2
-    lost |= ~np.isfinite(noise)
+    lost |= ~np.isfinite(noise) | ~np.isfinite(error)
     tint = series_along(spectra.wave, np.asarray(model.colour, np.float64)[rows], np.asarray(model.wave, np.float64))
     factor = np.where(lost, 1.0, throughput * model.light[rows][:, None] * tint)
     error = np.where(lost, 0.0, error)
@@ -74,18 +76,20 @@ def subtract_sky(
     shared = np.where(lost | np.roll(lost, -1, axis=0), 0.0, spectra.blend / (factor * np.roll(factor, -1, axis=0)))
     flags = spectra.flags | np.where(lost & (spectra.flags == 0), int(Flag.NOT_MEASURED), 0).astype(np.int32)
     dim = known_median(np.where(lost, np.nan, throughput), axis=1)
+    ground = model.ground[rows]
+    within = ground if spectra.box_ground is None else ground * spectra.box_ground
     return replace(
         spectra,
-        flux=((spectra.flux - model.ground[rows][:, None]) / factor - sky).astype(np.float32),
+        flux=((spectra.flux - ground[:, None]) / factor - sky).astype(np.float32),
         variance=variance,
         blend=shared.astype(np.float32),
         flags=flags,
         wave=wave,
         sky=sky.astype(np.float32),
-        box=None if spectra.box is None else (spectra.box / factor - sky).astype(np.float32),
+        box=None if spectra.box is None else ((spectra.box - within[:, None]) / factor - sky).astype(np.float32),
         throughput=np.nan_to_num(dim * model.light[rows]),
         level_error=np.nan_to_num(known_median(np.where(lost, np.nan, error), axis=1)),
-        ground_error=model.ground_error[rows],
+        ground_error=_ground_error(spectra, model, rows),
         correlation=correlation,
     )
 
@@ -105,18 +109,26 @@ def _uncertain(
         What fluxes are divided by, variance of the sky, and error of the throughput times the sky.
     """
     factor, noise, level = parts
-    # the noise of a fibre that sky and ground were found from is in them, too
-    own = np.where(model.blank[rows] == 1, -1.0, 1.0)[:, None]
-    before = np.zeros((len(rows), 1)) if spectra.ground_error is None else spectra.ground_error[:, None] ** 2
-    found = model.ground_error[rows][:, None] ** 2
-    ground = np.where(found > 0, own * found, before)
+    # the noise of a fibre that sky or ground were found from is in them, too
+    own, told = (np.where(one[rows] == 1, -1.0, 1.0)[:, None] for one in (model.blank, model.told))
+    before = 0.0 if spectra.ground_error is None else spectra.ground_error[:, None] ** 2
+    ground = told * _ground_error(spectra, model, rows)[:, None] ** 2
     variance = _with_shares((spectra.variance - before) / factor**2, own * noise + ground / factor**2 + level**2)
     ends = [np.where(lost, 0.0, part).sum(axis=1) for part in (1.0 / factor, level, np.sqrt(variance))]
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation = (ground[:, 0] * ends[0] ** 2 + ends[1] ** 2) / ends[2] ** 2
-    return variance, np.nan_to_num(correlation)
+    # with no more than this, a sum keeps its share whatever its weights: (sum w s)**2 <= m sum (w s)**2
+    least = -(1.0 - _OWN) / max(variance.shape[1] - 1, 1)
+    return variance, np.maximum(np.nan_to_num(correlation), least)
+
+
+def _ground_error(spectra: FibreSpectra, model: SkyModel, rows: IntArray) -> FloatArray:
+    """Error of the ground (n,), electron a sample: as it was found, or as stated before where none was."""
+    stated = np.zeros(len(rows)) if spectra.ground_error is None else spectra.ground_error
+    found = model.ground_error[rows]
+    return np.asarray(np.where(found > 0, found, stated))
 
 
 def _with_shares(variance: FloatArray, shares: FloatArray) -> FloatArray:
-    """Variance with what the sky adds or takes; a sample that alone tells of the sky keeps a tenth of its own."""
-    return np.asarray(np.maximum(variance + shares, 0.1 * variance), np.float32)
+    """Variance with what the sky adds or takes; a sample that alone tells of the sky keeps some of its own."""
+    return np.asarray(np.maximum(variance + shares, _OWN * variance), np.float32)
