@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tracecube.core.workflow import Association, Instead, Main, Match, Task
+from tracecube.instruments.muse.associations import TWILIGHT, near
 from tracecube.instruments.muse.given_steps import (
     given_bias,
     given_dark,
@@ -59,8 +60,8 @@ def _one(argument: str, tag: str, *same: str) -> Association:
     return _rule(Association(argument, (tag,), ladder))
 
 
-def _all(argument: str, tag: str, minimum: int = 1) -> Association:
-    return _rule(Association(argument, (tag,), (Match(level=0, same=("mode",)),), minimum=minimum, maximum=None))
+def _all(argument: str, tag: str) -> Association:
+    return _rule(Association(argument, (tag,), near("mode"), maximum=None))
 
 
 def _task(name: str, tag: str, output: str, recipe: object, text: str, *rules: Association) -> Task:
@@ -104,7 +105,7 @@ GIVEN_TASKS = (
         _all("flats", "MASTER_FLAT"),
         _all("traces", "TRACES"),
         _all("wavelengths", "WAVELENGTHS"),
-        _all("twilights", "TWILIGHT", minimum=0),
+        replace(_all("twilights", "TWILIGHT"), minimum=0, when=TWILIGHT.when),  # as exposures
     ),
     _task("given_telluric", "STD_TELLURIC", "telluric", given_telluric, "bands of the atmosphere by the observatory"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.polynomial import legendre, polynomial
@@ -21,7 +22,7 @@ from tracecube.core.slices import SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.ccd import level_card, noise_card, trimmed_outputs
 from tracecube.instruments.muse.eso_pixels import SAMPLING, dispersion
 from tracecube.instruments.muse.eso_planes import flags_of
-from tracecube.instruments.muse.flux_steps import by_detector
+from tracecube.instruments.muse.headers import night_of, start_mjd
 from tracecube.recipes.optics.slice_traces import TraceParams, trace_slices
 from tracecube.recipes.slices.lamp import lamp_spectrum
 
@@ -30,6 +31,13 @@ __all__ = ["given_bias", "given_dark", "given_flat", "given_response", "given_te
 _SLICES = 48
 _CUTS = 128  # of ESO's traces: rows of the detector over the 32 that make one cut
 _ORDERS = 3, 7  # terms across and along a slice, those of ESO's polynomials
+
+
+class _Made(Protocol):
+    """A product with its header."""
+
+    @property
+    def meta(self) -> Meta: ...
 
 
 class GivenParams(Params):
@@ -235,26 +243,30 @@ def _no_lines() -> list[np.ndarray]:
     return [whole, none, whole, none, none, none, whole, none, none, none]
 
 
-@recipe(version="1")
+@recipe(version="2")
 def given_response(  # noqa: PLR0913 - what light relative to the lamp follows from
     *,
     raw: RawFrame,
     flats: Sequence[Frame],
     traces: Sequence[SliceTraces],
     wavelengths: Sequence[SliceWavelengths],
-    twilights: Sequence[SliceIllumination],
+    twilights: Sequence[SliceIllumination] | None = None,
     params: GivenParams,  # noqa: ARG001
 ) -> GivenResponse:
-    """Take a STD_RESPONSE, which is for counts of the first channel; ours is for light relative to the lamp."""
+    """Take a STD_RESPONSE, which is for counts of the first channel; ours is for light relative to the lamp.
+
+    The lamp is that closest in time to the response.
+    """
     columns = _rows(raw, "lambda", "response")
     wave, magnitude = columns["lambda"], columns["response"]
-    flat_of, trace_of, wave_of, light_of = (by_detector(one) for one in (flats, traces, wavelengths, twilights))
+    mjd = start_mjd(raw.meta, raw.name)
+    flat_of, trace_of, wave_of, light_of = (_closest(one, mjd) for one in (flats, traces, wavelengths, twilights or ()))
     known = sorted(set(flat_of) & set(trace_of) & set(wave_of))
     if not known:
         raise BadData(f"{raw.name}: no channel has flat, traces and wavelengths", hint="look at the calibrations")
     flat, trace, solution = flats[flat_of[known[0]]], traces[trace_of[known[0]]], wavelengths[wave_of[known[0]]]
     lamp_wave, lamp = lamp_spectrum(flat, trace, solution)
-    level = float(np.nanmedian(twilights[light_of[known[0]]].level)) if known[0] in light_of else 1.0
+    level = float(np.nanmedian(twilights[light_of[known[0]]].level)) if twilights and known[0] in light_of else 1.0
     lamp = np.interp(wave, lamp_wave, lamp) * level
     if raw.meta.get("ESO DRS MUSE FLUX FFCORR") is True:
         counts = 10.0 ** (0.4 * magnitude) * SAMPLING / dispersion(trace, solution, wave)
@@ -274,7 +286,16 @@ def given_response(  # noqa: PLR0913 - what light relative to the lamp follows f
         fwhm=float("nan"),
         meta={**flat.meta, **raw.meta},
     )
-    return GivenResponse(response=response, caveats=_said(raw, "response"))
+    night = night_of(start_mjd(flat.meta, "lamp flat"))
+    lit = f"it is for the lamp of {night}: exposures of other nights are off by as much as their lamp differs"
+    return GivenResponse(response=response, caveats=(*_said(raw, "response"), lit))
+
+
+def _closest(nouns: Sequence[_Made], mjd: float) -> dict[str, int]:
+    """Return detector -> place in a sequence of products, of each detector the one closest in time."""
+    gap = [abs(start_mjd(one.meta, "calibration") - mjd) for one in nouns]
+    order = sorted(range(len(nouns)), key=lambda i: -gap[i])
+    return {str(nouns[i].meta.get("DETECTOR")): i for i in order}
 
 
 @recipe(version="1")

@@ -28,7 +28,7 @@ def outputs() -> dict[str, object]:
 
 META = {
     **outputs(), "DETECTOR": "CHAN07", "INSTRUME": "MUSE", "ESO INS MODE": "WFM-NOAO-N", "SKYLIGHT": LEVEL,
-    "RAW1": "MUSE.x", "RAW1TAG": "FLAT", "RAW2": "MUSE.y", "RAW2TAG": "FLAT", "OBJECT": "field",
+    "RAW1": "MUSE.x", "RAW1TAG": "FLAT", "RAW2": "MUSE.y", "RAW2TAG": "FLAT", "OBJECT": "field", "MJD-OBS": 58500.0,
 }  # fmt: skip
 
 

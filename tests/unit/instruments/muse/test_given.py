@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -25,6 +27,8 @@ from tracecube.io.foreign import write_foreign
 from tracecube.io.headers import read_header
 from tracecube.io.raw import read_raw
 from tracecube.recipes.optics.slice_traces import TraceParams, Tracing
+from tracecube.workflow.choices import opened
+from tracecube.workflow.discover import Found
 
 NO = GivenParams()
 MORE = {"MJD-OBS": 58500.0, "ESO DET READ CURID": 1, "ESO DET BINX": 1}
@@ -138,6 +142,27 @@ def test_response_comes_back_for_light_relative_to_the_lamp(given, with_lamp, mo
     back = given_response(raw=raw, flats=[flat], traces=[traces()], wavelengths=[solution()], twilights=[], params=NO)
     assert back.response.ratio == pytest.approx(ratio, rel=1e-6)
     assert back.response.lamp == pytest.approx(lamp)
+
+
+def test_the_lamp_of_a_response_is_the_closest_in_time(given, monkeypatch):
+    wave = np.linspace(6800.0, 7200.0, 9)
+    monkeypatch.setattr(given_steps, "lamp_spectrum", lambda flat, *_: (wave, wave * 0 + np.mean(flat.data)))
+    ours = SliceResponse(wave, wave * 0 + 40.0, *[wave * 0 + 1.0] * 6, 0.8, META)
+    raw = given("STD_RESPONSE", ours, traces=traces(), wavelengths=solution())
+    flats = [replace(frame(level), meta={**META, "MJD-OBS": 58500.0 + day}) for level, day in ((1e4, 0.3), (3e4, 1.2))]
+    for offered in (flats, flats[::-1]):
+        back = given_response(
+            raw=raw, flats=offered, traces=[traces()], wavelengths=[solution()], twilights=[], params=NO
+        )
+        assert back.response.lamp == pytest.approx(1e4, rel=1e-3)
+        assert "lamp of 2019-01-17" in back.caveats[1]
+
+
+@pytest.mark.parametrize(("choice", "there"), [("yes", True), ("no", False)])
+def test_the_lamp_has_the_level_of_the_twilight_only_where_exposures_are_divided_by_it(choice, there):
+    found, _ = opened({"muse": Found("muse", instrument)}, {"muse": {"use_skyflats": choice}})
+    [task] = [task for task in found["muse"].instrument.workflow.tasks if task.name == "given_response"]
+    assert ("twilights" in {rule.argument for rule in task.associations}) is there
 
 
 def test_bands_of_the_atmosphere_come_back(given):
