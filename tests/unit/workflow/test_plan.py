@@ -16,7 +16,7 @@ from tracecube.core.params import Params
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Image
 from tracecube.core.text import TextFile
-from tracecube.core.workflow import Association, Main, Match, Task
+from tracecube.core.workflow import Association, Instead, Main, Match, Task
 from tracecube.workflow.discover import Found
 from tracecube.workflow.jobs import Plan
 from tracecube.workflow.plan import make_plan, ordered_tasks
@@ -231,3 +231,27 @@ def test_no_files_no_jobs(small):
     plan = plan_of(small, [])
     assert plan.jobs == ()
     assert plan.datasets(["science"]) == []
+
+
+def test_what_was_given_and_fails_gives_way_to_what_comes_next(small, instrument_of, raw, whole_night):
+    """Of two biases that are given the other one, then our own; the job says what failed."""
+    bias, flat = (
+        next(task for task in small.instrument.workflow.tasks if task.name == name) for name in ("bias", "flat")
+    )
+    foreign = replace(bias, name="given", main=Main("raw", ("GUIDE",), ("speed",)), tags={"master_bias": "GIVEN"})
+    [rule] = flat.associations
+    rule = replace(rule, tags=(*rule.tags, "GIVEN"), instead=Instead(("GIVEN",), Match(1)))
+    found = replace(small, instrument=instrument_of(bias, foreign, replace(flat, associations=(rule,))))
+    files = [*whole_night, raw("GUIDE", "far", 9.0, speed=2.0)]
+    given = [job.key for job in plan_of(found, files).jobs if job.task.name == "given"]
+    seen = []
+    for failed in ([], given[:1], given):
+        plan = make_plan([found], files, OUT, dict.fromkeys(failed, "unreadable"))
+        [job] = [job for job in plan.jobs if job.task.name == "flat"]
+        [binding] = [one for one in job.bindings if one.role == "master_bias"]
+        seen.append((binding.items[0].tag, binding.items[0].name, binding.instead))
+    assert seen == [
+        ("GIVEN", "0.1", ()),
+        ("GIVEN", "2.0", ("given 0.1 failed",)),
+        ("MASTER_BIAS", "20200101_0.1", ("given 0.1 failed",)),
+    ]
