@@ -95,6 +95,8 @@ def merged(*layers: Settings) -> dict[str, dict[str, Any]]:
 def resolve(settings: Settings, instruments: Sequence[Instrument]) -> dict[tuple[str, str], Params]:
     """Return the parameters of every task of every instrument, validated.
 
+    Tasks of several instruments may have one name: a parameter counts for those that have it.
+
     Returns
     -------
     dict of (instrument, task) to Params
@@ -109,7 +111,13 @@ def resolve(settings: Settings, instruments: Sequence[Instrument]) -> dict[tuple
     for name in settings:
         if name not in names:
             raise BadData(f"no task is called {name!r}", hint=near(name, names))
-    return {key: params_of(task, settings.get(task.name, {})) for key, task in tasks.items()}
+    found: dict[tuple[str, str], Params] = {}
+    for key, task in tasks.items():
+        own = task.parameter_names()
+        others = {one for (_, name), other in tasks.items() if name == task.name for one in other.parameter_names()}
+        chosen = settings.get(task.name, {})
+        found[key] = params_of(task, {name: chosen[name] for name in chosen if name in own or name not in others})
+    return found
 
 
 def params_of(task: Task, chosen: Mapping[str, Any]) -> Params:

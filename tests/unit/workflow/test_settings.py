@@ -29,6 +29,18 @@ def test_precedence(flat, tmp_path):
     assert (chosen.order, chosen.names, chosen.note) == (5, ("f",), "workflow")
 
 
+def test_a_parameter_counts_for_those_tasks_of_one_name_that_have_it(small, flat):
+    bias = small.instrument.workflow.tasks[2]
+    other = replace(flat, recipe=bias.recipe)  # of another instrument
+    flow = small.instrument.workflow
+    second = replace(small.instrument, name="second", workflow=replace(flow, tasks=(other,)))
+    found = resolve({"flat": {"order": 7}}, [small.instrument, second])
+    assert found[small.instrument.name, "flat"].order == 7
+    assert not hasattr(found["second", "flat"], "order")
+    with pytest.raises(BadData, match="no parameter 'ordre'"):
+        resolve({"flat": {"ordre": 7}}, [small.instrument, second])
+
+
 def test_an_alias_lies_over_the_workflow_too(flat):
     assert params_of(replace(flat, params={"order": 3}), {"obs.flat.order": 7}).order == 7
     assert params_of(replace(flat, params={"obs.flat.order": 3}), {"order": 7}).order == 7
