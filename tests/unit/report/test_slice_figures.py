@@ -149,6 +149,23 @@ def test_the_ground_of_a_cube_scatters_as_its_errors_say(nouns: Nouns) -> None:
     assert np.std(pull[:10]) == pytest.approx(1.0, abs=0.1)
 
 
+def test_the_ground_of_noise_is_zero(nouns: Nouns) -> None:
+    lines = cube_images(nouns["cube"]).axes[2].lines
+    pull = 3.0 * np.asarray(lines[0].get_ydata()) / np.asarray(lines[1].get_ydata())
+    assert np.std(pull) == pytest.approx(1.0, abs=0.25)
+    assert np.mean(pull) == pytest.approx(0.0, abs=0.5)
+
+
+def test_images_of_a_strip_lie_above_one_another() -> None:
+    shape = (20, 8, 60)
+    wide = replace(cube(), data=np.random.default_rng(4).normal(size=shape), variance=np.ones(shape),
+                   flags=np.zeros(shape, int))  # fmt: skip
+    figure = cube_images(wide)
+    figure.draw_without_rendering()
+    white, pull = (ax.get_position() for ax in figure.axes[:2])
+    assert white.y0 > pull.y1
+
+
 def test_nouns_of_slices_are_told_from_those_of_fibres(nouns: Nouns, tmp_path: Any) -> None:
     write_product(tmp_path / "traces.fits", nouns["traces"])
     assert holds(tmp_path / "traces.fits", SliceTraces)

@@ -27,6 +27,7 @@ from tracecube.report.figures.style import (
 __all__ = ["cube_images"]
 
 Corners = tuple[float, float, float, float]
+_STRIP = 3.0  # times as wide as high, from which images lie above one another
 _FAINT = 40.0  # per cent of the spaxels, the faintest, are ground
 
 
@@ -34,27 +35,40 @@ _FAINT = 40.0  # per cent of the spaxels, the faintest, are ground
 def cube_images(cube: Cube) -> Figure:
     """Draw the mean over all wavelengths, the same in units of its error, and the spectrum of the faint spaxels."""
     figure = sheet(9.6, 7.4)
-    panels = figure.subplot_mosaic([["white", "pull"], ["ground", "ground"]], height_ratios=[1.6, 1.0])
-    mean, error = _mean(cube, np.ones(cube.data.shape[0], bool))
+    rows, columns = cube.data.shape[1:]
+    across = [["white", "pull"], ["ground", "ground"]]
+    wide = columns > _STRIP * rows
+    panels = figure.subplot_mosaic(
+        [["white"], ["pull"], ["ground"]] if wide else across, height_ratios=[1, 1, 1.6] if wide else [1.6, 1]
+    )
+    halves = [_mean(cube, first) for first in (0, 1)]
+    mean, error = _both(halves)
     extent = _extent(cube)
     low, high = robust_limits(mean, 2.0, 99.5)
     norm = AsinhNorm(linear_width=max((high - low) / 20.0, 1e-12), vmin=low, vmax=high)
     _image(panels["white"], mean, extent, norm, SEQUENTIAL, str(cube.meta.get("BUNIT") or ""))
     panels["white"].set_title("Mean over wavelength")
-    ground = mean < np.nanpercentile(mean, _FAINT)
-    level = float(np.nanmedian(mean[ground]))
+    # faint by one half of the planes, shown in the other: noise that makes a spaxel faint is not shown as ground
+    faint = [half < np.nanpercentile(half, _FAINT) for half, _ in halves]
+    level = 0.5 * sum(float(np.nanmedian(halves[1 - k][0][faint[k]])) for k in (0, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
         pull = (mean - level) / error
     _image(panels["pull"], pull, extent, Normalize(-10.0, 10.0), DIVERGING, "above the faint part, errors")
     panels["pull"].set_title("The ground, in units of its error")
-    _ground(panels["ground"], cube, ground)
+    _ground(panels["ground"], cube, faint)
     return figure
 
 
-def _mean(cube: Cube, planes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Mean (y, x) of the good samples of some planes, and its error."""
+def _both(halves: list[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean of two means, and its error."""
+    (one, of_one), (other, of_other) = halves
+    return 0.5 * (one + other), 0.5 * np.hypot(of_one, of_other)
+
+
+def _mean(cube: Cube, first: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean (y, x) of the good samples of every second plane, and its error."""
     total, variance, count = (np.zeros(cube.data.shape[1:]) for _ in range(3))
-    for plane in np.flatnonzero(planes):
+    for plane in range(first, cube.data.shape[0], 2):
         good = (cube.flags[plane] == 0) & np.isfinite(cube.data[plane])
         total += np.where(good, cube.data[plane], 0.0)
         variance += np.where(good, cube.variance[plane], 0.0)
@@ -85,24 +99,22 @@ def _image(
     ax.figure.colorbar(shown, ax=ax, label=label, pad=0.02)
 
 
-def _ground(ax: Axes, cube: Cube, ground: NDArray[Any]) -> None:
+def _ground(ax: Axes, cube: Cube, faint: list[NDArray[Any]]) -> None:
     """Mean spectrum of the faint spaxels with its error: what the sky leaves."""
     wave = _number(cube, "CRVAL3") + (_number(cube, "CD3_3") or _number(cube, "CDELT3")) * (
         np.arange(cube.data.shape[0]) + 1.0 - _number(cube, "CRPIX3")
     )
-    good = (cube.flags[:, ground] == 0) & np.isfinite(cube.data[:, ground])
-    count = np.maximum(good.sum(axis=1), 1)
-    mean = np.where(good, cube.data[:, ground], 0.0).sum(axis=1) / count
-    error = np.sqrt(np.where(good, cube.variance[:, ground], 0.0).sum(axis=1)) / count
+    mean, error = np.full(wave.size, np.nan), np.full(wave.size, np.nan)
+    for plane in range(wave.size):
+        ground = faint[1 - plane % 2] & (cube.flags[plane] == 0) & np.isfinite(cube.data[plane])
+        if ground.any():
+            mean[plane] = cube.data[plane][ground].mean()
+            error[plane] = np.sqrt(cube.variance[plane][ground].sum()) / ground.sum()
     ax.plot(wave, mean, color=BLUE, lw=0.5)
     ax.plot(wave, 3.0 * error, color=ORANGE, lw=0.7)
     ax.plot(wave, -3.0 * error, color=ORANGE, lw=0.7)
     low, high = robust_limits(mean, 0.3, 99.7)
     reach = max(abs(low), abs(high)) * 1.5
-    ax.set(
-        xlim=(wave[0], wave[-1]),
-        ylim=(-reach, reach),
-        xlabel="wavelength (Å)",
-        ylabel=str(cube.meta.get("BUNIT") or ""),
-    )
+    ax.set(xlim=(wave[0], wave[-1]), ylim=(-reach, reach), xlabel="wavelength (Å)")
+    ax.set_ylabel(str(cube.meta.get("BUNIT") or ""))
     ax.set_title(f"Mean of the faintest {_FAINT:.0f} % of the spaxels; orange: 3 errors")
