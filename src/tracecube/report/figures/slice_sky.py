@@ -28,10 +28,9 @@ def slice_sky(sky: SliceSky) -> Figure:
     spectrum.plot(wave, light, color=BLUE, lw=0.6)
     high = robust_limits(light, 1.0, 99.7)[1]
     spectrum.set(ylim=(0.0, 1.2 * high), xlabel="wavelength (Å)", ylabel="light over the lamp's")
-    zero = ", ".join(
-        f"{one:.0f} Å {1000 * off:+.0f} mÅ" for one, off in zip(sky.line_wave, sky.line_offset, strict=True)
-    )
-    spectrum.set_title(f"Sky that all slices share; lines of the list that zero rests on: {zero or 'none'}")
+    offset = 1000.0 * np.asarray(sky.line_offset, np.float64)
+    spread = f", which scatter by {np.std(offset):.0f} mÅ" if offset.size > 1 else ""
+    spectrum.set_title(f"Sky that all slices share; its zero rests on {offset.size} lines of the list{spread}")
     _panel(gain, sky, 100.0 * (sky.gain - 1.0), 100.0 * sky.gain_error, "brightness (%)")
     _panel(shift, sky, 1000.0 * sky.shift, 1000.0 * sky.shift_error, "shift (mÅ)")
     _panel(width, sky, sky.excess[:, 0], None, "variance of lines (Å²)")
@@ -49,7 +48,7 @@ def _spectrum(sky: SliceSky) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def _panel(ax: Axes, sky: SliceSky, value: NDArray[Any], error: NDArray[Any] | None, name: str) -> None:
     """Draw a number of every slice, channels side by side."""
-    channels = list(dict.fromkeys(str(one) for one in sky.detector))
+    channels = sorted({str(one) for one in sky.detector})
     number = {channel: k for k, channel in enumerate(channels)}
     at = np.array([number[str(one)] for one in sky.detector]) * _SLICES + np.asarray(sky.aperture)
     good = sky.dq == 0
