@@ -36,11 +36,10 @@ def cube_images(cube: Cube) -> Figure:
     """Draw the mean over all wavelengths, the same in units of its error, and the spectrum of the faint spaxels."""
     figure = sheet(9.6, 7.4)
     rows, columns = cube.data.shape[1:]
-    across = [["white", "pull"], ["ground", "ground"]]
+    above: list[Any] = [["white"], ["pull"], ["ground"]]
+    across: list[Any] = [["white", "pull"], ["ground", "ground"]]
     wide = columns > _STRIP * rows
-    panels = figure.subplot_mosaic(
-        [["white"], ["pull"], ["ground"]] if wide else across, height_ratios=[1, 1, 1.6] if wide else [1.6, 1]
-    )
+    panels = figure.subplot_mosaic(above if wide else across, height_ratios=[1, 1, 1.6] if wide else [1.6, 1])
     halves = [_mean(cube, first) for first in (0, 1)]
     mean, error = _both(halves)
     extent = _extent(cube)
