@@ -10,6 +10,7 @@ import pytest
 
 from tracecube.archive.summary import RunSummary
 from tracecube.cli.nights import simulator
+from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.simulation import exposing, night, readout
 from tracecube.io.raw import write_raw
 from tracecube.workflow.discover import Found, discover
@@ -49,6 +50,13 @@ def planned(folder: Path, faults: str) -> dict[str, list[PlannedJob]]:
     return found
 
 
+def write_wcs(folder: Path, name: str, scale: float) -> None:
+    """Write a table of the observatory that tells scale and turn of a field (degree a spaxel)."""
+    cards = {"INSTRUME": "MUSE", "ESO PRO CATG": "ASTROMETRY_WCS", "CD1_1": -scale, "CD2_2": scale}
+    cards |= {"CD1_2": 0.0, "CD2_1": 0.0, "CRPIX1": 0.0, "CRPIX2": 0.0}
+    write_raw(folder / "raw", RawFrame(f"{name}.fits", "ASTROMETRY_WCS", cards, {}, {}))
+
+
 def bound(job: PlannedJob, argument: str) -> list[str]:
     return [item.name for one in job.bindings if one.role == argument for item in one.items]
 
@@ -59,6 +67,13 @@ def test_a_whole_night_can_be_reduced(unlit: None, tmp_path: Path) -> None:
     assert len(jobs["object"]) == 2
     assert len(jobs["preprocess_science"]) == 4
     assert bound(jobs["preprocess_science"][0], "illum")
+
+
+def test_the_astrometry_of_its_own_field_goes_with_an_exposure(unlit: None, tmp_path: Path) -> None:
+    write_wcs(tmp_path, "wide", 0.2 / 3600.0)
+    write_wcs(tmp_path, "narrow", 0.025 / 3600.0)
+    jobs = planned(tmp_path, "")
+    assert [bound(job, "astrometry") for job in jobs["object"]] == [["wide"], ["wide"]]
 
 
 def test_what_an_exposure_can_do_without_is_left_out(unlit: None, tmp_path: Path) -> None:

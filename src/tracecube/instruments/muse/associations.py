@@ -99,7 +99,7 @@ def of_all(argument: str, tag: str, *same: str, hint: str = "") -> Association:
 ALL_TRACES = of_all("traces", "TRACES", "mode", hint="lamp flats of all channels")
 ALL_WAVELENGTHS = of_all("wavelengths", "WAVELENGTHS", "mode", hint="arcs of all channels")
 
-_STATIC_WCS = Match(level=0, same=("field",), tags=("ASTROMETRY_WCS",))
+_STATIC_WCS = Match(level=0, same=("fov",), tags=("ASTROMETRY_WCS",))
 
 ASTROMETRY = (
     Association("astrometry", ("ASTROMETRY_WCS",), (_STATIC_WCS,), minimum=0, when={"recompute_astrometry": ("no",)}),

@@ -135,7 +135,7 @@ def classify(name: str, header: Meta) -> Classification:
     setup: dict[str, Scalar] = {
         "night": night_of(mjd),
         "mode": mode(header),
-        "field": field_size(header),
+        "fov": field_size(header),
         "readout": f"{as_written(header, 'ESO DET READ CURID')}/{as_written(header, 'ESO DET BINX')}",
         "lamp": "+".join(lamps(header)),
         "template": as_written(header, "ESO TPL START"),
@@ -159,7 +159,7 @@ def _static(name: str, header: Meta, product: str) -> Classification:
         return _given(name, header, f"ESO_{product}")
     if product not in STATIC_TAGS:
         raise BadData(f"{name}: a product (PRO CATG {product}) among the raw files", hint="leave it out, or move it")
-    setup: dict[str, Scalar] = {"night": None, "mode": mode(header), "field": field_size(header), "raw_tag": product}
+    setup: dict[str, Scalar] = {"night": None, "mode": mode(header), "fov": field_size(header), "raw_tag": product}
     return Classification(product, setup)
 
 
