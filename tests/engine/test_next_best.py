@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,15 @@ def two_nights(tmp_path: Path, toy) -> Path:
     for i in range(2):
         toy.write_frame(folder.parent / "last", f"b{i}", "BIAS", minutes=-1440 + i, seed=90 + i, EXPTIME=0.0, **LAST)
         toy.write_frame(folder.parent / "last", f"l{i}", "LAMP", minutes=-1430 + i, seed=95 + i, **LAST)
-    for path in folder.glob("b*.fits"):
-        fits.setval(path, "OBJECT", value="bias")  # a file of its own, not a hard link's
+    spoil(folder.glob("b*.fits"))
+    return folder.parent
+
+
+def spoil(frames: Iterable[Path]) -> None:
+    """Saturate raw frames."""
+    for path in frames:
         with fits.open(path, mode="update") as hdus:
             hdus[0].data = np.full(hdus[0].data.shape, 65000, np.uint16)
-    return folder.parent
 
 
 def states(summary) -> dict[str, str]:
@@ -41,6 +46,23 @@ def test_the_night_goes_on_with_what_comes_next(two_nights, tmp_path, reduced):
     assert lamp.state == "done"  # tonight's lamps over last night's bias
     told = "master_bias: bias 20210421_0.1 failed; 20210420_0.1 (night 2021-04-20) in its place, level 1"
     assert told in lamp.caveats
+
+
+def test_where_the_next_fails_too_the_one_after_it_is_taken(two_nights, tmp_path, reduced, toy):
+    early = {"NIGHT": "2021-04-18"}
+    for i in range(2):
+        toy.write_frame(two_nights / "early", f"b{i}", "BIAS", minutes=-4320 + i, seed=70 + i, EXPTIME=0.0, **early)
+        toy.write_frame(two_nights / "early", f"l{i}", "LAMP", minutes=-4310 + i, seed=75 + i, **early)
+    spoil((two_nights / "last").glob("b*.fits"))
+    summary = reduced(two_nights, tmp_path / "out")
+    found = states(summary)
+    assert sorted(name for name, state in found.items() if state == "failed") == [
+        "bias 20210420_0.1",
+        "bias 20210421_0.1",
+    ]
+    assert not [name for name, state in found.items() if state in {"blocked", "incomplete"}]
+    lamp = next(r for r in summary.results if r.task == "lamp" and r.name.startswith("20210421"))
+    assert any("20210418_0.1 (night 2021-04-18) in its place" in caveat for caveat in lamp.caveats)
 
 
 def test_it_is_the_same_again_and_heals_when_the_frames_do(two_nights, tmp_path, reduced, toy):

@@ -177,7 +177,7 @@ def reduce_folder(
 
 def _run(ledger: Ledger, runner: Runner, prepared: Prepared, about: Mapping[str, object]) -> None:
     """Run a plan; where something failed that has a next best, go on with that."""
-    taken = 0
+    taken: set[tuple[JobKey, str, tuple[str, ...]]] = set()
     while True:
         failed = [job for job in prepared.plan.jobs if job.key in runner.failures]  # to be told of, whoever needs them
         jobs = prepared.plan.needed([*prepared.ends, *failed])
@@ -186,10 +186,15 @@ def _run(ledger: Ledger, runner: Runner, prepared: Prepared, about: Mapping[str,
         ledger.finish_run(run_id)
         failures = {key: reason for key, (reason, _) in runner.failures.items()}
         prepared = replace(prepared, plan=prepared.replan(failures)) if failures else prepared
-        stand_ins = sum(len(binding.instead) for job in prepared.jobs for binding in job.bindings)
+        stand_ins = {
+            (job.key, one.role, tuple(item.identity for item in one.items))
+            for job in prepared.jobs
+            for one in job.bindings
+            if one.instead
+        }
         if stand_ins <= taken:
             return
-        taken = stand_ins
+        taken |= stand_ins
 
 
 def _save_scan(ledger: Ledger, found: Scan, known: Mapping[str, RawRecord]) -> None:
