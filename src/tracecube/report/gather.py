@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -214,65 +214,58 @@ def _exposures(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
 def _fields(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
     """Return the observations of whose exposures a field was made, by time: one each."""
     found = []
-    for solved in sorted((p for p in own if p.tag == "FIELD"), key=lambda p: (p.mjd or 0.0, p.path)):
+    for solved in _of_tags(own, "FIELD"):
         files = [p for p in own if p.setup.get("obs") == solved.setup.get("obs") and p.tag in _OF_FIELD]
         count = sum(p.tag == "SKY" for p in files)
-        found.append(
-            Exposure(
-                raw=f"observation {solved.setup.get('obs')}",
-                integration=f"{count} exposures together",
-                object=solved.object or "",
-                mjd=solved.mjd,
-                exptime=solved.exptime,
-                pictures=draw_all(folder, FIELD_PICTURES, files),
-                numbers=numbers_of(files),
-                files=[p for p in files if p.tag != "SPECTRUM"],
-            )
-        )
-    return found
-
-
-def _aligned(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
-    """Return the fields whose exposures were aligned, by time: one each."""
-    found = []
-    for made in sorted((p for p in own if p.tag in {"OFFSETS", "OFFSETS_SKY"}), key=lambda p: (p.mjd or 0.0, p.path)):
-        files = [p for p in own if p.job_id == made.job_id]
-        found.append(
-            Exposure(
-                raw=f"field {made.setup.get('field')}",
-                integration="all exposures together",
-                object=made.object or "",
-                mjd=made.mjd,
-                exptime=made.exptime,
-                pictures=draw_all(folder, ALIGNMENT_PICTURES, files),
-                numbers=numbers_of(files),
-                files=files,
-            )
-        )
+        made = _shown(solved, f"observation {solved.setup.get('obs')}", files, draw_all(folder, FIELD_PICTURES, files))
+        listed = [p for p in files if p.tag != "SPECTRUM"]
+        found.append(replace(made, integration=f"{count} exposures together", files=listed))
     return found
 
 
 def _cubes(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
     """Return the exposures that went from their detectors' pixels straight to a cube, by time: one each."""
     found = []
-    for cube in sorted((p for p in own if p.tag == "CUBE"), key=lambda p: (p.mjd or 0.0, p.path)):
+    for cube in _of_tags(own, "CUBE"):
         name = cube.setup.get("exposure")
         files = [p for p in own if p.setup.get("exposure") == name]
-        if name is None or any(p.tag in {"SPECTRA", "FIELD"} for p in files):
-            continue
-        found.append(
-            Exposure(
-                raw=str(name),
-                integration="",
-                object=cube.object or "",
-                mjd=cube.mjd,
-                exptime=cube.exptime,
-                pictures=draw_all(folder, CUBE_PICTURES, files),
-                numbers=numbers_of([p for p in files if not p.detector]),
-                files=files,
-            )
-        )
+        if name is not None and not any(p.tag in {"SPECTRA", "FIELD"} for p in files):
+            made = _shown(cube, str(name), files, draw_all(folder, CUBE_PICTURES, files))
+            found.append(replace(made, numbers=numbers_of([p for p in files if not p.detector])))
     return found
+
+
+def _aligned(own: Sequence[ProductRecord], folder: Path) -> list[Exposure]:
+    """Return the fields whose exposures were aligned, with their common cube, by time: one each."""
+    found = []
+    for offsets in _of_tags(own, "OFFSETS", "OFFSETS_SKY"):
+        field = offsets.setup.get("field")
+        cubes = [p for p in _of_tags(own, "CUBE", "CUBE_SKY") if "exposure" not in p.setup]
+        common = {cube.job_id for cube in cubes if cube.setup.get("field") == field}
+        files = [p for p in own if p.job_id in {offsets.job_id, *common}]
+        pictures = draw_all(folder, (*ALIGNMENT_PICTURES, *CUBE_PICTURES), files)
+        made = _shown(offsets, f"field {field}", files, pictures)
+        found.append(replace(made, integration="all exposures together"))
+    return found
+
+
+def _of_tags(own: Sequence[ProductRecord], *tags: str) -> list[ProductRecord]:
+    """Return the products of these tags by time."""
+    return sorted((p for p in own if p.tag in tags), key=lambda p: (p.mjd or 0.0, p.path))
+
+
+def _shown(first: ProductRecord, name: str, files: Sequence[ProductRecord], pictures: Sequence[Picture]) -> Exposure:
+    """Return a part of the page under a name, with object and time of one of its products."""
+    return Exposure(
+        raw=name,
+        integration="",
+        object=first.object or "",
+        mjd=first.mjd,
+        exptime=first.exptime,
+        pictures=pictures,
+        numbers=numbers_of(files),
+        files=files,
+    )
 
 
 def _plane(product: ProductRecord) -> int:

@@ -13,7 +13,7 @@ from tracecube.core.optics import Layout, Lenslets, Throughput, TraceSet, Wavele
 from tracecube.core.pixels import DetectorFlat
 from tracecube.core.several import TraceSets, WavelengthSolutions
 from tracecube.core.slice_flux import SliceResponse, Telluric
-from tracecube.core.slice_light import SliceSky
+from tracecube.core.slice_light import SkySpectrum, SliceSky
 from tracecube.core.slices import SliceLsf, SliceTraces, SliceWavelengths
 from tracecube.core.sources import FieldSolution, Sources
 from tracecube.core.spectra import Cube, Image, Response, Spectra, Spectrum
@@ -302,7 +302,7 @@ CUBE_PICTURES = (
         "Cube",
         "Good: stars are round, no stripes along slices nor steps between channels show in the ground, and what the "
         "sky leaves stays within the orange lines.",
-        (Source(("CUBE",), Cube),),
+        (Source(("CUBE", "CUBE_SKY"), Cube),),
         cube_images,
     ),
     PictureKind(
@@ -310,7 +310,7 @@ CUBE_PICTURES = (
         "Sky, slice by slice",
         "Good: brightness differs by a per cent, shifts by some tens of mÅ within a channel; channels differ by their "
         "temperature. A step or a slope with the number of the slice is a fault of the flat or the wavelengths.",
-        (Source(("SKY_OBJECT", "SKY_SKY"), SliceSky),),
+        (Source(("SKY_OBJECT", "SKY_SKY"), SliceSky), Source(("SKY_SPECTRUM",), SkySpectrum)),
         slice_sky,
     ),
 )

@@ -1,4 +1,4 @@
-"""Cube of an exposure: white light, the light of a strong line of the night sky that should be gone, and the ground."""
+"""Cube: white light, its ground in units of the error, and the spectrum that the sky leaves in faint spaxels."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def _number(cube: Cube, name: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _image(
-    ax: Axes, value: NDArray[Any], extent: tuple[float, float, float, float], norm: Normalize, cmap: str, label: str
-) -> None:
+def _image(ax: Axes, value: NDArray[Any], extent: Corners, norm: Normalize, cmap: str, label: str) -> None:
     """Draw an image with its scale."""
     colours = colormaps[cmap].with_extremes(bad=NOTHING)
     shown = ax.imshow(value, extent=extent, norm=norm, cmap=colours)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 
 from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet
 from tracecube.core.several import TraceSets
-from tracecube.report.figures.style import BLUE, GREY, ORANGE, VERMILION, legend_above, robust_limits, sheet, styled
+from tracecube.report.figures.style import BLUE, GREY, ORANGE, VERMILION, lamp_behind, legend_above, sheet, styled
 
 __all__ = ["fibre_traces"]
 
@@ -43,7 +42,7 @@ def fibre_traces(traces: TraceSets, flat: Frame | None = None) -> Figure:
     panels["all"].set_title(f"Traces; without light (red) {dead}")
     for ax in (panels["all"], panels["near"]):
         if flat is not None:
-            _behind(ax, flat)
+            lamp_behind(ax, flat.data)
     for name in ("slit", "profile"):
         legend_above(panels[name], columns=2)
     return figure
@@ -68,18 +67,6 @@ def _draw(ax: Axes, one: TraceSet, above: float, every: int, colour: str) -> Non
     ax.plot(along, above + one.centre[good, ::every].T, color=colour, lw=0.5, alpha=0.9)
     if (~good).any():
         ax.plot(along, above + one.centre[~good, ::every].T, color=VERMILION, lw=0.9, ls="--")
-
-
-def _behind(ax: Axes, flat: Frame) -> None:
-    """Show the lamp in grey, dark where there is light."""
-    (x0, x1), (y0, y1) = ((int(max(a, 0)), int(b) + 1) for a, b in (ax.get_xlim(), ax.get_ylim()))
-    piece = flat.data[y0:y1, x0:x1]
-    low, high = robust_limits(piece, 5.0, 99.5)
-    norm = AsinhNorm(linear_width=max((high - low) / 10.0, 1e-6), vmin=low, vmax=high)
-    extent = (x0 - 0.5, x0 + piece.shape[1] - 0.5, y0 - 0.5, y0 + piece.shape[0] - 0.5)
-    limits = ax.get_xlim(), ax.get_ylim()
-    ax.imshow(piece, cmap="Greys", norm=norm, extent=extent, aspect="auto", zorder=0, interpolation="antialiased")
-    ax.set(xlim=limits[0], ylim=limits[1])
 
 
 def _slit(ax: Axes, one: TraceSet, name: str, colour: str) -> None:

@@ -8,29 +8,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 
-from tracecube.core.slice_light import SliceSky
+from tracecube.core.slice_light import SkySpectrum, SliceSky
 from tracecube.report.figures.style import BLUE, GREY, ORANGE, robust_limits, sheet, styled
 
 __all__ = ["slice_sky"]
 
-_DEGREE = 5  # of the splines of `SliceSky`
-_SLICES = 48
+_TRUSTED = 2  # lines from which shift and stretch of the list can be told apart
 
 
 @styled
-def slice_sky(sky: SliceSky) -> Figure:
+def slice_sky(sky: SliceSky, common: SkySpectrum) -> Figure:
     """Draw the common spectrum, and over all slices of all channels what each has of its own."""
     figure = sheet(9.6, 6.6)
     spectrum, gain, shift, width = figure.subplots(4, 1, height_ratios=[1.5, 1.0, 1.0, 1.0])
-    wave, light = _spectrum(sky)
-    spectrum.plot(wave, light, color=BLUE, lw=0.6)
-    high = robust_limits(light, 1.0, 99.7)[1]
+    spectrum.plot(common.wave, common.light, color=BLUE, lw=0.6)
+    high = robust_limits(common.light, 1.0, 99.7)[1]
     spectrum.set(ylim=(0.0, 1.2 * high), xlabel="wavelength (Å)", ylabel="light over the lamp's")
-    offset = 1000.0 * np.asarray(sky.line_offset, np.float64)
-    spread = f", which scatter by {np.std(offset):.0f} mÅ" if offset.size > 1 else ""
-    spectrum.set_title(f"Sky that all slices share; its zero rests on {offset.size} lines of the list{spread}")
+    spectrum.set_title(f"Sky that all slices share; its zero rests on {_lines(sky)}")
     _panel(gain, sky, 100.0 * (sky.gain - 1.0), 100.0 * sky.gain_error, "brightness (%)")
     _panel(shift, sky, 1000.0 * sky.shift, 1000.0 * sky.shift_error, "shift (mÅ)")
     _panel(width, sky, sky.excess[:, 0], None, "variance of lines (Å²)")
@@ -38,27 +33,29 @@ def slice_sky(sky: SliceSky) -> Figure:
     return figure
 
 
-def _spectrum(sky: SliceSky) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Wavelengths (k,) on the spline's own scale, and light (k,)."""
-    n = len(sky.coefficient)
-    knots = sky.first + sky.step * (np.arange(n + _DEGREE + 1) - _DEGREE)
-    wave = np.arange(sky.first, sky.first + sky.step * (n - _DEGREE), sky.step / 2.0)
-    return wave, np.asarray(BSpline(knots, np.asarray(sky.coefficient, np.float64), _DEGREE)(wave))
+def _lines(sky: SliceSky) -> str:
+    """Say how many lines of the list were found, and how far they scatter about a shift and a stretch."""
+    wave, offset = (np.asarray(one, np.float64) for one in (sky.line_wave, sky.line_offset))
+    if wave.size <= _TRUSTED:
+        return f"{wave.size} lines of the list"
+    left = offset - np.polynomial.Polynomial.fit(wave, offset, 1)(wave)
+    return f"{wave.size} lines of the list, rms {1000.0 * np.sqrt(np.mean(left**2)):.0f} mÅ"
 
 
 def _panel(ax: Axes, sky: SliceSky, value: NDArray[Any], error: NDArray[Any] | None, name: str) -> None:
     """Draw a number of every slice, channels side by side."""
     channels = sorted({str(one) for one in sky.detector})
     number = {channel: k for k, channel in enumerate(channels)}
-    at = np.array([number[str(one)] for one in sky.detector]) * _SLICES + np.asarray(sky.aperture)
+    slices = int(np.max(sky.aperture))
+    at = np.array([number[str(one)] for one in sky.detector]) * slices + np.asarray(sky.aperture)
     good = sky.dq == 0
     bars = None if error is None else error[good]
     ax.errorbar(at[good], value[good], bars, fmt=".", ms=3, lw=0.6, color=BLUE)
     low, high = robust_limits(value[good], 0.5, 99.5) if good.any() else (-1.0, 1.0)
     ax.plot(at[~good], np.full(int((~good).sum()), low), "x", ms=3, color=ORANGE)
     margin = 0.3 * (high - low)
-    ax.set(xlim=(0, len(channels) * _SLICES + 1), ylim=(low - margin, high + margin), ylabel=name)
+    ax.set(xlim=(0, len(channels) * slices + 1), ylim=(low - margin, high + margin), ylabel=name)
     for k in range(1, len(channels)):
-        ax.axvline(k * _SLICES + 0.5, color=GREY, lw=0.5)
-    ticks = (np.arange(len(channels)) + 0.5) * _SLICES
+        ax.axvline(k * slices + 0.5, color=GREY, lw=0.5)
+    ticks = (np.arange(len(channels)) + 0.5) * slices
     ax.set_xticks(ticks, channels, rotation=90 if len(channels) > 8 else 0)  # noqa: PLR2004 - room for names

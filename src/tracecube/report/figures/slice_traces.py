@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 
 from tracecube.core.frame import Frame
 from tracecube.core.slices import SliceTraces
-from tracecube.report.figures.style import BLUE, GREY, ORANGE, VERMILION, legend_above, robust_limits, sheet, styled
+from tracecube.report.figures.style import BLUE, GREY, ORANGE, VERMILION, lamp_behind, legend_above, sheet, styled
 
 __all__ = ["slice_traces"]
 
@@ -39,7 +38,7 @@ def slice_traces(traces: SliceTraces, flat: Frame | None = None) -> Figure:
     panels["all"].set_title(f"{detector}: {len(traces.aperture)} slices, {bad} not good (red)")
     if flat is not None:
         for name in ("all", "first", "last"):
-            _behind(panels[name], flat)
+            lamp_behind(panels[name], flat.data, faintest=2.0)
     _widths(panels["width"], traces)
     bow = (traces.centre - traces.centre[:, [rows.size // 2]])[:, ::_EVERY]
     panels["bow"].plot(rows[::_EVERY], bow.T, color=BLUE, lw=0.5)
@@ -53,18 +52,6 @@ def _edges(ax: Axes, traces: SliceTraces, rows: np.ndarray, every: int) -> None:
             chosen = (traces.dq != 0) == bad
             if chosen.any():
                 ax.plot(edge[chosen, ::every].T, rows[::every], color=colour, lw=0.7, ls=line)
-
-
-def _behind(ax: Axes, flat: Frame) -> None:
-    """Show the lamp in grey, dark where there is light."""
-    (x0, x1), (y0, y1) = ((int(max(a, 0)), int(b) + 1) for a, b in (ax.get_xlim(), ax.get_ylim()))
-    piece = flat.data[y0:y1, x0:x1]
-    low, high = robust_limits(piece[::7, ::7], 2.0, 99.0)
-    norm = AsinhNorm(linear_width=max((high - low) / 10.0, 1e-6), vmin=low, vmax=high)
-    extent = (x0 - 0.5, x0 + piece.shape[1] - 0.5, y0 - 0.5, y0 + piece.shape[0] - 0.5)
-    limits = ax.get_xlim(), ax.get_ylim()
-    ax.imshow(piece, cmap="Greys", norm=norm, extent=extent, aspect="auto", zorder=0, interpolation="antialiased")
-    ax.set(xlim=limits[0], ylim=limits[1])
 
 
 def _widths(ax: Axes, traces: SliceTraces) -> None:

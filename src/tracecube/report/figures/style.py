@@ -37,6 +37,7 @@ __all__ = [
     "SKY_NAMES",
     "VERMILION",
     "hexagons",
+    "lamp_behind",
     "legend_above",
     "names_of_flags",
     "outline",
@@ -221,3 +222,18 @@ def legend_above(ax: Axes, handles: Sequence[Any] | None = None, columns: int = 
     """Put the legend over the axes, where it hides nothing."""
     given = {} if handles is None else {"handles": list(handles)}
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.2, **given)
+
+
+def lamp_behind(ax: Axes, pixels: NDArray[Any], *, faintest: float = 5.0) -> None:
+    """Show what the axes hold of a lamp's image (y, x) in grey, dark where there is light, under all else.
+
+    ``faintest`` is the percentile that is white.
+    """
+    (x0, x1), (y0, y1) = ((int(max(a, 0)), int(b) + 1) for a, b in (ax.get_xlim(), ax.get_ylim()))
+    piece = pixels[y0:y1, x0:x1]
+    low, high = robust_limits(piece, faintest, 99.5)
+    norm = AsinhNorm(linear_width=max((high - low) / 10.0, 1e-6), vmin=low, vmax=high)
+    extent = (x0 - 0.5, x0 + piece.shape[1] - 0.5, y0 - 0.5, y0 + piece.shape[0] - 0.5)
+    limits = ax.get_xlim(), ax.get_ylim()
+    ax.imshow(piece, cmap="Greys", norm=norm, extent=extent, aspect="auto", zorder=0, interpolation="antialiased")
+    ax.set(xlim=limits[0], ylim=limits[1])
