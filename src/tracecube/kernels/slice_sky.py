@@ -59,7 +59,10 @@ def _hold(diagonal: F8, beside: F8, tight: float, alike: float) -> None:
 def clip_piece(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     left: F8, weight: F4, z: F8, kept: Mask, span: tuple[float, float], nodes: int, clip: float
 ) -> float:
-    """Leave out the samples far off a smooth curve (``kept``, in place), and return their reduced chi-square.
+    """Leave out the samples far off a smooth curve (``kept``, in place), and return the typical square of a pull.
+
+    That is the square of 1.4826 times the median of all pulls, those left out with the others: what the reduced
+    chi-square of Gaussian noise is. Where it is below 1, samples are left out by the errors as they are told.
 
     Parameters
     ----------
@@ -99,11 +102,12 @@ def clip_piece(  # noqa: PLR0913, PLR0917 - the arrays of one loop
             smooth = (1.0 - q) * right[j, 0] + q * right[j + 1, 0]
             pull[n] = abs(left[i] - smooth) * np.sqrt(weight[i])
             n += 1
-    spread = max(1.4826 * np.median(pull[:n]), 1.0)
+    spread = 1.4826 * np.median(pull[:n])
+    limit = clip * max(spread, 1.0)
     n = 0
     for i in range(left.size):
         if weight[i] > 0.0:
-            kept[i] = pull[n] < clip * spread
+            kept[i] = pull[n] < limit
             n += 1
     return float(spread**2)
 
