@@ -24,7 +24,7 @@ from tracecube.instruments.muse.sky_sources import (
     spectra_of,
     with_method,
 )
-from tracecube.recipes.slices.sky_fit import SkyFit, SkyParams, Slices, fit_sky, gather
+from tracecube.recipes.slices.sky_fit import SETTLED, SkyFit, SkyParams, Slices, fit_sky, gather
 from tracecube.recipes.slices.sky_zero import Zero, find_zero
 
 __all__ = ["sky_model"]
@@ -68,7 +68,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="8")
+@recipe(version="9")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],
@@ -129,6 +129,7 @@ def _numbers(fit: SkyFit, value: FloatArray, zero: Zero) -> tuple[QualityNumber,
     known = fit.dq == 0
     return (
         QualityNumber("SKY CHI2", fit.chi2, low=0.8, high=1.5),
+        QualityNumber("SKY LAST STEP", fit.moved, high=SETTLED),
         QualityNumber("SLICE GAIN RMS", float(np.std(value[known, 0])), high=0.05),
         QualityNumber("SLICE GAIN ERROR", float(np.median(fit.error[known, 0])), high=0.005),
         QualityNumber("WAVE SHIFT", float(np.median(value[known, 1])), "Angstrom", low=-0.6, high=0.6),

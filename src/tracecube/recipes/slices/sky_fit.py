@@ -16,13 +16,27 @@ from tracecube.core.slices import SliceSegments
 from tracecube.kernels import sky_spline
 from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece
 
-__all__ = ["REACH", "REFERENCE", "SPAN", "SkyFit", "SkyParams", "Slices", "fit_sky", "gather", "shape_intervals"]
+__all__ = [
+    "REACH",
+    "REFERENCE",
+    "SETTLED",
+    "SPAN",
+    "SkyFit",
+    "SkyParams",
+    "Slices",
+    "fit_sky",
+    "gather",
+    "shape_intervals",
+]
 
 REFERENCE, SPAN = 7000.0, 2300.0
 """Angstrom: z = (wavelength - REFERENCE) / SPAN."""
 
 REACH = 1.05
 """z of the outer two of the three nodes between which shapes of lines change by straight lines."""
+
+SETTLED = 0.1
+"""Errors: rms over all slices of the change that ends the fit."""
 
 _CONTINUUM = 14  # nodes of the free continuum of a piece: 350 Angstrom, no line is as wide
 _ALIKE = 0.95  # correlation of light of objects in a piece with that 350 Angstrom further: it is smooth
@@ -31,7 +45,6 @@ _OWN_LINES = (
     0.1  # rms of an object's spectrum about a smooth curve, over its level: stars and galaxies have 0.05 to 0.2
 )
 _CORRELATED = 30.0  # samples over which such lines go together
-_SETTLED = 0.1  # errors, rms of the last step over all slices
 _BORDERS = (4560.0, 9350.0)
 
 
@@ -82,7 +95,8 @@ class SkyFit:
 
     ``value`` and ``error`` (s, 8): gain, shift, stretch, two of width, two of skewness, flatness. ``first`` and
     ``step`` place the spline's knots; ``blank`` tells the pieces that see sky alone; ``chi2`` is the typical reduced
-    chi-square of a piece.
+    chi-square of a piece; ``moved`` is the rms over slices of the last round's change, in errors, of the parameter that
+    changed most: above `SETTLED`, more rounds would bring others.
     """
 
     coefficient: FloatArray
@@ -92,6 +106,7 @@ class SkyFit:
     error: FloatArray
     blank: BoolArray
     chi2: float
+    moved: float
     dq: IntArray
 
 
@@ -162,15 +177,16 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
         before = state.value.copy()
         chi2 = _slices(slices, state, _tightness(slices, blank, state.value), params.clip)
         _centre(state.value, state.error)
+        moved = float(np.max(np.std((state.value - before) / state.error, axis=0)))
         if turn == 0:
             state.kept[:] = slices.weight > 0
-        elif np.max(np.std((state.value - before) / state.error, axis=0)) < _SETTLED:
+        elif moved < SETTLED:
             break
     for _ in range(2):
         state.coefficient = _spectrum(slices, state, blank)
     dq = np.where(np.isfinite(state.error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
-    error = state.error * max(chi2, 1.0) ** 0.5
-    return SkyFit(state.coefficient, state.first, params.knots, state.value, error, blank, chi2, dq)
+    error = state.error * max(1.0, chi2) ** 0.5
+    return SkyFit(state.coefficient, state.first, params.knots, state.value, error, blank, chi2, moved, dq)
 
 
 @dataclass
@@ -304,7 +320,7 @@ def shape_intervals(coefficient: FloatArray, step: float, own: FloatArray, sprea
 def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float) -> float:
     """Bring the parameters of every slice a step further (in place); return the typical chi-square of a piece.
 
-    Samples far off the model and a piece's own smooth continuum are left out.
+    Samples far off the model and a piece's own smooth continuum are left out. NaN without a piece.
     """
     span = ((_BORDERS[0] - REFERENCE) / SPAN, (_BORDERS[1] - REFERENCE) / SPAN)
     typical = []
@@ -323,7 +339,7 @@ def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float) -> fl
             add_piece(light, left, weight, z, kept, gain, share, hold, _ALIKE, span, _CONTINUUM, matrix, rhs)
         if matrix[0, 0] > 0:
             state.value[row], state.error[row] = _step(matrix, rhs, state.value[row])
-    return float(np.median(typical)) if typical else 1.0
+    return float(np.median(typical)) if typical else float("nan")
 
 
 def _step(matrix: FloatArray, rhs: FloatArray, own: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -343,7 +359,7 @@ _PRIOR = np.array([0.2, 1.0, 0.3, 0.5, 0.5, 1.0, 1.0, 1.0])
 
 
 def _centre(value: FloatArray, error: FloatArray) -> None:
-    """Make the mean slice the one the spectrum belongs to: mean brightness 1, means of all else 0 (in place)."""
+    """Make the typical slice the one the spectrum belongs to: mean brightness 1, medians of all else 0 (in place)."""
     known = np.isfinite(error[:, 0])
     value[known, 0] /= np.mean(value[known, 0])
     value[known, 1:] -= np.median(value[known, 1:], axis=0)

@@ -13,7 +13,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.sky_steps import SkyMethodParams, _zero, sky_model
 from tracecube.kernels.sky_spline import derivatives
-from tracecube.recipes.slices.sky_fit import SkyParams, fit_sky, gather
+from tracecube.recipes.slices.sky_fit import SETTLED, SkyParams, fit_sky, gather
 from tracecube.recipes.slices.sky_light import seen, shifted
 from tracecube.recipes.slices.sky_zero import find_zero
 
@@ -76,6 +76,12 @@ def test_widths_of_lines_have_pulls_of_about_one(sky, fit):
     assert 0.7 < pulls.std() < 1.5
     assert np.std(fit.value[:, 3] - sky.excess) < 0.1 * np.std(sky.excess)
     assert fit.chi2 == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_fit_that_had_no_time_to_settle_says_so(segments, fit, noun):
+    assert fit.moved < SETTLED
+    assert next(one for one in noun.quality if one.name == "SKY LAST STEP").good
+    assert fit_sky(gather(segments), PARAMS.model_copy(update={"rounds": 2})).moved > SETTLED
 
 
 def test_light_of_objects_makes_no_slice_brighter(sky):
