@@ -48,6 +48,12 @@ def test_typical_sample_is_median_or_the_lower_of_two(n: int, seed: int) -> None
             assert found[i] == pytest.approx(np.median(kept), rel=1e-6)
 
 
+@pytest.mark.parametrize("n", [199, 200, 201, 1001])
+def test_typical_sample_of_many_is_their_median(n: int) -> None:
+    stack = np.random.default_rng(n).normal(size=(n, 5))
+    assert np.array_equal(typical(stack, np.ones(stack.shape, bool)), np.median(stack, axis=0).astype(np.float32))
+
+
 @pytest.mark.parametrize("n", [2, 3, 5, 10])
 def test_hits_are_rejected_by_the_noise_model_alone(n: int) -> None:
     rng = np.random.default_rng(n)
