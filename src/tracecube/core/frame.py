@@ -54,6 +54,29 @@ class RawFrame:
             raise BadData(f"{self.name}: {len(self.images)} images where one is expected", hint="look at it with `ls`")
         return next(iter(self.images.values()))
 
+    def table(self, *columns: str) -> dict[str, FloatArray]:
+        """Return the first table that has these columns, by column.
+
+        Raises
+        ------
+        BadData
+            There is none.
+        """
+        return next(iter(self.tables_with(*columns).values()))
+
+    def tables_with(self, *columns: str) -> dict[str, dict[str, FloatArray]]:
+        """Return all tables that have these columns, by name of the extension.
+
+        Raises
+        ------
+        BadData
+            There is none.
+        """
+        found = {name: dict(one) for name, one in self.tables.items() if set(columns) <= set(one)}
+        if not found:
+            raise BadData(f"{self.name}: no table with columns {', '.join(columns)}", hint=f"is it a {self.tag}?")
+        return found
+
     def number(self, key: str) -> float:
         """Return header card ``key`` as a number.
 

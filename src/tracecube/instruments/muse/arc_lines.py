@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import RawFrame
 from tracecube.recipes.optics.slice_lines import LampLines
@@ -39,11 +38,7 @@ def line_list(catalogue: RawFrame) -> tuple[LampLines, ...]:
     BadData
         A column is missing.
     """
-    table = next((one for one in catalogue.tables.values() if {"lambda", "flux", "ion", "quality"} <= set(one)), None)
-    if table is None:
-        raise BadData(
-            f"{catalogue.name}: no table with columns lambda, flux, ion, quality", hint="is it a LINE_CATALOG?"
-        )
+    table = catalogue.table("lambda", "flux", "ion", "quality")
     ion = np.array([_IONS.get(str(name).strip().upper()[:2], "") for name in table["ion"]])
     found = []
     for number, lamp in enumerate(LAMPS):

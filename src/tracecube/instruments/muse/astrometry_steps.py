@@ -104,10 +104,10 @@ def _catalogue(table: RawFrame, pointing: Pointing) -> tuple[FloatArray, FloatAr
     ------
     MissingInput
         None is there.
+    BadData
+        The catalogue has no columns RA, DEC.
     """
-    parts = [one for one in table.tables.values() if {"RA", "DEC"} <= set(one)]
-    if not parts:
-        raise MissingInput(f"{table.name}: no columns RA, DEC", hint="is it an ASTROMETRY_REFERENCE?")
+    parts = table.tables_with("RA", "DEC").values()
     ra, dec = (np.concatenate([np.asarray(one[key], np.float64) for one in parts]) for key in ("RA", "DEC"))
     magnitude = np.concatenate([np.asarray(one.get("mag", np.zeros(len(one["RA"]))), np.float64) for one in parts])
     near = np.abs(dec - pointing.dec) < 1.0  # the projection holds but one hemisphere

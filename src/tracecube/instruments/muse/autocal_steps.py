@@ -14,7 +14,6 @@ from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_light import SliceFactors, SliceSky
 from tracecube.core.slices import SliceSegments
 from tracecube.instruments.muse.geometry import WIDE_SPAXEL, channel_of, spaxel
-from tracecube.instruments.muse.user_files import table_of
 from tracecube.recipes.slices.autocalibration import EDGES, Autocalibrated, AutocalParams, autocalibrate
 
 __all__ = ["slice_factors", "user_factors"]
@@ -78,7 +77,7 @@ def user_factors(frame: RawFrame) -> SliceFactors:
     BadData
         No such columns, or a range that does not exist.
     """
-    table = table_of(frame, "ifu", "sli", "quad", "corr")
+    table = frame.table("ifu", "sli", "quad", "corr")
     quad = np.asarray(table["quad"], np.int32)
     if quad.size and (quad.min() < 1 or ("lmin" not in table and quad.max() > EDGES.size - 1)):
         raise BadData(f"{frame.name}: quad beyond 1 to {EDGES.size - 1}", hint="give columns lmin and lmax (Angstrom)")

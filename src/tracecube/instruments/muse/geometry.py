@@ -87,9 +87,7 @@ def geometry_of(table: RawFrame, channel: int, meta: Meta) -> SliceGeometry:
         Columns are missing, or the channel's 48 slices.
     """
     names = ("SubField", "SliceCCD", "x", "y", "angle", "width")
-    columns = next((one for one in table.tables.values() if set(names) <= set(one)), None)
-    if columns is None:
-        raise BadData(f"{table.name}: no columns {', '.join(names)}", hint="is it a GEOMETRY_TABLE?")
+    columns = table.table(*names)
     own = np.flatnonzero(np.asarray(columns["SubField"]) == channel)
     own = own[np.argsort(np.asarray(columns["SliceCCD"])[own])]
     if len(own) != 48:

@@ -157,10 +157,7 @@ def _rows(raw: RawFrame, *names: str) -> Mapping[str, FloatArray]:
     BadData
         None has.
     """
-    found = next((one for one in raw.tables.values() if set(names) <= set(one)), None)
-    if found is None:
-        raise BadData(f"{raw.name}: no table with columns {', '.join(names)}", hint="is it what its PRO CATG says?")
-    return {name: np.asarray(values, np.float64) for name, values in found.items()}
+    return {name: np.asarray(values, np.float64) for name, values in raw.table(*names).items()}
 
 
 @recipe(version="1")

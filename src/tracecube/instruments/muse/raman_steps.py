@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import RawFrame
 from tracecube.core.params import Params
@@ -92,16 +91,16 @@ def _left(one: SliceSegments, sky: SliceSky) -> tuple[FloatArray, FloatArray, Fl
 
 
 def _lines(table: RawFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return wavelength, strength and group of the listed lines; without groups each gas named is one.
+    """Return wavelength, strength and group of the listed lines.
+
+    Lines whose gas is named are grouped by it, else by the column group; with neither they are one group.
 
     Raises
     ------
     BadData
         No such columns.
     """
-    found = next((one for one in table.tables.values() if {"lambda", "flux"} <= set(one)), None)
-    if found is None:
-        raise BadData(f"{table.name}: no columns lambda, flux", hint="is it a RAMAN_LINES?")
+    found = table.table("lambda", "flux")
     wave, flux = (np.asarray(found[name], np.float64) for name in ("lambda", "flux"))
     if "name" in found:
         gas = np.array([str(name).strip().upper()[:2] for name in found["name"]])

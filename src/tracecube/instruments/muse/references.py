@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.errors import MissingInput
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import RawFrame
 from tracecube.core.headers import number
@@ -68,7 +68,9 @@ def standard_star(table: RawFrame | None, ra: float, dec: float, names: Sequence
     Raises
     ------
     MissingInput
-        None is near and none has the name, or the table has no such columns.
+        None is near and none has the name.
+    BadData
+        The table has no columns lambda, flux.
     """
     stars = _shipped() if table is None else _tabled(table)
     source = "the project's standard stars" if table is None else table.name
@@ -100,16 +102,12 @@ def _noted(star: StandardStar, *caveats: str) -> StandardStar:
 def _tabled(table: RawFrame) -> list[StandardStar]:
     """Return the stars of a STD_FLUX_TABLE."""
     found = []
-    for name, columns in table.tables.items():
-        if not {"lambda", "flux"} <= set(columns):
-            continue
+    for name, columns in table.tables_with("lambda", "flux").items():
         head = table.headers.get(name, {})
         place = [number(head, key) for key in ("RA", "DEC")]
         ra, dec = (float("nan") if value is None else value for value in place)
         wave, flux = (np.asarray(columns[key], np.float64) for key in ("lambda", "flux"))
         found.append(StandardStar(str(head.get("OBJECT") or name), wave, flux, ra, dec))
-    if not found:
-        raise MissingInput(f"{table.name}: no columns lambda, flux", hint="is it a STD_FLUX_TABLE?")
     return found
 
 
@@ -135,9 +133,7 @@ def extinction_curve(table: RawFrame | None) -> tuple[FloatArray, FloatArray]:
     """
     if table is None:
         return _site()
-    found = next((one for one in table.tables.values() if {"lambda", "extinction"} <= set(one)), None)
-    if found is None:
-        raise BadData(f"{table.name}: no columns lambda, extinction", hint="is it an EXTINCT_TABLE?")
+    found = table.table("lambda", "extinction")
     return np.asarray(found["lambda"], np.float64), np.asarray(found["extinction"], np.float64)
 
 

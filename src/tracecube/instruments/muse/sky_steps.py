@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import RawFrame
 from tracecube.core.quality import QualityNumber
@@ -148,9 +147,7 @@ def _lines(table: RawFrame) -> tuple[FloatArray, FloatArray]:
     BadData
         No such columns.
     """
-    found = next((one for one in table.tables.values() if {"lambda", "flux"} <= set(one)), None)
-    if found is None:
-        raise BadData(f"{table.name}: no table with columns lambda, flux", hint="is it a SKY_LINES?")
+    found = table.table("lambda", "flux")
     return np.asarray(found["lambda"], np.float64), np.asarray(found["flux"], np.float64)
 
 

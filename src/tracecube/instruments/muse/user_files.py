@@ -14,7 +14,7 @@ from tracecube.instruments.muse.headers import SAME_EXPOSURE, number, start_mjd,
 from tracecube.recipes.align.field import FieldGrid
 from tracecube.recipes.align.white import White, mapped
 
-__all__ = ["OutputGrid", "listed_offsets", "listed_sources", "output_grid", "sky_matrix", "table_of"]
+__all__ = ["OutputGrid", "listed_offsets", "listed_sources", "output_grid", "sky_matrix"]
 
 _ANGSTROM = {"ANGSTROM": 1.0, "NM": 10.0, "UM": 1e4, "M": 1e10}
 """Units of wavelength that CUNIT3 may tell, in Angstrom."""
@@ -31,26 +31,12 @@ class OutputGrid(NamedTuple):
     planes: int
 
 
-def table_of(frame: RawFrame, *columns: str) -> dict[str, FloatArray]:
-    """Return the table that has these columns.
-
-    Raises
-    ------
-    BadData
-        There is none.
-    """
-    found = next((one for one in frame.tables.values() if set(columns) <= set(one)), None)
-    if found is None:
-        raise BadData(f"{frame.name}: no table with columns {', '.join(columns)}", hint=f"is it a {frame.tag}?")
-    return dict(found)
-
-
 def listed_offsets(frame: RawFrame, metas: Sequence[Meta]) -> list[tuple[float, float, float] | None]:
     """Return offset in right ascension and declination (degree) and flux scale of each exposure, None where not listed.
 
     Exposures are known by MJD_OBS, as the observatory's pipeline does; a flux scale that is not told is NaN.
     """
-    table = table_of(frame, "MJD_OBS", "RA_OFFSET", "DEC_OFFSET")
+    table = frame.table("MJD_OBS", "RA_OFFSET", "DEC_OFFSET")
     times = np.asarray(table["MJD_OBS"], np.float64)
     scale = np.asarray(table.get("FLUX_SCALE", np.full(times.size, np.nan)), np.float64)
     found: list[tuple[float, float, float] | None] = []
@@ -108,7 +94,7 @@ class _SourceRows(NamedTuple):
     @classmethod
     def of(cls, frame: RawFrame, metas: Sequence[Meta]) -> _SourceRows:
         """Read one."""
-        table = table_of(frame, "RA", "DEC")
+        table = frame.table("RA", "DEC")
         numbers = np.asarray(table["EXPOSURE"], np.float64) if "EXPOSURE" in table else None
         told = any(text(frame.meta, key) for key in ("MJD-OBS", "DATE-OBS"))
         time = start_mjd(frame.meta, frame.name) if told or numbers is None else None

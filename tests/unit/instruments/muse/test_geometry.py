@@ -48,7 +48,7 @@ def test_the_narrow_field_has_spaxels_of_its_own(table):
 
 def test_tables_that_will_not_do(table):
     columns = table.tables[""]
-    with pytest.raises(BadData, match="no columns SubField"):
+    with pytest.raises(BadData, match="no table with columns SubField"):
         geometry_of(replace(table, tables={"": {"x": columns["x"]}}), 7, WIDE)
     few = {name: value[columns["SliceCCD"] != 5] for name, value in columns.items()}
     with pytest.raises(BadData, match="47 slices of channel 7"):

@@ -81,7 +81,7 @@ def test_without_a_table_calspec_is_there():
 
 
 def test_a_table_of_something_else_is_refused():
-    with pytest.raises(MissingInput, match="lambda"):
+    with pytest.raises(BadData, match="lambda"):
         standard_star(RawFrame("x", "T", {}, {}, {"A": {"flux": WAVE}}), 0.0, 0.0, [])
     with pytest.raises(BadData, match="extinction"):
         extinction_curve(RawFrame("x", "T", {}, {}, {"A": {"flux": WAVE}}))
