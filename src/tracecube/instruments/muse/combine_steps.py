@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +17,13 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, CubeOnDisk, Image
+from tracecube.instruments.muse.field_image import fov_image
 from tracecube.instruments.muse.headers import exposure_time, needed, start_mjd
+from tracecube.instruments.muse.references import filter_curve
 from tracecube.recipes.cube.combine import combine_cubes
-from tracecube.recipes.slices.cube import white_image
 from tracecube.recipes.slices.filters import filter_image
 
 __all__ = ["combine_exposures"]
-
-_WHITE = (4800.0, 9200.0)  # Angstrom
 
 
 class CombineParams(Params):
@@ -57,6 +56,7 @@ def combine_exposures(
     Each cube was made on this grid from its pixels; nothing is resampled. Planes are read slab by slab: memory does not
     grow with the number of exposures.
     """
+    curves = _curves(filter_list, params.filters)
     opened = sorted(cubes, key=lambda one: start_mjd(one.meta, "cube"))
     weights = [_weight(one, params.weight) for one in opened]
     found = combine_cubes(opened, weights, clip=params.clip)
@@ -69,9 +69,7 @@ def combine_exposures(
     meta.pop("FLUXSCAL", None)
     cube = Cube(found.data, found.variance, found.flags, np.zeros((0, 3), np.int32), np.zeros(0), meta)
     wave = needed(meta, "cube", "CRVAL3") + needed(meta, "cube", "CD3_3") * np.arange(cube.data.shape[0])
-    white = white_image(cube, wave, (max(wave[0], _WHITE[0]), min(wave[-1], _WHITE[1])))
-    white = Image(white.data, white.variance, white.flags, {**white.meta, "ESO PRO CATG": "IMAGE_FOV"})
-    images, caveats = _filters(cube, wave, filter_list, params.filters)
+    images, caveats = _filtered(cube, wave, curves)
     measured = found.exposures[found.exposures > 0]
     lost = int(np.count_nonzero(np.asarray(offsets.dq)))
     if lost:
@@ -83,7 +81,11 @@ def combine_exposures(
         QualityNumber("VOXEL NOISE", float(np.nanmedian(np.sqrt(found.variance[::97])))),
     )
     return CombineOut(
-        datacube_final=cube, image_fov=white, filter_images=images, quality=numbers, caveats=tuple(caveats)
+        datacube_final=cube,
+        image_fov=fov_image(cube, wave),
+        filter_images=images,
+        quality=numbers,
+        caveats=tuple(caveats),
     )
 
 
@@ -106,27 +108,29 @@ def _weight(one: CubeOnDisk, by: str) -> float:
     return seconds / (0.5 * sum(ends)) ** 2
 
 
-def _filters(
-    cube: Cube, wave: FloatArray, table: RawFrame | None, wanted: str
-) -> tuple[tuple[FilterImage, ...], list[str]]:
-    """Return images through filters, and what could not be made.
+def _curves(table: RawFrame | None, wanted: str) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Return the curves of the filters that are wanted, by name: before anything long is begun.
 
     Raises
     ------
     MissingInput
-        Filters are wanted, and there is no FILTER_LIST.
+        Filters are wanted, and there is no FILTER_LIST, or none has the name.
     """
     names = [name for one in wanted.split(",") if (name := one.strip()) and name != "white"]
     if not names:
-        return (), []
+        return {}
     if table is None:
         raise MissingInput(f"no FILTER_LIST for {', '.join(names)}", hint="put it beside the raw files")
+    return {name: filter_curve(table, name) for name in names}
+
+
+def _filtered(
+    cube: Cube, wave: FloatArray, curves: Mapping[str, tuple[FloatArray, FloatArray]]
+) -> tuple[tuple[FilterImage, ...], list[str]]:
+    """Return images through filters, and which filters the cube does not hold whole."""
     made, caveats = [], []
-    for name in names:
-        curve = table.tables.get(name)
-        if curve is None or not {"lambda", "throughput"} <= set(curve):
-            raise MissingInput(f"{table.name} has no filter {name}", hint=f"it has {', '.join(table.tables)}")
-        image, share = filter_image(cube, wave, np.asarray(curve["lambda"]), np.asarray(curve["throughput"]))
+    for name, curve in curves.items():
+        image, share = filter_image(cube, wave, *curve)
         if share < 1.0:
             caveats.append(f"{name}: {100 * (1 - share):.1f} % of the filter lies outside the cube")
         made.append(FilterImage(image.data, image.variance, image.flags, {**image.meta, "FILTER": name}))

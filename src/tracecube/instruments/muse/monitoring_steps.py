@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy.ndimage import uniform_filter1d
 
 from tracecube.core.detector import Section
-from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.errors import BadData
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
@@ -25,6 +25,7 @@ from tracecube.instruments.muse.detector_steps import SLICES
 from tracecube.instruments.muse.exposure import combine_lamps, open_channels
 from tracecube.instruments.muse.headers import exposure_time, needed, start_mjd
 from tracecube.instruments.muse.headers import text as card_text
+from tracecube.instruments.muse.references import filter_curve
 from tracecube.recipes.detector.photon_transfer import TransferParams, box_numbers, solve_outputs
 from tracecube.recipes.optics.slice_map import columns_of, lit_pixels
 
@@ -212,13 +213,13 @@ def diode_throughput(  # noqa: PLR0913 - what the light is seen through
     """
     channels, notes = open_channels(raw)
     combined = combine_lamps(channels, bias, clip=5.0, tolerance=0.02)
-    wave, through = _filter(filter_list, channels[0].raw)
+    curve = filter_curve(filter_list, card_text(channels[0].raw.meta, f"{_DIODE} FILTER"))
     seconds = np.array([exposure_time(one.raw.meta, one.raw.name) for one in channels])
     current = np.array([needed(one.raw.meta, one.raw.name, f"{_DIODE} CURR") for one in channels]) * 1e-3  # A
     expected = float(np.mean(current * seconds)) / _ELECTRON / params.beam**2
     if expected <= 0:
         raise BadData(f"{channels[0].raw.name}: no current of the photodiode", hint=f"look at {_DIODE} CURR")
-    light, noise = _slice_light(combined.data, combined.variance, combined.flags, traces, wavelengths, (wave, through))
+    light, noise = _slice_light(combined.data, combined.variance, combined.flags, traces, wavelengths, curve)
     spread = float(np.std(current / current.mean()) / np.sqrt(max(len(channels) - 1, 1)))
     found = DiodeThroughput(
         aperture=traces.aperture,
@@ -237,24 +238,6 @@ def diode_throughput(  # noqa: PLR0913 - what the light is seen through
         QualityNumber("LAMP DRIFT", float(np.std(combined.scale)), high=0.05),
     )
     return ThroughputOut(throughput=found, quality=numbers, caveats=notes)
-
-
-def _filter(table: RawFrame, raw: RawFrame) -> tuple[FloatArray, FloatArray]:
-    """Return the curve of the photodiode's filter.
-
-    Raises
-    ------
-    MissingInput
-        The list does not have it.
-    """
-    name = card_text(raw.meta, f"{_DIODE} FILTER")
-    found = {key.upper(): one for key, one in table.tables.items()}.get(name)
-    if found is None or not {"lambda", "throughput"} <= set(found):
-        raise MissingInput(
-            f"{raw.name}: filter {name or '(none told)'} of the photodiode is not in {table.name}",
-            hint=f"add it to the FILTER_LIST, or repair {_DIODE} FILTER",
-        )
-    return np.asarray(found["lambda"], np.float64), np.asarray(found["throughput"], np.float64)
 
 
 def _slice_light(  # noqa: PLR0913 - an image, and what its pixels see

@@ -18,6 +18,7 @@ from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_light import SliceFactors
 from tracecube.core.slices import SliceExposure, SliceTraces
 from tracecube.core.spectra import Cube, Image
+from tracecube.instruments.muse.field_image import fov_image
 from tracecube.instruments.muse.flux_steps import by_detector
 from tracecube.instruments.muse.geometry import channel_of, spaxel
 from tracecube.instruments.muse.headers import LAST_WAVELENGTH, SAME_EXPOSURE, first_wavelength, mode, start_mjd
@@ -25,7 +26,7 @@ from tracecube.instruments.muse.modes import LASER_MODES
 from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs, Placement, displaced, own_grid
 from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_of, with_astrometry
 from tracecube.instruments.muse.references import extinction_notes
-from tracecube.recipes.slices.cube import Grid, build_cube, planes_at_once, white_image
+from tracecube.recipes.slices.cube import Grid, build_cube, planes_at_once
 
 __all__ = ["ObjectParams", "aligned_cube", "object_cube"]
 
@@ -79,9 +80,7 @@ def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     centre = (light.pointing.ra, light.pointing.dec)
     cube, numbers = _made(light, grid, centre, lambda x, y: (x, y), scale=1.0)
     wave = grid.wave0 + grid.step * np.arange(grid.shape[0])
-    white = white_image(cube, wave, (max(params.lowest, 4800.0), min(params.highest, 9200.0)))
-    white = Image(white.data, white.variance, white.flags, {**white.meta, "ESO PRO CATG": "IMAGE_FOV"})
-    return ObjectOut(cube=cube, image_fov=white, quality=numbers, caveats=_notes(light))
+    return ObjectOut(cube=cube, image_fov=fov_image(cube, wave), quality=numbers, caveats=_notes(light))
 
 
 @recipe(version="4")

@@ -1,4 +1,4 @@
-"""Standard stars and extinction: the observatory's tables, and what the project ships where they are absent."""
+"""Standard stars, extinction, filters: the observatory's tables, and what the project ships where they are absent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tracecube.core.frame import RawFrame
 from tracecube.core.headers import number
 from tracecube.recipes.flux.standards import canonical_name
 
-__all__ = ["StandardStar", "extinction_curve", "extinction_notes", "standard_star"]
+__all__ = ["StandardStar", "extinction_curve", "extinction_notes", "filter_curve", "standard_star"]
 
 _NEAR = 60.0  # arcsec, the field of the instrument; stars move by some arcsec from the epoch of their table
 _STATIC = files("tracecube.instruments.muse") / "static"
@@ -54,7 +54,7 @@ def standard_star(table: RawFrame | None, ra: float, dec: float, names: Sequence
     """Return the standard star of an exposure.
 
     Of several the one nearest to where the telescope pointed; where none is near, the one of the same name. A table
-    of a single star whose place is not told is taken at its word.
+    of a single star whose place is not told is taken at its word, with a caveat where its name is not the target's.
 
     Parameters
     ----------
@@ -75,19 +75,22 @@ def standard_star(table: RawFrame | None, ra: float, dec: float, names: Sequence
     stars = _shipped() if table is None else _tabled(table)
     source = "the project's standard stars" if table is None else table.name
     note = () if table is not None else ("no STD_FLUX_TABLE: the star's spectrum is CALSPEC's that the project ships",)
+    wanted = {canonical_name(name) for name in names} - {""}
+    called = " or ".join(name for name in names if name) or "like the target"
     if len(stars) == 1 and not np.isfinite(stars[0].ra):
-        return stars[0]
+        if canonical_name(stars[0].name) in wanted:
+            return stars[0]
+        word = f"its only star, {stars[0].name}, has no place, and is not called {called}"
+        return _noted(stars[0], f"{source} is taken at its word: {word}")
     nearest = min(stars, key=lambda one: np.nan_to_num(one.distance(ra, dec), nan=np.inf))
     away = nearest.distance(ra, dec)
     if away < _NEAR:
         return _noted(nearest, *note)
-    wanted = {canonical_name(name) for name in names} - {""}
     same = [one for one in stars if canonical_name(one.name) in wanted]
     if len(same) == 1:
         far = same[0].distance(ra, dec)
         place = f"lies {far:.0f} arcsec from where the telescope pointed" if np.isfinite(far) else "is without a place"
         return _noted(same[0], *note, f"standard star {same[0].name} is chosen by its name: in {source} it {place}")
-    called = " or ".join(name for name in names if name) or "like the target"
     raise MissingInput(
         f"{source}: no star within {_NEAR:.0f} arcsec of RA {ra:.4f}, DEC {dec:.4f}, and none called {called}; "
         f"the nearest of {len(stars)} is {nearest.name}, {away:.0f} arcsec off",
@@ -135,6 +138,23 @@ def extinction_curve(table: RawFrame | None) -> tuple[FloatArray, FloatArray]:
         return _site()
     found = table.table("lambda", "extinction")
     return np.asarray(found["lambda"], np.float64), np.asarray(found["extinction"], np.float64)
+
+
+def filter_curve(table: RawFrame, name: str) -> tuple[FloatArray, FloatArray]:
+    """Return wavelength (Angstrom) and transmission of a filter of a FILTER_LIST; capitals and small letters are alike.
+
+    Raises
+    ------
+    MissingInput
+        The list does not have it.
+    """
+    known = {one: columns for one, columns in table.tables.items() if {"lambda", "throughput"} <= set(columns)}
+    found = {one.upper(): columns for one, columns in known.items()}.get(name.upper())
+    if found is None:
+        raise MissingInput(
+            f"{table.name} has no filter {name or '(no name is told)'}", hint=f"it has {', '.join(known) or 'none'}"
+        )
+    return np.asarray(found["lambda"], np.float64), np.asarray(found["throughput"], np.float64)
 
 
 def extinction_notes(table: RawFrame | None) -> tuple[str, ...]:

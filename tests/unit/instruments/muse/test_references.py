@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.frame import RawFrame
-from tracecube.instruments.muse.references import extinction_curve, extinction_notes, standard_star
+from tracecube.instruments.muse.references import extinction_curve, extinction_notes, filter_curve, standard_star
 from tracecube.io.raw import read_raw
 
 WAVE = np.arange(4500.0, 9500.0, 500.0)
@@ -58,6 +58,14 @@ def test_the_only_star_of_a_table_without_places_is_taken(table):
     assert standard_star(table(("A", "", None, None)), 10.0, 20.0, []).name == "A"
 
 
+def test_it_is_said_where_that_star_is_not_called_like_the_target(table):
+    one = table(("A", "GD 153", None, None))
+    assert standard_star(one, 10.0, 20.0, ["GD-153"]).caveats == ()
+    (said,) = standard_star(one, 10.0, 20.0, ["GD 50", "STD"]).caveats
+    assert "std is taken at its word" in said
+    assert "GD 153, has no place, and is not called GD 50 or STD" in said
+
+
 def test_several_without_places_go_by_name(table):
     two = table(("A", "Feige 110", None, None), ("B", "GD 153", None, None))
     assert standard_star(two, 10.0, 20.0, ["GD153"]).name == "GD 153"
@@ -95,3 +103,12 @@ def test_extinction_of_the_site():
     own = RawFrame("x", "T", {}, {}, {"A": {"lambda": WAVE, "extinction": WAVE * 0.0}})
     assert np.array_equal(extinction_curve(own)[1], WAVE * 0.0)
     assert extinction_notes(own) == ()
+
+
+def test_filters_are_found_by_name_however_it_is_written():
+    table = RawFrame("filters", "FILTER_LIST", {}, {}, {"JOHNSON_V": {"lambda": WAVE, "throughput": WAVE * 2.0}})
+    for name in ("Johnson_V", "JOHNSON_V"):
+        assert np.array_equal(filter_curve(table, name)[1], WAVE * 2.0)
+    for name in ("Johnson_B", ""):
+        with pytest.raises(MissingInput, match=r"filters has no filter .*it has JOHNSON_V"):
+            filter_curve(table, name)
