@@ -95,7 +95,9 @@ def whole_sky(out: Path) -> Any:
     segments = Replicas(first, SliceSegments)
     return timed(
         f"sky of {CHANNELS} channels",
-        lambda: sky_model(segments=segments, sky_lines=None, params=sky_model.params()),
+        lambda: sky_model(
+            segments=segments, sky_lines=None, sky_exposure=None, masks=(), astrometry=None, params=sky_model.params()
+        ),
     ).sky
 
 

@@ -277,9 +277,13 @@ def test_a_night_has_its_truth_in_the_layout_of_the_score(tmp_path: Path, monkey
     sources = json.loads((tmp_path / "truth" / "sources.json").read_text())
     assert sum(one["kind"] == "star" for one in sources) == 8
     header = read_header(tmp_path / "object0.fits")
+    moved = read_header(tmp_path / "object1.fits")
+    aim = Aim(header["RA"], header["DEC"], 0.0, 0.0, 0.0)
+    assert 0.2 * np.array(aim.offsets(moved["RA"], moved["DEC"])) == pytest.approx((0.8, 0.5), abs=1e-3)  # the dither
+    assert [one["transparency"] == 1.0 for one in night["exposures"]] == [True, True, False, True]
     assert header["ESO INS DROT POSANG"] == 40.0
     assert "CHAN10" in str(header["EXTENSIONS"])
-    assert "CHAN10" not in str(read_header(tmp_path / "object1.fits")["EXTENSIONS"])
+    assert "CHAN10" not in str(moved["EXTENSIONS"])
     assert (tmp_path / "object0_copy.fits").read_bytes() == (tmp_path / "object0.fits").read_bytes()
     table = read_raw(tmp_path / "geometry_table.fits", "GEOMETRY_TABLE")
     places = geometry_of(table, 9, {"ESO INS MODE": "WFM-NOAO-N"})

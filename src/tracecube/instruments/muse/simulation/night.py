@@ -149,7 +149,7 @@ class Night:
         """Where the telescope believes to point, and at what."""
         if shot.tag == "STD":
             return self._standard_aim(shot.mjd, shot.seconds), _STANDARD
-        east, north = _DITHERS[shot.number - 1] if shot.tag == "OBJECT" else (0.0, 0.0)
+        east, north = _DITHERS[shot.index] if shot.tag == "OBJECT" else (0.0, 0.0)
         if shot.tag == "SKY":
             east, north = 500.0, -360.0
         aim = self.target.shifted(east, north)
@@ -164,7 +164,7 @@ class Night:
         factor = np.array([strength[group] for group in self.glow.group])
         lines = 1.0e-16 * light.SPAXEL_AREA * factor * self.glow.flux
         velocity = barycentric_velocity(pointing_of(cards, shot.name))
-        zenith, clear = float(0.8 * rng.lognormal(0.0, 0.08)), float(rng.uniform(0.97, 1.0)) if shot.number > 1 else 1.0
+        zenith, clear = float(0.8 * rng.lognormal(0.0, 0.08)), float(rng.uniform(0.97, 1.0)) if shot.index > 0 else 1.0
         self.skies[shot.name] = Conditions(aim, zenith, clear, velocity, lines, self.wish.moon)
         airmass, parallactic, altitude, _ = aim.at(0.5)
         self.rows.append({

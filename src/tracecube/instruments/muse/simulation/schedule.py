@@ -50,6 +50,8 @@ class Shot:
         From the day's optics (0) to the night's (1).
     number, count : int
         Within its template, from 1.
+    index : int
+        Which of its kind, from 0; of the target, each exposure is a template of its own.
     template : float
         MJD of the template's start.
     """
@@ -65,6 +67,7 @@ class Shot:
     number: int
     count: int
     template: float
+    index: int
 
     @property
     def sky(self) -> bool:
@@ -120,5 +123,5 @@ def _template(tag: str, lamp: str, count: int, start: float, seconds: float) -> 
         time = start + i * (seconds + _READ_OUT) / 86400.0
         template = time if tag in {"OBJECT", "SKY"} else start
         last = count if tag not in {"OBJECT", "SKY"} else 1
-        made.append(Shot(name, tag, catg, kind, time, seconds, lamp, progress, min(i + 1, last), last, template))
+        made.append(Shot(name, tag, catg, kind, time, seconds, lamp, progress, min(i + 1, last), last, template, i))
     return made
