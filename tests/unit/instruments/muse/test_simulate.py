@@ -267,8 +267,10 @@ def test_a_night_has_its_truth_in_the_layout_of_the_score(tmp_path: Path, monkey
     night = json.loads((tmp_path / "truth" / "night.json").read_text())
     assert [one["name"] for one in night["exposures"]] == ["std", "object0", "object1", "sky"]
     assert night["ifus"] == [9, 10]
-    assert "illum_09" not in night["states"]
+    assert night["night"]["variant"] == "simulated"
+    assert "illum_09" in night["states"]  # of an exposure that was not made: light moved all the same
     slices = read_raw(tmp_path / "truth" / "ifu09.fits", "TRUTH").tables["SLICES"]
+    assert np.std(slices["gain_illum"]) == pytest.approx(0.009, rel=0.35)
     y = np.array([17.0, 2500.0])
     nine = draw_optics(np.random.default_rng([5, *b"optics9"]), 9)
     u_ = (y - 2056.5) / 2056.0

@@ -20,7 +20,7 @@ from tracecube.instruments.muse.simulation.lamps import line_list
 from tracecube.instruments.muse.simulation.lsf import line_spread
 from tracecube.instruments.muse.simulation.observing import Aim, sidereal
 from tracecube.instruments.muse.simulation.optics import SLICES, State, draw_optics
-from tracecube.instruments.muse.simulation.schedule import Shot
+from tracecube.instruments.muse.simulation.schedule import Shot, schedule
 from tracecube.simulate.detector import Hits
 
 __all__ = ["Night", "Wish"]
@@ -97,6 +97,13 @@ class Night:
 
     def _standard_aim(self, mjd: float, seconds: float) -> Aim:
         return Aim(round((self.target.ra + 15.0 * self.wish.hour + 345.0) % 360.0, 3), -20.5, 0.0, mjd, seconds)
+
+    def all_states(self) -> dict[str, dict[int, State]]:
+        """Of all exposures; of twilight and illumination flat where none was taken too, for the truth is read by name."""
+        for shot in schedule(self.date, "small", 0, 0.0, frozenset()):
+            for number in self.hardware if shot.tag in {"SKYFLAT", "ILLUM"} else ():
+                self.state(shot, number)
+        return {name: {n: channels[n] for n in self.hardware} for name, channels in self.states.items()}
 
     def state(self, shot: Shot, number: int) -> State:
         """How far the optics of a channel have moved, drawn once a state."""
@@ -213,7 +220,7 @@ class Night:
 
     def truth(self) -> Iterator[RawFrame]:
         """What was put in."""
-        states = {name: {n: self.states[name][n] for n in self.hardware} for name in self.states}
+        states = self.all_states()
         for number, one in self.hardware.items():
             mine = {name: channels[number] for name, channels in states.items()}
             yield truth.channel_file(one.optics, one.spread, one.chip, mine)

@@ -114,7 +114,7 @@ def night_file(facts: Mapping[str, Any], states: Mapping[str, Mapping[int, State
         for name, channels in states.items()
         for number, state in channels.items()
     }
-    night = {"variant": "realistic", "seeing_power": SEEING_POWER, "beta": BETA, **facts.get("night", {})}
+    night = {"variant": "simulated", "seeing_power": SEEING_POWER, "beta": BETA, **facts.get("night", {})}
     rest = {key: value for key, value in facts.items() if key != "night"}
     lines = [list(line) for line in GAS_LINES]
     value = {"night": night, **rest, "pixel_arcsec": SPAXEL, "lambda_ref": REFERENCE, "states": moved}
