@@ -208,6 +208,8 @@ def test_directions_and_axes_are_undone() -> None:
     aim = Aim(53.0, -27.0, 125.0, 58500.1, 60.0)
     x, y = np.array([-100.0, 3.0]), np.array([50.0, -140.0])
     assert np.allclose(aim.field(*aim.offsets(*aim.directions(*aim.sky(x, y)))), (x, y))
+    ra, _ = Aim(359.999, -27.0, 0.0, 58500.1, 60.0).directions(np.array([0.0, 100.0]), np.zeros(2))
+    assert ra == pytest.approx([359.999, 0.00523], abs=1e-4)  # right ascensions go round
     turned = SkyCoord(*aim.directions(*aim.sky(np.array(0.0), np.array(100.0))), unit="deg")
     centre = SkyCoord(aim.ra, aim.dec, unit="deg")
     assert centre.position_angle(turned).deg == pytest.approx(125.0, abs=0.01)

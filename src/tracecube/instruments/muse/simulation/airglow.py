@@ -31,7 +31,7 @@ _ATOMS = (
 )  # fmt: skip
 
 GROUPS = {1: "OI", 2: "OI", 3: "NaI", 4: "O2", 5: "NI", 6: "OI"}
-_OXYGEN = 4
+_MOLECULE = 4  # of oxygen
 _HYDROXYL = 10  # and the upper state
 
 
@@ -105,7 +105,7 @@ def _oxygen_band() -> FloatArray:
     bright = n * np.exp(-n * (n + 1) / 90.0)
     wave = np.concatenate([8644.5 - 2.05 * n + 0.045 * n**2, 8647.0 + 2.35 * n + 0.035 * n**2])
     flux = np.concatenate([bright, bright])
-    return np.column_stack([wave, 3.0 * flux / flux.sum(), np.full(wave.size, _OXYGEN)])
+    return np.column_stack([wave, 3.0 * flux / flux.sum(), np.full(wave.size, _MOLECULE)])
 
 
 def _air(vacuum: FloatArray) -> FloatArray:

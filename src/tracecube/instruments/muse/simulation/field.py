@@ -13,10 +13,9 @@ from tracecube.instruments.muse.simulation.observing import Aim
 from tracecube.instruments.muse.simulation.optics import SLICES, Optics
 from tracecube.instruments.muse.simulation.paint import ALONG, SHARE_WAVES
 
-__all__ = ["BETA", "FIELDS", "GAS_LINES", "SEEING_POWER", "Field", "Source", "draw_sources", "seeing", "shares"]
+__all__ = ["BETA", "GAS_LINES", "SEEING_POWER", "Field", "Source", "draw_sources", "seeing", "shares"]
 
 Field = Literal["stars", "one_star", "crowd", "nebula", "deep", "empty"]
-FIELDS = ("stars", "one_star", "crowd", "nebula", "deep", "empty")
 
 BETA = 2.8
 """Exponent of the Moffat profile of stars."""

@@ -29,7 +29,7 @@ _START = 2.8 / 24.0  # of the target, after midnight
 _DITHERS = ((0.0, 0.0), (0.8, 0.5), (-0.6, 0.9), (0.5, -0.7))  # arcsec east and north
 _POINTING = 0.25  # arcsec: standard deviation of its errors, along each axis
 _SATURATING = 2.2  # times the light of a flat
-_OXYGEN = 3  # groups of lines whose wavelengths every list has right
+_SURE = 3  # the last group of lines whose wavelengths every list has right
 _STANDARD = "STD-1"
 
 
@@ -71,8 +71,8 @@ class Night:
         self.standard = self._standard()
         rng, glow = self.draw("airglow"), airglow()
         self.glow = replace(glow, flux=glow.flux * np.exp(rng.normal(0.0, 0.08, glow.flux.size)))
-        self.listed = rng.random(glow.flux.size) > 0.03 * (glow.group > _OXYGEN)
-        self.listed_wave = glow.wave + rng.normal(0.0, 0.01, glow.wave.size) * (glow.group > _OXYGEN)
+        self.listed = rng.random(glow.flux.size) > 0.03 * (glow.group > _SURE)
+        self.listed_wave = glow.wave + rng.normal(0.0, 0.01, glow.wave.size) * (glow.group > _SURE)
         self.states: dict[str, dict[int, State]] = {}
         self.skies: dict[str, Conditions] = {}
         self.rows: list[dict[str, Any]] = []
@@ -99,7 +99,7 @@ class Night:
         return Aim(round((self.target.ra + 15.0 * self.wish.hour + 345.0) % 360.0, 3), -20.5, 0.0, mjd, seconds)
 
     def all_states(self) -> dict[str, dict[int, State]]:
-        """Of all exposures; of twilight and illumination flat where none was taken too, for the truth is read by name."""
+        """Of all exposures, and of twilight and illumination flat where none was taken too."""
         for shot in schedule(self.date, "small", 0, 0.0, frozenset()):
             for number in self.hardware if shot.tag in {"SKYFLAT", "ILLUM"} else ():
                 self.state(shot, number)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tracecube.core.fields import FloatArray
 from tracecube.kernels.atmosphere import air_to_vacuum, refractive_index
+from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 
 __all__ = ["LATITUDE", "LONGITUDE", "REFERENCE", "SPAXEL", "Aim", "sidereal"]
 
@@ -89,20 +90,12 @@ class Aim:
 
     def offsets(self, ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, FloatArray]:
         """East and north of the centre (spaxels) of directions (degree), on the plane that touches the sky there."""
-        a, d, d0 = np.radians(np.asarray(ra) - self.ra), np.radians(dec), np.radians(self.dec)
-        depth = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a)
-        scale = np.degrees(1.0) * 3600.0 / SPAXEL / depth
-        east = scale * np.cos(d) * np.sin(a)
-        north = scale * (np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a))
-        return np.asarray(east), np.asarray(north)
+        east, north = sky_to_plane(ra, dec, self.ra, self.dec)
+        return east / SPAXEL, north / SPAXEL
 
     def directions(self, east: FloatArray, north: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Right ascension and declination (degree) of places east and north of the centre (spaxels)."""
-        scale = np.radians(SPAXEL / 3600.0)
-        x, y, d0 = np.asarray(east) * scale, np.asarray(north) * scale, np.radians(self.dec)
-        depth = np.cos(d0) - y * np.sin(d0)
-        dec = np.arctan2(np.sin(d0) + y * np.cos(d0), np.hypot(x, depth))
-        return self.ra + np.degrees(np.arctan2(x, depth)), np.degrees(dec)
+        return plane_to_sky(np.asarray(east) * SPAXEL, np.asarray(north) * SPAXEL, self.ra, self.dec)
 
     def shifted(self, east: float, north: float) -> Aim:
         """The same exposure with its centre moved by arcsec to the east and north."""

@@ -11,19 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracecube.core.fields import FloatArray
+from tracecube.instruments.muse.geometry import SKY_SLICES
 
-__all__ = ["CENTRE", "COLUMNS", "HALF", "ROWS", "SKY_SLICE", "SLICES", "Optics", "State", "draw_optics"]
+__all__ = ["CENTRE", "COLUMNS", "HALF", "ROWS", "SLICES", "Optics", "State", "draw_optics"]
 
 ROWS, COLUMNS, SLICES = 4112, 4096, 48
 CENTRE, HALF = 2055.5, 2056.0  # px: u = (y - CENTRE) / HALF
-
-# fmt: off
-SKY_SLICE = np.array([
-    9, 8, 1, 10, 7, 2, 11, 6, 3, 12, 5, 4, 21, 20, 13, 22, 19, 14, 23, 18, 15, 24, 17, 16,
-    33, 32, 25, 34, 31, 26, 35, 30, 27, 36, 29, 28, 45, 44, 37, 46, 43, 38, 47, 42, 39, 48, 41, 40,
-])
-# fmt: on
-"""Which slice of the field the slices of the CCD are, 1 to 48, in four stacks of twelve."""
 
 _STACK, _CHANNEL = 75.2, 12.03  # spaxels: from stack to stack, and from channel to channel
 _OUTER = np.isin(np.arange(1, SLICES + 1), (3, 10, 15, 22, 27, 34, 39, 46))  # narrower lines
@@ -131,7 +124,7 @@ def draw_optics(rng: np.random.Generator, number: int) -> Optics:
     """Draw a channel."""
     k = np.arange(SLICES)
     across = (k - 23.5) / 23.5
-    stack, row = (SKY_SLICE - 1) // 12, (SKY_SLICE - 1) % 12
+    stack, row = (np.array(SKY_SLICES) - 1) // 12, (np.array(SKY_SLICES) - 1) % 12
     width = 75.6 + 2.2 * across**2 + rng.uniform(-0.4, 0.4, SLICES) + rng.uniform(-0.3, 0.3)
     first, last = rng.uniform(64.0, 91.0), rng.uniform(3998.0, 4022.0)
     gap = rng.normal(1.0, 0.1, SLICES - 1)

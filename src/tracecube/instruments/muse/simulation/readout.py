@@ -113,10 +113,8 @@ def expose(
 
 def _expected(chip: Chip, light: FloatArray | None, seconds: float) -> FloatArray:
     """Electrons (4112, 4096) that gather on average."""
-    expected = np.full((ROWS, COLUMNS), 0.0 if light is None else _DARK * seconds, np.float32)
-    if light is None:
-        expected += np.float32(_DARK * seconds)
-    else:
+    expected = np.full((ROWS, COLUMNS), _DARK * seconds, np.float32)
+    if light is not None:
         expected += light * (1.0 + np.float32(_GRAIN) * chip.response)
         for (column, first, last), kept in zip(chip.columns, chip.kept, strict=True):
             expected[first : last + 1, column] *= np.float32(kept)

@@ -25,7 +25,6 @@ _KINDS = {
     "ILLUM": ("CALIB", "FLAT,LAMP,ILLUM", 2.6, 0.9),
     "OBJECT": ("SCIENCE", "OBJECT", 2.8, 1.0),
     "SKY": ("SCIENCE", "SKY", 3.0, 1.0),
-    "MASK": ("CALIB", "WAVE,MASK", -5.0, 0.0),
 }
 _SECONDS = {"BIAS": 0.0, "DARK": 1800.0, "FLAT": 1.155, "SKYFLAT": 9.0, "STD": 60.0, "ILLUM": 1.155, "SKY": 300.0}
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from tracecube.core.fields import FloatArray, Scalar
 from tracecube.core.frame import RawFrame
+from tracecube.instruments.muse.geometry import SKY_SLICES
 from tracecube.instruments.muse.simulation import light
 from tracecube.instruments.muse.simulation.airglow import GROUPS, Airglow
 from tracecube.instruments.muse.simulation.headers import static_cards
 from tracecube.instruments.muse.simulation.lamps import LineList
-from tracecube.instruments.muse.simulation.optics import SKY_SLICE, SLICES, Optics
+from tracecube.instruments.muse.simulation.optics import SLICES, Optics
 from tracecube.instruments.muse.simulation.readout import COVERED, Chip
 
 __all__ = ["bad_pixels", "extinction", "filters", "geometry", "line_catalogue", "sky_lines", "standard"]
@@ -48,7 +49,7 @@ def geometry(optics: list[Optics]) -> RawFrame:
     columns = {
         "SubField": np.concatenate([np.full(SLICES, one.number) for one in optics]),
         "SliceCCD": np.tile(np.arange(1, SLICES + 1), len(optics)),
-        "SliceSky": np.tile(SKY_SLICE, len(optics)),
+        "SliceSky": np.tile(SKY_SLICES, len(optics)),
         "x": np.concatenate([one.x for one in optics]),
         "y": np.concatenate([one.y for one in optics]),
         "angle": np.concatenate([one.angle for one in optics]),

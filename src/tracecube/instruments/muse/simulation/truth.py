@@ -9,12 +9,13 @@ import numpy as np
 
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import RawFrame
+from tracecube.instruments.muse.geometry import SKY_SLICES
 from tracecube.instruments.muse.simulation import light
 from tracecube.instruments.muse.simulation.airglow import Airglow
 from tracecube.instruments.muse.simulation.field import BETA, GAS_LINES, SEEING_POWER, Source
 from tracecube.instruments.muse.simulation.lsf import NODES, LineSpread
 from tracecube.instruments.muse.simulation.observing import REFERENCE, SPAXEL
-from tracecube.instruments.muse.simulation.optics import SKY_SLICE, SLICES, Optics, State
+from tracecube.instruments.muse.simulation.optics import SLICES, Optics, State
 from tracecube.instruments.muse.simulation.readout import Chip
 from tracecube.simulate.detector import Hits
 from tracecube.simulate.night import truth_arrays, truth_json
@@ -27,7 +28,11 @@ WAVE = np.arange(4600.0, 9500.0, 1.25)
 
 def channel_file(optics: Optics, spread: LineSpread, chip: Chip, states: Mapping[str, State]) -> RawFrame:
     """Slices, line-spread functions and flaws of one channel."""
-    columns: dict[str, Any] = {"slice": np.arange(1, SLICES + 1), "sky_slice": SKY_SLICE, "x0": optics.x0 + 1.0}
+    columns: dict[str, Any] = {
+        "slice": np.arange(1, SLICES + 1),
+        "sky_slice": np.array(SKY_SLICES),
+        "x0": optics.x0 + 1.0,
+    }
     columns |= {key: getattr(optics, key) for key in ("c1", "c2", "c3", "width")}
     names = {"dl": "offset", "tilt": "tilt", "curv": "curve", "wig_a": "wave", "wig_p": "phase", "gx": "x", "gy": "y"}
     names |= {"throughput": "throughput", "edge_l": "left", "edge_r": "right", "angle": "angle", "gwidth": "length"}
