@@ -83,7 +83,7 @@ def _float(values: NDArray[Any], good: NDArray[np.bool_] | None = None) -> F4:
 def info_rows(spectra: FibreSpectra) -> ForeignTable:
     """Identity and place of each fibre."""
     specid, ifuid = _identity(spectra.unit)
-    shared = np.zeros(len(spectra.dq)) if spectra.correlation is None else spectra.correlation
+    shared = np.full(len(spectra.dq), np.nan) if spectra.correlation is None else spectra.correlation
     columns = (
         Plane("ra", np.asarray(spectra.ra, np.float64), "deg"),
         Plane("dec", np.asarray(spectra.dec, np.float64), "deg"),
@@ -96,7 +96,7 @@ def info_rows(spectra: FibreSpectra) -> ForeignTable:
         Plane("exp", np.asarray(spectra.exp, np.int32)),
         Plane("fibre", np.asarray(spectra.fibre, np.int32)),
         Plane("dq", np.asarray(spectra.dq, np.int32)),
-        Plane("correlation", np.asarray(shared, np.float64), "", "of any two samples of the fibre"),
+        Plane("correlation", np.asarray(shared, np.float64), "", "of any two samples of the fibre; NaN: unknown"),
     )
     return ForeignTable("Info", columns)
 

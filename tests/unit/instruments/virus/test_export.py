@@ -95,6 +95,7 @@ def test_rows_of_fibres_and_their_places_go_together(tables: Path) -> None:
     assert info["ra"].dtype == np.float64
     assert np.array_equal(info["ra"], np.concatenate([one.ra for one in spectra]))
     assert set(info["specid"]) == {320}
+    assert np.isnan(info["correlation"]).all()  # of spectra whose sky was not fitted it is not known
     assert fibers["spectrum"].shape[1] == 1036
     assert raw["spectrum"].shape[1] == 1032
 
