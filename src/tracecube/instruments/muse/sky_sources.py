@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from tracecube.core.errors import BadData
 from tracecube.core.fields import BoolArray, FloatArray, Meta
 from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
@@ -17,10 +16,10 @@ from tracecube.core.slice_light import SkyContinuum, SkySpectrum, SliceSky
 from tracecube.core.slices import SliceSegments
 from tracecube.core.spectra import Image
 from tracecube.instruments.muse.geometry import spaxel
-from tracecube.instruments.muse.headers import SAME_EXPOSURE, exposure_time, needed, number, start_mjd
+from tracecube.instruments.muse.headers import SAME_EXPOSURE, exposure_time, number, start_mjd
 from tracecube.instruments.muse.pointing import Pointing, on_sky, pointing_of, with_astrometry
-from tracecube.instruments.muse.user_files import sky_matrix
-from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
+from tracecube.instruments.muse.sky_axes import SkyAxes
+from tracecube.kernels.tangent_plane import plane_to_sky
 from tracecube.recipes.slices.cube import Grid, flat_cards
 from tracecube.recipes.slices.sky_exposure import borrowed_sky, continuum_of, sampled
 from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, SkyFit, Slices
@@ -118,29 +117,21 @@ def masked_pieces(
     Raises
     ------
     MissingInput, BadData
-        The mask has no axes, or no scale.
+        The mask has no image, no axes, another projection, or no scale.
     """
     meta = segments[0].meta
     for frame in masks:
         time = number(frame.meta, "MJD-OBS")
         if time is None or abs(time - start_mjd(meta, "exposure")) > SAME_EXPOSURE:
             continue
-        image = next(iter(frame.images.values()))
+        axes = SkyAxes.of(frame, 2)
         x, y = _places(segments, pointing)
-        ra, dec = plane_to_sky(-x, y, pointing.ra, pointing.dec)
-        centre = needed(frame.meta, frame.name, "CRVAL1"), needed(frame.meta, frame.name, "CRVAL2")
-        east, north = sky_to_plane(ra, dec, *centre)
-        matrix = sky_matrix(frame)
-        if np.linalg.det(matrix) == 0.0:
-            raise BadData(f"{frame.name}: no scale of its pixels", hint="look at its CD1_1 to CD2_2")
-        column, row = np.linalg.solve(matrix, np.stack([east, north]) / 3600.0)
-        column += needed(frame.meta, frame.name, "CRPIX1") - 1.0
-        row += needed(frame.meta, frame.name, "CRPIX2") - 1.0
+        column, row = axes.pixel_of(*plane_to_sky(-x, y, pointing.ra, pointing.dec))
         known = np.isfinite(column) & np.isfinite(row)
         at = np.rint(np.where(known, row, -1)).astype(int), np.rint(np.where(known, column, -1)).astype(int)
-        inside = (at[0] >= 0) & (at[0] < image.shape[0]) & (at[1] >= 0) & (at[1] < image.shape[1])
+        inside = (at[0] >= 0) & (at[0] < axes.image.shape[0]) & (at[1] >= 0) & (at[1] < axes.image.shape[1])
         found = np.zeros(column.size, bool)
-        found[inside] = image[at[0][inside], at[1][inside]] > 0
+        found[inside] = axes.image[at[0][inside], at[1][inside]] > 0
         return found, ()
     if not masks:
         return None, ()

@@ -11,10 +11,11 @@ from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import FloatArray, Meta
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.headers import SAME_EXPOSURE, number, start_mjd, text
+from tracecube.instruments.muse.sky_axes import SkyAxes, told
 from tracecube.recipes.align.field import FieldGrid
 from tracecube.recipes.align.white import White, mapped
 
-__all__ = ["OutputGrid", "listed_offsets", "listed_sources", "output_grid", "sky_matrix"]
+__all__ = ["OutputGrid", "listed_offsets", "listed_sources", "output_grid"]
 
 _ANGSTROM = {"ANGSTROM": 1.0, "NM": 10.0, "UM": 1e4, "M": 1e10}
 """Units of wavelength that CUNIT3 may tell, in Angstrom."""
@@ -96,8 +97,8 @@ class _SourceRows(NamedTuple):
         """Read one."""
         table = frame.table("RA", "DEC")
         numbers = np.asarray(table["EXPOSURE"], np.float64) if "EXPOSURE" in table else None
-        told = any(text(frame.meta, key) for key in ("MJD-OBS", "DATE-OBS"))
-        time = start_mjd(frame.meta, frame.name) if told or numbers is None else None
+        timed = any(text(frame.meta, key) for key in ("MJD-OBS", "DATE-OBS"))
+        time = start_mjd(frame.meta, frame.name) if timed or numbers is None else None
         ours = time is None or any(abs(time - start_mjd(meta, "image")) < SAME_EXPOSURE for meta in metas)
         ra, dec = (np.asarray(table[key], np.float64) for key in ("RA", "DEC"))
         return cls(frame.name, ra, dec, numbers, time, ours)
@@ -122,35 +123,21 @@ def output_grid(frame: RawFrame) -> OutputGrid:
     BadData
         They are not understood: another projection, turned, pixels that are no squares, planes not even in wavelength.
     """
-    image = next((one for one in frame.images.values() if one.ndim in {2, _CUBE}), None)
-    if image is None:
-        raise MissingInput(f"{frame.name}: no image", hint="an OUTPUT_WCS is a cube or image of the size to be made")
-    for key, known in (("CTYPE1", "RA---TAN"), ("CTYPE2", "DEC--TAN")):
-        if text(frame.meta, key) != known:
-            raise BadData(f"{frame.name}: {key} is {frame.meta.get(key)!r}", hint=f"only {known} is understood")
-    ra, dec, column, row = (_told(frame, key) for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2"))
-    cd = sky_matrix(frame)
-    side = cd[1, 1] * 3600.0
+    axes = SkyAxes.of(frame, 2, _CUBE)
+    side = axes.matrix[1, 1] * 3600.0
     if not (
         side > 0
-        and np.isclose(-cd[0, 0] * 3600.0, side, rtol=1e-4)
-        and np.allclose(cd[[0, 1], [1, 0]], 0.0, atol=1e-4 * cd[1, 1])
+        and np.isclose(-axes.matrix[0, 0] * 3600.0, side, rtol=1e-4)
+        and np.allclose(axes.matrix[[0, 1], [1, 0]], 0.0, atol=1e-4 * axes.matrix[1, 1])
     ):
         raise BadData(
             f"{frame.name}: axes that are turned or not square",
             hint="north is up, east to the left, spaxels are square",
         )
+    image = axes.image
     rows, columns = image.shape[-2:]
-    field = FieldGrid(ra, dec, (1.0 - column) * side, (1.0 - row) * side, side, columns, rows)
+    field = FieldGrid(axes.ra, axes.dec, -axes.column * side, -axes.row * side, side, columns, rows)
     return OutputGrid(field, *(_planes(frame, len(image)) if image.ndim == _CUBE else (0.0, 0.0, 0)))
-
-
-def _told(frame: RawFrame, *keys: str) -> float:
-    """Return the first of these cards that is there."""
-    found = next((value for key in keys if (value := number(frame.meta, key)) is not None), None)
-    if found is None:
-        raise MissingInput(f"{frame.name}: no {' or '.join(keys)}", hint="it needs the axes of an image on the sky")
-    return found
 
 
 def _planes(frame: RawFrame, planes: int) -> tuple[float, float, int]:
@@ -160,11 +147,11 @@ def _planes(frame: RawFrame, planes: int) -> tuple[float, float, int]:
         raise BadData(f"{frame.name}: CTYPE3 is {kind!r}", hint="only AWAV is understood: even steps in air")
     if unit not in _ANGSTROM:
         raise BadData(f"{frame.name}: CUNIT3 is {unit!r}", hint="write Angstrom, nm, um or m")
-    first, pixel = _told(frame, "CRVAL3"), _told(frame, "CRPIX3")
+    first, pixel = told(frame, "CRVAL3"), told(frame, "CRPIX3")
     step = number(frame.meta, "CD3_3")
     if step is None:
         turned = number(frame.meta, "PC3_3")
-        step = _told(frame, "CDELT3") * (1.0 if turned is None else turned)
+        step = told(frame, "CDELT3") * (1.0 if turned is None else turned)
     mixed = [f"{part}{pair}" for part in ("CD", "PC") for pair in ("1_3", "2_3", "3_1", "3_2")]
     if any(number(frame.meta, key) not in {None, 0.0} for key in mixed):
         raise BadData(f"{frame.name}: wavelength changes with place", hint="the third axis stands on the others")
@@ -175,20 +162,3 @@ def _planes(frame: RawFrame, planes: int) -> tuple[float, float, int]:
             hint="wavelengths rise from plane to plane; an image without planes keeps the cube's own",
         )
     return wave, step * _ANGSTROM[unit], planes
-
-
-def sky_matrix(frame: RawFrame) -> FloatArray:
-    """Return the matrix of the celestial axes, degree a pixel: CDi_j, or CDELTi with PCi_j or CROTA2.
-
-    Source: FITS Standard 4.0, section 8.1.
-    """
-    pairs = ("1_1", "1_2", "2_1", "2_2")
-    cd, pc = ([number(frame.meta, f"{part}{pair}") for pair in pairs] for part in ("CD", "PC"))
-    if any(one is not None for one in cd):
-        return np.array([0.0 if one is None else one for one in cd]).reshape(2, 2)
-    delta = np.array([_told(frame, "CDELT1", "CD1_1"), _told(frame, "CDELT2", "CD2_2")])
-    if any(one is not None for one in pc):
-        turn = np.where([one is None for one in pc], np.eye(2).ravel(), np.array(pc, np.float64)).reshape(2, 2)
-        return np.asarray(delta[:, None] * turn)
-    angle = np.radians(number(frame.meta, "CROTA2") or 0.0)  # absent: not turned, as the standard has it
-    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * delta

@@ -45,6 +45,8 @@ def test_auto_takes_the_sky_exposure_where_objects_fill_the_field(segments, want
 def mask(time: float, image: np.ndarray, turn: float = 0.0) -> RawFrame:
     scale, angle = 0.2 / 3600, np.radians(turn)
     axes = {
+        "CTYPE1": "RA---TAN",
+        "CTYPE2": "DEC--TAN",
         "CRVAL1": CARDS["RA"],
         "CRVAL2": CARDS["DEC"],
         "CRPIX1": 41.0,
@@ -95,6 +97,11 @@ def test_a_mask_without_scale_is_refused(segments):
     flat = replace(given, meta={**given.meta, "CD1_1": 0.0, "CD1_2": 0.0})
     with pytest.raises(BadData, match="no scale"):
         masked_pieces([flat], segments, pointing)
+    galactic = replace(given, meta={**given.meta, "CTYPE1": "GLON-TAN"})
+    with pytest.raises(BadData, match="CTYPE1 is 'GLON-TAN'"):
+        masked_pieces([galactic], segments, pointing)
+    with pytest.raises(MissingInput, match="mask: no image"):
+        masked_pieces([replace(given, images={})], segments, pointing)
 
 
 def test_places_follow_the_astrometry(segments):
