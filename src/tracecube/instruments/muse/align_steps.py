@@ -50,7 +50,7 @@ class _Told:
     method: list[str]
 
 
-@recipe(version="3")
+@recipe(version="4")
 def align_exposures(
     *,
     images: Sequence[Image],
@@ -97,9 +97,7 @@ def _told(
     """Return what the images say, or what the user does, and what people should know of it."""
     cosine = np.cos(np.radians([one.dec for one in whites]))
     side = np.array([one.side for one in whites])
-    error = np.sqrt(
-        np.stack([np.diag(one) if one.shape == (2, 2) else np.full(2, np.inf) for one in found.shift_covariance])
-    )
+    error = np.sqrt(np.diagonal(found.shift_covariance, axis1=1, axis2=2))
     scale = np.stack([-side / _DEG / cosine, side / _DEG], axis=1)  # right ascension to the east, x to the west
     offset, error = found.shift[:, ::-1] * scale, error[:, ::-1] * np.abs(scale)
     sure = np.isfinite(offset).all(axis=1) & (np.hypot(error[:, 0] * cosine, error[:, 1]) * _DEG < _UNSURE)
@@ -142,7 +140,7 @@ def _offsets(
     kept = [(i, j, pair.fit) for i, j, pair in found.pairs if pair.fit is not None]
     grid, wanted = grids
     errors = [np.sqrt(np.diag(fit.of_first + fit.of_second)) for _, _, fit in kept]
-    off = np.hypot(*np.nan_to_num(found.place.left[:, :2], nan=0.0).T) if kept else np.zeros(0)
+    off = np.hypot(*np.nan_to_num(found.place.left, nan=0.0).T) if kept else np.zeros(0)
     return Offsets(
         date=np.array([card_text(meta, "DATE-OBS") for meta in metas]),
         mjd=np.array([start_mjd(meta, "image") for meta in metas]),
@@ -238,6 +236,8 @@ def _numbers(found: Aligned, told: _Told, whites: Sequence[White]) -> tuple[Qual
     error = np.hypot(told.error[:, 0] * cosine, told.error[:, 1]) * _DEG
     known = np.isfinite(error)
     moved = np.hypot(told.offset[:, 0] * cosine, told.offset[:, 1]) * _DEG
+    # as many pairs as exposures need do not tell whether they agree
+    chi2 = [QualityNumber("ALIGN CHI2", found.place.chi2, high=4.0)] if np.isfinite(found.place.chi2) else []
     return (
         QualityNumber(
             "ALIGN ERROR MAX", float(error[known].max()) if known.any() else float("nan"), "arcsec", high=0.05
@@ -245,7 +245,7 @@ def _numbers(found: Aligned, told: _Told, whites: Sequence[White]) -> tuple[Qual
         QualityNumber("ALIGN OFFSET MAX", float(moved.max()), "arcsec"),
         QualityNumber("ALIGN PAIRS", float(found.place.used.sum())),
         QualityNumber("ALIGN PAIRS OUT", float((~found.place.used).sum()), high=0.0),
-        QualityNumber("ALIGN CHI2", found.place.chi2, high=4.0),
+        *chi2,
         QualityNumber("ALIGN LOST", float(sum(one == "header" for one in told.method)), high=0.0),
         QualityNumber("SOURCES MIN", float(min(len(one.value) for one in found.sources))),
         QualityNumber("SOURCES MAX", float(max(len(one.value) for one in found.sources))),

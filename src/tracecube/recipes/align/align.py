@@ -46,7 +46,8 @@ class Aligned(NamedTuple):
         Flux of the exposure over that of the reference.
     background, background_error : array (n,)
     pairs : list of (int, int, Pair)
-    place, scale : Network
+    place : Network
+        Of the displacements.
     sources : list of Detected
     """
 
@@ -81,13 +82,13 @@ def align(
     for i, j in combinations(range(len(images)), 2):
         pair = measure_pair(images[i], images[j], (places[i], places[j]), search, listed=listed is not None)
         pairs.append((i, j, pair))
-    place = solve_network([_link(i, j, one) for i, j, one in pairs if one.fit], len(images), reference)
+    place = solve_network([_link(i, j, one) for i, j, one in pairs if one.fit], len(images), reference, size=2)
     kept = [one for one, own in zip([one for one in pairs if one[2].fit], place.used, strict=True) if own]
-    flux = solve_network([_scale(i, j, one) for i, j, one in kept], len(images), reference)
+    flux = solve_network([_scale(i, j, one) for i, j, one in kept], len(images), reference, size=1)
     ratio = np.exp(flux.value[:, 0])
-    level = solve_network([_level(i, j, one, ratio) for i, j, one in kept], len(images), reference)
+    level = solve_network([_level(i, j, one, ratio) for i, j, one in kept], len(images), reference, size=1)
     return Aligned(
-        shift=place.value if place.value.shape[1] == 2 else np.full((len(images), 2), np.nan),  # noqa: PLR2004 - y, x
+        shift=place.value,
         shift_covariance=place.covariance,
         flux=ratio,
         flux_error=ratio * np.sqrt(flux.covariance[:, 0, 0]),

@@ -50,7 +50,7 @@ class Network(NamedTuple):
     """Solution.
 
     ``value`` (n, k) and ``covariance`` (n, k, k), NaN and infinite where no pair leads; which pairs were ``used`` (p,),
-    how far each is off (p, k), reduced ``chi2``.
+    how far each is off (p, k), reduced ``chi2``, NaN where no more pairs lead to the exposures than are needed.
     """
 
     value: F8
@@ -60,7 +60,7 @@ class Network(NamedTuple):
     chi2: float
 
 
-def solve_network(links: Sequence[Link], count: int, reference: int) -> Network:
+def solve_network(links: Sequence[Link], count: int, reference: int, *, size: int) -> Network:
     """Return values of all exposures against the reference.
 
     Parameters
@@ -69,8 +69,9 @@ def solve_network(links: Sequence[Link], count: int, reference: int) -> Network:
     count : int
         Exposures.
     reference : int
+    size : int
+        Numbers that a pair measures, k.
     """
-    size = links[0].value.size if links else 1
     used = np.ones(len(links), bool)
     while True:
         value, covariance, left, chi2 = _solved(links, used, count, reference, size)
@@ -99,7 +100,7 @@ def _solved(links: Sequence[Link], used: BoolArray, count: int, reference: int, 
     rows = [j for j in np.flatnonzero(used).tolist() if there[links[j].first]]
     left = np.full((len(links), size), np.nan)
     if not free or not rows:
-        return value, covariance, left, 1.0
+        return value, covariance, left, float("nan")
     matrix = np.kron(_differences([links[j] for j in rows], free), np.eye(size))
     data = np.concatenate([links[j].value for j in rows])
     weight = np.linalg.inv(_covariance([links[j] for j in rows], size))
@@ -107,10 +108,10 @@ def _solved(links: Sequence[Link], used: BoolArray, count: int, reference: int, 
     found = inverse @ (matrix.T @ (weight @ data))
     off = data - matrix @ found
     freedom = data.size - found.size
-    chi2 = float(off @ weight @ off) / freedom if freedom else 1.0
+    chi2 = float(off @ weight @ off) / freedom if freedom else float("nan")
     for place, i in enumerate(free):
         own = slice(place * size, (place + 1) * size)
-        value[i], covariance[i] = found[own], inverse[own, own] * max(chi2, 1.0)
+        value[i], covariance[i] = found[own], inverse[own, own] * max(1.0, chi2)
     for j, link in enumerate(links):
         left[j] = link.value - (value[link.second] - value[link.first])
     return value, covariance, left, chi2

@@ -127,15 +127,26 @@ def test_errors_of_a_network_are_those_of_its_exposures_not_of_its_pairs():
     pulls = []
     for _ in range(200):
         true, made = chain(rng, 5, links, 0.1)
-        found = solve_network(made, 5, 0)
+        found = solve_network(made, 5, 0, size=2)
         pulls.append(((found.value - true) / np.sqrt(np.diagonal(found.covariance, axis1=1, axis2=2) + 1e-30))[1:])
     assert np.std(pulls) == pytest.approx(1.0, abs=0.05)
 
 
 def test_a_wrong_pair_is_left_out_and_what_hangs_on_nothing_is_not_measured():
     true, made = chain(np.random.default_rng(5), 5, [(0, 1), (1, 2), (0, 2), (0, 3), (1, 3), (2, 3)], 0.01, wrong=2)
-    found = solve_network(made, 5, 0)
+    found = solve_network(made, 5, 0, size=2)
     assert not found.used[2]
     assert found.used.sum() == 5
     assert np.abs(found.value[:4] - true[:4]).max() < 0.1
     assert np.isnan(found.value[4]).all()
+
+
+def test_pairs_that_nothing_checks_have_no_chi_square():
+    true, made = chain(np.random.default_rng(6), 3, [(0, 1), (1, 2)], 0.01)
+    found = solve_network(made, 3, 0, size=2)
+    assert np.isnan(found.chi2)
+    assert np.allclose(np.diagonal(found.covariance, axis1=1, axis2=2)[1], 2.2e-4)
+    assert np.abs(found.value - true).max() < 0.1
+    nothing = solve_network([], 3, 0, size=2)
+    assert np.isnan(nothing.chi2)
+    assert nothing.value.shape == (3, 2)
