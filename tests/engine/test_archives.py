@@ -76,3 +76,14 @@ def test_the_products_of_loose_files_stand_when_these_are_archived(raw, archived
     again = reduced(raw, out)
     assert again.good
     assert not again.of("done")
+
+
+def test_workers_of_a_later_run_read_through_its_own_index(archived, tmp_path, reduced):
+    for out in ("first", "second"):
+        pool = LocalPool(2)
+        members._KNOWN.clear()
+        try:
+            assert reduced(archived, tmp_path / out, executor=pool).good
+        finally:
+            pool.close()
+        assert len(list((tmp_path / out / ".tracecube-index").glob("*.json"))) == 2

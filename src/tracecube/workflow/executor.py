@@ -18,6 +18,7 @@ from typing import Protocol
 
 from threadpoolctl import threadpool_limits
 
+from tracecube.io.members import INDEX_FOLDER
 from tracecube.workflow.call import JobCall, JobResult, call_recipe
 
 __all__ = ["DIED", "Executor", "InProcess", "LocalPool", "WorkerDied"]
@@ -115,7 +116,10 @@ class LocalPool:
 
     def _running(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.slots, mp_context=self._context, initializer=_prepare_worker)
+            index = os.environ.get(INDEX_FOLDER, "")
+            self._pool = ProcessPoolExecutor(
+                self.slots, mp_context=self._context, initializer=_prepare_worker, initargs=(index,)
+            )
         return self._pool
 
 
@@ -134,8 +138,12 @@ def _main_left_alone() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _prepare_worker() -> None:
-    """Leave interrupts to the main process, and end with it."""
+def _prepare_worker(index: str) -> None:
+    """Leave interrupts to the main process, and end with it; read archives through the index of this run.
+
+    The process that workers are forked off may have started in a run before, with the environment of then.
+    """
+    os.environ[INDEX_FOLDER] = index
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
