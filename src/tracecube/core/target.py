@@ -6,7 +6,21 @@ from dataclasses import dataclass
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
-__all__ = ["PointSourceFit", "Target"]
+__all__ = ["ACCEPTABLE", "PointSourceFit", "Target", "acceptable"]
+
+ACCEPTABLE = 2
+"""The worst quality code of a spectrum that is classified and sent out; what is above is a major problem."""
+
+
+def acceptable(quality: int) -> bool:
+    """Whether a spectrum of this quality code may be classified and sent out.
+
+    Examples
+    --------
+    >>> [code for code in range(6) if acceptable(code)]
+    [0, 1, 2]
+    """
+    return 0 <= quality <= ACCEPTABLE
 
 
 @dataclass(frozen=True)

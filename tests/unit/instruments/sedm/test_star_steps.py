@@ -192,7 +192,7 @@ def test_a_target_without_guider_gets_5_and_a_good_spectrum(science: Spectra, ni
 def test_a_place_by_hand_is_taken(science: Spectra) -> None:
     params = ExtractStarParams(centroid_x=1.0, centroid_y=2.2)
     found = extract_star(spectra=science, params=params)
-    assert found.target.quality == 1
+    assert found.target.quality == 0
     assert found.target.source_position == "manual"
     assert (found.target.x, found.target.y) == pytest.approx((1.2, 2.0), abs=0.05)
 
