@@ -8,7 +8,7 @@ from typing import Any
 
 from tracecube.core.fields import Scalar
 
-__all__ = ["InputRecord", "JobRecord", "PlannedRecord", "ProductRecord", "RawRecord", "RunRecord"]
+__all__ = ["AdjustmentRecord", "InputRecord", "JobRecord", "PlannedRecord", "ProductRecord", "RawRecord", "RunRecord"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +173,35 @@ class PlannedRecord:
     state: str
     reason: str | None = None
     job_id: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentRecord:
+    """Parameters that a person set for one job alone; they go over those of all jobs of its task.
+
+    Parameters
+    ----------
+    instrument, task, name, night
+        Of the job.
+    params : mapping
+        Parameter -> value.
+    tag : str
+        Name of the adjustment, which its products carry.
+    reviewer : str
+        Who made it.
+    made : str
+        ISO 8601, UTC.
+    """
+
+    instrument: str
+    task: str
+    name: str
+    night: str | None
+    params: Mapping[str, Any]
+    tag: str
+    reviewer: str
+    made: str = ""
+    id: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

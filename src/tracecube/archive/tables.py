@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["PackedJSON", "job", "job_input", "metadata", "planned", "product", "raw_file", "run"]
+__all__ = ["PackedJSON", "adjustment", "job", "job_input", "metadata", "planned", "product", "raw_file", "run"]
 
 SHA = 64
 """Hexadecimal digits of a SHA-256."""
@@ -151,4 +151,19 @@ planned = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("job_id", sa.Integer, sa.ForeignKey("job.id")),
+)
+
+adjustment = sa.Table(
+    "adjustment",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("instrument", sa.Text, nullable=False),
+    sa.Column("task", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("night", sa.Text),
+    sa.Column("params", sa.JSON, nullable=False),
+    sa.Column("tag", sa.Text, nullable=False),
+    sa.Column("reviewer", sa.Text, nullable=False),
+    sa.Column("made", sa.Text, nullable=False),  # ISO 8601, UTC
+    sa.Index("adjustment_job", "instrument", "task", "name", "night"),
 )

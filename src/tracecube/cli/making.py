@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from tracecube.archive.adjustments import standing_adjustments
 from tracecube.archive.ledger import LEDGER_NAME, Ledger
 from tracecube.archive.queries import raw_files
 from tracecube.archive.summary import RunSummary
@@ -153,9 +154,18 @@ def plan(
     folder = out.expanduser().resolve()
     ledger = Ledger.open(folder) if (folder / LEDGER_NAME).is_file() else None
     known = raw_files(ledger) if ledger else {}
-    prepared = prepare(raw, folder, discover(), targets=target or (), only=only or (), settings=settings, known=known)
+    prepared = prepare(
+        raw,
+        folder,
+        discover(),
+        targets=target or (),
+        only=only or (),
+        settings=settings,
+        known=known,
+        adjusted=standing_adjustments(ledger) if ledger else (),
+    )
     jobs = prepared.jobs
-    expected = forecast(jobs, prepared.params, ledger)
+    expected = forecast(jobs, prepared.params, ledger, prepared.by_hand)
     table(["task", "name", "would", "because"], [(o.job.task.name, o.job.name, o.state, o.reason) for o in expected])
     show_files(prepared.scan.unclassified, prepared.scan.copies)
     counts = Counter(outcome.state for outcome in expected)

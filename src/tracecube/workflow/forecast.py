@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tracecube.archive.ledger import Ledger
 from tracecube.core.params import Params
-from tracecube.workflow.jobs import PlannedJob
+from tracecube.workflow.jobs import JobKey, PlannedJob
 from tracecube.workflow.resolve import Files, Outcome
 from tracecube.workflow.reuse import standing_jobs
 
@@ -14,7 +14,10 @@ __all__ = ["forecast"]
 
 
 def forecast(
-    jobs: Sequence[PlannedJob], params: Mapping[tuple[str, str], Params], ledger: Ledger | None
+    jobs: Sequence[PlannedJob],
+    params: Mapping[tuple[str, str], Params],
+    ledger: Ledger | None,
+    by_hand: Mapping[JobKey, Params] | None = None,
 ) -> list[Outcome]:
     """Say of each job whether it would be reused, would run, or cannot.
 
@@ -25,13 +28,15 @@ def forecast(
     params : mapping of (instrument, task) to Params
     ledger : Ledger or None
         None when nothing was ever reduced into the output folder.
+    by_hand : mapping of JobKey to Params, optional
+        Of jobs that a person adjusted.
 
     Returns
     -------
     list of Outcome
         In state "run", "reused" or "incomplete".
     """
-    files = Files(params)
+    files = Files(params, by_hand)
     states: dict[int, Outcome] = {}
     for job in jobs:
         remade = [states[source].job.label for source in job.sources if states[source].state == "run"]

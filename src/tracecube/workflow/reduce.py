@@ -8,20 +8,23 @@ import platform
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from tracecube.archive.adjustments import standing_adjustments
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import raw_files
-from tracecube.archive.records import PlannedRecord, RawRecord
+from tracecube.archive.records import AdjustmentRecord, PlannedRecord, RawRecord
 from tracecube.archive.summary import RunSummary, last_summary
 from tracecube.core.errors import BadData
 from tracecube.core.params import Params
 from tracecube.io.members import INDEX_FOLDER
+from tracecube.workflow.by_hand import params_by_hand
 from tracecube.workflow.choices import opened
 from tracecube.workflow.discover import Found, discover, references
 from tracecube.workflow.executor import Executor
@@ -59,6 +62,8 @@ class Prepared:
     params : mapping of (instrument, task) to Params
     replan : callable
         Gives the plan of the same files when some jobs are known to fail.
+    by_hand : mapping of JobKey to Params
+        Of jobs that a person adjusted.
     """
 
     scan: Scan
@@ -67,6 +72,7 @@ class Prepared:
     targets: tuple[str, ...]
     params: Mapping[tuple[str, str], Params]
     replan: Callable[[Mapping[JobKey, str]], Plan]
+    by_hand: Mapping[JobKey, Params] = field(default_factory=dict)
 
     @property
     def jobs(self) -> list[PlannedJob]:
@@ -93,6 +99,7 @@ def prepare(
     only: Sequence[str] = (),
     settings: Settings | None = None,
     known: Mapping[str, RawRecord] | None = None,
+    adjusted: Sequence[AdjustmentRecord] = (),
 ) -> Prepared:
     """Scan a folder and plan all jobs; nothing is run or written.
 
@@ -100,6 +107,8 @@ def prepare(
     ----------
     only : sequence of str
         Conditions on the setup of raw files, see `tracecube.workflow.only.only_from`; the rest is left alone.
+    adjusted : sequence of AdjustmentRecord
+        What persons set for single jobs.
 
     Raises
     ------
@@ -118,7 +127,7 @@ def prepare(
     replan = partial(make_plan, present, files, out)
     wanted = tuple(targets) or default_targets(present)
     plan.end_jobs(wanted)  # an unknown target is reported before anything is run
-    return Prepared(found, plan, whole, wanted, params, replan)
+    return Prepared(found, plan, whole, wanted, params, replan, params_by_hand(params, adjusted))
 
 
 def reduce_folder(
@@ -131,6 +140,7 @@ def reduce_folder(
     settings: Settings | None = None,
     watch: Watch | None = None,
     instruments: Callable[[], Mapping[str, Found]] = discover,
+    patience: float = 0.0,
 ) -> RunSummary:
     """Make the products of the targets from the raw files of a folder.
 
@@ -146,6 +156,8 @@ def reduce_folder(
     watch : Watch, optional
     instruments : callable
         Gives the installed instruments; called only when there is something to do.
+    patience : float, second
+        How long to wait for another run that is writing into the folder.
 
     Raises
     ------
@@ -154,20 +166,23 @@ def reduce_folder(
     """
     folder, out = folder.expanduser().resolve(), out.expanduser().resolve()
     settings = settings or {}
-    with Ledger.open(out, create=True) as ledger, _locked(out):
-        mark = fingerprint(folder, (*targets, *only), settings)
+    with Ledger.open(out, create=True) as ledger, _locked(out, patience):
+        adjusted = standing_adjustments(ledger)
+        mark = fingerprint(folder, (*targets, *only), settings, adjusted)
         last = unchanged(ledger, mark)
         if last is not None:
             return as_reused(last)
         os.environ[INDEX_FOLDER] = str(out / INDEX)  # workers that start from here on look there
         executor.warm([reference.partition(":")[0] for reference in references()])
         known = raw_files(ledger, folder)
-        prepared = prepare(folder, out, instruments(), targets=targets, only=only, settings=settings, known=known)
+        prepared = prepare(
+            folder, out, instruments(), targets=targets, only=only, settings=settings, known=known, adjusted=adjusted
+        )
         _save_scan(ledger, prepared.scan, known)
         possible = {(j.instrument, j.task.name, j.name, j.night) for j in prepared.whole.jobs if j.complete}
         ledger.retire_others(str(folder), possible)
         with _scratch(out) as scratch:
-            runner = Runner(ledger, executor, prepared.params, scratch, watch or Quiet())
+            runner = Runner(ledger, executor, prepared.params, scratch, watch or Quiet(), prepared.by_hand)
             _run(ledger, runner, prepared, _about(prepared, settings, mark))
         done = last_summary(ledger)
     if done is None:
@@ -228,15 +243,22 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def _locked(out: Path, patience: float) -> Iterator[None]:
     """Let only one run write into a folder; the lock ends with the process, however that ends."""
+    end = time.monotonic() + patience
     with (out / ".tracecube.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BadData(
-                f"{out}: another run is writing into this folder", hint="wait for it, or choose another folder with -o"
-            ) from error
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() < end:
+                    time.sleep(0.5)
+                    continue
+                raise BadData(
+                    f"{out}: another run is writing into this folder",
+                    hint="wait for it, or choose another folder with -o",
+                ) from error
         yield
 
 

@@ -9,7 +9,7 @@ from tracecube.archive.records import InputRecord, ProductRecord
 from tracecube.core.params import Params
 from tracecube.io.headers import bare_name
 from tracecube.workflow.items import Item
-from tracecube.workflow.jobs import Binding, PlannedJob
+from tracecube.workflow.jobs import Binding, JobKey, PlannedJob
 from tracecube.workflow.provenance import provenance_key
 
 __all__ = ["Files", "Outcome", "Resolved"]
@@ -78,10 +78,15 @@ class Files:
     Parameters
     ----------
     params : mapping of (instrument, task) to Params
+    by_hand : mapping of JobKey to Params, optional
+        Of jobs that a person adjusted.
     """
 
-    def __init__(self, params: Mapping[tuple[str, str], Params]) -> None:
+    def __init__(
+        self, params: Mapping[tuple[str, str], Params], by_hand: Mapping[JobKey, Params] | None = None
+    ) -> None:
         self._plain = {key: chosen.model_dump(mode="json") for key, chosen in params.items()}
+        self._by_hand = {key: chosen.model_dump(mode="json") for key, chosen in (by_hand or {}).items()}
         self._found: dict[str, InputRecord | _Lost] = {}
 
     def resolve(self, job: PlannedJob) -> Resolved | Outcome:
@@ -101,7 +106,7 @@ class Files:
             caveats += [f"{binding.role} is without one input: {one.reason}" for one in lost]
             caveats += _next_best(binding, have)
             inputs += [file for _, file in have]
-        params = self._plain[job.instrument, job.task.name]
+        params = self._by_hand.get(job.key) or self._plain[job.instrument, job.task.name]
         key = provenance_key(job.instrument, job.task, params, inputs)
         return Resolved(job, tuple(inputs), key, params, tuple(caveats))
 

@@ -64,6 +64,8 @@ class Runner:
     scratch : Path
         Folder for files that are not yet whole, on the file system of the products.
     watch : Watch
+    by_hand : mapping of JobKey to Params
+        Of jobs that a person adjusted.
     failures : mapping of JobKey to (str, int)
         Jobs that failed, why, and their numbers in the ledger. They are not tried again.
     """
@@ -73,13 +75,14 @@ class Runner:
     params: Mapping[tuple[str, str], Params]
     scratch: Path
     watch: Watch = field(default_factory=Quiet)
+    by_hand: Mapping[JobKey, Params] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     failures: dict[JobKey, tuple[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Start with nothing made."""
         self._run_id = 0
-        self._files = Files(self.params)
+        self._files = Files(self.params, self.by_hand)
         self._places: dict[int, int] = {}
         self._alone: list[Resolved] = []
         self._fresh: set[int] = set()
@@ -94,7 +97,7 @@ class Runner:
         list of Outcome
             One a job, in the same order.
         """
-        self._run_id, self.outcomes, self._files = run_id, {}, Files(self.params)
+        self._run_id, self.outcomes, self._files = run_id, {}, Files(self.params, self.by_hand)
         self._places = {job.position: place for place, job in enumerate(jobs)}
         self.watch.planned(jobs)
         graph = _Graph(jobs)

@@ -17,6 +17,7 @@ from pathlib import Path
 from tracecube.archive.hashing import hash_of_value
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import products_of_jobs
+from tracecube.archive.records import AdjustmentRecord
 from tracecube.archive.summary import RunSummary, last_summary
 from tracecube.workflow.discover import GROUP
 from tracecube.workflow.reuse import all_intact
@@ -29,11 +30,14 @@ _FINAL = {"done", "reused", "skipped", "incomplete"}
 """States that the same call would come to again; a failure deserves another try."""
 
 
-def fingerprint(folder: Path, targets: Sequence[str], settings: Settings) -> str:
-    """Return the hash of all that decides what a run does: names, sizes and times of files, and choices."""
+def fingerprint(
+    folder: Path, targets: Sequence[str], settings: Settings, by_hand: Sequence[AdjustmentRecord] = ()
+) -> str:
+    """Return the hash of all that decides what a run does: names, sizes and times of files, choices, adjustments."""
     raw = [_stamp(path) for path in data_files(folder)]
     choices = {task: dict(values) for task, values in settings.items()}
-    return hash_of_value([str(folder), raw, sorted(_software()), sys.version, list(targets), choices])
+    adjusted = sorted([one.instrument, one.task, one.name, str(one.night), one.id] for one in by_hand)
+    return hash_of_value([str(folder), raw, sorted(_software()), sys.version, list(targets), choices, adjusted])
 
 
 def unchanged(ledger: Ledger, now: str) -> RunSummary | None:

@@ -87,7 +87,7 @@ def test_inputs_of_an_older_ledger_are_of_no_extension(connection):
     connection.execute(sa.text("INSERT INTO run VALUES (1, 'f', 'x', '[]', '{}', '{}', 'h', 's', NULL)"))
     before = connection.execute(sa.text("SELECT * FROM run")).all()
     migrate.upgrade(connection)
-    assert migrate.layout_of(connection) == "0003"
+    assert migrate.layout_of(connection) == migrate.LAYOUT
     (added,) = [one for one in sa.inspect(connection).get_columns("job_input") if one["name"] == "extension"]
     assert added["nullable"]
     assert connection.execute(sa.text("SELECT * FROM run")).all() == before
