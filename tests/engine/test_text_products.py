@@ -61,3 +61,21 @@ def test_a_text_is_rerun_from_its_record(out, installed):
                     queries.products(ledger, tag=tag)]  # fmt: skip
     assert compared
     assert all(one.same and one.same_data for one in compared)
+
+
+def test_a_text_may_have_a_name_that_its_readers_expect(out, raw, reduced, installed):
+    def letters() -> set[str]:
+        return {path.name for path in (out / "2021-04-21" / "letter").iterdir()}
+
+    named = {"settings": {"letter": {"name": "for Ada"}}}
+    assert [result.task for result in reduced(raw, out, **named).of("done")] == ["letter"] * 5
+    assert letters() == {f"for-Ada-{name}.txt" for name in ("SN0", "SN1", "SN2", "HZ0", "HZ1")}  # the old are gone
+    (out / "2021-04-21" / "letter" / "for-Ada-SN1.txt").write_text("other")
+    assert [result.label for result in reduced(raw, out, **named).of("done")] == ["letter sci1"]
+    assert not reduced(raw, out, **named, targets=["letter"]).of("done")
+    with Ledger.open(out) as ledger:
+        [letter] = (made for made in queries.products(ledger, tag="LETTER") if made.raw == "sci1")
+        assert letter.path.endswith("letter/for-Ada-SN1.txt")
+        assert rerun(ledger, letter, installed()).same_data
+    reduced(raw, out)
+    assert letters() == {f"{name}_LETTER.txt" for name in ("sci0", "sci1", "sci2", "std0", "std1")}

@@ -128,6 +128,8 @@ class Spectrum:
         Covariance of each sample of ``flux_uncal`` with the next one; 0 in the last.
     lsf_sigma : array (n_wave,), Angstrom
         Width of the line-spread function.
+    reference : array (n_wave,), erg / (s cm2 Angstrom), or None
+        Of a standard star the flux that it is known to have, at this resolution; NaN beyond its table.
     """
 
     wave: FloatArray = column("SPECTRUM", "WAVE", unit="Angstrom")
@@ -139,6 +141,7 @@ class Spectrum:
     variance_uncal: FloatArray = column("SPECTRUM", "STAT_UNCAL")
     covariance_uncal: FloatArray = column("SPECTRUM", "COVAR_UNCAL")
     lsf_sigma: FloatArray = column("SPECTRUM", "LSF", unit="Angstrom")
+    reference: FloatArray | None = column("SPECTRUM", "REFERENCE", unit="erg/s/cm2/Angstrom", default=None)
     medium: str = card("WAVETYPE", text="AWAV air, WAVE vacuum", default="WAVE")
     meta: Meta = meta()
 

@@ -20,9 +20,12 @@ class TextFile:
         Written as UTF-8, line ends as they are.
     meta : mapping
         Not part of the file: what should stand there is in ``text``.
+    name : str
+        Name of the file without its ending, where those who read it expect one; empty for the usual name of a product.
     """
 
     suffix: ClassVar[str] = ".txt"
 
     text: str
     meta: Meta = meta()
+    name: str = ""

@@ -25,6 +25,7 @@ from tracecube.core.fields import Scalar
 from tracecube.core.frame import RawFrame
 from tracecube.core.recipe import Argument, Outputs
 from tracecube.core.spectra import CubeOnDisk
+from tracecube.core.text import TextFile
 from tracecube.core.workflow import Task
 from tracecube.workflow.discover import load
 from tracecube.workflow.items import as_file_name
@@ -246,6 +247,8 @@ def _put(call: JobCall, task: Task, outputs: Outputs, meta: Mapping[str, Scalar]
         cards = {**provenance_cards(task, tags[output], call.key, call.inputs), **quality}
         path = Path(call.outputs[output])
         path = path if label is None else path.with_name(f"{path.stem}_{as_file_name(label)}{path.suffix}")
+        if isinstance(noun, TextFile) and noun.name:
+            path = path.with_name(f"{as_file_name(noun.name)}{path.suffix}")
         temporary = Path(call.scratch) / f"{call.key}-{os.getpid()}-{number}{path.suffix}"
         written.append((temporary, replace(_write(noun, output, path, temporary, cards, meta), object=label)))
     for temporary, made in written:

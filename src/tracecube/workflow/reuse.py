@@ -10,6 +10,7 @@ from tracecube.archive.hashing import hash_of_file
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import done_jobs
 from tracecube.archive.records import ProductRecord
+from tracecube.core.text import TextFile
 
 __all__ = ["Standing", "all_intact", "intact", "standing_jobs"]
 
@@ -41,8 +42,18 @@ def standing_jobs(ledger: Ledger, wanted: Mapping[str, Iterable[str]]) -> dict[s
 
 
 def _belongs(path: str, places: Iterable[str]) -> bool:
-    """Whether a product lies at one of its job's places, or is one of several that share the place's name."""
-    return any(path == place or path.startswith(f"{place.rpartition('.')[0]}_") for place in places)
+    """Whether a product lies at one of its job's places, is one of several that share the place's name, or a text.
+
+    Texts may have names of their own, in the folder of their place.
+    """
+    return any(
+        path == place or path.startswith(f"{place.rpartition('.')[0]}_") or _texts_of_one_folder(path, place)
+        for place in places
+    )
+
+
+def _texts_of_one_folder(path: str, place: str) -> bool:
+    return Path(path).parent == Path(place).parent and Path(path).suffix == Path(place).suffix == TextFile.suffix
 
 
 def all_intact(products: Sequence[ProductRecord]) -> bool:

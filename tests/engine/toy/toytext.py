@@ -14,6 +14,12 @@ from tracecube.core.text import TextFile
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
 
 
+class LetterParams(Params):
+    """Whom it is for."""
+
+    name: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NoteOutputs(Outputs):
     note: TextFile
@@ -32,9 +38,13 @@ def toy_note(*, spectrum: Image, params: Params = Params()) -> NoteOutputs:
 
 
 @recipe(version="1")
-def toy_letter(*, spectrum: Image, note: TextFile | None = None, params: Params = Params()) -> LetterOutputs:
+def toy_letter(
+    *, spectrum: Image, note: TextFile | None = None, params: LetterParams = LetterParams()
+) -> LetterOutputs:  # fmt: skip
     """Pass the note of the same exposure on."""
-    return LetterOutputs(letter=note and TextFile(f"{spectrum.meta['OBJECT']}: {note.text}"))
+    told = f"{spectrum.meta['OBJECT']}: {'' if note is None else note.text}"
+    name = f"{params.name} {spectrum.meta['OBJECT']}" if params.name else ""
+    return LetterOutputs(letter=note and TextFile(told, name=name))
 
 
 SAME_EXPOSURE = (Match(0, same=("night", "raw")),)

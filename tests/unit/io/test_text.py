@@ -63,4 +63,4 @@ def test_what_is_no_text_is_said_so(tmp_path):
 def test_a_noun_says_how_its_files_are_called():
     assert suffix_of(TextFile) == ".txt"
     assert suffix_of(Cube) == ".fits"
-    assert [field.name for field in fields(TextFile)] == ["text", "meta"]
+    assert [field.name for field in fields(TextFile)] == ["text", "meta", "name"]

@@ -8,22 +8,27 @@ from tracecube.core.fields import PER_PRODUCT, Meta, Scalar
 from tracecube.core.spectra import Spectrum
 from tracecube.core.target import Target
 
-__all__ = ["ascii_name", "ascii_spectrum"]
+__all__ = ["ascii_spectrum", "spectrum_name"]
 
 OUTSIDE = 3  # quality code of a target outside the field
 
 
-def ascii_name(target: Target, raw: str) -> str:
-    """File name of the text form, by the observatory's custom.
+def spectrum_name(object_: str, raw: str, tag: str = "robot") -> str:
+    """Name of a spectrum's files by the observatory's custom, without the ending.
+
+    Parameters
+    ----------
+    object_, raw : str
+        Target, and raw file.
+    tag : str
+        Of the extraction.
 
     Examples
     --------
-    >>> from tracecube.core.target import Target
-    >>> star = Target("ZTF18abc", 0, "good", 0.0, 0.0, 0.1, 0.1, "astrom")
-    >>> ascii_name(star, "ifu20180907_10_55_22")
-    'spec_auto_robot_lstep1__crr_b_ifu20180907_10_55_22_ZTF18abc.txt'
+    >>> spectrum_name("ZTF18abc", "ifu20180907_10_55_22", "redo101500")
+    'spec_auto_redo101500_lstep1__crr_b_ifu20180907_10_55_22_ZTF18abc'
     """
-    return f"spec_auto_robot_lstep1__crr_b_{raw}_{target.object}.txt"
+    return f"spec_auto_{tag}_lstep1__crr_b_{raw}_{object_}"
 
 
 def ascii_spectrum(spectrum: Spectrum, target: Target, meta: Meta) -> str:

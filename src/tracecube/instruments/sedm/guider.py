@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -37,6 +38,10 @@ class Pointing(NamedTuple):
         Of the guide stars; NaN when not measured.
     matched : int
         Stars that agree with the catalogue.
+    pixel_x, pixel_y : float
+        Place of the target in the camera's full frame, 0-based; NaN when not known.
+    rotation : float, degree
+        From +y to north, counter-clockwise.
     """
 
     x: float
@@ -44,6 +49,9 @@ class Pointing(NamedTuple):
     error: float
     fwhm: float
     matched: int
+    pixel_x: float = math.nan
+    pixel_y: float = math.nan
+    rotation: float = math.nan
 
 
 def coordinates(meta: Meta) -> tuple[float, float]:
@@ -101,7 +109,8 @@ def locate(guider: Sequence[RawFrame], catalogue: RawFrame | None, meta: Meta) -
     fwhm = [pointing.fwhm for pointing in found if np.isfinite(pointing.fwhm)]
     error = float(np.hypot(max(pointing.error for pointing in found), FIELD_CENTRE_ERROR))
     width = float(np.median(fwhm)) if fwhm else float("nan")
-    return Pointing(x, y, error, width, min(pointing.matched for pointing in found)), reasons
+    pixels = (float(np.median([pointing[axis] for pointing in found])) for axis in (5, 6, 7))
+    return Pointing(x, y, error, width, min(pointing.matched for pointing in found), *pixels), reasons
 
 
 def aligned(pointing: Pointing, standards: Sequence[Target]) -> Pointing:
@@ -143,7 +152,10 @@ def _solve(frame: RawFrame, catalogue: RawFrame, meta: Meta) -> Pointing:
     plate = solve_plate(stars, east, north, table["rmag"], search, centre=centre)
     # The target is the origin of the tangent plane: seen from the field centre it lies the other way.
     centre_east, centre_north, error = plate.sky(*centre)
-    return Pointing(-centre_east, -centre_north, error, plate.fwhm, plate.matched)
+    x, y = plate.pixel(0.0, 0.0)
+    return Pointing(
+        -centre_east, -centre_north, error, plate.fwhm, plate.matched, x + corner[0], y + corner[1], plate.rotation
+    )
 
 
 def _red_section(frame: RawFrame) -> tuple[NDArray[np.float64], tuple[int, int]]:

@@ -14,12 +14,13 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Response, Spectrum
 from tracecube.instruments.sedm.headers import bare_object
 from tracecube.instruments.sedm.references import ABSORBERS, absorbers, extinction, standards
-from tracecube.instruments.sedm.star_extraction import mean_airmass, raw_name
+from tracecube.instruments.sedm.star_extraction import is_standard, mean_airmass, raw_name
 from tracecube.instruments.sedm.star_parameters import FluxCalibrationParams, ResponseParams
+from tracecube.kernels.atmosphere import broadening_matrix
 from tracecube.recipes.flux.calibrate import atmosphere_and_response
 from tracecube.recipes.flux.response import Combination, combine_responses
 from tracecube.recipes.flux.standards import find_reference
-from tracecube.recipes.flux.star_response import Observation, Smoothness, StarResponse, fit_star
+from tracecube.recipes.flux.star_response import MARGIN, Observation, Smoothness, StarResponse, fit_star
 from tracecube.recipes.flux.telluric import fit_depth_law
 
 __all__ = ["calibrated", "night_response"]
@@ -158,6 +159,7 @@ def calibrated(
         flux=spectrum.flux_uncal / sensitivity,
         variance=spectrum.variance_uncal / sensitivity**2,
         flags=(spectrum.flags | together.flags).astype(np.int32),
+        reference=_known_flux(spectrum),
         meta={
             **spectrum.meta,
             "AIRMEAN": mass,
@@ -172,6 +174,17 @@ def calibrated(
         *(QualityNumber(f"DEPTH {name.upper()}", float(value)) for name, value in zip(ABSORBERS, depth, strict=True)),
     ]
     return found, numbers, caveats
+
+
+def _known_flux(spectrum: Spectrum) -> F8 | None:
+    """Flux (m,) that a standard is known to have, as the instrument would see it; None of all else."""
+    found = find_reference(standards(), bare_object(spectrum.meta)[0], prefer="oke")
+    if found is None or not is_standard(spectrum.meta):
+        return None
+    step = float(found.wave[1] - found.wave[0])
+    fine = np.arange(spectrum.wave[0] - MARGIN, spectrum.wave[-1] + MARGIN, step)
+    seen = broadening_matrix(fine, spectrum.wave, spectrum.lsf_sigma) @ np.interp(fine, found.wave, found.flux)
+    return np.where((spectrum.wave >= found.low) & (spectrum.wave <= found.high), seen, np.nan)
 
 
 def _others(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tracecube.core.params import Params
 
@@ -26,6 +26,33 @@ class ExtractStarParams(Params):
     )
     centroid_y: float | None = Field(default=None, description="place given by hand, arcsec north")
     centroid_error: float = Field(default=0.5, gt=0, description="error of a place given by hand, arcsec")
+    region: tuple[tuple[float, float], ...] | None = Field(
+        default=None,
+        description="corners of a polygon, arcsec east and north of the field centre: spaxels whose centres lie "
+        "inside are used, whatever the radius",
+    )
+    exclude: tuple[int, ...] = Field(
+        default=(), description="numbers of spaxels that are not used, for example where a cosmic ray fell"
+    )
+    aperture: float | None = Field(
+        default=None, gt=0, description="count the light within this radius, arcsec, instead of fitting it"
+    )
+    annulus_inner: float = Field(default=1.4, ge=1, description="inner radius of the ring for the sky, over aperture")
+    annulus_outer: float = Field(default=2.2, gt=1, description="outer radius of that ring, over aperture")
+    aperture_correction: Literal["point", "none"] = Field(
+        default="point",
+        description="point: the light of the whole point source follows from what the aperture holds of one; "
+        "none: light as counted, of a source that is no point",
+    )
+    recovered: bool = Field(
+        default=False, description="a person looked: the brightest source is the target, quality 1 in place of 5"
+    )
+    tag: str = Field(
+        default="robot",
+        pattern=r"^[A-Za-z0-9]+$",
+        description="name of the extraction in file names: robot, or redo and the time a person had it made again",
+    )
+    reviewer: str = Field(default="auto", description="who had it made", alias="reducer")
     seeing: float = Field(default=2.0, gt=0, description="width of the star (FWHM, arcsec) where no guide star tells")
     radius: float = Field(
         default=12.0,
@@ -70,6 +97,17 @@ class ExtractStarParams(Params):
     clip: float = Field(
         default=5.0, gt=2, description="samples that deviate by more sigma are given up", alias="byecr_cut"
     )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Refuse half a place, a line for a region, a ring turned inside out."""
+        if (self.centroid_x is None) != (self.centroid_y is None):
+            raise ValueError("centroid_x and centroid_y belong together")
+        if self.region is not None and len(self.region) < 3:
+            raise ValueError("a region has three corners or more")
+        if self.annulus_outer <= self.annulus_inner:
+            raise ValueError("annulus_outer lies outside annulus_inner")
+        return self
 
 
 class ResponseParams(Params):

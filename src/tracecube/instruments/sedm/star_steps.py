@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tracecube.core.finder import Finder
 from tracecube.core.frame import RawFrame
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Response, Spectra, Spectrum
@@ -19,11 +20,12 @@ _EXTRACT, _RESPONSE, _CALIBRATION = ExtractStarParams(), ResponseParams(), FluxC
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractedStar(Outputs):
-    """Verdict on an exposure; the spectrum where there is one, in electrons."""
+    """Verdict on an exposure; the spectrum where there is one, in electrons; what the guider saw."""
 
     target: Target
     spectrum_uncal: Spectrum | None
     psf_fit: PointSourceFit | None
+    finder: Finder | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class CalibratedSpectrum(Outputs):
     spectrum_ascii: TextFile | None
 
 
-@recipe(version="3")
+@recipe(version="4")
 def extract_star(
     *,
     spectra: Spectra,
@@ -55,7 +57,8 @@ def extract_star(
     Standards are the brightest source of the field. The place of a target follows from the guide
     frames of the exposure and a star catalogue; where they fail, the brightest source is taken and
     the quality code says so. Place, refraction and shape are fitted over all wavelengths at once, a
-    host galaxy with them; then flux and sky at every wavelength.
+    host galaxy with them; then flux and sky at every wavelength. A person may give the place, draw a
+    region, leave out spaxels, or have the light counted in an aperture.
 
     ``standards`` are the verdicts on the night's standards: they tell how guider and spectrograph
     are aligned.
@@ -67,6 +70,7 @@ def extract_star(
         target=found.target,
         spectrum_uncal=found.spectrum,
         psf_fit=found.picture,
+        finder=found.finder,
         quality=tuple(found.quality),
         caveats=tuple(found.caveats),
     )
@@ -85,7 +89,7 @@ def response(*, spectrum_uncal: Sequence[Spectrum], params: ResponseParams = _RE
     return NightResponse(response=found, quality=tuple(numbers), caveats=tuple(caveats))
 
 
-@recipe(version="1")
+@recipe(version="2")
 def flux_calibration(
     *,
     spectrum_uncal: Spectrum,
@@ -96,14 +100,22 @@ def flux_calibration(
     """Calibrate a spectrum: response, extinction and telluric bands at its own airmass.
 
     A standard is calibrated with the other standards alone. STAT is the noise of the exposure; the
-    error of the response is common to neighbouring samples and is a quality number.
+    error of the response is common to neighbouring samples and is a quality number. The flux that a
+    standard is known to have stands beside its own.
 
     ``target`` is the verdict on the same exposure: place and quality code, without which there is no
     text form.
     """
-    from tracecube.instruments.sedm.ascii_layout import ascii_spectrum  # noqa: PLC0415
+    from tracecube.instruments.sedm.ascii_layout import ascii_spectrum, spectrum_name  # noqa: PLC0415
+    from tracecube.instruments.sedm.headers import text  # noqa: PLC0415
     from tracecube.instruments.sedm.star_calibration import calibrated  # noqa: PLC0415
+    from tracecube.instruments.sedm.star_extraction import raw_name  # noqa: PLC0415
 
     found, numbers, caveats = calibrated(spectrum_uncal, response, params)
-    written = None if target is None else TextFile(ascii_spectrum(found, target, spectrum_uncal.meta))
+    written = None
+    if target is not None:
+        name = spectrum_name(
+            target.object, raw_name(spectrum_uncal.meta), text(spectrum_uncal.meta, "EXTRTAG") or "robot"
+        )
+        written = TextFile(ascii_spectrum(found, target, spectrum_uncal.meta), name=name)
     return CalibratedSpectrum(spectrum=found, spectrum_ascii=written, quality=tuple(numbers), caveats=tuple(caveats))

@@ -136,6 +136,13 @@ class PointSource:
     picture: PointSourceFit
 
 
+class _Field(NamedTuple):
+    """The whole field, and those of its lenslets that may be used for the source."""
+
+    scene: Scene
+    region: Scene
+
+
 class _Fitted(NamedTuple):
     """A fit and what it was made with: setting, neighbours (p, 2), their cores (n,), and how it looked."""
 
@@ -149,7 +156,13 @@ class _Fitted(NamedTuple):
 
 
 def extract_point_source(
-    scene: Scene, track: Track, prior: Prior, choices: Choices, halos: F8 | None = None
+    scene: Scene,
+    track: Track,
+    prior: Prior,
+    choices: Choices,
+    halos: F8 | None = None,
+    *,
+    region: Scene | None = None,
 ) -> PointSource:
     """Extract the source near the place that the prior names.
 
@@ -164,6 +177,9 @@ def extract_point_source(
     choices : Choices
     halos : array (s, 3), optional
         Halo of each star that taught the prior's, in the order of `chromatic_fit.HALO`.
+    region : Scene, optional
+        Lenslets that may be used, of those within the radius; all without it. Empty places are sought in the whole
+        field.
 
     Raises
     ------
@@ -172,15 +188,15 @@ def extract_point_source(
     BadData
         Too few samples in the range of the fit.
     """
-    found, structure = _fit(scene, track, prior, choices)
+    found, structure = _fit(_Field(scene, scene if region is None else region), track, prior, choices)
     setting, fit, extended = found.setting, found.fit, found.extended
     columns = np.concatenate(
         [_columns(setting, track, fit, extended), neighbour_columns(setting, track, prior, found.neighbours)], axis=1
     )
-    region = setting.scene.without(np.broadcast_to(found.core, setting.scene.good.shape))
-    solution = solve(region, columns)
-    bad = find_outliers(region, columns, solution, fit.model_error, choices.clip)
-    solution = solve(region.without(bad), columns)
+    used = setting.scene.without(np.broadcast_to(found.core, setting.scene.good.shape))
+    solution = solve(used, columns)
+    bad = find_outliers(used, columns, solution, fit.model_error, choices.clip)
+    solution = solve(used.without(bad), columns)
     return PointSource(
         flux=solution.flux,
         variance=solution.variance,
@@ -196,25 +212,25 @@ def extract_point_source(
             places=structure.places,
         ),
         sky_degree=found.degree,
-        outliers=float(bad.sum() / max(1, region.good.sum())),
+        outliers=float(bad.sum() / max(1, used.good.sum())),
         neighbours=found.neighbours,
         picture=_picture(setting, fit, extended),
     )
 
 
-def _fit(scene: Scene, track: Track, prior: Prior, choices: Choices) -> tuple[_Fitted, Structure]:
+def _fit(whole: _Field, track: Track, prior: Prior, choices: Choices) -> tuple[_Fitted, Structure]:
     """Fit the source, with the sky that leaves least in stars put at empty places, and with smooth light if any."""
-    field = _setting(scene, track, prior, choices, np.inf, 0)
-    plane = _with_sky(scene, track, prior, choices, min(choices.sky_degree, 1))
+    field = _setting(_Field(whole.scene, whole.scene), track, prior, choices, np.inf, 0)
+    plane = _with_sky(whole, track, prior, choices, min(choices.sky_degree, 1))
     found, structure = plane, _structure(field, prior, plane)
     if choices.sky_degree > plane.degree:
-        curved = _with_sky(scene, track, prior, choices, choices.sky_degree)
+        curved = _with_sky(whole, track, prior, choices, choices.sky_degree)
         other = _structure(field, prior, curved)
         if not other.whole > _BETTER * structure.whole:  # nor where neither could be measured
             found, structure = curved, other
     # A curved sky would take the light of a galaxy for its own.
     if choices.extended and _smooth_residuals(plane.setting, plane.fit):
-        narrow = _setting(scene, track, prior, choices, choices.host_radius, min(choices.sky_degree, 1))
+        narrow = _setting(whole, track, prior, choices, choices.host_radius, min(choices.sky_degree, 1))
         host = _with_host(narrow, prior, choices)
         if host is not None:
             alone = np.zeros(narrow.scene.x.size, dtype=bool)
@@ -223,9 +239,9 @@ def _fit(scene: Scene, track: Track, prior: Prior, choices: Choices) -> tuple[_F
     return found, structure
 
 
-def _with_sky(scene: Scene, track: Track, prior: Prior, choices: Choices, degree: int) -> _Fitted:
+def _with_sky(field: _Field, track: Track, prior: Prior, choices: Choices, degree: int) -> _Fitted:
     """Fit source, sky of a degree, and neighbouring stars."""
-    setting = _setting(scene, track, prior, choices, choices.radius, degree)
+    setting = _setting(field, track, prior, choices, choices.radius, degree)
     places = find_neighbours(setting, prior, minimum_share=choices.minimum_neighbour)
     setting, core = with_neighbours(setting, prior, places)
     fit = fit_source(setting, prior, clip=choices.clip)
@@ -266,10 +282,10 @@ def _photons(setting: Setting, fit: ChromaticFit, amplitude: F8) -> F8:
     return np.asarray(np.maximum(extra, 0.0) / np.maximum(np.where(bright, own, 0.0).sum(axis=1), 1e-300))
 
 
-def _setting(scene: Scene, track: Track, prior: Prior, choices: Choices, radius: float, degree: int) -> Setting:
+def _setting(field: _Field, track: Track, prior: Prior, choices: Choices, radius: float, degree: int) -> Setting:
     """Cut out a region and average it over slices."""
-    geometry = Geometry.of(scene)
-    region = scene.near(prior.mean[0], prior.mean[1], radius)
+    geometry = Geometry.of(field.scene)
+    region = field.region.near(prior.mean[0], prior.mean[1], radius)
     sky = sky_surface(region.x - prior.mean[0], region.y - prior.mean[1], degree)
     light = _rough_spectrum(region, track, prior, geometry, sky)
     slices = make_slices(region, track, light, low=choices.fit_low, high=choices.fit_high, number=choices.slices)

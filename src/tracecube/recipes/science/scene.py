@@ -43,7 +43,10 @@ class Scene:
 
     def near(self, x: float, y: float, radius: float) -> Scene:
         """Return the lenslets within ``radius`` (arcsec) of a place."""
-        keep = np.hypot(self.x - x, self.y - y) <= radius
+        return self.only(np.hypot(self.x - x, self.y - y) <= radius)
+
+    def only(self, keep: NDArray[np.bool_]) -> Scene:
+        """Return some of the lenslets, bool array (n,)."""
         return Scene(
             wave=self.wave,
             aperture=self.aperture[keep],

@@ -86,6 +86,12 @@ class PlateSolution:
         error = float(np.sqrt((row_east @ self.covariance @ row_east.T)[0, 0]))
         return float((row_east @ self.coefficients)[0]), float((row_north @ self.coefficients)[0]), error
 
+    def pixel(self, east: float, north: float) -> tuple[float, float]:
+        """Place on the image (px) of a point of the tangent plane (arcsec)."""
+        east_0, north_0, a, b = (float(value) for value in self.coefficients)
+        de, dn, size = east - east_0, north - north_0, a**2 + b**2
+        return self.pivot[0] + (a * de + b * dn) / size, self.pivot[1] + (b * de - a * dn) / size
+
     @property
     def scale(self) -> float:
         """Arcsec a pixel."""
