@@ -19,6 +19,7 @@ __all__ = [
     "last_run",
     "planned_of",
     "products",
+    "products_from_elsewhere",
     "products_of_jobs",
     "raw_files",
     "raw_with_hash",
@@ -76,6 +77,15 @@ def products(ledger: Ledger, *, tag: str | None = None, object_: str | None = No
         query = query.where(tables.product.c.object == object_)
     found = [_product(ledger, row) for row in _rows(ledger, query)]
     return sorted(found, key=lambda made: (made.mjd or 0.0, made.path))
+
+
+def products_from_elsewhere(ledger: Ledger, folder: Path) -> list[ProductRecord]:
+    """Return the current products that no run on this raw folder made, by time and path."""
+    others = sa.select(tables.run.c.id).where(tables.run.c.raw_folder != str(folder))
+    query = _PRODUCT.where(tables.product.c.current, tables.job.c.run_id.in_(others))
+    return sorted(
+        (_product(ledger, row) for row in _rows(ledger, query)), key=lambda made: (made.mjd or 0.0, made.path)
+    )
 
 
 def find_product(ledger: Ledger, *, path: str | None = None, sha256: str | None = None) -> ProductRecord | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tracecube.cli import flow, handing, lineage, look, making, nights, results
+from tracecube.cli import flow, handing, lineage, look, making, nights, results, watching
 from tracecube.cli.show import Group, examples
 
 __all__ = ["app"]
@@ -19,12 +19,14 @@ app = typer.Typer(
     epilog=examples(
         "tracecube demo   # a simulated night, reduced, to look around in",
         "tracecube reduce night/ -o out/   # all raw frames of a folder",
+        "tracecube watch night/ -o out/   # while it is observed",
         "tracecube status out/   # done, incomplete, failed, and why",
         "tracecube why out/2021-04-21/flux/x_SPECTRUM.fits   # its origin",
     ),
 )
 
 making.register(app)
+watching.register(app)
 look.register(app)
 results.register(app)
 lineage.register(app)

@@ -16,6 +16,7 @@ from tracecube.archive.summary import RunSummary
 from tracecube.cli.flow import parts_of_tasks
 from tracecube.cli.options import (
     Cluster,
+    Earlier,
     Files,
     Jobs,
     OnlyFiles,
@@ -90,12 +91,15 @@ def reduce(
     *,
     only: OnlyFiles = None,
     executor: Cluster = None,
+    earlier: Earlier = False,
 ) -> None:
     """Reduce a folder of raw frames: make what is missing, reuse what stands.
 
     Ends with status 0 when all is done, 1 when something failed or is incomplete, 2 when nothing could be run.
     """
-    summary, seconds = run(raw, out, target=target, only=only, param=param, params=params, jobs=jobs, where=executor)
+    summary, seconds = run(
+        raw, out, target=target, only=only, param=param, params=params, jobs=jobs, where=executor, earlier=earlier
+    )
     conclude(summary, seconds, out)
     raise typer.Exit(0 if summary.good else 1)
 
@@ -110,6 +114,7 @@ def run(
     params: Path | None = None,
     jobs: int | None = None,
     where: str | None = None,
+    earlier: bool = False,
 ) -> tuple[RunSummary, float]:
     """Reduce with a view of the work; return the summary and the seconds it took."""
     started = time.perf_counter()
@@ -118,7 +123,14 @@ def run(
     try:
         with Bars(console()) as bars:
             summary = reduce_folder(
-                raw, out, executor, targets=target or (), only=only or (), settings=settings, watch=bars
+                raw,
+                out,
+                executor,
+                targets=target or (),
+                only=only or (),
+                settings=settings,
+                watch=bars,
+                earlier=earlier,
             )
     except KeyboardInterrupt:
         for worker in multiprocessing.active_children():

@@ -13,6 +13,7 @@ from tracecube.workflow.settings import Settings, from_command_line, from_file, 
 
 __all__ = [
     "Cluster",
+    "Earlier",
     "Files",
     "Jobs",
     "OnlyFiles",
@@ -66,6 +67,12 @@ Jobs = Annotated[
 Cluster = Annotated[
     str | None,
     typer.Option("--executor", metavar="dask:ADDRESS", help="Run jobs on a Dask cluster, which sees the same folders."),
+]
+
+
+Earlier = Annotated[
+    bool,
+    typer.Option(help="Borrow calibrations that are not there, or fail, from other nights in OUT; a caveat says so."),
 ]
 
 

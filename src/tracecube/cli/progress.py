@@ -24,10 +24,13 @@ class Bars:
     Parameters
     ----------
     terminal : Console
+    brief : bool
+        Of many runs in a row: only tasks that have something to do, and no lines where there are no bars.
     """
 
-    def __init__(self, terminal: Console) -> None:
+    def __init__(self, terminal: Console, *, brief: bool = False) -> None:
         self._terminal = terminal
+        self._brief = brief
         self._live = terminal.is_terminal
         columns = (TextColumn("{task.description:26}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(
@@ -50,16 +53,20 @@ class Bars:
 
     def planned(self, jobs: Sequence[PlannedJob]) -> None:
         """Make a bar for every task."""
+        for bar in self._bars.values():
+            self._progress.remove_task(bar)
         self._left = Counter(job.task.name for job in jobs)
         for name, count in self._left.items():
-            self._bars[name] = self._progress.add_task(name, total=count, doing="", start=False)
+            self._bars[name] = self._progress.add_task(
+                name, total=count, doing="", start=False, visible=not self._brief
+            )
             self._states[name] = Counter()
 
     def started(self, job: PlannedJob) -> None:
         """Show what is being made."""
         bar = self._bars[job.task.name]
         self._progress.start_task(bar)
-        self._progress.update(bar, doing=job.name)
+        self._progress.update(bar, doing=job.name, visible=True)
 
     def settled(self, outcome: Outcome) -> None:
         """Move the bar, and tell at once what went wrong."""
@@ -74,7 +81,7 @@ class Bars:
             self._progress.update(bar, doing=doing)
         if outcome.state == "failed":
             self._terminal.print(f"[red]failed[/] {escape(outcome.job.label)}: {escape(str(outcome.reason))}")
-        if doing and not self._live:
+        if doing and not self._live and not self._brief:
             self._terminal.print(f"{name}: {doing}", highlight=False)
 
     def _count(self, name: str) -> str:

@@ -34,6 +34,8 @@ class Pool:
         Jobs that are known to fail, and why.
     failed : mapping of str to str
         Identity of their products -> which job failed.
+    earlier : tuple of Item
+        Products of earlier nights, which calibrate but are no work of their own.
     """
 
     good: dict[str, list[Item]] = field(default_factory=dict)
@@ -41,11 +43,17 @@ class Pool:
     jobs: list[PlannedJob] = field(default_factory=list)
     failures: Mapping[JobKey, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    earlier: tuple[Item, ...] = ()
 
     def of(self, tags: Iterable[str], *, poor: bool = False) -> list[Item]:
         """Return all items of these tags."""
         kept = self.poor if poor else self.good
         return [item for tag in tags for item in kept.get(tag, ())]
+
+    def offers(self, tags: Iterable[str]) -> list[Item]:
+        """Return all items of these tags that may serve as calibrations."""
+        wanted = tuple(tags)
+        return [*self.of(wanted), *(item for item in self.earlier if item.tag in wanted)]
 
     def add(self, job: PlannedJob) -> None:
         """Add a job and the products it would make."""
@@ -76,7 +84,7 @@ def jobs_of(found: Found, task: Task, pool: Pool, out: Path) -> Iterable[Planned
     """Yield one job a group of main inputs."""
     offers = _Offers(
         poor={item.identity for item in pool.of(task.main.tags, poor=True)},
-        rules=[(rule, Candidates(pool.of(rule.tags), rule)) for rule in task.associations],
+        rules=[(rule, Candidates(pool.offers(rule.tags), rule)) for rule in task.associations],
     )
     groups = _groups(task.main, pool)
     names = [_name(task.main, members) for members in groups]

@@ -37,11 +37,11 @@ class Item:
     exptime : float or None, second
     object, raw : str or None
     job : int or None
-        Position in the plan of the job that makes it; None for a raw file.
+        Position in the plan of the job that makes it; None for a raw file, and for a product of an earlier night.
     output : str
         Field of the recipe's outputs; empty for a raw file.
     sha256 : str
-        Content of the whole raw file; empty for a product.
+        Content of the whole raw file, or of the product of an earlier night; empty for a product to be made.
     plane : int or None
         Which image of a file that holds one for every integration, from 0.
     extension : str or None

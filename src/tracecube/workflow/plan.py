@@ -24,7 +24,12 @@ def default_targets(instruments: Iterable[Found]) -> tuple[str, ...]:
 
 
 def make_plan(
-    instruments: Sequence[Found], files: Iterable[RawRecord], out: Path, failures: Mapping[JobKey, str] | None = None
+    instruments: Sequence[Found],
+    files: Iterable[RawRecord],
+    out: Path,
+    failures: Mapping[JobKey, str] | None = None,
+    *,
+    earlier: Iterable[Item] = (),
 ) -> Plan:
     """Return every job of every instrument that has files here.
 
@@ -37,6 +42,8 @@ def make_plan(
         Where products will lie: ``out/<night>/<task>/<name>_<TAG>.fits`` (``.txt`` for texts).
     failures : mapping of JobKey to str, optional
         Jobs that are known to fail. What needs their products takes the next best, if there is any.
+    earlier : iterable of Item, optional
+        Products of earlier nights that may serve as calibrations.
     """
     files = list(files)
     jobs: list[PlannedJob] = []
@@ -47,7 +54,7 @@ def make_plan(
             (item for file in files if file.instrument == found.instrument.name for item in raw_items(file)),
             key=lambda item: item.order,
         )
-        pool = Pool(jobs=jobs, failures=failures or {})
+        pool = Pool(jobs=jobs, failures=failures or {}, earlier=tuple(earlier))
         for item in with_fields(own, found.instrument.workflow.fields):
             pool.good.setdefault(item.tag, []).append(item)
         for tag, items in pool.good.items():

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tracecube.archive.adjustments import standing_adjustments
 from tracecube.archive.ledger import Ledger
-from tracecube.archive.queries import raw_files
+from tracecube.archive.queries import products_from_elsewhere, raw_files
 from tracecube.archive.records import AdjustmentRecord, PlannedRecord, RawRecord
 from tracecube.archive.summary import RunSummary, last_summary
 from tracecube.core.errors import BadData
@@ -27,16 +27,19 @@ from tracecube.io.members import INDEX_FOLDER
 from tracecube.workflow.by_hand import params_by_hand
 from tracecube.workflow.choices import opened
 from tracecube.workflow.discover import Found, discover, references
+from tracecube.workflow.earlier import earlier_items
 from tracecube.workflow.executor import Executor
+from tracecube.workflow.gate import Gate, OpenGate
+from tracecube.workflow.items import Item
 from tracecube.workflow.jobs import Dataset, JobKey, Plan, PlannedJob
 from tracecube.workflow.only import chosen, only_from
 from tracecube.workflow.plan import default_targets, make_plan
-from tracecube.workflow.run import Quiet, Runner, Watch
-from tracecube.workflow.scan import Scan, scan
+from tracecube.workflow.run import Memory, Quiet, Runner, Watch
+from tracecube.workflow.scan import Scan, data_files, scan
 from tracecube.workflow.settings import Settings, resolve
 from tracecube.workflow.unchanged import as_reused, fingerprint, unchanged
 
-__all__ = ["Prepared", "prepare", "reduce_folder"]
+__all__ = ["Busy", "Prepared", "prepare", "reduce_folder"]
 
 SCRATCH = ".tracecube-scratch"
 """Sub-folder of the output folder for files that are not yet whole."""
@@ -44,8 +47,15 @@ SCRATCH = ".tracecube-scratch"
 INDEX = ".tracecube-index"
 """Sub-folder of the output folder that says where the members of archives begin."""
 
+WAITING = "waiting"
+"""Fingerprint of a run that left files for later: no call finds nothing to do after it."""
+
 LIBRARIES = ("tracecube", "numpy", "scipy", "astropy", "numba", "photutils", "astroscrappy")
 """Whose versions a run writes down."""
+
+
+class Busy(BadData):
+    """Another run writes into the output folder."""
 
 
 @dataclass(frozen=True)
@@ -96,19 +106,28 @@ def prepare(
     instruments: Mapping[str, Found],
     *,
     targets: Sequence[str] = (),
+    also: Sequence[str] = (),
     only: Sequence[str] = (),
     settings: Settings | None = None,
     known: Mapping[str, RawRecord] | None = None,
     adjusted: Sequence[AdjustmentRecord] = (),
+    gate: Gate | None = None,
+    earlier: Callable[[Sequence[Found]], list[Item]] | None = None,
 ) -> Prepared:
     """Scan a folder and plan all jobs; nothing is run or written.
 
     Parameters
     ----------
+    also : sequence of str
+        Targets that are made besides, where an instrument has them.
     only : sequence of str
         Conditions on the setup of raw files, see `tracecube.workflow.only.only_from`; the rest is left alone.
     adjusted : sequence of AdjustmentRecord
         What persons set for single jobs.
+    gate : Gate, optional
+        Which files are ready; all when not given.
+    earlier : callable, optional
+        Gives the products of earlier nights that may serve instruments as calibrations.
 
     Raises
     ------
@@ -119,13 +138,18 @@ def prepare(
     """
     instruments, settings = opened(instruments, settings or {})
     params = resolve(settings, [found.instrument for found in instruments.values()])
-    found = scan(folder, [one.instrument for one in instruments.values()], known)
+    gate = gate or OpenGate()
+    unfit = gate.unfit(data_files(folder))
+    found = scan(folder, [one.instrument for one in instruments.values()], known, without=unfit)
+    found = gate.through(found, known or {}, list(instruments.values()))
     present = [one for name, one in instruments.items() if any(file.instrument == name for file in found.classified)]
     files = chosen(found.classified, only_from(only))
-    whole = make_plan(present or list(instruments.values()), found.classified, out)
-    plan = make_plan(present, files, out) if only else whole
-    replan = partial(make_plan, present, files, out)
+    before = earlier(present) if earlier else ()
+    whole = make_plan(present or list(instruments.values()), found.classified, out, earlier=before)
+    plan = make_plan(present, files, out, earlier=before) if only else whole
+    replan = partial(make_plan, present, files, out, earlier=before)
     wanted = tuple(targets) or default_targets(present)
+    wanted += tuple(one for one in also if one in plan.tasks and one not in wanted)
     plan.end_jobs(wanted)  # an unknown target is reported before anything is run
     return Prepared(found, plan, whole, wanted, params, replan, params_by_hand(params, adjusted))
 
@@ -136,11 +160,15 @@ def reduce_folder(
     executor: Executor,
     *,
     targets: Sequence[str] = (),
+    also: Sequence[str] = (),
     only: Sequence[str] = (),
     settings: Settings | None = None,
     watch: Watch | None = None,
     instruments: Callable[[], Mapping[str, Found]] = discover,
     patience: float = 0.0,
+    earlier: bool = False,
+    gate: Gate | None = None,
+    memory: Memory | None = None,
 ) -> RunSummary:
     """Make the products of the targets from the raw files of a folder.
 
@@ -150,6 +178,8 @@ def reduce_folder(
     executor : Executor
     targets : sequence of str
         Tasks, sub-workflows, product tags or named groups; the workflow's default when empty.
+    also : sequence of str
+        Targets that are made besides, where an instrument has them.
     only : sequence of str
         Conditions on the setup of raw files, ``key=value``.
     settings : mapping of task to parameters, optional
@@ -158,9 +188,17 @@ def reduce_folder(
         Gives the installed instruments; called only when there is something to do.
     patience : float, second
         How long to wait for another run that is writing into the folder.
+    earlier : bool
+        Where this folder gives no calibration, take the closest that other folders gave to the same output folder.
+    gate : Gate, optional
+        Which files are ready; all when not given.
+    memory : Memory, optional
+        Of a process that runs again and again.
 
     Raises
     ------
+    Busy
+        Another run writes into this output folder.
     TracecubeError
         Nothing can be run at all. The failure of single jobs is told in the summary.
     """
@@ -168,23 +206,29 @@ def reduce_folder(
     settings = settings or {}
     with Ledger.open(out, create=True) as ledger, _locked(out, patience):
         adjusted = standing_adjustments(ledger)
-        mark = fingerprint(folder, (*targets, *only), settings, adjusted)
+        lent = [made.sha256 for made in products_from_elsewhere(ledger, folder)] if earlier else []
+        mark = fingerprint(folder, (*targets, *also, *only), settings, adjusted, lent)
         last = unchanged(ledger, mark)
         if last is not None:
             return as_reused(last)
         os.environ[INDEX_FOLDER] = str(out / INDEX)  # workers that start from here on look there
         executor.warm([reference.partition(":")[0] for reference in references()])
         known = raw_files(ledger, folder)
-        prepared = prepare(
-            folder, out, instruments(), targets=targets, only=only, settings=settings, known=known, adjusted=adjusted
-        )
-        _save_scan(ledger, prepared.scan, known)
-        possible = {(j.instrument, j.task.name, j.name, j.night) for j in prepared.whole.jobs if j.complete}
-        ledger.retire_others(str(folder), possible)
+        chosen_by = partial(prepare, targets=targets, also=also, only=only, settings=settings, adjusted=adjusted)
+        given = partial(earlier_items, ledger, folder) if earlier else None
+        prepared = chosen_by(folder, out, instruments(), known=known, gate=gate, earlier=given)
+        about = _about(prepared, settings, WAITING if gate is not None and gate.waits else mark)
+        _save_scan(ledger, prepared, known)
         with _scratch(out) as scratch:
             runner = Runner(ledger, executor, prepared.params, scratch, watch or Quiet(), prepared.by_hand)
-            _run(ledger, runner, prepared, _about(prepared, settings, mark))
-        done = last_summary(ledger)
+            runner.memory = memory or runner.memory
+            _run(ledger, runner, prepared, about)
+        return _told(ledger, out)
+
+
+def _told(ledger: Ledger, out: Path) -> RunSummary:
+    """Return what the last run came to."""
+    done = last_summary(ledger)
     if done is None:
         raise BadData(f"{out}: the ledger lost its last run", hint="is another program writing to it?")
     return done
@@ -212,10 +256,14 @@ def _run(ledger: Ledger, runner: Runner, prepared: Prepared, about: Mapping[str,
         taken |= stand_ins
 
 
-def _save_scan(ledger: Ledger, found: Scan, known: Mapping[str, RawRecord]) -> None:
+def _save_scan(ledger: Ledger, prepared: Prepared, known: Mapping[str, RawRecord]) -> None:
+    """Write down which raw files there are; what they cannot give any more is taken off the list."""
+    found = prepared.scan
     files = (*found.files, *found.copies)
     gone = set(known) - {file.path for file in files}
     ledger.save_raw((file for file in files if known.get(file.path) != file), gone)
+    possible = {job.key for job in prepared.whole.jobs if job.complete}
+    ledger.retire_others(str(found.folder), possible)
 
 
 def _planned(job: PlannedJob) -> PlannedRecord:
@@ -255,7 +303,7 @@ def _locked(out: Path, patience: float) -> Iterator[None]:
                 if time.monotonic() < end:
                     time.sleep(0.5)
                     continue
-                raise BadData(
+                raise Busy(
                     f"{out}: another run is writing into this folder",
                     hint="wait for it, or choose another folder with -o",
                 ) from error

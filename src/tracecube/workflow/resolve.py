@@ -105,6 +105,7 @@ class Files:
                 return Outcome(job, "skipped" if benign else "blocked", "; ".join(list(reasons)[:3]))
             caveats += [f"{binding.role} is without one input: {one.reason}" for one in lost]
             caveats += _next_best(binding, have)
+            caveats += _of_earlier(binding, have)
             inputs += [file for _, file in have]
         params = self._by_hand.get(job.key) or self._plain[job.instrument, job.task.name]
         key = provenance_key(job.instrument, job.task, params, inputs)
@@ -115,7 +116,7 @@ class Files:
         have: list[tuple[Item, InputRecord]] = []
         lost: list[_Lost] = []
         for item in binding.items:
-            file = _raw_input(item) if item.job is None else self._found[item.identity]
+            file = _given_input(item) if item.job is None else self._found[item.identity]
             if isinstance(file, _Lost):
                 lost.append(file)
             else:
@@ -149,11 +150,18 @@ def _next_best(binding: Binding, have: Iterable[tuple[Item, InputRecord]]) -> li
     return [f"{binding.role}: {'; '.join(binding.instead)}; {taken} in its place, level {binding.level}"]
 
 
-def _raw_input(item: Item) -> InputRecord:
+def _of_earlier(binding: Binding, have: Iterable[tuple[Item, InputRecord]]) -> list[str]:
+    """Say what was made on another night, in a run of its own."""
+    found = [item for item, _ in have if item.job is None and item.output]
+    return [f"{binding.role}: that of the night {item.night}, level {binding.level}" for item in found]
+
+
+def _given_input(item: Item) -> InputRecord:
+    """Return what no job of the plan makes: a raw file, or a product of an earlier night."""
     return InputRecord(
         role="",
         main=False,
-        raw=True,
+        raw=not item.output,
         tag=item.tag,
         name=item.name,
         path=item.path,

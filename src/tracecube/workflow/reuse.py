@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tracecube.archive.hashing import hash_of_file
@@ -12,32 +13,54 @@ from tracecube.archive.queries import done_jobs
 from tracecube.archive.records import ProductRecord
 from tracecube.core.text import TextFile
 
-__all__ = ["Standing", "all_intact", "intact", "standing_jobs"]
+__all__ = ["Read", "Standing", "all_intact", "intact", "standing_jobs"]
 
 Standing = tuple[int, tuple[ProductRecord, ...]]
 """Number of a finished job, and its products."""
 
 
-def intact(made: ProductRecord) -> bool:
-    """Whether a product file has the size and content that the ledger knows."""
+Read = dict[str, tuple[str, int, int, int]]
+"""Path -> content hash, size, time of change and inode of files that this process read to their end."""
+
+
+def intact(made: ProductRecord, read: Read | None = None) -> bool:
+    """Whether a product file has the size and content that the ledger knows.
+
+    Parameters
+    ----------
+    made : ProductRecord
+    read : dict, optional
+        Files this process has read before, and has not seen to change: they are not read again. It is added to.
+    """
     path = Path(made.path)
     try:
-        return path.stat().st_size == made.size and hash_of_file(path) == made.sha256
+        state = path.stat()
+        if state.st_size != made.size:
+            return False
+        now = (made.sha256, state.st_size, state.st_mtime_ns, state.st_ino)
+        if read is not None and read.get(made.path) == now:
+            return True
+        good = hash_of_file(path) == made.sha256
     except OSError:
         return False
+    if good and read is not None:
+        read[made.path] = now
+    return good
 
 
-def standing_jobs(ledger: Ledger, wanted: Mapping[str, Iterable[str]]) -> dict[str, Standing]:
+def standing_jobs(ledger: Ledger, wanted: Mapping[str, Iterable[str]], read: Read | None = None) -> dict[str, Standing]:
     """Return provenance key -> finished job whose products all stand.
 
     Parameters
     ----------
     wanted : mapping of str to iterable of str
         Provenance key -> paths where the job's products belong.
+    read : dict, optional
+        Of `intact`.
     """
     found = done_jobs(ledger, list(wanted))
     in_place = {key: job for key, job in found.items() if all(_belongs(made.path, wanted[key]) for made in job[1])}
-    whole = _intact([made for _, products in in_place.values() for made in products])
+    whole = _intact([made for _, products in in_place.values() for made in products], read)
     return {key: job for key, job in in_place.items() if all(whole[made.path] for made in job[1])}
 
 
@@ -61,7 +84,7 @@ def all_intact(products: Sequence[ProductRecord]) -> bool:
     return all(made.current for made in products) and all(_intact(products).values())
 
 
-def _intact(products: Sequence[ProductRecord]) -> dict[str, bool]:
+def _intact(products: Sequence[ProductRecord], read: Read | None = None) -> dict[str, bool]:
     """Return path -> whether the product stands."""
     with ThreadPoolExecutor(max_workers=4) as pool:  # hashing leaves the interpreter lock
-        return dict(zip((made.path for made in products), pool.map(intact, products), strict=True))
+        return dict(zip((made.path for made in products), pool.map(partial(intact, read=read), products), strict=True))

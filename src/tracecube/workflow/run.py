@@ -15,12 +15,28 @@ from tracecube.workflow.call import JobCall, JobResult
 from tracecube.workflow.executor import DIED, Executor
 from tracecube.workflow.jobs import JobKey, PlannedJob
 from tracecube.workflow.resolve import Files, Outcome, Resolved
-from tracecube.workflow.reuse import standing_jobs
+from tracecube.workflow.reuse import Read, standing_jobs
 
-__all__ = ["Quiet", "Runner", "Watch", "job_record"]
+__all__ = ["Memory", "Quiet", "Runner", "Watch", "job_record"]
 
 WINDOW = 2
 """Jobs handed to the executor at once, in units of its slots: enough that no worker waits."""
+
+
+@dataclass
+class Memory:
+    """What one process remembers from run to run.
+
+    Parameters
+    ----------
+    read : dict
+        Products that it has read to their end, see `tracecube.workflow.reuse.intact`.
+    failed : dict of str to (str, int)
+        Provenance keys of jobs that failed: why, and their numbers in the ledger. The same inputs would fail again.
+    """
+
+    read: Read = field(default_factory=dict)
+    failed: dict[str, tuple[str, int]] = field(default_factory=dict)
 
 
 class Watch(Protocol):
@@ -68,6 +84,8 @@ class Runner:
         Of jobs that a person adjusted.
     failures : mapping of JobKey to (str, int)
         Jobs that failed, why, and their numbers in the ledger. They are not tried again.
+    memory : Memory
+        Of this process.
     """
 
     ledger: Ledger
@@ -78,6 +96,7 @@ class Runner:
     by_hand: Mapping[JobKey, Params] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     failures: dict[JobKey, tuple[str, int]] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
         """Start with nothing made."""
@@ -114,9 +133,11 @@ class Runner:
 
     def _sift(self, ready: Sequence[PlannedJob]) -> tuple[list[int], list[Resolved]]:
         """Settle the ready jobs that need no work; return their positions, and those that need it."""
-        resolved = [self._known_failure(job) or self._files.resolve(job) for job in ready]
+        resolved = [self._resolved(job) for job in ready]
         live = [one for one in resolved if isinstance(one, Resolved)]
-        standing = standing_jobs(self.ledger, {one.key: [out.path for out in one.job.outputs] for one in live})
+        standing = standing_jobs(
+            self.ledger, {one.key: [out.path for out in one.job.outputs] for one in live}, self.memory.read
+        )
         settled = [one for one in resolved if isinstance(one, Outcome)]
         notes: dict[int, tuple[str, str | None, int | None]] = {
             self._places[one.job.position]: (one.state, one.reason, self.failures.get(one.job.key, ("", None))[1])
@@ -139,8 +160,14 @@ class Runner:
             self._settle(outcome)
         return [outcome.job.position for outcome in settled], to_run
 
-    def _known_failure(self, job: PlannedJob) -> Outcome | None:
-        return Outcome(job, "failed", self.failures[job.key][0]) if job.key in self.failures else None
+    def _resolved(self, job: PlannedJob) -> Resolved | Outcome:
+        """Return a job with its files, or why it is not tried."""
+        if job.key not in self.failures:
+            resolved = self._files.resolve(job)
+            if isinstance(resolved, Outcome) or resolved.key not in self.memory.failed:
+                return resolved
+            self.failures[job.key] = self.memory.failed[resolved.key]
+        return Outcome(job, "failed", self.failures[job.key][0])
 
     def _launch(self, queue: list[Resolved], flying: dict[Future[JobResult], Resolved]) -> None:
         """Hand out work: not more than a window; while some job may have killed a worker, one at a time."""
@@ -199,7 +226,7 @@ class Runner:
             self._files.keep(one.job, record.products)
             self._fresh.add(number)
         else:
-            self.failures[one.job.key] = (record.error, number)
+            self.failures[one.job.key] = self.memory.failed[one.key] = (record.error, number)
         self._settle(Outcome(one.job, record.state, record.error, record.caveats, record.seconds))
 
     def _settle(self, outcome: Outcome) -> None:

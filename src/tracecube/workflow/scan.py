@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,7 +52,13 @@ class Scan:
         return tuple(file for file in self.files if file.tag is None)
 
 
-def scan(folder: Path, instruments: Sequence[Instrument], known: Mapping[str, RawRecord] | None = None) -> Scan:
+def scan(
+    folder: Path,
+    instruments: Sequence[Instrument],
+    known: Mapping[str, RawRecord] | None = None,
+    *,
+    without: Collection[str] = (),
+) -> Scan:
     """Find, read the headers of, and classify all raw files under a folder.
 
     Parameters
@@ -62,6 +68,8 @@ def scan(folder: Path, instruments: Sequence[Instrument], known: Mapping[str, Ra
     known : mapping of str to RawRecord, optional
         Earlier records by path; header and hash of a file of unchanged size and time are taken from
         there. The tag is always made anew, for the rules may have changed.
+    without : collection of str
+        Paths of files that are left alone.
 
     Raises
     ------
@@ -75,7 +83,7 @@ def scan(folder: Path, instruments: Sequence[Instrument], known: Mapping[str, Ra
         raise MissingInput(
             "no instrument is installed", hint="install a package that announces one, then `tracecube ls`"
         )
-    paths, refused = _with_members(sorted(data_files(folder)))
+    paths, refused = _with_members(sorted(path for path in data_files(folder) if path not in without))
     with ThreadPoolExecutor(max_workers=4) as pool:  # hashing leaves the interpreter lock
         opened = list(pool.map(lambda path: _opened(path, known or {}), paths))
     files, copies = _without_copies([*opened, *refused])

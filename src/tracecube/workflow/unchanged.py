@@ -31,13 +31,28 @@ _FINAL = {"done", "reused", "skipped", "incomplete"}
 
 
 def fingerprint(
-    folder: Path, targets: Sequence[str], settings: Settings, by_hand: Sequence[AdjustmentRecord] = ()
+    folder: Path,
+    targets: Sequence[str],
+    settings: Settings,
+    by_hand: Sequence[AdjustmentRecord] = (),
+    earlier: Sequence[str] = (),
 ) -> str:
-    """Return the hash of all that decides what a run does: names, sizes and times of files, choices, adjustments."""
+    """Return the hash of all that decides what a run does: names, sizes and times of files, choices, adjustments.
+
+    Parameters
+    ----------
+    folder : Path
+    targets : sequence of str
+    settings : mapping of task to parameters
+    by_hand : sequence of AdjustmentRecord
+    earlier : sequence of str
+        Content hashes of products of earlier nights that may be used.
+    """
     raw = [_stamp(path) for path in data_files(folder)]
     choices = {task: dict(values) for task, values in settings.items()}
     adjusted = sorted([one.instrument, one.task, one.name, str(one.night), one.id] for one in by_hand)
-    return hash_of_value([str(folder), raw, sorted(_software()), sys.version, list(targets), choices, adjusted])
+    given = [list(targets), choices, adjusted, list(earlier)]
+    return hash_of_value([str(folder), raw, sorted(_software()), sys.version, *given])
 
 
 def unchanged(ledger: Ledger, now: str) -> RunSummary | None:

@@ -63,7 +63,7 @@ def test_help_lists_every_command():
     text = CliRunner().invoke(app, ["--help"]).output
     assert {command.name for command in app.registered_commands} == {
         *("reduce", "plan", "ls", "datasets", "status", "products", "targets"),
-        *("why", "explain", "rerun", "simulate", "demo", "workflow", "export"),
+        *("why", "explain", "rerun", "simulate", "demo", "workflow", "export", "watch"),
     }
     assert all(str(command.name) in text for command in app.registered_commands)
     assert "tracecube reduce night/ -o out/" in text

@@ -1,0 +1,168 @@
+"""`watch`: reduce a night while it is observed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.summary import RunSummary
+from tracecube.cli.making import executor_for, report_of
+from tracecube.cli.options import Cluster, Earlier, Files, Jobs, Out, Parameters, Targets, settings_of
+from tracecube.cli.progress import Bars
+from tracecube.cli.results import target_items
+from tracecube.cli.show import console, examples, say
+from tracecube.io.headers import bare_name
+from tracecube.workflow.watch import Pace, Turn, watch_folder
+
+__all__ = ["register"]
+
+NAMED = 4
+"""New files that a line names; more are counted."""
+
+_DEFAULT = Pace()
+
+Watched = Annotated[
+    Path, typer.Argument(metavar="RAWDIR", help="Folder in which raw files arrive, in sub-folders too; may be empty.")
+]
+
+Idle = Annotated[
+    float | None,
+    typer.Option("--idle", metavar="SECONDS", min=0, help="End when nothing came for so long and nothing waits."),
+]
+Quiet = Annotated[
+    float,
+    typer.Option(
+        "--quiet",
+        metavar="SECONDS",
+        min=0,
+        help="Calibration frames of a group are reduced together when none came for so long, or when one of another "
+        "kind came after them.",
+    ),
+]
+Settle = Annotated[
+    float,
+    typer.Option("--settle", metavar="SECONDS", min=0, help="A file is read when it has not changed for so long."),
+]
+Patience = Annotated[
+    float,
+    typer.Option(
+        "--patience", metavar="SECONDS", min=0, help="A file that stays too short for so long is told as damaged."
+    ),
+]
+Poll = Annotated[float, typer.Option("--poll", metavar="SECONDS", min=0.05, help="From look to look.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "watch",
+        epilog=examples(
+            "tracecube watch raw/20210421 -o redux/   # until Ctrl-C",
+            "tracecube watch raw/20210421 -o redux/ --idle 3600   # until nothing came for an hour",
+            "tracecube watch raw/20210421 -o redux/ --idle 0   # what is there now, then end",
+            "tracecube watch raw/20210421 -o redux/ -t spectra --no-earlier",
+        ),
+    )(watch)
+
+
+def watch(
+    raw: Watched,
+    out: Out,
+    target: Targets = None,
+    param: Parameters = None,
+    params: Files = None,
+    jobs: Jobs = None,
+    *,
+    executor: Cluster = None,
+    earlier: Earlier = True,
+    idle: Idle = None,
+    quiet: Quiet = _DEFAULT.quiet,
+    settle: Settle = _DEFAULT.settle,
+    patience: Patience = _DEFAULT.patience,
+    poll: Poll = _DEFAULT.poll,
+    report: Annotated[bool, typer.Option(help="Draw the night's page anew after each change.")] = True,
+) -> None:
+    """Reduce a folder while its raw files arrive: masters when their frames are in, then each exposure.
+
+    Half-written files wait. What a new file changes (a better response, a second standard) is made again, so the night
+    ends with the products of one `reduce` of the whole folder. It may be ended and started at any moment.
+
+    Ends with status 0 when all that came was reduced, 1 when something failed or is incomplete.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    settings, runs_on = settings_of(param, params), executor_for(jobs, executor)
+    pace = Pace(poll=poll, settle=settle, quiet=quiet, patience=patience, idle=idle)
+    last: RunSummary | None = None
+    say(f"watching {raw}: products in {out}, Ctrl-C ends")
+    try:
+        with Bars(console(), brief=True) as bars:
+            turns = watch_folder(
+                raw, out, runs_on, pace=pace, targets=target or (), settings=settings, earlier=earlier, watch=bars
+            )
+            for turn in turns:
+                last = turn.summary
+                _tell(turn, out)
+                if report and turn.summary.results:
+                    report_of(out, changed=bool(turn.summary.of("done", "failed")))
+    except KeyboardInterrupt:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        say("ended; the same command goes on from here", style="yellow")
+    finally:
+        runs_on.close()
+    raise typer.Exit(0 if last is None or last.good else 1)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what signals pass
+    raise KeyboardInterrupt
+
+
+def _tell(turn: Turn, out: Path) -> None:
+    """Say what came, what became of it, and what waits."""
+    made = Counter(one.task for one in turn.summary.results if one.state == "done")
+    failed = len(turn.summary.of("failed"))
+    if turn.new or made:
+        names = _few(turn.new)
+        said = ", ".join(f"{task} {count}" for task, count in made.items()) or "nothing new"
+        lost = f", {failed} failed" if failed else ""
+        say(f"{_now()}  {names}{' -> ' if names else ''}{said}{lost}  ({turn.seconds:.1f} s)")
+    for paths, what in ((turn.held, "for others of their group"), (turn.unwhole, "to be whole")):
+        if paths:
+            say(f"          waiting {what}: {_few(sorted(paths))}", style="dim")
+    if made:
+        _tell_targets(turn, out)
+
+
+def _few(paths: Sequence[str]) -> str:
+    """Return the names of some files, and how many more there are."""
+    names = ", ".join(bare_name(path) for path in paths[:NAMED])
+    return f"{names} and {len(paths) - NAMED} more" if len(paths) > NAMED else names
+
+
+def _tell_targets(turn: Turn, out: Path) -> None:
+    """Say of each new exposure of a target what it gave, and how long after its file was whole."""
+    came = {bare_name(path): time for path, time in turn.since.items()}
+    end = datetime.now(UTC).timestamp()
+    with Ledger.open(out) as ledger:
+        found = [item for item in target_items(ledger) if item["raw"] in came]
+    for item in found:
+        kind = f", {item['type']}" if item["type"] else ""
+        spectrum = "spectrum" if item["spectrum"] else "no spectrum"
+        after = f"{end - came[item['raw']]:.0f} s after its file"
+        say(
+            f"{_now()}  {item['object']}: {spectrum}, quality {item['quality']} ({item['reason']}){kind}, {after}",
+            style="bold",
+        )
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%H:%M:%S}"
