@@ -13,7 +13,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["PackedJSON", "adjustment", "job", "job_input", "metadata", "planned", "product", "raw_file", "run"]
+__all__ = [
+    "PackedJSON",
+    "adjustment",
+    "job",
+    "job_input",
+    "metadata",
+    "notice",
+    "planned",
+    "product",
+    "raw_file",
+    "run",
+    "upload",
+]
 
 SHA = 64
 """Hexadecimal digits of a SHA-256."""
@@ -166,4 +178,39 @@ adjustment = sa.Table(
     sa.Column("reviewer", sa.Text, nullable=False),
     sa.Column("made", sa.Text, nullable=False),  # ISO 8601, UTC
     sa.Index("adjustment_job", "instrument", "task", "name", "night"),
+)
+
+upload = sa.Table(
+    "upload",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("server", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),  # spectrum | annotation
+    sa.Column("content", sa.String(SHA), nullable=False),  # of what is sent, with the object it is sent for
+    sa.Column("product", sa.String(SHA), nullable=False),  # file it was made from
+    sa.Column("object", sa.Text, nullable=False),
+    sa.Column("raw", sa.Text, nullable=False),
+    sa.Column("night", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),  # file name of a spectrum, origin of an annotation
+    sa.Column("state", sa.Text, nullable=False),  # sending | sent | refused | failed
+    sa.Column("remote", sa.Text),  # its number on the server
+    sa.Column("url", sa.Text),
+    sa.Column("remark", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("started", sa.Text, nullable=False),
+    sa.Column("finished", sa.Text),  # NULL while sending: if nobody does, it may have arrived
+    sa.UniqueConstraint("server", "kind", "content", name="upload_once"),
+)
+
+notice = sa.Table(
+    "notice",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("night", sa.Text, nullable=False, index=True),
+    sa.Column("message", sa.Text, nullable=False),  # Message-ID
+    sa.Column("recipients", sa.JSON, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # sending | sent | failed | unclear
+    sa.Column("remark", sa.Text),
+    sa.Column("started", sa.Text, nullable=False),
+    sa.Column("finished", sa.Text),
 )
