@@ -8,6 +8,7 @@ from typing import Any
 
 from tracecube.core.fields import Meta, Scalar
 from tracecube.core.foreign import Form, GatheredForm
+from tracecube.core.reporting import Reporting
 from tracecube.core.workflow import Workflow
 
 __all__ = ["Classification", "Instrument"]
@@ -60,6 +61,8 @@ class Instrument:
         ``(seed, **choices) -> iterator of simulated raw files`` (see `tracecube.simulate.night`).
     quality_reasons : mapping of int to str
         Meaning of the quality codes of targets, if the instrument has them.
+    reporting : Reporting or None
+        How its observatory reports a night, and what of it is published.
     """
 
     name: str
@@ -71,3 +74,4 @@ class Instrument:
     exports: Mapping[str, tuple[Form | GatheredForm, ...]] = field(default_factory=dict)
     simulate: Callable[..., Any] | None = None
     quality_reasons: Mapping[int, str] = field(default_factory=dict)
+    reporting: Reporting | None = None

@@ -9,6 +9,7 @@ from tracecube.core.frame import RawFrame
 from tracecube.core.instrument import Instrument
 from tracecube.instruments.sedm.classify import RAW_TAGS, classify, recognises
 from tracecube.instruments.sedm.quality import REASONS
+from tracecube.instruments.sedm.reporting import reporting
 from tracecube.instruments.sedm.workflow import workflow
 
 __all__ = ["instrument"]
@@ -30,4 +31,5 @@ instrument = Instrument(
     workflow=workflow,
     simulate=_simulate,
     quality_reasons=REASONS,
+    reporting=reporting,
 )
