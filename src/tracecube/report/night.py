@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tracecube.archive.ledger import Ledger
 from tracecube.report.gather import Night, figure_of, gather_nights, link
 
-__all__ = ["write_report"]
+__all__ = ["render", "write_report"]
 
 _MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)  # definition of the modified Julian date
 
@@ -56,6 +56,14 @@ def write_report(out: Path, *, parts: Mapping[tuple[str, str], str] | None = Non
 
 def _write(path: Path, template: str, *, page: Path, **content: Any) -> None:
     """Fill a template; the page appears whole or not at all."""
+    text = render(template, page=page, **content)
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def render(template: str, *, page: Path, **content: Any) -> str:
+    """Fill a template of the package; links are relative to ``page``."""
     environment = Environment(
         loader=PackageLoader("tracecube.report"),
         autoescape=True,
@@ -64,10 +72,7 @@ def _write(path: Path, template: str, *, page: Path, **content: Any) -> None:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": figure_of, "utc": _utc, "link": lambda file: link(file, page)}
-    text = environment.get_template(template).render(**content)
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    return environment.get_template(template).render(**content)
 
 
 def _utc(mjd: float | None) -> str:
