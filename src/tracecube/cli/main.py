@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tracecube.cli import flow, handing, lineage, look, making, nights, results, watching
+from tracecube.cli import flow, handing, lineage, look, making, nights, results, sending, watching
 from tracecube.cli.show import Group, examples
 
 __all__ = ["app"]
@@ -33,6 +33,7 @@ lineage.register(app)
 flow.register(app)
 handing.register(app)
 nights.register(app)
+sending.register(app)
 
 if __name__ == "__main__":
     app()

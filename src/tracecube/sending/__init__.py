@@ -1,0 +1,1 @@
+"""What leaves the machine: mail about a night, spectra for a survey. Nothing goes unasked, nor twice unknowingly."""

@@ -1,0 +1,211 @@
+"""Settings of what leaves the machine: where to, as whom, and with which secret.
+
+One TOML file, ``~/.config/tracecube/config.toml`` or what ``TRACECUBE_CONFIG`` names. A secret in it asks for a file
+that nobody else can read; the environment may hold the secrets instead.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from tracecube.core.errors import BadData, MissingInput
+
+__all__ = ["CONFIG", "PASSWORD", "TOKEN", "Configuration", "SkyPortalSettings", "SmtpSettings", "load"]
+
+CONFIG, TOKEN, PASSWORD = "TRACECUBE_CONFIG", "TRACECUBE_SKYPORTAL_TOKEN", "TRACECUBE_SMTP_PASSWORD"
+"""Environment variables: the file, and the secrets that stand over those of the file."""
+
+_OTHERS = 0o077  # bits of a file's mode that let others in
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_FIRST, _LAST = 1, 65535
+
+Seconds = Annotated[float, Field(gt=0.0, le=600.0)]
+Attempts = Annotated[int, Field(ge=1, le=20)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SmtpSettings(_Section):
+    """The server that takes mail.
+
+    Parameters
+    ----------
+    host : str
+    security : {"starttls", "tls", "none"}
+        None: only to this machine itself when there is a password.
+    port : int
+        Usually left out: 587, 465 or 25 by ``security``.
+    user, password
+        Left out where the server asks for none.
+    sender : str
+        Card From; ``from`` in the file.
+    to : tuple of str
+        Who gets the summary.
+    ca_file : path
+        Certificates to trust in place of the system's.
+    timeout : float, second
+    attempts : int
+        While the server cannot be reached or asks to come again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    host: str
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    port: int | None = Field(default=None, ge=_FIRST, le=_LAST)
+    user: str | None = None
+    password: SecretStr | None = None
+    sender: str = Field(alias="from")
+    to: tuple[str, ...] = ()
+    ca_file: Path | None = None
+    timeout: Seconds = 30.0
+    attempts: Attempts = 3
+
+    @model_validator(mode="after")
+    def _secret_is_safe(self) -> Self:
+        if self.password is not None and self.security == "none" and self.host not in _LOOPBACK:
+            raise ValueError('a password would travel in the clear: set security = "starttls" or "tls"')
+        return self
+
+    @property
+    def at_port(self) -> int:
+        """The port, that of the kind of security where none is given."""
+        return self.port or _PORTS[self.security]
+
+
+class SkyPortalSettings(_Section):
+    """A SkyPortal server such as Fritz.
+
+    Parameters
+    ----------
+    url : str
+        Address; https, but for this machine itself.
+    token : str
+        Of a user or bot who may upload data and annotate.
+    instrument_id : int
+        Number of the instrument on this server, where it is not a known one.
+    group_ids : tuple of int
+        Groups that see what is sent.
+    followup_requests : mapping of str to int
+        Number of the request that an object was observed for.
+    timeout : float, second
+    attempts : int
+        While the server cannot be reached, fails or asks to come again.
+    """
+
+    url: str
+    token: SecretStr | None = None
+    instrument_id: int | None = Field(default=None, ge=1)
+    group_ids: tuple[int, ...] = ()
+    followup_requests: Mapping[str, int] = Field(default_factory=dict)
+    timeout: Seconds = 60.0
+    attempts: Attempts = 5
+
+    @field_validator("url")
+    @classmethod
+    def _address_is_safe(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username:
+            raise ValueError("an address such as https://fritz.science is needed")
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            raise ValueError("a token would travel in the clear: use https")
+        return value.rstrip("/")
+
+    @property
+    def hostname(self) -> str:
+        """Name of the server."""
+        return urlsplit(self.url).hostname or ""
+
+
+class Configuration(_Section):
+    """All sections of the file; None where one is not there."""
+
+    smtp: SmtpSettings | None = None
+    skyportal: SkyPortalSettings | None = None
+    file: Path = Field(default=Path(), exclude=True)
+
+    def for_mail(self) -> SmtpSettings:
+        """Return the section that mail needs.
+
+        Raises
+        ------
+        MissingInput
+            It is not there.
+        """
+        if self.smtp is None:
+            hint = 'add [smtp] with host = "...", from = "...", to = ["..."]'
+            raise MissingInput(f"{self.file}: no section [smtp], so mail cannot be sent", hint=hint)
+        return self.smtp
+
+    def for_survey(self) -> SkyPortalSettings:
+        """Return the section that uploads need.
+
+        Raises
+        ------
+        MissingInput
+            It is not there.
+        """
+        if self.skyportal is None:
+            hint = 'add [skyportal] with url = "https://..."'
+            raise MissingInput(f"{self.file}: no section [skyportal], so there is no server to send to", hint=hint)
+        return self.skyportal
+
+
+def load(environment: Mapping[str, str], home: Path) -> Configuration:
+    """Read the settings.
+
+    Parameters
+    ----------
+    environment : mapping
+        Environment variables.
+    home : Path
+        Home of the user.
+
+    Raises
+    ------
+    MissingInput
+        The file that the environment names is not there.
+    BadData
+        It is no TOML, has unknown or wrong entries, or a secret that others can read.
+    """
+    named = environment.get(CONFIG)
+    path = Path(named).expanduser() if named else home / ".config" / "tracecube" / "config.toml"
+    if named and not path.is_file():
+        raise MissingInput(f"{path}: no such file ({CONFIG} names it)", hint=f"make it, or unset {CONFIG}")
+    content = _read(path) if path.is_file() else {}
+    for section, entry, variable in (("skyportal", "token", TOKEN), ("smtp", "password", PASSWORD)):
+        given = environment.get(variable)
+        if given and isinstance(content.get(section), dict):
+            content[section][entry] = given
+    try:
+        return Configuration.model_validate({**content, "file": path})
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise BadData(f"{path}: {said}", hint="correct these entries") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read the file, and see to it that its secrets are secret."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadData(f"{path}: not TOML ({error})", hint="correct it there") from error
+    except OSError as error:
+        raise BadData(f"{path}: cannot be read ({error.strerror})", hint="correct its rights") from error
+    sections = [content.get("smtp"), content.get("skyportal")]
+    secret = any(isinstance(one, dict) and {"token", "password"} & one.keys() for one in sections)
+    if secret and mode & _OTHERS:
+        raise BadData(f"{path}: others can read the secrets in it", hint=f"chmod 600 {path}")
+    return content
