@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.reporting import Annotation, Column, Extraction, Publishing, Reporting, TextTable
+from tracecube.core.target import acceptable
+from tracecube.instruments.sedm.ascii_layout import spectrum_name
 
 __all__ = ["reporting", "signal_to_noise"]
 
 SURVEY = re.compile(r"ZTF\d{2}[a-z]{7}")
 """Names of the survey's objects: year and seven letters."""
 
-WORST_SENT = 2  # quality code (documentation of the observatory)
 Z_MAX, RLAP_MIN = 0.3, 5.0  # a match beyond is not told to the survey (practice of the observatory's robot)
 BAND = (4000.0, 8000.0)  # Angstrom, of the median signal to noise (practice of the observatory's robot)
 UNKNOWN_QUALITY = "9"  # what the observatory writes where there is no code
@@ -52,7 +53,7 @@ def _type(it: Extraction) -> str:
     if it.standard:
         return "STD"
     quality = it.number("QUALITY")
-    return f"QUALITY_{quality:.0f}" if quality is not None and quality > WORST_SENT else ""
+    return "" if quality is None or acceptable(int(quality)) else f"QUALITY_{quality:.0f}"
 
 
 def _quality(it: Extraction) -> str:
@@ -61,7 +62,7 @@ def _quality(it: Extraction) -> str:
 
 def _method(it: Extraction) -> str:
     """Who extracted it: the robot, or the tag of a re-extraction."""
-    return it.text("EXTRTYPE").removeprefix("auto_") or "robot"
+    return it.text("EXTRTAG") or it.text("EXTRTYPE").removeprefix("auto_") or "robot"
 
 
 def _redshift(it: Extraction) -> float | None:
@@ -121,7 +122,7 @@ def picture_name(it: Extraction) -> str:
     >>> picture_name(Extraction("ZTF18abc", "ifu20180907_10_55_22", "2018-09-07", None, None, False, {}))
     'pysedm_report_robot_lstep1__crr_b_ifu20180907_10_55_22_ZTF18abc.png'
     """
-    return f"pysedm_report_{_method(it)}_lstep1__crr_b_{it.raw}_{it.object}.png"
+    return f"{spectrum_name(it.object, it.raw, _method(it))}.png".replace("spec_auto", "pysedm_report", 1)
 
 
 def file_name(it: Extraction) -> str:
@@ -132,7 +133,7 @@ def file_name(it: Extraction) -> str:
     >>> file_name(Extraction("ZTF18abc", "ifu20180907_10_55_22", "2018-09-07", None, None, False, {}))
     'spec_auto_robot_lstep1__crr_b_ifu20180907_10_55_22_ZTF18abc.txt'
     """
-    return f"spec_auto_{_method(it)}_lstep1__crr_b_{it.raw}_{it.object}.txt"
+    return f"{spectrum_name(it.object, it.raw, _method(it))}.txt"
 
 
 def held_back(it: Extraction) -> str:
@@ -146,7 +147,7 @@ def held_back(it: Extraction) -> str:
     quality = it.number("QUALITY")
     if quality is None:
         return "no quality code"
-    if quality > WORST_SENT:
+    if not acceptable(int(quality)):
         return f"quality {quality:.0f}: {it.text('REASON')}".removesuffix(": ")
     return "" if it.text("FLUXCAL").lower() in {"true", "t", "1"} else "not flux-calibrated"
 

@@ -68,6 +68,7 @@ def test_a_line_tells_what_the_observatory_s_does():
         ({"AIRMEAN": None}, "Air", "1.100"),
         ({"XPOS": None}, "X", ""),
         ({"EXTRTYPE": "auto_redo123456"}, "Method", "redo123456"),
+        ({"EXTRTAG": "redo123456", "EXTRTYPE": "auto_robot"}, "Method", "redo123456"),
         ({"CALSRC": None}, "Fluxcal", ""),
     ],
 )
