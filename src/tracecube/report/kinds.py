@@ -6,6 +6,7 @@ from tracecube.core.alignment import Offsets, SourceList
 from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve
 from tracecube.core.fibre_light import FibreThroughput
 from tracecube.core.fibres import FibreSpectra
+from tracecube.core.finder import Finder
 from tracecube.core.frame import Frame
 from tracecube.core.labelled import SourceSpectrum
 from tracecube.core.lines import Lines
@@ -50,6 +51,7 @@ from tracecube.report.figures.spectrum import spectrum
 from tracecube.report.figures.star_image import star_image
 from tracecube.report.figures.throughput_curve import throughput_curve
 from tracecube.report.figures.trace_map import trace_map
+from tracecube.report.figures.verification import verification
 from tracecube.report.figures.wavelength_map import wavelength_map
 from tracecube.report.pictures import PictureKind, Source
 
@@ -60,6 +62,7 @@ __all__ = [
     "EXPOSURE_PICTURES",
     "FIELD_PICTURES",
     "SURROUNDINGS_PICTURES",
+    "VERIFICATION",
 ]
 
 _LAYOUT = Source(("LAYOUT",), Layout)
@@ -239,7 +242,25 @@ FIELD_PICTURES = (
 )
 """Of an observation of many fibre bundles in several exposures."""
 
+VERIFICATION = PictureKind(
+    "verify",
+    "Verification",
+    "Good: the centroid (red cross: by the guider, red circle: by brightness, black cross: by hand) is on the source "
+    "that the finder's red angle shows, residuals are noise, and the spectrum has good signal to noise.",
+    (
+        Source(("SPECTRA",), Spectra),
+        Source(("TARGET", "STANDARD_TARGET"), Target, having=("PICTNAME",)),
+        Source(("PSF_FIT",), PointSourceFit, needed=False),
+        Source(("FINDER",), Finder, needed=False),
+        Source(("SPECTRUM",), Spectrum, needed=False),
+    ),
+    verification,
+    named="PICTNAME",
+)
+"""What an observer looks at to believe an extraction; its file has the name that the observatory gives it."""
+
 EXPOSURE_PICTURES = (
+    VERIFICATION,
     PictureKind(
         "spaxels",
         "Field",

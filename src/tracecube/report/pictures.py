@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from tracecube.io import holds, read_product
 from tracecube.report.figures.style import png
 
 __all__ = ["Picture", "PictureKind", "Source", "draw_all"]
+
+_HEAD = 1024  # bytes of a picture, in which its comment stands
 
 DRAWING = "6"
 """Changes when a figure function draws the same product differently."""
@@ -38,6 +40,8 @@ class Source:
         The argument is the sequence of all products of the tag, or of the first ``most`` of them.
     cards : mapping of str to scalar
         What the header of the product must say.
+    having : tuple of str
+        Cards that it must have, whatever they say.
     """
 
     tags: tuple[str, ...]
@@ -46,10 +50,12 @@ class Source:
     many: bool = False
     cards: Mapping[str, Scalar] = field(default_factory=dict)
     most: int | None = None
+    having: tuple[str, ...] = ()
 
     def among(self, made: Sequence[ProductRecord]) -> list[ProductRecord]:
         """Return the products to read, none if there are none."""
         fit = [p for p in made if all(p.header.get(key) == value for key, value in self.cards.items())]
+        fit = [p for p in fit if all(p.header.get(key) is not None for key in self.having)]
         for tag in self.tags:
             found = [product for product in fit if product.tag == tag]
             if found and holds(found[-1].path, self.noun):
@@ -75,6 +81,8 @@ class PictureKind:
     sources : tuple of Source
         One argument each of ``draw``.
     draw : callable
+    named : str
+        Card whose value is the name of the file, where people know pictures by their names.
     """
 
     name: str
@@ -82,6 +90,12 @@ class PictureKind:
     text: str
     sources: tuple[Source, ...]
     draw: Callable[..., Figure]
+    named: str = ""
+
+    def file(self, digest: str, products: Iterable[ProductRecord]) -> str:
+        """Return the name of a picture's file."""
+        names = [str(made.header[self.named]) for made in products if made.header.get(self.named)] if self.named else []
+        return f"{names[0].replace('/', '-')}.png" if names else f"{self.name}-{digest}.png"
 
 
 @dataclass(frozen=True)
@@ -117,18 +131,29 @@ def _picture(folder: Path, kind: PictureKind, chosen: Sequence[Sequence[ProductR
     """Return a picture, drawn now unless one of the same content is there."""
     content = "".join("".join(product.sha256 for product in products) or "-" for products in chosen)
     digest = hashlib.sha256(f"{DRAWING}{kind.name}{content}".encode()).hexdigest()[:16]
-    path = folder / f"{kind.name}-{digest}.png"
-    if not path.exists():
+    path = folder / kind.file(digest, (product for products in chosen for product in products))
+    if not _shows(path, digest):
         try:
             nouns = [source.read(products) for source, products in zip(kind.sources, chosen, strict=True)]
         except TracecubeError as error:
             return Picture(kind.title, kind.text, "", str(error))
-        _store(path, kind.draw(*nouns))
+        _store(path, kind.draw(*nouns), digest)
     return Picture(kind.title, kind.text, path.name)
 
 
-def _store(path: Path, figure: Any) -> None:
+def _shows(path: Path, digest: str) -> bool:
+    """Whether a picture is there and of this content, which its name or its beginning says."""
+    if digest in path.name:
+        return path.exists()
+    try:
+        with path.open("rb") as file:
+            return digest.encode() in file.read(_HEAD)
+    except FileNotFoundError:
+        return False
+
+
+def _store(path: Path, figure: Any, digest: str) -> None:
     """Write a picture so that none is ever seen half."""
     part = path.with_suffix(".part")
-    part.write_bytes(png(figure))
+    part.write_bytes(png(figure, digest))
     part.replace(path)

@@ -130,9 +130,11 @@ def by_hand(params: ExtractStarParams) -> list[str]:
 def _names(meta: Meta, params: ExtractStarParams) -> dict[str, Scalar]:
     """Names of exposure and extraction, and who had it made."""
     raw = raw_name(meta)
+    name = spectrum_name(bare_object(meta)[0], raw, params.tag)
     return {
         "RAWNAME": raw,
-        "SPECNAME": spectrum_name(bare_object(meta)[0], raw, params.tag),
+        "SPECNAME": name,
+        "PICTNAME": name.replace("spec", "verify", 1),
         "EXTRTAG": params.tag,
         "REDUCER": params.reviewer,
     }

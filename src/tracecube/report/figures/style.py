@@ -104,11 +104,11 @@ def sheet(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def png(figure: Figure) -> bytes:
-    """Render a figure."""
+def png(figure: Figure, comment: str = "") -> bytes:
+    """Render a figure; ``comment`` stands in the file, near its beginning."""
     file = io.BytesIO()
     with rc_context(cast("Any", _STYLE)):
-        figure.savefig(file, format="png")
+        figure.savefig(file, format="png", metadata={"Comment": comment} if comment else None)
     return file.getvalue()
 
 

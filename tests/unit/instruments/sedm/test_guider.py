@@ -8,6 +8,7 @@ import pytest
 from tracecube.core.errors import MissingInput
 from tracecube.core.frame import RawFrame
 from tracecube.core.target import Target
+from tracecube.instruments.sedm.finder import finder_of
 from tracecube.instruments.sedm.guider import FIELD_CENTRE, PIXEL_SCALE, Pointing, aligned, coordinates, locate
 from tracecube.io.raw import read_raw
 
@@ -55,6 +56,42 @@ def test_target_is_located() -> None:
     assert pointing.error == pytest.approx(2 * PIXEL_SCALE, rel=0.05)
     assert pointing.fwhm == pytest.approx(2.2 * 2.3548 * PIXEL_SCALE, rel=0.05)
     assert pointing.matched >= 8
+
+
+def test_the_target_has_its_pixel_and_the_frame_its_turn() -> None:
+    stars = catalogue()
+    pointing, _ = locate([guide_frame(stars, target=(2.1, -3.4), rotation=1.3)], stars, META)
+    angle = np.radians(1.3)
+    x = FIELD_CENTRE[0] + (-np.cos(angle) * 2.1 + np.sin(angle) * -3.4) / PIXEL_SCALE
+    y = FIELD_CENTRE[1] + (np.sin(angle) * 2.1 + np.cos(angle) * -3.4) / PIXEL_SCALE
+    assert (pointing.pixel_x, pointing.pixel_y) == pytest.approx((x, y), abs=0.4)
+    assert abs(pointing.rotation) == pytest.approx(1.3, abs=0.15)
+
+
+def test_the_finder_shows_the_sky_around_the_target() -> None:
+    stars = catalogue()
+    frames = [guide_frame(stars, target=(2.1, -3.4), name=name) for name in ("rc2", "rc1")]
+    pointing, _ = locate(frames, stars, META)
+    found = finder_of(frames, pointing, META)
+    assert found.frames == "rc1, rc2"
+    assert (found.field_x - found.x) * PIXEL_SCALE == pytest.approx(2.1, abs=0.3)  # the target lies to the east
+    assert (found.y - found.field_y) * PIXEL_SCALE == pytest.approx(-3.4, abs=0.3)
+    rows, columns = found.data.shape
+    assert 0 <= found.x < columns
+    assert 0 <= found.y < rows
+    corner = (1041 - round(FIELD_CENTRE[0] - found.field_x), 1016 - round(FIELD_CENTRE[1] - found.field_y))
+    seen = frames[0].data[50:150, 50:150] - np.median(frames[0].data)
+    piece = found.data[corner[1] + 50 : corner[1] + 150, corner[0] + 50 : corner[0] + 150]
+    np.testing.assert_allclose(piece, seen, rtol=1e-5, atol=1e-3)
+    assert np.isnan(found.data[0, 0]), "the window of the camera ends beside the pick-off"
+
+
+def test_a_finder_without_astrometry_marks_no_target() -> None:
+    frame = guide_frame(catalogue(), target=(0.0, 0.0), trail=30.0)
+    found = finder_of([frame], None, META)
+    assert np.isnan([found.x, found.y, found.rotation]).all()
+    assert np.isfinite([found.field_x, found.field_y]).all()
+    assert finder_of([], None, META) is None
 
 
 def test_one_bad_frame_of_several_is_no_matter() -> None:
