@@ -17,6 +17,7 @@ __all__ = [
     "find_product",
     "job_of",
     "last_run",
+    "nights_with",
     "planned_of",
     "products",
     "products_from_elsewhere",
@@ -68,13 +69,17 @@ def products_of_jobs(ledger: Ledger, jobs: Sequence[int]) -> dict[int, list[Prod
     return made
 
 
-def products(ledger: Ledger, *, tag: str | None = None, object_: str | None = None) -> list[ProductRecord]:
+def products(
+    ledger: Ledger, *, tag: str | None = None, object_: str | None = None, night: str | None = None
+) -> list[ProductRecord]:
     """Return the current products by time and path."""
     query = _PRODUCT.where(tables.product.c.current)
     if tag is not None:
         query = query.where(tables.product.c.tag == tag)
     if object_ is not None:
         query = query.where(tables.product.c.object == object_)
+    if night is not None:
+        query = query.where(tables.product.c.night == night)
     found = [_product(ledger, row) for row in _rows(ledger, query)]
     return sorted(found, key=lambda made: (made.mjd or 0.0, made.path))
 
@@ -86,6 +91,18 @@ def products_from_elsewhere(ledger: Ledger, folder: Path) -> list[ProductRecord]
     return sorted(
         (_product(ledger, row) for row in _rows(ledger, query)), key=lambda made: (made.mjd or 0.0, made.path)
     )
+
+
+def nights_with(ledger: Ledger, output: str, instruments: Sequence[str]) -> list[str]:
+    """Return the nights of which there is a current product of this output of a recipe, by date."""
+    column = tables.product.c
+    query = (
+        sa.select(column.night)
+        .join(tables.job)
+        .where(column.current, column.output == output, column.night.is_not(None), column.raw.is_not(None))
+        .where(tables.job.c.instrument.in_(instruments))
+    )
+    return sorted({row["night"] for row in _rows(ledger, query)})
 
 
 def find_product(ledger: Ledger, *, path: str | None = None, sha256: str | None = None) -> ProductRecord | None:

@@ -48,6 +48,8 @@ class NightSummary:
         By time.
     problems : tuple of str
         Jobs that did not come to their end, and caveats.
+    planned : bool
+        The last run planned jobs of this night; else it is not known which did not come to their end.
     under_way : bool
         The last run has not ended.
     """
@@ -56,12 +58,20 @@ class NightSummary:
     instruments: tuple[str, ...]
     listed: tuple[Listed, ...]
     problems: tuple[str, ...]
+    planned: bool
     under_way: bool
 
     @property
     def extractions(self) -> list[Extraction]:
         """All extractions by time."""
         return [one.extraction for one in self.listed]
+
+    @property
+    def notes(self) -> list[str]:
+        """What is said below the tables: jobs that did not come to their end."""
+        if not self.planned:
+            return ["which jobs did not come to their end is not known: the last run was of other nights"]
+        return [f"not done: {problem}" for problem in self.problems] or ["all jobs came to their end"]
 
     @property
     def headline(self) -> str:
@@ -92,7 +102,7 @@ def _codes(extractions: Sequence[Extraction]) -> list[str]:
 
 def nights_of(ledger: Ledger, reportings: Mapping[str, Reporting]) -> list[str]:
     """Return the nights with an extraction of an instrument that reports, by date."""
-    return sorted({made.night for made in _verdicts(queries.products(ledger), reportings) if made.night})
+    return queries.nights_with(ledger, _OUTPUT, list(reportings))
 
 
 def gather_summary(ledger: Ledger, reportings: Mapping[str, Reporting], night: str | None = None) -> NightSummary:
@@ -111,15 +121,14 @@ def gather_summary(ledger: Ledger, reportings: Mapping[str, Reporting], night: s
     MissingInput
         There is no such night, or none at all.
     """
-    made = queries.products(ledger)
-    nights = sorted({one.night for one in _verdicts(made, reportings) if one.night})
+    nights = nights_of(ledger, reportings)
     if not nights:
         hint = "reduce a night of an instrument whose observatory has a report"
         raise MissingInput(f"{ledger.folder}: no extraction to report here", hint=hint)
     chosen = nights[-1] if night is None else night
     if chosen not in nights:
         raise MissingInput(f"{ledger.folder}: no extraction of night {night}", hint=f"there is {', '.join(nights)}")
-    own = [one for one in made if one.night == chosen and one.instrument in reportings]
+    own = [one for one in queries.products(ledger, night=chosen) if one.instrument in reportings]
     run = queries.last_run(ledger)
     planned = [job for job in queries.planned_of(ledger, run.id) if job.night == chosen] if run else []
     sent = uploads(ledger, night=chosen)
@@ -130,6 +139,7 @@ def gather_summary(ledger: Ledger, reportings: Mapping[str, Reporting], night: s
         instruments=tuple(sorted({one.instrument for one in own})),
         listed=tuple(listed),
         problems=tuple(_problems(planned)),
+        planned=bool(planned),
         under_way=run is not None and run.finished is None,
     )
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from email.message import EmailMessage
-from email.utils import format_datetime
+from email.utils import format_datetime, parseaddr
 from typing import Any, cast
 
 from tracecube.report.extractions import NightSummary
@@ -16,19 +16,23 @@ from tracecube.report.text_tables import cells
 
 __all__ = ["message_id", "summary_message"]
 
-_DOMAIN = "tracecube.invalid"  # right part of identifiers: reserved, so that nobody's (RFC 2606)
+_DOMAIN = "tracecube.invalid"  # right part of the names of pictures: reserved, so that nobody's (RFC 2606)
 
 
-def message_id(summary: NightSummary, again: int = 0) -> str:
+def message_id(summary: NightSummary, sender: str, again: int = 0) -> str:
     """Return the Message-ID of a summary: the same for the same content, so that readers know a second copy.
 
     Parameters
     ----------
+    summary : NightSummary
+    sender : str
+        Whose domain it is of.
     again : int
         How many were sent of this night on purpose before.
     """
     content = "\n".join([summary.night, summary.headline, *tables_of(summary).values(), str(again)])
-    return f"<{summary.night}.{hashlib.sha256(content.encode()).hexdigest()[:24]}@{_DOMAIN}>"
+    domain = parseaddr(sender)[1].rpartition("@")[2] or _DOMAIN
+    return f"<{summary.night}.{hashlib.sha256(content.encode()).hexdigest()[:24]}@{domain}>"
 
 
 def summary_message(

@@ -57,9 +57,10 @@ def summary_folder(out: Path, night: str) -> Path:
 
 def tables_of(summary: NightSummary) -> dict[str, str]:
     """Return the observatory's tables as text, by file name."""
-    notes = [f"not done: {problem}" for problem in summary.problems] or ["all jobs came to their end"]
     tables = {table.name: table for one in summary.listed for table in one.reporting.tables}
-    return {name: text_table(table, summary.night, summary.extractions, notes) for name, table in tables.items()}
+    return {
+        name: text_table(table, summary.night, summary.extractions, summary.notes) for name, table in tables.items()
+    }
 
 
 def write_summary(out: Path, summary: NightSummary) -> SummaryFiles:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.utils import getaddresses
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.sendings import NoticeRecord, begin_notice, end_notice, notices
@@ -68,7 +69,7 @@ def settle(ledger: Ledger, night: str, *, arrived: bool) -> NoticeRecord:
 def compose(ledger: Ledger, summary: NightSummary, files: SummaryFiles, sender: str, to: Sequence[str]) -> EmailMessage:
     """Return the mail about a night as it would go out now."""
     sent = sum(one.state == "sent" for one in notices(ledger, summary.night))
-    identifier = message_id(summary, again=sent)
+    identifier = message_id(summary, sender, again=sent)
     date = datetime.now(tz=UTC)
     return summary_message(summary, files, sender=sender, to=to, identifier=identifier, date=date)
 
@@ -106,7 +107,7 @@ def send_summary(
         if before.state in _UNSURE:
             remark = before.remark or "cut short while it was being sent"
             return Ended("unclear", f"{before.started}: {remark}; Message-ID {before.message}")
-    recipients = [str(one) for one in message.get_all("To", [])]
+    recipients = [address for _, address in getaddresses(message.get_all("To", []))]
     begun: list[int] = []
 
     def begin() -> None:

@@ -83,7 +83,14 @@ def test_jobs_that_did_not_end_and_runs_under_way_are_told(out):
         )
         ledger.finish_run(run)
         found = gather_summary(ledger, toy())
-    assert (found.problems, found.under_way) == ((), False)
+    assert (found.problems, found.under_way, found.notes) == ((), False, ["all jobs came to their end"])
+
+
+def test_of_a_night_that_the_last_run_did_not_plan_nothing_is_claimed(reduced):
+    out = reduced(NIGHT)
+    reduced("2021-04-22")
+    with Ledger.open(out) as ledger:
+        assert "not known" in gather_summary(ledger, toy(), NIGHT).notes[0]
 
 
 @pytest.mark.parametrize(

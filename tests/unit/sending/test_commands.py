@@ -93,6 +93,7 @@ def test_the_summary_is_sent_once_a_night(out, run, post):
     first, second = (email.message_from_bytes(raw, policy=email.policy.default) for raw in post.mails)
     assert (first["To"], second["To"]) == ("a@there", "me@there")
     assert first["Message-ID"] != second["Message-ID"]
+    assert first["Message-ID"].endswith("@here>")
     assert first["Subject"].startswith(f"toy {NIGHT}: 3 targets")
 
 
@@ -126,9 +127,8 @@ def test_a_mail_that_did_not_go_out_can_be_sent_again(out, run, post):
 
 def test_a_recipient_that_is_refused_shows_in_the_status(out, run, post):
     post.answers["RCPT"] = ["250 good", "550 nobody"]
-    assert "not to b@there: 550 nobody" in run(
-        "night", "finish", out, "--send", "--to", "a@there", "--to", "b@there", status=1
-    )
+    said = run("night", "finish", out, "--send", "--to", "a@there", "--to", "b@there", status=1)
+    assert "not to b@there: 550 nobody" in said
 
 
 def test_a_mail_of_which_it_is_not_known_waits_for_a_person(out, run, post):
