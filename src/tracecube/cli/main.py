@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tracecube.cli import flow, handing, lineage, look, making, nights, results, sending, watching
+from tracecube.cli import flow, handing, lineage, look, making, nights, redex, results, sending, watching
 from tracecube.cli.show import Group, examples
 
 __all__ = ["app"]
@@ -30,6 +30,7 @@ watching.register(app)
 look.register(app)
 results.register(app)
 lineage.register(app)
+redex.register(app)
 flow.register(app)
 handing.register(app)
 nights.register(app)

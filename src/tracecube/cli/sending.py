@@ -24,7 +24,7 @@ from tracecube.sending.skyportal import SkyPortal
 from tracecube.sending.uploads import Step, plan_uploads, send_uploads
 from tracecube.workflow.discover import discover
 
-__all__ = ["register"]
+__all__ = ["register", "send_extraction"]
 
 UNCLEAR = 3
 """Exit status when it is not known whether a mail went out, and a person has to look."""
@@ -220,6 +220,23 @@ def upload(
     else:
         _show(summary.night, settings.url, steps, send=send)
     raise typer.Exit(0 if all(step.good for step in steps) else 1)
+
+
+def send_extraction(out: Path, night: str, raw: str) -> None:
+    """Send the spectrum of one exposure, if the survey wants it and a server is configured; say what became of it."""
+    settings = _configuration().skyportal
+    if settings is None:
+        say("not sent: there is no section [skyportal] in the configuration")
+        return
+    with Ledger.open(out) as ledger:
+        planned = plan_uploads(gather_summary(ledger, _reportings(), night), settings)
+        mine = [one for one in planned if one.extraction.raw == raw]
+        if not mine:
+            say("not sent: none of the survey's objects")
+            return
+        with only_sender(ledger.folder):
+            steps = list(send_uploads(ledger, mine, SkyPortal(settings), send=True))
+    _show(night, settings.url, steps, send=True)
 
 
 def _show(night: str, url: str, steps: list[Step], *, send: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracecube.core.by_hand import ByHand
 from tracecube.core.fields import Meta, Scalar
 from tracecube.core.foreign import Form, GatheredForm
 from tracecube.core.reporting import Reporting
@@ -63,6 +64,8 @@ class Instrument:
         Meaning of the quality codes of targets, if the instrument has them.
     reporting : Reporting or None
         How its observatory reports a night, and what of it is published.
+    by_hand : ByHand or None
+        Which extractions a person may change.
     """
 
     name: str
@@ -75,3 +78,4 @@ class Instrument:
     simulate: Callable[..., Any] | None = None
     quality_reasons: Mapping[int, str] = field(default_factory=dict)
     reporting: Reporting | None = None
+    by_hand: ByHand | None = None

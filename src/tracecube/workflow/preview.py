@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tracecube.archive.adjustments import save_adjustment
 from tracecube.archive.ledger import LEDGER_NAME, Ledger
-from tracecube.archive.queries import last_run, products
-from tracecube.archive.records import AdjustmentRecord
+from tracecube.archive.queries import job_of, last_run, planned_of, products, products_from_elsewhere
+from tracecube.archive.records import AdjustmentRecord, RunRecord
 from tracecube.archive.summary import RunSummary
 from tracecube.core.errors import MissingInput
 from tracecube.workflow.discover import Found, discover
@@ -94,6 +94,7 @@ def adjust(
         if run is None:
             raise MissingInput(f"{out}: nothing was run here yet", hint=f"tracecube reduce RAWDIR -o {out}")
         save_adjustment(ledger, adjustment)
+        lent = _lent(ledger, run)
     return reduce_folder(
         Path(run.raw_folder),
         out,
@@ -103,7 +104,17 @@ def adjust(
         watch=watch,
         instruments=instruments,
         patience=patience,
+        earlier=lent,
     )
+
+
+def _lent(ledger: Ledger, run: RunRecord) -> bool:
+    """Whether the run took calibrations that other raw folders gave."""
+    elsewhere = {made.sha256 for made in products_from_elsewhere(ledger, Path(run.raw_folder))}
+    if not elsewhere:
+        return False
+    jobs = {one.job_id for one in planned_of(ledger, run.id) if one.job_id is not None}
+    return any(given.sha256 in elsewhere for number in jobs for given in job_of(ledger, number).inputs)
 
 
 def _stand_in(out: Path, folder: Path) -> None:

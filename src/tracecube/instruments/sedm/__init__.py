@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tracecube.core.by_hand import ByHand
 from tracecube.core.frame import RawFrame
 from tracecube.core.instrument import Instrument
 from tracecube.instruments.sedm.classify import RAW_TAGS, classify, recognises
@@ -32,4 +33,5 @@ instrument = Instrument(
     simulate=_simulate,
     quality_reasons=REASONS,
     reporting=reporting,
+    by_hand=ByHand(tasks=("extract_star", "extract_standard"), recoverable=5, reviewer=("TRACECUBE_USER", "SEDM_USER")),
 )

@@ -36,6 +36,7 @@ __all__ = [
     "SKY",
     "SKY_NAMES",
     "VERMILION",
+    "cells_of",
     "hexagons",
     "lamp_behind",
     "legend_above",
@@ -147,7 +148,7 @@ def hexagons(
     """
     colours = (colormaps[cmap] if isinstance(cmap, str) else cmap).with_extremes(bad=NOTHING)
     cells = PolyCollection(
-        list(_cells(x, y)),
+        list(cells_of(x, y)),
         array=np.ma.masked_invalid(values),
         cmap=colours,
         norm=norm,
@@ -167,7 +168,7 @@ def names_of_flags(bits: int) -> str:
 
 def outline(ax: Axes, x: NDArray[Any], y: NDArray[Any], chosen: NDArray[Any], **line: Any) -> None:
     """Draw the edge of the region that the chosen spaxels (n,) of a lattice make."""
-    cells = _cells(x, y)
+    cells = cells_of(x, y)
     edges = np.stack([cells, np.roll(cells, -1, axis=1)], axis=2)[chosen].reshape(-1, 2, 2)
     if len(edges) < 2:
         return
@@ -197,7 +198,7 @@ def _even_ticks(norm: AsinhNorm) -> list[float]:
     return sorted(tick + 0.0 for tick in rounded if places[0] <= tick <= places[-1])  # + 0.0: no minus zero
 
 
-def _cells(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+def cells_of(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
     """Return the corners (n, 6 or 24, 2) of lattice cells: hexagons, or circles where there is no such order."""
     places = np.column_stack([x, y]).astype(np.float64)
     if len(places) < 2:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import AsinhNorm, ListedColormap, Normalize
+from matplotlib.colors import AsinhNorm, Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from tracecube.report.figures.style import (
     styled,
 )
 
-__all__ = ["time_stamp", "verification"]
+__all__ = ["RED", "scale_of", "time_stamp", "verification"]
 
 RED = "#E00000"
 """Of the marks that the observatory's users know as red."""
@@ -74,13 +74,11 @@ def verification(
     standard the flux it is known to have.
     """
     figure = sheet(11.0, 8.4)
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1.55, 1.0])
-    left, right = upper.subfigures(1, 2, width_ratios=[1.1, 1.0])
-    _field(left.subplots(), spectra, target, fit)
-    _finder(right.subplots(), finder)
-    left, right = lower.subfigures(1, 2, width_ratios=[1.1, 1.0])
-    _fit(left, fit)
-    _spectrum(right.subplots(), source, target)
+    parts: Any = figure.subfigures(2, 2, height_ratios=[1.55, 1.0], width_ratios=[1.1, 1.0])
+    _field(parts[0, 0].subplots(), spectra, target, fit)
+    _finder(parts[0, 1].subplots(), finder)
+    _fit(parts[1, 0], fit)
+    _spectrum(parts[1, 1].subplots(), source, target)
     meta = target.meta
     line = f"{time_stamp(meta)}   {target.object}   quality {target.quality}: {target.reason}"
     figure.suptitle(f"{line}\n{_how(target)}", x=0.01, ha="left", fontsize=11)
@@ -100,16 +98,21 @@ def _how(target: Target) -> str:
 
 def _field(ax: Axes, spectra: Spectra, target: Target, fit: PointSourceFit | None) -> None:
     flux = band_image(spectra)
-    low, high = robust_limits(flux, 1.0, 99.9)
-    quarter, three = robust_limits(flux, 15.87, 84.13)  # one sigma of a Gaussian on either side
-    norm = AsinhNorm(linear_width=max(three - quarter, (high - low) / 100.0, 1e-9), vmin=low, vmax=high)
-    hexagons(ax, spectra.x, spectra.y, flux, norm=norm, cmap=_PALE, names=SKY_NAMES)
+    colours, norm = scale_of(flux)
+    hexagons(ax, spectra.x, spectra.y, flux, norm=norm, cmap=colours, names=SKY_NAMES)
     if fit is not None:
         used = fit.used != 0
         ax.plot(fit.x[used], fit.y[used], ".", color="black", ms=2.6, mew=0)
         outline(ax, fit.x, fit.y, used, colors="white", linewidths=1.2)
     _mark(ax, target)
     ax.set_title("IFU: spaxels used (dots), centroid")
+
+
+def scale_of(flux: NDArray[Any]) -> tuple[Colormap, Normalize]:
+    """Return colours and their scale for the light (n,) of the spaxels: the ground is linear, what is bright is not."""
+    low, high = robust_limits(flux, 1.0, 99.9)
+    quarter, three = robust_limits(flux, 15.87, 84.13)  # one sigma of a Gaussian on either side
+    return _PALE, AsinhNorm(linear_width=max(three - quarter, (high - low) / 100.0, 1e-9), vmin=low, vmax=high)
 
 
 def _mark(ax: Axes, target: Target) -> None:
