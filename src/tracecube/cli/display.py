@@ -6,7 +6,7 @@ import json
 import math
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -175,74 +175,89 @@ def ask_on_page(
     Choice or None
         None when it was aborted.
     """
-    over = threading.Event()
-    found: list[Choice] = []
-    word = secrets.token_urlsafe(16)  # other users of this machine cannot guess it
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(view, word, found, over))
-    server.daemon_threads = True
+    server = _Server(view)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        announce(f"http://127.0.0.1:{server.server_address[1]}/{word}/")
-        wait(over)
+        announce(server.address)
+        wait(server.over)
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
-    return found[0] if found else None
+    return server.found
 
 
-def _handler(view: FieldView, word: str, found: list[Choice], over: threading.Event) -> type[BaseHTTPRequestHandler]:
-    """Return what answers the page's questions."""
+class _Server(ThreadingHTTPServer):
+    """Serves one page to this machine, under a word that other users of it cannot guess."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            kind, _, rest = self._asked().partition("/")
-            if kind == "":
-                self._answer(200, view.page(), "text/html; charset=utf-8")
-                return
-            spectrum = view.spectrum(int(rest)) if kind == "spectrum" and rest.isdecimal() else None
-            self._answer(404, "no such page") if spectrum is None else self._json(spectrum)
+    daemon_threads = True
 
-        def do_POST(self) -> None:
-            how = self._asked()
-            if how not in _ENDED or over.is_set():
-                self._answer(404, "no such page")
-                return
-            try:
-                if how == "done":
-                    found.append(view.choice(self._body()))
-            except (BadData, ValueError) as error:
-                self._answer(400, str(error))
-                return
-            self._answer(200, _ENDED[how])
-            over.set()
+    def __init__(self, view: FieldView) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.view = view
+        self.start = f"/{secrets.token_urlsafe(16)}/"
+        self.over = threading.Event()
+        self.found: Choice | None = None
 
-        def _asked(self) -> str:
-            """Path after the word that only the page knows; a path that leads nowhere without it."""
-            start = f"/{word}/"
-            return self.path.removeprefix(start) if self.path.startswith(start) else "nowhere"
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        return f"http://127.0.0.1:{self.server_address[1]}{self.start}"
 
-        def _body(self) -> Any:
-            size = int(self.headers.get("Content-Length") or 0)
-            if not 0 < size <= _LARGEST:
-                raise BadData("an empty answer, or one too long", hint="draw a simpler region")
-            return json.loads(self.rfile.read(size))
 
-        def _json(self, value: Mapping[str, Any]) -> None:
-            self._answer(200, json.dumps(value, allow_nan=False), "application/json")
+class _Answers(BaseHTTPRequestHandler):
+    """Answers the page's questions."""
 
-        def _answer(self, status: int, text: str, kind: str = "text/plain; charset=utf-8") -> None:
-            content = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Cache-Control", "no-store")
-            self.send_header("Content-Security-Policy", "default-src 'self' 'unsafe-inline'")
-            self.end_headers()
-            self.wfile.write(content)
+    server: _Server
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing: the terminal is the person's."""
+    def do_GET(self) -> None:
+        """Give the page, or the spectrum of a spaxel."""
+        kind, _, rest = self._asked().partition("/")
+        if kind == "":
+            self._answer(200, self.server.view.page(), "text/html; charset=utf-8")
+            return
+        found = self.server.view.spectrum(int(rest)) if kind == "spectrum" and rest.isdecimal() else None
+        if found is None:
+            self._answer(404, "no such page")
+        else:
+            self._answer(200, json.dumps(found, allow_nan=False), "application/json")
 
-    return Handler
+    def do_POST(self) -> None:
+        """Take what was marked, or that it was aborted."""
+        how = self._asked()
+        if how not in _ENDED or self.server.over.is_set():
+            self._answer(404, "no such page")
+            return
+        try:
+            found = self.server.view.choice(self._body()) if how == "done" else None
+        except (BadData, ValueError) as error:
+            self._answer(400, str(error))
+            return
+        self._answer(200, _ENDED[how])
+        self.server.found = found
+        self.server.over.set()
+
+    def _asked(self) -> str:
+        """Path after the word; one that leads nowhere without it."""
+        start = self.server.start
+        return self.path.removeprefix(start) if self.path.startswith(start) else "nowhere"
+
+    def _body(self) -> Any:
+        size = int(self.headers.get("Content-Length") or 0)
+        if not 0 < size <= _LARGEST:
+            raise BadData("an empty answer, or one too long", hint="draw a simpler region")
+        return json.loads(self.rfile.read(size))
+
+    def _answer(self, status: int, text: str, kind: str = "text/plain; charset=utf-8") -> None:
+        content = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", "default-src 'self' 'unsafe-inline'")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: the terminal is the person's."""

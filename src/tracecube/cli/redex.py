@@ -22,7 +22,6 @@ from tracecube.cli.regions import read_region, read_spaxels
 from tracecube.cli.sending import send_extraction
 from tracecube.cli.show import examples, say
 from tracecube.core.errors import BadData, MissingInput
-from tracecube.core.target import acceptable
 from tracecube.workflow.discover import Found, discover
 from tracecube.workflow.executor import InProcess
 from tracecube.workflow.hand import Case, find_case
@@ -33,6 +32,42 @@ __all__ = ["register"]
 
 PATIENCE = 600.0
 """Seconds that an accepted extraction waits for another run to end: that of a watched night, say."""
+
+
+Stamp = Annotated[
+    str, typer.Argument(metavar="HH_MM_SS", help="Time stamp in the title of the target's verification picture.")
+]
+East = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="X", help="Place of the target, as the axes of the verification picture's map say it: arcsec east"
+    ),
+]
+North = Annotated[str | None, typer.Argument(metavar="Y", help="and arcsec north of the field centre.")]
+Night = Annotated[
+    str | None, typer.Option("--night", metavar="DATE", help="Which, where several nights have such an exposure.")
+]
+Recover = Annotated[
+    bool,
+    typer.Option("--recover", help="The extraction is right though the guider failed; no picture, no question."),
+]
+Region = Annotated[
+    Path | None,
+    typer.Option("--region", metavar="FILE", help="Use the spaxels in a polygon: lines `x y` (arcsec), or of ds9."),
+]
+Spaxels = Annotated[
+    str | None, typer.Option("--exclude", metavar="SPAXELS", help="Leave these out: 12,47, or a file of numbers.")
+]
+Aperture = Annotated[
+    float | None, typer.Option("--aperture", metavar="R", help="Count the light within R arcsec; fit no PSF.")
+]
+Display = Annotated[
+    bool, typer.Option("--display", help="Mark target and region on a page; so too if nothing is given.")
+]
+Local = Annotated[bool, typer.Option("--local", help="Send nothing to the survey's server.")]
+Accept = Annotated[bool, typer.Option("--accept", help="Do not ask: accept.")]
+Reject = Annotated[bool, typer.Option("--reject", help="Do not ask: only say what would come of it.")]
+User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Who does it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -51,40 +86,21 @@ def register(app: typer.Typer) -> None:
 
 
 def redex(
-    time: Annotated[str, typer.Argument(metavar="HH_MM_SS", help="Time stamp in the verification picture's title.")],
-    x: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="X", help="Place of the target as the axes of the verification picture's map say it: arcsec east"
-        ),
-    ] = None,
-    y: Annotated[str | None, typer.Argument(metavar="Y", help="and arcsec north of the field centre.")] = None,
+    time: Stamp,
+    x: East = None,
+    y: North = None,
     *,
     out: Out,
-    night: Annotated[str | None, typer.Option("--night", metavar="DATE", help="If several nights have it.")] = None,
-    recover: Annotated[
-        bool,
-        typer.Option("--recover", help="The extraction is right though the guider failed; no picture, no question."),
-    ] = False,
-    region: Annotated[
-        Path | None,
-        typer.Option(
-            "--region", metavar="FILE", help="Use the spaxels in a polygon: lines `x y` (arcsec), or a ds9 polygon."
-        ),
-    ] = None,
-    exclude: Annotated[
-        str | None, typer.Option("--exclude", metavar="SPAXELS", help="Leave these out: 12,47, or a file of numbers.")
-    ] = None,
-    aperture: Annotated[
-        float | None, typer.Option("--aperture", metavar="R", help="Count the light within R arcsec; fit no PSF.")
-    ] = None,
-    display: Annotated[
-        bool, typer.Option("--display", help="Mark target and region on a page; so too if nothing is given.")
-    ] = False,
-    local: Annotated[bool, typer.Option("--local", help="Send nothing to the survey's server.")] = False,
-    accept: Annotated[bool, typer.Option("--accept", help="Do not ask: accept.")] = False,
-    reject: Annotated[bool, typer.Option("--reject", help="Do not ask: only say what would come of it.")] = False,
-    user: Annotated[str | None, typer.Option("--user", metavar="NAME", help="Who does it.")] = None,
+    night: Night = None,
+    recover: Recover = False,
+    region: Region = None,
+    exclude: Spaxels = None,
+    aperture: Aperture = None,
+    display: Display = False,
+    local: Local = False,
+    accept: Accept = False,
+    reject: Reject = False,
+    user: User = None,
 ) -> None:
     """Extract a target again by hand: another place or region, without some spaxels, or in an aperture.
 
@@ -264,6 +280,8 @@ def _picture(folder: Path, case: Case) -> Path | None:
 
 def _tell(old: Case, new: Case) -> None:
     """Say what became of the quality code."""
+    from tracecube.core.target import acceptable  # noqa: PLC0415 - imports arrays
+
     reason = "" if new.verdict is None else f": {new.verdict.header.get('REASON')}"
     say(f"{new.job.name} {new.target}: quality {old.quality} -> {new.quality}{reason}", style="bold")
     if new.quality is not None and not acceptable(new.quality):
