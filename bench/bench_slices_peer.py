@@ -27,7 +27,10 @@ from tracecube.archive.ledger import Ledger
 from tracecube.instruments.muse import instrument
 from tracecube.io.headers import read_header
 
-OURS = ("bias", "dark", "lamp_flat", "arc", "line_spread_function_arc", "preprocess_science", "object")
+OURS = (
+    "bias", "dark", "lamp_flat", "arc", "line_spread_function_arc", "sky_flat", "preprocess_standard", "preprocess_sky",
+    "preprocess_science", "response", "science_sky", "object",
+)  # fmt: skip
 STEPS = {
     "bias": ("muse_bias", {"BIAS": "BIAS"}, ()),
     "lamp_flat": ("muse_flat", {"FLAT": "FLAT"}, ("MASTER_BIAS",)),
@@ -80,7 +83,10 @@ def theirs(night: Path, work: Path, channel: int) -> dict[str, tuple[float, floa
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print the figures; without arguments what they are."""
+    if len(sys.argv) == 1:
+        print(__doc__)
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("night", type=Path)
     parser.add_argument("--channel", type=int, default=2)

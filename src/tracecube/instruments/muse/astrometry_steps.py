@@ -16,8 +16,8 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slices import SliceExposure, SliceTraces, SliceWavelengths
-from tracecube.instruments.muse.flux_steps import by_detector
 from tracecube.instruments.muse.geometry import WIDE_SPAXEL, channel_of, geometry_of, spaxel
+from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
 from tracecube.kernels.tangent_plane import sky_to_plane
 from tracecube.recipes.sky.linear_wcs import LinearMap, match_stars, solve_map
@@ -68,7 +68,8 @@ def astrometry(  # noqa: PLR0913 - what an exposure is seen through
     """
     meta = exposures[0].meta
     pointing, side = pointing_of(meta, "astrometric field"), spaxel(meta)
-    trace_of, wave_of = by_detector(traces), by_detector(wavelengths)
+    trace_of = closest_by_detector(traces, meta, "traces")
+    wave_of = closest_by_detector(wavelengths, meta, "wavelengths")
     parts = []
     for exposure in exposures:
         name = str(exposure.meta.get("DETECTOR"))

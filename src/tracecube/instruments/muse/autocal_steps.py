@@ -75,10 +75,12 @@ def user_factors(frame: RawFrame) -> SliceFactors:
     Raises
     ------
     BadData
-        No such columns, or a range that does not exist.
+        No such columns, one limit of the ranges without the other, or a range that does not exist.
     """
     table = frame.table("ifu", "sli", "quad", "corr")
     quad = np.asarray(table["quad"], np.int32)
+    if ("lmin" in table) != ("lmax" in table):
+        raise BadData(f"{frame.name}: one of the columns lmin and lmax without the other", hint="give both, or none")
     if quad.size and (quad.min() < 1 or ("lmin" not in table and quad.max() > EDGES.size - 1)):
         raise BadData(f"{frame.name}: quad beyond 1 to {EDGES.size - 1}", hint="give columns lmin and lmax (Angstrom)")
     factor = np.asarray(table["corr"], np.float64)

@@ -22,6 +22,7 @@ __all__ = [
     "SATURATED",
     "Channel",
     "Quadrant",
+    "described_quadrants",
     "gain_card",
     "level_card",
     "noise_card",
@@ -88,19 +89,30 @@ def quadrants(raw: RawFrame) -> tuple[Quadrant, ...]:
     BadData
         They do not tile the image.
     """
-    corners = {output: tuple(_card(raw, output, key) for key in ("X", "Y", "NX", "NY")) for output in OUTPUTS}
-    edges = {
-        output: tuple(_card(raw, output, key) for key in ("PRSCX", "PRSCY", "OVSCX", "OVSCY")) for output in OUTPUTS
-    }
-    found = tuple(_quadrant(raw, output, corners[output], edges[output]) for output in OUTPUTS)
-    high = sum({q.chip.y0: q.data.shape[0] + 2 * edges[q.output][1] for q in found}.values())
-    wide = sum({q.chip.x0: q.data.shape[1] + 2 * edges[q.output][0] for q in found}.values())
+    found = described_quadrants(raw)
+    high = sum({q.chip.y0: q.data.shape[0] + 2 * _card(raw, q.output, "PRSCY") for q in found}.values())
+    wide = sum({q.chip.x0: q.data.shape[1] + 2 * _card(raw, q.output, "PRSCX") for q in found}.values())
     if (high, wide) != raw.data.shape:
         raise BadData(
             f"{raw.name}: image of {raw.data.shape} pixels (y, x), its OUT cards describe {(high, wide)}",
             hint="is it binned or windowed? Leave it out",
         )
     return found
+
+
+def described_quadrants(raw: RawFrame) -> tuple[Quadrant, ...]:
+    """Return the four quadrants of the raw image that a header describes, be it that of a trimmed product.
+
+    Raises
+    ------
+    MissingInput
+        A card is absent.
+    """
+    corners = {output: tuple(_card(raw, output, key) for key in ("X", "Y", "NX", "NY")) for output in OUTPUTS}
+    edges = {
+        output: tuple(_card(raw, output, key) for key in ("PRSCX", "PRSCY", "OVSCX", "OVSCY")) for output in OUTPUTS
+    }
+    return tuple(_quadrant(raw, output, corners[output], edges[output]) for output in OUTPUTS)
 
 
 def _card(raw: RawFrame, output: int, key: str) -> int:
@@ -218,9 +230,14 @@ class Channel:
         for part, level, noise in zip(self.parts, self.levels, self.noise, strict=True):
             cards[noise_card(part.output)] = round(noise, 4)
             cards[level_card(part.output)] = round(float(level.mean()), 4)
-        if self.dead:
-            cards["DEADOUT"] = ",".join(map(str, self.dead))
         return cards
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is wrong with the exposure, in words."""
+        if not self.dead:
+            return ()
+        return (f"{self.raw.name}: read-out {', '.join(map(str, self.dead))} is dead or saturated: its pixels are bad",)
 
     def rows(self, y0: int, y1: int) -> tuple[FloatArray, IntArray]:
         """Return electrons above the bias level, and flags, of rows ``y0`` to ``y1`` (exclusive)."""

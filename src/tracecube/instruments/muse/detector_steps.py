@@ -32,6 +32,7 @@ SLICES = 48
 """Slices on each detector."""
 
 _HOUR = 3600.0
+_FEWEST = 2  # biases that tell hits from noise
 
 
 class BiasParams(Params):
@@ -83,7 +84,7 @@ class Flat(Outputs):
     traces: SliceTraces
 
 
-@recipe(version="3")
+@recipe(version="4")
 def master_bias(
     *,
     raw: Sequence[RawFrame],
@@ -98,10 +99,10 @@ def master_bias(
 
     The level of each exposure follows its own overscan; what is left in common is kept: rows, columns, and of single
     pixels as much as the frames agree on (see `tracecube.kernels.pattern`). The read noise of each output is that
-    of differences between exposures.
+    of differences between exposures. A read-out that is dead in some exposures is that of the others.
     """
     channels, notes = open_channels(raw)
-    if len(channels) < 2:
+    if len(channels) < _FEWEST:
         raise BadData(
             f"{channels[0].raw.name}: one bias can not tell hits from noise", hint="take at least three biases"
         )
@@ -111,7 +112,9 @@ def master_bias(
     cards: dict[str, Scalar] = {}
     numbers = [QualityNumber("N FRAMES", float(len(channels)), low=3.0)]
     for i, part in enumerate(channels[0].parts):
-        stack = _levelled(channels, i)
+        alive = [channel for channel in channels if part.output not in channel.dead]
+        dead = len(alive) < _FEWEST
+        stack = _levelled(channels if dead else alive, i)
         noise = _noise(stack) or ROUNDING * part.gain
         mean, _, _ = combine_stack(
             stack, np.broadcast_to(np.float32(noise**2), stack.shape), np.ones(stack.shape, bool), clip=params.clip
@@ -119,12 +122,13 @@ def master_bias(
         known = fixed_pattern(stack, mean, noise)
         part.chip.of(data)[:], part.chip.of(variance)[:] = known.image, known.variance
         part.chip.of(flags)[_above_neighbours(mean) > params.hot * noise] = int(Flag.HOT_PIXEL)
-        if any(part.output in channel.dead for channel in channels):
+        if dead:
             part.chip.of(flags)[:] |= int(Flag.BAD_PIXEL)
         cards[noise_card(part.output)] = round(noise, 4)
-        numbers += _bias_numbers(channels, i, noise, known.share)
+        numbers += _bias_numbers(channels if dead else alive, i, noise, known.share)
     if bad_pixels is not None:
-        flags |= listed_flags(bad_pixels, channels[0])
+        detector = str(channels[0].raw.meta.get("DETECTOR"))
+        flags |= listed_flags(bad_pixels, detector, channels[0].parts, shape)
     if linearity is not None:
         cards |= linearity_cards(linearity)
     numbers.append(QualityNumber("NUM BADPIXELS", float(np.count_nonzero(flags)), high=0.02 * flags.size))

@@ -31,7 +31,7 @@ def read_noises(bias: Frame) -> dict[int, float]:
 
 
 def open_channels(raw: Sequence[RawFrame]) -> tuple[list[Channel], tuple[str, ...]]:
-    """Open the exposures of one channel in order of name; those that cannot be used are named.
+    """Open the exposures of one channel in order of name; those that can not or only in part be used are named.
 
     Raises
     ------
@@ -41,9 +41,12 @@ def open_channels(raw: Sequence[RawFrame]) -> tuple[list[Channel], tuple[str, ..
     channels, notes = [], []
     for frame in sorted(raw, key=lambda frame: frame.name):
         try:
-            channels.append(Channel.of(frame))
+            channel = Channel.of(frame)
         except BadData as error:
             notes.append(str(error))
+        else:
+            channels.append(channel)
+            notes += channel.doubts
     if not channels:
         raise BadData("no exposure of this channel can be used", hint="; ".join(notes))
     return channels, tuple(notes)

@@ -61,7 +61,7 @@ def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     return Frame(band.data, band.floor + signal, band.flags, channel.meta)
 
 
-@recipe(version="5")
+@recipe(version="6")
 def preprocess(  # noqa: PLR0913 - what an exposure goes with
     *,
     raw: RawFrame,
@@ -82,9 +82,13 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     each slice is relative to the flat of the day; without it in the exposure, where light of the sky fades towards
     the edges otherwise than that of the lamp and can feign a tenth of a pixel.
     """
-    frame = _without_dark(_opened(raw, bias, dark), dark_model, raw)
-    caveats = [] if illum is not None else ["no illumination flat: slices are as bright as in the flat of the day"]
-    gain, gain_error, shift = _illumination(None if illum is None else _opened(illum, bias, dark), flat, traces)
+    opened, doubts = _opened(raw, bias, dark)
+    frame = _without_dark(opened, dark_model, raw)
+    lamp, unlit = (None, ()) if illum is None else _opened(illum, bias, dark)
+    caveats = [*doubts, *unlit]
+    if illum is None:
+        caveats.append("no illumination flat: slices are as bright as in the flat of the day")
+    gain, gain_error, shift = _illumination(lamp, flat, traces)
     follow = params.follow_edges or not np.isfinite(shift.error)
     used = edge_shift(frame, traces) if follow else shift
     if twilight is None:
@@ -122,8 +126,10 @@ def _illumination(lamp: Frame | None, flat: Frame, traces: SliceTraces) -> tuple
     return *_gains(lamp, flat, traces), edge_shift(lamp, traces)
 
 
-def _opened(raw: RawFrame, bias: Frame, dark: Frame | None) -> Frame:
-    return calibrated(open_channels([raw])[0][0], bias, () if dark is None else (dark,))
+def _opened(raw: RawFrame, bias: Frame, dark: Frame | None) -> tuple[Frame, tuple[str, ...]]:
+    """Return an exposure in electrons, and what is wrong with it."""
+    channels, doubts = open_channels([raw])
+    return calibrated(channels[0], bias, () if dark is None else (dark,)), doubts
 
 
 def _without_dark(frame: Frame, model: Frame | None, raw: RawFrame) -> Frame:

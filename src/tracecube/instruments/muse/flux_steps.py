@@ -21,6 +21,7 @@ from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
 from tracecube.instruments.muse.geometry import WIDE_SPAXEL, channel_of, geometry_of, spaxel
 from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, needed
 from tracecube.instruments.muse.modes import is_narrow
+from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
 from tracecube.instruments.muse.references import extinction_curve, extinction_notes, standard_star
 from tracecube.kernels.atmosphere import extinction_transmission
@@ -30,7 +31,7 @@ from tracecube.recipes.slices.response import smooth_response, transmission
 from tracecube.recipes.slices.star_checks import Neighbour, neighbour_of, saturated_near, seen_share
 from tracecube.recipes.slices.star_flux import StarPixels, StarShape, fit_shape, near_star, star_spectrum
 
-__all__ = ["by_detector", "standard_response", "throughput"]
+__all__ = ["standard_response", "throughput"]
 
 _REACH = 6.0  # arcsec about the star that is looked at; half of it in the narrow field
 _COARSE, _FINE = 12.5, 1.25  # Angstrom, bins of the response and of the bands
@@ -61,11 +62,6 @@ class ResponseOut(Outputs):
 
     response: SliceResponse
     telluric: Telluric
-
-
-def by_detector(nouns: Sequence[object]) -> dict[str, int]:
-    """Return detector -> place in a sequence of products, one a detector."""
-    return {str(getattr(one, "meta", {}).get("DETECTOR")): i for i, one in enumerate(nouns)}
 
 
 @recipe(version="8")
@@ -181,7 +177,9 @@ def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
     place: tuple[float, float],
 ) -> tuple[StarPixels, tuple[FloatArray, FloatArray]]:
     """Return the pixels about the star in all detectors, and the spectrum of the lamp in the first of these."""
-    trace_of, wave_of = by_detector(traces), by_detector(wavelengths)
+    first_meta = exposures[0].meta
+    trace_of = closest_by_detector(traces, first_meta, "traces")
+    wave_of = closest_by_detector(wavelengths, first_meta, "wavelengths")
     reach = _reach(narrow=is_narrow(exposures[0].meta))
     parts: list[StarPixels] = []
     for exposure in exposures:
@@ -200,12 +198,13 @@ def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
     names = ("value", "variance", "x", "y", "wave")
     pixels = StarPixels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
     # electrons are those of the first detector, whichever sees the star: as the observatory has it
-    of = by_detector(exposures)
-    known = sorted(set(of) & set(by_detector(flats)))
+    of = closest_by_detector(exposures, first_meta, "exposure")
+    flat_of = closest_by_detector(flats, first_meta, "lamp flat")
+    known = sorted(set(of.detectors) & set(flat_of.detectors))
     if not known:
         raise BadData("no flat is of a detector of the exposure", hint="look at what goes with it: `tracecube why`")
     first = known[0]
-    flat = flats[by_detector(flats)[first]]
+    flat = flats[flat_of[first]]
     wave, light = lamp_spectrum(flat, traces[trace_of[first]], wavelengths[wave_of[first]])
     return pixels, (wave, light * (needed(exposures[of[first]].meta, first, LEVEL_CARD)))
 
@@ -219,7 +218,7 @@ def _checked(
 ) -> tuple[list[QualityNumber], list[str]]:
     """Return how far the star can be trusted, in numbers and in words; halos of corrected stars are too wide."""
     beside, aperture = light
-    trace_of, full, near = by_detector(traces), 0, []
+    trace_of, full, near = closest_by_detector(traces, exposures[0].meta, "traces"), 0, []
     for exposure in exposures:
         name = str(exposure.meta.get("DETECTOR"))
         places = geometry_of(geometry, channel_of(exposure.meta, name), exposure.meta)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tracecube.core.workflow import Association, Instead, Main, Match, Task
-from tracecube.instruments.muse.associations import TWILIGHT, near
+from tracecube.instruments.muse.associations import BAD_PIXELS, LINEARITY, TWILIGHT, near
 from tracecube.instruments.muse.given_steps import (
     given_bias,
     given_dark,
@@ -77,7 +77,15 @@ def _task(name: str, tag: str, output: str, recipe: object, text: str, *rules: A
 
 
 GIVEN_TASKS = (
-    _task("given_bias", "MASTER_BIAS", "frame", given_bias, "master bias of the observatory's pipeline"),
+    _task(
+        "given_bias",
+        "MASTER_BIAS",
+        "frame",
+        given_bias,
+        "master bias of the observatory's pipeline",
+        BAD_PIXELS,
+        LINEARITY,
+    ),
     _task("given_dark", "MASTER_DARK", "frame", given_dark, "master dark of the observatory's pipeline"),
     _task("given_flat", "MASTER_FLAT", "frame", given_flat, "lamp flat of the observatory's pipeline"),
     _task(

@@ -14,15 +14,17 @@ from tracecube.core.fields import FloatArray, Meta, Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.headers import number
+from tracecube.core.outputs import OutputLinearity
 from tracecube.core.params import Params
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceIllumination
 from tracecube.core.slices import SliceTraces, SliceWavelengths
-from tracecube.instruments.muse.ccd import level_card, noise_card, trimmed_outputs
+from tracecube.instruments.muse.ccd import described_quadrants, level_card, noise_card, trimmed_outputs
 from tracecube.instruments.muse.eso_pixels import SAMPLING, dispersion
 from tracecube.instruments.muse.eso_planes import flags_of
 from tracecube.instruments.muse.headers import night_of, start_mjd
+from tracecube.instruments.muse.known_pixels import linearity_cards, listed_flags
 from tracecube.recipes.optics.slice_traces import TraceParams, trace_slices
 from tracecube.recipes.slices.lamp import lamp_spectrum
 
@@ -103,9 +105,17 @@ def _planes(raw: RawFrame) -> tuple[FloatArray, FloatArray, np.ndarray]:
     return data, variance, flags_of(np.asarray(raw.images["DQ"]).astype(np.int64))
 
 
-@recipe(version="2")
-def given_bias(*, raw: RawFrame, params: GivenParams) -> GivenFrame:  # noqa: ARG001
+@recipe(version="3")
+def given_bias(
+    *,
+    raw: RawFrame,
+    bad_pixels: RawFrame | None = None,
+    linearity: OutputLinearity | None = None,
+    params: GivenParams,  # noqa: ARG001
+) -> GivenFrame:
     """Take a MASTER_BIAS: its adu become electrons, the read noise is that of its quality numbers.
+
+    What is known of the read-out goes with it, as with a bias of our own: bad pixels, gain and linearity.
 
     Raises
     ------
@@ -122,7 +132,12 @@ def given_bias(*, raw: RawFrame, params: GivenParams) -> GivenFrame:  # noqa: AR
             raise MissingInput(f"{raw.name}: no ESO QC BIAS MASTER{output} RON", hint="use the raw biases instead")
         cards[noise_card(output)] = noise
         cards[level_card(output)] = number(raw.meta, f"ESO DRS MUSE OVSC{output} MEAN")
-    return GivenFrame(frame=Frame(data, variance, flags, _meta(raw, **cards)), caveats=_said(raw, "master bias"))
+    meta = _meta(raw, **cards)
+    if bad_pixels is not None:
+        flags |= listed_flags(bad_pixels, str(meta["DETECTOR"]), described_quadrants(raw), data.shape)
+    if linearity is not None:
+        meta = {**meta, **linearity_cards(linearity)}
+    return GivenFrame(frame=Frame(data, variance, flags, meta), caveats=_said(raw, "master bias"))
 
 
 @recipe(version="2")

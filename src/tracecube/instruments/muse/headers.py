@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from tracecube.core.errors import MissingInput
+from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta
 from tracecube.core.headers import instant, mjd_of, needed, number
 from tracecube.core.headers import night_of as night_at
@@ -134,8 +134,19 @@ _FIRST = {"WFM-NOAO-N": 4750.0, "WFM-NOAO-E": 4600.0, "WFM-AO-N": 4700.0, "WFM-A
 
 
 def first_wavelength(mode_name: str) -> float:
-    """Return where the spectra begin in a mode (Angstrom); in one that is not known as in the nominal mode."""
-    return _FIRST.get(mode_name, 4750.0)
+    """Return where the spectra begin in a mode (Angstrom).
+
+    Raises
+    ------
+    BadData
+        The mode is not known.
+    """
+    if mode_name not in _FIRST:
+        raise BadData(
+            f"mode {mode_name!r} (ESO INS MODE) is not known: where its spectra begin is not either",
+            hint=f"it is one of {', '.join(_FIRST)}; write it into the headers",
+        )
+    return _FIRST[mode_name]
 
 
 def _is_true(state: object) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray, IntArray, Meta, Scalar
 from tracecube.core.frame import RawFrame
 from tracecube.core.outputs import OutputLinearity
-from tracecube.instruments.muse.ccd import Channel, Quadrant
+from tracecube.instruments.muse.ccd import Quadrant
 from tracecube.instruments.muse.eso_planes import flags_of
 
 __all__ = ["linear", "linearity_cards", "listed_flags", "rescaled"]
@@ -16,29 +18,33 @@ __all__ = ["linear", "linearity_cards", "listed_flags", "rescaled"]
 _TERMS = 4  # most terms of the polynomial of an output
 
 
-def listed_flags(table: RawFrame, channel: Channel) -> IntArray:
+def listed_flags(table: RawFrame, detector: str, parts: Sequence[Quadrant], shape: tuple[int, ...]) -> IntArray:
     """Return the flags (y, x) of pixels that a BADPIX_TABLE lists for a channel.
 
     Parameters
     ----------
     table : RawFrame
         One table a channel: columns xpos, ypos (pixels of the raw image, from 1), status (Euro3D bits; 0 is good).
-    channel : Channel
+    detector : str
+    parts : sequence of Quadrant
+        Where the outputs of the raw image lie.
+    shape : (int, int)
+        Of the trimmed image.
 
     Raises
     ------
     BadData
         The channel's table lacks a column.
     """
-    flags = np.zeros(channel.shape, np.int32)
-    columns = table.tables.get(str(channel.raw.meta.get("DETECTOR")))
+    flags = np.zeros(shape, np.int32)
+    columns = table.tables.get(detector)
     if columns is None:
         return flags
     if not {"xpos", "ypos", "status"} <= set(columns):
         raise BadData(f"{table.name}: no columns xpos, ypos, status", hint="is it a BADPIX_TABLE?")
     x, y, status = (np.asarray(columns[name], np.int64) for name in ("xpos", "ypos", "status"))
     value = flags_of(status)
-    for part in channel.parts:
+    for part in parts:
         at_x, at_y = x - 1 - part.data.x0 + part.chip.x0, y - 1 - part.data.y0 + part.chip.y0
         own = (status != 0) & (at_x >= part.chip.x0) & (at_x < part.chip.x1)
         own &= (at_y >= part.chip.y0) & (at_y < part.chip.y1)

@@ -15,8 +15,8 @@ from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceFactors, SliceSky
 from tracecube.core.slices import SliceExposure, SliceGeometry, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.autocal_steps import user_factors
-from tracecube.instruments.muse.flux_steps import by_detector
 from tracecube.instruments.muse.geometry import channel_of, geometry_of
+from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import Pointing, on_sky, refraction
 from tracecube.instruments.muse.references import extinction_curve
 from tracecube.kernels.atmosphere import extinction_transmission
@@ -95,7 +95,9 @@ class ExposureLight:
             self.factors = user_factors(given.user_factors)
         self.places = _places(given.exposures, given.geometry)
         self._worth = _worth(given, pointing)
-        self._trace_of, self._wave_of = by_detector(given.traces), by_detector(given.wavelengths)
+        meta = given.exposures[0].meta
+        self.trace_of = closest_by_detector(given.traces, meta, "traces")
+        self._wave_of = closest_by_detector(given.wavelengths, meta, "wavelengths")
         self.hits = 0
         self.pixels = 0
 
@@ -121,7 +123,7 @@ class ExposureLight:
 
     def _samples(self, exposure: SliceExposure, target: _Target) -> Samples:
         name = str(exposure.meta.get("DETECTOR"))
-        traces, solution = self.given.traces[self._trace_of[name]], self.given.wavelengths[self._wave_of[name]]
+        traces, solution = self.given.traces[self.trace_of[name]], self.given.wavelengths[self._wave_of[name]]
         parts = (traces, solution, self.places[name], self.given.sky.of(name))
         usable = np.flatnonzero((traces.dq | solution.dq | parts[3].dq) == 0)
         made = [self._slice(exposure, parts, int(row), target) for row in usable]

@@ -19,11 +19,11 @@ from tracecube.core.slice_light import SliceFactors
 from tracecube.core.slices import SliceExposure, SliceTraces
 from tracecube.core.spectra import Cube, Image
 from tracecube.instruments.muse.field_image import fov_image
-from tracecube.instruments.muse.flux_steps import by_detector
 from tracecube.instruments.muse.geometry import channel_of, spaxel
 from tracecube.instruments.muse.headers import LAST_WAVELENGTH, SAME_EXPOSURE, first_wavelength, mode, start_mjd
 from tracecube.instruments.muse.modes import LASER_MODES
 from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs, Placement, displaced, own_grid
+from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_of, with_astrometry
 from tracecube.instruments.muse.references import extinction_notes
 from tracecube.recipes.slices.cube import Grid, build_cube, planes_at_once
@@ -123,7 +123,7 @@ def _notes(light: ExposureLight) -> tuple[str, ...]:
     given = light.given
     laser = mode(given.exposures[0].meta) in LASER_MODES and given.raman is None
     notes = ("no RAMAN_LINES: lines of the laser are taken to be as bright all over the field",) if laser else ()
-    lacking = _lacking(light.places, by_detector(given.traces))
+    lacking = _lacking(light.places, light.trace_of.detectors)
     bands = () if given.telluric is not None else ("no TELLURIC is taken off: the bands of the atmosphere stay in",)
     factors = _unlisted(light.factors, given.exposures, given.traces) if given.user_factors is not None else ()
     return (*light.pointing.caveats, *extinction_notes(given.extinct_table), *bands, *factors, *lacking, *notes)
@@ -172,7 +172,7 @@ def _unlisted(
     """Say of how many slices that see light a user's factors tell nothing."""
     if factors is None:
         return ()
-    trace_of, count = by_detector(traces), 0
+    trace_of, count = closest_by_detector(traces, exposures[0].meta, "traces"), 0
     for one in exposures:
         trace = traces[trace_of[str(one.meta.get("DETECTOR"))]]
         own = trace.aperture[trace.dq == 0]

@@ -16,7 +16,7 @@ from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slices import SliceLsf, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.arc_lines import LAMPS, law, line_list
 from tracecube.instruments.muse.ccd import Channel
-from tracecube.instruments.muse.exposure import combine_lamps, open_channels
+from tracecube.instruments.muse.exposure import combine_lamps, open_channels, reader
 from tracecube.instruments.muse.headers import lamps
 from tracecube.recipes.optics.slice_lines import LampLines, LineSamples, first_guess, measure_lines
 from tracecube.recipes.optics.slice_lsf import LsfParams, measure_lsf
@@ -42,7 +42,7 @@ class Arcs(Outputs):
     pixel_map: PixelMap | None
 
 
-@recipe(version="4")
+@recipe(version="5")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], bias: Frame, traces: SliceTraces, line_catalog: RawFrame, params: ArcParams
 ) -> Arcs:
@@ -52,7 +52,7 @@ def wavelength_calibration(
     the errors of the line list among the unknowns. A lamp may be missing: a caveat says so.
     """
     channels, notes = open_channels(raw)
-    frames, floors, absent = _by_lamp(channels, bias)
+    frames, floors, absent, mixed = _by_lamp(channels, bias)
     lines = line_list(line_catalog)
     guess = first_guess(frames, traces, lines, law, shift=_SHIFT)
     parts = [
@@ -75,7 +75,7 @@ def wavelength_calibration(
         wavelengths=solution,
         pixel_map=pixel_map(traces, solution, bias.data.shape) if params.pixel_map else None,
         quality=_numbers(found, samples, lines),
-        caveats=(*notes, *caveats),
+        caveats=(*notes, *mixed, *caveats),
     )
 
 
@@ -86,7 +86,7 @@ class Lsf(Outputs):
     lsf: SliceLsf
 
 
-@recipe(version="3")
+@recipe(version="4")
 def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
     *,
     raw: Sequence[RawFrame],
@@ -99,7 +99,7 @@ def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
 ) -> Lsf:
     """Measure the line-spread function of every slice of a channel, of any shape, with its change along wavelength."""
     channels, notes = open_channels(raw)
-    frames, _, absent = _by_lamp(channels, bias)
+    frames, _, absent, mixed = _by_lamp(channels, bias)
     lsf, rms = measure_lsf(frames, flat, traces, wavelengths, line_list(line_catalog), params)
     caveats = [f"no lamp {name}: the line-spread function rests on the others" for name in absent]
     if lsf.dq.any():
@@ -110,30 +110,34 @@ def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
         QualityNumber("LSF RMS", float(np.nanmedian(rms)), high=0.05),
         QualityNumber("NUM LOST SLICES", float(np.count_nonzero(lsf.dq)), high=0.0),
     )
-    return Lsf(lsf=lsf, quality=numbers, caveats=(*notes, *caveats))
+    return Lsf(lsf=lsf, quality=numbers, caveats=(*notes, *mixed, *caveats))
 
 
 def _by_lamp(
     channels: Sequence[Channel], bias: Frame
-) -> tuple[Mapping[int, Frame], Mapping[int, FloatArray], list[str]]:
-    """Return the mean exposure of each lamp, the variance of its pixels without light, and which lamps are absent."""
+) -> tuple[Mapping[int, Frame], Mapping[int, FloatArray], list[str], list[str]]:
+    """Return mean exposures by lamp, the variance of their pixels without light, absent lamps, and what is left out."""
     groups: dict[int, list[Channel]] = {}
+    mixed: list[str] = []
     for channel in channels:
         lit = [name for name in lamps(channel.raw.meta) if name in LAMPS]
         if len(lit) == 1:
             groups.setdefault(LAMPS.index(lit[0]), []).append(channel)
+        else:
+            what = f"lamps {' and '.join(lit)} shine together" if lit else "no arc lamp shines"
+            mixed.append(f"{channel.raw.name}: {what}: it is left out")
     if not groups:
         raise BadData(
             f"{channels[0].raw.name}: no arc lamp alone is on (ESO INS LAMPi ST and SHUTi ST)",
-            hint="take arcs one lamp at a time, or repair the cards",
+            hint="; ".join(["take arcs one lamp at a time, or repair the cards", *mixed]),
         )
     frames, floors = {}, {}
     for lamp, members in groups.items():
         found = combine_lamps(members, bias, clip=5.0, tolerance=0.02)
         frames[lamp] = Frame(found.data, found.variance, found.flags, members[0].meta)
-        floor = np.concatenate([members[0].floor(0, found.data.shape[0])])
+        floor = reader(members[0], bias)(0, found.data.shape[0]).floor - bias.variance
         floors[lamp] = floor / len(members) + bias.variance
-    return frames, floors, [name for number, name in enumerate(LAMPS) if number not in groups]
+    return frames, floors, [name for number, name in enumerate(LAMPS) if number not in groups], mixed
 
 
 def _noun(

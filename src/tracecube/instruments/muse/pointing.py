@@ -117,8 +117,10 @@ def _position_angle(meta: Meta, name: str) -> tuple[float, list[str]]:
     angle, how = needed(meta, name, "ESO INS DROT POSANG"), text(meta, "ESO INS DROT MODE")
     if how == "STAT":
         return -angle, []
-    known = how in {"SKY", ""}
-    return angle, [] if known else [f"{name}: derotator mode {how!r} is not known: its angle is taken as on the sky"]
+    if how == "SKY":
+        return angle, []
+    what = f"derotator mode {how!r} is not known" if how else "no derotator mode (ESO INS DROT MODE)"
+    return angle, [f"{name}: {what}: its angle is taken as on the sky"]
 
 
 def with_astrometry(pointing: Pointing, solution: RawFrame | None, side: tuple[float, float]) -> Pointing:

@@ -82,7 +82,8 @@ def test_a_dead_output_is_flagged_and_the_others_go_on():
     frame = spoilt(raw(np.random.default_rng(5), np.full((2 * HIGH, 2 * WIDE), 100.0)), 3, 65535.0)
     channel = Channel.of(frame)
     assert channel.dead == (3,)
-    assert channel.meta["DEADOUT"] == "3"
+    [said] = open_channels([frame])[1]
+    assert "read-out 3 is dead or saturated" in said
     data, flags = channel.rows(0, 2 * HIGH)
     assert (part_of(flags, 3) & int(Flag.BAD_PIXEL) > 0).all()
     assert not part_of(flags, 1).any()
@@ -172,3 +173,19 @@ def test_an_output_that_never_changes_is_bad_in_the_master_bias_and_the_others_a
     assert noise == pytest.approx(GAIN[3] / 12**0.5)
     for output in (1, 2, 4):
         assert np.array_equal(part_of(made.master_bias.data, output), part_of(sound.master_bias.data, output))
+
+
+def test_a_read_out_that_is_dead_in_one_bias_is_that_of_the_others():
+    rng = np.random.default_rng(21)
+    biases = [raw(rng, name=f"bias{i}") for i in range(4)]
+    biases[1] = spoilt(biases[1], 2, 65535.0, edges=True)
+    made = master_bias(raw=biases, params=BiasParams())
+    frame = made.master_bias
+    assert not part_of(frame.flags, 2).any()
+    assert abs(read_noises(frame)[2] / NOISE[2] - 1.0) < 0.03
+    assert any("bias1: read-out 2 is dead" in said for said in made.caveats)
+    lost = master_bias(
+        raw=[spoilt(one, 2, 65535.0, edges=True) for one in biases[:3]] + biases[3:], params=BiasParams()
+    )
+    assert (part_of(lost.master_bias.flags, 2) & int(Flag.BAD_PIXEL) > 0).all()
+    assert not part_of(lost.master_bias.flags, 1).any()

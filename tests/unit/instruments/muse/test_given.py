@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from tests.unit.instruments.muse.small_products import META, Y, frame, solution, traces
+from tests.unit.instruments.muse.small_products import META, SHAPE, Y, frame, solution, traces
 from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.flags import Flag
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.instruments.muse import given_steps, instrument
 from tracecube.instruments.muse.eso_layout import FORMS
@@ -201,3 +202,15 @@ def test_what_is_given_goes_before_our_own_in_every_task():
         taking = [rule for rule in rules if tag in rule.tags]
         assert taking
         assert all(rule.instead is not None and rule.instead.tags == (f"GIVEN_{tag}",) for rule in taking)
+
+
+def test_a_bias_that_is_given_carries_bad_pixels_and_linearity_too(given, monkeypatch):
+    raw = given("MASTER_BIAS", frame(0.0))
+    listed = np.zeros(SHAPE, np.int32)
+    listed[7, 9] = int(Flag.BAD_PIXEL)
+    monkeypatch.setattr(given_steps, "listed_flags", lambda table, detector, parts, shape: listed)
+    monkeypatch.setattr(given_steps, "described_quadrants", lambda raw: ())
+    monkeypatch.setattr(given_steps, "linearity_cards", lambda found: {"LINGAIN1": found})
+    back = given_bias(raw=raw, bad_pixels="a table", linearity=1.25, params=NO).frame
+    assert back.flags[7, 9] & int(Flag.BAD_PIXEL)
+    assert back.meta["LINGAIN1"] == 1.25

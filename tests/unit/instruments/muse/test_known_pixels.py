@@ -26,20 +26,24 @@ def table(x, y, status) -> RawFrame:
     return RawFrame("badpix", "BADPIX_TABLE", {}, {}, {"CHAN07": columns})
 
 
+def listed(pixels: RawFrame, channel: Channel) -> np.ndarray:
+    return listed_flags(pixels, "CHAN07", channel.parts, channel.shape)
+
+
 def test_pixels_of_the_raw_image_are_those_of_the_chip():
     channel = Channel.of(raw(np.random.default_rng(1)))
     # first pixel of the lower left quadrant, one of the upper right, one of the overscan, one that is good
     right, upper = 3 * EDGE + WIDE, 3 * EDGE + HIGH
-    listed = table(
+    pixels = table(
         [EDGE + 1, right + 6, EDGE + WIDE + 5, EDGE + 3], [EDGE + 1, upper + 8, 100, EDGE + 1], [1 << 14, 1 << 8, 1, 0]
     )
-    flags = listed_flags(listed, channel)
+    flags = listed(pixels, channel)
     assert np.argwhere(flags).tolist() == [[0, 0], [HIGH + 7, WIDE + 5]]
     assert flags[0, 0] == int(Flag.BAD_PIXEL)
     assert flags[HIGH + 7, WIDE + 5] == int(Flag.HOT_PIXEL)
-    assert not listed_flags(RawFrame("other", "BADPIX_TABLE", {}, {}, {"CHAN01": {}}), channel).any()
+    assert not listed(RawFrame("other", "BADPIX_TABLE", {}, {}, {"CHAN01": {}}), channel).any()
     with pytest.raises(BadData, match="xpos, ypos, status"):
-        listed_flags(RawFrame("none", "BADPIX_TABLE", {}, {}, {"CHAN07": {"a": np.zeros(1)}}), channel)
+        listed(RawFrame("none", "BADPIX_TABLE", {}, {}, {"CHAN07": {"a": np.zeros(1)}}), channel)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +57,7 @@ def test_pixels_of_the_raw_image_are_those_of_the_chip():
 def test_bits_of_the_observatory_mean_the_same_in_tables_and_images(bit, flag):
     assert flags_of(np.array([0, 1 << bit])).tolist() == [0, int(flag)]
     assert flags_of(np.array([1 << bit], np.uint32).view(np.int32)).tolist() == [int(flag)]
-    flags = listed_flags(table([EDGE + 1], [EDGE + 1], [1 << bit]), Channel.of(raw(np.random.default_rng(1))))
+    flags = listed(table([EDGE + 1], [EDGE + 1], [1 << bit]), Channel.of(raw(np.random.default_rng(1))))
     assert flags[0, 0] == int(flag)
 
 

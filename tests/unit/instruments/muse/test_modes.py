@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.recipes.slice_detector import SliceDetector
+from tracecube.core.errors import BadData
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame
 from tracecube.instruments.muse.headers import first_wavelength
@@ -47,3 +48,8 @@ def test_pixels_in_the_gap_see_no_light_and_others_do():
         assert inside.any()
     assert not flags.any()
     assert without_notch(Frame(frame.data, frame.variance, flags, meta("WFM-NOAO-N")), traces, solution).flags is flags
+
+
+def test_a_mode_that_is_not_known_has_no_first_wavelength():
+    with pytest.raises(BadData, match="mode 'WFM-X' "):
+        first_wavelength("WFM-X")

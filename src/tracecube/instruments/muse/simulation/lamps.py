@@ -10,7 +10,7 @@ from tracecube.core.fields import FloatArray, IntArray
 
 __all__ = ["ARC_SECONDS", "ATOMS", "Lamp", "LineList", "line_list"]
 
-ARC_SECONDS = {"HgCd": 8.76, "Ne": 0.539, "Xe": 1.012}
+ARC_SECONDS = {"HgCd": 1.012, "Ne": 0.539, "Xe": 8.76}
 """Exposure times of the observatory's arcs, second."""
 
 # Air wavelengths (Angstrom) and relative intensities after the NIST Atomic Spectra Database
