@@ -10,6 +10,7 @@ from tests.unit.instruments.muse.small_products import META, traces
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.autocal_steps import user_factors
 from tracecube.instruments.muse.object_steps import _lacking, _notes, _unlisted
+from tracecube.instruments.muse.of_detector import closest_by_detector
 
 
 def test_detectors_without_light_in_an_exposure_are_named() -> None:
@@ -37,7 +38,10 @@ def test_bands_that_stay_in_the_spectra_are_said() -> None:
         exposures=[SimpleNamespace(meta=META)], traces=[traces()], raman=None, telluric=None, user_factors=None,
         extinct_table="a table",
     )  # fmt: skip
-    light = SimpleNamespace(given=given, places={"CHAN07": None}, factors=None, pointing=SimpleNamespace(caveats=()))
+    light = SimpleNamespace(
+        given=given, places={"CHAN07": None}, factors=None, pointing=SimpleNamespace(caveats=()),
+        trace_of=closest_by_detector(given.traces, META, "traces"),
+    )  # fmt: skip
     assert _notes(light) == ("no TELLURIC is taken off: the bands of the atmosphere stay in",)
     given.telluric = "bands"
     assert _notes(light) == ()

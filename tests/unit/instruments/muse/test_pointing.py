@@ -9,7 +9,8 @@ from tracecube.core.errors import MissingInput
 from tracecube.instruments.muse.pointing import REFERENCE, barycentric_velocity, pointing_of, refraction
 
 CARDS = {
-    "RA": 150.0, "DEC": -24.627, "EXPTIME": 864.0, "MJD-OBS": 58500.0, "ESO INS DROT POSANG": 0.0, "ESO INS DROT MODE": "SKY",
+    "RA": 150.0, "DEC": -24.627, "EXPTIME": 864.0, "MJD-OBS": 58500.0,
+    "ESO INS DROT POSANG": 0.0, "ESO INS DROT MODE": "SKY",
     "ESO TEL AIRM START": 1.2, "ESO TEL AIRM END": 1.3, "ESO TEL PARANG START": 60.0, "ESO TEL PARANG END": 64.0,
     "ESO TEL AMBI PRES START": 744.0, "ESO TEL AMBI TEMP": 0.0, "ESO TEL AMBI RHUM": 10.0,
 }  # fmt: skip
