@@ -67,7 +67,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="9")
+@recipe(version="10")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],
@@ -131,6 +131,8 @@ def _numbers(fit: SkyFit, value: FloatArray, zero: Zero) -> tuple[QualityNumber,
         QualityNumber("SKY LAST STEP", fit.moved, high=SETTLED),
         QualityNumber("SLICE GAIN RMS", float(np.std(value[known, 0])), high=0.05),
         QualityNumber("SLICE GAIN ERROR", float(np.median(fit.error[known, 0])), high=0.005),
+        QualityNumber("SLICE GAIN TOLD", float(np.median(fit.told[known])) if known.any() else 0.0),
+        QualityNumber("SLICE GAIN SCALE", fit.scale, high=3.0),
         QualityNumber("WAVE SHIFT", float(np.median(value[known, 1])), "Angstrom", low=-0.6, high=0.6),
         QualityNumber("WAVE SHIFT RMS", float(np.std(value[known, 1])), "Angstrom"),
         QualityNumber("WAVE SHIFT ERROR", float(np.median(fit.error[known, 1])), "Angstrom", high=0.02),

@@ -1,4 +1,4 @@
-"""Cosmic rays in slices, once the sky is off: pixels that neither neighbours along nor across dispersion explain."""
+"""Cosmic rays in slices, once the sky is off: pixels that light spread by seeing and spectrograph cannot make."""
 
 from __future__ import annotations
 
@@ -12,16 +12,25 @@ __all__ = ["find_hits"]
 
 F4 = NDArray[np.float32]
 
-_ALONG, _ACROSS = 5, 2  # pixels on either side that the medians hold
-_SHARE = 0.3  # of the light around: what a sharp source may add to a pixel beyond its neighbours' median
+_ALONG = 5  # pixels on either side that the median along dispersion holds
+_ACROSS = ((1, 0.6), (2, 1.5))
+"""Pixels on either side that the medians across hold, and what a line in an image 2.5 px wide adds to them, over them.
+"""
+_WIDE = 10  # pixels on either side across dispersion: more than a track is long, less than a slice
+_ROUGH = 0.3  # of the light around that its own structure may be
 _GROW = 0.5  # of the limit: neighbours of a hit that stand out by as much belong to it
 _SURELY = 0.5  # of the limit above zero: less than that no hit is, for light around is not that negative
+_IMAGE = 0.9  # of a pixel: what its two neighbours across dispersion see together of an image 2 px wide is 1.0
+_LINE = 0.5  # along dispersion, of a line 1.85 px wide (the narrowest of the instrument's) it is 0.88
+_CLEAR = 2.0  # standard deviations by which they are fainter
+_ROUNDS = 6  # a track is taken off from its ends and its rims
 
 
 def find_hits(data: FloatArray, variance: FloatArray, good: BoolArray, *, limit: float) -> BoolArray:
     """Return which pixels of a slice were hit.
 
-    A hit stands out of the median along dispersion and of that across it: stars are smooth along, lines across.
+    A hit stands out of the median along dispersion and of that across it: stars are smooth along, lines across. A
+    track along one of these may not; but it is sharper across than any image of a star, or along than any line.
 
     Parameters
     ----------
@@ -30,38 +39,113 @@ def find_hits(data: FloatArray, variance: FloatArray, good: BoolArray, *, limit:
     variance : array (y, x)
     good : bool array (y, x)
     limit : float
-        Standard deviations by which it stands out of both.
+        Standard deviations by which it stands out.
     """
     filled = np.where(good, data, 0.0).astype(np.float32)
     noise = np.sqrt(np.where(good, variance, np.inf)).astype(np.float32)
     hit = np.zeros(data.shape, bool)
-    _mark(filled, noise, limit, hit)
+    bright = np.argwhere(filled > _SURELY * limit * noise)
+    _mark(filled, noise, bright, limit, hit)
+    for _ in range(_ROUNDS):
+        if not _mark_tracks(filled, noise, bright, limit, hit):
+            break
     return hit
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _excess(filled: F4, noise: F4, y: int, x: int, limit: float) -> float:
-    """Return by how many thresholds a pixel stands out of the medians around it; beyond the edge the edge goes on."""
-    rows, columns = filled.shape
-    along, across = np.empty(2 * _ALONG + 1, np.float32), np.empty(2 * _ACROSS + 1, np.float32)
-    for k in range(along.size):
-        along[k] = filled[min(max(y + k - _ALONG, 0), rows - 1), x]
-    for k in range(across.size):
-        across[k] = filled[y, min(max(x + k - _ACROSS, 0), columns - 1)]
-    around = max(float(np.median(along)), float(np.median(across)))
-    return float((filled[y, x] - around) / (limit * noise[y, x] + _SHARE * max(around, 0.0)))
+def _median_along(filled: F4, y: int, x: int) -> float:
+    """Return the median along dispersion; beyond the edge the edge goes on."""
+    values = np.empty(2 * _ALONG + 1, np.float32)
+    for k in range(values.size):
+        values[k] = filled[min(max(y + k - _ALONG, 0), filled.shape[0] - 1), x]
+    return float(np.median(values))
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _mark(filled: F4, noise: F4, limit: float, hit: BoolArray) -> None:
+def _median_across(filled: F4, y: int, x: int, reach: int) -> float:
+    """Return the median across dispersion; beyond the edge the edge goes on."""
+    values = np.empty(2 * reach + 1, np.float32)
+    for k in range(values.size):
+        values[k] = filled[y, min(max(x + k - reach, 0), filled.shape[1] - 1)]
+    return float(np.median(values))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _excess(filled: F4, noise: F4, y: int, x: int, limit: float) -> float:
+    """Return by how many thresholds a pixel stands out of the medians around it."""
+    along, most = _median_along(filled, y, x), -np.inf
+    for reach, share in _ACROSS:
+        around = max(along, _median_across(filled, y, x, reach))
+        most = max(most, (filled[y, x] - around) / (limit * noise[y, x] + share * max(around, 0.0)))
+    return float(most)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _mark(filled: F4, noise: F4, bright: NDArray[np.int64], limit: float, hit: BoolArray) -> None:
     """Mark hits (in place), and those of their neighbours that belong to them; bad pixels have infinite noise."""
     rows, columns = filled.shape
-    for y in range(rows):
-        for x in range(columns):
-            if not filled[y, x] > _SURELY * limit * noise[y, x] or not _excess(filled, noise, y, x, limit) > 1.0:
+    for y, x in bright:
+        if not _excess(filled, noise, y, x, limit) > 1.0:
+            continue
+        hit[y, x] = True
+        for j in range(max(y - 1, 0), min(y + 2, rows)):
+            for i in range(max(x - 1, 0), min(x + 2, columns)):
+                if not hit[j, i] and np.isfinite(noise[j, i]) and _excess(filled, noise, j, i, limit) > _GROW:
+                    hit[j, i] = True
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _base(filled: F4, noise: F4, hit: BoolArray, y: int, x: int, reach: tuple[int, int]) -> float:
+    """Return the median about a pixel along one axis, of pixels that are good and were not hit; 0 without any."""
+    values = np.empty(2 * max(reach) + 1, np.float32)
+    n = 0
+    for k in range(-max(reach), max(reach) + 1):
+        j, i = y + (k if reach[0] else 0), x + (k if reach[1] else 0)
+        inside = 0 <= j < filled.shape[0] and 0 <= i < filled.shape[1]
+        if inside and not hit[j, i] and np.isfinite(noise[j, i]):
+            values[n] = filled[j, i]
+            n += 1
+    return float(np.median(values[:n])) if n else 0.0
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _beside(filled: F4, noise: F4, hit: BoolArray, y: int, x: int, base: float) -> tuple[float, float]:
+    """Return light of a neighbour above a base, and its variance: none of one that was hit, infinite of a bad one."""
+    if y < 0 or x < 0 or y >= filled.shape[0] or x >= filled.shape[1] or not np.isfinite(noise[y, x]):
+        return 0.0, np.inf
+    if hit[y, x]:
+        return 0.0, 0.0
+    return max(float(filled[y, x]) - base, 0.0), float(noise[y, x]) ** 2
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _mark_tracks(filled: F4, noise: F4, bright: NDArray[np.int64], limit: float, hit: BoolArray) -> int:
+    """Mark pixels that are sharper than light (in place); return how many. Beside hits, half the limit will do."""
+    rows, columns = filled.shape
+    found = 0
+    for y, x in bright:
+        if hit[y, x]:
+            continue
+        near = False
+        for j in range(max(y - 1, 0), min(y + 2, rows)):
+            for i in range(max(x - 1, 0), min(x + 2, columns)):
+                near |= hit[j, i]
+        least = limit * (_GROW if near else 1.0) * noise[y, x]
+        for across in (True, False):
+            base = max(_base(filled, noise, hit, y, x, (0, _WIDE)), 0.0)
+            if not across:
+                base = max(base, _base(filled, noise, hit, y, x, (_ALONG, 0)))
+            own, share, dy, dx = filled[y, x] - base, (_IMAGE if across else _LINE), int(not across), int(across)
+            if not own > least + _ROUGH * base:
                 continue
-            hit[y, x] = True
-            for j in range(max(y - 1, 0), min(y + 2, rows)):
-                for i in range(max(x - 1, 0), min(x + 2, columns)):
-                    if not hit[j, i] and np.isfinite(noise[j, i]) and _excess(filled, noise, j, i, limit) > _GROW:
-                        hit[j, i] = True
+            one, of_one = _beside(filled, noise, hit, y - dy, x - dx, base)
+            other, of_other = _beside(filled, noise, hit, y + dy, x + dx, base)
+            if np.isinf(of_one) != np.isinf(of_other):  # at an edge the other side tells of both
+                one = other = max(one, other)
+                of_one = of_other = min(of_one, of_other)
+            noisy = share**2 * noise[y, x] ** 2 + of_one + of_other
+            if share * own - one - other > _CLEAR * np.sqrt(noisy):
+                hit[y, x] = True
+                found += 1
+                break
+    return found

@@ -15,6 +15,7 @@ from tracecube.core.params import Params
 from tracecube.core.slices import SliceSegments
 from tracecube.kernels import sky_spline
 from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece
+from tracecube.recipes.slices.continuity import columns, continuum_excess, even_slices
 
 __all__ = [
     "REACH",
@@ -60,6 +61,7 @@ class SkyParams(Params):
     knots: float = Field(default=0.6, gt=0.1, description="Distance of the spline's knots, Angstrom")
     rounds: int = Field(default=12, ge=1, description="Most rounds between the spectrum and the slices")
     clip: float = Field(default=5.0, gt=0, description="Errors beyond which a sample is left out")
+    even: bool = Field(default=True, description="The continuum tells of slices beside each other, too")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ class Slices:
     white : array (n,)
     spread : array (n,), Angstrom**2
         By which a piece's lines are wider than those of its pixels.
+    piece : int array (n,)
+        Number along the slice.
+    x, y : array (n,), arcsec
     detector : str array (s,)
     aperture : int array (s,)
     """
@@ -85,6 +90,9 @@ class Slices:
     slice: IntArray
     white: FloatArray
     spread: FloatArray
+    piece: IntArray
+    x: FloatArray
+    y: FloatArray
     detector: np.ndarray
     aperture: IntArray
 
@@ -96,7 +104,8 @@ class SkyFit:
     ``value`` and ``error`` (s, 8): gain, shift, stretch, two of width, two of skewness, flatness. ``first`` and
     ``step`` place the spline's knots; ``blank`` tells the pieces that see sky alone; ``chi2`` is the typical reduced
     chi-square of a piece; ``moved`` is the rms over slices of the last round's change, in errors, of the parameter that
-    changed most: above `SETTLED`, more rounds would bring others.
+    changed most: above `SETTLED`, more rounds would bring others. ``told`` (s,) is the share of the variance of gains
+    by lines that the continuum takes away, ``scale`` by what their errors were widened for it.
     """
 
     coefficient: FloatArray
@@ -108,6 +117,8 @@ class SkyFit:
     chi2: float
     moved: float
     dq: IntArray
+    told: FloatArray
+    scale: float
 
 
 def gather(segments: Sequence[SliceSegments]) -> Slices:
@@ -133,6 +144,9 @@ def gather(segments: Sequence[SliceSegments]) -> Slices:
         slice=np.concatenate(owner).astype(np.int32),
         white=np.concatenate(white),
         spread=np.concatenate(spread),
+        piece=np.concatenate([one.piece for one in segments]),
+        x=np.concatenate([one.x for one in segments]),
+        y=np.concatenate([one.y for one in segments]),
         detector=np.array(detector),
         aperture=np.array(aperture, np.int32),
     )
@@ -182,11 +196,34 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
             state.kept[:] = slices.weight > 0
         elif moved < SETTLED:
             break
+    error = state.error * max(1.0, chi2) ** 0.5
+    state.coefficient = _spectrum(slices, state, blank)
+    told, scale = _evened(slices, state, error) if params.even else (np.zeros(len(error)), 1.0)
     for _ in range(2):
         state.coefficient = _spectrum(slices, state, blank)
-    dq = np.where(np.isfinite(state.error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
-    error = state.error * max(1.0, chi2) ** 0.5
-    return SkyFit(state.coefficient, state.first, params.knots, state.value, error, blank, chi2, moved, dq)
+    dq = np.where(np.isfinite(error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
+    return SkyFit(state.coefficient, state.first, params.knots, state.value, error, blank, chi2, moved, dq, told, scale)
+
+
+def _evened(slices: Slices, state: _State, error: FloatArray) -> tuple[FloatArray, float]:
+    """Bring the brightness of slices, and its error, to what lines and continuum say together (in place)."""
+    excess, variance = np.full(slices.slice.size, np.nan), np.full(slices.slice.size, np.inf)
+    for row, pieces in enumerate(state.pieces):
+        if not (pieces.size and np.isfinite(error[row, 0])):
+            continue
+        spread = float(np.mean(slices.spread[pieces]))
+        shapes = state.shapes(row, spread)
+        for piece in pieces:
+            light, _ = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
+            weight = np.where(state.kept[piece], slices.weight[piece], 0.0)
+            found = continuum_excess(slices.flux[piece], weight, state.value[row, 0] * light[0])
+            excess[piece], variance[piece] = found
+    where = columns(slices.slice, slices.piece, slices.x, slices.y)
+    found, scale = even_slices(excess, variance, where, error[:, 0] / state.value[:, 0])
+    state.value[:, 0] *= 1.0 + found.change
+    error[:, 0] = found.error * state.value[:, 0]
+    _centre(state.value, error)
+    return found.told, scale
 
 
 @dataclass

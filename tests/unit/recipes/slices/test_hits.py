@@ -41,3 +41,36 @@ def test_bad_pixels_are_no_hits():
     good = np.ones(SHAPE, bool)
     data[100, 50], good[100, 50] = 1e5, False
     assert not find_hits(data, variance, good, limit=6.0)[98:103, 48:53].any()
+
+
+def test_tracks_along_and_across_dispersion_are_found_whole():
+    """Of nine pixels, one wide or on the border of two: medians along them are as bright as they are."""
+    rng = np.random.default_rng(4)
+    data, variance = scene(rng)
+    hit = np.zeros(SHAPE, bool)
+    for k in range(6):
+        y, x = 40 + 25 * k, 45 + 4 * k
+        data[y : y + 9, x] += 700.0 * rng.gamma(4.0, 0.25, 9)
+        hit[y : y + 9, x] = True
+        y, x = 230 + 25 * k, 40 + 4 * k
+        data[y, x : x + 9] += 700.0 * rng.gamma(4.0, 0.25, 9)
+        hit[y, x : x + 9] = True
+    data[390:398, 60] += 500.0
+    data[390:398, 61] += 400.0
+    hit[390:398, 60:62] = True
+    found = find_hits(data, variance, np.ones(SHAPE, bool), limit=6.0)
+    assert found[hit].mean() > 0.93
+    assert (found & ~hit).mean() < 3e-4
+
+
+def test_sharp_stars_and_their_lines_are_no_tracks():
+    """Images 2.5 and lines 2 pixels wide, centred anywhere in a pixel, with noise of a few thousandths."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    clean = np.full(SHAPE, 50.0)
+    for k in range(6):
+        lines = 1.0 + sum(2.0 * np.exp(-0.5 * ((y - 20.0 - 47.13 * j - k) / 0.85) ** 2) for j in range(8))
+        clean += 3e4 * lines * np.exp(-0.5 * ((x - 8.0 - 12.12 * k) / 1.06) ** 2)
+    variance = clean + 25.0
+    data = clean + rng.normal(0, np.sqrt(variance))
+    assert find_hits(data, variance, np.ones(SHAPE, bool), limit=6.0).sum() < 3

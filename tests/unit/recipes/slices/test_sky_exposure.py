@@ -27,7 +27,17 @@ def splined(spectrum, noise: float = 0.0, seed: int = 1) -> np.ndarray:
 def own_fit(spectrum) -> SkyFit:
     empty = np.zeros((0, 8))
     return SkyFit(
-        splined(spectrum, 0.003), FIRST, STEP, empty, empty, np.zeros(0, bool), 1.0, 0.0, np.zeros(0, np.int32)
+        splined(spectrum, 0.003),
+        FIRST,
+        STEP,
+        empty,
+        empty,
+        np.zeros(0, bool),
+        1.0,
+        0.0,
+        np.zeros(0, np.int32),
+        np.zeros(0),
+        1.0,
     )
 
 

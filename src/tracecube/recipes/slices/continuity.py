@@ -1,0 +1,239 @@
+"""Brightness of slices from the continuum: the seeing blurs the field over several slices, brightness jumps at each.
+
+Of a piece of a slice, u = 1 + c + o: the light in it over the sky's, once its slice's brightness by lines is taken off;
+c is what that brightness lacks, o the light of objects over the sky. Along a column of pieces, slice above slice, o is
+the sum of a broad part (any level, slope and bend) and of a Gaussian process that is as smooth as the seeing makes
+it, as strong as what is seen around. c is another one, without any smoothness, as wide as the errors of the lines say.
+All pieces of the slices of a stack together tell c (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning,
+section 2.7). Where objects are bright, or fill the field, less of c is told, and the lines stand.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Columns", "Evened", "columns", "continuum_excess", "even_slices"]
+
+F8 = NDArray[np.float64]
+I4 = NDArray[np.integer]
+
+_SMOOTH = 1.2  # slices: an image of 2 slices full width, 0.4 arcsec in the wide field, is the sharpest there is
+_BROAD = 12.0  # slices of the broad part
+_AROUND = 1.5  # slices over which the strength of objects is measured: in their wings it is that of the wings
+_FAINT = 0.25  # share of a column, the faintest, above which light is that of objects
+_FLOOR = 1e-3  # of the sky, the least strength: nothing is as even
+_UNLIKE = 0.06  # of the light of objects that the smooth process does not follow: places, colours
+_ODD = 5.0  # errors of the lines beyond which a slice does not depart from them by its brightness
+_LEVEL = 1.0  # of the sky, width of the level of a column
+_ROUNDS = 4
+_MEDIAN = 0.455  # of the square of a Gaussian number of width 1
+_SURE = 0.2  # share of the variance that the continuum takes away of slices that tell how wide errors are
+_SAME = 1.1  # share by which scatter may exceed what is expected
+_FEWEST = 6  # slices of a stack
+_BLOCK = 64  # rows whose samples weigh alike
+_CLEAR = 1.3  # of the typical sky of a block: more is a line
+_SAMPLES = 500  # without which a piece tells nothing
+_WIDEST = 5.0  # by which errors of lines may be too small
+
+
+def columns(slice_: I4, piece: I4, x: F8, y: F8) -> Columns:
+    """Return where pieces lie: those of one number in slices above each other are a column.
+
+    Parameters
+    ----------
+    slice_, piece : int array (n,)
+        Slice of each piece, and number along it.
+    x, y : array (n,), arcsec
+        Along and across slices; NaN for a piece without a place.
+    """
+    count = int(slice_.max()) + 1
+    known = np.isfinite(x) & np.isfinite(y)
+    many = np.maximum(np.bincount(slice_[known], minlength=count), 1)
+    middle = np.bincount(slice_[known], x[known], count) / many
+    parts = int(piece.max()) + 1
+    ends = np.full((2, count), np.nan)
+    np.fmin.at(ends[0], slice_[known], x[known])
+    np.fmax.at(ends[1], slice_[known], x[known])
+    length = float(np.nanmedian(ends[1] - ends[0])) * parts / max(parts - 1, 1)
+    stack = np.rint((middle - np.min(middle[many > 1], initial=middle.max())) / max(length, 1e-9)).astype(int)
+    column = np.maximum(stack, 0)[slice_] * parts + piece
+    gaps = [np.diff(np.sort(y[known & (column == one)])) for one in np.unique(column[known])]
+    steps = np.concatenate(gaps) if gaps else np.zeros(0)
+    pitch = float(np.median(steps[steps > 0])) if (steps > 0).any() else 1.0
+    return Columns(slice_, column, y / pitch)
+
+
+def continuum_excess(flux: F8, weight: F8, sky: F8) -> tuple[float, float]:
+    """Return by what share a piece is brighter than the sky between its lines, and the variance of that.
+
+    Samples of a block of rows weigh alike, or those that are low by chance would count more.
+
+    Parameters
+    ----------
+    flux, weight, sky : array (k,)
+        Light, inverse variance (0 for what does not count), and the sky in the piece's slice.
+    """
+    size = flux.size // _BLOCK * _BLOCK
+    shape = (-1, _BLOCK)
+    data, inverse, model = (np.asarray(part[:size], np.float64).reshape(shape) for part in (flux, weight, sky))
+    good = inverse > 0
+    rows = good.sum(axis=1) > _BLOCK // 2
+    data, inverse, model, good = data[rows], inverse[rows], model[rows], good[rows]
+    typical = np.median(model, axis=1, keepdims=True)
+    good &= (model < _CLEAR * typical) & (typical > 0)
+    if good.sum() < _SAMPLES:
+        return float("nan"), float("inf")
+    noise = np.where(good, 1.0 / np.where(good, inverse, 1.0), 0.0)
+    level = noise.sum(axis=1) / np.maximum(good.sum(axis=1), 1)
+    share = np.where(good & (level > 0)[:, None], model / np.where(level > 0, level, 1.0)[:, None], 0.0)
+    power = float(np.sum(share * model))
+    return float(np.sum(share * (data - model))) / power, float(np.sum(share**2 * noise)) / power**2
+
+
+class Columns(NamedTuple):
+    """Where pieces lie.
+
+    Parameters
+    ----------
+    slice : int array (n,)
+    column : int array (n,)
+        Pieces above each other in the field.
+    place : array (n,), slices
+        Along the column.
+    """
+
+    slice: I4
+    column: I4
+    place: F8
+
+
+class Evened(NamedTuple):
+    """What slices lack.
+
+    Parameters
+    ----------
+    change : array (s,)
+        c; 0 for a slice that nothing tells of.
+    error : array (s,)
+        Of brightness with the change.
+    told : array (s,)
+        Share of the variance of the lines that the continuum takes away.
+    """
+
+    change: F8
+    error: F8
+    told: F8
+
+
+def even_slices(excess: F8, variance: F8, where: Columns, error: F8) -> tuple[Evened, float]:
+    """Find what the brightness of slices lacks, and by what errors of lines are too small.
+
+    Where slices beside few objects differ by more than those errors let expect, they are widened: changes have the
+    variance that the continuum takes away.
+
+    Parameters
+    ----------
+    excess : array (n,)
+        u - 1 of pieces; NaN for what was not measured.
+    variance : array (n,)
+        Of its noise.
+    where : Columns
+    error : array (s,)
+        Of the brightness of slices by lines, over it; infinite for a slice without.
+    """
+    found, scale = _even(excess, variance, where, error), 1.0
+    for _ in range(_ROUNDS):
+        sure = found.told > _SURE
+        if sure.sum() < _FEWEST:
+            break
+        ratio = float(np.median(found.change[sure] ** 2 / found.told[sure] / (scale * error[sure]) ** 2)) / _MEDIAN
+        if ratio <= _SAME:
+            break
+        scale = min(scale * float(np.sqrt(ratio)), _WIDEST)
+        found = _even(excess, variance, where, scale * error)
+    return found, scale
+
+
+def _even(excess: F8, variance: F8, where: Columns, error: F8) -> Evened:
+    """Find what the brightness of slices lacks, errors of the lines being what they are."""
+    change, spread, told = np.zeros(error.size), error.copy(), np.zeros(error.size)
+    known = np.isfinite(excess) & (variance > 0) & np.isfinite(variance) & np.isfinite(error[where.slice])
+    groups = _stacks(where, known)
+    for pieces in groups:
+        own, at = np.unique(where.slice[pieces], return_inverse=True)
+        if own.size < _FEWEST:
+            continue
+        part = _Stack(excess[pieces], variance[pieces], where.column[pieces], where.place[pieces], at)
+        found, covariance = part.solved(error[own])
+        odd = np.abs(found) > _ODD * error[own]
+        if odd.any():  # something else than brightness: the lines stand
+            part = part._replace(variance=np.where(odd[at], np.inf, part.variance))
+            found, covariance = part.without().solved(error[own])
+        change[own] = found
+        spread[own] = np.sqrt(np.diag(covariance))
+        told[own] = 1.0 - np.diag(covariance) / error[own] ** 2
+    return Evened(change, spread, told)
+
+
+def _stacks(where: Columns, known: NDArray[np.bool_]) -> list[I4]:
+    """Return the pieces of each set of slices that share columns."""
+    parent = list(range(int(where.column.max()) + 1)) if where.column.size else []
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    first: dict[int, int] = {}
+    for one, column in zip(where.slice[known], where.column[known], strict=True):
+        a, b = root(first.setdefault(int(one), int(column))), root(int(column))
+        parent[max(a, b)] = min(a, b)
+    group = np.array([root(int(column)) for column in where.column], int)
+    return [np.flatnonzero(known & (group == one)) for one in np.unique(group[known])]
+
+
+class _Stack(NamedTuple):
+    """Pieces of slices that lie above each other; ``slice`` counts from 0 within the stack."""
+
+    excess: F8
+    variance: F8
+    column: I4
+    place: F8
+    slice: I4
+
+    def without(self) -> _Stack:
+        """Return the stack without the pieces of infinite variance."""
+        kept = np.isfinite(self.variance)
+        return _Stack(*(np.asarray(part)[kept] for part in self))
+
+    def solved(self, error: F8) -> tuple[F8, F8]:
+        """Return c of the slices and its covariance."""
+        change, covariance = np.zeros(error.size), np.diag(error**2)
+        columns = [np.flatnonzero(self.column == one) for one in np.unique(self.column)]
+        light = [self.excess[pieces] for pieces in columns]
+        for _ in range(_ROUNDS):
+            matrix, right = np.diag(1.0 / error**2), np.zeros(error.size)
+            for k, pieces in enumerate(columns):
+                inverse = np.linalg.inv(self._objects(pieces, light[k]))
+                own = self.slice[pieces]
+                matrix[np.ix_(own, own)] += inverse
+                right[own] += inverse @ self.excess[pieces]
+            covariance = np.linalg.inv(matrix)
+            change = covariance @ right
+            light = [self.excess[pieces] - change[self.slice[pieces]] for pieces in columns]
+        return change, covariance
+
+    def _objects(self, pieces: I4, light: F8) -> F8:
+        """Return the covariance of what is seen in a column besides c: objects, their level, and noise."""
+        place = self.place[pieces]
+        far = (place[:, None] - place[None, :]) ** 2
+        near = np.exp(-0.5 * far / _AROUND**2)
+        above = light - float(np.quantile(light, _FAINT))
+        extra = near @ (above**2 - self.variance[pieces]) / near.sum(axis=1)
+        strength = np.sqrt(np.maximum(extra, _FLOOR**2))
+        smooth = strength[:, None] * strength[None, :] * np.exp(-0.5 * far / _SMOOTH**2)
+        broad = _LEVEL**2 + (0.01 + strength[:, None]) * (0.01 + strength[None, :]) * np.exp(-0.5 * far / _BROAD**2)
+        return smooth + broad + np.diag(self.variance[pieces] + (_UNLIKE * above) ** 2)
