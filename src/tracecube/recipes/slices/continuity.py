@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.core.fields import FloatArray
+
 __all__ = ["Columns", "Evened", "columns", "continuum_excess", "even_slices"]
 
 F8 = NDArray[np.float64]
@@ -39,7 +41,7 @@ _SAMPLES = 500  # without which a piece tells nothing
 _WIDEST = 5.0  # by which errors of lines may be too small
 
 
-def columns(slice_: I4, piece: I4, x: F8, y: F8) -> Columns:
+def columns(slice_: I4, piece: I4, x: FloatArray, y: FloatArray) -> Columns:
     """Return where pieces lie: those of one number in slices above each other are a column.
 
     Parameters
@@ -63,7 +65,7 @@ def columns(slice_: I4, piece: I4, x: F8, y: F8) -> Columns:
     gaps = [np.diff(np.sort(y[known & (column == one)])) for one in np.unique(column[known])]
     steps = np.concatenate(gaps) if gaps else np.zeros(0)
     pitch = float(np.median(steps[steps > 0])) if (steps > 0).any() else 1.0
-    return Columns(slice_, column, y / pitch)
+    return Columns(slice_, column, np.asarray(y / pitch, np.float64))
 
 
 def continuum_excess(flux: F8, weight: F8, sky: F8) -> tuple[float, float]:
@@ -207,13 +209,14 @@ class _Stack(NamedTuple):
     def without(self) -> _Stack:
         """Return the stack without the pieces of infinite variance."""
         kept = np.isfinite(self.variance)
-        return _Stack(*(np.asarray(part)[kept] for part in self))
+        return _Stack(self.excess[kept], self.variance[kept], self.column[kept], self.place[kept], self.slice[kept])
 
     def solved(self, error: F8) -> tuple[F8, F8]:
         """Return c of the slices and its covariance."""
-        change, covariance = np.zeros(error.size), np.diag(error**2)
+        change: F8 = np.zeros(error.size)
+        covariance: F8 = np.diag(error**2)
         columns = [np.flatnonzero(self.column == one) for one in np.unique(self.column)]
-        light = [self.excess[pieces] for pieces in columns]
+        light: list[F8] = [self.excess[pieces] for pieces in columns]
         for _ in range(_ROUNDS):
             matrix, right = np.diag(1.0 / error**2), np.zeros(error.size)
             for k, pieces in enumerate(columns):
@@ -236,4 +239,4 @@ class _Stack(NamedTuple):
         strength = np.sqrt(np.maximum(extra, _FLOOR**2))
         smooth = strength[:, None] * strength[None, :] * np.exp(-0.5 * far / _SMOOTH**2)
         broad = _LEVEL**2 + (0.01 + strength[:, None]) * (0.01 + strength[None, :]) * np.exp(-0.5 * far / _BROAD**2)
-        return smooth + broad + np.diag(self.variance[pieces] + (_UNLIKE * above) ** 2)
+        return np.asarray(smooth + broad + np.diag(self.variance[pieces] + (_UNLIKE * above) ** 2))

@@ -216,8 +216,9 @@ def _evened(slices: Slices, state: _State, error: FloatArray) -> tuple[FloatArra
         for piece in pieces:
             light, _ = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
             weight = np.where(state.kept[piece], slices.weight[piece], 0.0)
-            found = continuum_excess(slices.flux[piece], weight, state.value[row, 0] * light[0])
-            excess[piece], variance[piece] = found
+            excess[piece], variance[piece] = continuum_excess(
+                slices.flux[piece], weight, state.value[row, 0] * light[0]
+            )
     where = columns(slices.slice, slices.piece, slices.x, slices.y)
     found, scale = even_slices(excess, variance, where, error[:, 0] / state.value[:, 0])
     state.value[:, 0] *= 1.0 + found.change
