@@ -214,7 +214,7 @@ class _Stack(NamedTuple):
     def solved(self, error: F8) -> tuple[F8, F8]:
         """Return c of the slices and its covariance."""
         change: F8 = np.zeros(error.size)
-        covariance: F8 = np.diag(error**2)
+        covariance: F8 = np.asarray(np.diag(error**2), np.float64)
         columns = [np.flatnonzero(self.column == one) for one in np.unique(self.column)]
         light: list[F8] = [self.excess[pieces] for pieces in columns]
         for _ in range(_ROUNDS):
@@ -224,7 +224,7 @@ class _Stack(NamedTuple):
                 own = self.slice[pieces]
                 matrix[np.ix_(own, own)] += inverse
                 right[own] += inverse @ self.excess[pieces]
-            covariance = np.linalg.inv(matrix)
+            covariance = np.asarray(np.linalg.inv(matrix), np.float64)
             change = covariance @ right
             light = [self.excess[pieces] - change[self.slice[pieces]] for pieces in columns]
         return change, covariance
