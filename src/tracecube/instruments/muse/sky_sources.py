@@ -22,7 +22,8 @@ from tracecube.instruments.muse.sky_axes import SkyAxes
 from tracecube.kernels.tangent_plane import plane_to_sky
 from tracecube.recipes.slices.cube import Grid, flat_cards
 from tracecube.recipes.slices.sky_exposure import borrowed_sky, continuum_of, sampled
-from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, SkyFit, Slices
+from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, SkyFit
+from tracecube.recipes.slices.sky_pieces import Slices
 from tracecube.recipes.slices.sky_zero import Zero
 
 __all__ = ["chosen_method", "mask_image", "masked_pieces", "pointing_with", "spectra_of", "with_method"]

@@ -23,7 +23,8 @@ from tracecube.instruments.muse.sky_sources import (
     spectra_of,
     with_method,
 )
-from tracecube.recipes.slices.sky_fit import SETTLED, SkyFit, SkyParams, Slices, fit_sky, gather
+from tracecube.recipes.slices.sky_fit import SETTLED, SkyFit, SkyParams, fit_sky
+from tracecube.recipes.slices.sky_pieces import Slices, gather
 from tracecube.recipes.slices.sky_zero import Zero, find_zero
 
 __all__ = ["sky_model"]

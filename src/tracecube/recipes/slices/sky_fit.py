@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +11,10 @@ from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import Flag
 from tracecube.core.params import Params
-from tracecube.core.slices import SliceSegments
 from tracecube.kernels import sky_spline
 from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece
 from tracecube.recipes.slices.continuity import columns, continuum_excess, even_slices
+from tracecube.recipes.slices.sky_pieces import BORDERS, Slices
 
 __all__ = [
     "REACH",
@@ -24,9 +23,7 @@ __all__ = [
     "SPAN",
     "SkyFit",
     "SkyParams",
-    "Slices",
     "fit_sky",
-    "gather",
     "shape_intervals",
 ]
 
@@ -46,7 +43,6 @@ _OWN_LINES = (
     0.1  # rms of an object's spectrum about a smooth curve, over its level: stars and galaxies have 0.05 to 0.2
 )
 _CORRELATED = 30.0  # samples over which such lines go together
-_BORDERS = (4560.0, 9350.0)
 
 
 class SkyParams(Params):
@@ -62,39 +58,6 @@ class SkyParams(Params):
     rounds: int = Field(default=12, ge=1, description="Most rounds between the spectrum and the slices")
     clip: float = Field(default=5.0, gt=0, description="Errors beyond which a sample is left out")
     even: bool = Field(default=True, description="The continuum tells of slices beside each other, too")
-
-
-@dataclass(frozen=True)
-class Slices:
-    """Pieces of all slices of an exposure.
-
-    Parameters
-    ----------
-    flux, weight, wave : array (n, m)
-        Weight is the inverse variance, 0 for what was not measured.
-    slice : int array (n,)
-        Row of the slice that a piece belongs to, in ``detector`` and ``aperture``.
-    white : array (n,)
-    spread : array (n,), Angstrom**2
-        By which a piece's lines are wider than those of its pixels.
-    piece : int array (n,)
-        Number along the slice.
-    x, y : array (n,), arcsec
-    detector : str array (s,)
-    aperture : int array (s,)
-    """
-
-    flux: FloatArray
-    weight: FloatArray
-    wave: FloatArray
-    slice: IntArray
-    white: FloatArray
-    spread: FloatArray
-    piece: IntArray
-    x: FloatArray
-    y: FloatArray
-    detector: np.ndarray
-    aperture: IntArray
 
 
 @dataclass(frozen=True)
@@ -119,48 +82,6 @@ class SkyFit:
     dq: IntArray
     told: FloatArray
     scale: float
-
-
-def gather(segments: Sequence[SliceSegments]) -> Slices:
-    """Put the pieces of all detectors together, one detector after the other."""
-    flux, weight, wave, owner, white, spread = [], [], [], [], [], []
-    detector: list[str] = []
-    aperture: list[int] = []
-    for one in segments:
-        known = np.isfinite(one.flux) & (one.variance > 0) & (one.wave > _BORDERS[0]) & (one.wave < _BORDERS[1])
-        flux.append(np.where(known, one.flux, 0.0).astype(np.float32))
-        weight.append(np.where(known, 1.0 / np.where(known, one.variance, 1.0), 0.0).astype(np.float32))
-        wave.append(np.where(known, one.wave, 0.0))
-        white.append(one.white)
-        spread.append(one.spread)
-        numbers = np.unique(one.aperture)
-        owner.append(np.searchsorted(numbers, one.aperture) + len(aperture))
-        aperture += list(numbers)
-        detector += [str(one.meta.get("DETECTOR") or "")] * len(numbers)
-    return Slices(
-        flux=_joined(flux),
-        weight=_joined(weight),
-        wave=_joined(wave),
-        slice=np.concatenate(owner).astype(np.int32),
-        white=np.concatenate(white),
-        spread=np.concatenate(spread),
-        piece=np.concatenate([one.piece for one in segments]),
-        x=np.concatenate([one.x for one in segments]),
-        y=np.concatenate([one.y for one in segments]),
-        detector=np.array(detector),
-        aperture=np.array(aperture, np.int32),
-    )
-
-
-def _joined(parts: list[FloatArray]) -> FloatArray:
-    """Put arrays upon each other, and let each go once it is copied."""
-    made = np.empty((sum(len(part) for part in parts), *parts[0].shape[1:]), parts[0].dtype)
-    at = len(made)
-    while parts:
-        part = parts.pop()
-        at -= len(part)
-        made[at : at + len(part)] = part
-    return made
 
 
 def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = None) -> SkyFit:
@@ -246,13 +167,13 @@ class _State:
         count = len(slices.aperture)
         value = np.zeros((count, TERMS))
         value[:, 0] = 1.0
-        size = int((_BORDERS[1] - _BORDERS[0]) / params.knots) + 20
+        size = int((BORDERS[1] - BORDERS[0]) / params.knots) + 20
         many = (slices.weight > 0).sum(axis=1) >= _LEAST * _CONTINUUM
         order = np.argsort(slices.slice, kind="stable")
         parts = np.split(order, np.searchsorted(slices.slice[order], np.arange(1, count)))
         return cls(
             coefficient=np.zeros(size),
-            first=_BORDERS[0] - 8.0 * params.knots,
+            first=BORDERS[0] - 8.0 * params.knots,
             step=params.knots,
             value=value,
             error=np.full((count, TERMS), np.inf),
@@ -360,7 +281,7 @@ def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float) -> fl
 
     Samples far off the model and a piece's own smooth continuum are left out. NaN without a piece.
     """
-    span = ((_BORDERS[0] - REFERENCE) / SPAN, (_BORDERS[1] - REFERENCE) / SPAN)
+    span = ((BORDERS[0] - REFERENCE) / SPAN, (BORDERS[1] - REFERENCE) / SPAN)
     typical = []
     for row, pieces in enumerate(state.pieces):
         if not pieces.size:

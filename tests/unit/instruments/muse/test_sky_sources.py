@@ -11,7 +11,7 @@ from tests.unit.recipes.slices.sky_pieces import CARDS, Sky
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.sky_sources import chosen_method, mask_image, masked_pieces, pointing_with
-from tracecube.recipes.slices.sky_fit import gather
+from tracecube.recipes.slices.sky_pieces import gather
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.sky_steps import SkyMethodParams, _zero, sky_model
 from tracecube.kernels.sky_spline import derivatives
-from tracecube.recipes.slices.sky_fit import SETTLED, SkyParams, fit_sky, gather
+from tracecube.recipes.slices.sky_fit import SETTLED, SkyParams, fit_sky
 from tracecube.recipes.slices.sky_light import seen, shifted
+from tracecube.recipes.slices.sky_pieces import gather
 from tracecube.recipes.slices.sky_zero import find_zero
 
 ZERO = 0.12  # Angstrom by which the day's wavelengths are too short

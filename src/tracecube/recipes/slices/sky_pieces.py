@@ -1,0 +1,91 @@
+"""Pieces of all slices of an exposure together, as the fit of the sky takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracecube.core.fields import FloatArray, IntArray
+from tracecube.core.slices import SliceSegments
+
+__all__ = ["BORDERS", "Slices", "gather"]
+
+BORDERS = (4560.0, 9350.0)
+"""Angstrom: the sky is fitted between these."""
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Pieces of all slices of an exposure.
+
+    Parameters
+    ----------
+    flux, weight, wave : array (n, m)
+        Weight is the inverse variance, 0 for what was not measured.
+    slice : int array (n,)
+        Row of the slice that a piece belongs to, in ``detector`` and ``aperture``.
+    white : array (n,)
+    spread : array (n,), Angstrom**2
+        By which a piece's lines are wider than those of its pixels.
+    piece : int array (n,)
+        Number along the slice.
+    x, y : array (n,), arcsec
+    detector : str array (s,)
+    aperture : int array (s,)
+    """
+
+    flux: FloatArray
+    weight: FloatArray
+    wave: FloatArray
+    slice: IntArray
+    white: FloatArray
+    spread: FloatArray
+    piece: IntArray
+    x: FloatArray
+    y: FloatArray
+    detector: np.ndarray
+    aperture: IntArray
+
+
+def gather(segments: Sequence[SliceSegments]) -> Slices:
+    """Put the pieces of all detectors together, one detector after the other."""
+    flux, weight, wave, owner, white, spread = [], [], [], [], [], []
+    detector: list[str] = []
+    aperture: list[int] = []
+    for one in segments:
+        known = np.isfinite(one.flux) & (one.variance > 0) & (one.wave > BORDERS[0]) & (one.wave < BORDERS[1])
+        flux.append(np.where(known, one.flux, 0.0).astype(np.float32))
+        weight.append(np.where(known, 1.0 / np.where(known, one.variance, 1.0), 0.0).astype(np.float32))
+        wave.append(np.where(known, one.wave, 0.0))
+        white.append(one.white)
+        spread.append(one.spread)
+        numbers = np.unique(one.aperture)
+        owner.append(np.searchsorted(numbers, one.aperture) + len(aperture))
+        aperture += list(numbers)
+        detector += [str(one.meta.get("DETECTOR") or "")] * len(numbers)
+    return Slices(
+        flux=_joined(flux),
+        weight=_joined(weight),
+        wave=_joined(wave),
+        slice=np.concatenate(owner).astype(np.int32),
+        white=np.concatenate(white),
+        spread=np.concatenate(spread),
+        piece=np.concatenate([one.piece for one in segments]),
+        x=np.concatenate([one.x for one in segments]),
+        y=np.concatenate([one.y for one in segments]),
+        detector=np.array(detector),
+        aperture=np.array(aperture, np.int32),
+    )
+
+
+def _joined(parts: list[FloatArray]) -> FloatArray:
+    """Put arrays upon each other, and let each go once it is copied."""
+    made = np.empty((sum(len(part) for part in parts), *parts[0].shape[1:]), parts[0].dtype)
+    at = len(made)
+    while parts:
+        part = parts.pop()
+        at -= len(part)
+        made[at : at + len(part)] = part
+    return made
