@@ -24,6 +24,7 @@ __all__ = [
     "begin_upload",
     "end_notice",
     "end_upload",
+    "made_again",
     "notices",
     "upload_of",
     "uploads",
@@ -40,7 +41,7 @@ class UploadRecord:
         Address.
     kind : {"spectrum", "annotation"}
     content : str
-        Hash of what is sent and of the object it is sent for; with server and kind, what is sent once.
+        Hash of samples or of what is said, and of the object; with server and kind, what is sent once.
     product : str
         sha256 of the product that it was made from.
     object, raw, night : str
@@ -143,6 +144,12 @@ def end_upload(
     values = {"state": state, "remote": remote, "url": url, "remark": remark, "finished": now()}
     with ledger.engine.begin() as connection:
         connection.execute(sa.update(tables.upload).where(tables.upload.c.id == number).values(**values))
+
+
+def made_again(ledger: Ledger, number: int, product: str) -> None:
+    """Note that another product holds the same content: what it was sent for stays sent."""
+    with ledger.engine.begin() as connection:
+        connection.execute(sa.update(tables.upload).where(tables.upload.c.id == number).values(product=product))
 
 
 def notices(ledger: Ledger, night: str) -> list[NoticeRecord]:

@@ -54,6 +54,11 @@ class Upload:
     group_ids: Sequence[int] = ()
     followup_request_id: int | None = None
 
+    @property
+    def samples(self) -> list[list[str]]:
+        """The columns of its samples as written: what makes it this spectrum, whatever is said above them."""
+        return _samples(self.text)
+
     def payload(self) -> dict[str, Any]:
         """Return the body of the request."""
         wave, flux, error = self.columns
@@ -203,17 +208,21 @@ def _pause(attempt: int, failure: Unanswered) -> float:
 
 
 def _is_same(listed: Mapping[str, Any], upload: Upload) -> bool:
-    """Whether a spectrum of the server is the one that is to be sent: by its text, or by its name and numbers."""
+    """Whether a spectrum of the server is the one that is to be sent: by its samples, and its name without the text."""
     text = listed.get("original_file_string")
     if isinstance(text, str) and text:
-        return text.split() == upload.text.split()
+        return _samples(text) == upload.samples
     if listed.get("original_file_filename") != upload.filename:
         return False
     wave, flux, _ = upload.columns
-    rows = [line.split() for line in upload.text.splitlines() if line.strip() and not line.startswith("#")]
     there = listed.get("wavelengths"), listed.get("fluxes")
-    ours = [float(row[wave]) for row in rows], [float(row[flux]) for row in rows]
+    ours = [float(row[wave]) for row in upload.samples], [float(row[flux]) for row in upload.samples]
     return all(_close(one, other) for one, other in zip(there, ours, strict=True))
+
+
+def _samples(text: str) -> list[list[str]]:
+    """Return the columns of a text without its comments."""
+    return [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _close(there: Any, ours: Sequence[float]) -> bool:

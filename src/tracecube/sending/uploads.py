@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tracecube.archive.ledger import Ledger
-from tracecube.archive.sendings import UploadRecord, begin_upload, end_upload, upload_of
+from tracecube.archive.sendings import UploadRecord, begin_upload, end_upload, made_again, upload_of
 from tracecube.core.errors import MissingInput
 from tracecube.core.reporting import Annotation, Extraction, Publishing
 from tracecube.io.text import read_text
@@ -179,7 +179,7 @@ def _steps(
     ledger: Ledger, one: Planned, upload: Upload, portal: SkyPortal, *, send: bool, again: bool
 ) -> Iterator[Step]:
     """Send a spectrum, then what is said beside it."""
-    content = _hash(upload.object, upload.text)
+    content = _hash(upload.object, upload.samples)
     record = _record(one, portal, "spectrum", content, upload.filename)
     step, remote = _sent_once(
         ledger, record, lambda: portal.put_spectrum(upload), portal.page(upload.object), send=send, again=again
@@ -187,7 +187,7 @@ def _steps(
     yield step
     for annotation in one.annotations:
         record = _record(
-            one, portal, "annotation", _hash(content, annotation.origin, annotation.data), annotation.origin
+            one, portal, "annotation", _hash(content, annotation.origin, dict(annotation.data)), annotation.origin
         )
         if remote is None:
             state = "to send" if step.state == "to send" else "waiting"
@@ -217,6 +217,8 @@ def _sent_once(
     before = upload_of(ledger, record.server, record.kind, record.content)
     step = Step(record.object, record.raw, record.kind, record.name, "to send")
     if before is not None and before.state == "sent":
+        if send and before.product != record.product:
+            made_again(ledger, before.id, record.product)
         return replace(step, state="sent before", url=before.url or ""), before.remote
     if before is not None and before.state == "refused" and not again:
         return replace(step, state="refused", reason=before.remark or ""), None
@@ -253,7 +255,6 @@ def _record(one: Planned, portal: SkyPortal, kind: str, content: str, name: str)
     )
 
 
-def _hash(*parts: str | Mapping[str, Any]) -> str:
+def _hash(*parts: object) -> str:
     """Return the hash of what is sent."""
-    whole = [part if isinstance(part, str) else dict(sorted(part.items())) for part in parts]
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

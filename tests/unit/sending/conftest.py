@@ -56,9 +56,9 @@ def reportings() -> dict[str, Reporting]:
     return {"toy": TOY}
 
 
-def spectrum_text(level: float = 2e-16) -> str:
+def spectrum_text(level: float, said: str) -> str:
     rows = [f"{wave:.1f} {level:.3e} {(level / 10) ** 2:.3e}" for wave in np.linspace(4000.0, 8000.0, 30)]
-    return "\n".join(["# QUALITY: 0", "# FLUXCAL: True", *rows, ""])
+    return "\n".join(["# QUALITY: 0", "# FLUXCAL: True", said, *rows, ""])
 
 
 Put = Callable[..., Path]
@@ -68,7 +68,7 @@ Put = Callable[..., Path]
 def put_night(tmp_path: Path) -> Put:
     """Make an output folder whose ledger knows a few extractions: (object, quality) each."""
 
-    def put(*observed: tuple[str, int], instrument: str = "toy", level: float = 2e-16) -> Path:
+    def put(*observed: tuple[str, int], instrument: str = "toy", level: float = 2e-16, said: str = "#") -> Path:
         out = tmp_path / "out"
         with Ledger.open(out, create=True) as ledger:
             names = [f"ifu20210421_0{i}_00_00" for i in range(len(observed))]
@@ -79,7 +79,7 @@ def put_night(tmp_path: Path) -> Put:
             about = {"raw_folder": "/raw", "targets": [], "settings": {}, "software": {}, "host": "h"}
             run = ledger.start_run(about={**about, "fingerprint": ""}, jobs=planned)
             for place, (plan, (name, quality)) in enumerate(zip(planned, observed, strict=True)):
-                ledger.record(run, place, _job(out, plan, name, quality, level))
+                ledger.record(run, place, _job(out, plan, name, quality, level, said))
             ledger.finish_run(run)
         return out
 
@@ -91,7 +91,7 @@ def password() -> str:
     return PASSWORD
 
 
-def _job(out: Path, plan: PlannedRecord, name: str, quality: int, level: float) -> JobRecord:
+def _job(out: Path, plan: PlannedRecord, name: str, quality: int, level: float, said: str) -> JobRecord:
     wave = np.linspace(4000.0, 8000.0, 30)
     one = np.full(wave.size, level)
     counts = {"flux_uncal": one * 1e17, "variance_uncal": one * 0 + 1, "covariance_uncal": one * 0, "sky": one * 0}
@@ -104,12 +104,12 @@ def _job(out: Path, plan: PlannedRecord, name: str, quality: int, level: float) 
     nouns = [("target", "TARGET", target), ("spectrum", "SPECTRUM", spectrum)]
     made = [_product(out / f"{plan.name}_{tag}.fits", output, tag, noun, plan, name) for output, tag, noun in nouns]
     if quality != 3:
-        text = TextFile(spectrum_text(level))
+        text = TextFile(spectrum_text(level, said))
         path = out / f"{plan.name}_SPECTRUM_ASCII.txt"
         made.append(_product(path, "spectrum_ascii", "SPECTRUM_ASCII", text, plan, name))
     return JobRecord(
         instrument=plan.instrument, task="extract", name=plan.name, night=NIGHT, recipe="r", version="1",
-        provenance_key=f"{plan.name}{level}", params={}, state="done", level=0, products=tuple(made),
+        provenance_key=f"{plan.name}{level}{said}", params={}, state="done", level=0, products=tuple(made),
     )  # fmt: skip
 
 

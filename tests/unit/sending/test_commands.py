@@ -232,6 +232,15 @@ def test_a_spectrum_that_changed_is_sent_anew(out, run, portal, put_night):
     assert len(portal.sent) == 2
 
 
+def test_a_spectrum_that_only_its_header_changed_stays_sent(out, run, portal, put_night):
+    run("upload", out, "--send")
+    put_night(*OBSERVED, said="# CLSTYPE: Ia")
+    assert "ZTF21abcdefg (changed)" in run("night", "status", out, status=1)
+    assert "sent before" in run("upload", out, "--send")
+    assert json.loads(run("night", "status", out, "--json", status=1))[0]["to upload"] == ""
+    assert len(portal.sent) == 1
+
+
 def test_what_another_folder_sent_is_found_on_the_server(out, run, portal, put_night):
     run("upload", out, "--send")
     for path in out.glob("tracecube.db*"):

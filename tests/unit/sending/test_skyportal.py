@@ -61,6 +61,12 @@ def test_what_the_server_has_is_not_sent_again(portal, client, keeps_text):
     assert portal.count(POST) == 1
 
 
+def test_what_is_said_above_the_samples_makes_no_other_spectrum(portal, client):
+    client.put_spectrum(upload())
+    assert client.put_spectrum(upload(text=TEXT.replace("OBJECT", "CLSTYPE: Ia\n# OBJECT"))).was_there
+    assert portal.count(POST) == 1
+
+
 def test_another_spectrum_of_the_same_object_is_sent(portal, client):
     portal.keeps_text = False
     client.put_spectrum(upload())

@@ -36,8 +36,12 @@ def _clock(it: Extraction) -> str:
 
 
 def _match(it: Extraction) -> str:
-    """Type and subtype of the best match, as ``II-pec``; empty where there is none."""
-    found, sub = it.text("SNIDTYPE", "SNIDMATCHTYPE"), it.text("SNIDSUBT", "SNIDMATCHSUBTYPE")
+    """Type and subtype of the best match; empty where there is none."""
+    return _joined(it.text("SNIDTYPE", "SNIDMATCHTYPE"), it.text("SNIDSUBT", "SNIDMATCHSUBTYPE"))
+
+
+def _joined(found: str, sub: str) -> str:
+    """Return type and subtype in one word, as ``II-pec``."""
     if found.lower() in {"", "none", "-"}:
         return ""
     if sub.startswith(found):
@@ -47,7 +51,7 @@ def _match(it: Extraction) -> str:
 
 def _type(it: Extraction) -> str:
     """What it is: a type, a standard, or the code of a spectrum that is too bad to be typed."""
-    found = it.text("CLSTYPE") or _match(it)
+    found = _joined(it.text("CLSTYPE"), it.text("CLSSUBT")) or _match(it)
     if found:
         return found
     if it.standard:

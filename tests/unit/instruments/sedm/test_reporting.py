@@ -58,6 +58,7 @@ def test_a_line_tells_what_the_observatory_s_does():
     ("cards", "column", "cell"),
     [
         ({"CLSTYPE": "Ia", "CLSZ": 0.06, "CLSPROB": 0.987}, "Type", "Ia"),
+        ({"CLSTYPE": "Ia", "CLSSUBT": "91T", "SNIDTYPE": "Ic"}, "Type", "Ia-91T"),
         ({"CLSTYPE": "Ia", "CLSZ": 0.06, "CLSPROB": 0.987}, "z", "0.0600"),
         ({"CLSTYPE": "Ia", "CLSZ": 0.06, "CLSPROB": 0.987}, "Prob", "0.987"),
         ({"SNIDTYPE": "II", "SNIDSUBT": "IIP"}, "Type", "IIP"),
