@@ -10,12 +10,13 @@ import typer
 from tracecube.cli.show import examples, say, table
 from tracecube.core.errors import MissingInput
 from tracecube.core.instrument import Instrument
+from tracecube.core.reporting import Reporting
 from tracecube.core.workflow import Task
 from tracecube.workflow.discover import Found, discover
 from tracecube.workflow.plan import ordered_tasks
 from tracecube.workflow.settings import near
 
-__all__ = ["parts_of_tasks", "register"]
+__all__ = ["parts_of_tasks", "register", "reportings_of"]
 
 
 def register(app: typer.Typer) -> None:
@@ -64,3 +65,9 @@ def parts_of_tasks(found: Mapping[str, Found]) -> dict[tuple[str, str], str]:
         for task in one.instrument.workflow.tasks
         if task.subworkflow
     }
+
+
+def reportings_of(found: Mapping[str, Found]) -> dict[str, Reporting]:
+    """Return how the observatories of the instruments report a night, of those that do."""
+    told = {name: one.instrument.reporting for name, one in found.items()}
+    return {name: reporting for name, reporting in told.items() if reporting is not None}

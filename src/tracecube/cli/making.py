@@ -13,7 +13,7 @@ from tracecube.archive.adjustments import standing_adjustments
 from tracecube.archive.ledger import LEDGER_NAME, Ledger
 from tracecube.archive.queries import raw_files
 from tracecube.archive.summary import RunSummary
-from tracecube.cli.flow import parts_of_tasks
+from tracecube.cli.flow import parts_of_tasks, reportings_of
 from tracecube.cli.options import (
     Cluster,
     Earlier,
@@ -192,5 +192,7 @@ def report_of(out: Path, *, changed: bool) -> Path:
     if page.is_file() and not changed:
         return page
     from tracecube.report.night import write_report  # noqa: PLC0415 - figures take long to import
+    from tracecube.report.summary import write_tables  # noqa: PLC0415
 
+    write_tables(out, reportings_of(discover()))
     return write_report(out.expanduser().resolve(), parts=parts_of_tasks(discover()))

@@ -19,7 +19,6 @@ from tracecube.archive.summary import RunSummary
 from tracecube.cli.making import report_of
 from tracecube.cli.options import Out
 from tracecube.cli.regions import read_region, read_spaxels
-from tracecube.cli.sending import send_extraction
 from tracecube.cli.show import examples, say
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.workflow.discover import Found, discover
@@ -309,4 +308,6 @@ def _keep(
     say(f"report: {report_of(out, changed=True)}")
     _picture(out, case)
     if not local:
+        from tracecube.cli.outgoing import send_extraction  # noqa: PLC0415 - takes long to import
+
         send_extraction(out, str(case.job.night), case.job.name)

@@ -1,33 +1,15 @@
-"""`night finish`, `night status`, `upload`: what is told of a night, to whom, and what was."""
+"""`night finish`, `night status`, `upload`: the commands; what they do is in `outgoing`, which takes long to import."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tracecube.archive.ledger import Ledger
-from tracecube.archive.sendings import NoticeRecord
 from tracecube.cli.options import OutFolder
-from tracecube.cli.show import examples, print_json, say, table
-from tracecube.core.reporting import Reporting
-from tracecube.report.extractions import NightSummary, gather_summary, nights_of
-from tracecube.report.summary import SummaryFiles, summary_folder, write_summary
-from tracecube.sending.config import Configuration, load
-from tracecube.sending.finish import Ended, compose, mail_state, send_summary, settle
-from tracecube.sending.lock import only_sender
-from tracecube.sending.skyportal import SkyPortal
-from tracecube.sending.uploads import Step, plan_uploads, send_uploads
-from tracecube.workflow.discover import discover
+from tracecube.cli.show import examples
 
-__all__ = ["register", "send_extraction"]
-
-UNCLEAR = 3
-"""Exit status when it is not known whether a mail went out, and a person has to look."""
+__all__ = ["register"]
 
 NightOption = Annotated[
     str | None, typer.Option("--night", metavar="DATE", help="Night, YYYY-MM-DD; the last one when left out.")
@@ -59,16 +41,6 @@ def register(app: typer.Typer) -> None:
     )(upload)
 
 
-def _reportings() -> dict[str, Reporting]:
-    """Return how the observatories of the installed instruments report."""
-    found = {name: one.instrument.reporting for name, one in discover().items()}
-    return {name: reporting for name, reporting in found.items() if reporting is not None}
-
-
-def _configuration() -> Configuration:
-    return load(os.environ, Path.home())
-
-
 def finish(
     out: OutFolder,
     night: NightOption = None,
@@ -88,64 +60,9 @@ def finish(
     Ends with status 0 when that is done, 1 when the mail went to some of its recipients only, 2 when it did not go out,
     3 when it is not known whether it did: it is not sent again before --arrived, --lost or --again says how to go on.
     """
-    with Ledger.open(out) as ledger:
-        summary = gather_summary(ledger, _reportings(), night)
-        if arrived is not None:
-            with only_sender(ledger.folder):
-                settle(ledger, summary.night, arrived=arrived)
-            say(f"{summary.night}: noted that the mail {'arrived' if arrived else 'did not arrive'}")
-            return
-        files = write_summary(out, summary)
-        say(f"{summary.night}: {summary.headline}", style="bold")
-        for problem in summary.problems:
-            say(f"not done: {problem}", style="magenta")
-        for path in (files.page, *files.tables):
-            say(f"written: {path}")
-        if send:
-            _send(ledger, summary, files, to or (), again=again)
-        else:
-            _tell(ledger, summary, files, to or ())
+    from tracecube.cli import outgoing  # noqa: PLC0415 - takes long to import
 
-
-def _tell(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: tuple[str, ...] | list[str]) -> None:
-    """Say what --send would do; write the mail as a file to look at."""
-    settings = _configuration().smtp
-    receivers = tuple(to) or (settings.to if settings else ())
-    sender = settings.sender if settings else "nobody@localhost"
-    draft = files.page.with_name("summary.eml")
-    draft.write_bytes(bytes(compose(ledger, summary, files, sender, receivers)))
-    say(f"written: {draft}")
-    known = mail_state(ledger, summary.night)
-    if known is not None and known.state == "sent":
-        say(f"mail: sent {known.finished} to {', '.join(known.recipients)}")
-    elif settings is None:
-        say("mail: not sent; there is no section [smtp] in the configuration")
-    else:
-        say(f"mail: not sent; --send would send it through {settings.host} to {', '.join(receivers) or 'nobody'}")
-
-
-def _send(
-    ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: tuple[str, ...] | list[str], *, again: bool
-) -> None:
-    """Send the mail, and end with the status that says what became of it."""
-    settings = _configuration().for_mail()
-    with only_sender(ledger.folder):
-        message = compose(ledger, summary, files, settings.sender, tuple(to) or settings.to)
-        ended = send_summary(ledger, summary.night, message, settings, again=again)
-    say(f"mail: {ended.state}{': ' + ended.remark if ended.remark else ''}")
-    if ended.state == "unclear":
-        say(
-            "it is not known whether it went out: look for it at a recipient, then say --arrived or --lost "
-            "(or send it --again: a second copy has the same Message-ID)",
-            style="magenta",
-        )
-    raise typer.Exit(_status_of(ended))
-
-
-def _status_of(ended: Ended) -> int:
-    if ended.state == "unclear":
-        return UNCLEAR
-    return 1 if ended.refused else 0
+    outgoing.finish(out, night, to or (), send=send, again=again, arrived=arrived)
 
 
 def status(out: OutFolder, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
@@ -153,39 +70,9 @@ def status(out: OutFolder, as_json: Annotated[bool, typer.Option("--json", help=
 
     Ends with status 0 when nothing is left to do, 1 when something is, 3 when it is not known whether a mail went out.
     """
-    reportings = _reportings()
-    with Ledger.open(out) as ledger:
-        nights = [gather_summary(ledger, reportings, name) for name in nights_of(ledger, reportings)]
-        mails = {one.night: mail_state(ledger, one.night) for one in nights}
-        items = [_item(ledger.folder, one, mails[one.night]) for one in nights]
-    if as_json:
-        print_json(items)
-    elif not items:
-        say("no extraction to report here")
-    else:
-        columns = ["night", "what", "report", "mail", "to upload"]
-        table(columns, [[str(item[column] or "") for column in columns] for item in items])
-        for one in nights:
-            for problem in one.problems:
-                say(f"{one.night} not done: {problem}")
-    unsure = any(str(item["mail"]).startswith("unclear") for item in items)
-    left = any(item["to upload"] or not str(item["mail"]).startswith("sent") for item in items)
-    raise typer.Exit(UNCLEAR if unsure else 1 if left else 0)
+    from tracecube.cli import outgoing  # noqa: PLC0415 - takes long to import
 
-
-def _item(folder: Path, summary: NightSummary, mail: NoticeRecord | None) -> Mapping[str, object]:
-    """Return a night as a line of the status."""
-    page = summary_folder(folder, summary.night) / "summary.html"
-    states = {"sending": "unclear", "unclear": "unclear"}
-    said = "not sent" if mail is None else f"{states.get(mail.state, mail.state)} {mail.finished or mail.started}"
-    open_ = [one for one in summary.extractions if one.sent.state not in {"", "sent", "held back"}]
-    return {
-        "night": summary.night,
-        "what": summary.headline,
-        "report": str(page) if page.is_file() else "",
-        "mail": said,
-        "to upload": ", ".join(f"{one.object} ({one.sent.state})" for one in open_),
-    }
+    outgoing.status(out, as_json=as_json)
 
 
 def upload(
@@ -204,45 +91,6 @@ def upload(
     Ends with status 0 when nothing is left to send, or nothing was to be sent for now; 1 when the server refused
     something or did not answer; 2 when nothing could be sent at all.
     """
-    settings = _configuration().for_survey()
-    portal = SkyPortal(settings)
-    with Ledger.open(out) as ledger:
-        summary = gather_summary(ledger, _reportings(), night)
-        planned = plan_uploads(summary, settings, objects=objects or ())
-        if send:
-            with only_sender(ledger.folder):
-                steps = list(send_uploads(ledger, planned, portal, send=True, again=again))
-            write_summary(out, gather_summary(ledger, _reportings(), summary.night))
-        else:
-            steps = list(send_uploads(ledger, planned, portal, send=False, again=again))
-    if as_json:
-        print_json([asdict(step) for step in steps])
-    else:
-        _show(summary.night, settings.url, steps, send=send)
-    raise typer.Exit(0 if all(step.good for step in steps) else 1)
+    from tracecube.cli import outgoing  # noqa: PLC0415 - takes long to import
 
-
-def send_extraction(out: Path, night: str, raw: str) -> None:
-    """Send the spectrum of one exposure, if the survey wants it and a server is configured; say what became of it."""
-    settings = _configuration().skyportal
-    if settings is None:
-        say("not sent: there is no section [skyportal] in the configuration")
-        return
-    with Ledger.open(out) as ledger:
-        planned = plan_uploads(gather_summary(ledger, _reportings(), night), settings)
-        mine = [one for one in planned if one.extraction.raw == raw]
-        if not mine:
-            say("not sent: none of the survey's objects")
-            return
-        with only_sender(ledger.folder):
-            steps = list(send_uploads(ledger, mine, SkyPortal(settings), send=True))
-    _show(night, settings.url, steps, send=True)
-
-
-def _show(night: str, url: str, steps: list[Step], *, send: bool) -> None:
-    """Print what was done or would be."""
-    say(f"{night}: {len({step.raw for step in steps})} spectra of the survey's objects, {url}", style="bold")
-    rows = [(step.object, step.kind, step.name, step.state, step.url or step.reason) for step in steps]
-    table(["object", "what", "name", "state", "remark"], rows)
-    if not send and any(step.state == "to send" for step in steps):
-        say("nothing was sent; --send does")
+    outgoing.upload(out, night, objects or (), send=send, again=again, as_json=as_json)

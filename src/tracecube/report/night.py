@@ -44,14 +44,21 @@ def write_report(out: Path, *, parts: Mapping[tuple[str, str], str] | None = Non
         nights = gather_nights(ledger, pictures, parts or {})
     index = folder / "index.html"
     if len(nights) == 1:
-        _write(index, "night.html", night=nights[0], page=index)
+        _write(index, "night.html", night=nights[0], beside=_beside(folder, nights[0].name), page=index)
     else:
         pages = {night.name: folder / f"{night.name}.html" for night in nights}
         for night in nights:
-            _write(pages[night.name], "night.html", night=night, page=pages[night.name])
+            page, beside = pages[night.name], _beside(folder, night.name)
+            _write(page, "night.html", night=night, beside=beside, page=page)
         _write(index, "nights.html", nights=nights, page=index)
     _remove_stale(pictures, nights)
     return index
+
+
+def _beside(folder: Path, night: str) -> list[Path]:
+    """Return the summary of a night and its text tables, of those that there are."""
+    own = folder / night
+    return [path for path in (own / "summary.html", *sorted(own.glob("*.txt"))) if path.is_file()]
 
 
 def _write(path: Path, template: str, *, page: Path, **content: Any) -> None:

@@ -11,18 +11,20 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.queries import last_run, planned_of
 from tracecube.archive.records import ProductRecord
-from tracecube.core.reporting import Sent
+from tracecube.core.reporting import Reporting, Sent
 from tracecube.core.spectra import Spectra, Spectrum
 from tracecube.core.target import PointSourceFit, Target
 from tracecube.io import holds, read_product
-from tracecube.report.extractions import Listed, NightSummary
+from tracecube.report.extractions import Listed, NightSummary, gather_summary, nights_of
 from tracecube.report.figures.one_page import one_page, thumbnail
 from tracecube.report.figures.style import png
 from tracecube.report.night import render
 from tracecube.report.text_tables import cells, text_table
 
-__all__ = ["SummaryFiles", "summary_folder", "tables_of", "write_summary"]
+__all__ = ["SummaryFiles", "summary_folder", "tables_of", "write_summary", "write_tables"]
 
 DRAWING = "1"
 """Changes when a picture of the same products is drawn differently."""
@@ -63,6 +65,33 @@ def tables_of(summary: NightSummary) -> dict[str, str]:
     }
 
 
+def write_tables(out: Path, reportings: Mapping[str, Reporting]) -> list[Path]:
+    """Write the text tables of the nights that the last run was about; nothing is drawn.
+
+    Parameters
+    ----------
+    out : Path
+        Output folder of the reduction.
+    reportings : mapping of str to Reporting
+        By instrument.
+    """
+    with Ledger.open(Path(out)) as ledger:
+        run = last_run(ledger)
+        planned = {job.night for job in planned_of(ledger, run.id)} if run else set()
+        nights = [night for night in nights_of(ledger, reportings) if night in planned]
+        return [path for night in nights for path in _tables(out, gather_summary(ledger, reportings, night))]
+
+
+def _tables(out: Path, summary: NightSummary) -> list[Path]:
+    """Write the text tables of a night."""
+    folder = summary_folder(out, summary.night)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {folder / name: text for name, text in tables_of(summary).items()}
+    for path, text in written.items():
+        _write(path, text)
+    return list(written)
+
+
 def write_summary(out: Path, summary: NightSummary) -> SummaryFiles:
     """Write page, tables and pictures of a night; pictures only where something they show has changed.
 
@@ -82,11 +111,7 @@ def write_summary(out: Path, summary: NightSummary) -> SummaryFiles:
         if _spectrum(one) is not None:
             small[raw] = drawn.picture(f"small_{raw}.png", one, _thumbnail)
     drawn.close()
-    tables = []
-    for name, text in tables_of(summary).items():
-        tables.append(folder / name)
-        _write(tables[-1], text)
-    files = SummaryFiles(folder / "summary.html", tuple(tables), pictures, small)
+    files = SummaryFiles(folder / "summary.html", tuple(_tables(out, summary)), pictures, small)
     _write(files.page, _page(summary, files))
     return files
 

@@ -16,7 +16,8 @@ from tracecube.core.reporting import Column, Publishing, Reporting, TextTable
 from tracecube.report import summary as module
 from tracecube.report.extractions import gather_summary, nights_of
 from tracecube.report.figures.one_page import one_page, thumbnail
-from tracecube.report.summary import tables_of, write_summary
+from tracecube.report.night import write_report
+from tracecube.report.summary import tables_of, write_summary, write_tables
 
 NIGHT = "2021-04-21"
 OBJECT = Column("Object", lambda it: it.object)
@@ -149,6 +150,22 @@ def test_page_tables_and_pictures_are_written_and_drawn_but_once(out, monkeypatc
     monkeypatch.setattr(module, "one_page", drawn)
     monkeypatch.setattr(module, "thumbnail", drawn)
     assert write_summary(out, found).pictures == files.pictures
+
+
+def test_tables_are_written_without_drawing_for_the_night_s_page_to_name(out, monkeypatch):
+    monkeypatch.setattr(module, "png", lambda _figure: pytest.fail("drawn"))
+    [table] = write_tables(out, toy())
+    assert table == out / "report" / NIGHT / "report.txt"
+    assert "ZTF21abc" in table.read_text()
+    assert write_tables(out, {}) == []
+    page = write_report(out)
+    assert f'<a href="{NIGHT}/report.txt">report.txt</a>' in page.read_text(encoding="utf-8")
+
+
+def test_tables_of_nights_that_the_last_run_was_not_about_stay(reduced):
+    out = reduced(NIGHT)
+    reduced("2021-04-22")
+    assert [path.parent.name for path in write_tables(out, toy())] == ["2021-04-22"]
 
 
 def test_pictures_of_what_is_gone_are_removed_and_nothing_else(out):

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.sendings import notices, uploads
-from tracecube.cli import sending
+from tracecube.cli import outgoing
 from tracecube.cli.main import app
 from tracecube.report import summary
 from tracecube.sending.lock import only_sender
@@ -37,7 +37,7 @@ def out(put_night) -> Path:
 @pytest.fixture
 def configured(tmp_path, monkeypatch, portal, post, reportings) -> Callable[..., None]:
     """Write a configuration that names the servers of the tests."""
-    monkeypatch.setattr(sending, "_reportings", lambda: reportings)
+    monkeypatch.setattr(outgoing, "_reportings", lambda: reportings)
     for name in ("one_page", "thumbnail"):  # drawn for real in the tests of the report
         monkeypatch.setattr(summary, name, lambda *_, **__: Figure(figsize=(1.0, 1.0)))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -147,8 +147,8 @@ def killed(out: Path, tmp_path: Path, taken: Any, *arguments: str) -> None:
     """Run a command until the server has taken what it sends and holds its answer back; then kill -9."""
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); from tests_reporting import TOY\n"
-        "from tracecube.cli import sending; from tracecube.cli.main import app\n"
-        "sending._reportings = lambda: {'toy': TOY}; app(sys.argv[2:])"
+        "from tracecube.cli import outgoing; from tracecube.cli.main import app\n"
+        "outgoing._reportings = lambda: {'toy': TOY}; app(sys.argv[2:])"
     )
     here = Path(__file__).parent / "conftest.py"
     (tmp_path / "tests_reporting.py").write_text(here.read_text())
