@@ -48,7 +48,7 @@ def sent(monkeypatch, installed) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
     monkeypatch.setattr(redex, "discover", installed)
     monkeypatch.setattr("tracecube.cli.making.discover", installed)
-    monkeypatch.setattr(redex, "send_extraction", lambda *given: found.append(given))
+    monkeypatch.setattr("tracecube.cli.outgoing.send_extraction", lambda *given: found.append(given))
     monkeypatch.setattr(redex, "_has_screen", lambda: False)
     monkeypatch.setenv("TOY_USER", "Ada Lovelace")
     return found
