@@ -23,7 +23,7 @@ from tracecube.sending.skyportal import SkyPortal
 from tracecube.sending.uploads import Step, plan_uploads, send_uploads
 from tracecube.workflow.discover import discover
 
-__all__ = ["finish", "send_extraction", "status", "upload"]
+__all__ = ["finish", "send_extraction", "status", "summarise", "upload"]
 
 UNCLEAR = 3
 """Exit status when it is not known whether a mail went out, and a person has to look."""
@@ -153,6 +153,17 @@ def upload(out: Path, night: str | None, objects: Sequence[str], *, send: bool, 
     else:
         _show(summary.night, settings.url, steps, send=send)
     raise typer.Exit(0 if all(step.good for step in steps) else 1)
+
+
+def summarise(out: Path, night: str, raw: str) -> None:
+    """Write the summary of a night anew, and say where the picture of an exposure is, if its observatory has one."""
+    reportings = _reportings()
+    with Ledger.open(out) as ledger:
+        if night not in nights_of(ledger, reportings):
+            return
+        files = write_summary(out, gather_summary(ledger, reportings, night))
+    if raw in files.pictures:
+        say(f"report picture: {files.pictures[raw]}")
 
 
 def send_extraction(out: Path, night: str, raw: str) -> None:

@@ -307,7 +307,8 @@ def _keep(
     _tell(case, new)
     say(f"report: {report_of(out, changed=True)}")
     _picture(out, case)
-    if not local:
-        from tracecube.cli.outgoing import send_extraction  # noqa: PLC0415 - takes long to import
+    from tracecube.cli import outgoing  # noqa: PLC0415 - takes long to import
 
-        send_extraction(out, str(case.job.night), case.job.name)
+    outgoing.summarise(out, str(case.job.night), case.job.name)
+    if not local:
+        outgoing.send_extraction(out, str(case.job.night), case.job.name)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import last_run, planned_of
 from tracecube.archive.records import ProductRecord
+from tracecube.core.errors import BadData
 from tracecube.core.reporting import Reporting, Sent
 from tracecube.core.spectra import Spectra, Spectrum
 from tracecube.core.target import PointSourceFit, Target
@@ -82,10 +83,28 @@ def write_tables(out: Path, reportings: Mapping[str, Reporting]) -> list[Path]:
         return [path for night in nights for path in _tables(out, gather_summary(ledger, reportings, night))]
 
 
+def _made(out: Path, night: str) -> Path:
+    """Return the folder of a night's summary, made now unless it is there.
+
+    Raises
+    ------
+    BadData
+        It cannot be written.
+    """
+    folder = summary_folder(out, night)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / ".probe", "")
+        (folder / ".probe").unlink()
+    except OSError as error:
+        hint = "finish the night as who owns the folder"
+        raise BadData(f"{folder}: cannot be written ({error.strerror})", hint=hint) from error
+    return folder
+
+
 def _tables(out: Path, summary: NightSummary) -> list[Path]:
     """Write the text tables of a night."""
-    folder = summary_folder(out, summary.night)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _made(out, summary.night)
     written = {folder / name: text for name, text in tables_of(summary).items()}
     for path, text in written.items():
         _write(path, text)
@@ -101,8 +120,7 @@ def write_summary(out: Path, summary: NightSummary) -> SummaryFiles:
         Output folder of the reduction.
     summary : NightSummary
     """
-    folder = summary_folder(out, summary.night)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _made(out, summary.night)
     drawn = _Drawn(folder)
     pictures, small = {}, {}
     for one in summary.listed:

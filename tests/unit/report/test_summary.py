@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.records import PlannedRecord
 from tracecube.archive.sendings import UploadRecord, begin_upload, end_upload
-from tracecube.core.errors import MissingInput
+from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.reporting import Column, Publishing, Reporting, TextTable
 from tracecube.report import summary as module
 from tracecube.report.extractions import gather_summary, nights_of
@@ -166,6 +166,14 @@ def test_tables_of_nights_that_the_last_run_was_not_about_stay(reduced):
     out = reduced(NIGHT)
     reduced("2021-04-22")
     assert [path.parent.name for path in write_tables(out, toy())] == ["2021-04-22"]
+
+
+def test_a_folder_that_cannot_be_written_is_told(out):
+    with Ledger.open(out) as ledger:
+        found = gather_summary(ledger, toy())
+    (out / "report").write_text("in the way")
+    with pytest.raises(BadData, match="cannot be written"):
+        write_summary(out, found)
 
 
 def test_pictures_of_what_is_gone_are_removed_and_nothing_else(out):

@@ -197,6 +197,19 @@ def test_a_kill_between_taking_and_noting_does_not_send_a_spectrum_twice(out, ru
     assert len(portal.sent) == 1
 
 
+def test_an_extraction_that_was_made_anew_gets_its_picture_and_is_sent(out, run, portal, capsys):
+    assert run("night", "status", out, status=1)
+    outgoing.summarise(out, NIGHT, "ifu20210421_01_00_00")
+    outgoing.send_extraction(out, NIGHT, "ifu20210421_01_00_00")
+    outgoing.send_extraction(out, NIGHT, "ifu20210421_00_00_00")
+    said = capsys.readouterr().out
+    assert "page_ifu20210421_01_00_00.png" in said
+    assert "not sent: none of the survey's objects" in said
+    assert [one["obj_id"] for one in portal.sent] == ["ZTF21abcdefg"]
+    outgoing.summarise(out, "1999-01-01", "ifu20210421_01_00_00")
+    assert capsys.readouterr().out == ""
+
+
 def test_an_upload_says_what_it_would_do_and_asks_nobody(out, run, portal):
     said = run("upload", out)
     assert "nothing was sent; --send does" in said
