@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import Scalar
 from tracecube.core.quality import QualityNumber
 from tracecube.core.target import PointSourceFit, Target
@@ -17,7 +18,7 @@ from tracecube.instruments.sedm.star_parameters import ExtractStarParams
 from tracecube.instruments.sedm.star_place import Start
 from tracecube.recipes.science.aperture import ApertureChoices, extract_aperture
 from tracecube.recipes.science.chromatic_fit import Prior
-from tracecube.recipes.science.point_source import Choices, PointSource, extract_point_source
+from tracecube.recipes.science.point_source import Choices, PointSource, extract_point_source, fit_point_source
 from tracecube.recipes.science.scene import Scene, Track
 
 __all__ = ["Field", "Light", "by_aperture", "by_psf"]
@@ -128,10 +129,12 @@ def by_aperture(field: Field, prior: Prior, params: ExtractStarParams) -> Light:
     """Count the light in a circle about the start."""
     radius = float(params.aperture or 0.0)
     scene = field.scene if field.region is None else field.region
+    profile, caveats = _profile(field, prior, params)
     source = extract_aperture(
         scene,
         field.track,
         prior,
+        profile,
         ApertureChoices(
             radius=radius,
             inner=params.annulus_inner,
@@ -165,13 +168,24 @@ def by_aperture(field: Field, prior: Prior, params: ExtractStarParams) -> Light:
         picture=source.picture,
         cards=cards,
         quality=[],
-        caveats=[_aperture_in_words(radius, params)],
+        caveats=[_aperture_in_words(radius, params), *caveats],
     )
     numbers = [QualityNumber("APERTURE SHARE", float(source.counted[middle]), "", low=0.5)]
     if math.isfinite(source.level_error):
         numbers.append(QualityNumber("FLUX LEVEL ERROR", source.level_error, "", high=0.05))
     light.quality = [*numbers, *_noise_numbers(light)]
     return light
+
+
+def _profile(field: Field, prior: Prior, params: ExtractStarParams) -> tuple[Prior, list[str]]:
+    """Place and shape of the point source whose light is to be made whole: as fitted, or as known beforehand."""
+    if params.aperture_correction != "point":
+        return prior, []
+    try:
+        fit = fit_point_source(field.scene, field.track, prior, _choices(field, prior, params), region=field.region)
+    except NoConvergence as failure:
+        return prior, [f"what the aperture misses follows from the seeing, for the fit ended nowhere: {failure.what}"]
+    return Prior(fit.values, np.sqrt(np.diag(fit.covariance))), []
 
 
 def _aperture_in_words(radius: float, params: ExtractStarParams) -> str:

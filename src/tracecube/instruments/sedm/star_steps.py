@@ -43,7 +43,7 @@ class CalibratedSpectrum(Outputs):
     spectrum_ascii: TextFile | None
 
 
-@recipe(version="5")
+@recipe(version="6")
 def extract_star(
     *,
     spectra: Spectra,

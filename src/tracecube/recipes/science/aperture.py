@@ -2,7 +2,7 @@
 
 Circle and ring move with refraction. The circle's edge is soft over one lenslet, so that no lenslet jumps in or out
 from one wavelength to the next. What the circle misses of a point source, and what of it lies in the ring, follows
-from the point-spread function that is known beforehand; a source that is none keeps the light that was counted.
+from its point-spread function; a source that is none keeps the light that was counted.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ class ApertureSource:
         Share of a point source's light that is in the circle and not in the ring's sky; of any other source, share
         of the circle that was measured.
     level_error : float
-        Relative error of the flux that all wavelengths share: of ``counted``, by what is known of place and shape.
+        Relative error of the flux that all wavelengths share: of ``counted``, by the errors of place and shape.
     fwhm : float, arcsec
-        Of the point-spread function at the reference wavelength, as it is known beforehand.
+        Of the point-spread function at the reference wavelength.
     picture : PointSourceFit
         Data, and a point source of this flux.
     """
@@ -99,16 +99,20 @@ class _Parts(NamedTuple):
     ring: NDArray[np.bool_]
 
 
-def extract_aperture(scene: Scene, track: Track, prior: Prior, choices: ApertureChoices) -> ApertureSource:
-    """Count the light at the place that the prior names.
+def extract_aperture(
+    scene: Scene, track: Track, circle: Prior, source: Prior, choices: ApertureChoices
+) -> ApertureSource:
+    """Count the light in a circle.
 
     Parameters
     ----------
     scene : Scene
         The field, without what a person excluded.
     track : Track (m,)
-    prior : Prior
-        Place and shape; nothing is fitted.
+    circle : Prior
+        Its place and refraction count.
+    source : Prior
+        Place and shape of the point source in it, with their errors; nothing is fitted here.
     choices : ApertureChoices
 
     Raises
@@ -116,16 +120,16 @@ def extract_aperture(scene: Scene, track: Track, prior: Prior, choices: Aperture
     BadData
         No lenslet in the circle, or fewer than six in the ring.
     """
-    region = scene.near(prior.mean[0], prior.mean[1], _reach(track, choices))
+    region = scene.near(circle.mean[0], circle.mean[1], _reach(track, choices))
     lattice = _Lattice(lattice_pitch(scene.x, scene.y), Geometry.of(scene))
-    parts = _parts(region, prior.mean, track, choices, lattice.pitch)
+    parts = _parts(region, circle.mean, track, choices, lattice.pitch)
     if not (parts.circle > 0).any() or np.median(parts.ring.sum(axis=1)) < _FEWEST:
         raise BadData(
             f"aperture of {choices.radius} arcsec: {int((parts.circle > 0).any(axis=0).sum())} lenslets inside, "
             f"{int(np.median(parts.ring.sum(axis=1)))} for the sky",
             hint="another radius, a place farther from the edge, or fewer excluded spaxels",
         )
-    counted = _counted(region, parts, fractions(prior.mean, track, region.x, region.y, lattice.geometry), choices)
+    counted = _counted(region, parts, fractions(source.mean, track, region.x, region.y, lattice.geometry), choices)
     estimator, sky = _estimator(region, parts, counted)
     flux = np.einsum("kn,kn->k", estimator, region.flux)
     covariance = np.zeros(flux.size)
@@ -138,9 +142,9 @@ def extract_aperture(scene: Scene, track: Track, prior: Prior, choices: Aperture
         sky=sky,
         flags=np.where(measured, 0, int(Flag.NOT_MEASURED)).astype(np.int32),
         counted=counted,
-        level_error=_level_error(region, track, prior, choices, lattice),
-        fwhm=float(full_width(shape_of(prior.mean))),
-        picture=_picture(region, parts, track, prior, choices, (np.where(measured, flux, 0.0), sky, lattice.geometry)),
+        level_error=_level_error(region, track, (circle, source), choices, lattice),
+        fwhm=float(full_width(shape_of(source.mean))),
+        picture=_picture(region, parts, track, source, choices, (np.where(measured, flux, 0.0), sky, lattice.geometry)),
     )
 
 
@@ -196,8 +200,11 @@ def _measured(region: Scene, parts: _Parts) -> NDArray[np.bool_]:
     return np.asarray((np.where(region.good, parts.circle, 0.0).sum(axis=1) > 0.5 * whole) & (whole > 0))
 
 
-def _level_error(region: Scene, track: Track, prior: Prior, choices: ApertureChoices, lattice: _Lattice) -> float:
+def _level_error(
+    region: Scene, track: Track, priors: tuple[Prior, Prior], choices: ApertureChoices, lattice: _Lattice
+) -> float:
     """How far the counted share may be off, by what is known of place and shape: steps of one sigma in each."""
+    circle, source = priors
     middle = slice(region.wave.size // 2, region.wave.size // 2 + 1)
     one = Track(track.east[middle], track.north[middle], track.growth[middle])
     few = replace(
@@ -208,15 +215,15 @@ def _level_error(region: Scene, track: Track, prior: Prior, choices: ApertureCho
         covariance=region.covariance[middle],
         good=region.good[middle],
     )
-    parts = _parts(few, prior.mean, one, choices, lattice.pitch)
+    parts = _parts(few, circle.mean, one, choices, lattice.pitch)
 
     def share(values: F8) -> float:
         light = fractions(values, one, region.x, region.y, lattice.geometry)
         # of a source that is no point, the part of this one that the circle holds stands for what place may change
         return float(_counted(few, parts, light, choices)[0]) if choices.point else float((parts.circle * light).sum())
 
-    usual = share(prior.mean)
-    steps = [share(prior.mean + step) / usual - 1.0 for step in np.diag(prior.sd)] if usual > 0 else [np.nan]
+    usual = share(source.mean)
+    steps = [share(source.mean + step) / usual - 1.0 for step in np.diag(source.sd)] if usual > 0 else [np.nan]
     return float(np.sqrt(np.sum(np.square(steps))))
 
 
@@ -224,7 +231,7 @@ def _picture(
     region: Scene,
     parts: _Parts,
     track: Track,
-    prior: Prior,
+    source: Prior,
     choices: ApertureChoices,
     found: tuple[F8, F8, Geometry],
 ) -> PointSourceFit:
@@ -234,8 +241,8 @@ def _picture(
     slices = make_slices(region, track, even, low=choices.fit_low, high=choices.fit_high, number=choices.slices)
     light = np.array([flux[member].mean() for member in slices.members])
     ground = np.array([np.nanmean(sky[member]) for member in slices.members])
-    share = fractions(prior.mean, slices.track, region.x, region.y, geometry)
-    centre = centre_of(prior.mean, slices.track)
+    share = fractions(source.mean, slices.track, region.x, region.y, geometry)
+    centre = centre_of(source.mean, slices.track)
     known = slices.weight > 0
     return PointSourceFit(
         aperture=region.aperture,
@@ -245,7 +252,7 @@ def _picture(
         wave=slices.wave,
         centre_x=centre[0],
         centre_y=centre[1],
-        fwhm=full_width(shape_of(prior.mean)) * growth_of(prior.mean, slices.track),
+        fwhm=full_width(shape_of(source.mean)) * growth_of(source.mean, slices.track),
         data=np.where(known, slices.flux, np.nan),
         model=ground[:, None] + light[:, None] * share,
         variance=np.where(known, 1.0 / np.where(known, slices.weight, 1.0), np.nan),

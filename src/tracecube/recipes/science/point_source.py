@@ -41,7 +41,7 @@ from tracecube.recipes.science.level_error import (
 from tracecube.recipes.science.neighbours import find_neighbours, neighbour_columns, with_neighbours
 from tracecube.recipes.science.scene import Scene, Track, make_slices, sky_surface
 
-__all__ = ["Choices", "PointSource", "extract_point_source"]
+__all__ = ["Choices", "PointSource", "extract_point_source", "fit_point_source"]
 
 F8 = NDArray[np.float64]
 # Of the scatter of stars at empty places, from which a curved sky is worth its noise: both see the same places, so
@@ -134,6 +134,14 @@ class PointSource:
     outliers: float
     neighbours: F8
     picture: PointSourceFit
+
+
+def fit_point_source(
+    scene: Scene, track: Track, prior: Prior, choices: Choices, *, region: Scene | None = None
+) -> ChromaticFit:
+    """Fit place and shape alone, as `extract_point_source` does first of all, on a sky that is a plane."""
+    field = _Field(scene, scene if region is None else region)
+    return _with_sky(field, track, prior, choices, min(choices.sky_degree, 1)).fit
 
 
 class _Field(NamedTuple):

@@ -55,7 +55,7 @@ def scene(seed: int | None = 1, *, sky: float = 40.0, flux: np.ndarray = FLUX, c
 
 
 def test_the_light_of_a_point_source_is_all_there() -> None:
-    found = extract_aperture(scene(None), TRACK, PRIOR, CHOICES)
+    found = extract_aperture(scene(None), TRACK, PRIOR, PRIOR, CHOICES)
     np.testing.assert_allclose(found.flux / FLUX, 1.0, atol=0.002)
     np.testing.assert_allclose(found.sky, 40.0, rtol=0.1)  # wings of the star lie in the ring
     assert not found.flags.any()
@@ -63,15 +63,15 @@ def test_the_light_of_a_point_source_is_all_there() -> None:
 
 
 def test_without_correction_the_light_is_what_was_counted() -> None:
-    whole = extract_aperture(scene(None), TRACK, PRIOR, CHOICES)
-    found = extract_aperture(scene(None), TRACK, PRIOR, replace(CHOICES, point=False))
+    whole = extract_aperture(scene(None), TRACK, PRIOR, PRIOR, CHOICES)
+    found = extract_aperture(scene(None), TRACK, PRIOR, PRIOR, replace(CHOICES, point=False))
     np.testing.assert_allclose(found.counted, 1.0)
     np.testing.assert_allclose(found.flux, whole.flux * whole.counted, rtol=1e-9)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.3])
 def test_errors_are_what_they_say(correlation: float) -> None:
-    found = [extract_aperture(scene(seed, correlation=correlation), TRACK, PRIOR, CHOICES) for seed in range(30)]
+    found = [extract_aperture(scene(seed, correlation=correlation), TRACK, PRIOR, PRIOR, CHOICES) for seed in range(30)]
     flux = np.array([one.flux for one in found])
     pull = (flux - FLUX) / np.sqrt([one.variance for one in found])
     assert pull.std() == pytest.approx(1.0, abs=0.04)
@@ -89,8 +89,8 @@ def test_stars_and_hits_in_the_ring_are_no_sky() -> None:
     far = np.hypot(given.x - PLACE[0], given.y - PLACE[1])
     beside = np.flatnonzero((far > 4.0) & (far < 5.0))[:4]
     flux[:, beside] += 800.0
-    found = extract_aperture(replace(given, flux=flux), TRACK, PRIOR, CHOICES)
-    clean = extract_aperture(given, TRACK, PRIOR, CHOICES)
+    found = extract_aperture(replace(given, flux=flux), TRACK, PRIOR, PRIOR, CHOICES)
+    clean = extract_aperture(given, TRACK, PRIOR, PRIOR, CHOICES)
     assert np.mean(found.flux / clean.flux) == pytest.approx(1.0, abs=0.01)
 
 
@@ -100,7 +100,7 @@ def test_bad_samples_inside_are_made_up_for_and_too_many_are_flagged() -> None:
     good = given.good.copy()
     good[20:30, np.argsort(far)[5]] = False
     good[40:45, far < 2.0] = False
-    found = extract_aperture(replace(given, good=good), TRACK, PRIOR, CHOICES)
+    found = extract_aperture(replace(given, good=good), TRACK, PRIOR, PRIOR, CHOICES)
     np.testing.assert_allclose((found.flux / FLUX)[20:30], 1.0, atol=0.003)
     assert (found.flags[40:45] == Flag.NOT_MEASURED).all()
     assert np.isnan(found.flux[40:45]).all()
@@ -108,21 +108,21 @@ def test_bad_samples_inside_are_made_up_for_and_too_many_are_flagged() -> None:
 
 
 def test_the_level_error_holds_what_a_wrong_prior_does() -> None:
-    found = extract_aperture(scene(None), TRACK, PRIOR, CHOICES)
+    found = extract_aperture(scene(None), TRACK, PRIOR, PRIOR, CHOICES)
     off = []
     for seed in range(15):
         wrong = Prior(MEAN + SD * np.random.default_rng(seed).standard_normal(SD.size), SD)
-        off.append(np.mean(extract_aperture(scene(None), TRACK, wrong, CHOICES).flux / FLUX) - 1)
+        off.append(np.mean(extract_aperture(scene(None), TRACK, PRIOR, wrong, CHOICES).flux / FLUX) - 1)
     assert found.level_error == pytest.approx(np.std(off), rel=0.5)
 
 
 def test_a_place_without_lenslets_is_refused() -> None:
     with pytest.raises(BadData, match=r"aperture of 2.5 arcsec: 0 lenslets inside"):
-        extract_aperture(scene(), TRACK, PRIOR._replace(mean=MEAN + np.eye(11)[0] * 30), CHOICES)
+        extract_aperture(scene(), TRACK, PRIOR._replace(mean=MEAN + np.eye(11)[0] * 30), PRIOR, CHOICES)
 
 
 def test_the_picture_shows_what_was_counted() -> None:
-    picture = extract_aperture(scene(2), TRACK, PRIOR, CHOICES).picture
+    picture = extract_aperture(scene(2), TRACK, PRIOR, PRIOR, CHOICES).picture
     inside = np.hypot(picture.x - PLACE[0], picture.y - PLACE[1]) < 1.5
     assert picture.used[inside].all()
     assert picture.data.shape == picture.model.shape == (8, picture.x.size)
