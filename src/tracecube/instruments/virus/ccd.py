@@ -32,6 +32,7 @@ HALVES = {"L": ("LL", "LU"), "R": ("RU", "RL")}
 SATURATED = 65535.0  # adu: end of the 16-bit converter
 _FULL = 0.01  # a read-out with more than this share of its overscan at the end of the converter is dead
 _TOO_BRIGHT = 0.25  # share of its pixels that are full beyond which nothing can be made of a frame
+_ROUNDED = 0.55  # adu: counts that change between two neighbours scatter by 0.5 at most
 _BLEED = 2  # overscan columns that light may bleed into
 _DRIFT = 25.0  # rows: what the bias level drifts over, until waves are taken off
 _SMOOTH = 15.0  # px: light of dark rows is smoother, waves of more than 0.04 cycles a pixel are not
@@ -79,8 +80,8 @@ def read_half(raw: RawFrame) -> Half:
     Raises
     ------
     BadData
-        Another shape, a dead read-out (its overscan is constant, or stuck at the end of the converter), or too much
-        light.
+        Another shape, a dead read-out (its overscan holds no noise but that of rounding, or is stuck at the end of
+        the converter), or too much light.
     MissingInput
         No GAIN.
     """
@@ -95,6 +96,11 @@ def read_half(raw: RawFrame) -> Half:
     _alive(image, raw)
     gain, amp = needed(raw.meta, raw.name, "GAIN"), amplifier(raw.meta, raw.name)
     level, noise, _ = clipped_moments(image[:, HALF + _BLEED :].ravel())
+    if noise <= _ROUNDED:
+        raise BadData(
+            f"{raw.name}: dead read-out of amplifier {amp}: its overscan scatters by {noise:.2f} adu, as rounding does",
+            hint="the controller failed; the other amplifiers are good",
+        )
     flags = np.where(image[:, :HALF] >= SATURATED, int(Flag.SATURATED), 0).astype(np.int32)
     across, along = (-1 if amp in _FLIP_ROWS else 1), (-1 if amp in _FLIP_ROWS else 1)
     along = -along if text(raw.meta, "AMPNAME") in _TURNED else along

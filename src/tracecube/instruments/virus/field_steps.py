@@ -136,8 +136,8 @@ def field_calibration(
     air, remarks = _air(meta)
     found = solve_field(joined, nominal, pointing(meta, "spectra"), _catalogue(catalogue), air, how)
     solution = replace(found.solution, meta={**meta, "PARANGLE": needed(meta, "spectra", "PARANGLE")})
-    said = _dithers(np.asarray(joined.exposure))
-    return Solved(field=solution, quality=_numbers(solution), caveats=(*said, *remarks, *found.caveats))
+    said, moved = _dithers(np.asarray(joined.exposure)), _elsewhere(np.asarray(joined.group), meta)
+    return Solved(field=solution, quality=_numbers(solution), caveats=(*said, *moved, *remarks, *found.caveats))
 
 
 @recipe(version="2")
@@ -229,8 +229,15 @@ def bundle_lines(
     return BundleLines(
         bundle_lines=found,
         quality=(QualityNumber("LINES", float(len(found.ra)), ""), *numbers),
-        caveats=_beside_stars(slot, told["LINES NOT SEARCHED"], params.star_radius),
+        caveats=(*_unplaced(field), *_beside_stars(slot, told["LINES NOT SEARCHED"], params.star_radius)),
     )
+
+
+def _unplaced(field: FieldSolution) -> tuple[str, ...]:
+    """Say so where no stars told the places."""
+    off = float(np.max(np.hypot(field.east_error, field.north_error)))
+    text = f"places are those of the headers, {off:.0f} arcsec or more off, and flagged: no stars told them"
+    return () if field.stars else (f"{text} (try: another catalogue, or a field with stars)",)
 
 
 def _beside_stars(slot: int, share: float, radius: float) -> tuple[str, ...]:
@@ -262,7 +269,7 @@ def bundle_cube(*, spectra: FibreSpectra, field: FieldSolution, params: FibreCub
 
     slot = int(spectra.ifuslot[0])
     made = build_fibre_cube([spectra], refraction_of(field), params, ifuslot=slot)
-    return OneCube(cube=replace(made, meta={**made.meta, "IFUSLOT": slot}))
+    return OneCube(cube=replace(made, meta={**made.meta, "IFUSLOT": slot}), caveats=_unplaced(field))
 
 
 def _places(
@@ -278,9 +285,12 @@ def _places(
 def _nominal(
     x: FloatArray, y: FloatArray, about: tuple[IntArray, IntArray], fplane: RawFrame, meta: Meta
 ) -> tuple[FloatArray, FloatArray]:
-    """Return where fibres should be by the focal-plane table and a header; ``about`` is slot and exposure."""
-    from tracecube.instruments.virus.headers import needed  # noqa: PLC0415
-    from tracecube.instruments.virus.layout import field_rotation, nominal_places  # noqa: PLC0415
+    """Return where fibres should be by the focal-plane table and a header; ``about`` is slot and exposure.
+
+    The table's slots are those in which bundles stood, which headers of some nights misname.
+    """
+    from tracecube.instruments.virus.headers import day_of, needed  # noqa: PLC0415
+    from tracecube.instruments.virus.layout import field_rotation, nominal_places, slot_on  # noqa: PLC0415
 
     columns = {key.upper(): value for key, value in next(iter(fplane.tables.values())).items()}
     plane = {
@@ -288,7 +298,23 @@ def _nominal(
         for slot, x_fp, y_fp in zip(columns["IFUSLOT"], columns["X_FP"], columns["Y_FP"], strict=True)
     }
     rotation = field_rotation(needed(meta, "field", "PARANGLE"))
-    return nominal_places(x, y, *about, plane=plane, rotation=rotation)
+    night, (slot, exposure) = day_of(meta), about
+    named, which = np.unique(slot, return_inverse=True)
+    stood = np.array([slot_on(int(one), night) for one in named])[which]
+    return nominal_places(x, y, stood, exposure, plane=plane, rotation=rotation)
+
+
+def _elsewhere(slot: IntArray, meta: Meta) -> tuple[str, ...]:
+    """Name the bundles that stood in another slot than headers say."""
+    from tracecube.instruments.virus.headers import day_of  # noqa: PLC0415
+    from tracecube.instruments.virus.layout import slot_on  # noqa: PLC0415
+
+    stood = {int(one): slot_on(int(one), day_of(meta)) for one in np.unique(slot)}
+    return tuple(
+        f"the bundle of slot {named:03d} stood in slot {other:03d} on this night, by the observatory's list: so placed"
+        for named, other in stood.items()
+        if other != named
+    )
 
 
 def _dithers(exposures: IntArray) -> tuple[str, ...]:

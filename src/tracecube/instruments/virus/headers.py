@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta
@@ -16,6 +16,7 @@ __all__ = [
     "NAME",
     "amplifier",
     "dark_time",
+    "day_of",
     "exposure_key",
     "needed",
     "night_of",
@@ -126,6 +127,17 @@ def night_of(header: Meta, name: str) -> str:
     if not found:
         raise MissingInput(f"{name}: no date in the name, no DATE-OBS", hint="write DATE-OBS into the header")
     return found
+
+
+def day_of(header: Meta) -> date | None:
+    """Return the day of universal time on which an exposure began; None where DATE-OBS and DATE do not say."""
+    for key in ("DATE-OBS", "DATE"):
+        found = text(header, key)[:10]
+        try:
+            return date.fromisoformat(found)
+        except ValueError:
+            continue
+    return None
 
 
 def pointing(header: Meta, name: str) -> tuple[float, float]:

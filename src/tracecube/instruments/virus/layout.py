@@ -129,8 +129,10 @@ def regular_places() -> BundlePlaces:
     return BundlePlaces(np.array(x), np.array(y), np.ones(len(x)), (_REGULAR,))
 
 
-def slot_on(slot: int, night: date) -> int:
-    """Return the slot a bundle stood in, where headers of some nights name another."""
+def slot_on(slot: int, night: date | None) -> int:
+    """Return the slot a bundle stood in, where headers of some nights name another; of no known night, the same."""
+    if night is None:
+        return slot
     name = f"{slot:03d}"
     for entry in _order()["slots"]:
         if entry["after"] < night < entry["before"] and name in entry["named"]:

@@ -140,15 +140,19 @@ def exposure_sky(
     beneath the fibres of each amplifier.
     """
     lost: list[str] = []
-    places = {int(one.ifuslot[0]): _slot_place(int(one.ifuslot[0])) for one in fibre_spectra}
+    places = {int(one.ifuslot[0]): _slot_place(int(one.ifuslot[0]), one.meta) for one in fibre_spectra}
     lit = ((mask_samples(one, params)[0], value) for one, value in _lit(fibre_spectra, fibre_flat, lost))
     model, numbers, notes = fit_sky(lit, params, places, SKY_LINES)
     caveats = (f"unit {name}: no twilight of it: left out (try: take twilights)" for name in lost)
     return ExposureSky(sky=model, quality=numbers, caveats=(*caveats, *notes))
 
 
-def _slot_place(slot: int) -> tuple[float, float]:
-    """Return where a slot lies in the focal plane (arcsec): its digits count columns and rows, 100 arcsec apart."""
+def _slot_place(named: int, meta: Meta) -> tuple[float, float]:
+    """Return where a bundle stood in the focal plane (arcsec): digits of slots count columns and rows, 100 apart."""
+    from tracecube.instruments.virus.headers import day_of  # noqa: PLC0415
+    from tracecube.instruments.virus.layout import slot_on  # noqa: PLC0415
+
+    slot = slot_on(named, day_of(meta))
     return 100.0 * (slot // 10 - 5.5), 100.0 * (4.5 - slot % 10)
 
 

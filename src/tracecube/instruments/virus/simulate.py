@@ -108,7 +108,7 @@ class _Night:
 
     def __init__(self, seed: int, ifus: int, field: str, faults: tuple[str, ...]) -> None:
         self.seed, self.faults = seed, faults
-        chosen = slots(self.draw("slots"), ifus)
+        chosen = slots(self.draw("slots"), ifus, schedule(seed, "small", 0, ())[0].start.date())
         hardware = self.draw("hardware")
         numbers = hardware.permutation(np.arange(301, 401))
         self.units = [_unit(hardware, place, int(numbers[i])) for i, place in enumerate(chosen)]

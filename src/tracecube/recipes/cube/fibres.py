@@ -65,7 +65,8 @@ def build_fibre_cube(
     Returns
     -------
     Cube
-        Surface brightness in the unit of ``spectra`` per arcsec2; north is up and east to the left.
+        Surface brightness in the unit of ``spectra`` per arcsec2; north is up and east to the left. Where no stars
+        told the places, all of it carries a flag.
     """
     field = gather(spectra, ifuslot, centre=centre)
     wave = np.arange(params.wave_range[0], params.wave_range[1] + 1e-6, params.wave_step)
@@ -83,6 +84,7 @@ def build_fibre_cube(
         made = _planes(kernel, bins, planes, params)
         data[planes], variance[planes], shared[planes], flags[planes] = made
         pairs.append((float(planes.size), _beside(kernel, bins, planes[planes.size // 2], size[1:])))
+    flags |= 0 if field.placed else int(Flag.ASTROMETRY)
     correlation = np.average([c for _, c in pairs], axis=0, weights=[w for w, _ in pairs])
     along = _along(variance, shared)
     return Cube(

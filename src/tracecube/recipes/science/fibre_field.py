@@ -20,7 +20,7 @@ __all__ = ["FibreField", "Refraction", "gather", "refraction_of"]
 F8 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_UNUSED_FIBRE = NOT_USABLE | int(Flag.LOW_THROUGHPUT | Flag.NOT_ILLUMINATED | Flag.ASTROMETRY)
+_UNUSED_FIBRE = NOT_USABLE | int(Flag.LOW_THROUGHPUT | Flag.NOT_ILLUMINATED)
 _UNUSED_SAMPLE = NOT_USABLE | int(Flag.NOT_ILLUMINATED)
 # Shifts by refraction are rounded to this, arcsec: a thirtieth of a fibre.
 ROUNDING = 0.05
@@ -74,6 +74,8 @@ class FibreField:
         Columns are the bundle's x and y axes in east and north.
     ifuslot : int
     medium, unit : str
+    placed : bool
+        Whether the places are those that stars tell; else they are the headers', seconds of arc off.
     """
 
     flux: F8
@@ -90,6 +92,7 @@ class FibreField:
     ifuslot: int
     medium: str
     unit: str
+    placed: bool = True
 
     @property
     def good(self) -> Mask:
@@ -167,6 +170,7 @@ def gather(spectra: Sequence[FibreSpectra], ifuslot: int, *, centre: tuple[float
         ifuslot=int(ifuslot),
         medium=medium.pop(),
         unit=unit.pop(),
+        placed=not bool((dq & int(Flag.ASTROMETRY)).any()),
     )
 
 

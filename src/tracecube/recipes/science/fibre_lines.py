@@ -307,6 +307,7 @@ def _catalogue(field: FibreField, found: list[_Found], spectra: Sequence[FibreSp
     variance = column([f.variance for f in fits])
     sigma = np.sqrt(np.maximum(variance, 0.0))
     dq = np.array([int(Flag.OUTLIER) if f.lone > _LONE else 0 for f in fits], np.int32)
+    dq |= 0 if field.placed else int(Flag.ASTROMETRY)
     return Lines(
         ra=ra,
         dec=dec,

@@ -69,11 +69,11 @@ class Ground(NamedTuple):
     Parameters
     ----------
     level, error : array (n,), electron a sample
-        The error is that of ground and illumination as they count together.
+        The error is that of ground and illumination as they count together; NaN where no ground was sought.
     told : bool array (n,)
         Fibres that it was found from: their own noise is in it.
     size : float, electron
-        0 where none was seen.
+        0 where none was seen, NaN where none was sought.
     length : float
         Correlation length, fibres.
     """
@@ -83,6 +83,12 @@ class Ground(NamedTuple):
     told: BoolArray
     size: float
     length: float
+
+    @classmethod
+    def unknown(cls, fibres: int) -> Ground:
+        """Return the ground of fibres that nothing tells: none is taken off, and its error is not known."""
+        none = np.zeros(fibres)
+        return cls(none, none + np.nan, none > 0, float("nan"), float("nan"))
 
 
 def bin_fibres(rest: FloatArray, model: FloatArray, variance: FloatArray, use: BoolArray) -> tuple[F8, F8, F8]:
@@ -154,12 +160,17 @@ def find_ground(
         Degree to which a bundle's illumination changes along a spectrum.
     slope : float
         Gradient that is expected of the illumination, in units of ``at``.
+
+    Returns
+    -------
+    Ground
+        Unknown where no fibre tells it, or the overscan states no error, beside which light could be told from it.
     """
     use = told[:, None] & np.isfinite(bins.variance)
     sure: BoolArray = np.asarray(use.any(axis=1) & blank)
     most = _LARGEST * float(np.median(bins.stated[sure])) if sure.any() else 0.0
     if most == 0.0:
-        return Ground(np.zeros(told.size), np.zeros(told.size), np.zeros(told.size, bool), 0.0, 0.0)
+        return Ground.unknown(told.size)
     size, length = _scale(bins, use, sure, scatter, most)
     system = _System(bins, use, scatter, colours)
     prior = system.prior(slope)

@@ -27,7 +27,7 @@ from tracecube.recipes.sky.fibre_illumination import HALF_BUNDLE, Illumination, 
 from tracecube.recipes.sky.sky_anchor import SkyAnchor, find_anchor
 from tracecube.recipes.sky.sky_errors import sky_covariance
 from tracecube.recipes.sky.sky_fibres import SkyFibres, gather_fibres, own_shift, seen_by, solve_all
-from tracecube.recipes.sky.sky_numbers import anchor_numbers, sky_caveats, sky_numbers
+from tracecube.recipes.sky.sky_numbers import anchor_numbers, ground_caveats, sky_caveats, sky_numbers
 from tracecube.recipes.sky.sky_subtraction import scaled, series_along
 
 __all__ = ["SkyParams", "fit_sky"]
@@ -86,7 +86,8 @@ def fit_sky(
         fit.turn(places or {}, first=turn == 0, last=last, ground=turn % 2 == 0 and turn > 0 and not last)
     numbers, notes = anchor_numbers(fit.anchored(lines), lines)
     told = sky_numbers(fit.fibres, fit.blank, fit.found, fit.ground)
-    return fit.model(), (*told, *numbers), (*sky_caveats(fit.fibres, fit.blank, fit.found, params.least), *notes)
+    said = sky_caveats(fit.fibres, fit.blank, fit.found, params.least)
+    return fit.model(), (*told, *numbers), (*said, *ground_caveats(fit.ground), *notes)
 
 
 class _Fit:
@@ -105,8 +106,7 @@ class _Fit:
         self.blank: list[BoolArray] = [one.good.mean(axis=1) > 0.5 for one in fibres]
         self.clean: list[BoolArray] = [one.good for one in fibres]
         self.weight = [_column_weight(one) for one in fibres]
-        none = np.zeros(sum(len(one.slot) for one in fibres))
-        self.ground = Ground(none, none, none > 0, 0.0, 0.0)
+        self.ground = Ground.unknown(sum(len(one.slot) for one in fibres))
         self.grey: FloatArray = np.concatenate([[1.0], np.zeros(params.colour)])
         self.colour = {int(one.slot[0]): self.grey for one in fibres}
 

@@ -87,7 +87,7 @@ def _line_offset(line: float, wave: F8, scale: F8, sigma: F8, flux: F8, weight: 
         design = np.stack([image, image * z / sigma, image * (z**2 - 1.0) / sigma**2, *beneath])
         covariance = np.linalg.pinv((design * weight) @ design.T, hermitian=True)
         strength, moved, _, level, *_ = covariance @ (design @ (weight * flux))
-        if strength < _SEEN * np.sqrt(covariance[0, 0]):
+        if not strength > _SEEN * np.sqrt(covariance[0, 0]):  # nor where no sample weighs: both are 0
             return None
         step = float(np.clip(moved / strength, -1.0, 1.0))
         offset += step

@@ -13,7 +13,7 @@ from tracecube.recipes.sky.fibre_illumination import Illumination
 from tracecube.recipes.sky.sky_anchor import SkyAnchor
 from tracecube.recipes.sky.sky_fibres import SkyFibres
 
-__all__ = ["anchor_numbers", "sky_caveats", "sky_numbers"]
+__all__ = ["anchor_numbers", "ground_caveats", "sky_caveats", "sky_numbers"]
 
 _FILLED = "its emptiest fibres are brighter than the other bundles' illumination allows: it has their sky"
 
@@ -31,6 +31,14 @@ def sky_caveats(
         *(f"bundle {slot:03d}: {_FILLED}" for slot in sorted(filled)),
         *(f"bundle {slot:03d}: fewer than {least} fibres see the sky alone" for slot in few),
     )
+
+
+def ground_caveats(ground: Ground) -> tuple[str, ...]:
+    """Say so where the ground beneath the fibres was not found: its error is then that of the overscan."""
+    if np.isfinite(ground.size):
+        return ()
+    text = "the ground beneath the fibres was not found: none is taken off, errors are those of the overscan"
+    return (f"{text} (try: look for blank fibres, and for an overscan that states its error)",)
 
 
 def anchor_numbers(
@@ -64,10 +72,13 @@ def sky_numbers(
         numbers.append(QualityNumber(f"ILLUMINATION {int(slot):03d}", float(level / middle), "", low=0.8, high=1.2))
         if np.isfinite(error):
             numbers.append(QualityNumber(f"ILLUMINATION ERROR {int(slot):03d}", float(error / middle), "", high=0.003))
+    if np.isfinite(ground.size):
+        numbers += [
+            QualityNumber("GROUND SIZE", ground.size, "electron", high=2.0),
+            QualityNumber("GROUND LENGTH", ground.length, "fibres"),
+            QualityNumber("GROUND ERROR", float(np.median(ground.error)), "electron", high=1.0),
+        ]
     numbers += [
-        QualityNumber("GROUND SIZE", ground.size, "electron", high=2.0),
-        QualityNumber("GROUND LENGTH", ground.length, "fibres"),
-        QualityNumber("GROUND ERROR", float(np.median(ground.error)), "electron", high=1.0),
         QualityNumber("LEVEL EXTRA SCATTER", found.scatter, "", high=0.01),
         QualityNumber("SKY FIBRES", float(sum(int(b.sum()) for b in blank)), ""),
     ]

@@ -157,3 +157,15 @@ def test_real_amplifiers_read_with_the_noise_of_their_header(amp: str) -> None:
 def test_real_dead_amplifiers_are_refused_by_name(amp: str) -> None:
     with pytest.raises(BadData, match=f"20180522T023753.4_053{amp}_zro: dead read-out of amplifier {amp}"):
         read_half(read_raw(REAL / f"20180522T023753.4_053{amp}_zro.fits.gz", "ZERO"))
+
+
+def test_a_read_out_that_holds_no_noise_but_that_of_rounding_is_dead() -> None:
+    for step in (0.0, 0.3):  # adu: counts that never change, and counts that change between two neighbours
+        rng = np.random.default_rng(3)
+        frame = raw_half("LL")
+        image = np.round(1000.5 + step * rng.normal(size=frame.data.shape)).astype(np.float32)
+        image[5, 5:8] = 40000.0  # a hit
+        with pytest.raises(BadData, match=r"dead read-out of amplifier LL: its overscan scatters by 0\.\d\d adu"):
+            read_half(
+                RawFrame(frame.name, frame.tag, frame.meta, {"": image + (step == 0.0) * (np.arange(1064) == 1060)}, {})
+            )

@@ -57,6 +57,19 @@ def test_without_a_ground_none_is_taken_off() -> None:
     assert np.std(found.level) < 0.15
     unknown = find_ground(given._replace(stated=np.zeros(4 * N)), every, every, 0.001, colours=2, slope=0.01)
     assert not unknown.level.any()
+    assert np.isnan(unknown.error).all()
+    assert np.isnan(unknown.size)
+
+
+def test_a_ground_that_was_not_found_is_no_perfect_one() -> None:
+    spectra = [replace(draw(s, factors(s, N), level=14.0, seed=s), ground_error=np.zeros(N)) for s in (47, 53)]
+    flat = [even(factors(s, N)) for s in (47, 53)]
+    model, numbers, caveats = fit_sky(zip(spectra, flat, strict=True), SkyParams())
+    assert not any(one.name.startswith("GROUND") for one in numbers)
+    assert any("the ground beneath the fibres was not found" in text for text in caveats)
+    assert np.isnan(model.ground_error).all()
+    made = subtract_sky(replace(spectra[0], ground_error=np.full(N, 0.3)), flat[0], model)
+    np.testing.assert_array_equal(made.ground_error, 0.3)  # what the overscan says
 
 
 def test_sums_along_fibres_scatter_as_their_errors_say() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
 from tracecube.core.fields import FloatArray
+from tracecube.instruments.virus.layout import slot_on
 
 __all__ = ["AMPS", "FIBRES", "Pointing", "amp_rows", "bundle", "in_plane", "slots"]
 
@@ -42,15 +44,19 @@ def in_plane(slot: tuple[float, float], places: FloatArray) -> tuple[FloatArray,
     return slot[0] + places[:, 1], slot[1] + places[:, 0]
 
 
-def slots(rng: np.random.Generator, count: int) -> list[tuple[int, float, float]]:
-    """Choose slots: number, and place (arcsec) in the focal plane, which is a little off the grid."""
+def slots(rng: np.random.Generator, count: int, night: date) -> list[tuple[int, float, float]]:
+    """Choose slots: number, and place (arcsec) in the focal plane, which is a little off the grid.
+
+    Those that headers of that night take for others stay empty.
+    """
     every = []
     for column in range(1, 11):
         for row in range(10):
             x, y = 100.0 * (column - 5.5), 100.0 * (4.5 - row)
             if 80.0 < np.hypot(x, y) < _RADIUS:
                 every.append((10 * column + row, x, y))
-    chosen = sorted(rng.permutation(len(every))[:count])
+    order = [i for i in rng.permutation(len(every)) if slot_on(every[i][0], night) == every[i][0]]
+    chosen = sorted(order[:count])
     shift = np.round(rng.normal(0.0, 0.3, (len(every), 2)), 3)
     return [(every[i][0], every[i][1] + shift[i, 0], every[i][2] + shift[i, 1]) for i in chosen]
 
