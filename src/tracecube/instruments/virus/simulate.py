@@ -128,7 +128,7 @@ class _Night:
         }
         self.skew = float(self.draw("refraction").normal(0.0, 3.0))
         self.spectra = {"flt": light.flat_lamp(), "twi": light.twilight()}
-        self.spectra |= {lamp: light.lamp_lines(lamp) for lamp in light.ARCS}
+        self.spectra |= {lamp: light.lamp_lines(lamp, self.draw(f"lamp{lamp}")) for lamp in light.ARCS}
         self.told_of: set[tuple[str, int, str]] = set()
         self.airs: list[tuple[Air, float]] = []
         self.seen: dict[str, list[truth.Columns]] = {"optics": [], "exposures": [], "fibres": [], "hits": []}

@@ -41,7 +41,10 @@ _CERTAIN = 1e12  # 1/Angstrom**2
 _DECAY = 0.1  # of the last coefficient that lines bear: the size of the next, which they do not
 _CUBIC = 3  # degree below which no spectrograph's dispersion is met
 _LISTED = 0.003  # Angstrom: lists of the lines of mercury differ by up to 0.015, as lamps do in isotopes and pressure
-_DEMAND = 4.0  # sigma of chi-square beyond which single fibres depart from the field
+# sigma of chi-square beyond which single fibres depart from the field: of four, departures of half a line's error were
+# missed and errors too narrow by a third; of one, chance made departures in every third CCD
+_DEMAND = 1.2
+_BEYOND = 2.5  # sigma of chi-square beyond which lines disagree by more than chance
 _ROUNDS = 3
 _TURNS = 5  # of lines and their shape: companions within a width settle last
 _START_WIDTH = 1.1  # px
@@ -65,7 +68,8 @@ class _Model(NamedTuple):
 
     Of the lines (n, k): ``used``, ``residual`` and ``error``, Angstrom. ``shared`` is the chi-square a degree of
     freedom of the means of blocks of fibres: above 1, lines are off in whole blocks (blends, line shape, what the
-    detector adds to all rows), and the covariance has been widened by it (Birge 1932, Phys. Rev. 40, 207).
+    detector adds to all rows), and the covariance has been widened by it where chance alone does not explain it (Birge
+    1932, Phys. Rev. 40, 207): were it widened by chance, errors would be too wide by a twelfth.
     """
 
     coefficients: FloatArray
@@ -222,14 +226,18 @@ def _fit(  # noqa: PLR0913 - the lines, and the fibres they were measured in
             covariance[np.ix_(np.arange(len(v)), demanded, demanded)] += own.covariance
             residual = np.where(good, target - off - np.einsum("nkp,np->nk", basis, coefficients), np.nan)
         used = good & (np.abs(np.nan_to_num(residual)) < _CLIP * error)
-    shared = _shared(np.where(used, residual, np.nan), weight, half, basis.shape[2])
-    covariance *= max(shared, 1.0) if np.isfinite(shared) else 1.0
+    shared, freedom = _shared(np.where(used, residual, np.nan), weight, half, basis.shape[2])
+    if freedom and shared > 1.0 + _BEYOND * (2.0 / freedom) ** 0.5:
+        covariance *= shared
     coefficients[:, 0] += centre
     return _Model(coefficients, covariance, demanded, used, residual, error, shared)
 
 
-def _shared(residual: FloatArray, weight: FloatArray, half: NDArray[np.integer], terms: int) -> float:
-    """Chi-square a degree of freedom of the mean residuals of lines in blocks of fibres; NaN if none is left."""
+def _shared(residual: FloatArray, weight: FloatArray, half: NDArray[np.integer], terms: int) -> tuple[float, int]:
+    """Chi-square a degree of freedom of the mean residuals of lines in blocks of fibres, and these degrees.
+
+    NaN if none is left.
+    """
     total, count = 0.0, 0
     for part in np.unique(half):
         for rows in np.array_split(np.flatnonzero(half == part), _BLOCKS):
@@ -238,7 +246,7 @@ def _shared(residual: FloatArray, weight: FloatArray, half: NDArray[np.integer],
             pull = (own * np.nan_to_num(residual[rows])).sum(axis=0)[known] / np.sqrt(own.sum(axis=0)[known])
             total += float((pull**2).sum())
             count += max(int(known.sum()) - terms, 0) if known.any() else 0
-    return total / count if count else np.nan
+    return (total / count if count else np.nan), count
 
 
 def _field(

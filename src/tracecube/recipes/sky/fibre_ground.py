@@ -21,11 +21,13 @@ from tracecube.kernels.wandering import walk_covariance, wandering_scale
 from tracecube.recipes.sky.extended_light import MISS
 from tracecube.recipes.sky.fibre_illumination import Illumination
 
-__all__ = ["FibreBins", "Ground", "amplifier_blank", "bin_fibres", "find_ground"]
+__all__ = ["FibreBins", "Ground", "amplifier_blank", "bin_fibres", "find_ground", "lit_fibres", "source_light"]
 
 F8 = NDArray[np.float64]
 
 _BINS = 8  # along a spectrum: the sky is three times as bright at one end as at the other
+_LIT, _CUT = 1.0, 3.0  # errors of a fibre above which its source's light counts, and that it may differ from it
+_UNKNOWN = 1e3  # relative error of a fibre's light that may be any
 _COLOUR = 0.01  # by which the colour of a bundle's illumination is expected to differ from that of all
 _FREE = 0.1  # by which the sky and a bundle may be off, relative: as good as free
 _MOST = 48  # amplifiers that tell the scale of the wandering
@@ -51,6 +53,11 @@ class FibreBins(NamedTuple):
         Place in the bundle, in units of the gradient's.
     stated : array (n,), electron a sample
         Error of the ground as the overscan has it.
+    light : array (n, b), electron a sample
+        What a fibre's own light may add: the sky's for one that sees the sky alone, whose throughput is not quite
+        known, and a source's for one that holds its light.
+    lit : bool array (n,)
+        Fibres that hold the light of an extended source. They tell the ground as far as its colour is not theirs.
     """
 
     rest: F8
@@ -61,6 +68,8 @@ class FibreBins(NamedTuple):
     place: F8
     at: F8
     stated: F8
+    light: F8
+    lit: BoolArray
 
 
 class Ground(NamedTuple):
@@ -141,6 +150,46 @@ def amplifier_blank(levels: tuple[FloatArray, FloatArray], found: Illumination, 
     return told
 
 
+def lit_fibres(levels: tuple[FloatArray, FloatArray], found: Illumination) -> BoolArray:
+    """Return which fibres (n,) hold the light of an extended source, as its model has it, and no star's.
+
+    Parameters
+    ----------
+    levels : (array (n,), array (n,))
+        Brightness of each fibre over the model of the sky, NaN where it is not known, and its error.
+    found : Illumination
+    """
+    ratio, error = (np.asarray(one, np.float64) for one in levels)
+    with np.errstate(invalid="ignore"):
+        away = np.abs(ratio - found.light - found.beside)
+        own = away < np.hypot(_CUT * np.hypot(error, found.scatter), _CUT * MISS * found.beside)
+        return np.asarray(own & (found.beside > _LIT * error) & ~found.blank)
+
+
+def source_light(bins: tuple[F8, F8, F8], beside: F8, bundle: IntArray, lit: BoolArray) -> F8:
+    """Return the spectrum (n, b) of what a fibre's own light may be: the sky's, and in lit fibres their source's.
+
+    Parameters
+    ----------
+    bins : (array (n, b), array (n, b), array (n, b))
+        What is left beside the sky and the model of the sources, the sky, and the variance of the former.
+    beside : array (n,)
+        Light by the model over that of the sky.
+    bundle : int array (n,)
+    lit : bool array (n,)
+    """
+    rest, model, variance = bins
+    light = model.copy()
+    for slot in np.unique(bundle[lit]):
+        own = np.flatnonzero(lit & (bundle == slot))
+        weight = np.where(np.isfinite(variance[own]), 1.0 / variance[own], 0.0)
+        given = model[own] * beside[own, None]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            tint = (weight * given * (rest[own] + given)).sum(axis=0) / (weight * given**2).sum(axis=0)
+        light[own] *= np.where(np.isfinite(tint), tint, 1.0)
+    return light
+
+
 def find_ground(
     bins: FibreBins, told: BoolArray, blank: BoolArray, scatter: float, *, colours: int, slope: float
 ) -> Ground:
@@ -166,7 +215,7 @@ def find_ground(
     Ground
         Unknown where no fibre tells it, or the overscan states no error, beside which light could be told from it.
     """
-    use = told[:, None] & np.isfinite(bins.variance)
+    use = (told | bins.lit)[:, None] & np.isfinite(bins.variance)
     sure: BoolArray = np.asarray(use.any(axis=1) & blank)
     most = _LARGEST * float(np.median(bins.stated[sure])) if sure.any() else 0.0
     if most == 0.0:
@@ -190,7 +239,7 @@ def find_ground(
         # of the ground and of all that was found with it, as they count together in a fibre
         along = mean - tied @ cross
         error[own] = np.sqrt(np.diag(tied) + np.einsum("nq,qr,nr->n", along, covariance, along))
-    return Ground(level, error, np.asarray(use.any(axis=1)), size, length)
+    return Ground(level, error, np.asarray(use.any(axis=1) & ~bins.lit), size, length)
 
 
 def _own_inverse(places: F8, information: F8, about: tuple[float, float, float]) -> F8:
@@ -225,12 +274,13 @@ class _System:
         self.bundles, self.owner = np.unique(bins.bundle, return_inverse=True)
         self.terms = colours + 1
         self.size = _BINS + 2 + self.bundles.size * self.terms
-        t = np.where(use, bins.model, 0.0)
+        t = np.where(use, bins.light, 0.0)
         self.design = self._design(bins, bins.model)
         weight = np.where(use, 1.0 / np.where(use, bins.variance, 1.0), 0.0)
-        # a fibre's throughput is wrong by one factor: Sherman & Morrison 1950
+        # a fibre's throughput is wrong by one factor, or its light is any: Sherman & Morrison 1950
         tilt = weight * t
-        drop = scatter**2 / (1.0 + scatter**2 * (tilt * t).sum(axis=1))
+        spread = np.where(bins.lit, _UNKNOWN, scatter) ** 2
+        drop = spread / (1.0 + spread * (tilt * t).sum(axis=1))
 
         def weighted(values: F8) -> F8:
             back = np.einsum("nb,nb...->n...", tilt, values)

@@ -22,7 +22,15 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.common_spectrum import CommonSpectrum
 from tracecube.kernels.robust import known_median
-from tracecube.recipes.sky.fibre_ground import FibreBins, Ground, amplifier_blank, bin_fibres, find_ground
+from tracecube.recipes.sky.fibre_ground import (
+    FibreBins,
+    Ground,
+    amplifier_blank,
+    bin_fibres,
+    find_ground,
+    lit_fibres,
+    source_light,
+)
 from tracecube.recipes.sky.fibre_illumination import HALF_BUNDLE, Illumination, illumination
 from tracecube.recipes.sky.sky_anchor import SkyAnchor, find_anchor
 from tracecube.recipes.sky.sky_errors import sky_covariance
@@ -86,8 +94,11 @@ def fit_sky(
         fit.turn(places or {}, first=turn == 0, last=last, ground=turn % 2 == 0 and turn > 0 and not last)
     numbers, notes = anchor_numbers(fit.anchored(lines), lines)
     told = sky_numbers(fit.fibres, fit.blank, fit.found, fit.ground)
-    said = sky_caveats(fit.fibres, fit.blank, fit.found, params.least)
-    return fit.model(), (*told, *numbers), (*said, *ground_caveats(fit.ground), *notes)
+    said = (
+        *sky_caveats(fit.fibres, fit.blank, fit.found, params.least),
+        *ground_caveats(fit.ground, np.concatenate([one.ground_error for one in fit.fibres])),
+    )
+    return fit.model(), (*told, *numbers), (*said, *notes)
 
 
 class _Fit:
@@ -163,27 +174,30 @@ class _Fit:
         """Find the ground beneath the fibres anew, from levels of all fibres and their errors, in units of ``mean``."""
         parts, rows, count = [], [], 0
         beside = self.found.beside / mean
-        for k, (one, extra, ground) in enumerate(
-            zip(self.fibres, self.split(beside), self.split(self.ground.level), strict=True)
-        ):
+        for k, (one, extra) in enumerate(zip(self.fibres, self.split(beside), strict=True)):
             sky = seen_by(self.common, one)[0] * self.tint(one)
             model = sky * self.light[k][:, None]
             use = self.clean[k] & (self.weight[k] > 0)
             variance = 1.0 / np.where(use, self.weight[k], 1.0)
-            parts.append(bin_fibres(one.flux + ground[:, None] - model - sky * extra[:, None], model, variance, use))
+            parts.append(bin_fibres(one.flux - model - sky * extra[:, None], model, variance, use))
             _, amp = np.unique(one.about[1], return_inverse=True)
             rows.append(count + amp)
             count += int(amp.max()) + 1
-        joined = [np.concatenate([part[i] for part in parts]) for i in range(3)]
+        rest, model, variance = (np.concatenate([part[i] for part in parts]) for i in range(3))
+        bundle = np.concatenate([one.slot for one in self.fibres])
+        lit = lit_fibres(levels, self.found)
+        light = source_light((rest, model, variance), beside / np.concatenate(self.light), bundle, lit)
         bins = FibreBins(
-            rest=joined[0],
-            model=joined[1],
-            variance=joined[2],
+            rest=rest + self.ground.level[:, None],
+            model=model,
+            variance=variance,
             row=np.concatenate(rows),
-            bundle=np.concatenate([one.slot for one in self.fibres]),
+            bundle=bundle,
             place=np.concatenate([one.about[2] for one in self.fibres]).astype(np.float64),
             at=np.concatenate([np.stack([one.x, one.y], axis=1) for one in self.fibres]) / HALF_BUNDLE,
             stated=np.concatenate([one.ground_error for one in self.fibres]),
+            light=light,
+            lit=lit,
         )
         params = self.params
         slope = params.slope * HALF_BUNDLE

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tracecube.core.fields import BoolArray
+from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.quality import QualityNumber
 from tracecube.recipes.sky.fibre_ground import Ground
 from tracecube.recipes.sky.fibre_illumination import Illumination
@@ -33,12 +33,12 @@ def sky_caveats(
     )
 
 
-def ground_caveats(ground: Ground) -> tuple[str, ...]:
-    """Say so where the ground beneath the fibres was not found: its error is then that of the overscan."""
-    if np.isfinite(ground.size):
+def ground_caveats(ground: Ground, stated: FloatArray) -> tuple[str, ...]:
+    """Say so where the ground beneath the fibres was not found, though the overscan states (n,) that it is unknown."""
+    if np.isfinite(ground.size) or not np.any(stated > 0):
         return ()
-    text = "the ground beneath the fibres was not found: none is taken off, errors are those of the overscan"
-    return (f"{text} (try: look for blank fibres, and for an overscan that states its error)",)
+    text = "the ground beneath the fibres was not found: none is taken off, its error is that of the overscan"
+    return (f"{text} (try: look for fibres that see the sky alone)",)
 
 
 def anchor_numbers(

@@ -114,7 +114,7 @@ def _uncertain(
     before = 0.0 if spectra.ground_error is None else spectra.ground_error[:, None] ** 2
     ground = told * _ground_error(spectra, model, rows)[:, None] ** 2
     variance = _with_shares((spectra.variance - before) / factor**2, own * noise + ground / factor**2 + level**2)
-    ends = [np.where(lost, 0.0, part).sum(axis=1) for part in (1.0 / factor, level, np.sqrt(variance))]
+    ends = [np.where(lost, 0.0, part).sum(axis=1) for part in (1.0 / factor, level, np.sqrt(np.maximum(variance, 0.0)))]
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation = (ground[:, 0] * ends[0] ** 2 + ends[1] ** 2) / ends[2] ** 2
     # with no more than this, a sum keeps its share whatever its weights: (sum w s)**2 <= m sum (w s)**2

@@ -91,7 +91,7 @@ def test_traces_lie_where_the_truth_has_them() -> None:
 def test_lines_lie_where_the_truth_has_them() -> None:
     spectrograph = optics.draw_spectrograph(np.random.default_rng(5))
     _, wave = spectrograph.places(-3.0)
-    lamp = light.lamp_lines("Hg").at(wave, spectrograph.resolution())
+    lamp = light.lamp_lines("Hg", np.random.default_rng(0)).at(wave, spectrograph.resolution())
     inside = np.abs(wave - 5460.750) < 15.0
     glow = lamp - 0.02
     centre = (glow * wave * inside).sum(axis=1) / (glow * inside).sum(axis=1)

@@ -66,6 +66,21 @@ def test_the_wavelengths_are_found_within_their_errors(shift: float) -> None:
     assert solutions[0].dq[DEAD] & int(Flag.NOT_MEASURED)
 
 
+@pytest.mark.parametrize("jitter", [0.0, 0.01])
+def test_the_errors_are_neither_too_wide_nor_too_narrow(jitter: float) -> None:
+    """Of many CCDs, whose lamps are off the list of lines as lamps are: 0.003 Angstrom."""
+    chi2 = []
+    live = np.arange(N) != DEAD
+    for seed in range(20):
+        off = np.random.default_rng([seed, 1]).normal(0.0, 0.003, len(LINES))
+        arcs, truth = night(100 + seed, 0.0, jitter)
+        lines = tuple(line._replace(wave=line.wave + move) for line, move in zip(LINES, off, strict=True))
+        solutions, _, _ = fit_fibre_wavelengths(arcs, lines, HALF, PLACE, FibreWavelengthParams())
+        wave, error = (np.concatenate([getattr(s, name) for s in solutions])[live] for name in ("wave", "error"))
+        chi2.append((((wave - truth[live]) / error) ** 2).mean())
+    assert np.sqrt(np.mean(chi2)) == pytest.approx(1.0, abs=0.05)
+
+
 def test_fibres_that_depart_from_the_field_are_followed() -> None:
     arcs, truth = night(4, 0.0, 0.2)
     solutions, _, _ = fit_fibre_wavelengths(arcs, LINES, HALF, PLACE, FibreWavelengthParams())

@@ -10,8 +10,9 @@ import pytest
 from tests.unit.recipes.sky.test_fibre_sky import M, draw, even, factors
 from tracecube.core.fibres import sum_variance
 from tracecube.kernels.wandering import walk_covariance
-from tracecube.recipes.sky.fibre_ground import FibreBins, find_ground
+from tracecube.recipes.sky.fibre_ground import FibreBins, Ground, find_ground
 from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky
+from tracecube.recipes.sky.sky_numbers import ground_caveats
 from tracecube.recipes.sky.sky_subtraction import subtract_sky
 
 N, B = 100, 8
@@ -29,7 +30,8 @@ def bins(seed: int, size: float, noise: float = 0.6) -> tuple[FibreBins, np.ndar
     variance = np.full((4 * N, B), noise**2)
     at = rng.uniform(-1.0, 1.0, (4 * N, 2))
     place = np.tile(np.arange(float(N)), 4)
-    return FibreBins(rest, model, variance, np.repeat(np.arange(4), N), bundle, place, at, np.full(4 * N, 0.5)), ground
+    row, dark = np.repeat(np.arange(4), N), np.zeros(4 * N, bool)
+    return FibreBins(rest, model, variance, row, bundle, place, at, np.full(4 * N, 0.5), model, dark), ground
 
 
 def test_the_ground_is_found_with_its_error_and_not_taken_for_light() -> None:
@@ -66,7 +68,9 @@ def test_a_ground_that_was_not_found_is_no_perfect_one() -> None:
     flat = [even(factors(s, N)) for s in (47, 53)]
     model, numbers, caveats = fit_sky(zip(spectra, flat, strict=True), SkyParams())
     assert not any(one.name.startswith("GROUND") for one in numbers)
-    assert any("the ground beneath the fibres was not found" in text for text in caveats)
+    assert not caveats  # the overscan says that there is none
+    [said] = ground_caveats(Ground.unknown(3), np.full(3, 0.3))
+    assert "the ground beneath the fibres was not found" in said
     assert np.isnan(model.ground_error).all()
     made = subtract_sky(replace(spectra[0], ground_error=np.full(N, 0.3)), flat[0], model)
     np.testing.assert_array_equal(made.ground_error, 0.3)  # what the overscan says

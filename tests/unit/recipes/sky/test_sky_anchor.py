@@ -66,7 +66,7 @@ def test_a_drift_that_all_detectors_share_is_found_and_changes_no_residual(drift
     flat = [even(t) for t in true]
     model, numbers, caveats = fit_sky(zip(moved, flat, strict=True), SkyParams(), lines=LINES)
     told = {n.name: n.value for n in numbers}
-    assert not any("lines of the sky" in text for text in caveats)
+    assert not caveats
     assert told["WAVE ANCHOR ERROR"] < 0.03
     for one, value, before in zip(moved, flat, spectra, strict=True):
         made = subtract_sky(one, value, model)

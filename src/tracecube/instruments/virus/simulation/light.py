@@ -32,6 +32,7 @@ GRID = np.arange(3390.0, 5640.0, 0.2)
 
 AREA = 5.0e5  # cm2: mirror that the throughput refers to
 _HC = 1.98644586e-8  # erg Angstrom
+_LAMP = 0.003  # Angstrom: lists of the lines of mercury differ by up to 0.015
 _NODES = np.array([2.20, 2.40, 2.65])  # Angstrom, standard deviations at which spectra are smeared
 
 # Telescope to detector: mean of the survey's calibrations (Angstrom, share of the light on 50 m2)
@@ -155,9 +156,13 @@ def flat_lamp() -> Smeared:
     return smeared(110.0 * np.interp(GRID, (3390.0, 3600.0, 4100.0, 4800.0, 5640.0), (0.30, 0.52, 0.9, 1.0, 0.82)))
 
 
-def lamp_lines(lamp: str) -> Smeared:
-    """Hg or Cd lamp: electrons an Angstrom and second; its glow is a thousandth of the lines."""
-    return smeared(np.full(GRID.size, 0.02), ARCS[lamp])
+def lamp_lines(lamp: str, rng: np.random.Generator) -> Smeared:
+    """Hg or Cd lamp: electrons an Angstrom and second; its glow is a thousandth of the lines.
+
+    Each lamp's lines are a little off the list: lamps differ in isotopes and pressure.
+    """
+    lines = tuple((wave + float(rng.normal(0.0, _LAMP)), strength) for wave, strength in ARCS[lamp])
+    return smeared(np.full(GRID.size, 0.02), lines)
 
 
 def twilight() -> Smeared:
