@@ -88,8 +88,8 @@ def stretches(paths: list[Path], truth: Truth) -> Exposure:
             ground = 0.0 if one.ground_error is None else one.ground_error[known] ** 2
             values[2, :, b] = np.median(one.variance[known][:, part], axis=1) - ground
             values[2, :, b] /= count
-        for target, value in zip(parts, [*values, one.ifuslot[known], np.char.strip(one.amp[known].astype(str)),
-                                         one.fibre[known], np.stack([one.x, one.y], axis=1)[known]], strict=True):  # fmt: skip
+        about = (one.ifuslot, np.char.strip(one.amp.astype(str)), one.fibre, np.stack([one.x, one.y], axis=1))
+        for target, value in zip(parts, [*values, *(column[known] for column in about)], strict=True):
             target.append(value)
     return Exposure(*(np.concatenate(part) for part in parts))
 
