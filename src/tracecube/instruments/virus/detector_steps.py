@@ -31,7 +31,7 @@ class Dark(Outputs):
     master_dark: Frame
 
 
-@recipe(version="4")
+@recipe(version="5")
 def master_dark(*, raw: Sequence[RawFrame], params: StructureParams) -> Dark:
     """Measure read noise, smooth structure, dark current and hot pixels of a CCD from zeros and darks.
 

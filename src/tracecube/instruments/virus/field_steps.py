@@ -115,7 +115,7 @@ class OneCube(Outputs):
     cube: Cube
 
 
-@recipe(version="4")
+@recipe(version="5")
 def field_calibration(
     *, fibre_bands: Sequence[FibreBands], fplane: RawFrame, catalogue: RawFrame, params: FieldCalibrationParams
 ) -> Solved:
@@ -140,7 +140,7 @@ def field_calibration(
     return Solved(field=solution, quality=_numbers(solution), caveats=(*said, *moved, *remarks, *found.caveats))
 
 
-@recipe(version="2")
+@recipe(version="3")
 def bundle_stars(
     *,
     sky_subtracted: FibreSpectra,
@@ -170,7 +170,7 @@ def bundle_stars(
     )
 
 
-@recipe(version="1")
+@recipe(version="2")
 def flux_scale(*, bundle_stars: Sequence[BundleStars], params: ZeroPointParams) -> Scaled:
     """Find the zero point of the flux from the magnitudes of the stars of all bundles."""
     from tracecube.recipes.science.field_stars import find_scale, star_table  # noqa: PLC0415 - slow to import
@@ -185,7 +185,7 @@ def flux_scale(*, bundle_stars: Sequence[BundleStars], params: ZeroPointParams) 
     return Scaled(flux_scale=scale, sources=star_table(bundle_stars, scale), quality=numbers, caveats=caveats)
 
 
-@recipe(version="1")
+@recipe(version="2")
 def calibrated_spectra(
     *,
     sky_subtracted: FibreSpectra,
@@ -208,7 +208,7 @@ def calibrated_spectra(
     return Calibrated(spectra=made, spectrum=spectrum)
 
 
-@recipe(version="3")
+@recipe(version="4")
 def bundle_lines(
     *, spectra: FibreSpectra, field: FieldSolution, sources: Sources, params: FibreLinesParams
 ) -> BundleLines:
@@ -261,7 +261,7 @@ def emission_lines(*, bundle_lines: Sequence[Lines], params: PlainParams) -> Emi
     )
 
 
-@recipe(version="3")
+@recipe(version="4")
 def bundle_cube(*, spectra: FibreSpectra, field: FieldSolution, params: FibreCubeParams) -> OneCube:
     """Build the cube of a bundle from its fibres of all exposures, refraction taken off."""
     from tracecube.recipes.cube.fibres import build_fibre_cube  # noqa: PLC0415 - slow to import

@@ -84,7 +84,7 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
     )
 
 
-@recipe(version="5")
+@recipe(version="6")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], dark: Frame, traces: TraceSets, params: WavelengthsParams
 ) -> Wavelengths:
