@@ -21,6 +21,14 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.sources import BundleStars, FieldSolution, FluxScale, Sources
 from tracecube.core.spectra import Cube
+from tracecube.instruments.virus.field_caveats import (
+    beside_stars,
+    beyond_table,
+    crowding,
+    dithers_lacking,
+    elsewhere,
+    unplaced,
+)
 from tracecube.instruments.virus.layout import REFERENCE
 from tracecube.recipes.cube.fibres import FibreCubeParams
 from tracecube.recipes.flux.fibre_flux import ZeroPointParams
@@ -39,7 +47,6 @@ __all__ = [
     "flux_scale",
 ]
 
-_BEAMS = 30.0  # a source, below which a field is crowded
 _RADIUS = 0.75  # arcsec: of a fibre
 # hPa, degree Celsius, per cent: a usual night at 2026 m, where a header does not say
 _USUAL_AIR = {"BAROMPRE": 798.0, "AMBTEMP": 10.0, "HUMIDITY": 30.0}
@@ -136,7 +143,7 @@ def field_calibration(
     air, remarks = _air(meta)
     found = solve_field(joined, nominal, pointing(meta, "spectra"), _catalogue(catalogue), air, how)
     solution = replace(found.solution, meta={**meta, "PARANGLE": needed(meta, "spectra", "PARANGLE")})
-    said, moved = _dithers(np.asarray(joined.exposure)), _elsewhere(np.asarray(joined.group), meta)
+    said, moved = dithers_lacking(np.asarray(joined.exposure)), elsewhere(np.asarray(joined.group), meta)
     return Solved(field=solution, quality=_numbers(solution), caveats=(*said, *moved, *remarks, *found.caveats))
 
 
@@ -166,7 +173,7 @@ def bundle_stars(
     return Measured(
         bundle_stars=made,
         quality=(QualityNumber("STARS", float(len(made.ra)), ""),),
-        caveats=_crowding(fibre_bands, field, len(made.ra)),
+        caveats=crowding(fibre_bands, field, len(made.ra)),
     )
 
 
@@ -182,7 +189,8 @@ def flux_scale(*, bundle_stars: Sequence[BundleStars], params: ZeroPointParams) 
         QualityNumber("FLUX SCATTER", scale.scatter, "mag"),
         QualityNumber("FLUX STARS", float(scale.stars), "", low=5.0),
     )
-    return Scaled(flux_scale=scale, sources=star_table(bundle_stars, scale), quality=numbers, caveats=caveats)
+    said = (*caveats, *beyond_table(bundle_stars[0].wave))
+    return Scaled(flux_scale=scale, sources=star_table(bundle_stars, scale), quality=numbers, caveats=said)
 
 
 @recipe(version="2")
@@ -214,40 +222,25 @@ def bundle_lines(
 ) -> BundleLines:
     """Search a bundle for emission lines by matched filter; how many are false ones is a quality number.
 
-    The light of the known sources is taken off first, its error kept in the variance. Errors are compared with the
+    The light of the known sources is taken off first, its error kept in the variance; where a source outshines what is
+    about it, its own spectrum is searched. Errors are compared with the
     scatter of the significance, and raised where they are too small.
     """
     from tracecube.recipes.science.fibre_field import refraction_of  # noqa: PLC0415 - slow to import
-    from tracecube.recipes.science.fibre_lines import Seeing, find_lines  # noqa: PLC0415
+    from tracecube.recipes.science.fibre_lines import Seeing, find_lines, with_star_lines  # noqa: PLC0415
     from tracecube.recipes.science.star_wings import take_off_wings  # noqa: PLC0415
 
     stars = tuple(np.asarray(v, float) for v in (sources.ra, sources.dec, sources.mag)) if len(sources.ra) else None
     seeing, slot = Seeing.of(field, _RADIUS), int(spectra.ifuslot[0])
     bare = take_off_wings(spectra, sources, field)
-    found, numbers = find_lines([bare], seeing, refraction_of(field), params, ifuslot=slot, stars=stars)
+    found, numbers = find_lines([bare.spectra], seeing, refraction_of(field), params, ifuslot=slot, stars=stars)
+    found, in_stars = with_star_lines(found, bare.sources, sources, params, ifuslot=slot)
     told = {number.name: number.value for number in numbers}
     return BundleLines(
         bundle_lines=found,
-        quality=(QualityNumber("LINES", float(len(found.ra)), ""), *numbers),
-        caveats=(*_unplaced(field), *_beside_stars(slot, told["LINES NOT SEARCHED"], params.star_radius)),
+        quality=(QualityNumber("LINES", float(len(found.ra)), ""), *numbers, *in_stars),
+        caveats=(*unplaced(field), *beside_stars(slot, told["LINES NOT SEARCHED"], params.star_radius)),
     )
-
-
-def _unplaced(field: FieldSolution) -> tuple[str, ...]:
-    """Say so where no stars told the places."""
-    off = float(np.max(np.hypot(field.east_error, field.north_error)))
-    text = f"places are those of the headers, {off:.0f} arcsec or more off, and flagged: no stars told them"
-    return () if field.stars else (f"{text} (try: another catalogue, or a field with stars)",)
-
-
-def _beside_stars(slot: int, share: float, radius: float) -> tuple[str, ...]:
-    """Say how much of a bundle lies beside stars, and is not searched."""
-    if share == 0.0:
-        return ()
-    text = (
-        f"bundle {slot:03d}: {share:.0%} of it lies within {radius:g} arcsec of known stars, farther from bright ones"
-    )
-    return (f"{text}: not searched for lines, which are in the stars' spectra",)
 
 
 @recipe(version="3")
@@ -269,7 +262,7 @@ def bundle_cube(*, spectra: FibreSpectra, field: FieldSolution, params: FibreCub
 
     slot = int(spectra.ifuslot[0])
     made = build_fibre_cube([spectra], refraction_of(field), params, ifuslot=slot)
-    return OneCube(cube=replace(made, meta={**made.meta, "IFUSLOT": slot}), caveats=_unplaced(field))
+    return OneCube(cube=replace(made, meta={**made.meta, "IFUSLOT": slot}), caveats=unplaced(field))
 
 
 def _places(
@@ -302,42 +295,6 @@ def _nominal(
     named, which = np.unique(slot, return_inverse=True)
     stood = np.array([slot_on(int(one), night) for one in named])[which]
     return nominal_places(x, y, stood, exposure, plane=plane, rotation=rotation)
-
-
-def _elsewhere(slot: IntArray, meta: Meta) -> tuple[str, ...]:
-    """Name the bundles that stood in another slot than headers say."""
-    from tracecube.instruments.virus.headers import day_of  # noqa: PLC0415
-    from tracecube.instruments.virus.layout import slot_on  # noqa: PLC0415
-
-    stood = {int(one): slot_on(int(one), day_of(meta)) for one in np.unique(slot)}
-    return tuple(
-        f"the bundle of slot {named:03d} stood in slot {other:03d} on this night, by the observatory's list: so placed"
-        for named, other in stood.items()
-        if other != named
-    )
-
-
-def _dithers(exposures: IntArray) -> tuple[str, ...]:
-    """Name the dithers that were not taken: fibres fill a third of a bundle in each."""
-    from tracecube.instruments.virus.layout import DITHERS  # noqa: PLC0415 - slow to import
-
-    taken = {int(one) for one in np.unique(exposures)}
-    lacking = sorted(set(range(1, len(DITHERS) + 1)) - taken)
-    if not lacking:
-        return ()
-    names = " and ".join(map(str, lacking))
-    text = f"{len(taken)} of {len(DITHERS)} exposures, without dither {names}: parts of each bundle lie between fibres"
-    return (text,)
-
-
-def _crowding(bands: FibreBands, solution: FieldSolution, stars: int) -> tuple[str, ...]:
-    """Say so where stars are closer than one in thirty beams, beyond which they blend (Hogg 2001, AJ 121, 1207)."""
-    area = float(np.ptp(bands.x) * np.ptp(bands.y))
-    beam = np.pi / (4.0 * np.log(2.0)) * float(np.median(solution.fwhm)) ** 2
-    beams = area / beam / max(stars, 1)
-    if not np.isfinite(beams) or beams > _BEAMS:
-        return ()
-    return (f"crowded: one of {stars} stars in every {beams:.0f} beams: sources blend, little sky is left",)
 
 
 def _catalogue(raw: RawFrame) -> StarCatalogue:

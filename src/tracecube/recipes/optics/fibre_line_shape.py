@@ -15,6 +15,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from tracecube.core.fields import FloatArray
+from tracecube.kernels.polynomials import CERTAIN, believed_precision
 from tracecube.recipes.optics.fibre_lines import (
     ORDERS,
     FibreArc,
@@ -33,7 +34,6 @@ __all__ = ["fit_common"]
 _TURNS = 25  # in which it is found how far changes are believed
 _WIDER = 0.05  # px: by which widths half a spectrum away may differ from what the widths of other lines tell
 _BESIDE = 0.02  # of half a spectrum: lines are taken to be no closer than this
-_CERTAIN = 1e6  # precision, in units of a coefficient's own, at which it is held at 0
 
 
 def fit_common(
@@ -161,10 +161,9 @@ def _believed(
     precision = held
     covariance = np.linalg.pinv(matrix + np.diag(precision), rcond=1e-12, hermitian=True)
     value = covariance @ rhs
-    most = _CERTAIN / np.maximum(np.diag(covariance), 1e-300)
+    most = CERTAIN / np.maximum(np.diag(covariance), 1e-300)
     for _ in range(_TURNS):
-        told = np.clip(1.0 - precision * np.diag(covariance), 1e-6, 1.0)
-        precision = np.where(doubted, np.minimum(told / np.maximum(value**2, 1e-300), most), held)
+        precision = np.where(doubted, believed_precision(value, np.diag(covariance), precision, most), held)
         covariance = np.linalg.pinv(matrix + np.diag(precision), rcond=1e-12, hermitian=True)
         value = covariance @ rhs
     return np.asarray(value), np.asarray(covariance)

@@ -23,7 +23,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.lines import Lines
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
-from tracecube.core.sources import FieldSolution
+from tracecube.core.sources import FieldSolution, Sources
 from tracecube.kernels.fibre_psf import FibreShare, fibre_share
 from tracecube.kernels.tangent import to_sky
 from tracecube.recipes.science.fibre_field import FibreField, Refraction, gather
@@ -32,9 +32,10 @@ from tracecube.recipes.science.line_filter import Continuum, filter_lines, fit_c
 from tracecube.recipes.science.line_fit import LineFit, fit_line, with_noise
 from tracecube.recipes.science.line_map import LineMap, map_lines
 from tracecube.recipes.science.line_noise import MapNoise, apply_row_noise, half_width, map_noise, row_noise
+from tracecube.recipes.science.star_lines import StarLight, StarLineParams, false_lines, star_lines
 from tracecube.recipes.sky.astrometry import tangent_plane
 
-__all__ = ["FibreLinesParams", "Seeing", "find_lines"]
+__all__ = ["FibreLinesParams", "Seeing", "find_lines", "with_star_lines"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
@@ -189,6 +190,52 @@ def find_lines(
         QualityNumber("LINES NOT SEARCHED", _share(near, np.asarray(found.used.any(axis=0)))),
     )
     return _catalogue(field, fits, spectra), numbers + _false(found, blank, params)
+
+
+def with_star_lines(
+    found: Lines, light: Sequence[StarLight], sources: Sources, params: FibreLinesParams, *, ifuslot: int
+) -> tuple[Lines, tuple[QualityNumber, ...]]:
+    """Add the lines in the spectra of known sources, at the places of these, to those of the map between them.
+
+    Their width is not fitted: NaN, as is what fibres would say of the light's place.
+
+    Returns
+    -------
+    Lines
+    tuple of QualityNumber
+        LINES IN STARS, and LINES IN STARS FALSE: how many of these noise makes, at most.
+    """
+    how = StarLineParams(
+        params.sigma, params.threshold, params.continuum_step, params.structure, params.same_wave, params.wave_range
+    )
+    lines = star_lines(light, how)
+    numbers = (
+        QualityNumber("LINES IN STARS", float(len(lines))),
+        QualityNumber("LINES IN STARS FALSE", false_lines(light, how), "", None, 1.0),
+    )
+    if not lines:
+        return found, numbers
+    star = np.array([line.number for line in lines])
+    unknown = np.full(len(lines), np.nan)
+    values: dict[str, NDArray[Any]] = {
+        "ra": np.asarray(sources.ra, float)[star],
+        "dec": np.asarray(sources.dec, float)[star],
+        "ra_err": np.asarray(sources.ra_err, float)[star],
+        "dec_err": np.asarray(sources.dec_err, float)[star],
+        "chi2": unknown,
+        "sigma": unknown,
+        "sigma_err": unknown,
+        "ifuslot": np.full(len(lines), ifuslot, np.int32),
+        "dq": np.asarray(sources.dq, np.int32)[star],
+    }
+    values |= {
+        name: np.array([getattr(line, name) for line in lines])
+        for name in ("wave", "wave_err", "flux", "flux_err", "sn", "continuum")
+    }
+    joined = {name: np.concatenate([getattr(found, name), value]) for name, value in values.items()}
+    order = np.argsort(-joined["sn"], kind="stable")
+    ordered = {name: value[order] for name, value in joined.items()}
+    return replace(found, **ordered), numbers  # type: ignore[arg-type]
 
 
 def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:

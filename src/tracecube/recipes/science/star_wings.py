@@ -24,8 +24,9 @@ from tracecube.core.params import Params
 from tracecube.core.sources import FieldSolution, Sources
 from tracecube.kernels.tangent_plane import sky_to_plane
 from tracecube.recipes.science.fibre_sources import FibreSourceParams, GroupSpectra, extract_group, source_shares
+from tracecube.recipes.science.star_lines import StarLight
 
-__all__ = ["StarWingsParams", "linked_groups", "take_off_wings"]
+__all__ = ["Bare", "StarWingsParams", "linked_groups", "take_off_wings"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
@@ -51,6 +52,13 @@ class StarWingsParams(Params):
     extraction: FibreSourceParams = FibreSourceParams()
 
 
+class Bare(NamedTuple):
+    """Fibres without the light of known sources, and the spectra of the sources that are among the fibres."""
+
+    spectra: FibreSpectra
+    sources: tuple[StarLight, ...]
+
+
 class _Wings(NamedTuple):
     """Light of one source in fibres: rows (m,), light and its variance (m, n_pix)."""
 
@@ -70,7 +78,7 @@ def linked_groups(east: F8, north: F8, reach: float) -> list[I8]:
 
 def take_off_wings(
     spectra: FibreSpectra, sources: Sources, solution: FieldSolution, params: StarWingsParams = StarWingsParams()
-) -> FibreSpectra:
+) -> Bare:
     """Take the light of all known sources off the fibres.
 
     Parameters
@@ -82,8 +90,9 @@ def take_off_wings(
 
     Returns
     -------
-    FibreSpectra
-        Without their light, the error of it in the variance. Near the sources themselves nothing sensible is left.
+    Bare
+        Without their light, the error of it in the variance. Near the sources themselves nothing sensible is left:
+        what is there is in their spectra.
     """
     flux = spectra.flux.astype(np.float64)
     variance = spectra.variance.astype(np.float64) + _crosstalk(spectra, params)
@@ -93,6 +102,7 @@ def take_off_wings(
     at = (at[0][near], at[1][near])
     light = np.nan_to_num(np.asarray(sources.flux, float)[near])
     groups = linked_groups(*at, params.extraction.reach) if near.size else []
+    found: list[StarLight] = []
     # The brightest first: what is found of the fainter is then without its wings.
     for members in sorted(groups, key=lambda one: -float(light[one].max())):
         here = (at[0][members], at[1][members])
@@ -101,7 +111,16 @@ def take_off_wings(
             one = _wings(replace(spectra, flux=flux), places, (here[0][k], here[1][k]), (group, k), solution, params)
             flux[one.rows] -= one.light
             variance[one.rows] += one.variance
-    return replace(spectra, flux=flux, variance=variance)
+            found.append(_light(int(near[members[k]]), group, k))
+    return Bare(replace(spectra, flux=flux, variance=variance), tuple(found))
+
+
+def _light(number: int, group: GroupSpectra, k: int) -> StarLight:
+    """Return the spectrum of a member of a group."""
+    good = (group.flags[k] == 0) & np.isfinite(group.flux[k]) & np.isfinite(group.variance[k])
+    good &= (group.variance[k] > 0) & np.isfinite(group.lsf_sigma[k])
+    columns = (group.flux[k], group.variance[k], group.covariance[k], group.lsf_sigma[k])
+    return StarLight(number, group.wave, *columns, good)
 
 
 def _near(places: tuple[F8, F8], at: tuple[F8, F8], reach: float) -> I8:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tracecube.core.frame import RawFrame
-from tracecube.instruments.virus.field_steps import _elsewhere, _nominal
+from tracecube.instruments.virus.field_caveats import elsewhere
+from tracecube.instruments.virus.field_steps import _nominal
 from tracecube.instruments.virus.headers import day_of
 from tracecube.instruments.virus.science_steps import _slot_place
 from tracecube.instruments.virus.simulation.geometry import slots
@@ -31,9 +32,9 @@ def test_places_are_those_of_the_slot_in_which_a_bundle_stood() -> None:
 
 
 def test_a_bundle_that_stood_elsewhere_is_named() -> None:
-    [said] = _elsewhere(np.array([24, 24, 47]), SWAPPED)
+    [said] = elsewhere(np.array([24, 24, 47]), SWAPPED)
     assert "slot 024 stood in slot 015" in said
-    assert not _elsewhere(np.array([24, 47]), PLAIN)
+    assert not elsewhere(np.array([24, 47]), PLAIN)
 
 
 def test_the_day_is_that_of_the_header_and_unknown_without_one() -> None:
