@@ -17,7 +17,7 @@ from tracecube.core.reporting import Reporting
 from tracecube.report.extractions import NightSummary, gather_summary, nights_of
 from tracecube.report.summary import SummaryFiles, summary_folder, write_summary
 from tracecube.sending.config import Configuration, load
-from tracecube.sending.finish import Ended, compose, mail_state, send_summary, settle
+from tracecube.sending.finish import Ended, changed_since, compose, mail_state, send_summary, settle
 from tracecube.sending.lock import only_sender
 from tracecube.sending.skyportal import SkyPortal
 from tracecube.sending.uploads import Step, plan_uploads, send_uploads
@@ -69,7 +69,8 @@ def _tell(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequen
     say(f"written: {draft}")
     known = mail_state(ledger, summary.night)
     if known is not None and known.state == "sent":
-        say(f"mail: sent {known.finished} to {', '.join(known.recipients)}")
+        since = "; the night has changed since" if changed_since(ledger, summary, sender) else ""
+        say(f"mail: sent {known.finished} to {', '.join(known.recipients)}{since}")
     elif settings is None:
         say("mail: not sent; there is no section [smtp] in the configuration")
     else:
@@ -81,8 +82,11 @@ def _send(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequen
     settings = _configuration().for_mail()
     with only_sender(ledger.folder):
         message = compose(ledger, summary, files, settings.sender, tuple(to) or settings.to)
+        since = changed_since(ledger, summary, settings.sender)
         ended = send_summary(ledger, summary.night, message, settings, again=again)
     say(f"mail: {ended.state}{': ' + ended.remark if ended.remark else ''}")
+    if ended.state == "sent before" and since:
+        say("the night has changed since; --again sends it as it is now")
     if ended.state == "unclear":
         say(
             "it is not known whether it went out: look for it at a recipient, then say --arrived or --lost "
@@ -180,6 +184,7 @@ def send_extraction(out: Path, night: str, raw: str) -> None:
             return
         with only_sender(ledger.folder):
             steps = list(send_uploads(ledger, mine, SkyPortal(settings), send=True))
+        write_summary(out, gather_summary(ledger, _reportings(), night))
     _show(night, settings.url, steps, send=True)
 
 

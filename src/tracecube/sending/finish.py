@@ -18,7 +18,7 @@ from tracecube.report.summary import SummaryFiles
 from tracecube.sending.config import SmtpSettings
 from tracecube.sending.mail import NotMailed, send_mail
 
-__all__ = ["Ended", "compose", "mail_state", "send_summary", "settle"]
+__all__ = ["Ended", "changed_since", "compose", "mail_state", "send_summary", "settle"]
 
 _UNSURE = {"sending", "unclear"}
 
@@ -64,6 +64,12 @@ def settle(ledger: Ledger, night: str, *, arrived: bool) -> NoticeRecord:
     for one in unsure:
         end_notice(ledger, one.id, "sent" if arrived else "failed", "by hand")
     return unsure[-1]
+
+
+def changed_since(ledger: Ledger, summary: NightSummary, sender: str) -> bool:
+    """Whether a mail about the night was sent, and would say something else now."""
+    sent = [one for one in notices(ledger, summary.night) if one.state == "sent"]
+    return bool(sent) and sent[-1].message != message_id(summary, sender, again=len(sent) - 1)
 
 
 def compose(ledger: Ledger, summary: NightSummary, files: SummaryFiles, sender: str, to: Sequence[str]) -> EmailMessage:

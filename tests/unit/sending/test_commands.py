@@ -97,6 +97,17 @@ def test_the_summary_is_sent_once_a_night(out, run, post):
     assert first["Subject"].startswith(f"toy {NIGHT}: 3 targets")
 
 
+def test_a_night_that_changed_after_its_mail_is_told(out, run, post):
+    run("night", "finish", out, "--send")
+    assert "changed since" not in run("night", "finish", out) + run("night", "finish", out, "--send")
+    run("upload", out, "--send")
+    assert "the night has changed since" in run("night", "finish", out)
+    assert "--again sends it as it is now" in run("night", "finish", out, "--send")
+    run("night", "finish", out, "--send", "--again")
+    assert "changed since" not in run("night", "finish", out)
+    assert len(post.mails) == 2
+
+
 def test_the_mail_has_text_and_pages_of_the_same_and_its_pictures_inside(out, run, post):
     run("night", "finish", out, "--send")
     mail = email.message_from_bytes(post.mails[0], policy=email.policy.default)
@@ -206,6 +217,7 @@ def test_an_extraction_that_was_made_anew_gets_its_picture_and_is_sent(out, run,
     assert "page_ifu20210421_01_00_00.png" in said
     assert "not sent: none of the survey's objects" in said
     assert [one["obj_id"] for one in portal.sent] == ["ZTF21abcdefg"]
+    assert f"{portal.url}/source/ZTF21abcdefg" in (out / "report" / NIGHT / "report.txt").read_text()
     outgoing.summarise(out, "1999-01-01", "ifu20210421_01_00_00")
     assert capsys.readouterr().out == ""
 
