@@ -11,7 +11,7 @@ from typing import Any
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.sendings import UploadRecord, begin_upload, end_upload, made_again, upload_of
-from tracecube.core.errors import MissingInput
+from tracecube.core.errors import MissingInput, TracecubeError
 from tracecube.core.reporting import Annotation, Extraction, Publishing
 from tracecube.io.text import read_text
 from tracecube.report.extractions import Listed, NightSummary
@@ -37,6 +37,8 @@ class Planned:
     annotations : tuple of Annotation
     product : str
         sha256 of the product that it is made from.
+    lost : bool
+        It may be sent, but its product cannot be read.
     """
 
     extraction: Extraction
@@ -44,6 +46,7 @@ class Planned:
     upload: Upload | None = None
     annotations: tuple[Annotation, ...] = ()
     product: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,10 @@ def _planned(one: Listed, settings: SkyPortalSettings) -> Planned | None:
         return Planned(it, reason)
     if it.mjd is None:
         return Planned(it, "no time of observation")
-    written = publishing.text(read_text(text.path).text)
+    try:
+        written = publishing.text(read_text(text.path).text)
+    except TracecubeError as error:  # made again at this moment, or damaged: the others go
+        return Planned(it, error.what, lost=True)
     upload = Upload(
         object=it.object,
         filename=publishing.filename(it),
@@ -166,7 +172,7 @@ def send_uploads(
     for one in planned:
         it = one.extraction
         if one.upload is None:
-            yield Step(it.object, it.raw, "spectrum", "", "held back", one.reason)
+            yield Step(it.object, it.raw, "spectrum", "", "failed" if one.lost else "held back", one.reason)
             continue
         for step in _steps(ledger, one, one.upload, portal, send=send and not silent, again=again):
             if step.state == "failed":

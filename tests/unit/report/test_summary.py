@@ -55,6 +55,14 @@ def test_cards_and_numbers_of_all_products_of_an_exposure_come_together(out):
     assert not any(key.startswith(("PROD", "PROVKEY")) for key in one.cards)
 
 
+def test_a_classification_beside_the_verdict_is_used(out, sketch, reduced):
+    typed = {**sketch, "CLASSIFICATION": module.replace(sketch["TARGET"], type="Ia", z=0.05, probability=0.9)}
+    reduced.func(out, typed, NIGHT, only=("CLASSIFICATION",))
+    with Ledger.open(out) as ledger:
+        [one] = gather_summary(ledger, toy()).extractions
+    assert (one.text("CLSTYPE"), one.number("CLSZ"), one.number("CLSPROB")) == ("Ia", 0.05, 0.9)
+
+
 def test_the_newest_verdict_on_an_exposure_counts(out, reduced):
     reduced(NIGHT, only=("TARGET",))
     with Ledger.open(out) as ledger:

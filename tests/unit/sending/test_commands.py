@@ -314,6 +314,15 @@ def test_only_what_was_named_is_sent(put_night, run, portal):
     run("upload", out, "--night", "1999-01-01", status=2)
 
 
+def test_a_text_that_is_gone_keeps_none_of_the_others(put_night, run, portal):
+    out = put_night(("ZTF21abcdefg", 0), ("ZTF21bcdefgh", 0))
+    (out / "ifu20210421_00_00_00_SPECTRUM_ASCII.txt").unlink()
+    [lost, *_] = json.loads(run("upload", out, "--send", "--json", status=1))
+    assert (lost["object"], lost["state"]) == ("ZTF21abcdefg", "failed")
+    assert "no such product" in lost["reason"]
+    assert [one["obj_id"] for one in portal.sent] == ["ZTF21bcdefgh"]
+
+
 def test_two_do_not_send_at_once(out, run, portal, post):
     with only_sender(out):
         run("upload", out, "--send", status=2)
