@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from tracecube.cli import flow, handing, lineage, look, making, nights, redex, results, sending, watching
+from tracecube.cli import (
+    flow,
+    handing,
+    lineage,
+    look,
+    making,
+    nights,
+    redex,
+    results,
+    sending,
+    typing_spectra,
+    watching,
+)
 from tracecube.cli.show import Group, examples
 
 __all__ = ["app"]
@@ -35,6 +47,7 @@ flow.register(app)
 handing.register(app)
 nights.register(app)
 sending.register(app)
+typing_spectra.register(app)
 
 if __name__ == "__main__":
     app()

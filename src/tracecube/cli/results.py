@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -102,11 +103,13 @@ def targets(out: OutFolder, as_json: Json = False) -> None:
 def target_items(ledger: Ledger) -> list[dict[str, Any]]:
     """Return what a program learns of the science targets, by time."""
     spectra = {(made.instrument, made.raw): made.path for made in queries.products(ledger, tag="SPECTRUM")}
+    types = {(made.instrument, made.raw): made.header for made in queries.products(ledger, tag="CLASSIFICATION")}
     verdicts = [made for made in queries.products(ledger, tag="TARGET") if made.setup.get("raw_tag") == "SCIENCE"]
-    return [_target_item(made, spectra.get((made.instrument, made.raw))) for made in verdicts]
+    keys = [(made.instrument, made.raw) for made in verdicts]
+    return [_target_item(made, spectra.get(key), types.get(key, {})) for made, key in zip(verdicts, keys, strict=True)]
 
 
-def _target_item(made: ProductRecord, spectrum: str | None) -> dict[str, Any]:
+def _target_item(made: ProductRecord, spectrum: str | None, typed: Mapping[str, Any]) -> dict[str, Any]:
     cards = {
         "quality": "QUALITY",
         "reason": "REASON",
@@ -115,5 +118,5 @@ def _target_item(made: ProductRecord, spectrum: str | None) -> dict[str, Any]:
         "z_err": "CLSZERR",
         "probability": "CLSPROB",
     }
-    found = {name: made.header.get(card) for name, card in cards.items()}
+    found = {name: typed.get(card, made.header.get(card)) for name, card in cards.items()}
     return {"object": made.header.get("TARGET", made.object), **found, "spectrum": spectrum, "raw": made.raw}

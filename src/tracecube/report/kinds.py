@@ -18,6 +18,7 @@ from tracecube.core.slice_light import SkySpectrum, SliceSky
 from tracecube.core.slices import SliceLsf, SliceTraces, SliceWavelengths
 from tracecube.core.sources import FieldSolution, Sources
 from tracecube.core.spectra import Cube, Image, Response, Spectra, Spectrum
+from tracecube.core.spectral_type import SpectralType
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.core.target import PointSourceFit, Target
 from tracecube.report.figures.alignment import alignment
@@ -47,6 +48,7 @@ from tracecube.report.figures.slice_sky import slice_sky
 from tracecube.report.figures.slice_traces import slice_traces
 from tracecube.report.figures.slice_wavelengths import slice_wavelengths
 from tracecube.report.figures.spaxel_image import spaxel_image
+from tracecube.report.figures.spectral_type import spectral_type
 from tracecube.report.figures.spectrum import spectrum
 from tracecube.report.figures.star_image import star_image
 from tracecube.report.figures.throughput_curve import throughput_curve
@@ -286,6 +288,14 @@ EXPOSURE_PICTURES = (
         "Good: no residuals of sky lines beyond the error band, and few flagged samples.",
         (Source(("SPECTRUM", "SPECTRUM_UNCAL"), Spectrum),),
         spectrum,
+    ),
+    PictureKind(
+        "type",
+        "Type",
+        "Good: the template follows every feature of the spectrum, one type has nearly all of the probability, and one "
+        "redshift.",
+        (Source(("CLASSIFICATION",), SpectralType),),
+        spectral_type,
     ),
     PictureKind(
         "centre",

@@ -64,7 +64,7 @@ def test_help_lists_every_command():
     assert {command.name for command in app.registered_commands} == {
         *("reduce", "plan", "ls", "datasets", "status", "products", "targets"),
         *("why", "explain", "rerun", "simulate", "demo", "workflow", "export", "watch"),
-        *("redex", "upload"),
+        *("redex", "upload", "classify"),
     }
     assert {group.name for group in app.registered_groups} == {"night"}
     assert all(str(command.name) in text for command in app.registered_commands)

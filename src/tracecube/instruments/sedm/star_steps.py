@@ -10,7 +10,6 @@ from tracecube.core.frame import RawFrame
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Response, Spectra, Spectrum
 from tracecube.core.target import PointSourceFit, Target
-from tracecube.core.text import TextFile
 from tracecube.instruments.sedm.star_parameters import ExtractStarParams, FluxCalibrationParams, ResponseParams
 
 __all__ = ["extract_star", "flux_calibration", "response"]
@@ -37,10 +36,9 @@ class NightResponse(Outputs):
 
 @dataclass(frozen=True, kw_only=True)
 class CalibratedSpectrum(Outputs):
-    """Spectrum above the atmosphere, and the same in the observatory's text form."""
+    """Spectrum above the atmosphere."""
 
     spectrum: Spectrum
-    spectrum_ascii: TextFile | None
 
 
 @recipe(version="6")
@@ -89,33 +87,17 @@ def response(*, spectrum_uncal: Sequence[Spectrum], params: ResponseParams = _RE
     return NightResponse(response=found, quality=tuple(numbers), caveats=tuple(caveats))
 
 
-@recipe(version="2")
+@recipe(version="3")
 def flux_calibration(
-    *,
-    spectrum_uncal: Spectrum,
-    response: Response,
-    target: Target | None = None,
-    params: FluxCalibrationParams = _CALIBRATION,
+    *, spectrum_uncal: Spectrum, response: Response, params: FluxCalibrationParams = _CALIBRATION
 ) -> CalibratedSpectrum:
     """Calibrate a spectrum: response, extinction and telluric bands at its own airmass.
 
     A standard is calibrated with the other standards alone. STAT is the noise of the exposure; the
     error of the response is common to neighbouring samples and is a quality number. The flux that a
     standard is known to have stands beside its own.
-
-    ``target`` is the verdict on the same exposure: place and quality code, without which there is no
-    text form.
     """
-    from tracecube.instruments.sedm.ascii_layout import ascii_spectrum, spectrum_name  # noqa: PLC0415
-    from tracecube.instruments.sedm.headers import text  # noqa: PLC0415
     from tracecube.instruments.sedm.star_calibration import calibrated  # noqa: PLC0415
-    from tracecube.instruments.sedm.star_extraction import raw_name  # noqa: PLC0415
 
     found, numbers, caveats = calibrated(spectrum_uncal, response, params)
-    written = None
-    if target is not None:
-        name = spectrum_name(
-            target.object, raw_name(spectrum_uncal.meta), text(spectrum_uncal.meta, "EXTRTAG") or "robot"
-        )
-        written = TextFile(ascii_spectrum(found, target, spectrum_uncal.meta), name=name)
-    return CalibratedSpectrum(spectrum=found, spectrum_ascii=written, quality=tuple(numbers), caveats=tuple(caveats))
+    return CalibratedSpectrum(spectrum=found, quality=tuple(numbers), caveats=tuple(caveats))

@@ -12,6 +12,7 @@ from tracecube.instruments.sedm.ifu_steps import ifu
 from tracecube.instruments.sedm.optics_steps import lenslet_flat, trace_domes, wavelength_calibration
 from tracecube.instruments.sedm.star_steps import extract_star, flux_calibration, response
 from tracecube.instruments.sedm.steps import master_bias, static_badpix
+from tracecube.instruments.sedm.type_steps import classify
 
 __all__ = ["SAME_EXPOSURE", "SAME_NIGHT_FIRST", "SAME_READOUT_FIRST", "workflow"]
 
@@ -137,12 +138,21 @@ FLUXCAL = Task(
     name="fluxcal",
     recipe=flux_calibration,
     main=Main("spectrum_uncal", ("SPECTRUM_UNCAL",)),
-    associations=(RESPONSE, VERDICT),
+    associations=(RESPONSE,),
+    targets=("calibrated",),
+    text="spectrum above the atmosphere",
+)
+
+CLASSIFY = Task(
+    name="classify",
+    recipe=classify,
+    main=Main("spectrum", ("SPECTRUM",)),
+    associations=(VERDICT,),
     targets=("science",),
-    text="spectrum above the atmosphere, and its text form",
+    text="type, redshift and age of a target, and the text form of its spectrum",
 )
 
 workflow = Workflow(
-    tasks=(BIAS, BADPIX, DOMES, ARCS, LENSLETS, IFU, STANDARD_STARS, STARS, NIGHT_RESPONSE, FLUXCAL),
+    tasks=(BIAS, BADPIX, DOMES, ARCS, LENSLETS, IFU, STANDARD_STARS, STARS, NIGHT_RESPONSE, FLUXCAL, CLASSIFY),
     default_target="science",
 )

@@ -25,6 +25,7 @@ from tracecube.core.spectra import Spectra
 from tracecube.core.target import acceptable
 from tracecube.instruments.sedm.star_parameters import ExtractStarParams
 from tracecube.instruments.sedm.star_steps import extract_star, flux_calibration, response
+from tracecube.instruments.sedm.type_steps import classify
 
 PLACE = (1.2, 2.0)
 SQUARE = ((-3.0, -2.2), (5.4, -2.2), (5.4, 6.2), (-3.0, 6.2))
@@ -71,9 +72,8 @@ def test_products_say_who_had_them_made(science: Spectra, feige: Any) -> None:
     for meta in (found.target.meta, found.spectrum_uncal.meta):
         assert (meta["REDUCER"], meta["EXTRTAG"], meta["SPECNAME"]) == ("Ada Lovelace", "redo101500", name)
     night = response(spectrum_uncal=[feige.spectrum_uncal])
-    done = flux_calibration(
-        spectrum_uncal=found.spectrum_uncal, response=night.response, target=found.target
-    )  # fmt: skip
+    calibrated = flux_calibration(spectrum_uncal=found.spectrum_uncal, response=night.response)
+    done = classify(spectrum=calibrated.spectrum, target=found.target)
     assert done.spectrum_ascii.name == name
     lines = set(done.spectrum_ascii.text.splitlines())
     assert {"# REDUCER: Ada Lovelace", "# SRCPOS: manual", "# QUALITY: 0", "# REASON: good"} <= lines

@@ -199,18 +199,6 @@ def test_text_form_is_what_classifiers_read(science: Spectra, night: Any) -> Non
     np.testing.assert_allclose(rows[:, 1], spectrum.flux[flags == 0], rtol=1e-3)
 
 
-def test_text_form_is_a_product_where_there_is_a_verdict(science: Spectra, night: Any) -> None:
-    found = extract_star(spectra=science)
-    star = replace(found.spectrum_uncal, meta={**TARGET, "PRODTAG": "SPECTRUM_UNCAL", "QC SNR": 5.0, "CAL1": "x"})
-    given = {"spectrum_uncal": star, "response": night.response}
-    assert flux_calibration(**given).spectrum_ascii is None
-    done = flux_calibration(**given, target=found.target)
-    assert done.spectrum_ascii.text == ascii_spectrum(done.spectrum, found.target, TARGET)
-    keys = {line[2:].partition(":")[0] for line in done.spectrum_ascii.text.splitlines() if line.startswith("# ")}
-    assert {"OBJECT", "EXPTIME", "QUALITY", "FLUXCAL", "CALSRC"} <= keys
-    assert not keys & {"PRODTAG", "QC SNR", "CAL1"}  # of the file it was read from
-
-
 def test_same_inputs_give_the_same_numbers(science: Spectra) -> None:
     one, two = (extract_star(spectra=science) for _ in range(2))
     np.testing.assert_array_equal(one.spectrum_uncal.flux_uncal, two.spectrum_uncal.flux_uncal)

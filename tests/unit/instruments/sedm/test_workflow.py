@@ -34,13 +34,13 @@ def bound(*nights: str, step: float = 0.03) -> dict[tuple[str, str], dict[str, l
 
 
 def test_a_spectrum_gets_the_verdict_on_its_own_exposure() -> None:
-    jobs = {name: given for (task, name), given in bound(*NIGHTS).items() if task == "fluxcal"}
+    jobs = {name: given for (task, name), given in bound(*NIGHTS).items() if task == "classify"}
     assert len(jobs) == 6
     assert all(given["target"] == [name] for name, given in jobs.items())
 
 
 def test_exposures_of_one_start_keep_their_own_verdicts() -> None:
-    jobs = {name: given for (task, name), given in bound("2021-04-21", step=0.0).items() if task == "fluxcal"}
+    jobs = {name: given for (task, name), given in bound("2021-04-21", step=0.0).items() if task == "classify"}
     assert len(jobs) == 3
     assert all(given["target"] == [name] for name, given in jobs.items())
 
@@ -52,6 +52,7 @@ def test_alignment_is_that_of_the_night() -> None:
 
 
 def test_text_form_has_its_suffix() -> None:
-    [fluxcal] = (task for task in instrument.workflow.tasks if task.name == "fluxcal")
-    assert fluxcal.output_suffixes() == {"spectrum": ".fits", "spectrum_ascii": ".txt"}
-    assert fluxcal.output_tags()["spectrum_ascii"] == "SPECTRUM_ASCII"
+    [classify] = (task for task in instrument.workflow.tasks if task.name == "classify")
+    assert classify.output_suffixes() == {"classification": ".fits", "spectrum_ascii": ".txt"}
+    assert classify.output_tags()["spectrum_ascii"] == "SPECTRUM_ASCII"
+    assert "classify" in {task.name for task in instrument.workflow.tasks if "science" in task.targets}

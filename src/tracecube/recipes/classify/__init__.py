@@ -1,0 +1,1 @@
+"""From the spectrum of a transient to what it is: type, redshift, age."""
