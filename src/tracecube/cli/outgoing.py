@@ -13,10 +13,11 @@ from tracecube.archive.ledger import Ledger
 from tracecube.archive.sendings import NoticeRecord
 from tracecube.cli.flow import reportings_of
 from tracecube.cli.show import print_json, say, table
+from tracecube.core.errors import BadData
 from tracecube.core.reporting import Reporting
 from tracecube.report.extractions import NightSummary, gather_summary, nights_of
 from tracecube.report.summary import SummaryFiles, summary_folder, write_summary
-from tracecube.sending.config import Configuration, load
+from tracecube.sending.config import Configuration, is_address, load
 from tracecube.sending.finish import Ended, changed_since, compose, mail_state, send_summary, settle
 from tracecube.sending.lock import only_sender
 from tracecube.sending.skyportal import SkyPortal
@@ -62,6 +63,7 @@ def finish(out: Path, night: str | None, to: Sequence[str], *, send: bool, again
 def _tell(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequence[str]) -> None:
     """Say what --send would do; write the mail as a file to look at."""
     settings = _configuration().smtp
+    _check(to)
     receivers = tuple(to) or (settings.to if settings else ())
     sender = settings.sender if settings else "nobody@localhost"
     draft = files.page.with_name("summary.eml")
@@ -77,9 +79,16 @@ def _tell(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequen
         say(f"mail: not sent; --send would send it through {settings.host} to {', '.join(receivers) or 'nobody'}")
 
 
+def _check(addresses: Sequence[str]) -> None:
+    wrong = [one for one in addresses if not is_address(one)]
+    if wrong:
+        raise BadData(f"no address: {', '.join(map(repr, wrong))}", hint="--to NAME@HOST, once for each")
+
+
 def _send(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequence[str], *, again: bool) -> None:
     """Send the mail, and end with the status that says what became of it."""
     settings = _configuration().for_mail()
+    _check(to)
     with only_sender(ledger.folder):
         message = compose(ledger, summary, files, settings.sender, tuple(to) or settings.to)
         since = changed_since(ledger, summary, settings.sender)

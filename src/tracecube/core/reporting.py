@@ -166,6 +166,8 @@ class Publishing:
         Which columns these are, from 0.
     annotations : callable
         What is said beside a spectrum, from the extraction and the text that is sent.
+    program : callable
+        Name of the program that an extraction was observed for; empty where it is not known.
     instrument_ids : mapping of str to int
         Number of the instrument on the servers (host name) where it is known.
     """
@@ -177,6 +179,7 @@ class Publishing:
     filename: Callable[[Extraction], str]
     columns: tuple[int, int, int]
     annotations: Callable[[Extraction, str], tuple[Annotation, ...]]
+    program: Callable[[Extraction], str] = lambda _extraction: ""
     instrument_ids: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from tracecube.core.errors import BadData, MissingInput
 
-__all__ = ["CONFIG", "PASSWORD", "TOKEN", "Configuration", "SkyPortalSettings", "SmtpSettings", "load"]
+__all__ = ["CONFIG", "PASSWORD", "TOKEN", "Configuration", "SkyPortalSettings", "SmtpSettings", "is_address", "load"]
 
 CONFIG, TOKEN, PASSWORD = "TRACECUBE_CONFIG", "TRACECUBE_SKYPORTAL_TOKEN", "TRACECUBE_SMTP_PASSWORD"
 """Environment variables: the file, and the secrets that stand over those of the file."""
@@ -26,6 +27,7 @@ _OTHERS = 0o077  # bits of a file's mode that let others in
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _FIRST, _LAST = 1, 65535
+_HALVES = 2  # of an address
 
 Seconds = Annotated[float, Field(gt=0.0, le=600.0)]
 Attempts = Annotated[int, Field(ge=1, le=20)]
@@ -71,6 +73,14 @@ class SmtpSettings(_Section):
     timeout: Seconds = 30.0
     attempts: Attempts = 3
 
+    @field_validator("sender", "to")
+    @classmethod
+    def _addresses_are_some(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        wrong = [one for one in ([value] if isinstance(value, str) else value) if not is_address(one)]
+        if wrong:
+            raise ValueError(f"no address: {', '.join(map(repr, wrong))}")
+        return value
+
     @model_validator(mode="after")
     def _secret_is_safe(self) -> Self:
         if self.password is not None and self.security == "none" and self.host not in _LOOPBACK:
@@ -96,6 +106,8 @@ class SkyPortalSettings(_Section):
         Number of the instrument on this server, where it is not a known one.
     group_ids : tuple of int
         Groups that see what is sent.
+    programs : mapping of str to tuple of int
+        Further groups that see what was observed for a program, by the program's name.
     followup_requests : mapping of str to int
         Number of the request that an object was observed for.
     timeout : float, second
@@ -107,6 +119,7 @@ class SkyPortalSettings(_Section):
     token: SecretStr | None = None
     instrument_id: int | None = Field(default=None, ge=1)
     group_ids: tuple[int, ...] = ()
+    programs: Mapping[str, tuple[int, ...]] = Field(default_factory=dict)
     followup_requests: Mapping[str, int] = Field(default_factory=dict)
     timeout: Seconds = 60.0
     attempts: Attempts = 5
@@ -125,6 +138,19 @@ class SkyPortalSettings(_Section):
     def hostname(self) -> str:
         """Name of the server."""
         return urlsplit(self.url).hostname or ""
+
+
+def is_address(text: str) -> bool:
+    r"""Whether a text is one mail address, with or without a name.
+
+    Examples
+    --------
+    >>> [is_address(text) for text in ("a@b.org", "A B <a@b.org>", "a", "a@b.org, c@d.org", "a@b.org\nBcc: c@d.org")]
+    [True, True, False, False, False]
+    """
+    found = getaddresses([text])
+    at = [part for part in found[0][1].split("@") if part] if len(found) == 1 else []
+    return len(at) == _HALVES and text.isprintable() and text.isascii()
 
 
 class Configuration(_Section):

@@ -17,6 +17,7 @@ from tracecube.sending.config import PASSWORD, SmtpSettings
 
 __all__ = ["Mailed", "NotMailed", "send_mail"]
 
+_SEVEN_BITS = SMTP_POLICY.clone(cte_type="7bit")  # every server takes it, extensions or none
 _OK = 250  # what was asked for is done (RFC 5321)
 _ACCEPTED = {250, 251}  # of a recipient: here, or passed on
 _FOR_GOOD = 500  # from here on no answer changes by asking again
@@ -108,7 +109,7 @@ def _once(message: EmailMessage, recipients: list[str], settings: SmtpSettings, 
             later = all(int(said.split()[0]) < _FOR_GOOD for said in refused.values())
             raise NotMailed(f"{settings.host}: refuses all recipients ({reasons})", hint="correct them", again=later)
         _expect(server.docmd("DATA"), "mail", settings, good=354)
-        content = message.as_bytes(policy=SMTP_POLICY)
+        content = message.as_bytes(policy=_SEVEN_BITS)
         before()
         return _hand_over(server, content, refused, settings)
 

@@ -120,7 +120,7 @@ def _planned(one: Listed, settings: SkyPortalSettings) -> Planned | None:
         observed_at=_middle(it.mjd, it.exptime),
         instrument_id=_instrument(publishing, settings),
         columns=publishing.columns,
-        group_ids=settings.group_ids,
+        group_ids=tuple(dict.fromkeys((*settings.group_ids, *settings.programs.get(publishing.program(it), ())))),
         followup_request_id=settings.followup_requests.get(it.object),
     )
     return Planned(it, "", upload, publishing.annotations(it, written), text.sha256)

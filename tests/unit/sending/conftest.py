@@ -46,6 +46,7 @@ TOY = Reporting(
         filename=lambda it: f"spec_{it.raw}_{it.object}.txt",
         columns=(0, 1, 2),
         annotations=lambda _it, _sent: (Annotation("toy:S2N", {"median": 5.5}),),
+        program=lambda it: it.text("P60PRID"),
         instrument_ids={"127.0.0.1": 7},
     ),
 )

@@ -43,12 +43,12 @@ def configured(tmp_path, monkeypatch, portal, post, reportings) -> Callable[...,
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("TRACECUBE_CONFIG", raising=False)
 
-    def write(**more: Any) -> None:
+    def write(survey_more: dict[str, Any] | None = None, **more: Any) -> None:
         smtp = {"host": post.host, "port": post.port, "security": "none", "from": "sedm@here", "to": ["a@there"]}
         survey = {"url": portal.url, "token": "0c1d-very-secret", "attempts": 1, "timeout": 5.0}
         path = tmp_path / ".config" / "tracecube" / "config.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        sections = {"smtp": {**smtp, "attempts": 1, **more}, "skyportal": survey}
+        sections = {"smtp": {**smtp, "attempts": 1, **more}, "skyportal": {**survey, **(survey_more or {})}}
         lines = [
             f"[{name}]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in one.items())
             for name, one in sections.items()
@@ -321,6 +321,22 @@ def test_a_text_that_is_gone_keeps_none_of_the_others(put_night, run, portal):
     assert (lost["object"], lost["state"]) == ("ZTF21abcdefg", "failed")
     assert "no such product" in lost["reason"]
     assert [one["obj_id"] for one in portal.sent] == ["ZTF21bcdefgh"]
+
+
+def test_groups_are_those_of_all_and_of_the_program(out, run, portal, configured):
+    path = Path.home() / ".config" / "tracecube" / "config.toml"
+    configured({"group_ids": [3, 4]})
+    more = ('programs = { "2018A-BCS" = [4, 9], other = [1] }', "followup_requests = { ZTF21abcdefg = 5 }")
+    path.write_text("\n".join([path.read_text(), *more]))
+    run("upload", out, "--send")
+    assert portal.sent[0]["group_ids"] == [3, 4, 9]
+    assert portal.sent[0]["followup_request_id"] == 5
+
+
+@pytest.mark.parametrize("address", ["nobody", "a@b\nBcc: c@d", "a@b, c@d"])
+def test_what_is_no_address_is_told(out, run, post, address):
+    assert "no address" in run("night", "finish", out, "--send", "--to", address, status=2)
+    assert post.lines == []
 
 
 def test_two_do_not_send_at_once(out, run, portal, post):

@@ -40,6 +40,13 @@ def test_a_mail_arrives_as_it_was_written(post):
     ]
 
 
+def test_what_goes_over_the_line_is_plain_ascii(post):
+    sent(mail("a@there", text="Größe\n"), post.settings())
+    post.mails[0].decode("ascii")
+    arrived = email.message_from_bytes(post.mails[0], policy=email.policy.default)
+    assert arrived.get_content().split() == ["Größe"]
+
+
 def test_the_connection_is_made_safe_before_the_password_goes_over_it(post, certificate, password):
     post.certificate = certificate
     safe = post.settings(security="starttls", user="sedm", password=password, ca_file=certificate)

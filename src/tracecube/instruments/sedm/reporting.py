@@ -239,6 +239,7 @@ reporting = Reporting(
         filename=file_name,
         columns=(0, 1, 2),
         annotations=annotations,
+        program=ALLOCATION.value,
         instrument_ids={"fritz.science": 2},
     ),
 )

@@ -42,7 +42,11 @@ def row(it: Extraction, table: int = 0) -> dict[str, str]:
 
 
 def test_the_instrument_reports_so():
-    assert instrument.reporting is reporting
+    assert instrument.reporting is not None
+    assert [table.name for table in instrument.reporting.tables] == ["report.txt", "report_ztf.txt"]
+    assert instrument.reporting.publishing is not None
+    assert instrument.reporting.publishing.instrument_ids == {"fritz.science": 2}
+    assert instrument.reporting.publishing.program(extraction()) == "2018A-BCS"
 
 
 def test_a_line_tells_what_the_observatory_s_does():
