@@ -42,6 +42,18 @@ def out(tmp_path, toy, reduced) -> Path:
     return tmp_path / "out"
 
 
+@pytest.fixture
+def drawn() -> None:
+    """Asked for by tests that look at pictures and pages; the others are quicker without."""
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(request, monkeypatch) -> None:
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(redex, "report_of", lambda out, *, changed: out / "report" / "index.html")
+        monkeypatch.setattr(redex, "_picture", lambda *_: None)
+
+
 @pytest.fixture(autouse=True)
 def sent(monkeypatch, installed) -> list[tuple[Any, ...]]:
     """What would go to the survey; nobody sits at the terminal, and the toy is the only instrument."""
@@ -90,7 +102,7 @@ def test_rejected_it_leaves_no_trace(out, call, sent):
     assert sent == []
 
 
-def test_accepted_it_stands(out, call, sent):
+def test_accepted_it_stands(out, call, sent, drawn):
     done = call("0", "-5", "--accept")
     assert done.exit_code == 0, done.output
     tag = re.search(r"accepted as (redo\d{6}) by Ada Lovelace", done.output)[1]
@@ -175,7 +187,7 @@ def test_a_failed_extraction_changes_nothing(out, call):
 
 
 @pytest.mark.parametrize(("answer", "status", "quality"), [("y\n", 0, 0), ("n\n", 1, 5)])
-def test_a_person_is_shown_the_picture_and_asked(out, call, monkeypatch, answer, status, quality):
+def test_a_person_is_shown_the_picture_and_asked(out, call, drawn, monkeypatch, answer, status, quality):
     monkeypatch.setattr(redex, "_asks", lambda: True)
     before = contents(out)
     done = call("0", "-5", typed=f"\n{answer}")
@@ -218,6 +230,21 @@ def test_a_night_chooses_among_exposures_of_one_stamp(out, call, toy, tmp_path, 
     done = call("0", "-5", "--night", "20210422", "--accept", "--local")
     assert done.exit_code == 0, done.output
     assert of(out, "TARGET").header["QUALITY"] == 5
+
+
+def test_a_night_of_another_raw_folder_is_still_to_be_had(out, call, toy, tmp_path, reduced):
+    toy.write_frame(
+        tmp_path / "next", "toy_09_09_09", "SCIENCE", minutes=1440, seed=9, NIGHT="2021-04-22", OBJECT="SN9"
+    )
+    reduced(tmp_path / "next", out)
+    done = call("0", "-5", "--accept", "--local")
+    assert done.exit_code == 0, done.output
+    assert of(out, "TARGET").header["QUALITY"] == 0
+    assert of(out, "TARGET", "09_09_09").header["QUALITY"] == 5
+    assert call("0", "-5", "--accept", "--local", stamp="09_09_09").exit_code == 0
+    assert of(out, "TARGET", "09_09_09").header["QUALITY"] == 0
+    assert of(out, "TARGET").header["QUALITY"] == 0
+    assert {made.name for made in (out / "2021-04-21" / "star").glob("*.txt")} >= {"spec_auto_robot_toy_11_20_30.txt"}
 
 
 def test_accepted_while_another_run_writes_it_is_heeded_later(out, call, monkeypatch, reduced, tmp_path):

@@ -15,6 +15,7 @@ from tracecube.archive.records import InputRecord, JobRecord, PlannedRecord, Pro
 __all__ = [
     "done_jobs",
     "find_product",
+    "job_keys",
     "job_of",
     "last_run",
     "nights_with",
@@ -24,6 +25,7 @@ __all__ = [
     "products_of_jobs",
     "raw_files",
     "raw_with_hash",
+    "run_for",
 ]
 
 _CHUNK = 500  # values in one IN list; SQLite built before 2020 allows 999
@@ -132,6 +134,44 @@ def last_run(ledger: Ledger) -> RunRecord | None:
     """Return the latest run."""
     rows = _rows(ledger, sa.select(tables.run).order_by(tables.run.c.id.desc()).limit(1))
     return RunRecord(**{**rows[0], "targets": tuple(rows[0]["targets"])}) if rows else None
+
+
+def run_for(ledger: Ledger, job: tuple[str, str, str, str | None]) -> RunRecord | None:
+    """Return the latest run on the raw folder that gave a job (instrument, task, name, night); the latest if none did.
+
+    An output folder may hold what several raw folders gave.
+    """
+    column, run = tables.job.c, tables.run.c
+    instrument, task, name, night = job
+    folder = (
+        sa.select(run.raw_folder)
+        .where(
+            run.id == column.run_id,
+            column.instrument == instrument,
+            column.task == task,
+            column.name == name,
+            column.night.is_not_distinct_from(night),
+        )
+        .order_by(column.id.desc())
+        .limit(1)
+    )
+    with ledger.engine.connect() as connection:
+        found = connection.execute(folder).scalar()
+    query = sa.select(tables.run).order_by(run.id.desc()).limit(1)
+    rows = _rows(ledger, query if found is None else query.where(run.raw_folder == found))
+    return RunRecord(**{**rows[0], "targets": tuple(rows[0]["targets"])}) if rows else None
+
+
+def job_keys(ledger: Ledger, instrument: str, tasks: Sequence[str]) -> list[tuple[str, str, str, str | None]]:
+    """Return instrument, task, name and night of all jobs of these tasks that ever ran, in order."""
+    column = tables.job.c
+    query = (
+        sa.select(column.instrument, column.task, column.name, column.night, sa.func.min(column.id).label("first"))
+        .where(column.instrument == instrument, column.task.in_(tasks))
+        .group_by(column.instrument, column.task, column.name, column.night)
+        .order_by("first")
+    )
+    return [(row["instrument"], row["task"], row["name"], row["night"]) for row in _rows(ledger, query)]
 
 
 def planned_of(ledger: Ledger, run_id: int) -> list[PlannedRecord]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tracecube.archive.adjustments import standing_adjustments
 from tracecube.archive.ledger import Ledger
-from tracecube.archive.queries import last_run, planned_of, products
+from tracecube.archive.queries import job_keys, last_run, planned_of, products
 from tracecube.archive.records import AdjustmentRecord, PlannedRecord, ProductRecord
 from tracecube.core.by_hand import ByHand
 from tracecube.core.errors import BadData, MissingInput
@@ -91,10 +91,7 @@ def find_case(ledger: Ledger, instruments: Mapping[str, Found], stamp: str, nigh
     """
     if not _STAMP.fullmatch(stamp):
         raise BadData(f"{stamp!r} is no time stamp", hint="HH_MM_SS, as in the title of the verification picture")
-    run = last_run(ledger)
-    if run is None:
-        raise MissingInput(f"{ledger.folder}: nothing was run here yet", hint="tracecube reduce RAWDIR -o OUT")
-    jobs = list(_extractions(planned_of(ledger, run.id), instruments))
+    jobs = list(_extractions(ledger, instruments))
     wanted = None if night is None else night.replace("-", "")
     fit = [
         (job, by_hand)
@@ -110,15 +107,21 @@ def find_case(ledger: Ledger, instruments: Mapping[str, Found], stamp: str, nigh
     return _case(ledger, *fit[0])
 
 
-def _extractions(
-    planned: list[PlannedRecord], instruments: Mapping[str, Found]
-) -> Iterator[tuple[PlannedRecord, ByHand]]:
-    """Yield the jobs that extract a target."""
-    for job in planned:
-        found = instruments.get(job.instrument)
-        by_hand = None if found is None else found.instrument.by_hand
-        if by_hand is not None and job.task in by_hand.tasks:
-            yield job, by_hand
+def _extractions(ledger: Ledger, instruments: Mapping[str, Found]) -> Iterator[tuple[PlannedRecord, ByHand]]:
+    """Yield the jobs that extract a target: those of the last run, then those of runs on other raw files."""
+    run = last_run(ledger)
+    if run is None:
+        raise MissingInput(f"{ledger.folder}: nothing was run here yet", hint="tracecube reduce RAWDIR -o OUT")
+    planned = planned_of(ledger, run.id)
+    seen = {(job.instrument, job.task, job.name, job.night) for job in planned}
+    for name, found in instruments.items():
+        by_hand = found.instrument.by_hand
+        if by_hand is None:
+            continue
+        yield from ((job, by_hand) for job in planned if job.instrument == name and job.task in by_hand.tasks)
+        for key in job_keys(ledger, name, by_hand.tasks):
+            if key not in seen:
+                yield PlannedRecord(instrument=key[0], task=key[1], name=key[2], night=key[3], state="done"), by_hand
 
 
 def _case(ledger: Ledger, job: PlannedRecord, by_hand: ByHand) -> Case:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tracecube.archive.adjustments import save_adjustment
 from tracecube.archive.ledger import LEDGER_NAME, Ledger
-from tracecube.archive.queries import job_of, last_run, planned_of, products, products_from_elsewhere
+from tracecube.archive.queries import job_of, planned_of, products, products_from_elsewhere, run_for
 from tracecube.archive.records import AdjustmentRecord, RunRecord
 from tracecube.archive.summary import RunSummary
 from tracecube.core.errors import MissingInput
@@ -74,7 +74,7 @@ def adjust(
     instruments: Callable[[], Mapping[str, Found]] = discover,
     patience: float = 0.0,
 ) -> RunSummary:
-    """Write an adjustment down, and do the last run again: what depends on the job is made anew, all else reused.
+    """Write an adjustment down, and do its job's last run again: what depends on it is made anew, all else reused.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def adjust(
         A value is not allowed, or another run is writing into the folder.
     """
     with Ledger.open(out) as ledger:
-        run = last_run(ledger)
+        run = run_for(ledger, (adjustment.instrument, adjustment.task, adjustment.name, adjustment.night))
         if run is None:
             raise MissingInput(f"{out}: nothing was run here yet", hint=f"tracecube reduce RAWDIR -o {out}")
         save_adjustment(ledger, adjustment)
@@ -113,7 +113,8 @@ def _lent(ledger: Ledger, run: RunRecord) -> bool:
     elsewhere = {made.sha256 for made in products_from_elsewhere(ledger, Path(run.raw_folder))}
     if not elsewhere:
         return False
-    jobs = {one.job_id for one in planned_of(ledger, run.id) if one.job_id is not None}
+    here = [made for made in products(ledger) if made.sha256 not in elsewhere]
+    jobs = {made.job_id for made in here} | {one.job_id for one in planned_of(ledger, run.id) if one.job_id is not None}
     return any(given.sha256 in elsewhere for number in jobs for given in job_of(ledger, number).inputs)
 
 

@@ -27,6 +27,7 @@ from tracecube.instruments.sedm.refraction import refraction
 from tracecube.instruments.sedm.star_light import Field, Light, by_aperture, by_psf
 from tracecube.instruments.sedm.star_parameters import ExtractStarParams
 from tracecube.instruments.sedm.star_place import Start, chosen_region, is_inside, start_at, without_spaxels
+from tracecube.kernels.polygon import inside_polygon
 from tracecube.recipes.science.scene import Track, make_scene
 
 __all__ = ["Extraction", "extract", "is_standard", "mean_airmass", "raw_name"]
@@ -83,9 +84,13 @@ def extract(
     finder = finder_of(guider, pointing, spectra.meta)
     if pointing is not None and not standard:
         pointing = aligned(pointing, standards)
-    start = start_at(scene, pointing, standard, params)
+    region = chosen_region(scene, params.region)
+    start = start_at(scene if region is None else region, pointing, standard, params)
     cards = {**_guider_cards(spectra.meta, pointing), **_names(spectra.meta, params)}
-    caveats = [*([f"place by brightness: {'; '.join(reasons)}"] if start.how == "auto" else []), *by_hand(params)]
+    caveats = [
+        *([f"place by brightness: {'; '.join(reasons)}"] if start.how == "auto" else []),
+        *by_hand(params, start),
+    ]
     if not is_inside(scene, start):
         far = math.hypot(start.x, start.y)
         caveats.append(f"target {far:.1f} arcsec from the field centre, outside the field")
@@ -103,7 +108,7 @@ def extract(
     )
     if not standard and not known:
         caveats.append("no standard of the night told the halo: the literature's is used, and the sky taken as a plane")
-    field = Field(scene, chosen_region(scene, params.region), track, start, standard, known)
+    field = Field(scene, region, track, start, standard, known)
     light = by_psf(field, prior, params) if params.aperture is None else by_aperture(field, prior, params)
     code = _code(start, params, inside=True, negative=light.negative)
     cards |= {**light.cards, "QUALITY": code, "REASON": REASONS[code], "SRCPOS": start.how}
@@ -117,11 +122,13 @@ def extract(
     )
 
 
-def by_hand(params: ExtractStarParams) -> list[str]:
+def by_hand(params: ExtractStarParams, start: Start) -> list[str]:
     """Say what a person changed."""
     said = []
     if params.region is not None:
         said.append(f"region of {len(params.region)} corners drawn by {params.reviewer}")
+        if not inside_polygon(np.array([start.x]), np.array([start.y]), np.array(params.region))[0]:
+            said.append(f"the target at ({start.x:.1f}, {start.y:.1f}) arcsec lies outside that region")
     if params.exclude:
         said.append(f"spaxels {', '.join(map(str, params.exclude))} left out by {params.reviewer}")
     return said

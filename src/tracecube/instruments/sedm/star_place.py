@@ -32,7 +32,7 @@ class Start(NamedTuple):
 
 
 def start_at(scene: Scene, pointing: Pointing | None, standard: bool, params: ExtractStarParams) -> Start:
-    """Decide where to look."""
+    """Decide where to look; by brightness only where a person drew a line around, if one did."""
     fwhm = math.nan if pointing is None else pointing.fwhm
     if params.centroid_x is not None and params.centroid_y is not None:
         return Start(params.centroid_x, params.centroid_y, params.centroid_error, "manual", fwhm)

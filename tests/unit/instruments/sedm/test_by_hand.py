@@ -110,6 +110,19 @@ def test_a_region_keeps_a_neighbour_out(with_neighbour: Spectra, science: Spectr
     assert any("region of 5 corners drawn" in caveat for caveat in found.caveats)
 
 
+def test_the_brightest_source_is_sought_inside_a_region(with_neighbour: Spectra) -> None:
+    region = ((-3.0, -2.0), (1.8, -0.4), (3.9, 1.8), (5.0, 6.2), (-3.0, 6.2))
+    found = extract_star(spectra=with_neighbour, params=ExtractStarParams(region=region, host="never"))
+    assert (found.target.quality, found.target.source_position) == (5, "auto")
+    assert (found.target.x, found.target.y) == pytest.approx(PLACE, abs=0.2)
+
+
+def test_a_target_beside_its_region_is_said_so(science: Spectra) -> None:
+    params = ExtractStarParams(region=SQUARE, centroid_x=1.2, centroid_y=-2.6, host="never")
+    found = extract_star(spectra=science, params=params)
+    assert any("(1.2, -2.6) arcsec lies outside that region" in caveat for caveat in found.caveats)
+
+
 def test_a_region_alone_changes_a_clean_star_by_its_noise(science: Spectra) -> None:
     whole = extract_star(spectra=science)
     found = extract_star(spectra=science, params=ExtractStarParams(region=SQUARE))
