@@ -255,6 +255,7 @@ VERIFICATION = PictureKind(
         Source(("PSF_FIT",), PointSourceFit, needed=False),
         Source(("FINDER",), Finder, needed=False),
         Source(("SPECTRUM",), Spectrum, needed=False),
+        Source(("CLASSIFICATION",), SpectralType, needed=False),
     ),
     verification,
     named="PICTNAME",

@@ -19,7 +19,7 @@ from tracecube.report.figures.style import (
     styled,
 )
 
-__all__ = ["spectral_type"]
+__all__ = ["draw_match", "spectral_type", "words_of"]
 
 _SHOWN = 7  # types
 
@@ -29,13 +29,24 @@ def spectral_type(found: SpectralType) -> Figure:
     """Draw the flattened spectrum with the best template of its type, and probabilities beside it."""
     figure = sheet(8.6, 4.0)
     grid = figure.add_gridspec(2, 2, width_ratios=[3.2, 1])
-    _fit(figure.add_subplot(grid[:, 0]), found)
+    ax = figure.add_subplot(grid[:, 0])
+    draw_match(ax, found)
+    ax.set_title(f"{found.meta.get('OBJECT') or ''} {words_of(found, chr(10))}".lstrip())
+    legend_above(ax, columns=1)
     _types(figure.add_subplot(grid[0, 1]), found)
     _redshifts(figure.add_subplot(grid[1, 1]), found)
     return figure
 
 
-def _fit(ax: Axes, found: SpectralType) -> None:
+def words_of(found: SpectralType, between: str = ", ") -> str:
+    """Return what the target was found to be: type and, after ``between``, redshift, age and strength of the match."""
+    age = f", {found.age:+.0f} ± {found.age_error:.0f} d" if np.isfinite(found.age) else ""
+    redshift = f"z = {found.z:.4f} ± {found.z_error:.4f}{age}, rlap {found.snid_rlap:.1f}"
+    return f"{found.type} ({found.subtype}) {found.probability:.0%}{between}{redshift}"
+
+
+def draw_match(ax: Axes, found: SpectralType) -> None:
+    """Draw the flattened spectrum with the best template of its type."""
     ax.fill_between(
         found.wave, found.value - found.error, found.value + found.error, step="mid", color=SKY, alpha=0.5, lw=0
     )
@@ -46,12 +57,6 @@ def _fit(ax: Axes, found: SpectralType) -> None:
     low, high = robust_limits(np.concatenate([found.value, found.model]), 0.3, 99.7)
     ax.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
     ax.set(xlabel="wavelength (Å)", ylabel="flux over continuum, less 1")
-    age = f", {found.age:+.0f} ± {found.age_error:.0f} d" if np.isfinite(found.age) else ""
-    ax.set_title(
-        f"{found.meta.get('OBJECT') or ''} {found.type} ({found.subtype}) {found.probability:.0%}\n"
-        f"z = {found.z:.4f} ± {found.z_error:.4f}{age}, rlap {found.snid_rlap:.1f}"
-    )
-    legend_above(ax, columns=1)
 
 
 def _types(ax: Axes, found: SpectralType) -> None:

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from tracecube.core.fields import Meta
 from tracecube.core.finder import Finder
 from tracecube.core.spectra import Spectra, Spectrum
+from tracecube.core.spectral_type import SpectralType
 from tracecube.core.target import PointSourceFit, Target
 from tracecube.report.figures.spaxel_image import band_image
+from tracecube.report.figures.spectral_type import draw_match, words_of
 from tracecube.report.figures.spectrum import draw_spectrum
 from tracecube.report.figures.style import (
     DIVERGING,
@@ -65,20 +67,28 @@ def verification(
     fit: PointSourceFit | None = None,
     finder: Finder | None = None,
     source: Spectrum | None = None,
+    typed: SpectralType | None = None,
 ) -> Figure:
     """Draw what a person looks at to believe an extraction.
 
     Upper left the field with the spaxels used (black dots) and the place: a red cross (X) where the guider gave it, a
     red circle where brightness did, a black cross where a person did. Upper right what the guider saw, with a red
-    right angle at the target. Lower left data, model and residual of the fit, lower right the spectrum, and of a
-    standard the flux it is known to have.
+    right angle at the target. Lower left data, model and residual of the fit, lower right the spectrum: of a standard
+    with the flux it is known to have, of a typed target with the template that fits best.
     """
     figure = sheet(11.0, 8.4)
     parts: Any = figure.subfigures(2, 2, height_ratios=[1.55, 1.0], width_ratios=[1.1, 1.0])
     _field(parts[0, 0].subplots(), spectra, target, fit)
     _finder(parts[0, 1].subplots(), finder)
     _fit(parts[1, 0], fit)
-    _spectrum(parts[1, 1].subplots(), source, target)
+    if typed is None:
+        _spectrum(parts[1, 1].subplots(), source, target)
+    else:
+        upper, lower = parts[1, 1].subplots(2, 1, height_ratios=[1.0, 1.2])
+        _spectrum(upper, source, target)
+        draw_match(lower, typed)
+        lower.set_title(words_of(typed))
+        lower.legend(loc="upper right", ncols=2)
     meta = target.meta
     line = f"{time_stamp(meta)}   {target.object}   quality {target.quality}: {target.reason}"
     figure.suptitle(f"{line}\n{_how(target)}", x=0.01, ha="left", fontsize=11)
