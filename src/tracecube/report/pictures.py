@@ -20,7 +20,7 @@ __all__ = ["Picture", "PictureKind", "Source", "draw_all"]
 
 _HEAD = 1024  # bytes of a picture, in which its comment stands
 
-DRAWING = "6"
+DRAWING = "7"
 """Changes when a figure function draws the same product differently."""
 
 

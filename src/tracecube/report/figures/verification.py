@@ -76,19 +76,12 @@ def verification(
     right angle at the target. Lower left data, model and residual of the fit, lower right the spectrum: of a standard
     with the flux it is known to have, of a typed target with the template that fits best.
     """
-    figure = sheet(11.0, 8.4)
-    parts: Any = figure.subfigures(2, 2, height_ratios=[1.55, 1.0], width_ratios=[1.1, 1.0])
+    figure = sheet(11.0, 8.8)
+    parts: Any = figure.subfigures(2, 2, height_ratios=[1.35, 1.0], width_ratios=[1.1, 1.0])
     _field(parts[0, 0].subplots(), spectra, target, fit)
     _finder(parts[0, 1].subplots(), finder)
     _fit(parts[1, 0], fit)
-    if typed is None:
-        _spectrum(parts[1, 1].subplots(), source, target)
-    else:
-        upper, lower = parts[1, 1].subplots(2, 1, height_ratios=[1.0, 1.2])
-        _spectrum(upper, source, target)
-        draw_match(lower, typed)
-        lower.set_title(words_of(typed))
-        lower.legend(loc="upper right", ncols=2)
+    _spectrum_and_type(parts[1, 1], source, target, typed)
     meta = target.meta
     line = f"{time_stamp(meta)}   {target.object}   quality {target.quality}: {target.reason}"
     figure.suptitle(f"{line}\n{_how(target)}", x=0.01, ha="left", fontsize=11)
@@ -205,6 +198,22 @@ def _fit(part: Any, fit: PointSourceFit | None) -> None:
     for ax in axes:
         ax.plot(fit.centre_x[band], fit.centre_y[band], "+", color=VERMILION, ms=8, mew=0.9)
         ax.label_outer()
+
+
+def _spectrum_and_type(part: Any, source: Spectrum | None, target: Target, typed: SpectralType | None) -> None:
+    """Draw the spectrum, and below it the template of a typed target."""
+    if typed is None:
+        _spectrum(part.subplots(), source, target)
+        return
+    upper, lower = part.subplots(2, 1, sharex=True, height_ratios=[1.0, 1.1])
+    _spectrum(upper, source, target)
+    upper.set_title(f"{upper.get_title(loc='left')}, {upper.get_ylabel()}")
+    upper.set(xlabel="", ylabel="flux")
+    draw_match(lower, typed)
+    low, high = lower.get_ylim()
+    lower.set(ylim=(low, high + 0.3 * (high - low)), ylabel="over continuum")  # room for the legend
+    lower.set_title(words_of(typed))
+    lower.legend(loc="upper right", ncols=2)
 
 
 def _spectrum(ax: Axes, source: Spectrum | None, target: Target) -> None:
