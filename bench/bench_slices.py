@@ -1,8 +1,9 @@
 """What a night of an image slicer costs, beside the observatory's pipeline, and what all 24 channels cost at once.
 
 Jobs of a reduced night of few channels tell the CPU time and memory of each task; all but sky and cube go by channel.
-The sky of 24 channels is found here from that night's pieces of slices, and with ``--cube`` the cube of a whole field
-from its exposures, given again under the names of the other channels.
+The sky of 24 channels is found here from that night's pieces of slices; with ``--cube`` an exposure of a whole field goes
+from its raw image to its cube: each channel is calibrated, one after the other, then sky and cube of all of them. Those
+that the night lacks are others given again under their names, and calibrations are those of the night.
 
     tracecube reduce NIGHT -o OUT -j 1
     python bench/bench_slices.py OUT [--cube NIGHT]
@@ -22,9 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from tracecube.core.frame import RawFrame
+from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.slice_flux import SliceResponse, Telluric
+from tracecube.core.slice_light import SliceIllumination
 from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, SliceWavelengths
+from tracecube.instruments.muse.exposure_steps import preprocess
 from tracecube.instruments.muse.object_steps import object_cube
 from tracecube.instruments.muse.sky_steps import sky_model
 from tracecube.io.products import read_product
@@ -88,6 +91,37 @@ def timed(name: str, call: Callable[[], Any]) -> Any:
     return made
 
 
+def _products(out: Path, ending: str) -> list[Path]:
+    return sorted(out.rglob(f"*_{ending}.fits"))
+
+
+def whole_calibration(out: Path, night: Path) -> None:
+    """Calibrate the first exposure of the target in all channels; those the night lacks are others again."""
+    first = _products(out, "CALIBRATED_OBJECT")[0].name.split("_CHAN")[0]
+    names = sorted({path.name.split("_")[-3] for path in out.rglob(f"{first}_CHAN*_CALIBRATED_OBJECT.fits")})
+
+    def of(name: str, ending: str, noun: type) -> Any:
+        found = [path for path in _products(out, ending) if f"_{name}_" in path.name]
+        return read_product(found[0], noun) if found else None
+
+    geometry = read_raw(night / "geometry_table.fits", "GEOMETRY_TABLE")
+
+    def all_of_them() -> None:
+        for number in range(CHANNELS):
+            name = names[number % len(names)]
+            illum = night / "illum.fits"
+            preprocess(
+                raw=read_raw(night / f"{first}.fits", "OBJECT", extension=name),
+                bias=of(name, "MASTER_BIAS", Frame), dark=of(name, "MASTER_DARK", Frame),
+                flat=of(name, "MASTER_FLAT", Frame), traces=of(name, "TRACES", SliceTraces),
+                wavelengths=of(name, "WAVELENGTHS", SliceWavelengths), geometry=geometry,
+                illum=read_raw(illum, "ILLUM", extension=name) if illum.exists() else None,
+                twilight=of(name, "TWILIGHT", SliceIllumination), params=preprocess.params(),
+            )  # fmt: skip
+
+    timed(f"raw to pixels, {CHANNELS} channels", all_of_them)
+
+
 def whole_sky(out: Path) -> Any:
     """Find the sky of one exposure in all channels."""
     found = sorted(out.rglob("*_SEGMENTS_OBJECT.fits"))
@@ -138,9 +172,12 @@ def main() -> None:
     for task, (count, cpu, peak) in jobs(out).items():
         eso = PEER.get(task, (float("nan"), float("nan")))
         print(f"{task:28s} {count:4d} {cpu:8.1f} {eso[0]:8.1f} {peak:6.2f} {eso[1]:6.2f}")
+    night = Path(sys.argv[sys.argv.index("--cube") + 1]) if "--cube" in sys.argv else None
+    if night is not None:
+        whole_calibration(out, night)
     sky = whole_sky(out)
-    if "--cube" in sys.argv:
-        whole_cube(out, Path(sys.argv[sys.argv.index("--cube") + 1]), sky)
+    if night is not None:
+        whole_cube(out, night, sky)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from tracecube.instruments.muse.sky_sources import (
     spectra_of,
     with_method,
 )
+from tracecube.recipes.slices.nebular import nebula_in
 from tracecube.recipes.slices.sky_fit import SETTLED, SkyFit, SkyParams, fit_sky
 from tracecube.recipes.slices.sky_pieces import Slices, gather
 from tracecube.recipes.slices.sky_zero import Zero, find_zero
@@ -99,14 +100,27 @@ def sky_model(  # noqa: PLR0913 - what the sky is told by
     value[:, 1:3] += value[:, 5:7] / (4.0 * zero.width**2)
     noun = _noun(fit, value, slices, zero, segments[0])
     spectrum, base = spectra_of(noun)
+    gas, doubts = _gas(spectrum, base, method)
     return SkyOut(
         sky=noun,
         sky_spectrum=spectrum,
         sky_continuum=base,
         sky_mask=mask_image(segments, fit.blank, pointing),
-        quality=(*_numbers(fit, value, zero), *numbers),
-        caveats=(*caveats, *unused, *said),
+        quality=(*_numbers(fit, value, zero), *numbers, gas),
+        caveats=(*caveats, *unused, *said, *doubts),
     )
+
+
+def _gas(spectrum: SkySpectrum, base: SkyContinuum, method: str) -> tuple[QualityNumber, tuple[str, ...]]:
+    """Return how bright lines of a nebula are in the sky's spectrum, over its continuum, and what to do about it."""
+    found = None if method == "none" else nebula_in(spectrum.wave, spectrum.light, base.light)
+    if found is None:
+        return QualityNumber("SKY NEBULA", 0.0, high=0.03), ()
+    said = (
+        f"lines of gas at {found.velocity:.0f} km/s ({', '.join(found.lines)}) stand in the sky's spectrum: light of "
+        "an object is taken for sky; give a SKY exposure of a blank field, or a SKY_MASK"
+    )
+    return QualityNumber("SKY NEBULA", found.strength, high=0.03), (said,)
 
 
 def _zero(fit: SkyFit, sky_lines: RawFrame | None) -> tuple[Zero, list[str]]:
