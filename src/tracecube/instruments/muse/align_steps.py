@@ -24,6 +24,7 @@ from tracecube.recipes.slices.cube import Grid, flat_cards
 
 __all__ = ["align_exposures"]
 
+_UNLIKE = 5.0  # reduced chi-square of a pair of white images that are not alike
 _UNSURE = 0.4  # arcsec: an offset less certain is not measured
 _ODD = 0.1  # arcsec by which a given list may differ from what the images say
 _DEG = 3600.0
@@ -50,7 +51,7 @@ class _Told:
     method: list[str]
 
 
-@recipe(version="4")
+@recipe(version="5")
 def align_exposures(
     *,
     images: Sequence[Image],
@@ -273,5 +274,11 @@ def _advice(found: Aligned, params: AlignParams) -> list[str]:
     if edges:
         said.append(
             f"most maxima of exposure {', '.join(edges)} lie at edges and are left out; bpixdistance sets how near"
+        )
+    unlike = [f"{i + 1} and {j + 1}" for i, j, pair in found.pairs if pair.fit is not None and pair.fit.chi2 > _UNLIKE]
+    if unlike:
+        said.append(
+            f"exposures {', '.join(unlike)} differ by more than noise and seeing (chi-square above {_UNLIKE:g}): "
+            "is light of objects taken for sky in one of them? Offsets and flux scales are as doubtful"
         )
     return said

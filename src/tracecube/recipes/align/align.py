@@ -118,7 +118,8 @@ def _link(i: int, j: int, pair: Pair) -> Link:
 def _scale(i: int, j: int, pair: Pair) -> Link:
     fit = pair.fit
     assert fit is not None
-    parts = [part[2:3, 2:3] / fit.value[2] ** 2 for part in (fit.of_first, fit.of_second)]
+    floor = max(fit.chi2, 1.0)
+    parts = [part[2:3, 2:3] / fit.value[2] ** 2 * floor for part in (fit.of_first, fit.of_second)]
     return Link(i, j, np.log(fit.value[2:3]), parts[0], parts[1], pair.map_first, pair.map_second)
 
 
@@ -126,5 +127,6 @@ def _level(i: int, j: int, pair: Pair, ratio: F8) -> Link:
     """Return the difference of the backgrounds over the flux of either exposure: b_j / s_j - b_i / s_i."""
     fit = pair.fit
     assert fit is not None
-    parts = [part[4:5, 4:5] / ratio[j] ** 2 for part in (fit.of_first, fit.of_second)]
+    floor = max(fit.chi2, 1.0)
+    parts = [part[4:5, 4:5] / ratio[j] ** 2 * floor for part in (fit.of_first, fit.of_second)]
     return Link(i, j, fit.value[4:5] / ratio[j], parts[0], parts[1], pair.map_first, pair.map_second)

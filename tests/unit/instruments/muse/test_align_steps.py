@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from astropy.io import fits
 from tests.unit.recipes.align.drawn_field import DEC, RA, SIDE, exposure
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.frame import RawFrame
-from tracecube.instruments.muse.align_steps import align_exposures
+from tracecube.instruments.muse.align_steps import _advice, align_exposures
 from tracecube.instruments.muse.object_light import displaced
 from tracecube.instruments.muse.pointing import Pointing
 from tracecube.instruments.muse.user_files import output_grid
@@ -47,6 +48,13 @@ def test_an_offset_is_where_sources_appear_less_where_they_do_in_the_first(made)
     assert list(made.offsets.method) == ["reference", "images"]
     assert made.offsets.meta["ESO PRO CATG"] == "OFFSET_LIST"
     assert not made.caveats
+
+
+def test_exposures_that_are_not_alike_are_named():
+    pairs = [(0, 1, SimpleNamespace(fit=SimpleNamespace(chi2=10.7))), (0, 2, SimpleNamespace(fit=None)),
+             (1, 2, SimpleNamespace(fit=SimpleNamespace(chi2=1.2)))]  # fmt: skip
+    [said] = _advice(SimpleNamespace(sources=[], pairs=pairs), AlignParams())
+    assert said.startswith("exposures 1 and 2 differ by more than noise and seeing")
 
 
 def test_sources_of_both_lie_together_once_corrected(made):
