@@ -82,6 +82,8 @@ class NightSummary:
         parts += [
             f"{sum(one.text('QUALITY') == code for one in science)} of quality {code}" for code in _codes(science)
         ]
+        types = [one.text("CLSTYPE") for one in science if one.text("CLSTYPE")]
+        parts += [f"{types.count(kind)} {kind}" for kind in sorted(set(types))]
         states = [one.sent.state for one in science if one.sent.state]
         parts += [f"{states.count(state)} {_TOLD.get(state, state)}" for state in sorted(set(states))]
         return ", ".join(parts)

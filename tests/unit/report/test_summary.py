@@ -59,7 +59,9 @@ def test_a_classification_beside_the_verdict_is_used(out, sketch, reduced):
     typed = {**sketch, "CLASSIFICATION": module.replace(sketch["TARGET"], type="Ia", z=0.05, probability=0.9)}
     reduced.func(out, typed, NIGHT, only=("CLASSIFICATION",))
     with Ledger.open(out) as ledger:
-        [one] = gather_summary(ledger, toy()).extractions
+        found = gather_summary(ledger, toy())
+    [one] = found.extractions
+    assert found.headline.startswith("1 target, 0 standards, 1 of quality 3, 1 Ia, ")
     assert (one.text("CLSTYPE"), one.number("CLSZ"), one.number("CLSPROB")) == ("Ia", 0.05, 0.9)
 
 
@@ -160,7 +162,8 @@ def test_page_tables_and_pictures_are_written_and_drawn_but_once(out, monkeypatc
     assert write_summary(out, found).pictures == files.pictures
 
 
-def test_tables_are_written_without_drawing_for_the_night_s_page_to_name(out, monkeypatch):
+def test_tables_are_written_without_drawing_for_the_night_s_page_to_name(reduced, monkeypatch):
+    out = reduced(NIGHT, only=("TARGET",))
     monkeypatch.setattr(module, "png", lambda _figure: pytest.fail("drawn"))
     [table] = write_tables(out, toy())
     assert table == out / "report" / NIGHT / "report.txt"

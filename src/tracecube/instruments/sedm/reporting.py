@@ -211,7 +211,7 @@ def annotations(it: Extraction, sent: str) -> tuple[Annotation, ...]:
     match, z, rlap = _match(it), it.number("SNIDZMAT", "SNIDMATCHREDSHIFT", "SNIDZMED", "CLSZ"), _rlap(it)
     if match and z is not None and rlap is not None and z < Z_MAX and rlap > RLAP_MIN:
         age = it.number("SNIDAMAT", "SNIDMATCHAGE", "SNIDAMED")
-        data = {"match": match, "rlap": rlap, "redshift": z, "age": age}
+        data = {"match": match, "rlap": round(rlap, 2), "redshift": round(z, 4), "age": age and round(age, 1)}
         found.append(Annotation("sedm:SNID", {key: value for key, value in data.items() if value is not None}))
     return tuple(found)
 

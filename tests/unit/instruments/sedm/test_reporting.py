@@ -22,8 +22,8 @@ GOOD |= {"XPOS": -3.285, "YPOS": -0.645, "SRCPOS": "astrom", "CALSRC": "ifu20210
 TYPED = {
     "SNIDTYPE": "Ia",
     "SNIDSUBT": "norm",
-    "SNIDRLAP": 12.34,
-    "SNIDZMAT": 0.0517,
+    "SNIDRLAP": 12.3401,
+    "SNIDZMAT": 0.051703,
     "SNIDAMAT": -2.0,
     "SNIDZMED": 0.05,
 }
