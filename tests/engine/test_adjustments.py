@@ -136,6 +136,14 @@ def test_where_nothing_was_reduced_nothing_is_adjusted(tmp_path, installed):
         adjust(tmp_path / "new", wider(), InProcess(), instruments=installed)
 
 
+def test_without_its_raw_files_nothing_is_adjusted(out, raw, installed):
+    raw.rename(raw.with_name("elsewhere"))
+    with pytest.raises(MissingInput, match="not there any more"):
+        adjust(out, wider(), InProcess(), instruments=installed)
+    with Ledger.open(out) as ledger:
+        assert adjustments(ledger) == []
+
+
 def test_a_run_under_way_is_waited_for(out, installed):
     with (out / ".tracecube.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -93,6 +93,8 @@ def adjust(
         run = run_for(ledger, (adjustment.instrument, adjustment.task, adjustment.name, adjustment.night))
         if run is None:
             raise MissingInput(f"{out}: nothing was run here yet", hint=f"tracecube reduce RAWDIR -o {out}")
+        if not Path(run.raw_folder).is_dir():
+            raise MissingInput(f"{run.raw_folder}: the raw files are not there any more", hint="bring them back")
         save_adjustment(ledger, adjustment)
         lent = _lent(ledger, run)
     return reduce_folder(
