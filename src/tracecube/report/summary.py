@@ -17,6 +17,7 @@ from tracecube.archive.records import ProductRecord
 from tracecube.core.errors import BadData
 from tracecube.core.reporting import Reporting, Sent
 from tracecube.core.spectra import Spectra, Spectrum
+from tracecube.core.spectral_type import SpectralType
 from tracecube.core.target import PointSourceFit, Target
 from tracecube.io import holds, read_product
 from tracecube.report.extractions import Listed, NightSummary, gather_summary, nights_of
@@ -27,7 +28,7 @@ from tracecube.report.text_tables import cells, text_table
 
 __all__ = ["SummaryFiles", "summary_folder", "tables_of", "write_summary", "write_tables"]
 
-DRAWING = "1"
+DRAWING = "2"
 """Changes when a picture of the same products is drawn differently."""
 
 _DRAWN = ".drawn.json"
@@ -208,6 +209,7 @@ def _one_page(one: Listed) -> Figure:
         spectra=_read(one.product("SPECTRA"), Spectra),
         fit=_read(one.product("PSF_FIT"), PointSourceFit),
         spectrum=_read(_spectrum(one), Spectrum),
+        typed=_read(one.product("CLASSIFICATION"), SpectralType),
     )
 
 

@@ -16,6 +16,7 @@ from tracecube.archive.records import InputRecord, JobRecord, PlannedRecord, Pro
 from tracecube.core.frame import Frame
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.spectra import Response, Spectra, Spectrum
+from tracecube.core.spectral_type import SpectralType
 from tracecube.core.target import PointSourceFit, Target
 from tracecube.io import read_cards, write_product
 from tracecube.report.night import write_report
@@ -99,6 +100,23 @@ def sketch() -> Sketch:
         "PSF_FIT": fit,
         "SPECTRUM": source(flux, np.where(WAVE < 3900, 4096, 0).astype(np.int32)),
     }
+
+
+@pytest.fixture(scope="session")
+def typed() -> SpectralType:
+    """A target of type Ia."""
+    wave = np.linspace(4000.0, 9000.0, 50)
+    names, one = np.array(["sn1999aa"]), np.ones(1)
+    return SpectralType(
+        type="Ia", subtype="Ia-norm", probability=0.97, z=0.0333, z_error=0.002, age=float("nan"),
+        age_error=float("nan"), redshift_given=float("nan"), host_share=0.1, snid_type="Ia", snid_subtype="norm",
+        snid_rlap=12.3, snid_z_match=0.03, snid_age_match=1.0, snid_template="sn1999aa", snid_z_median=0.03,
+        snid_z_error=0.002, snid_age_median=1.0, snid_age_error=1.0, snid_ia=0.97, snid_ib=0.0, snid_ic=0.0,
+        snid_ii=0.03, snid_not=0.0, label=names, label_probability=one, kind=names, kind_type=names,
+        kind_probability=one, match_name=names, match_type=names, match_subtype=names, match_age=one, match_z=one,
+        match_rlap=one, match_correlation=one, match_amplitude=one, match_host=one, redshift=one,
+        redshift_probability=one, wave=wave, value=np.sin(wave / 200), error=0 * wave + 0.1, model=np.sin(wave / 200),
+    )  # fmt: skip
 
 
 PER_NIGHT = {"TRACES", "MASTER_DOME", "LAYOUT", "WAVELENGTH", "LENSLET_FLAT", "RESPONSE"}

@@ -198,11 +198,13 @@ def test_pictures_of_what_is_gone_are_removed_and_nothing_else(out):
     assert not any(name.startswith(("page_", "small_")) for name in left)
 
 
-def test_a_page_shows_what_there_is(sketch):
+def test_a_page_shows_what_there_is(sketch, typed):
     target, fit, spectra, spectrum = (sketch[tag] for tag in ("TARGET", "PSF_FIT", "SPECTRA", "SPECTRUM"))
-    whole = one_page("title", [("Object", "ZTF21abc")], target, spectra, fit, spectrum)
+    whole = one_page("title", [("Object", "ZTF21abc")], target, spectra, fit, spectrum=spectrum)
     titles = [ax.get_title(loc="left") for ax in whole.axes]
-    assert "field; target by auto (+); region (white), FWHM (circle)" in titles
+    assert "field; target by auto (+)\nregion (white), FWHM (circle)" in titles
+    match = one_page("title", [], target, spectrum=spectrum, typed=typed).axes
+    assert any(ax.get_title(loc="left").startswith("Ia (Ia-norm) 97%") for ax in match)
     assert any(title.startswith("data,") for title in titles)
     outside = module.replace(target, x=30.0)
     assert "field; target by auto, outside" in [

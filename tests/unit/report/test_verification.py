@@ -114,23 +114,8 @@ def test_a_standard_is_held_against_its_reference(sketch: Sketch) -> None:
     assert "reference" in [line.get_label() for line in ax.lines]
 
 
-def typed() -> SpectralType:
-    wave = np.linspace(4000.0, 9000.0, 50)
-    names, one = np.array(["sn1999aa"]), np.ones(1)
-    return SpectralType(
-        type="Ia", subtype="Ia-norm", probability=0.97, z=0.0333, z_error=0.002, age=float("nan"),
-        age_error=float("nan"), redshift_given=float("nan"), host_share=0.1, snid_type="Ia", snid_subtype="norm",
-        snid_rlap=12.3, snid_z_match=0.03, snid_age_match=1.0, snid_template="sn1999aa", snid_z_median=0.03,
-        snid_z_error=0.002, snid_age_median=1.0, snid_age_error=1.0, snid_ia=0.97, snid_ib=0.0, snid_ic=0.0,
-        snid_ii=0.03, snid_not=0.0, label=names, label_probability=one, kind=names, kind_type=names,
-        kind_probability=one, match_name=names, match_type=names, match_subtype=names, match_age=one, match_z=one,
-        match_rlap=one, match_correlation=one, match_amplitude=one, match_host=one, redshift=one,
-        redshift_probability=one, wave=wave, value=np.sin(wave / 200), error=0 * wave + 0.1, model=np.sin(wave / 200),
-    )  # fmt: skip
-
-
-def test_a_typed_target_is_shown_with_its_template(sketch: Sketch) -> None:
-    figure = verification(sketch["SPECTRA"], target(), sketch["PSF_FIT"], None, sketch["SPECTRUM"], typed())
+def test_a_typed_target_is_shown_with_its_template(sketch: Sketch, typed: SpectralType) -> None:
+    figure = verification(sketch["SPECTRA"], target(), sketch["PSF_FIT"], None, sketch["SPECTRUM"], typed)
     match = figure.axes[-1]
     assert "Ia (Ia-norm) 97%, z = 0.0333 ± 0.0020, rlap 12.3" in match.get_title(loc="left")
     assert "sn1999aa and 10% host" in [line.get_label() for line in match.lines]

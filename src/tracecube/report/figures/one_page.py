@@ -13,8 +13,10 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from tracecube.core.spectra import Spectra, Spectrum
+from tracecube.core.spectral_type import SpectralType
 from tracecube.core.target import PointSourceFit, Target
 from tracecube.report.figures.spaxel_image import band_image
+from tracecube.report.figures.spectral_type import draw_match, words_of
 from tracecube.report.figures.style import (
     BLUE,
     DIVERGING,
@@ -42,9 +44,11 @@ def one_page(
     target: Target,
     spectra: Spectra | None = None,
     fit: PointSourceFit | None = None,
+    *,
     spectrum: Spectrum | None = None,
+    typed: SpectralType | None = None,
 ) -> Figure:
-    """Draw field, data, model and residual of one band, spectrum with its error, and the numbers in words.
+    """Draw field, fit in one band, spectrum, the best template if it was typed, and the numbers in words.
 
     Parameters
     ----------
@@ -55,7 +59,11 @@ def one_page(
     figure = sheet(11.0, 6.6)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     parts = figure.subplot_mosaic(
-        [["field", "data", "model", "text"], ["field", "rest", "blank", "text"], ["flux", "flux", "flux", "flux"]],
+        [
+            ["field", "data", "model", "text"],
+            ["field", "rest", "blank", "text"],
+            ["flux", "flux", "flux", "flux"] if typed is None else ["flux", "flux", "match", "match"],
+        ],
         width_ratios=[2.1, 1.0, 1.0, 1.7],
         height_ratios=[1.0, 1.0, 1.7],
     )
@@ -64,6 +72,9 @@ def one_page(
     _field(parts["field"], spectra, fit, target)
     _fit(parts["data"], parts["model"], parts["rest"], fit)
     _words(parts["text"], said)
+    if typed is not None:
+        draw_match(parts["match"], typed)
+        parts["match"].set_title(words_of(typed, "\n"))
     if spectrum is None:
         _nothing(parts["flux"], "no spectrum was extracted")
     else:
@@ -111,7 +122,7 @@ def _field(ax: Axes, spectra: Spectra | None, fit: PointSourceFit | None, target
     quarter, three = robust_limits(light, 15.87, 84.13)
     norm = AsinhNorm(linear_width=max(three - quarter, (high - low) / 100.0, 1e-9), vmin=low, vmax=high)
     hexagons(ax, spectra.x, spectra.y, light, norm=norm)
-    marks = ["field"]
+    where, marks = "field", []
     if fit is not None:
         marks.append("region (white), FWHM (circle)")
         outline(ax, fit.x, fit.y, fit.used != 0, colors="white", linewidths=0.9)
@@ -121,10 +132,10 @@ def _field(ax: Axes, spectra: Spectra | None, fit: PointSourceFit | None, target
             ax.add_patch(Circle(seat, float(fit.fwhm[half]) / 2, fill=False, color=VERMILION, lw=1.0))
     if np.isfinite([target.x, target.y]).all():
         inside = np.hypot(target.x - spectra.x, target.y - spectra.y).min() < np.ptp(spectra.x) / 10.0
-        marks.insert(1, f"target by {target.source_position}{' (+)' if inside else ', outside'}")
+        where += f"; target by {target.source_position}{' (+)' if inside else ', outside'}"
         if inside:
             ax.plot(target.x, target.y, "+", color=VERMILION, ms=12, mew=1.1)
-    ax.set_title("; ".join(marks))
+    ax.set_title("\n".join([where, *marks]))
 
 
 def _fit(data_at: Axes, model_at: Axes, rest_at: Axes, fit: PointSourceFit | None) -> None:
