@@ -19,7 +19,7 @@ from tracecube.workflow.reduce import reduce_folder
 TOY = Path(__file__).parent / "toy"
 Reduce = Callable[..., RunSummary]
 
-collect_ignore = ["toy/toytext.py", "toy/toymany.py"]
+collect_ignore = ["toy/toytext.py", "toy/toymany.py", "toy/toyhand.py"]
 """Have no examples to try, and import a neighbour that is found only while tests run."""
 
 
