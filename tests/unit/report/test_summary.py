@@ -213,3 +213,12 @@ def test_a_page_shows_what_there_is(sketch, typed):
     empty = one_page("t", [], module.replace(target, x=float("nan")))
     assert "no spectrum was extracted" in [text.get_text() for ax in empty.axes for text in ax.texts]
     assert thumbnail(spectrum).axes[0].lines
+
+
+def test_long_words_stand_in_lines_of_their_own(sketch):
+    said = [("Reason", "recovered: a person found the brightest source to be the target"), ("z", "0.05")]
+    texts = [text for ax in one_page("t", said, sketch["TARGET"]).axes for text in ax.texts]
+    places = {text.get_text(): text.get_position()[1] for text in texts}
+    assert (
+        places["recovered: a person found"] > places["the brightest source to be"] > places["the target"] > places["z"]
+    )

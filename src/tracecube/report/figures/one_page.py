@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ __all__ = ["one_page", "thumbnail"]
 
 _SIGMAS = 5.0  # range of the residual map
 _SKY = 10.0  # percentile of the model that is taken as sky
-_PER_COLUMN = 9  # lines of text that fit beside the pictures
+_PER_COLUMN = 12  # lines of text beside the pictures, at least
+_LONGEST = 26  # letters of a line
 
 
 @styled
@@ -104,12 +106,16 @@ def _nothing(ax: Axes, text: str) -> None:
 
 
 def _words(ax: Axes, said: Sequence[tuple[str, str]]) -> None:
-    """Write names and values under each other."""
-    step = 1.0 / max(len(said), _PER_COLUMN)
-    for line, (name, value) in enumerate(said):
+    """Write names and values under each other, long ones in several lines."""
+    lines = []
+    for name, value in said:
+        pieces = wrap(value, _LONGEST) or [""]
+        lines += [(name if piece == 0 else "", text) for piece, text in enumerate(pieces)]
+    step = 1.0 / max(len(lines), _PER_COLUMN)
+    for line, (name, value) in enumerate(lines):
         y = 1.0 - line * step
         ax.text(0.0, y, name, color=GREY, va="top", transform=ax.transAxes)
-        ax.text(0.36, y, value, va="top", transform=ax.transAxes, wrap=True)
+        ax.text(0.36, y, value, va="top", transform=ax.transAxes)
 
 
 def _field(ax: Axes, spectra: Spectra | None, fit: PointSourceFit | None, target: Target) -> None:
