@@ -154,7 +154,7 @@ class Twilight(Outputs):
     twilight: SliceIllumination
 
 
-@recipe(version="3")
+@recipe(version="4")
 def twilight_light(  # noqa: PLR0913 - what the twilight goes with
     *,
     raw: Sequence[RawFrame],

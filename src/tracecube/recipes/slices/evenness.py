@@ -70,7 +70,11 @@ def evenness(
 def _along(
     frame: Frame, traces: SliceTraces, row: int, rows: IntArray, shift: float, across: FloatArray
 ) -> tuple[FloatArray, FloatArray, float] | None:
-    """Return light along a slice, its error, and its mean; beyond the edges the last value goes on."""
+    """Return light along a slice, its error, and its mean; beyond the edges the last value goes on.
+
+    Each row counts over its own mean: the sky has not the colours of the lamp, and where pixels are bad in a part of
+    the rows, what is left has other colours than the slice.
+    """
     x0, x1 = columns_of(traces, row, frame.data.shape[1], beyond=2.0)
     block = slice(rows[0], rows[-1] + 1)
     x = np.arange(x0, x1)[None, :]
@@ -78,20 +82,31 @@ def _along(
     good: BoolArray = frame.flags[block, x0:x1] & (NOT_USABLE | int(Flag.NOT_ILLUMINATED)) == 0
     good &= (x >= (traces.left[row, block] + shift)[:, None]) & (x <= (traces.right[row, block] + shift)[:, None])
     data, variance = frame.data[block, x0:x1], frame.variance[block, x0:x1]
+    half = 0.5 * float(np.mean(traces.right[row, block] - traces.left[row, block]))
+    colour = _row_levels(data, good & (np.abs(place) < half - _INSIDE))
+    good = good & (colour > 0)[:, None]
     step = np.rint(place - across[0]).astype(int)
     good = good & (step >= 0) & (step < across.size)
     n = np.bincount(step[good], minlength=across.size)
     total = np.bincount(step[good], data[good], minlength=across.size)
+    expected = np.bincount(step[good], np.broadcast_to(colour[:, None], data.shape)[good], minlength=across.size)
     noise = np.bincount(step[good], variance[good], minlength=across.size)
     known = n > 0.25 * rows.size
     if known.sum() < across.size // 3:
         return None
-    mean = np.where(known, total / np.maximum(n, 1), np.nan)
-    spread = np.where(known, np.sqrt(noise) / np.maximum(n, 1), np.nan)
-    half = 0.5 * float(np.mean(traces.right[row, block] - traces.left[row, block]))
+    share = np.divide(float(np.mean(colour[colour > 0])), expected, out=np.zeros(across.size), where=expected > 0)
+    mean = np.where(known, total * share, np.nan)
+    spread = np.where(known, np.sqrt(noise) * share, np.nan)
     level = float(np.nanmean(mean[np.abs(across) < half - _INSIDE]))
     at = np.flatnonzero(known)
     return np.interp(across, across[at], mean[at]), np.interp(across, across[at], spread[at]), level
+
+
+def _row_levels(data: FloatArray, good: BoolArray) -> FloatArray:
+    """Return the mean light of each row (y,); 0 where less than half of the pixels are good."""
+    count = good.sum(axis=1)
+    level = np.where(good, data, 0.0).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
+    return np.where(count > 0.5 * np.median(count), np.maximum(level, 0.0), 0.0)
 
 
 def _smooth_level(measured: FloatArray, geometry: SliceGeometry) -> FloatArray:

@@ -144,3 +144,13 @@ def test_slices_outside_the_band_are_not_measured():
     found = evenness(frame, TALL.traces, TALL.solution, TALL.geometry, shift=0.0, band=(2000.0, 3000.0))
     assert (found.dq & int(Flag.NOT_MEASURED) > 0).all()
     assert np.isnan(found.measured).all()
+
+
+def test_a_column_that_is_bad_in_half_the_rows_has_the_light_of_its_neighbours():
+    """The twilight is bluer than the lamp: half of the rows have another ratio to it than all."""
+    frame = over(np.random.default_rng(10), lambda _row, wave, _x: 0.5 - 0.3 * (wave - 7000.0) / 2300.0, 0.005)
+    column = round(float(TALL.traces.centre[5, 450])) + 12
+    frame.flags[:450, column] |= int(Flag.BAD_PIXEL)
+    found = evenness(frame, TALL.traces, TALL.solution, FOUR, shift=0.0, band=(5000.0, 9000.0))
+    inner = np.abs(found.across[0]) < 34.0
+    assert np.allclose(found.ratio[5, inner] / found.level[5], 1.0, atol=3e-3)
