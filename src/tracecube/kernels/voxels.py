@@ -25,6 +25,7 @@ F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
 _TAPS = 4
+_TOLD = 0.1  # of the root of the weights in a voxel, its own: where neighbours take nearly all, nothing is measured
 _BORDER = 3  # voxels around the grid that samples beyond its edge reach into; they are held at zero
 _LARGEST = 4.4  # eigenvalue of A: samples half-way between voxels on all axes have 1.56 ** 3
 
@@ -171,7 +172,7 @@ def solve_voxels(
     both *= np.repeat(scale, 2, axis=2)
     solution = _clenshaw(both, root, place, weight, scale)
     value, r = solution[:, :, ::2][inner], solution[:, :, 1::2][inner]
-    good = known[inner] & (r > 0.0)
+    good = known[inner] & (r * scale[inner] > _TOLD)
     nothing = np.full(shape, np.nan, np.float32)
     found = np.divide(value, r, out=nothing.copy(), where=good)
     return Voxels(found, np.divide(1.0, r * r, out=nothing, where=good), cover[inner])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tracecube.kernels import voxels
 from tracecube.kernels.voxels import inverse_root, solve_voxels
 
 SHAPE = (100, 30, 30)
@@ -161,3 +162,22 @@ def test_the_root_is_an_inverse_root_above_its_smallest_eigenvalue_and_finite_be
     x = np.linspace(5 * smallest, 4.4, 200)
     assert np.allclose(np.polynomial.chebyshev.chebval(2 * x / 4.4 - 1, root) * np.sqrt(x), 1.0, atol=0.02)
     assert 0 < np.polynomial.chebyshev.chebval(-1.0, root) < 1.2 / np.sqrt(smallest)
+
+
+def test_a_voxel_whose_samples_all_go_to_its_neighbours_is_not_measured(monkeypatch):
+    """One in some million of them has next to no weight of its own, and a value as large as its noise."""
+    place = detector(np.random.default_rng(7), (20, 12, 12))
+    data = np.random.default_rng(8).normal(size=len(place))
+    whole = solved(place, data, shape=(20, 12, 12))
+    found = voxels._clenshaw
+    at = (voxels._BORDER + 8, voxels._BORDER + 5, 2 * (voxels._BORDER + 6) + 1)
+
+    def emptied(*given):
+        solution = found(*given)
+        solution[at] = 1e-5
+        return solution
+
+    monkeypatch.setattr(voxels, "_clenshaw", emptied)
+    lost = solved(place, data, shape=(20, 12, 12))
+    assert np.argwhere(np.isnan(lost.data) & np.isfinite(whole.data)).tolist() == [[8, 5, 6]]
+    assert np.isnan(lost.variance[8, 5, 6])
