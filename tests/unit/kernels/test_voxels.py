@@ -172,7 +172,7 @@ def test_a_voxel_whose_samples_all_go_to_its_neighbours_is_not_measured(monkeypa
     found = voxels._clenshaw
     at = (voxels._BORDER + 8, voxels._BORDER + 5, 2 * (voxels._BORDER + 6) + 1)
 
-    def emptied(*given):
+    def emptied(*given: object) -> np.ndarray:
         solution = found(*given)
         solution[at] = 1e-5
         return solution
