@@ -21,7 +21,7 @@ from tracecube.recipes.science.companion_search import SearchMap, SearchParams, 
 from tracecube.recipes.science.speckle_learning import LearntSpeckles, SpeckleParams, learn_speckles
 from tracecube.recipes.science.star_sequence import StarSequence
 
-__all__ = ["Companion", "HighContrastParams", "Surroundings", "contrast_curve", "measured", "surroundings"]
+__all__ = ["Companion", "HighContrastParams", "Surroundings", "contrast_curve", "in_band", "measured", "surroundings"]
 
 F8 = NDArray[np.float64]
 
@@ -35,7 +35,10 @@ class HighContrastParams(Params):
         1, ge=1, le=5, description="rounds in which all companions are fitted with each other taken off"
     )
     band: float = Field(
-        0.3, ge=0.0, lt=1.0, description="share of the star's largest flux from which a channel is in the band"
+        0.3,
+        ge=0.0,
+        lt=1.0,
+        description="share of the largest throughput from which a channel is in the band that contrasts are means of",
     )
     injected: float = Field(3.0, gt=0.0, description="contrast of injected companions over the detection limit")
 
@@ -167,13 +170,13 @@ def measured(
         Of data from which all companions are taken off.
     everyone : list of FittedCompanion
     band : float
-        Share of the star's largest flux from which a channel is in the band.
+        Share of the largest throughput from which a channel is in the band.
     """
     back = empty.model.transpose(empty.sequence.weight * empty.residual)
     places = np.array([(o.east, o.north) for o in everyone])
     noise = noise_at(fitted, empty, back, places)
     covariance = _covariance(fitted, noise)
-    inside = fitted.used & (sequence.light > band * sequence.light.max())
+    inside = fitted.used & in_band(sequence, band)
     share = np.where(inside, 1.0 / np.count_nonzero(inside), 0.0)
     value = float(share @ np.where(fitted.used, fitted.contrast, 0.0))
     star = np.sqrt(np.sum((share * np.where(fitted.used, fitted.contrast, 0.0) * sequence.light_error) ** 2))
@@ -190,6 +193,16 @@ def measured(
         snr=float(fitted.mean(fitted.contrast[None])[0] / spread),
         inflation=inflation,
     )
+
+
+def in_band(sequence: StarSequence, share: float) -> NDArray[np.bool_]:
+    """Channels (n_wave,) whose throughput is more than a share of the largest.
+
+    Throughput is what is seen of the star over the photons it sends, which in the near infrared fall about as
+    wave**-3 for any star (Rayleigh & Jeans): a mean contrast does not depend on the star's colour.
+    """
+    throughput = sequence.light * (sequence.wave / sequence.wave[0]) ** 3
+    return np.asarray(throughput > share * throughput.max())
 
 
 def _place_covariance(fitted: FittedCompanion, noise: Noise) -> F8:

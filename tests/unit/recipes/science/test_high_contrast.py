@@ -16,6 +16,7 @@ from tracecube.recipes.science.high_contrast import (
     HighContrastParams,
     Surroundings,
     contrast_curve,
+    in_band,
     surroundings,
 )
 from tracecube.recipes.science.speckle_learning import SpeckleParams, learn_speckles
@@ -37,7 +38,7 @@ SCENE = CoronagraphScene(
     memory=0.99,
 )
 EMPTY = replace(SCENE, east=np.zeros(0), north=np.zeros(0), contrast=np.zeros((0, WAVES)))
-PARAMS = HighContrastParams(speckles=SpeckleParams(outer=0.45), search=SearchParams(inner=0.12))
+PARAMS = HighContrastParams(speckles=SpeckleParams(outer=0.45), search=SearchParams(inner=0.12), band=0.0)
 
 
 def brought_together(observed: CoronagraphSequence) -> StarSequence:
@@ -78,6 +79,14 @@ def test_flux_has_no_loss_and_honest_errors(found: list[Surroundings]) -> None:
     assert np.mean(ratio) == pytest.approx(1.0, abs=3.0 * np.mean(error) / np.sqrt(len(ratio)))
     pulls = (np.array(ratio) - 1.0) / error
     assert np.sqrt(np.mean(pulls**2)) == pytest.approx(1.0, abs=3.0 / np.sqrt(2.0 * len(ratio)))
+
+
+def test_the_band_of_a_mean_contrast_is_the_throughputs_and_not_the_stars_colour(sequences: list[StarSequence]) -> None:
+    wave = sequences[0].wave
+    throughput = np.where(wave > 16000.0, 0.25, np.where(wave > 15500.0, 0.5, 1.0))
+    hot = replace(sequences[0], light=throughput * wave**-3)
+    assert (hot.light[throughput == 0.5] < 0.3 * hot.light.max()).all()  # noqa: PLR2004 - by light they would be left out
+    assert np.array_equal(in_band(hot, 0.3), throughput > 0.3)  # noqa: PLR2004
 
 
 def test_place_has_honest_errors(found: list[Surroundings]) -> None:
