@@ -25,8 +25,8 @@ from tracecube.kernels.forward import DesignMatrix, adjoint, project
 from tracecube.kernels.solve import Factor, factorise, normal_equations, solve
 
 __all__ = [
+    "RIDGE",
     "ColumnLevels",
-    "Strips",
     "Surface",
     "column_levels",
     "conjugate_gradient",
@@ -73,34 +73,6 @@ class Surface(NamedTuple):
         return np.asarray(inner.reshape(k, j, m, n).transpose(0, 2, 1, 3).reshape(k * m, j * n))
 
 
-class Strips(NamedTuple):
-    """Strips of columns, all as wide, each read by an output of its own whose level may be off.
-
-    Parameters
-    ----------
-    number : int
-    pieces : int
-        Spline pieces along the strip.
-    error : float
-        Expected error of the level, and of the coefficients of its drift.
-    """
-
-    number: int
-    pieces: int
-    error: float
-
-    def surface(self, shape: tuple[int, int]) -> Surface:
-        """One level of each strip, changing along it: on an image of ``shape`` (across, along)."""
-        which = np.arange(shape[0]) * self.number // shape[0]
-        return Surface((which[:, None] == np.arange(self.number)).astype(float), spline_basis(shape[1], self.pieces))
-
-    def prior(self) -> F8:
-        """Inverse covariance of one strip's coefficients: mean level, and as much of a drift about it."""
-        n = self.pieces + 3
-        mean = np.full((n, n), 1.0 / n)
-        return np.asarray((mean / n + np.eye(n) - mean) / self.error**2)
-
-
 def spline_basis(n: int, pieces: int) -> F8:
     """Cubic B-splines on pixels 0 ... n-1 with ``pieces`` equal pieces: array (n, pieces + 3)."""
     inner = np.linspace(0.0, n - 1.0, pieces + 1)
@@ -121,7 +93,6 @@ def fit_scattered(
     band: int,
     *,
     pieces: int,
-    strips: Strips | None = None,
     start: F8 | None = None,
 ) -> tuple[F4, F8]:
     """Fit the scattered light of an image beside its spectra.
@@ -135,8 +106,6 @@ def fit_scattered(
         Reach of blending.
     pieces : int
         Spline pieces a side.
-    strips : Strips, optional
-        Whose levels are fitted with it, each drawn towards zero by its expected error.
     start : array or None
         Coefficients to start from.
 
@@ -144,14 +113,10 @@ def fit_scattered(
     -------
     scattered : array (across, along)
     coefficients : array (n,)
-        Of the surface, then of the strips.
     """
-    whole = [surface(a.shape, pieces), *([] if strips is None else [strips.surface(a.shape)])]
-    few = [Surface(part.across, part.along[::COLUMN_STEP]) for part in whole]
-    sizes = [part.across.shape[1] * part.along.shape[1] for part in whole]
-    prior = np.zeros((sum(sizes), sum(sizes)))
-    if strips is not None:
-        prior[sizes[0] :, sizes[0] :] = np.kron(np.eye(strips.number), strips.prior())
+    whole = surface(a.shape, pieces)
+    few = Surface(whole.across, whole.along[::COLUMN_STEP])
+    size = whole.across.shape[1], whole.along.shape[1]
     thin, d, w = (
         _every_column(a),
         np.ascontiguousarray(data[:, ::COLUMN_STEP]),
@@ -161,18 +126,16 @@ def fit_scattered(
 
     def unexplained(image: F4) -> F8:
         flux = solve(factor, adjoint(thin, w * image))
-        left = w * (image - project(thin, flux))
-        return np.concatenate([part.adjoint(left).ravel() for part in few])
+        return few.adjoint(w * (image - project(thin, flux))).ravel()
 
     rhs = unexplained(d)
-    gram = np.block([[one.gram(two, w) for two in few] for one in few])
     c = conjugate_gradient(
-        lambda x: unexplained(_image(few, x)) + prior @ x,
+        lambda x: unexplained(few.image(x.reshape(size))),
         rhs,
         start=np.zeros_like(rhs) if start is None else start,
-        precondition=_inverse(gram + prior),
+        precondition=_inverse(few.gram(few, w)),
     )
-    return _image(whole, c), c
+    return whole.image(c.reshape(size)), c
 
 
 class ColumnLevels(NamedTuple):
@@ -219,16 +182,6 @@ def column_levels(left: F4, ivar: F4, a: DesignMatrix, factor: Factor) -> Column
     spread = max(width**2 - float(np.median(error[known])), 0.0) if known.any() else 0.0
     trust = np.where(known, spread / (spread + error), 0.0) if spread > 0.0 else np.zeros(found.size)
     return ColumnLevels(trust * found, np.where(known, trust * error, spread), share)
-
-
-def _image(parts: list[Surface], coefficients: F8) -> F4:
-    """Sum of surfaces whose coefficients stand one after the other."""
-    images, first = [], 0
-    for part in parts:
-        shape = part.across.shape[1], part.along.shape[1]
-        images.append(part.image(coefficients[first : first + shape[0] * shape[1]].reshape(shape)))
-        first += shape[0] * shape[1]
-    return np.asarray(sum(images[1:], images[0]), np.float32)
 
 
 def _every_column(a: DesignMatrix) -> DesignMatrix:

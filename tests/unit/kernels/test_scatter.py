@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracecube.kernels.scatter import Strips, conjugate_gradient, surface
+from tracecube.kernels.ground import Strips
+from tracecube.kernels.scatter import conjugate_gradient, surface
 
 
 def test_gram_is_the_weighted_sum_over_pixels() -> None:
@@ -22,14 +23,6 @@ def test_gram_of_two_surfaces_is_the_weighted_sum_over_pixels() -> None:
     weight = rng.uniform(0.0, 2.0, (32, 24)).astype(np.float32)
     one, two = (np.einsum("xk,ym->kmxy", p.across, p.along).reshape(-1, 32 * 24) for p in parts)
     assert np.allclose(parts[0].gram(parts[1], weight), (one * weight.ravel()) @ two.T, rtol=1e-6, atol=1e-6)
-
-
-def test_strips_are_as_wide_and_hold_a_level_each() -> None:
-    made = Strips(4, 3, 0.3).surface((32, 24))
-    assert made.across.sum(axis=0).tolist() == [8.0, 8.0, 8.0, 8.0]
-    level = np.array([1.0, -2.0, 0.0, 3.0])
-    image = made.image(np.repeat(level[:, None], made.along.shape[1], axis=1))
-    assert np.allclose(image, np.repeat(level, 8)[:, None], atol=1e-6)
 
 
 def test_a_preconditioner_changes_the_number_of_steps_alone() -> None:

@@ -31,7 +31,7 @@ class FoundCompanions(Outputs):
     contrast_curve: ContrastCurve
 
 
-@recipe(version="4")
+@recipe(version="5")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],

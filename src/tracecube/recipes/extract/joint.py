@@ -20,7 +20,8 @@ from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet
 from tracecube.core.params import Params
 from tracecube.kernels.forward import DesignMatrix, Footprints, cumulative_profile, design_matrix, project
-from tracecube.kernels.scatter import Strips, column_levels, fit_scattered
+from tracecube.kernels.ground import Curvature, Ground, Strips, ground_of
+from tracecube.kernels.scatter import column_levels, fit_scattered
 from tracecube.kernels.shapes import mixed_matrix
 from tracecube.kernels.solve import Factor, Solution, band_width, estimate, factorise, normal_equations
 
@@ -60,11 +61,20 @@ class ExtractionParams(Params):
         description="width of a box across dispersion, px; pixels at its ends count by their part in it",
     )
 
-    def levels(self, floor: float) -> Strips | None:
-        """Strips whose levels are fitted in a frame whose pixels without light have this variance (electron**2)."""
-        if not self.strips:
+    def ground(self, shape: tuple[int, int], floor: float) -> Ground | None:
+        """What lies beneath spectra where outputs have levels of their own, None where they have not.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Image (across, along).
+        floor : float, electron**2
+            Variance of a pixel without light: by it reference pixels tell the levels.
+        """
+        if not self.strips or not self.scatter_pieces:
             return None
-        return Strips(self.strips, self.strip_pieces, float(np.sqrt(floor / self.strip_reference)))
+        strips = Strips(self.strips, self.strip_pieces, float(np.sqrt(floor / self.strip_reference)))
+        return ground_of(shape, pieces=self.scatter_pieces, strips=strips)
 
 
 @dataclass(frozen=True)
@@ -230,21 +240,19 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
     shot = 1.0 / float(frame.meta.get("NCOMBINE") or 1)
     surface, outlier = None, np.zeros(data.shape, bool)
     scattered = np.zeros_like(data)
+    ground = params.ground((data.shape[0], data.shape[1]), floor)
+    beneath = None if ground is None else _Beneath(ground, ground.empty, None)
     for number in range(1, params.passes + 1):
         ivar = np.where(bad | outlier, np.float32(0), 1.0 / variance).astype(np.float32)
-        if params.scatter_pieces:
+        if params.scatter_pieces and beneath is None:
             scattered, surface = fit_scattered(
-                data,
-                ivar,
-                matrix.a,
-                matrix.band,
-                pieces=params.scatter_pieces,
-                strips=params.levels(floor),
-                start=surface,
+                data, ivar, matrix.a, matrix.band, pieces=params.scatter_pieces, start=surface
             )
         equations = normal_equations(matrix.a, data - scattered, ivar, band=matrix.band)
         factor = factorise(equations)
         solution = estimate(factor, equations.rhs)
+        if beneath is not None:
+            solution, scattered, beneath = _with_ground(matrix, solution, data - scattered, (ivar, factor), beneath)
         if params.stripes and number == params.passes:  # earlier passes tell weights and outliers alone
             solution, scattered = _without_stripes(matrix, solution, data, scattered, (ivar, factor))
         model = project(matrix.a, np.nan_to_num(solution.flux)) + scattered
@@ -259,6 +267,35 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
         scattered=matrix.canonical(scattered),
         outlier=outlier if matrix.axis == 1 else outlier.T,
         chi2=reduced_chi2(matrix, deviation, ivar),
+    )
+
+
+@dataclass(frozen=True)
+class _Beneath:
+    """What is known so far of the light beneath spectra; the curvature, once found, serves all passes."""
+
+    ground: Ground
+    coefficients: FloatArray
+    curvature: Curvature | None
+
+
+def _with_ground(
+    matrix: TraceMatrix,
+    solution: Solution,
+    bare: FloatArray,
+    equations: tuple[FloatArray, Factor],
+    known: _Beneath,
+) -> tuple[Solution, FloatArray, _Beneath]:
+    """Improve what lies beneath by what a solution leaves of ``bare``, the data without it, and the spectra with it."""
+    ivar, factor = equations
+    curvature = known.curvature or known.ground.curvature(ivar, matrix.a, factor)
+    left = bare - project(matrix.a, np.nan_to_num(solution.flux))
+    step, more = known.ground.step(curvature, left, known.coefficients, ivar=ivar, a=matrix.a, factor=factor)
+    coefficients = known.coefficients + step
+    return (
+        Solution(solution.flux + more, solution.covariance),
+        known.ground.image(coefficients),
+        _Beneath(known.ground, coefficients, curvature),
     )
 
 

@@ -40,6 +40,12 @@ class SpeckleParams(Params):
     ring: float = Field(
         0.03, gt=0.0, description="width of the rings in which the size of speckles is measured, arcsec"
     )
+    smooth: int = Field(
+        6,
+        ge=0,
+        le=12,
+        description="degree of what is smooth over the field and changes from exposure to exposure: halo, background",
+    )
     step: float = Field(0.45, gt=0.05, le=0.5, description="distance of the magnified plane's nodes, lambda / D")
 
     @property
@@ -100,7 +106,7 @@ def learn_speckles(
     """
     source = clean or sequence
     rings = _rings(source, params)
-    courses, offset = _courses(source, params, rings >= 0)
+    courses, offset = _courses(source, params, rings)
     source = _without_offset(source, offset)
     if params.along_wave and plane is None:
         plane = magnified_plane(source, inner=max(0.5 * params.inner, float(source.unit[0])), step=params.step)
@@ -138,11 +144,12 @@ def _rings(sequence: StarSequence, params: SpeckleParams) -> NDArray[np.int64]:
     return np.where(used, np.minimum(rings, last), -1)
 
 
-def _courses(sequence: StarSequence, params: SpeckleParams, inside: NDArray[np.bool_]) -> tuple[F8, F8]:
-    """Courses of brightness (n_course, n_time, n_wave) and changes of the background (n_time, n_wave)."""
+def _courses(sequence: StarSequence, params: SpeckleParams, rings: NDArray[np.int64]) -> tuple[F8, F8]:
+    """Courses of brightness (n_course, n_time, n_wave) and changes of what is smooth (n_time, n_wave, n or 1)."""
     times, waves = sequence.flux.shape[:2]
+    inside = rings >= 0
     if not params.along_time or times < 2:
-        return np.zeros((0, times, waves)), np.zeros((times, waves))
+        return np.zeros((0, times, waves)), np.zeros((times, waves, 1))
     number = 1 + (params.modes if params.learnt else 0)
     if number >= times:
         raise BadData(f"{number} courses along time from {times} exposures", hint="lower 'modes'")
@@ -159,16 +166,49 @@ def _courses(sequence: StarSequence, params: SpeckleParams, inside: NDArray[np.b
         gain = np.where(known, (sums[0] * seen[1] - sums[1] * seen[0]) / det, 1.0)
         offset = np.where(known, (sums[2] * seen[0] - sums[1] * seen[1]) / det, 0.0)
         gain, offset = gain / gain.mean(axis=0), offset - offset.mean(axis=0)
-    left = np.sqrt(weight) * (flux - offset[..., None] - gain[..., None] * mean)
+    left = flux - offset[..., None] - gain[..., None] * mean
+    smooth = np.zeros(sequence.flux.shape)
+    if params.smooth:
+        place = (sequence.lattice.x[inside], sequence.lattice.y[inside])
+        smooth[..., inside] = _smooth(left, weight, rings[inside], _surfaces(place, params.smooth))
+    smooth += offset[..., None]
+    left = np.sqrt(weight) * (flux - smooth[..., inside] - gain[..., None] * mean)
     # Components along time of everything that moved: few against the samples they come from.
     matrix = np.einsum("tki,ski->ts", left, left)
     modes = np.linalg.eigh(matrix)[1][:, ::-1][:, : number - 1]
     extra = [np.broadcast_to(mode[:, None], gain.shape) for mode in modes.T]
-    return np.stack([gain, *extra]), offset
+    return np.stack([gain, *extra]), smooth
+
+
+def _surfaces(place: tuple[F8, F8], degree: int) -> F8:
+    """Polynomials (n, m) up to a degree over places, orthogonal on the square around them."""
+    x, y = (2.0 * (axis - axis.min()) / np.ptp(axis) - 1.0 for axis in place)
+    along, up = (np.polynomial.legendre.legvander(axis, degree) for axis in (x, y))
+    columns = along[:, :, None] * up[:, None]
+    few = np.add.outer(np.arange(degree + 1), np.arange(degree + 1)) <= degree
+    return np.asarray(columns[:, few])
+
+
+def _smooth(left: F8, weight: F8, rings: NDArray[np.int64], surfaces: F8) -> F8:
+    """Smooth part of what is left (n_time, n_wave, n), exposure by exposure and channel by channel.
+
+    Rings whose speckles are strong weigh by what they scatter, not by their photons.
+    """
+    found = np.zeros(left.shape)
+    for k in range(left.shape[1]):
+        count = np.bincount(rings, (weight[:, k] > 0).sum(axis=0))
+        scatter = np.bincount(rings, (weight[:, k] * left[:, k] ** 2).sum(axis=0)) / np.maximum(count, 1)
+        share = 1.0 / np.maximum(scatter, 1.0)[rings]
+        for t in range(left.shape[0]):
+            weighted = surfaces * (weight[t, k] * share)[:, None]
+            normal = weighted.T @ surfaces
+            if np.count_nonzero(weight[t, k]) > 10 * len(normal):  # noqa: PLR2004 - otherwise noise would be fitted
+                found[t, k] = surfaces @ np.linalg.solve(normal, weighted.T @ left[t, k])
+    return found
 
 
 def _without_offset(sequence: StarSequence, offset: F8) -> StarSequence:
-    flux = np.where(sequence.weight > 0, sequence.flux - offset[..., None], 0.0)
+    flux = np.where(sequence.weight > 0, sequence.flux - offset, 0.0)
     return replace(sequence, flux=flux)
 
 
