@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import vstack
 
 from tracecube.core.errors import NoConvergence
 from tracecube.kernels.few_samples import resolution_elements
@@ -18,7 +19,7 @@ from tracecube.recipes.science.speckle_learning import LearntSpeckles
 from tracecube.recipes.science.speckles import SpeckleModel
 from tracecube.recipes.science.star_sequence import StarSequence
 
-__all__ = ["FittedCompanion", "Noise", "cleaned", "fit_companion", "near", "noise_at"]
+__all__ = ["FittedCompanion", "Noise", "cleaned", "fit_companion", "near", "noise_at", "without"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
@@ -170,21 +171,15 @@ def _columns(sequence: StarSequence, place: F8, shape: F8) -> list[F8]:
 def _normal(sequence: StarSequence, model: SpeckleModel, place: F8) -> F8:
     """Normal matrix of the contrasts in all channels, array (n_wave, n_wave)."""
     whole = sequence.image(place[:1], place[1:], np.where(sequence.light > 0, 1.0, 0.0)[None])
-    root = np.sqrt(sequence.weight).transpose(1, 0, 2).reshape(sequence.wave.size, -1)
-    turned, values, places, count = model.turned(), [], [], [0]
-    for channel in range(sequence.wave.size):
-        for k, part in enumerate(model.response(channel, whole[:, channel], turned)):
-            rows = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
-            flat = rows * part.shape[1] + part.indices
-            values.append(part.data * root[k][flat])
-            places.append(flat + k * root.shape[1])
-        count.append(count[-1] + sum(v.size for v in values[-root.shape[0] :]))
-    touched = np.zeros(root.size, bool)
-    touched[np.concatenate(places)] = True
-    column = np.cumsum(touched) - 1
-    dense = np.zeros((root.shape[0], int(touched.sum())))
-    dense[np.repeat(np.arange(root.shape[0]), np.diff(count)), column[np.concatenate(places)]] = np.concatenate(values)
-    return np.asarray(dense @ dense.T)
+    answers = [model.response(channel, whole[:, channel]) for channel in range(sequence.wave.size)]
+    turned = model.turned() or [None] * sequence.wave.size
+    normal = np.zeros((sequence.wave.size, sequence.wave.size))
+    for k, back in enumerate(turned):  # channel by channel of the data: all at once would need a gigabyte
+        root = np.sqrt(sequence.weight[:, k])
+        images = [model.seen(one, k, back).multiply(root).tocsr() for one in answers]
+        flat = vstack([one.reshape(1, -1) for one in images], format="csr")
+        normal += (flat @ flat.T).toarray()
+    return normal
 
 
 def noise_at(fitted: FittedCompanion, learnt: LearntSpeckles, back: F8, sources: F8, *, space: float = 2.0) -> Noise:
@@ -254,10 +249,17 @@ def _angles(radius: float, spacing: float) -> F8:
     return np.asarray(2.0 * np.pi * np.arange(number) / number)
 
 
+def without(sequence: StarSequence, others: list[FittedCompanion]) -> StarSequence:
+    """Return the sequence rid of companions."""
+    if not others:
+        return sequence
+    light = np.stack([np.where(np.isfinite(o.contrast), o.contrast, 0.0) for o in others])
+    return sequence.without(np.array([o.east for o in others]), np.array([o.north for o in others]), light)
+
+
 def cleaned(learnt: LearntSpeckles, others: list[FittedCompanion]) -> LearntSpeckles:
     """Return the same model with the data rid of companions."""
     if not others:
         return learnt
-    light = np.stack([np.where(np.isfinite(o.contrast), o.contrast, 0.0) for o in others])
-    sequence = learnt.sequence.without(np.array([o.east for o in others]), np.array([o.north for o in others]), light)
+    sequence = without(learnt.sequence, others)
     return replace(learnt, sequence=sequence, residual=learnt.model.apply(sequence.flux))

@@ -16,7 +16,15 @@ from tracecube.core.companions import ContrastCurve
 from tracecube.core.errors import NoConvergence
 from tracecube.core.params import Params
 from tracecube.kernels.few_samples import few_sample_threshold
-from tracecube.recipes.science.companion_fit import FittedCompanion, Noise, cleaned, fit_companion, near, noise_at
+from tracecube.recipes.science.companion_fit import (
+    FittedCompanion,
+    Noise,
+    cleaned,
+    fit_companion,
+    near,
+    noise_at,
+    without,
+)
 from tracecube.recipes.science.companion_search import SearchMap, SearchParams, brightest_peak, search_map
 from tracecube.recipes.science.speckle_learning import LearntSpeckles, SpeckleParams, learn_speckles
 from tracecube.recipes.science.star_sequence import StarSequence
@@ -120,7 +128,13 @@ def surroundings(sequence: StarSequence, params: HighContrastParams) -> Surround
         current = search_map(cleaned(learnt, fitted), params.search, earlier=first)
     else:
         caveats.append(f"{len(fitted)} companions found, no more looked for: raise 'largest'")
-    learnt, fitted = _refitted(sequence, params, learnt, fitted)
+    if fitted:
+        rest = without(sequence, fitted)
+        plane = learnt.model.plane
+        del learnt  # hundreds of megabytes
+        learnt = learn_speckles(sequence, params.speckles, clean=rest, plane=plane)
+        del rest
+        fitted = _refitted(params, learnt, fitted)
     empty = cleaned(learnt, fitted)
     clean = search_map(empty, params.search, earlier=first)
     found = [measured(sequence, one, empty, fitted, params.band) for one in fitted]
@@ -140,18 +154,15 @@ def _in_order(found: list[Companion]) -> tuple[Companion, ...]:
 
 
 def _refitted(
-    sequence: StarSequence, params: HighContrastParams, learnt: LearntSpeckles, fitted: list[FittedCompanion]
-) -> tuple[LearntSpeckles, list[FittedCompanion]]:
-    """Learn the speckles without the companions, and fit each companion without the others."""
-    if not fitted:
-        return learnt, fitted
-    rest = cleaned(replace(learnt, sequence=sequence), fitted).sequence
-    learnt = learn_speckles(sequence, params.speckles, clean=rest, plane=learnt.model.plane)
+    params: HighContrastParams, learnt: LearntSpeckles, fitted: list[FittedCompanion]
+) -> list[FittedCompanion]:
+    """Fit each companion without the others, in rounds."""
+    fitted = list(fitted)
     for _ in range(params.refits):
         for i, one in enumerate(fitted):
             others = cleaned(learnt, fitted[:i] + fitted[i + 1 :])
             fitted[i] = fit_companion(others, one.east, one.north, spectrum=one.contrast)
-    return learnt, fitted
+    return fitted
 
 
 def _threshold(clean: SearchMap, one: Companion, sigma: float) -> float:
@@ -242,12 +253,15 @@ def contrast_curve(found: Surroundings, sequence: StarSequence, params: HighCont
     angle = 2.399963 * np.arange(limit.size)  # golden angle: neighbours in distance are far from each other
     east, north = clean.separation * np.sin(angle), clean.separation * np.cos(angle)
     light = np.where(sequence.light > 0, 1.0, 0.0)
-    painted = found.learnt.sequence.image(east, north, params.injected * limit[:, None] * light)
-    empty = cleaned(replace(found.learnt, sequence=sequence), [c.fitted for c in found.companions]).sequence
-    flux = np.where(empty.weight > 0, empty.flux + painted, 0.0)
-    again = learn_speckles(replace(empty, flux=flux), params.speckles, plane=found.learnt.model.plane)
-    backs = [one.model.transpose(one.sequence.weight * one.residual) for one in (again, found.learnt)]
-    more = again.sequence.under(east, north, backs[0] - backs[1]).sum(axis=1)
+    flux = sequence.image(east, north, params.injected * limit[:, None] * light)
+    flux += without(sequence, [c.fitted for c in found.companions]).flux
+    flux[sequence.weight <= 0] = 0.0
+    again = learn_speckles(replace(sequence, flux=flux), params.speckles, plane=found.learnt.model.plane)
+    del flux
+    more = np.zeros(limit.size)
+    for sign, one in ((1.0, again), (-1.0, found.learnt)):
+        back = one.model.transpose(one.sequence.weight * one.residual)
+        more += sign * one.sequence.under(east, north, back).sum(axis=1)
     whole = np.array([_weight(again, e, n) for e, n in zip(east, north, strict=True)])
     return ContrastCurve(
         separation=clean.separation,

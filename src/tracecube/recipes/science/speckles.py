@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 from tracecube.kernels.moving import cubic_weights, parabola_weights
 from tracecube.recipes.science.star_sequence import StarSequence
 
-__all__ = ["Magnified", "SpeckleModel", "magnified_plane"]
+__all__ = ["Magnified", "Response", "SpeckleModel", "magnified_plane"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
@@ -48,6 +48,27 @@ class Magnified:
     onto: tuple[csr_array, ...]
     back: tuple[csr_array, ...]
     seen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the projection makes of light in one channel, before it is brought back to lenslets.
+
+    Parameters
+    ----------
+    channel : int
+    still : sparse array (n_time, n)
+        In the channel itself, courses taken out.
+    nodes : sparse array (n_time, n_node) or None
+        Nodes of the magnified plane that the light touches.
+    parts : array (m, n_spectrum)
+        Coefficients of the spectra at each of them.
+    """
+
+    channel: int
+    still: csr_array
+    nodes: csr_array | None
+    parts: F8
 
 
 @dataclass(frozen=True)
@@ -86,31 +107,31 @@ class SpeckleModel:
         """Transposes of ``plane.back``: rows are nodes, so that few nodes cost little."""
         return [] if self.plane is None else [csr_array(m.T.tocsr()) for m in self.plane.back]
 
-    def response(self, channel: int, samples: F8, turned: list[csr_array]) -> list[csr_array]:
-        """Apply the projection to samples (n_time, n) of one channel alone.
+    def response(self, channel: int, samples: F8) -> Response:
+        """Apply the projection to samples (n_time, n) of one channel alone; samples that are zero cost nothing."""
+        alone = replace(self, courses=self.courses[:, :, [channel]], weight=self.weight[:, [channel]], plane=None)
+        still = csr_array(alone.apply(samples[:, None])[:, 0])
+        if self.plane is None:
+            return Response(channel, still, None, np.zeros((0, 0)))
+        nodes = csr_array((self.plane.onto[channel] @ still.T / self.scale[channel]).T.tocsr())
+        return Response(channel, still, nodes, self.fit[nodes.indices, :, channel] * nodes.data[:, None])
+
+    def seen(self, response: Response, k: int, turned: csr_array | None) -> csr_array:
+        """What a response is in channel ``k``, array (n_time, n); what is not measured is to be left out by its weight.
 
         Parameters
         ----------
-        turned : list of sparse array
-            From `turned`.
-
-        Returns
-        -------
-        list of sparse array (n_time, n)
-            One a channel; what is not measured is to be left out by its weight. Samples that were zero cost nothing.
+        response : Response
+        k : int
+        turned : sparse array or None
+            Channel ``k`` of `turned`.
         """
-        alone = replace(self, courses=self.courses[:, :, [channel]], weight=self.weight[:, [channel]], plane=None)
-        still = csr_array(alone.apply(samples[:, None])[:, 0])
-        found = [csr_array(still.shape)] * self.weight.shape[1]
-        found[channel] = still
-        if self.plane is None:
-            return found
-        nodes = csr_array((self.plane.onto[channel] @ still.T / self.scale[channel]).T.tocsr())
-        parts = self.fit[nodes.indices, :, channel] * nodes.data[:, None]
-        for k, m in enumerate(turned):
-            taken = csr_array((parts @ self.spectra[k] * self.scale[k], nodes.indices, nodes.indptr), nodes.shape)
-            found[k] = (still - taken @ m).tocsr() if k == channel else -(taken @ m)
-        return found
+        own, nodes = k == response.channel, response.nodes
+        if nodes is None or turned is None:
+            return response.still if own else csr_array(response.still.shape)
+        values = response.parts @ self.spectra[k] * self.scale[k]
+        taken = csr_array((values, nodes.indices, nodes.indptr), nodes.shape) @ turned
+        return csr_array((response.still - taken).tocsr() if own else -taken)
 
     def transpose(self, samples: F8) -> F8:
         """Transpose of `apply`."""
@@ -233,7 +254,7 @@ def magnified_plane(sequence: StarSequence, *, inner: float, step: float) -> Mag
 def _sparse(rows: I8, columns: I8, values: F8, shape: tuple[int, int]) -> csr_array:
     """Sparse array of rows that have the same number of entries."""
     at = np.repeat(rows, columns.shape[1]), columns.ravel()
-    return csr_array((values.ravel(), at), shape=shape)
+    return csr_array((values.ravel().astype(np.float32), at), shape=shape)  # weights of order 1: 1e-7 is enough
 
 
 def _interpolation(points: F8, view: tuple[float, float, float], line: F8, mask: NDArray[np.bool_]) -> csr_array:
