@@ -12,7 +12,7 @@ from tracecube.recipes.science.high_contrast import HighContrastParams
 from tracecube.recipes.science.speckle_learning import Method, SpeckleParams
 from tracecube.recipes.science.strehl import StrehlParams
 
-__all__ = ["CompanionParams"]
+__all__ = ["CompanionParams", "StackParams"]
 
 
 class CompanionParams(Params):
@@ -77,3 +77,10 @@ class CompanionParams(Params):
             ),
             search=SearchParams(inner=self.inner, sigma=self.sigma, largest=self.largest),
         )
+
+
+class StackParams(Params):
+    """The grid on which the DITs of a star are stacked."""
+
+    pixel: float = Field(7.46e-3, gt=1e-3, description="side of a pixel, arcsec")
+    size: int = Field(291, ge=11, description="pixels a side")

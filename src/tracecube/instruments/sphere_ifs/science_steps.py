@@ -1,4 +1,4 @@
-"""Recipes from the DITs of a star to its companions, and to its brightness from DIT to DIT."""
+"""Recipes from the DITs of a star to its companions, to one cube of all, and to its brightness from DIT to DIT."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCur
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
-from tracecube.core.spectra import Image, Spectra
+from tracecube.core.spectra import Cube, Image, Spectra
 from tracecube.core.star import StarBrightness, StarCentre, StarPsf
-from tracecube.instruments.sphere_ifs.science_parameters import CompanionParams
+from tracecube.instruments.sphere_ifs.science_parameters import CompanionParams, StackParams
 
-__all__ = ["ifs_companions", "ifs_frame_photometry"]
+__all__ = ["ifs_companions", "ifs_frame_photometry", "ifs_stack"]
 
-_PARAMS = CompanionParams()
+_PARAMS, _STACK = CompanionParams(), StackParams()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,3 +91,24 @@ def ifs_frame_photometry(*, centres: Sequence[StarCentre], params: Params = Para
             QualityNumber("N FRAMES", float(found.brightness.size)),
         )
     return FramePhotometry(star_brightness=found, quality=numbers, caveats=caveats)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stacked(Outputs):
+    """All DITs of a star in one cube."""
+
+    cube: Cube
+
+
+@recipe(version="1")
+def ifs_stack(
+    *, channels: Sequence[Spectra], dit_centre: Sequence[StarCentre], params: StackParams = _STACK
+) -> Stacked:
+    """Stack all DITs of a star: north up, east left, the star on the middle pixel, every DIT resampled once.
+
+    Pixels are means of one DIT, weighed by the DITs' noise; speckles, which do not turn with the field, are left in.
+    """
+    from tracecube.instruments.sphere_ifs.stacked import stacked  # noqa: PLC0415 - brings scipy
+
+    cube, numbers, caveats = stacked(list(channels), list(dit_centre), params)
+    return Stacked(cube=cube, quality=numbers, caveats=caveats)

@@ -26,7 +26,7 @@ from tracecube.recipes.science.high_contrast import contrast_curve, surroundings
 from tracecube.recipes.science.star_sequence import star_sequence
 from tracecube.recipes.science.strehl import Strehl, core_light
 
-__all__ = ["StarSurroundings", "find"]
+__all__ = ["StarSurroundings", "find", "in_order"]
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,7 @@ def find(
     BadData
         DITs of different lenslets or channels.
     """
-    order = sorted(range(len(channels)), key=lambda i: _dit(channels[i].meta))
-    spectra = [channels[i] for i in order]
-    by_dit = {(str(c.file[0]), int(c.plane[0])): c for c in centres}
-    placed = [_centre_of(one.meta, by_dit) for one in spectra]
+    spectra, placed = in_order(channels, centres)
     turned = [orientation(one.meta, _dit(one.meta)[0]) for one in spectra]
     level = core_light(psf, *with_spots, spectra, params.strehl())
     star_error = float(np.hypot(level.error, params.illumination))
@@ -103,6 +100,19 @@ def find(
         ),
         caveats=tuple(caveats),
     )
+
+
+def in_order(channels: list[Spectra], centres: list[StarCentre]) -> tuple[list[Spectra], list[StarCentre]]:
+    """Sort the DITs of a star by time, each with its star centre.
+
+    Raises
+    ------
+    MissingInput
+        A DIT without star centre.
+    """
+    spectra = sorted(channels, key=lambda one: _dit(one.meta))
+    by_dit = {(str(c.file[0]), int(c.plane[0])): c for c in centres}
+    return spectra, [_centre_of(one.meta, by_dit) for one in spectra]
 
 
 def _level_caveats(level: Strehl, spectra: list[Spectra], star_error: float) -> list[str]:

@@ -26,7 +26,7 @@ from tracecube.instruments.sphere_ifs.optics_steps import (
     spectra_positions,
     wavelength_calibration,
 )
-from tracecube.instruments.sphere_ifs.science_steps import ifs_companions, ifs_frame_photometry
+from tracecube.instruments.sphere_ifs.science_steps import ifs_companions, ifs_frame_photometry, ifs_stack
 from tracecube.instruments.sphere_ifs.sky_steps import coronagraph_center, science, science_flux
 from tracecube.instruments.sphere_ifs.standard_steps import standard_astrometry, standard_flux
 
@@ -280,6 +280,18 @@ COMPANIONS = Task(
     text="companions of a star: places, contrasts, spectra, and how faint one would be seen",
 )
 
+STACK = Task(
+    name="ifs_stack",
+    recipe=ifs_stack,
+    main=Main("channels", ("CHANNELS",), group_by=("night", "mode", "object"), minimum=2),
+    associations=(
+        Association("dit_centre", ("DIT_CENTRE",), (Match(level=0, same=("night", "mode", "object")),), maximum=None),
+    ),
+    targets=("science",),
+    tags={"cube": "STACKED_CUBE"},
+    text="all DITs of a star in one cube, north up",
+)
+
 FRAME_PHOTOMETRY = Task(
     name="ifs_frame_photometry",
     recipe=ifs_frame_photometry,
@@ -318,7 +330,7 @@ STANDARD_FLUX = _standard(
     "ifs_standard_flux", standard_flux, "STD_FLUX", "spectra, cube, image and flux of a spectrophotometric standard"
 )
 
-NIGHT_TASKS = (CENTER, FLUX, SCIENCE, COMPANIONS, FRAME_PHOTOMETRY, STANDARD_ASTROMETRY, STANDARD_FLUX)
+NIGHT_TASKS = (CENTER, FLUX, SCIENCE, COMPANIONS, STACK, FRAME_PHOTOMETRY, STANDARD_ASTROMETRY, STANDARD_FLUX)
 
 SUBWORKFLOWS = {
     "dark_background": "dark current, thermal background and bad pixels",
@@ -331,7 +343,7 @@ SUBWORKFLOWS = {
 _PARTS = {
     "dark_background": (DARK, INSTRUMENT_BACKGROUND, SKY_BACKGROUND, BAD_PIXELS),
     "detector_flat": (*(_narrow_band(number) for number in (1, 2, 3, 4)), BROAD_BAND, DETECTOR_FLAT),
-    "science_data_reduction": (CENTER, FLUX, SCIENCE, COMPANIONS, FRAME_PHOTOMETRY),
+    "science_data_reduction": (CENTER, FLUX, SCIENCE, COMPANIONS, STACK, FRAME_PHOTOMETRY),
     "standard_data_reduction": (STANDARD_ASTROMETRY, STANDARD_FLUX),
 }
 _PART_OF = {task.name: part for part, tasks in _PARTS.items() for task in tasks}

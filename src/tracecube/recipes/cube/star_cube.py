@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta, Scalar
+from tracecube.core.fields import BoolArray, Meta, Scalar
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.params import Params
 from tracecube.core.spectra import Cube, Spectra
@@ -26,7 +26,18 @@ from tracecube.kernels.bandlimited import interpolation_weights
 from tracecube.kernels.psf import hexagon_area, lattice_pitch
 from tracecube.recipes.cube.blended import blended_correlations
 
-__all__ = ["StarCubeParams", "StarFrame", "build_star_cube"]
+__all__ = [
+    "Operator",
+    "StarCubeParams",
+    "StarFrame",
+    "build_star_cube",
+    "grid_correlations",
+    "grid_of",
+    "operator_at",
+    "resampled",
+    "usable_samples",
+    "without_axes",
+]
 
 F8 = NDArray[np.float64]
 
@@ -69,7 +80,7 @@ class StarFrame:
 
 
 @dataclass(frozen=True)
-class _Operator:
+class Operator:
     """Pixels from lenslets.
 
     Parameters
@@ -110,38 +121,50 @@ def build_star_cube(spectra: Spectra, params: StarCubeParams, *, frame: StarFram
     if wave.ndim != 1 or wave.size < 2 or np.ptp(np.diff(wave)) > 1e-6 * wave[0]:  # noqa: PLR2004
         raise BadData("spectra without common linear wavelength grid", hint="rebin them to one grid first")
     size = (wave.size, params.size, params.size)
-    operator, share = _operator(spectra, params, float(wave[0]))
+    operator, share = operator_at(grid_of(params), spectra, params)
     data, variance = np.full(size, np.nan, np.float32), np.full(size, np.nan, np.float32)
     flags = np.full(size, int(Flag.NOT_ILLUMINATED), np.int32)
-    usable = (spectra.flags & NOT_USABLE) == 0
-    usable &= np.isfinite(spectra.flux) & np.isfinite(spectra.variance) & (((spectra.dq & NOT_USABLE) == 0)[:, None])
+    usable = usable_samples(spectra)
     for k in range(wave.size):
-        weight, ok = _without_bad(operator, usable[:, k], params.least_share)
-        near, good = operator.near, usable[:, k]
-        light = np.einsum("mk,mk->m", weight, np.where(good, spectra.flux[:, k], 0.0)[near])
-        noise = np.einsum("mk,mk->m", weight**2, np.where(good, spectra.variance[:, k], 0.0)[near])
-        bits = np.bitwise_or.reduce(np.where(np.abs(weight) > 0.5, spectra.flags[:, k][near], 0), axis=1)  # noqa: PLR2004
-        data[k].flat[operator.rows] = np.where(ok, light * share, np.nan)
-        variance[k].flat[operator.rows] = np.where(ok, noise * share**2, np.nan)
-        flags[k].flat[operator.rows] = np.where(ok, bits, int(Flag.NOT_MEASURED))
-    offsets, correlation = _correlations(spectra, operator, params, usable)
+        plane = resampled(spectra, k, usable[:, k], operator, params.least_share)
+        data[k].flat[operator.rows] = plane[0] * share
+        variance[k].flat[operator.rows] = plane[1] * share**2
+        flags[k].flat[operator.rows] = plane[2]
+    known = {**grid_correlations(spectra, operator, params, usable)}
+    size_xy, matrix = (params.size, params.size), _matrix(spectra, operator, params)
+    for key, value in blended_correlations(spectra, matrix, size_xy, params.pixel, usable).items():
+        known[key] = known.get(key, 0.0) + value
+    offsets, correlation = np.array(list(known)), np.array(list(known.values()))
     return Cube(
         data=data,
         variance=variance,
         flags=flags,
         covariance_offset=offsets,
         covariance_value=correlation,
-        meta={**_without_axes(spectra.meta), **_axes(spectra, params, frame)},
+        meta={**without_axes(spectra.meta), **_axes(spectra, params, frame)},
     )
 
 
-def _operator(spectra: Spectra, params: StarCubeParams, wave: float) -> tuple[_Operator, float]:
-    """Weights of the lenslets around every pixel, and the area of a pixel over that of a lenslet."""
+def grid_of(params: StarCubeParams) -> F8:
+    """Offsets (size * size, 2) of the pixels from the middle one along x and y, arcsec."""
+    axis = params.pixel * (np.arange(params.size) - params.size // 2)
+    return np.asarray(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), np.float64)
+
+
+def operator_at(targets: F8, spectra: Spectra, params: StarCubeParams) -> tuple[Operator, float]:
+    """Weights of the lenslets around every pixel, and the area of a pixel over that of a lenslet.
+
+    Parameters
+    ----------
+    targets : array (n_pixel, 2), arcsec
+        Places of the pixels in the lenslet plane.
+    spectra : Spectra
+    params : StarCubeParams
+    """
+    wave = float(np.asarray(spectra.wave, float)[0])
     placed = np.flatnonzero(np.isfinite(spectra.x) & np.isfinite(spectra.y))
     x, y = np.asarray(spectra.x[placed], float), np.asarray(spectra.y[placed], float)
     pitch = lattice_pitch(x, y)
-    axis = params.pixel * (np.arange(params.size) - params.size // 2)
-    targets = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     tree = cKDTree(np.column_stack([x, y]))
     distance, _ = tree.query(targets)
     # The corner of a hexagon lies pitch / sqrt(3) from its centre: beyond, there is no lenslet.
@@ -150,10 +173,10 @@ def _operator(spectra: Spectra, params: StarCubeParams, wave: float) -> tuple[_O
     offset = np.stack([x[near], y[near]], axis=-1) - targets[rows][:, None]
     unit = float(np.degrees(wave * 1e-10 / params.diameter) * 3600.0)
     weight = interpolation_weights(offset, unit)
-    return _Operator(rows, placed[near], weight, offset, unit), params.pixel**2 / hexagon_area(pitch)
+    return Operator(rows, placed[near], weight, offset, unit), params.pixel**2 / hexagon_area(pitch)
 
 
-def _without_bad(operator: _Operator, good: BoolArray, least: float) -> tuple[F8, BoolArray]:
+def _without_bad(operator: Operator, good: BoolArray, least: float) -> tuple[F8, BoolArray]:
     """Weights without bad lenslets: pixels that had some are solved again with the others."""
     bad = ~good[operator.near]
     touched = np.flatnonzero((bad & (np.abs(operator.weight) > 1e-3)).any(axis=1))  # noqa: PLR2004
@@ -166,19 +189,42 @@ def _without_bad(operator: _Operator, good: BoolArray, least: float) -> tuple[F8
     return weight, ok
 
 
-def _correlations(
-    spectra: Spectra, operator: _Operator, params: StarCubeParams, usable: BoolArray
-) -> tuple[IntArray, FloatArray]:
-    """Offsets and mean correlation coefficients, equal noise in all lenslets: `OFFSETS`, then blending's."""
+def usable_samples(spectra: Spectra) -> BoolArray:
+    """Samples (n, n_wave) that a cube is made of."""
+    usable = (spectra.flags & NOT_USABLE) == 0
+    usable &= np.isfinite(spectra.flux) & np.isfinite(spectra.variance) & (((spectra.dq & NOT_USABLE) == 0)[:, None])
+    return np.asarray(usable)
+
+
+def resampled(
+    spectra: Spectra, k: int, good: BoolArray, operator: Operator, least: float
+) -> tuple[F8, F8, NDArray[np.int32]]:
+    """Light, variance and flags (m,) of channel ``k`` in the operator's pixels, per lenslet's area; NaN where none."""
+    weight, ok = _without_bad(operator, good, least)
+    near = operator.near
+    light = np.einsum("mk,mk->m", weight, np.where(good, spectra.flux[:, k], 0.0)[near])
+    noise = np.einsum("mk,mk->m", weight**2, np.where(good, spectra.variance[:, k], 0.0)[near])
+    bits = np.bitwise_or.reduce(np.where(np.abs(weight) > 0.5, spectra.flags[:, k][near], 0), axis=1)  # noqa: PLR2004
+    flags = np.where(ok, bits, int(Flag.NOT_MEASURED)).astype(np.int32)
+    return np.where(ok, light, np.nan), np.where(ok, noise, np.nan), flags
+
+
+def _matrix(spectra: Spectra, operator: Operator, params: StarCubeParams) -> csr_array:
+    """The resampling as a sparse array (pixel, lenslet), all lenslets good."""
+    rows = np.repeat(operator.rows, operator.near.shape[1])
+    shape = (params.size**2, spectra.x.size)
+    return csr_array((operator.weight.ravel(), (rows, operator.near.ravel())), shape=shape)
+
+
+def grid_correlations(
+    spectra: Spectra, operator: Operator, params: StarCubeParams, usable: BoolArray
+) -> dict[tuple[int, int, int], float]:
+    """Mean correlation coefficients at `OFFSETS`, equal noise in all lenslets and none in common."""
     values, size = np.zeros(len(OFFSETS)), (params.size, params.size)
     pairs = usable[:, :-1] & usable[:, 1:]
     spread = np.sqrt(np.where(pairs, spectra.variance[:, :-1] * spectra.variance[:, 1:], 1.0))
     values[0] = float(np.mean((spectra.covariance[:, :-1] / spread)[pairs])) if pairs.any() else 0.0
-    count = operator.near.shape[1]
-    rows = np.repeat(operator.rows, count)
-    matrix = csr_array(
-        (operator.weight.ravel(), (rows, operator.near.ravel())), shape=(size[0] * size[1], spectra.x.size)
-    )
+    matrix = _matrix(spectra, operator, params)
     norm = np.sqrt(matrix.power(2).sum(axis=1))
     index = np.arange(size[0] * size[1]).reshape(size)
     for i, (_, dy, dx) in enumerate(OFFSETS[1:], start=1):
@@ -188,13 +234,10 @@ def _correlations(
         both = (norm[a] > 0) & (norm[b] > 0)
         product = matrix[a[both]].multiply(matrix[b[both]]).sum(axis=1)
         values[i] = float(np.mean(product / (norm[a] * norm[b])[both])) if both.any() else 0.0
-    known = dict(zip(OFFSETS, values.tolist(), strict=True))
-    for key, value in blended_correlations(spectra, matrix, size, params.pixel, usable).items():
-        known[key] = known.get(key, 0.0) + value
-    return np.array(list(known)), np.array(list(known.values()))
+    return dict(zip(OFFSETS, values.tolist(), strict=True))
 
 
-def _without_axes(meta: Meta) -> dict[str, Scalar]:
+def without_axes(meta: Meta) -> dict[str, Scalar]:
     """Header cards without those of the detector's own coordinates."""
     return {key: value for key, value in meta.items() if not _DETECTOR_AXES.match(key)}
 
