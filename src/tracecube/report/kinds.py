@@ -326,6 +326,14 @@ EXPOSURE_PICTURES = (
         (Source(("CUBE",), Cube), Source(("DIT_CENTRE",), StarCentre)),
         cube_channels,
     ),
+    PictureKind(
+        "stack",
+        "All DITs in one cube",
+        "Good: north is up, companions are as round as the star's image, and what stood still on the lenslets is "
+        "smeared along arcs about the star.",
+        (Source(("STACKED_CUBE",), Cube),),
+        cube_images,
+    ),
 )
 
 CUBE_PICTURES = (

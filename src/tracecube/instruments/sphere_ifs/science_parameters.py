@@ -40,16 +40,23 @@ class CompanionParams(Params):
     inner: float = Field(0.10, gt=0.0, description="inner radius, arcsec: the mask's inner working angle")
     sigma: float = Field(5.0, gt=3.0, description="significance that a companion needs")
     largest: int = Field(9, ge=1, le=24, description="companions looked for at most")
-    strehl_change: float = Field(
-        0.03, gt=0.0, description="expected change of the Strehl ratio between two frames at 1.25 um, relative"
+    strehl_change: float | None = Field(
+        None,
+        gt=0.0,
+        description="expected change of the Strehl ratio between two frames at 1.25 um, relative; measured in the "
+        "halos of the DITs where not given",
     )
     transmission_change: float = Field(
-        0.015, ge=0.0, description="expected change of the air's transmission between two frames, relative"
-    )
-    illumination: float = Field(
         0.02,
         ge=0.0,
-        description="how unevenly the lamp of the lenslet flat lights the field, relative: no other light tells",
+        description="expected change of the air's transmission between two frames, relative: less than 2 % in the "
+        "nights that ESO's observing conditions call photometric, up to 10 % in clear ones",
+    )
+    illumination: float | None = Field(
+        None,
+        ge=0.0,
+        description="how unevenly the lamp of the lenslet flat lights the field, relative; from what is smooth over "
+        "the field in the flat itself where not given",
     )
     diameter: float = Field(8.0, gt=0.0, description="diameter of the telescope, m")
 

@@ -28,6 +28,7 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.profiles import profile_knots
 from tracecube.kernels.shapes import BASIS_STEP, RowTraces, shape_equations
+from tracecube.recipes.optics.profile_leak import leak_errors
 
 __all__ = ["LensletProfile", "ProfileParams", "fit_lenslet_profile"]
 
@@ -160,16 +161,35 @@ def fit_lenslet_profile(
     count, zones = params.profile_nodes, params.profile_zones
     found = np.tile(splines.gaussian(sigma), (zones * zones, count, 1))
     equations: list[_Equations] = []
+    told: _Told | None = None
     for _ in range(params.profile_rounds):
         places = [_zone(row, column, zones, shape) for row in range(zones) for column in range(zones)]
         equations = [
             _sum_up(light, weights, traces, splines, old, zone=zone, every=params.profile_every)
             for old, zone in zip(found, places, strict=True)
         ]
-        found = _drawn_together(equations, found, splines, params.wing_tolerance)
+        found, told = _drawn_together(equations, found, splines, params.wing_tolerance)
     chi2 = float(np.mean([one.chi2 for one in equations]))
     profile = _leading(found.reshape(zones, zones, count, -1), splines, params, (shape[0], shape[1]))
-    return profile, (QualityNumber("PROFILE CHI2", chi2, "", high=2.0),)
+    return profile, (QualityNumber("PROFILE CHI2", chi2, "", high=2.0), *_leak_numbers(told, splines, traces))
+
+
+def _leak_numbers(told: _Told | None, splines: _Splines, traces: RowTraces) -> tuple[QualityNumber, ...]:
+    """Errors of the light found in the first and second neighbour: by the frames alone, and with calm wings."""
+    gaps = np.diff(traces.place)
+    gaps = gaps[gaps > 0.0]  # where a row ends the next begins
+    if told is None or not gaps.size:
+        return ()
+    spacing, u = float(np.median(gaps)), np.asarray(splines.u, float)
+    alone, calm = (
+        100.0 * leak_errors(u, splines.values, np.asarray(told.common, float), normal, spacing=spacing)
+        for normal in (told.frames, told.frames + told.calm)
+    )
+    return tuple(
+        QualityNumber(f"LEAK{number + 1} {name}", float(errors[number]), "%")
+        for number in (0, 1)
+        for name, errors in (("UNTOLD", alone), ("ERROR", calm))
+    )
 
 
 def _by_row(start: IntArray, centre: NDArray[np.float64], node: NDArray[np.float64], n_rows: int) -> RowTraces:
@@ -207,6 +227,15 @@ class _Equations:
     chi2: float
 
 
+@dataclass(frozen=True)
+class _Told:
+    """Of the detector's profile: coefficients (n_node, n), and inverse covariance by the frames and by calm wings."""
+
+    common: FloatArray
+    frames: NDArray[np.float64]
+    calm: NDArray[np.float64]
+
+
 def _sum_up(
     light: Sequence[tuple[FloatArray, FloatArray]],
     weights: Sequence[float],
@@ -233,7 +262,7 @@ def _sum_up(
 
 def _drawn_together(
     equations: Sequence[_Equations], found: FloatArray, splines: _Splines, tolerance: float
-) -> FloatArray:
+) -> tuple[NDArray[np.float64], _Told]:
     """Return all zones' coefficients (n_zone, n_node, n), each drawn towards the detector's by its own error."""
     shape = found[0].shape
     wing = np.tile(np.abs(splines.middle) > _CORE, (shape[0], 1)).ravel()
@@ -247,14 +276,15 @@ def _drawn_together(
             marginal = np.linalg.inv(np.eye(wing.size) + one.matrix @ spread)  # (M^-1 + T)^-1 = (1 + M T)^-1 M
             left += marginal @ one.matrix
             right += marginal @ target
-        common = np.linalg.solve(left + _calm_wings(common, splines, shape), right)
+        calm = np.asarray(_calm_wings(common, splines, shape), np.float64)
+        common = np.linalg.solve(left + calm, right)
         scatter = np.where(wing, tolerance * np.abs(common) + 1e-4, _FREE)
     pull = 1.0 / scatter**2
     new = [
         np.linalg.solve(one.matrix + np.diag(pull), target + pull * common)
         for one, target in zip(equations, targets, strict=True)
     ]
-    return np.array(new).reshape(found.shape)
+    return np.array(new).reshape(found.shape), _Told(common.reshape(shape), left, calm)
 
 
 def _calm_wings(common: FloatArray, splines: _Splines, shape: tuple[int, ...]) -> FloatArray:

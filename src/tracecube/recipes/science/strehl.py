@@ -27,7 +27,7 @@ from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.recipes.science.star_centre import good_samples
 
-__all__ = ["Strehl", "StrehlParams", "core_light", "halo_ratio", "spot_colour"]
+__all__ = ["Strehl", "StrehlParams", "core_light", "halo_ratio", "spot_colour", "usual_change"]
 
 F8 = NDArray[np.float64]
 
@@ -37,13 +37,25 @@ _HUBER = 1.5  # deviations from which a channel counts less
 _FAR = 5.0  # deviations from which a lenslet counts less: a companion, a hit
 _SPOT_REACH = 4.0  # lambda / D: halo nearer to a spot is the spot's
 _LEAST_LENSLETS = 300
+_LEAST_FRAMES = 3  # from whose halos a usual change is told
+_ASSUMED = 0.03  # of the Strehl ratio, where halos do not tell what is usual; the level's error holds it
 
 
 class StrehlParams(Params):
     """How the change of the Strehl ratio is measured."""
 
-    change: float = Field(0.03, gt=0.0, description="expected change of the Strehl ratio between two frames at 1.25 um")
-    transmission: float = Field(0.015, ge=0.0, description="expected change of the air's transmission between frames")
+    change: float | None = Field(
+        None,
+        gt=0.0,
+        description="expected change of the Strehl ratio between two frames at 1.25 um; measured in the halos of the "
+        "DITs where not given",
+    )
+    transmission: float = Field(
+        0.02,
+        ge=0.0,
+        description="expected change of the air's transmission between frames: less than 2 % in the nights that ESO's "
+        "observing conditions call photometric",
+    )
     wavefront: float = Field(
         850.0,
         gt=0.0,
@@ -52,8 +64,15 @@ class StrehlParams(Params):
     )
     wavefront_error: float = Field(0.2, ge=0.0, description="relative error of that")
     band: float = Field(0.2, ge=0.0, lt=1.0, description="share of the star's largest flux from which channels tell")
-    inner: float = Field(0.5, gt=0.0, description="inner radius of the halo, arcsec: within, speckles last")
-    outer: float = Field(0.8, gt=0.0, description="outer radius of the halo, arcsec")
+    inner: float = Field(
+        0.5,
+        gt=0.0,
+        description="inner radius of the halo, arcsec: what 40 actuators across the pupil correct (Beuzit et al. 2019) "
+        "ends at 20 lambda / D, 0.5 arcsec at 1 um; within, speckles last",
+    )
+    outer: float = Field(
+        0.8, gt=0.0, description="outer radius of the halo, arcsec: the field's half width, 0.865, less its edge"
+    )
     diameter: float = Field(8.0, gt=0.0, description="D of lambda / D, m")
 
 
@@ -173,6 +192,18 @@ def _ratio(frame: Spectra, reference: Spectra, rows: NDArray[np.int64], k: int) 
     return ratio
 
 
+def usual_change(halo: F8, params: StrehlParams) -> float:
+    """Change of ln S at 1.25 micrometres that is usual between two frames, from the halos of all (n_time,).
+
+    It is the scatter of the frames, times the root of 2; what the air's transmission changes is in it.
+    """
+    known = halo[np.isfinite(halo)]
+    if known.size < _LEAST_FRAMES:
+        return _ASSUMED
+    core = float(np.exp(-((2.0 * np.pi * params.wavefront / MIDDLE) ** 2)))
+    return float(np.sqrt(2.0) * np.std(np.log1p(-known * (1.0 - core)), ddof=1))
+
+
 def core_light(
     psf: StarPsf,
     centre: StarCentre | None,
@@ -200,21 +231,24 @@ def core_light(
     wave = np.asarray(psf.wave, float)
     untold = np.full(len(frames), np.nan)
     change, error = (np.nan, np.nan) if centre is None else spot_colour(psf, centre, params)
-    if centre is None or not np.isfinite(change):
-        usual = float(np.hypot(params.change, params.transmission))
-        return Strehl(np.ones((len(frames), wave.size)), usual, change, error, untold)
-    trust = 1.0 / (1.0 + (error / params.change) ** 2)
     core = np.exp(-((2.0 * np.pi * params.wavefront / wave) ** 2))
-    halo = untold if reference is None else np.array([halo_ratio(one, reference, centre, params) for one in frames])
-    halo = np.where((halo > 0.0) & (halo * (1.0 - core.min()) < 1.0), halo, np.nan)  # a halo has not all the light
+    halo = untold
+    if reference is not None and centre is not None:
+        halo = np.array([halo_ratio(one, reference, centre, params) for one in frames])
+        halo = np.where((halo > 0.0) & (halo * (1.0 - core.min()) < 1.0), halo, np.nan)  # a halo has not all the light
+    expected = params.change or usual_change(halo, params)
+    if not np.isfinite(change):
+        error_ = float(np.hypot(expected, params.transmission))
+        return Strehl(np.ones((len(frames), wave.size)), error_, change, error, untold)
+    trust = 1.0 / (1.0 + (error / expected) ** 2)
     known = np.isfinite(halo)
     filled = np.where(known, halo, 1.0)
     light = np.exp(trust * change * (MIDDLE / wave) ** 2) * (1.0 - filled[:, None] * (1.0 - core)) / core
     slope = float((2.0 * np.pi * params.wavefront / MIDDLE) ** 2)
     parts = [
-        params.change * np.sqrt(1.0 - trust),  # what spots leave open
+        expected * np.sqrt(1.0 - trust),  # what spots leave open
         params.transmission * np.sqrt(1.0 + 1.0 / len(frames)),
         2.0 * params.wavefront_error * slope * abs(float(np.mean(np.log(filled)))),
-        params.change * np.sqrt(float(np.mean(~known))),  # exposures whose halo does not tell
+        expected * np.sqrt(float(np.mean(~known))),  # exposures whose halo does not tell
     ]
     return Strehl(light, float(np.sqrt(np.sum(np.square(parts)))), change, error, halo)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.recipes.star_field import ANGLES, ORDERS, Star, unit
 from tracecube.core.star import StarCentre, StarPsf
-from tracecube.recipes.science.strehl import MIDDLE, StrehlParams, core_light, halo_ratio, spot_colour
+from tracecube.recipes.science.strehl import MIDDLE, StrehlParams, core_light, halo_ratio, spot_colour, usual_change
 
 WAVE = np.linspace(9600.0, 16600.0, 39)
 PARAMS = StrehlParams(inner=0.35, outer=0.6)
@@ -101,10 +101,10 @@ def test_light_of_the_core_follows_both(halos) -> None:
     loss = 1.0 - np.exp(-((2.0 * np.pi * 850.0 / psf.wave[middle]) ** 2))
     expected = np.exp(0.05) * (1.0 - np.array([0.9, 1.0, 1.12]) * loss) / (1.0 - loss)
     assert made.light[:, middle] == pytest.approx(expected, rel=0.01)
-    assert 0.015 < made.error < 0.03
+    assert PARAMS.transmission < made.error < 0.035
     alone = core_light(psf, None, None, frames, PARAMS)
     assert (alone.light == 1.0).all()
-    assert alone.error == pytest.approx(np.hypot(0.03, 0.015))
+    assert alone.error == pytest.approx(np.hypot(0.03, PARAMS.transmission))
     assert np.isnan(alone.halo).all()
 
 
@@ -115,10 +115,18 @@ def test_a_halo_that_tells_nothing_is_none_and_the_spots_count_all_the_same(halo
     bare = core_light(psf, centre, None, frames, PARAMS)
     assert bare.light == pytest.approx(np.tile(of_spots, (3, 1)), rel=0.01)
     assert np.isnan(bare.halo).all()
-    assert bare.error > np.hypot(0.03, 0.015)
+    assert bare.error > np.hypot(0.03, PARAMS.transmission)
     dark, glare = (replace(frames[0], flux=share * frames[0].flux) for share in (-1.0, 8.0))
     made = core_light(psf, centre, reference, [*frames, dark, glare], PARAMS)
     assert np.isfinite(made.halo).tolist() == [True, True, True, False, False]
     assert made.light[3:] == pytest.approx(np.tile(of_spots, (2, 1)), rel=0.01)
     full = core_light(psf, centre, reference, frames, PARAMS)
     assert full.error < made.error < bare.error
+
+
+def test_the_usual_change_is_what_halos_of_the_sequence_scatter() -> None:
+    rng, strehl = np.random.default_rng(7), 0.83
+    core = np.exp(-((2.0 * np.pi * PARAMS.wavefront / MIDDLE) ** 2))
+    halo = (1.0 - strehl * np.exp(0.02 * rng.normal(size=400))) / (1.0 - core)
+    assert usual_change(halo, PARAMS) == pytest.approx(0.02 * np.sqrt(2.0), rel=0.1)
+    assert usual_change(np.array([1.0, np.nan, 1.1]), PARAMS) == pytest.approx(0.03)  # too few to tell

@@ -1,0 +1,45 @@
+"""How far the lamp of a lenslet flat may have lit the field unevenly, as told by the flat itself.
+
+A lamp that lights one side more, and optics that pass less there, make the same flat: what is smooth over the field is
+the product of both. So the smooth part tells how uneven either can be. With half of its variance the lamp's, the ratio
+of two places far from each other is off by the rms of the whole.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracecube.core.flags import NOT_USABLE
+from tracecube.core.optics import Layout, Throughput
+
+__all__ = ["flat_unevenness"]
+
+_DEGREE = 4
+_OFF = 0.2  # lenslets this far off the others are dim ones, no part of anything smooth
+_LEAST = 10  # lenslets a coefficient
+
+
+def flat_unevenness(flat: Throughput, layout: Layout) -> float:
+    """Relative rms, over the field, of the smooth part of a flat in white light; NaN where too few lenslets tell.
+
+    Parameters
+    ----------
+    flat : Throughput
+    layout : Layout
+        Of the same lenslets.
+    """
+    white = np.mean(np.asarray(flat.value, float), axis=1)
+    known = np.isfinite(white) & np.isfinite(layout.x) & np.isfinite(layout.y) & ((flat.dq & NOT_USABLE) == 0)
+    powers = [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)]
+    if known.sum() < _LEAST * len(powers):
+        return float("nan")
+    level = white[known] / np.median(white[known])
+    x, y = (
+        axis[known] / np.abs(axis[known]).max() for axis in (np.asarray(layout.x, float), np.asarray(layout.y, float))
+    )
+    columns = np.stack([x**i * y**j for i, j in powers], axis=1)
+    kept = np.abs(level - 1.0) < _OFF
+    if kept.sum() < _LEAST * len(powers):
+        return float("nan")
+    smooth = columns[kept] @ np.linalg.lstsq(columns[kept], level[kept], rcond=None)[0]
+    return float(np.std(smooth))

@@ -1,0 +1,31 @@
+"""How uneven a flat's lamp may have been: the smooth part of the flat, whatever single lenslets do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tracecube.core.optics import Layout, Throughput
+from tracecube.recipes.optics.flat_evenness import flat_unevenness
+
+
+def field(count: int, slope: float) -> tuple[Throughput, Layout]:
+    rng = np.random.default_rng(8)
+    x, y = rng.uniform(-0.8, 0.8, (2, count))
+    white = (1.0 + slope * x / 0.8) * (1.0 + 0.015 * rng.normal(size=count))
+    white[: count // 20] *= 0.3  # dim lenslets
+    none = np.zeros(count, np.int32)
+    value = np.repeat(white[:, None], 5, axis=1).astype(np.float32)
+    value[-3:] = np.nan
+    number = np.arange(count)
+    flat = Throughput(number, none, white, value, 0.01 * value, np.linspace(1e4, 1.6e4, 5))
+    return flat, Layout(number, x, y, none, 0.0129, -90.0)
+
+
+def test_a_slope_is_found_and_scatter_of_lenslets_is_not() -> None:
+    assert flat_unevenness(*field(6000, 0.05)) == pytest.approx(0.05 / np.sqrt(3.0), rel=0.05)
+    assert flat_unevenness(*field(6000, 0.0)) < 0.002
+
+
+def test_too_few_lenslets_tell_nothing() -> None:
+    assert np.isnan(flat_unevenness(*field(100, 0.05)))
