@@ -153,6 +153,89 @@ def crosstalk(truth: Truth, out: Path) -> None:
         print(f"cross-talk from {name}: {100 * value:+.3f} +- {100 * one:.3f} %")
 
 
+def neighbours_light(out: Path) -> None:
+    """How much of a neighbour's light the night's lamps leave open: degeneracy of wings and fluxes."""
+    with fits.open(product(out, "ifs_spectra_positions", "_TRACES.fits")) as units:
+        head = units[0].header
+    for number, distance in ((1, 5.1), (2, 10.2)):
+        told = [head.get(f"QC LEAK{number} {name}") for name in ("UNTOLD", "ERROR")]
+        if all(isinstance(one, float) for one in told):
+            print(
+                f"light found {distance} px away: lamps alone leave +- {told[0]:.3f} % open, with calm wings "
+                f"+- {told[1]:.3f} % (one sigma, from the fit's own equations)"
+            )
+
+
+def bands(truth: Truth, out: Path) -> None:
+    """Flux of the IFU flat from band to band, against the truth's spectrum seen with several lines."""
+    flux, variance, wave, place = spectra_of(out, "ifs_ifu_flat")
+    middle = truth.lenslets["x"].shape[1] // 2
+    which = nearest(place, np.stack([truth.lenslets["x"][:, middle], truth.lenslets["y"][:, middle]], axis=1))
+    ok = (which >= 0) & truth.whole[np.maximum(which, 0)]
+    ratio = np.array(
+        [
+            np.nanmedian(band_sum(flux[ok], variance[ok], wave[ok], *band)[0] / truth.lenslets["F_FLAT"][which[ok], i])
+            for i, band in enumerate(truth.bands)
+        ]
+    )
+    grid, light = truth.waves["wave"].astype(float), truth.spectra["FLAT"].astype(float).mean(axis=0)
+    pixel = truth.pixels(grid)
+    away = pixel[:, None] - pixel
+    traces = read_product(product(out, "ifs_spectra_positions", "_TRACES.fits"), TraceSet)
+    for name, kernel in (
+        ("lines of 0.93 px", np.exp(-0.5 * (away / (FWHM / 2.355)) ** 2)),
+        ("lines of 1.43 px, second moment of the real PSFlets", np.exp(-0.5 * (away / 1.43) ** 2)),
+        ("the cross-dispersion profile by wavelength", profile_kernel(traces, np.nanmedian(wave, axis=0), grid, away)),
+    ):
+        step = np.gradient(pixel)
+        area = np.median((kernel * step[:, None]).sum(axis=0))  # 1, but at the ends
+        seen = (kernel @ light) * step / area
+        found = ratio * np.array(
+            [light[inside].sum() / seen[inside].sum() for inside in ((grid > a) & (grid < b) for a, b in truth.bands)]
+        )
+        print(f"flat, band to band with {name}: {np.round(100 * (found / np.median(found) - 1), 2)} %")
+
+
+def profile_kernel(traces: TraceSet, wave: np.ndarray, grid: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """The night's cross-dispersion profile, its sides' mean, taken for the line of every wavelength of ``grid``."""
+    on = np.isfinite(traces.centre)
+    count = np.maximum(on.sum(axis=0), 1)
+    mix = np.where(on, traces.mix, 0.0).sum(axis=1) / count
+    known = np.flatnonzero(np.isfinite(wave) & on.any(axis=0))
+    known = known[np.argsort(wave[known])]
+    shares = np.stack([np.interp(grid, wave[known], one[known]) for one in mix])
+    lines = traces.profile @ shares
+    lines = 0.5 * (lines + lines[::-1])
+    lines /= lines.sum(axis=0) * (traces.profile_u[1] - traces.profile_u[0])
+    half = traces.profile_u >= 0
+    return np.stack(
+        [np.interp(np.abs(away[:, k]), traces.profile_u[half], lines[half, k], right=0.0) for k in range(grid.size)],
+        axis=1,
+    )
+
+
+def lamp_between(truth: Truth) -> None:
+    """How much brighter the flat's lamp is at each companion's places than at the star's beside the mask."""
+    sky = np.stack([truth.lenslets["SX"], truth.lenslets["SY"]], axis=1).astype(float)[truth.whole]
+    lamp = (truth.lenslets["F_FLAT"].astype(float).sum(axis=1) / truth.lenslets["flat"])[truth.whole]
+    print(f"lamp of the lenslet flat: uneven over the field by {np.std(lamp) / np.mean(lamp):.3f} rms")
+
+    def there(x: float, y: float) -> float:
+        return float(np.mean(lamp[np.hypot(sky[:, 0] - x, sky[:, 1] - y) < 40.0]))
+
+    beside, dits = truth.planes("FLUX")[0], truth.planes("OBJECT")
+    star = there(beside["cx0"], beside["cy0"])
+    air = np.mean([one["transmission"] for one in dits]) / beside["transmission"]
+    for number, companion in enumerate(truth.night["companions"]):
+        moves = [one["companions_offset_mas"][number][1:] for one in dits]
+        at = [(one["cx0"] + x, one["cy0"] + y) for one, (x, y) in zip(dits, moves, strict=True)]
+        off = star / float(np.mean([there(*place) for place in at])) - 1.0
+        print(
+            f"companion {companion['name']}: what no frame tells: lamp at the star's place over there {off:+.3f}, "
+            f"transmission {air - 1.0:+.3f}"
+        )
+
+
 def strehl(truth: Truth, out: Path) -> None:
     """Change of the star's light from the frame beside the mask to the DITs, and what is measured of it."""
     beside, dits = truth.planes("FLUX")[0], truth.planes("OBJECT")
@@ -254,8 +337,10 @@ def main() -> None:
         return
     truth = Truth(given.truth)
     star_centre(truth)
-    for part in (flat, crosstalk, strehl, companions):
+    for part in (flat, bands, crosstalk, strehl, companions):
         part(truth, given.out)
+    lamp_between(truth)
+    neighbours_light(given.out)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.kernels.forward import DesignMatrix
+from tracecube.kernels.forward import DesignMatrix, turned
 
 __all__ = ["Factor", "NormalEquations", "Solution", "band_width", "estimate", "factorise", "normal_equations", "solve"]
 
@@ -86,8 +86,10 @@ def normal_equations(a: DesignMatrix, data: F4, ivar: F4, *, band: int) -> Norma
     """
     n = a.origin.shape[0]
     matrix, rhs, share = np.zeros((band + 1, n)), np.zeros(n), np.zeros(n)
-    add_up = _accumulate_columns if a.weight.shape[2] == 1 else _accumulate
-    add_up(a.origin, a.weight, np.asarray(data), np.asarray(ivar), matrix, rhs, share)
+    if a.weight.shape[2] == 1:
+        _accumulate_rows(a.origin, a.weight, turned(data), turned(ivar), matrix, rhs, share)
+    else:
+        _accumulate(a.origin, a.weight, np.asarray(data), np.asarray(ivar), matrix, rhs, share)
     return NormalEquations(matrix, rhs, share)
 
 
@@ -155,24 +157,24 @@ def _accumulate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
-def _accumulate_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+def _accumulate_rows(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     origin: I4, weight: F4, data: F4, ivar: F4, matrix: F8, rhs: F8, share: F8
 ) -> None:
-    """The same of footprints one column wide, which meet on their own column alone."""
+    """The same of footprints one column wide, which meet on their own column alone; images are turned."""
     n, k_c = weight.shape[:2]
     own = np.zeros(k_c, np.float32)
     for j in range(n):
         c_j, s = origin[j]
-        low, high = max(0, -c_j), min(k_c, data.shape[0] - c_j)
+        low, high = max(0, -c_j), min(k_c, data.shape[1] - c_j)
         own[:] = 0.0
         whole, seen, total, power = 0.0, 0.0, 0.0, 0.0
         for k in range(k_c):
             whole += weight[j, k, 0] * weight[j, k, 0]
         for k in range(low, high):
-            w = ivar[c_j + k, s] * weight[j, k, 0]
+            w = ivar[s, c_j + k] * weight[j, k, 0]
             if w != 0.0:
                 own[k] = w
-                total += w * data[c_j + k, s]
+                total += w * data[s, c_j + k]
                 power += w * weight[j, k, 0]
                 seen += weight[j, k, 0] * weight[j, k, 0]
         matrix[0, j], rhs[j], share[j] = power, total, seen / whole if whole > 0.0 else 0.0
@@ -180,7 +182,7 @@ def _accumulate_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
             if origin[j + b, 1] != s:
                 break
             off = origin[j + b, 0] - c_j
-            product = 0.0
+            product = np.float32(0.0)
             for k in range(max(off, 0), min(k_c, k_c + off)):
                 product += own[k] * weight[j + b, k - off, 0]
             matrix[b, j] = product

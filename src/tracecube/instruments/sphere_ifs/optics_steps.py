@@ -67,7 +67,7 @@ class Distortion(Outputs):
     layout: Layout
 
 
-@recipe(version="5")
+@recipe(version="6")
 def spectra_positions(
     *,
     raw: Sequence[RawFrame],

@@ -35,7 +35,9 @@ _MARGIN = 1.8
 class Extracting(Params):
     """What every step that extracts spectra can set."""
 
-    half_width: int = Field(15, ge=2, le=40, description="pixels on either side of a trace that its footprint covers")
+    half_width: int = Field(
+        21, ge=2, le=40, description="pixels on either side of a trace that its footprint covers: the profile's reach"
+    )
     scatter_pieces: int = Field(6, ge=0, le=30, description="spline pieces of scattered light a side; 0 for none")
     strips: int = Field(32, ge=0, le=64, description="outputs whose levels are fitted with that; 0 for none")
     strip_pieces: int = Field(4, ge=1, le=16, description="spline pieces of the level along an output")
@@ -115,7 +117,12 @@ class SpectraPositionsParams(Params):
         description="degree of the lattice's distortion over the detector",
     )
     margin: float = Field(_MARGIN, ge=0, le=4, description="rows beyond the ends of the band")
-    profile_reach: float = Field(14.0, gt=4, le=40, description="px from the centre to the end of a profile's wings")
+    profile_reach: float = Field(
+        20.0,
+        gt=4,
+        le=40,
+        description="px from the centre to the end of a profile's wings: beyond the third trace beside it, 15 px away",
+    )
     profile_zones: int = Field(5, ge=1, le=12, description="zones a side of the detector with a profile each")
     profile_shapes: int = Field(5, ge=1, le=12, description="shapes of the profile that are kept")
     profile_every: int = Field(8, ge=1, le=64, description="use every so many detector rows for the profile")

@@ -23,13 +23,14 @@ from tracecube.kernels.forward import DesignMatrix, Footprints, cumulative_profi
 from tracecube.kernels.ground import Curvature, Ground, Strips, ground_of
 from tracecube.kernels.scatter import column_levels, fit_scattered
 from tracecube.kernels.shapes import mixed_matrix
-from tracecube.kernels.solve import Factor, Solution, band_width, estimate, factorise, normal_equations
+from tracecube.kernels.solve import Factor, Solution, band_width, estimate, factorise, normal_equations, solve
 
 __all__ = ["Extraction", "ExtractionParams", "TraceMatrix", "extract", "reduced_chi2", "trace_matrix"]
 
 
 # Pixels with more than this share of some footprint count in the chi-square.
 LIT_WEIGHT = 0.02
+_NO_ERRORS = np.zeros((0, 0))
 
 
 class ExtractionParams(Params):
@@ -250,7 +251,10 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
             )
         equations = normal_equations(matrix.a, data - scattered, ivar, band=matrix.band)
         factor = factorise(equations)
-        solution = estimate(factor, equations.rhs)
+        if number == params.passes:
+            solution = estimate(factor, equations.rhs)
+        else:  # errors are asked of the last solution alone
+            solution = Solution(np.where(factor.measured, solve(factor, equations.rhs), np.nan), _NO_ERRORS)
         if beneath is not None:
             solution, scattered, beneath = _with_ground(matrix, solution, data - scattered, (ivar, factor), beneath)
         if params.stripes and number == params.passes:  # earlier passes tell weights and outliers alone

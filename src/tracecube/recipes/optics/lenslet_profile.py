@@ -48,7 +48,7 @@ _HOLD = 1e3  # inverse variance that keeps a profile's integral at 1 where fluxe
 class ProfileParams(Params):
     """How the cross-dispersion profile is measured."""
 
-    profile_reach: float = Field(14.0, gt=4, le=40, description="px from the centre to the end of a profile's wings")
+    profile_reach: float = Field(20.0, gt=4, le=40, description="px from the centre to the end of a profile's wings")
     profile_zones: int = Field(5, ge=1, le=12, description="zones a side of the detector with a profile each")
     profile_nodes: int = Field(4, ge=2, le=8, description="nodes along the spectrum between which the profile changes")
     profile_shapes: int = Field(5, ge=1, le=12, description="shapes that are kept")

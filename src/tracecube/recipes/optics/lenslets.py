@@ -28,7 +28,9 @@ from tracecube.recipes.optics.lasers import Columns
 
 __all__ = ["PrismLaw", "lattice_scale", "lenslets_of_lasers", "place_at", "place_error", "rows_of"]
 
-_MAX_DEGREE = 3  # of the polynomial through the lasers: a prism needs no more (a cubic in ln wavelength)
+# Of the polynomial through the lasers: that of CHARIS for this prism is a cubic in ln wavelength (Samland et al. 2022,
+# A&A 668, A84; Brandt et al. 2017, JATIS 3, 048002).
+_MAX_DEGREE = 3
 _CLIP = 5.0
 _COMPANY = 4  # of six neighbours: beyond a straight edge of the field a node has two, in a notch three
 _FILLS = 3
