@@ -27,16 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-__all__ = [
-    "DesignMatrix",
-    "Footprints",
-    "Profile",
-    "adjoint",
-    "cumulative_profile",
-    "design_matrix",
-    "project",
-    "turned",
-]
+from tracecube.kernels.footprints import painted, summed
+
+__all__ = ["DesignMatrix", "Footprints", "Profile", "adjoint", "cumulative_profile", "design_matrix", "project"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -131,29 +124,12 @@ def design_matrix(
 
 def project(a: DesignMatrix, flux: F8) -> F4:
     """Return the image A f (across, along) of the spectra ``flux`` (n,)."""
-    flux = np.asarray(flux, np.float64)
-    if a.weight.shape[2] == 1:
-        rows = np.zeros(a.shape[::-1], np.float32)
-        _project_rows(a.origin, a.weight, flux, rows)
-        return turned(rows)
-    image = np.zeros(a.shape, np.float32)
-    _project(a.origin, a.weight, flux, image)
-    return image
+    return painted(a.origin, a.weight, np.asarray(flux, np.float64), a.shape)
 
 
 def adjoint(a: DesignMatrix, image: F4) -> F8:
     """Return Aᵀ image (n,): each unknown's sum of the image under its footprint."""
-    image = np.ascontiguousarray(image, np.float32)
-    if a.weight.shape[2] == 1:
-        return np.asarray(_adjoint_rows(a.origin, a.weight, turned(image)), np.float64)
-    return np.asarray(_adjoint(a.origin, a.weight, image), np.float64)
-
-
-def turned(image: F4) -> F4:
-    """Transpose of an image, its rows one after the other in memory: stamps one column wide lie along them."""
-    out = np.empty(image.shape[::-1], np.float32)
-    _turn(np.ascontiguousarray(image, np.float32), out)
-    return out
+    return summed(a.origin, a.weight, np.ascontiguousarray(image, np.float32))
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
@@ -199,68 +175,3 @@ def _fill(foot: Footprints, profile: Profile, shape: tuple[int, int], shift: boo
                         weight[j, i_c, i_s] = line * (_density(profile, low) - _density(profile, high)) / sigma
                     else:
                         weight[j, i_c, i_s] = line * (_integral(profile, high) - _integral(profile, low))
-
-
-_TILE = 32  # pixels a side: both images' tiles stay in the cache
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _turn(image: F4, out: F4) -> None:
-    """Transpose tile by tile."""
-    n, m = image.shape
-    for a in range(0, n, _TILE):
-        for b in range(0, m, _TILE):
-            for i in range(a, min(a + _TILE, n)):
-                for j in range(b, min(b + _TILE, m)):
-                    out[j, i] = image[i, j]
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _project_rows(origin: I4, weight: F4, flux: F8, rows: F4) -> None:
-    """Add every stamp one column wide, times its flux, to the turned image (along, across)."""
-    n, k_c = weight.shape[:2]
-    for j in range(n):
-        c, s = origin[j]
-        if s < 0 or s >= rows.shape[0]:
-            continue
-        light = np.float32(flux[j])
-        for k in range(max(0, -c), min(k_c, rows.shape[1] - c)):
-            rows[s, c + k] += light * weight[j, k, 0]
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
-def _adjoint_rows(origin: I4, weight: F4, rows: F4) -> F8:
-    """Sum the turned image (along, across) under every stamp one column wide."""
-    n, k_c = weight.shape[:2]
-    total = np.zeros(n)
-    for j in range(n):
-        c, s = origin[j]
-        if s < 0 or s >= rows.shape[0]:
-            continue
-        own = np.float32(0.0)
-        for k in range(max(0, -c), min(k_c, rows.shape[1] - c)):
-            own += weight[j, k, 0] * rows[s, c + k]
-        total[j] = own
-    return total
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _project(origin: I4, weight: F4, flux: F8, image: F4) -> None:
-    """Add every stamp, times its flux, to the image."""
-    n, k_c, k_s = weight.shape
-    for j in range(n):
-        for i_c in range(max(0, -origin[j, 0]), min(k_c, image.shape[0] - origin[j, 0])):
-            for i_s in range(max(0, -origin[j, 1]), min(k_s, image.shape[1] - origin[j, 1])):
-                image[origin[j, 0] + i_c, origin[j, 1] + i_s] += flux[j] * weight[j, i_c, i_s]
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _adjoint(origin: I4, weight: F4, image: F4) -> F8:
-    """Sum the image under every stamp."""
-    n, k_c, k_s = weight.shape
-    total = np.zeros(n)
-    for j in range(n):
-        for i_c in range(max(0, -origin[j, 0]), min(k_c, image.shape[0] - origin[j, 0])):
-            for i_s in range(max(0, -origin[j, 1]), min(k_s, image.shape[1] - origin[j, 1])):
-                total[j] += weight[j, i_c, i_s] * image[origin[j, 0] + i_c, origin[j, 1] + i_s]
-    return total

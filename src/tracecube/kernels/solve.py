@@ -16,7 +16,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.kernels.forward import DesignMatrix, turned
+from tracecube.kernels.footprints import turned
+from tracecube.kernels.forward import DesignMatrix
 
 __all__ = ["Factor", "NormalEquations", "Solution", "band_width", "estimate", "factorise", "normal_equations", "solve"]
 

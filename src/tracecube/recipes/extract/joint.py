@@ -249,16 +249,10 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
             scattered, surface = fit_scattered(
                 data, ivar, matrix.a, matrix.band, pieces=params.scatter_pieces, start=surface
             )
-        equations = normal_equations(matrix.a, data - scattered, ivar, band=matrix.band)
-        factor = factorise(equations)
-        if number == params.passes:
-            solution = estimate(factor, equations.rhs)
-        else:  # errors are asked of the last solution alone
-            solution = Solution(np.where(factor.measured, solve(factor, equations.rhs), np.nan), _NO_ERRORS)
-        if beneath is not None:
-            solution, scattered, beneath = _with_ground(matrix, solution, data - scattered, (ivar, factor), beneath)
-        if params.stripes and number == params.passes:  # earlier passes tell weights and outliers alone
-            solution, scattered = _without_stripes(matrix, solution, data, scattered, (ivar, factor))
+        last = number == params.passes
+        solution, scattered, beneath = _solution(
+            matrix, data, scattered, ivar, beneath, errors=last, stripes=params.stripes and last
+        )
         model = project(matrix.a, np.nan_to_num(solution.flux)) + scattered
         deviation = (data - model) / np.sqrt(variance)
         variance = (floor + shot * np.maximum(model, 0)).astype(np.float32)
@@ -279,8 +273,34 @@ class _Beneath:
     """What is known so far of the light beneath spectra; the curvature, once found, serves all passes."""
 
     ground: Ground
-    coefficients: FloatArray
+    coefficients: NDArray[np.float64]
     curvature: Curvature | None
+
+
+def _solution(
+    matrix: TraceMatrix,
+    data: FloatArray,
+    scattered: FloatArray,
+    ivar: FloatArray,
+    beneath: _Beneath | None,
+    *,
+    errors: bool,
+    stripes: bool,
+) -> tuple[Solution, FloatArray, _Beneath | None]:
+    """One solution for the spectra and for what lies beneath; its equations, a hundred megabytes, go with it."""
+    equations = normal_equations(matrix.a, data - scattered, ivar, band=matrix.band)
+    rhs, factor = equations.rhs, factorise(equations)
+    del equations
+    if errors:
+        solution = estimate(factor, rhs)
+        solution = Solution(solution.flux, solution.covariance[:2].copy())  # with itself and the next: no more is kept
+    else:
+        solution = Solution(np.where(factor.measured, solve(factor, rhs), np.nan), _NO_ERRORS)
+    if beneath is not None:
+        solution, scattered, beneath = _with_ground(matrix, solution, data - scattered, (ivar, factor), beneath)
+    if stripes:
+        solution, scattered = _without_stripes(matrix, solution, data, scattered, (ivar, factor))
+    return solution, scattered, beneath
 
 
 def _with_ground(
