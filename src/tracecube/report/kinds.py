@@ -326,14 +326,6 @@ EXPOSURE_PICTURES = (
         (Source(("CUBE",), Cube), Source(("DIT_CENTRE",), StarCentre)),
         cube_channels,
     ),
-    PictureKind(
-        "stack",
-        "All DITs in one cube",
-        "Good: north is up, companions are as round as the star's image, and what stood still on the lenslets is "
-        "smeared along arcs about the star.",
-        (Source(("STACKED_CUBE",), Cube),),
-        cube_images,
-    ),
 )
 
 CUBE_PICTURES = (
@@ -357,6 +349,14 @@ CUBE_PICTURES = (
 """Of an exposure that goes from its pixels straight to a cube."""
 
 SURROUNDINGS_PICTURES = (
+    PictureKind(
+        "stack",
+        "All DITs in one cube",
+        "Good: north is up, companions are as round as the star's image, and what stood still on the lenslets is "
+        "smeared along arcs about the star.",
+        (Source(("STACKED_CUBE",), Cube),),
+        cube_images,
+    ),
     PictureKind(
         "detection",
         "Search for companions",

@@ -288,7 +288,8 @@ def _solution(
     stripes: bool,
 ) -> tuple[Solution, FloatArray, _Beneath | None]:
     """One solution for the spectra and for what lies beneath; its equations, a hundred megabytes, go with it."""
-    equations = normal_equations(matrix.a, data - scattered, ivar, band=matrix.band)
+    bare = np.asarray(data - scattered, np.float32)
+    equations = normal_equations(matrix.a, bare, np.asarray(ivar, np.float32), band=matrix.band)
     rhs, factor = equations.rhs, factorise(equations)
     del equations
     if errors:
