@@ -56,12 +56,19 @@ def gather_surroundings(own: Sequence[ProductRecord], jobs: Sequence[JobRecord],
                 exposures=f"{count} integrations together" if count else "",
                 companions=companions,
                 problem=problem,
-                pictures=draw_all(folder, SURROUNDINGS_PICTURES, [*_middle_last(used), *files]),
+                pictures=draw_all(
+                    folder, SURROUNDINGS_PICTURES, [*_middle_last(used), *_stacked(own, sources), *files]
+                ),
                 numbers=numbers_of(files),
                 files=files,
             )
         )
     return found
+
+
+def _stacked(own: Sequence[ProductRecord], sources: ProductRecord) -> list[ProductRecord]:
+    """Return the cube of all exposures of a star."""
+    return [product for product in own if product.tag == "STACKED_CUBE" and product.object == sources.object]
 
 
 def _inputs(own: Sequence[ProductRecord], job: JobRecord | None) -> list[ProductRecord]:
