@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tracecube.instruments.virus.extraction import AmplifierLight
     from tracecube.recipes.optics.fibre_lines import FibreArc
 
-__all__ = ["trace_flat", "wavelength_calibration"]
+__all__ = ["trace_flat", "trace_twilight", "wavelength_calibration"]
 
 LAMPS = {"ARC_HG": "Hg", "ARC_CD": "Cd"}
 _MOST_WEAK = 2.0e4  # pixels of an amplifier, 2 per cent
@@ -57,6 +57,20 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
     Fibres without light are put where their neighbours say, and carry a flag, as do samples on columns that lose
     charge. A dead amplifier is named.
     """
+    return _traced(raw, dark, params, even=True)
+
+
+@recipe(version="1")
+def trace_twilight(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) -> Traced:
+    """Find the fibres of a CCD on twilights, where there is no continuum lamp, or users trust the sky's light more.
+
+    The Sun's lines hide which columns lose charge: none is flagged.
+    """
+    return _traced(raw, dark, params, even=False)
+
+
+def _traced(raw: Sequence[RawFrame], dark: Frame, params: TracesParams, *, even: bool) -> Traced:
+    """Return the traces of a CCD on the mean of frames whose light is ``even`` along the spectrum, or is not."""
     from tracecube.instruments.virus.ccd import HALF, HALVES  # noqa: PLC0415 - brings scipy
     from tracecube.instruments.virus.exposure import combined, side_of  # noqa: PLC0415
     from tracecube.recipes.detector.weak_columns import flag_samples, weak_columns  # noqa: PLC0415
@@ -65,7 +79,7 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
     flat, caveats = combined(raw, dark)
     found = trace_fibres(flat, params.tracing())
     names = HALVES[side_of(flat.meta)]
-    weak = weak_columns(flat, params.weak())
+    weak = weak_columns(flat, params.weak()) if even else np.zeros(flat.data.shape, bool)
     parts, numbers = {}, []
     for number, (amp, part) in enumerate(zip(names, found.traces, strict=True)):
         if part is None:
@@ -73,7 +87,10 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
         rows = slice(HALF * number, HALF * (number + 1))
         flags = flag_samples(weak[rows], part.centre, params.weak())
         parts[_name(flat.meta, amp)] = replace(part, sample_dq=part.sample_dq | flags)
-        numbers.append(QualityNumber(f"WEAK PIXELS {amp}", float(np.count_nonzero(weak[rows])), "", high=_MOST_WEAK))
+        if even:
+            numbers.append(
+                QualityNumber(f"WEAK PIXELS {amp}", float(np.count_nonzero(weak[rows])), "", high=_MOST_WEAK)
+            )
     halo = found.halo
     meta = {**flat.meta, "SCATAMP": halo.amplitude, "SCATPOW": halo.power}
     return Traced(

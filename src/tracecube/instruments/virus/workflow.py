@@ -9,7 +9,9 @@ of three weeks, unless users say otherwise.
 
 from __future__ import annotations
 
-from tracecube.core.workflow import Association, Main, Match, Task, Window, Workflow
+from dataclasses import replace
+
+from tracecube.core.workflow import Association, Main, Match, Option, Task, Window, Workflow
 from tracecube.instruments.virus.detector_steps import master_dark
 from tracecube.instruments.virus.field_steps import (
     bundle_cube,
@@ -20,7 +22,7 @@ from tracecube.instruments.virus.field_steps import (
     field_calibration,
     flux_scale,
 )
-from tracecube.instruments.virus.optics_steps import trace_flat, wavelength_calibration
+from tracecube.instruments.virus.optics_steps import trace_flat, trace_twilight, wavelength_calibration
 from tracecube.instruments.virus.science_steps import (
     bundle_spectra,
     ccd_spectra,
@@ -68,13 +70,41 @@ TRACE = Task(
     text="centres, profile and scattered light of a CCD's fibres, from the continuum lamp",
 )
 
-TRACES = Association("traces", ("TRACES",), _within("lamp_days"), hint=f"flats {VERY}")
+TWILIGHT_TRACE = Task(
+    name="virus_twilight_traces",
+    recipe=trace_twilight,
+    main=Main("raw", ("TWILIGHT",), group_by=CCD),
+    associations=(DARK,),
+    tags={"traces": "TWILIGHT_TRACES"},
+    text="the same from twilights, where there is no lamp or users say so (option `traces`)",
+)
+
+TRACE_BY = Option("traces", ("lamp", "twilight"), "the light that fibres are traced on; without a lamp, the twilight's")
+_ON_TWILIGHT = Match(level=2, same=("unit", "ccd"), window="twilight_days", tags=("TWILIGHT_TRACES",))
+_ON_LAMP = tuple(replace(one, tags=("TRACES",)) for one in _within("lamp_days"))
+
+TRACES = (
+    Association(
+        "traces",
+        ("TRACES", "TWILIGHT_TRACES"),
+        (*_ON_LAMP, _ON_TWILIGHT),
+        hint=f"flats, or twilights, {VERY}",
+        when={"traces": ("lamp",)},
+    ),
+    Association(
+        "traces",
+        ("TWILIGHT_TRACES",),
+        (replace(_ON_TWILIGHT, level=0),),
+        hint=f"twilights {VERY}",
+        when={"traces": ("twilight",)},
+    ),
+)
 
 ARCS = Task(
     name="virus_wavelength",
     recipe=wavelength_calibration,
     main=Main("raw", ("ARC_HG", "ARC_CD"), group_by=CCD),
-    associations=(DARK, TRACES),
+    associations=(DARK, *TRACES),
     targets=("calibration",),
     text="wavelengths of a CCD's fibres, from mercury and cadmium lamps",
 )
@@ -87,7 +117,7 @@ TWILIGHTS = Task(
     name="virus_twilight",
     recipe=twilight_spectra,
     main=Main("raw", ("TWILIGHT",), group_by=CCD),
-    associations=(DARK, TRACES, WAVELENGTH, PLACES),
+    associations=(DARK, *TRACES, WAVELENGTH, PLACES),
     targets=("calibration",),
     tags={"twilight": "TWILIGHT_SPECTRA"},
     text="spectra of a CCD's fibres under the twilight sky",
@@ -105,7 +135,7 @@ EXTRACT = Task(
     name="virus_spectra",
     recipe=ccd_spectra,
     main=Main("raw", ("SCIENCE",), group_by=("night", "exposure", "unit", "ccd")),
-    associations=(DARK, TRACES, WAVELENGTH, PLACES),
+    associations=(DARK, *TRACES, WAVELENGTH, PLACES),
     targets=("spectra",),
     text="spectra of all fibres of a CCD of one exposure",
 )
@@ -264,6 +294,7 @@ workflow = Workflow(
     tasks=(
         DARKS,
         TRACE,
+        TWILIGHT_TRACE,
         ARCS,
         TWILIGHTS,
         FLAT,
@@ -284,4 +315,5 @@ workflow = Workflow(
     ),
     default_target="science",
     windows=WINDOWS,
+    options=(TRACE_BY,),
 )

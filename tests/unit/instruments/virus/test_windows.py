@@ -75,3 +75,18 @@ def test_windows_are_the_users(folder: Path) -> None:
     assert not spectra_of(folder, "2020-01-22", lamp_days=1).complete
     assert spectra_of(folder, "2020-01-22", lamp_days=1.5).complete
     assert not spectra_of(folder, "2020-01-14", dark_days=10).complete
+
+
+def traces_of(folder: Path, **settings: object) -> tuple[str, int]:
+    plan = prepare(folder, Path("/out"), discover(), settings={"virus": settings}).plan
+    job = next(job for job in plan.jobs if job.task.name == SPECTRA)
+    [found] = [one for one in job.bindings if one.role == "traces"]
+    return found.items[0].tag, found.level
+
+
+def test_without_a_lamp_the_twilight_tells_the_traces_and_where_users_say_so(tmp_path: Path) -> None:
+    take(tmp_path, 0, "zro", "drk", "cmp", "twi", "sci")
+    assert traces_of(tmp_path) == ("TWILIGHT_TRACES", 2)
+    take(tmp_path, 0, "flt")
+    assert traces_of(tmp_path) == ("TRACES", 0)
+    assert traces_of(tmp_path, traces="twilight") == ("TWILIGHT_TRACES", 0)
