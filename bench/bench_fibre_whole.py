@@ -4,9 +4,9 @@ The frames on the sky are simulated one by one, each with its own stars, noise a
 of a few units: only these units' calibrations are simulated and reduced, the others have the same under their own
 names, for calibrations are not what is timed. What is timed is what an observer waits for after a shot.
 
-    python bench/bench_fibre_whole.py FOLDER [BUNDLES] [PROCESSES] [SEED]
+    python bench/bench_fibre_whole.py FOLDER [BUNDLES] [PROCESSES] [SEED] [ONLY]
 
-Without processes the shot is made ready, and run by the next call.
+Without processes the shot is made ready, and run by the next call; ONLY is a part of it, column=4..6 for example.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def memory(pid: int) -> float:
     return total
 
 
-def main(folder: Path, bundles: int = 78, processes: int = 2, seed: int = 5) -> None:
+def main(folder: Path, bundles: int = 78, processes: int = 2, seed: int = 5, *only: str) -> None:
     """Simulate, calibrate, run and tell."""
     if not (folder / "out").exists():
         start = time.process_time()
@@ -151,7 +151,7 @@ def main(folder: Path, bundles: int = 78, processes: int = 2, seed: int = 5) -> 
         return
     tool = str(Path(sys.executable).with_name("tracecube"))
     command = [tool, "reduce", str(folder / "shot"), "-o", str(folder / "out"), "-j", str(processes)]
-    command += ["-t", "virus_lines", "-t", "virus_calibrated"]
+    command += ["-t", "virus_lines", "-t", "virus_calibrated", *(word for one in only for word in ("--only", one))]
     start, peak = time.monotonic(), [0.0]
     run = subprocess.Popen(command)
     watch = threading.Thread(target=_watch, args=(run, peak))
@@ -178,6 +178,6 @@ def _watch(run: subprocess.Popen[bytes], peak: list[float]) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+        main(Path(sys.argv[1]), *map(int, sys.argv[2:5]), *sys.argv[5:])
     else:
         print(__doc__)
