@@ -115,7 +115,7 @@ def twilight_spectra(
     return Twilight(twilight=made, master_twilight=kept, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="6")
+@recipe(version="7")
 def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) -> FibreFlat:
     """Measure the relative throughput of all fibres against wavelength, from the twilights of all CCDs together."""
     found, numbers = fit_throughput(twilight, params)

@@ -22,6 +22,8 @@ from tracecube.recipes.sky.sky_fibres import LOW, SkyFibres, gather_fibres, own_
 
 __all__ = ["ThroughputParams", "fit_throughput", "rows_of", "throughput_of"]
 
+_PLACES = 33  # along a spectrum, at which errors are told: all samples of a whole field are three gigabytes
+
 
 class ThroughputParams(Params):
     """How the relative throughput of fibres is measured on twilights."""
@@ -96,7 +98,7 @@ def _throughput(
         level=level[1],
     )
     lit = np.flatnonzero(made.dq == 0)
-    error = throughput_error(made, lit, fibres[0].wave.shape[1]) if lit.size else np.zeros((0, 1))
+    error = throughput_error(made, lit, _PLACES) if lit.size else np.zeros((0, 1))
     return made, (
         QualityNumber("THROUGHPUT SCATTER", float(np.mean(scatter)), ""),
         QualityNumber("THROUGHPUT ERROR", float(np.median(error)) if lit.size else float("nan"), ""),
