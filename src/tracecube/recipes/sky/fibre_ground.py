@@ -28,6 +28,7 @@ F8 = NDArray[np.float64]
 _BINS = 8  # along a spectrum: the sky is three times as bright at one end as at the other
 _LIT, _CUT = 1.0, 3.0  # errors of a fibre above which its source's light counts, and that it may differ from it
 _UNKNOWN = 1e3  # relative error of a fibre's light that may be any
+_MOTLEY = 0.02  # of its light by which the colour of a fibre in a source may differ from the source's
 _COLOUR = 0.01  # by which the colour of a bundle's illumination is expected to differ from that of all
 _FREE = 0.1  # by which the sky and a bundle may be off, relative: as good as free
 _MOST = 48  # amplifiers that tell the scale of the wandering
@@ -276,7 +277,9 @@ class _System:
         self.size = _BINS + 2 + self.bundles.size * self.terms
         t = np.where(use, bins.light, 0.0)
         self.design = self._design(bins, bins.model)
-        weight = np.where(use, 1.0 / np.where(use, bins.variance, 1.0), 0.0)
+        # the colour of a source is not the same all over it
+        doubt = np.where(bins.lit[:, None], (_MOTLEY * np.abs(bins.rest)) ** 2, 0.0)
+        weight = np.where(use, 1.0 / np.where(use, bins.variance + doubt, 1.0), 0.0)
         # a fibre's throughput is wrong by one factor, or its light is any: Sherman & Morrison 1950
         tilt = weight * t
         spread = np.where(bins.lit, _UNKNOWN, scatter) ** 2
