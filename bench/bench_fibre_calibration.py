@@ -30,10 +30,15 @@ REMEDY = {"published": 14.0, "measured": 15.4}
 KINDS = ("zro", "drk", "flt", "cmp", "twi")
 
 
+def bare(name: str) -> str:
+    """Name of a frame without folder and suffix."""
+    return name.rpartition("/")[2].removesuffix(".fits")
+
+
 def night(folder: str | None) -> Iterator[RawFrame]:
     """Calibration frames of a night, as classified."""
     if folder is None:
-        yield from (f for f in simulate(seed=11, ifus=1, exposures=0, size="night") if Path(f.name).stem[-3:] in KINDS)
+        yield from (f for f in simulate(seed=11, ifus=1, exposures=0, size="night") if bare(f.name)[-3:] in KINDS)
         return
     for path in sorted(Path(folder).rglob("*.fits")):
         if path.stem.rpartition("_")[2] in KINDS:
@@ -86,7 +91,7 @@ def main() -> None:
     """Print the figures."""
     by_ccd: dict[str, dict[str, list[RawFrame]]] = defaultdict(lambda: defaultdict(list))
     for frame in night(sys.argv[1] if len(sys.argv) > 1 else None):
-        unit = Path(frame.name).stem.split("_")[1]
+        unit = bare(frame.name).split("_")[1]
         by_ccd[unit[:4]][frame.tag].append(frame)
     for ccd, raw in sorted(by_ccd.items()):
         try:

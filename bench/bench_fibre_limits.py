@@ -11,10 +11,9 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
-from bench_fibre_calibration import night, products
+from bench_fibre_calibration import bare, night, products
 
 from tracecube.core.fibres import FibreSpectra
 from tracecube.core.optics import WavelengthSolution
@@ -59,7 +58,7 @@ def main() -> None:
     """Print the figures."""
     by_ccd = defaultdict(lambda: defaultdict(list))
     for frame in night(sys.argv[1] if len(sys.argv) > 1 else None):
-        by_ccd[Path(frame.name).stem.split("_")[1][:4]][frame.tag].append(frame)
+        by_ccd[bare(frame.name).split("_")[1][:4]][frame.tag].append(frame)
     for ccd, raw in sorted(by_ccd.items()):
         try:
             made = products(raw)
