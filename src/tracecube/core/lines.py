@@ -25,9 +25,10 @@ class Lines:
         Signal-to-noise with the width of the search, less what a maximum over places and wavelengths has by chance:
         sqrt(z**2 - 3), of the height z of the maximum.
     sigma, sigma_err : array (n,), Angstrom
-        Intrinsic width; 0 where the line is not wider than the line-spread function.
+        Intrinsic width; 0 where the line is not wider than the line-spread function, NaN where it was not fitted: in
+        spectra of known sources, whose places these lines have.
     chi2 : array (n,)
-        Reduced chi-square of the line's light over fibres and exposures against the point source.
+        Reduced chi-square of the line's light over fibres and exposures against the point source; NaN likewise.
     continuum : array (n,), erg/s/cm2/Angstrom
         Of a point source at the place.
     ifuslot : int array (n,)

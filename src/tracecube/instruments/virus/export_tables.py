@@ -146,9 +146,9 @@ def raw_rows(spectra: FibreSpectra) -> ForeignTable:
 
 
 def detections(lines: Lines, units: dict[int, str]) -> ForeignTable:
-    """Emission lines; the model is a Gaussian of the fitted width on the grid."""
+    """Emission lines; the model is a Gaussian of the width that was fitted, none where none was, on the grid."""
     specid, ifuid = _identity([units.get(int(slot), f"{int(slot)}/-1/-1/") for slot in lines.ifuslot])
-    width = np.sqrt(np.asarray(lines.sigma, float) ** 2 + (5.6 / _FWHM) ** 2)[:, None]
+    width = np.sqrt(np.nan_to_num(np.asarray(lines.sigma, float)) ** 2 + (5.6 / _FWHM) ** 2)[:, None]
     at = np.asarray(lines.wave, float)[:, None]
     shape = np.exp(-0.5 * ((GRID - at) / width) ** 2) / (np.sqrt(2 * np.pi) * width)
     columns = (
