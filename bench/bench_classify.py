@@ -66,7 +66,7 @@ def judged(count: int, snr: float, seed: int) -> dict[str, np.ndarray]:
             "known": ClassifyParams(redshift=one.z),
             "survey": ClassifyParams(prior="survey"),
         }
-        said = {mode: verdict(found, wanted) for mode, wanted in modes.items()}
+        said = {mode: verdict(found, wanted, ready.snr) for mode, wanted in modes.items()}
         got = measured(said["blind"].spread, found.score, own_rows(found, said["blind"], 20), held, known, known=False)
         row = {
             "label": int(CLASS_OF[one.kind]), "kind": one.kind, "z": one.z, "host": one.host, "age": held.age[one.row],

@@ -8,7 +8,7 @@ import numpy as np
 
 from tracecube.kernels.log_spectrum import BINS, STEP
 from tracecube.kernels.type_network import FIRST, LAST
-from tracecube.recipes.classify.kinds import KINDS
+from tracecube.recipes.classify.kinds import CLASS_OF, KINDS
 
 SHIFTS = int(np.log(1.38) / STEP) + 1
 """Redshifts looked at: 0 to 0.38."""
@@ -80,6 +80,19 @@ class Perceptron:
             np.subtract(p, np.float32(rate / one) * move, out=p)
 
 
+def _wanted(shares: np.ndarray, kind: np.ndarray, own: float) -> np.ndarray:
+    """What the probabilities (n, redshifts, kinds) should be, the right redshift first.
+
+    ``own`` of it is the kind's; the rest lies within its class as the probabilities now lie there.
+    """
+    rows = np.arange(len(kind))
+    made = np.zeros_like(shares)
+    within = np.where(CLASS_OF[None] == CLASS_OF[kind][:, None], shares[:, 0], 0.0)
+    made[:, 0] = (1.0 - own) * within / np.maximum(within.sum(1, keepdims=True), 1e-12)
+    made[rows, 0, kind] += own
+    return made
+
+
 def learnt(
     value: np.ndarray,
     variance: np.ndarray,
@@ -94,11 +107,13 @@ def learnt(
     drop: float = 0.1,
     decay: float = 1e-3,
     both: float = 0.5,
+    own: float = 0.5,
 ) -> Perceptron:
     """Train one network.
 
     Of each spectrum it sees the right redshift and some wrong ones; the loss is minus the log probability of kind and
-    redshift among all of these, and that of the kind at the right redshift, ``both`` and 1 - ``both``.
+    redshift among all of these, and that of the kind at the right redshift, ``both`` and 1 - ``both``; in each, ``own``
+    and 1 - ``own``, of the kind and of its class.
     """
     net = Perceptron(rng)
     right = np.rint(np.log1p(z) / STEP).astype(int)
@@ -122,8 +137,8 @@ def learnt(
             alone = np.exp(out[:, 0] - out[:, 0].max(1, keepdims=True))
             alone /= alone.sum(1, keepdims=True)
             loss -= float(np.log(joint[rows, 0, y] + 1e-9).mean())
-            joint[rows, 0, y] -= 1.0
-            alone[rows, y] -= 1.0
+            joint -= _wanted(joint, y, own)
+            alone -= _wanted(alone[:, None], y, own)[:, 0]
             slope = both * joint
             slope[:, 0] += (1.0 - both) * alone
             now = len(order) // batch * epoch + start // batch + 1

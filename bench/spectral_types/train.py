@@ -28,10 +28,19 @@ from tracecube.recipes.classify.kinds import CLASS_OF, CLASSES
 from tracecube.recipes.classify.library import matched, templates
 from tracecube.recipes.classify.parameters import LIBRARY_RESOLUTION
 
-FOLDS, REPLICAS, EPOCHS = 5, 2, 3
-BANKS, OF_BANK, JUDGED = 2, 60000, 1600
+FOLDS, EPOCHS = 5, 3
+REPLICAS = (
+    (2, 1.0),
+    (2, 1.0),
+    (2, 0.5),
+    (3, 0.5),
+)  # banks learnt from, and `own` of `learnt`: networks unlike each other
+OF_BANK, JUDGED = 60000, 1600
+WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2)
+Z_SCALE, Z_FLOOR, AGE_SCALE = 0.5, 0.0008, 0.87  # pulls of objects left out at S/N 20, as bench_classify.py tells them
 JUDGED_SHIFTS = posterior.SHIFTS[: posterior.reach(0.25)]
-LEARNT = (Settings(far=0.25, blend=0.6), Settings(far=0.25))
+LEARNT = (Settings(far=0.25, blend=0.6), Settings(far=0.25), Settings(far=0.25))
+SEEDS = (103, 103, 104)
 
 
 def folds() -> np.ndarray:
@@ -41,11 +50,11 @@ def folds() -> np.ndarray:
 
 def bank(folder: Path) -> None:
     held = templates()
-    for number in range(BANKS):
+    for number in range(len(LEARNT)):
         path = folder / f"bank{number}.npz"
         if path.exists():
             continue
-        sampler = Sampler(held, np.random.default_rng(103), folds() if LEARNT[number].blend else None)
+        sampler = Sampler(held, np.random.default_rng(SEEDS[number]), folds() if LEARNT[number].blend else None)
         told = np.zeros((OF_BANK, 4))
         spectra = np.zeros((OF_BANK, 2, BINS), np.float16)
         for n in range(OF_BANK):
@@ -58,19 +67,19 @@ def bank(folder: Path) -> None:
 
 
 def networks(folder: Path) -> None:
-    banks = [np.load(folder / f"bank{number}.npz") for number in range(BANKS)]
+    banks = [np.load(folder / f"bank{number}.npz") for number in range(len(LEARNT))]
     told = np.concatenate([one["told"] for one in banks])
     spectra = np.concatenate([one["spectra"] for one in banks])
     fold = folds()[told[:, 1].astype(int)]
-    for replica in range(REPLICAS):
+    for replica, (banks_used, own) in enumerate(REPLICAS):
         for left_out in range(FOLDS):
             path = folder / f"net_{left_out}_{replica}.npz"
             if path.exists():
                 continue
-            rows = np.flatnonzero(fold != left_out)
+            rows = np.flatnonzero((fold != left_out) & (np.arange(fold.size) < banks_used * OF_BANK))
             rng = np.random.default_rng(100 * left_out + replica)
             kind, z = told[rows, 3].astype(int), told[rows, 2]
-            net = learnt(spectra[rows, 0], spectra[rows, 1], kind, z, rng, epochs=EPOCHS)
+            net = learnt(spectra[rows, 0], spectra[rows, 1], kind, z, rng, epochs=EPOCHS, own=own)
             np.savez(path, *net.p)
 
 
@@ -125,14 +134,21 @@ def loss(log: np.ndarray, label: np.ndarray) -> float:
     return float(np.mean(np.log(np.exp(log - top).sum(1)) + top[:, 0] - log[np.arange(len(label)), label]))
 
 
-def calibration(logs: np.ndarray, label: np.ndarray) -> tuple[float, np.ndarray]:
-    def cost(x: np.ndarray) -> float:
-        return loss(x[0] * logs + np.r_[0.0, x[1:]], label)
+def calibrated_logs(x: np.ndarray, logs: np.ndarray, snr: np.ndarray) -> np.ndarray:
+    """Logs (n, classes) with a slope that changes with signal to noise, and offsets."""
+    slope = x[0] + x[1] * np.log(np.clip(snr, *posterior.CALIBRATED) / posterior.TYPICAL)
+    return slope[:, None] * logs + np.r_[0.0, x[2:]]
 
+
+def calibration(logs: np.ndarray, label: np.ndarray, snr: np.ndarray) -> np.ndarray:
+    """Slope, its change, and offsets of three classes over the first."""
     found = minimize(
-        cost, np.r_[1.0, 0.0, 0.0, 0.0], method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-4, "fatol": 1e-7}
+        lambda x: loss(calibrated_logs(x, logs, snr), label),
+        np.r_[0.6, 0.0, 0.0, 0.0, 0.0],
+        method="Nelder-Mead",
+        options={"maxiter": 3000, "maxfev": 3000, "xatol": 1e-4, "fatol": 1e-6},
     )
-    return float(found.x[0]), np.r_[0.0, found.x[1:]]
+    return np.asarray(found.x)
 
 
 def at_redshift(log: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -145,23 +161,17 @@ def pack(folder: Path) -> None:
     held = np.load(folder / "judged.npz")
     told, energy = held["told"], held["energy"].astype(np.float32)
     scores = held["scores"].astype(np.float32).transpose(0, 2, 1)
-    label, z = told[:, 6].astype(int), told[:, 2]
-
-    def cost(w: np.ndarray) -> float:
-        log = w[0] * energy + w[1] * scores
-        blind = calibration(class_logs(log), label)
-        known = calibration(class_logs(at_redshift(log, z)), label)
-        return loss(blind[0] * class_logs(log) + blind[1], label) + loss(
-            known[0] * class_logs(at_redshift(log, z)) + known[1], label
-        )
-
-    tried = [(cost(np.array([1.0, w])), w) for w in (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)]
-    for value, w in tried:
-        print(f"weight of the templates {w:.2f}: loss {value:.4f}")
-    weights = np.array([1.0, min(tried)[1]])
-    log = weights[0] * energy + weights[1] * scores
-    blind = calibration(class_logs(log), label)
-    known = calibration(class_logs(at_redshift(log, z)), label)
+    label, z, snr = told[:, 6].astype(int), told[:, 2], told[:, 4]
+    best = None
+    for weight in WEIGHTS:
+        log = energy + weight * scores
+        logs = [class_logs(log), class_logs(at_redshift(log, z))]
+        numbers = [calibration(one, label, snr) for one in logs]
+        cost = sum(loss(calibrated_logs(x, one, snr), label) for x, one in zip(numbers, logs, strict=True))
+        print(f"weight of the templates {weight:.2f}: loss {cost:.4f}", flush=True)
+        if best is None or cost < best[0]:
+            best = (cost, weight, numbers)
+    _, weight, numbers = best
     nets, left_out = trained(folder)
     layers = {name: part.astype(np.float16) for name, part in zip(Networks._fields, nets, strict=True)}
     np.savez_compressed(
@@ -170,14 +180,14 @@ def pack(folder: Path) -> None:
         left_out=left_out.astype(np.int8),
         objects=templates().objects,
         fold=folds().astype(np.int8),
-        weights=weights,
-        slope=np.array([blind[0], known[0]]),
-        offset=np.stack([blind[1], known[1]]),
-        z_scale=1.0,
-        z_floor=0.001,
-        age_scale=1.0,
+        weights=np.array([1.0, weight]),
+        slope=np.stack([x[:2] for x in numbers]),
+        offset=np.stack([np.r_[0.0, x[2:]] for x in numbers]),
+        z_scale=Z_SCALE,
+        z_floor=Z_FLOOR,
+        age_scale=AGE_SCALE,
     )
-    print("calibration", blind, known)
+    print("calibration", *numbers)
 
 
 if __name__ == "__main__":

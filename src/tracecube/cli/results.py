@@ -118,5 +118,6 @@ def _target_item(made: ProductRecord, spectrum: str | None, typed: Mapping[str, 
         "z_err": "CLSZERR",
         "probability": "CLSPROB",
     }
-    found = {name: typed.get(card, made.header.get(card)) for name, card in cards.items()}
+    known = {**made.header, **{card: value for card, value in typed.items() if card.startswith("CLS")}}
+    found = {name: known.get(card) for name, card in cards.items()}
     return {"object": made.header.get("TARGET", made.object), **found, "spectrum": spectrum, "raw": made.raw}

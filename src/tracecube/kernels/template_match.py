@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from tracecube.kernels.log_spectrum import STEP, Flattened, grid
 
@@ -132,13 +133,14 @@ def score(match: Match) -> F4:
     return np.asarray(-elements * np.log1p(-(match.correlation**2)), np.float32)
 
 
-def rlap(template: F4, flat: Flattened, shift: int, overlap: float) -> float:
+def rlap(template: F4, flat: Flattened, shift: int, overlap: float, lsf: float = 1.57) -> float:
     """Return r times the overlap of one template (bins,) at one shift.
 
     r is the height of the correlation over sqrt(2) times its part that is antisymmetric about that shift (Tonry and
-    Davis 1979, eq. 25); the overlap (bins) counts in log wavelength.
+    Davis 1979, eq. 25); the overlap (bins) counts in log wavelength. The band pass is that of the data: below, what the
+    continuum's splines leave, above, what the line-spread function (``lsf`` bins, standard deviation) lets through.
     """
-    data, _, _ = _vectors(flat, weights(flat))
+    data = gaussian_filter1d(_vectors(flat, weights(flat))[0], lsf, mode="constant")
     size = 2 * data.size
     found = np.fft.irfft(np.fft.rfft(data, size) * np.conj(np.fft.rfft(template.astype(np.float64), size)), size)
     turned = np.roll(found, -shift)

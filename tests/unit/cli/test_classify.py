@@ -52,3 +52,18 @@ def test_what_is_no_spectrum_ends_with_a_sentence(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["classify", str(tmp_path / "none.txt")])
     assert done.exit_code == 2
     assert "no such file" in done.output
+
+
+def test_targets_are_listed_with_what_they_were_classified_as() -> None:
+    from types import SimpleNamespace
+
+    from tracecube.cli.results import _target_item
+
+    verdict = SimpleNamespace(
+        header={"TARGET": "ZTF1", "QUALITY": 0, "REASON": "good", "CLSTYPE": None}, raw="ifu1", object=None
+    )
+    typed = {"QUALITY": 5, "CLSTYPE": "Ia", "CLSZ": 0.05, "CLSZERR": 0.002, "CLSPROB": 0.99}
+    item = _target_item(verdict, "x.fits", typed)
+    assert (item["type"], item["z"], item["z_err"], item["probability"]) == ("Ia", 0.05, 0.002, 0.99)
+    assert item["quality"] == 0
+    assert _target_item(verdict, None, {})["type"] is None

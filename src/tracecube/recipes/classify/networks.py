@@ -32,8 +32,9 @@ class Learnt:
         Fold of each object of the library.
     weights : array (2,)
         Of the network's energy and of the templates' score in the log probability of kind and redshift.
-    slope : array (2,)
-        Of the log probability of a class; redshift unknown, and known.
+    slope : array (2, 2)
+        Of the log probability of a class, at signal to noise 20 and its change with the log of that; redshift unknown,
+        and known.
     offset : array (2, classes)
     z_scale, z_floor : float
         Error of a redshift: scale times the posterior's width, and what is added in squares.

@@ -11,12 +11,26 @@ from tracecube.recipes.classify.kinds import CLASS_OF, CLASSES, KINDS
 from tracecube.recipes.classify.library import Templates
 from tracecube.recipes.classify.networks import Learnt
 
-__all__ = ["GRID", "SHIFTS", "by_kind", "by_object", "calibrated", "probabilities", "reach", "z_prior"]
+__all__ = [
+    "CALIBRATED",
+    "GRID",
+    "SHIFTS",
+    "TYPICAL",
+    "by_kind",
+    "by_object",
+    "calibrated",
+    "probabilities",
+    "reach",
+    "z_prior",
+]
 
 SHIFTS: NDArray[np.int64] = np.arange(int(np.log(1.38) / STEP) + 1)
 """Bins of log wavelength by which spectra are moved: redshifts 0 to 0.38."""
 GRID: FloatArray = np.expm1(SHIFTS * STEP)
 """Redshift of each shift."""
+
+TYPICAL, CALIBRATED = 20.0, (5.0, 100.0)
+"""Signal to noise about which the calibration is written, and its range."""
 
 _STEP_ERROR = 0.0015  # of 1 + z: a known redshift falls between two steps
 
@@ -68,13 +82,17 @@ def probabilities(energy: FloatArray, score: FloatArray, prior: FloatArray, weig
     return np.asarray(made / made.sum())
 
 
-def calibrated(joint: FloatArray, learnt: Learnt, *, known: bool, shares: FloatArray | None = None) -> FloatArray:
+def calibrated(
+    joint: FloatArray, learnt: Learnt, snr: float, *, known: bool, shares: FloatArray | None = None
+) -> FloatArray:
     """Return probabilities (kinds, m) whose sums over the classes are what they say.
 
     Parameters
     ----------
     joint : array (kinds, m)
     learnt : Learnt
+    snr : float
+        Signal to noise a sample.
     known : bool
         The redshift was.
     shares : array (classes,) or None
@@ -82,7 +100,9 @@ def calibrated(joint: FloatArray, learnt: Learnt, *, known: bool, shares: FloatA
     """
     each = joint.sum(1)
     total = np.array([each[k == CLASS_OF].sum() for k in range(len(CLASSES))])
-    log = learnt.slope[int(known)] * np.log(np.maximum(total, 1e-12)) + learnt.offset[int(known)]
+    slope, change = learnt.slope[int(known)]
+    slope = slope + change * np.log(np.clip(snr, *CALIBRATED) / TYPICAL)
+    log = slope * np.log(np.maximum(total, 1e-12)) + learnt.offset[int(known)]
     if shares is not None:
         log = log + np.log(shares)
     made = np.exp(log - log.max())

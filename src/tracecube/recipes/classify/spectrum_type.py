@@ -88,13 +88,13 @@ def evidence(ready: Prepared, most_redshift: float, exclude: Sequence[str] = ())
     return Evidence(energy, posterior.by_kind(best, held), each, match, kept)
 
 
-def verdict(found: Evidence, params: ClassifyParams) -> Verdict:
+def verdict(found: Evidence, params: ClassifyParams, snr: float) -> Verdict:
     """Weigh all kinds at all redshifts, and choose."""
     known = learnt()
     prior = posterior.z_prior(params.redshift, params.redshift_error, params.least_redshift, params.most_redshift)
     joint = posterior.probabilities(found.energy, found.kinds, prior[: len(found.energy)], known.weights)
     shares = np.array(SURVEY) if params.prior == "survey" else None
-    joint = posterior.calibrated(joint, known, known=params.redshift is not None, shares=shares)
+    joint = posterior.calibrated(joint, known, snr, known=params.redshift is not None, shares=shares)
     each = joint.sum(1)
     classes = np.array([each[k == CLASS_OF].sum() for k in range(len(CLASSES))])
     inside = np.where(classes.argmax() == CLASS_OF, each, -1.0)
@@ -138,7 +138,7 @@ def classified(spectrum: Spectrum, params: ClassifyParams) -> tuple[SpectralType
     ready = prepare(spectrum, params.low, params.high, params.resolution, LIBRARY_RESOLUTION)
     held, known = templates(), params.redshift is not None
     found = evidence(ready, max(params.most_redshift, params.redshift or 0.0), params.exclude)
-    said = verdict(found, params)
+    said = verdict(found, params, ready.snr)
     rows = own_rows(found, said, params.matches)
     measures = measured(said.spread, found.score, rows, held, learnt(), known=known)
     near = best_rows(found.score, held, np.flatnonzero(found.kept), int(said.spread.argmax()), params.matches)

@@ -50,10 +50,10 @@ def test_probabilities_are_those_of_the_sum() -> None:
 
 def test_calibration_changes_classes_and_leaves_what_is_inside_them() -> None:
     joint = np.random.default_rng(1).dirichlet(np.ones(len(KINDS) * 5)).reshape(len(KINDS), 5)
-    plain = replace(learnt(), slope=np.ones(2), offset=np.zeros((2, 4)))
-    np.testing.assert_allclose(posterior.calibrated(joint, plain, known=False), joint)
+    plain = replace(learnt(), slope=np.array([[1.0, 0.0]] * 2), offset=np.zeros((2, 4)))
+    np.testing.assert_allclose(posterior.calibrated(joint, plain, 20.0, known=False), joint)
     shares = np.array([0.7, 0.1, 0.1, 0.1])
-    made = posterior.calibrated(joint, plain, known=False, shares=shares)
+    made = posterior.calibrated(joint, plain, 20.0, known=False, shares=shares)
     assert made.sum() == pytest.approx(1.0)
     ia, ii = CLASS_OF == 0, CLASS_OF == 2
     gain = (made[ia].sum() / made[ii].sum()) / (joint[ia].sum() / joint[ii].sum())
