@@ -169,7 +169,7 @@ def picture(found: dict[str, np.ndarray], path: Path) -> None:
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("spectra", nargs="?", type=int, default=600)
+    asked.add_argument("spectra", nargs="?", type=int, default=200)
     asked.add_argument("--snr", nargs="*", type=float, default=[5.0, 10.0, 20.0, 50.0, 100.0])
     asked.add_argument("--picture", type=Path)
     asked.add_argument("--seed", type=int, default=SEED)
