@@ -37,7 +37,7 @@ REPLICAS = (
 )  # banks learnt from, and `own` of `learnt`: networks unlike each other
 OF_BANK, JUDGED = 60000, 1600
 WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2)
-Z_SCALE, Z_FLOOR, AGE_SCALE = 0.6, 0.001, 0.87  # pulls of objects left out at S/N 20, as bench_classify.py tells them
+Z_SCALE, Z_FLOOR, AGE_SCALE = 0.7, 0.001, 0.87  # pulls of objects left out at S/N 20, as bench_classify.py tells them
 JUDGED_SHIFTS = posterior.SHIFTS[: posterior.reach(0.25)]
 LEARNT = (Settings(far=0.25, blend=0.6), Settings(far=0.25), Settings(far=0.25))
 SEEDS = (103, 103, 104)
