@@ -4,6 +4,7 @@ Jobs of a reduced night of few channels tell the CPU time and memory of each tas
 The sky of 24 channels is found here from that night's pieces of slices; with ``--cube`` an exposure of a whole field
 goes from its raw image to its cube: each channel is calibrated, one after the other, then sky and cube of all of them.
 Those that the night lacks are others given again under their names; calibrations are those of the night.
+
     tracecube reduce NIGHT -o OUT -j 1
     python bench/bench_slices.py OUT [--cube NIGHT]
 """
