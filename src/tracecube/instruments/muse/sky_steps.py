@@ -23,7 +23,8 @@ from tracecube.instruments.muse.sky_sources import (
     spectra_of,
     with_method,
 )
-from tracecube.recipes.slices.nebular import nebula_in
+from tracecube.recipes.slices.nebular import Nebula, gas_windows, nebula_in
+from tracecube.recipes.slices.sky_exposure import continuum_of, sampled
 from tracecube.recipes.slices.sky_fit import SETTLED, SkyFit, SkyParams, fit_sky
 from tracecube.recipes.slices.sky_pieces import Slices, gather
 from tracecube.recipes.slices.sky_zero import Zero, find_zero
@@ -69,7 +70,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="10")
+@recipe(version="11")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],
@@ -90,7 +91,11 @@ def sky_model(  # noqa: PLR0913 - what the sky is told by
     pointing = pointing_with(segments, astrometry)
     allowed, unused = masked_pieces(masks, segments, pointing)
     share = params.fraction or _FRACTIONS[method]
-    fit = fit_sky(slices, params.model_copy(update={"fraction": share}), allowed=allowed)
+    own = params.model_copy(update={"fraction": share})
+    fit = fit_sky(slices, own, allowed=allowed)
+    gas_seen = _nebula(fit)
+    if gas_seen is not None:  # lines of gas are not as bright in all slices: once more without
+        fit = fit_sky(slices, own, allowed=allowed, without=gas_windows(gas_seen.velocity))
     zero, said = _zero(fit, sky_lines)
     fit, numbers = with_method(fit, method, sky_exposure, segments[0].meta, zero)
     value = fit.value.copy()
@@ -109,6 +114,12 @@ def sky_model(  # noqa: PLR0913 - what the sky is told by
         quality=(*_numbers(fit, value, zero), *numbers, gas),
         caveats=(*caveats, *unused, *said, *doubts),
     )
+
+
+def _nebula(fit: SkyFit) -> Nebula | None:
+    """Return the gas in the spectrum that the pieces share, if there is any."""
+    wave, light = sampled(fit.coefficient.astype(np.float64), fit.first, fit.step)
+    return nebula_in(wave, light[0], continuum_of(light[0], float(wave[1] - wave[0])))
 
 
 def _gas(spectrum: SkySpectrum, base: SkyContinuum, method: str) -> tuple[QualityNumber, tuple[str, ...]]:

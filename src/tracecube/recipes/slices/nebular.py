@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Nebula", "nebula_in"]
+__all__ = ["Nebula", "gas_windows", "nebula_in"]
 
 F8 = NDArray[np.float64]
 
@@ -21,6 +21,21 @@ _SURE = 8.0  # scatters of the continuum
 _LEAST = 0.03  # of the continuum
 _RATIO = (0.15, 0.6)  # of the lines of O III: 0.335 by atomic physics (Storey & Zeippen 2000, MNRAS 312, 813)
 _CREST = 2.5  # Angstrom on either side within which a line is the highest
+
+
+_GAS = (
+    4861.33, 4921.93, 4958.91, 5006.84, 5015.68, 5754.64, 5875.64, 6312.06, 6548.05, 6562.80, 6583.45, 6678.15, 6716.44,
+    6730.82, 7065.25, 7135.80, 7319.99, 7330.73, 7751.10, 8598.39, 8665.02, 8750.47, 8862.78, 9014.91, 9068.60, 9229.01,
+)  # fmt: skip
+"""Angstrom, air, lines of nebulae (Osterbrock & Ferland 2006); those of O I are left to the sky."""
+
+_WINDOW = 9.0  # Angstrom on either side: three widths of a line, 200 km/s, and the day's wavelengths
+
+
+def gas_windows(velocity: float) -> tuple[tuple[float, float], ...]:
+    """Return the ranges of wavelength (Angstrom, air) about the lines of gas of a velocity (km/s)."""
+    places = [line * (1.0 + velocity / _LIGHT) for line in _GAS]
+    return tuple((place - _WINDOW, place + _WINDOW) for place in places)
 
 
 class Nebula(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,9 @@ _OWN_LINES = (
 _CORRELATED = 30.0  # samples over which such lines go together
 
 
+Windows = Sequence[tuple[float, float]]
+
+
 class SkyParams(Params):
     """Numbers of the sky's model."""
 
@@ -84,7 +88,7 @@ class SkyFit:
     scale: float
 
 
-def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = None) -> SkyFit:
+def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = None, without: Windows = ()) -> SkyFit:
     """Fit spectrum and slices in turn.
 
     The spectrum is that of the faintest pieces. A slice's brightness, shift, and width are those of the lines in it
@@ -97,6 +101,8 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
     params : SkyParams
     allowed : bool array (n,), optional
         Pieces that see sky alone, in place of the faintest.
+    without : sequence of (float, float), Angstrom
+        Ranges that do not tell of slices, for light of objects has lines there.
 
     Raises
     ------
@@ -110,7 +116,7 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
     for turn in range(params.rounds):
         state.coefficient = _spectrum(slices, state, blank)
         before = state.value.copy()
-        chi2 = _slices(slices, state, _tightness(slices, blank, state.value), params.clip)
+        chi2 = _slices(slices, state, _tightness(slices, blank, state.value), params.clip, without)
         _centre(state.value, state.error)
         moved = float(np.max(np.std((state.value - before) / state.error, axis=0)))
         if turn == 0:
@@ -276,7 +282,7 @@ def shape_intervals(coefficient: FloatArray, step: float, own: FloatArray, sprea
     return np.asarray(sky_spline.intervals(sky_spline.reshaped(given, step, shape, change, REACH)))
 
 
-def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float) -> float:
+def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float, without: Windows) -> float:
     """Bring the parameters of every slice a step further (in place); return the typical chi-square of a piece.
 
     Samples far off the model and a piece's own smooth continuum are left out. NaN without a piece.
@@ -292,13 +298,20 @@ def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float) -> fl
         for piece in pieces:
             light, z = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
             left = slices.flux[piece] - gain * light[0]
-            weight, kept = slices.weight[piece], state.kept[piece]
+            weight, kept = _outside(slices.wave[piece], slices.weight[piece], without), state.kept[piece]
             typical.append(clip_piece(left, weight, z, kept, span, _CONTINUUM, clip))
             share, hold = state.share[piece], tight[piece]
             add_piece(light, left, weight, z, kept, gain, share, hold, _ALIKE, span, _CONTINUUM, matrix, rhs)
         if matrix[0, 0] > 0:
             state.value[row], state.error[row] = _step(matrix, rhs, state.value[row])
     return float(np.median(typical)) if typical else float("nan")
+
+
+def _outside(wave: FloatArray, weight: FloatArray, without: Windows) -> FloatArray:
+    """Return weights that are 0 within some ranges of wavelength."""
+    for low, high in without:
+        weight = np.where((wave > low) & (wave < high), np.float32(0.0), weight)
+    return weight
 
 
 def _step(matrix: FloatArray, rhs: FloatArray, own: FloatArray) -> tuple[FloatArray, FloatArray]:
