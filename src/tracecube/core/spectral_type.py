@@ -27,7 +27,7 @@ class SpectralType:
     host_share : float
         Share of a host galaxy in the features of the best fit.
     snid_type, snid_subtype : str
-        Type and the rest of the subtype ("Ia", "norm"); "-" for none.
+        Subtype as that program parts it: "Ia" and "norm", "IIP" and "-".
     snid_rlap : float
         Height of the correlation with the best template over its noise, times the overlap in log wavelength.
     snid_z_match, snid_age_match, snid_template

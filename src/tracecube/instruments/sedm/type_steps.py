@@ -26,7 +26,7 @@ class TypedSpectrum(Outputs):
     spectrum_ascii: TextFile | None
 
 
-@recipe(version="2")
+@recipe(version="3")
 def classify(*, spectrum: Spectrum, target: Target | None = None, params: ClassifyParams = _CLASSIFY) -> TypedSpectrum:
     """Find type, redshift and age of a target, each with its probability or error, and the templates that fit best.
 

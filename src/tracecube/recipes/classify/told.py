@@ -48,8 +48,8 @@ def fields(
         "z_error": measures.z_error,
         "age": measures.age,
         "age_error": measures.age_error,
-        "snid_type": TYPES[type_],
-        "snid_subtype": _rest(TYPES[type_], KINDS[kind]),
+        "snid_type": _parted(KINDS[kind])[0],
+        "snid_subtype": _parted(KINDS[kind])[1],
         "snid_z_median": measures.z,
         "snid_z_error": measures.z_error,
         "snid_age_median": measures.age,
@@ -106,15 +106,16 @@ def matches(ready: Prepared, own: list[Candidate], listed: list[Candidate], held
     }
 
 
-def _rest(type_: str, subtype: str) -> str:
-    """Return a subtype without its type.
+def _parted(subtype: str) -> tuple[str, str]:
+    """Return type and subtype as SNID parts them.
 
     Examples
     --------
-    >>> _rest("Ia", "Ia-norm"), _rest("II", "IIP"), _rest("II", "II-pec"), _rest("TDE", "TDE")
-    ('norm', 'P', 'pec', '-')
+    >>> _parted("Ia-norm"), _parted("IIP"), _parted("II-pec")
+    (('Ia', 'norm'), ('IIP', '-'), ('II', 'pec'))
     """
-    return subtype.removeprefix(type_).lstrip("-") or NONE
+    type_, _, rest = subtype.partition("-")
+    return type_, rest or NONE
 
 
 def quality_numbers(ready: Prepared, found: SpectralType) -> list[QualityNumber]:
