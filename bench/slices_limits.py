@@ -1,0 +1,98 @@
+"""What limits fluxes and evenness of a simulated night of slices, from its truth: slices brighten and fade.
+
+Of the standard star: by how much the slices that saw it were brighter than all of them beyond what the illumination
+flat and twilight say; fluxes of the targets are off by as much, whatever is done with the star. Of the targets: how far
+the brightness of slices that the sky tells is off, the slopes over the field left out.
+
+    python bench/slices_limits.py OUT NIGHT
+
+OUT is the reduced night, NIGHT the raw one with its ``truth``, as the generator writes it, at position angle 0.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from tracecube.core.slice_flux import SliceResponse
+from tracecube.core.slice_light import SliceIllumination, SliceSky
+from tracecube.core.slices import SliceExposure
+from tracecube.io.products import read_product
+from tracecube.kernels.tangent_plane import sky_to_plane
+
+GRADIENT = 2e-4  # a spaxel, of the generator's field: light of the sky, not of the lamp
+BETA, SPAXEL = 2.8, 0.2
+
+
+def one(out: Path, pattern: str, noun: type) -> Any:
+    """Read the product of a kind."""
+    return read_product(min(out.rglob(pattern)), noun)
+
+
+def brightness(out: Path, night: Path, name: str, tag: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how bright each slice is beyond what was taken off, and where it lies (spaxels)."""
+    found, x, y = [], [], []
+    for path in sorted((night / "truth").glob("ifu*.fits")):
+        true, channel = fits.getdata(path, "SLICES"), f"CHAN{path.stem[-2:]}"
+        exposure = one(out, f"{name}_{channel}_CALIBRATED_{tag}.fits", SliceExposure)
+        light = one(out, f"*_{channel}_TWILIGHT.fits", SliceIllumination)
+        level = light.level / float(exposure.meta["SKYLIGHT"])
+        found.append(true[f"gain_{name}"] / exposure.gain * (1.0 + GRADIENT * true["gx"]) / level)
+        x.append(true["gx"])
+        y.append(true["gy"])
+    return np.concatenate(found), np.concatenate(x), np.concatenate(y)
+
+
+def of_standard(out: Path, night: Path) -> None:
+    """Print by how much fluxes are too high for the slices that saw the standard star."""
+    gain, x, y = brightness(out, night, "std", "STD")
+    told = json.loads((night / "truth" / "night.json").read_text("utf-8"))
+    pointed = next(one for one in told["exposures"] if one["name"] == "std")
+    east, north = sky_to_plane(
+        np.array([told["std"]["ra"]]), np.array([told["std"]["dec"]]), pointed["true_ra"], pointed["true_dec"]
+    )
+    star = -float(east[0]) / SPAXEL, float(north[0]) / SPAXEL  # position angle 0
+    width = one(out, "*_RESPONSE.fits", SliceResponse).fwhm / SPAXEL
+    core = (0.5 * width) ** 2 / (2.0 ** (1.0 / BETA) - 1.0)
+    near = (np.abs(x - star[0]) < 45.0) & (np.abs(y - star[1]) < 16.0)
+    weight = np.where(near, (1.0 + (y - star[1]) ** 2 / core) ** (0.5 - BETA), 0.0)
+    weight /= weight.sum()
+    count, spread = 1.0 / np.sum(weight**2), float(np.std(gain / gain.mean()))
+    off = float(gain.mean() / np.sum(weight * gain) - 1.0)
+    print(f"standard star in {count:.1f} slices that scatter by {100 * spread:.2f} %: fluxes good to "
+          f"{100 * spread / np.sqrt(count):.2f} % rms, in this night {100 * off:+.2f} %")  # fmt: skip
+
+
+def of_target(out: Path, night: Path, name: str) -> None:
+    """Print how far the brightness of slices is off."""
+    gain, x, y = brightness(out, night, name, "OBJECT")
+    sky = one(out, f"*_{name}_SKY_OBJECT.fits", SliceSky)
+    order = np.lexsort((sky.aperture, np.asarray(sky.detector).astype(str)))
+    ratio = sky.gain[order] / (gain / gain.mean())
+    design = np.stack([np.ones_like(x), x / 150.0, y / 60.0], axis=1)
+    left = ratio - design @ np.linalg.lstsq(design, ratio, rcond=None)[0]
+    middle = 1.4826 * float(np.median(np.abs(left)))
+    claimed = float(np.median(sky.gain_error))
+    print(f"{name}: brightness of slices off by {100 * left.std():.2f} % rms, {100 * middle:.2f} % robustly; "
+          f"{100 * claimed:.2f} % is claimed")  # fmt: skip
+
+
+def main() -> None:
+    """Print the limits."""
+    if len(sys.argv) < 3:  # noqa: PLR2004 - program, night, its reduction
+        print(__doc__)
+        return
+    out, night = Path(sys.argv[1]), Path(sys.argv[2])
+    of_standard(out, night)
+    exposures = json.loads((night / "truth" / "night.json").read_text("utf-8"))["exposures"]
+    for name in (one["name"] for one in exposures if one["name"].startswith("object")):
+        of_target(out, night, name)
+
+
+if __name__ == "__main__":
+    main()
