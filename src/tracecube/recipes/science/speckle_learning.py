@@ -20,6 +20,7 @@ __all__ = ["LearntSpeckles", "Method", "SpeckleParams", "learn_speckles"]
 F8 = NDArray[np.float64]
 
 Method = Literal["none", "adi", "sdi", "asdi", "pca-adi", "pca-sdi", "pca-asdi"]
+LENSLETS_PER_TERM = 600  # nearly twenty images of a source
 ROUNDS = 3  # of mean image and brightness in turns: they settle to 1e-4 in two
 
 
@@ -44,7 +45,8 @@ class SpeckleParams(Params):
         6,
         ge=0,
         le=12,
-        description="degree of what is smooth over the field and changes from exposure to exposure: halo, background",
+        description="degree of what is smooth over the field and changes from exposure to exposure: halo, background; "
+        "less where lenslets are few",
     )
     step: float = Field(0.45, gt=0.05, le=0.5, description="distance of the magnified plane's nodes, lambda / D")
 
@@ -170,7 +172,8 @@ def _courses(sequence: StarSequence, params: SpeckleParams, rings: NDArray[np.in
     smooth = np.zeros(sequence.flux.shape)
     if params.smooth:
         place = (sequence.lattice.x[inside], sequence.lattice.y[inside])
-        smooth[..., inside] = _smooth(left, weight, rings[inside], _surfaces(place, params.smooth))
+        surfaces = _surfaces(place, _degree(params.smooth, int(inside.sum())))
+        smooth[..., inside] = _smooth(left, weight, rings[inside], surfaces)
     smooth += offset[..., None]
     left = np.sqrt(weight) * (flux - smooth[..., inside] - gain[..., None] * mean)
     # Components along time of everything that moved: few against the samples they come from.
@@ -178,6 +181,11 @@ def _courses(sequence: StarSequence, params: SpeckleParams, rings: NDArray[np.in
     modes = np.linalg.eigh(matrix)[1][:, ::-1][:, : number - 1]
     extra = [np.broadcast_to(mode[:, None], gain.shape) for mode in modes.T]
     return np.stack([gain, *extra]), smooth
+
+
+def _degree(most: int, lenslets: int) -> int:
+    """Degree of polynomials of which each has `LENSLETS_PER_TERM` to itself: a source is then no part of them."""
+    return max(d for d in range(most + 1) if d == 0 or (d + 1) * (d + 2) // 2 * LENSLETS_PER_TERM <= lenslets)
 
 
 def _surfaces(place: tuple[F8, F8], degree: int) -> F8:

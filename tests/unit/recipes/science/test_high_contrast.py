@@ -19,7 +19,7 @@ from tracecube.recipes.science.high_contrast import (
     in_band,
     surroundings,
 )
-from tracecube.recipes.science.speckle_learning import SpeckleParams, learn_speckles
+from tracecube.recipes.science.speckle_learning import SpeckleParams, _degree, learn_speckles
 from tracecube.recipes.science.star_sequence import StarSequence, star_sequence
 from tracecube.simulate.coronagraph import CoronagraphScene, CoronagraphSequence, observe_star
 
@@ -151,6 +151,10 @@ def test_contrast_curve_is_kept_by_injected_companions(
     sigma = np.interp(0.3, curve.separation, curve.sigma)
     errors = [np.sqrt(np.mean((c.contrast / c.snr) ** 2)) for j, c in pairs(found) if j == 0]
     assert sigma == pytest.approx(np.mean(errors), rel=0.3)
+
+
+def test_smooth_surfaces_are_of_low_degree_where_lenslets_are_few() -> None:
+    assert [_degree(6, count) for count in (100, 1800, 4200, 17000, 40000)] == [0, 1, 2, 6, 6]
 
 
 def test_companion_above_the_curve_is_found_and_one_below_is_not(sequences: list[StarSequence]) -> None:
