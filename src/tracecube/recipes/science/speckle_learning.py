@@ -20,7 +20,7 @@ __all__ = ["LearntSpeckles", "Method", "SpeckleParams", "learn_speckles"]
 F8 = NDArray[np.float64]
 
 Method = Literal["none", "adi", "sdi", "asdi", "pca-adi", "pca-sdi", "pca-asdi"]
-LENSLETS_PER_TERM = 600  # nearly twenty images of a source
+LENSLETS_PER_TERM = 500  # some fifteen images of a source
 ROUNDS = 3  # of mean image and brightness in turns: they settle to 1e-4 in two
 
 
