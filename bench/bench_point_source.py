@@ -14,11 +14,11 @@ import pytest
 
 from tracecube.core.spectra import Spectra
 from tracecube.instruments.sedm.psf_prior import place_and_shape
-from tracecube.instruments.sedm.star_extraction import _choices
+from tracecube.instruments.sedm.star_light import Field, by_psf
 from tracecube.instruments.sedm.star_parameters import ExtractStarParams
+from tracecube.instruments.sedm.star_place import Start
 from tracecube.kernels.atmosphere import refraction_shift
 from tracecube.kernels.psf import Shape, hexagon_area, hexagon_nodes, lenslet_fractions
-from tracecube.recipes.science.point_source import extract_point_source
 from tracecube.recipes.science.scene import Scene, Track, make_scene
 
 Bench = Callable[..., Any]
@@ -64,9 +64,10 @@ def scene(level: float, *, galaxy: float) -> Scene:
 
 @pytest.mark.parametrize(("level", "galaxy"), [(5e4, 0.0), (5e3, 0.0), (500.0, 3.0)])
 def test_point_source(benchmark: Bench, level: float, galaxy: float) -> None:
-    seen, choices = scene(level, galaxy=galaxy), _choices(ExtractStarParams(), standard=False)
+    start = Start(0.5, -0.6, 0.15, "astrom", 1.8)
+    field = Field(scene(level, galaxy=galaxy), None, track(), start, standard=False, known=[])
     prior = place_and_shape(0.5, -0.6, 0.15, fwhm=1.8, measured=True)
-    found = benchmark(extract_point_source, seen, track(), prior, choices)
+    found = benchmark(by_psf, field, prior, ExtractStarParams())
     middle = (WAVE > 4000) & (WAVE < 9000)
     ratio = found.flux / level
     benchmark.extra_info["bias"] = float(ratio[middle].mean() - 1)
