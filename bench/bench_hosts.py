@@ -107,14 +107,14 @@ def density(radius2: F8, shape: Shape, growth: float) -> F8:
     return shape.core * gauss + (1.0 - shape.core) * moffat
 
 
-def components(rng: np.random.Generator, centre: tuple[float, float]) -> list[tuple[F8, F8]]:
-    """Images and spectra of a galaxy's bulge, disc and clumps."""
+def components(rng: np.random.Generator, centre: tuple[float, float], distance: float) -> list[tuple[F8, F8]]:
+    """Images and spectra of bulge, disc and clumps; supernovae lie within three scale lengths of the disc."""
     y, x = np.mgrid[-HALF : HALF + GRID / 2 : GRID, -HALF : HALF + GRID / 2 : GRID]
     angle, axis = rng.uniform(0.0, np.pi), rng.uniform(0.4, 1.0)
     dx, dy = x - centre[0], y - centre[1]
     along, across = dx * np.cos(angle) + dy * np.sin(angle), (dy * np.cos(angle) - dx * np.sin(angle)) / axis
     radius, turn = np.hypot(along, across), np.arctan2(across, along)
-    scale = rng.uniform(0.8, 3.5)
+    scale = rng.uniform(max(0.8, distance / 3.0), 3.5)
     n = rng.uniform(2.0, 4.0)
     bulge_radius = scale * rng.uniform(0.2, 0.6)
     bulge = np.exp(-(2.0 * n - 1 / 3) * (np.hypot(np.hypot(dx, dy), 0.05) / bulge_radius) ** (1.0 / n))
@@ -152,14 +152,14 @@ def lenslet(x: F8, y: F8) -> F8:
     return share / fine.size**2
 
 
-def galaxy(rng: np.random.Generator, centre: tuple[float, float], shape: Shape, path: Track) -> F8:
+def galaxy(rng: np.random.Generator, centre: tuple[float, float], distance: float, shape: Shape, path: Track) -> F8:
     """Light of a galaxy in each lenslet (m, n), convolved on the fine grid."""
     y, x = np.mgrid[-HALF : HALF + GRID / 2 : GRID, -HALF : HALF + GRID / 2 : GRID]
     hexagon = lenslet(x, y)
     lens = np.fft.rfft2(np.fft.ifftshift(hexagon / hexagon.sum()))
     place = (np.array([Y, X]) + HALF) / GRID
     total = np.zeros((WAVE.size, X.size))
-    for image, spectrum in components(rng, centre):
+    for image, spectrum in components(rng, centre, distance):
         light = np.fft.rfft2(image)
         seen = []
         for wave in NODES:
@@ -257,15 +257,14 @@ def scene_rows(rng: np.random.Generator, of: Night, stars: list[Target], *, host
     shape, path = of.shape(rng), track(rng)
     place = tuple(rng.uniform(-3.0, 3.0, 2))
     share, truth = star(place, shape, path), supernova(rng)
-    level = 10.0 ** rng.uniform(3.2, 4.5)
+    level = 10.0 ** rng.uniform(2.5, 4.0)
     contrast, distance, light = 1.0, math.nan, 0.0
     if host:
         distance, contrast = rng.uniform(0.6, 9.0) * UNIT, rng.uniform(0.06, 0.94)
         turn = rng.uniform(0.0, 2.0 * np.pi)
         centre = place[0] + distance * np.cos(turn), place[1] + distance * np.sin(turn)
-        raw = galaxy(rng, centre, shape, path)
+        raw = galaxy(rng, centre, distance, shape, path)
         passes = np.sum(raw * share, axis=1) / np.sum(share**2, axis=1)  # for so much of a star the galaxy would pass
-        level = max(level, 3e3)
         light = raw * level * truth[BAND].mean() * (1.0 / contrast - 1.0) / passes[BAND].mean()
     scene = observed(rng, level * truth[:, None] * share + light)
     found, seconds = extracted(rng, scene, path, place, shape, stars)

@@ -254,6 +254,9 @@ def _doubts(source: PointSource, prior: Prior, start: Start) -> list[str]:
         doubts.append(f"neighbouring stars at {where} arcsec were fitted with the target")
     if source.extended is not None:
         doubts.append("smooth light around the target was fitted with it")
+    if source.nuclei.size:
+        where = ", ".join(f"({x:.1f}, {y:.1f})" for x, y in source.nuclei)
+        doubts.append(f"compact light of a galaxy at {where} arcsec was fitted with the target")
     return doubts
 
 

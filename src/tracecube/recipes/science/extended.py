@@ -24,9 +24,10 @@ from tracecube.recipes.science.chromatic_fit import (
 )
 from tracecube.recipes.science.scene import Slices, Track
 
-__all__ = ["ExtendedLight", "fit_with_extended", "refraction_of"]
+__all__ = ["ExtendedLight", "fit_with_extended", "refraction_of", "smooth_light"]
 
 F8 = NDArray[np.float64]
+SEEN = 0.01  # arcsec: a hundredth of a blob's width
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,14 @@ class ExtendedLight:
         """Brightness of each picture in lenslets, array (m, a, n)."""
         one = ((np.array([sx]), np.array([sy])) for sx, sy in zip(*shift, strict=True))
         return np.array([self.amplitude @ self.blobs(x, y, pair)[0] for pair in one])
+
+
+class _Blobs(NamedTuple):
+    """Blobs in the slices (k, j, n), each sample over its error, their products (k, j, j), and where they were."""
+
+    rows: F8
+    products: F8
+    shift: F8
 
 
 class _System(NamedTuple):
@@ -134,12 +143,22 @@ def fit_with_extended(
     return ChromaticFit(values, covariance, chi2, model_error, weight), extended
 
 
+def smooth_light(setting: Setting, prior: Prior, width: float) -> F8:
+    """Blobs of which smooth light is made, in the slices (k, j, n), where the prior puts the source."""
+    node_x, node_y = _lattice(setting.scene.x, setting.scene.y, width)
+    none = np.zeros((1, node_x.size))
+    shift = refraction_of(prior.mean, setting.slices.track)
+    return ExtendedLight(node_x, node_y, width, none, none, none[0]).blobs(setting.scene.x, setting.scene.y, shift)
+
+
 def _iterate(
     setting: Setting, weight: F8, prior: Prior, values: F8, extended: ExtendedLight
 ) -> tuple[F8, F8, ExtendedLight]:
     """Gauss-Newton steps until none moves by more than a fiftieth of its prior's width."""
+    blobs: _Blobs | None = None
     for _ in range(12):
-        system = _linearise(setting, weight, prior, values, extended)
+        blobs = _moved(setting, weight, values, extended, blobs)
+        system = _linearise(setting, weight, prior, values, extended, blobs)
         joint = _solve(system, extended.spectrum, extended.precision, (values - prior.mean) / prior.sd)
         step = joint.step / max(1.0, float(np.abs(joint.step).max()))
         values = values + prior.sd * step
@@ -160,30 +179,44 @@ def _iterate(
     return values, joint.step_covariance * np.outer(prior.sd, prior.sd), extended
 
 
-def _linearise(setting: Setting, weight: F8, prior: Prior, values: F8, extended: ExtendedLight) -> _System:
+def _moved(setting: Setting, weight: F8, values: F8, extended: ExtendedLight, known: _Blobs | None) -> _Blobs:
+    """Return the blobs at the present refraction; those that are known where that moves them by nothing one sees."""
+    shift = refraction_of(values, setting.slices.track)
+    if known is not None and float(np.abs(np.array(shift) - known.shift).max()) < SEEN:
+        return known
+    rows = extended.blobs(setting.scene.x, setting.scene.y, shift) * np.sqrt(weight)[:, None, :]
+    return _Blobs(rows, np.matmul(rows, np.swapaxes(rows, 1, 2)), np.array(shift))
+
+
+def _linearise(
+    setting: Setting, weight: F8, prior: Prior, values: F8, extended: ExtendedLight, blobs: _Blobs
+) -> _System:
     """Build the normal equations at the present place and shape."""
-    slices, scene = setting.slices, setting.scene
+    slices = setting.slices
     root = np.sqrt(weight)
-    share = setting.share(values)
-    columns = setting.columns(values) * root[:, None, :]
+    plain = setting.columns(values)
+    columns = plain * root[:, None, :]
     basis = np.linalg.qr(np.moveaxis(columns, 1, 2))[0]
 
     def project(rows: F8) -> F8:
         return np.asarray(rows - np.matmul(np.matmul(rows, basis), np.swapaxes(basis, 1, 2)))
 
-    blobs = extended.blobs(scene.x, scene.y, refraction_of(values, slices.track)) * root[:, None, :]
     data = slices.flux * root
-    light = np.einsum("ak,aj,kjn->kn", extended.spectrum, extended.amplitude, blobs, optimize=True)
+    bright = np.einsum("ak,aj->kj", extended.spectrum, extended.amplitude)
+    light = np.matmul(bright[:, None, :], blobs.rows)[:, 0]
     normal = np.matmul(columns, np.swapaxes(columns, 1, 2))
-    flux = np.linalg.solve(normal, np.matmul(columns, (data - light)[..., None]))[:, 0]
+    scale = np.sqrt(np.maximum(np.einsum("kcc->kc", normal), 1e-300))
+    normal = normal / (scale[:, :, None] * scale[:, None, :]) + 1e-9 * np.eye(scale.shape[1])  # two nuclei may meet
+    flux = np.linalg.solve(normal, np.matmul(columns, (data - light)[..., None]) / scale[..., None])[..., 0] / scale
     step = 1e-3  # of a prior's width: far above rounding, far below the curvature
-    moved = [setting.share(values + row) for row in step * np.diag(prior.sd)]
-    tangent = project((np.stack(moved, axis=1) - share[:, None, :]) / step * (flux[..., None] * root[:, None, :]))
-    blobs, data = project(blobs), project(data[:, None, :])
+    moved = [setting.columns(values + row) - plain for row in step * np.diag(prior.sd)]
+    tangent = project(np.stack([np.einsum("kc,kcn->kn", flux, gap) * root / step for gap in moved], axis=1))
+    data = project(data[:, None, :])
+    inside = np.matmul(blobs.rows, basis)  # what the columns can make of each blob
     return _System(
-        bb=np.matmul(blobs, np.swapaxes(blobs, 1, 2)),
-        bd=np.matmul(blobs, np.swapaxes(data, 1, 2))[..., 0],
-        bt=np.matmul(blobs, np.swapaxes(tangent, 1, 2)),
+        bb=blobs.products - np.matmul(inside, np.swapaxes(inside, 1, 2)),
+        bd=np.matmul(blobs.rows, np.swapaxes(data, 1, 2))[..., 0],
+        bt=np.matmul(blobs.rows, np.swapaxes(tangent, 1, 2)),
         tt=np.einsum("ktn,kun->tu", tangent, tangent, optimize=True),
         td=np.einsum("ktn,kcn->t", tangent, data, optimize=True),
         power=float(np.sum(data**2)),

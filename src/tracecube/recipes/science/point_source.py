@@ -6,6 +6,7 @@ region, and, where there is one, the light of a host galaxy. Variances are those
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,7 +17,6 @@ from tracecube.core.target import PointSourceFit
 from tracecube.kernels.psf import full_width, lattice_pitch
 from tracecube.recipes.science.chromatic_fit import (
     HALO,
-    NAMES,
     ChromaticFit,
     Geometry,
     Prior,
@@ -28,8 +28,9 @@ from tracecube.recipes.science.chromatic_fit import (
     shape_of,
     slice_solution,
 )
-from tracecube.recipes.science.extended import ExtendedLight, fit_with_extended, refraction_of
+from tracecube.recipes.science.extended import ExtendedLight, refraction_of
 from tracecube.recipes.science.flux_by_wavelength import find_outliers, solution_flags, solve
+from tracecube.recipes.science.host import Host, fit_host
 from tracecube.recipes.science.level_error import (
     LevelError,
     Look,
@@ -118,6 +119,8 @@ class PointSource:
         Share of samples given up.
     neighbours : array (p, 2), arcsec
         Places of neighbouring stars.
+    nuclei : array (q, 2), arcsec
+        Places of compact light of a galaxy.
     picture : PointSourceFit
         Data and model in slices.
     """
@@ -133,6 +136,7 @@ class PointSource:
     sky_degree: int
     outliers: float
     neighbours: F8
+    nuclei: F8
     picture: PointSourceFit
 
 
@@ -152,7 +156,10 @@ class _Field(NamedTuple):
 
 
 class _Fitted(NamedTuple):
-    """A fit and what it was made with: setting, neighbours (p, 2), their cores (n,), and how it looked."""
+    """A fit and what it was made with: setting, neighbours (p, 2), their cores (n,), and how it looked.
+
+    ``others`` gives the columns (m, c, n) of neighbours and nuclei in a setting along a track.
+    """
 
     setting: Setting
     neighbours: F8
@@ -161,6 +168,8 @@ class _Fitted(NamedTuple):
     extended: ExtendedLight | None
     radius: float
     degree: int
+    others: Callable[[Setting, Track], F8]
+    nuclei: F8 = np.empty((0, 2))
 
 
 def extract_point_source(
@@ -198,9 +207,7 @@ def extract_point_source(
     """
     found, structure = _fit(_Field(scene, scene if region is None else region), track, prior, choices)
     setting, fit, extended = found.setting, found.fit, found.extended
-    columns = np.concatenate(
-        [_columns(setting, track, fit, extended), neighbour_columns(setting, track, prior, found.neighbours)], axis=1
-    )
+    columns = np.concatenate([_columns(setting, track, fit, extended), found.others(setting, track)], axis=1)
     used = setting.scene.without(np.broadcast_to(found.core, setting.scene.good.shape))
     solution = solve(used, columns)
     bad = find_outliers(used, columns, solution, fit.model_error, choices.clip)
@@ -222,6 +229,7 @@ def extract_point_source(
         sky_degree=found.degree,
         outliers=float(bad.sum() / max(1, used.good.sum())),
         neighbours=found.neighbours,
+        nuclei=found.nuclei,
         picture=_picture(setting, fit, extended),
     )
 
@@ -241,10 +249,16 @@ def _fit(whole: _Field, track: Track, prior: Prior, choices: Choices) -> tuple[_
         narrow = _setting(whole, track, prior, choices, choices.host_radius, min(choices.sky_degree, 1))
         host = _with_host(narrow, prior, choices)
         if host is not None:
-            alone = np.zeros(narrow.scene.x.size, dtype=bool)
-            found = _Fitted(narrow, plane.neighbours[:0], alone, *host, choices.host_radius, plane.degree)
+            found = _of_host(host, plane, choices)
             structure = _structure(field, prior, found)
     return found, structure
+
+
+def _of_host(host: Host, plane: _Fitted, choices: Choices) -> _Fitted:
+    """Return a fit with a host galaxy; stars in its light are nuclei."""
+    alone = np.zeros(host.setting.scene.x.size, dtype=bool)
+    light = choices.host_radius, plane.degree, host.columns, host.nuclei
+    return _Fitted(host.setting, plane.neighbours[:0], alone, host.fit, host.extended, *light)
 
 
 def _with_sky(field: _Field, track: Track, prior: Prior, choices: Choices, degree: int) -> _Fitted:
@@ -253,7 +267,11 @@ def _with_sky(field: _Field, track: Track, prior: Prior, choices: Choices, degre
     places = find_neighbours(setting, prior, minimum_share=choices.minimum_neighbour)
     setting, core = with_neighbours(setting, prior, places)
     fit = fit_source(setting, prior, clip=choices.clip)
-    return _Fitted(setting, places, core, fit, None, choices.radius, degree)
+
+    def others(seen: Setting, along: Track) -> F8:
+        return neighbour_columns(seen, along, prior, places)
+
+    return _Fitted(setting, places, core, fit, None, choices.radius, degree, others)
 
 
 def _structure(field: Setting, prior: Prior, found: _Fitted) -> Structure:
@@ -263,7 +281,7 @@ def _structure(field: Setting, prior: Prior, found: _Fitted) -> Structure:
     amplitude = slice_solution(setting.slices, fit.weight, setting.columns(fit.values, pictures))
     track = field.slices.track
     light = amplitude[:, :1] * field.share(fit.values)
-    others = neighbour_columns(field, track, prior, found.neighbours)
+    others = found.others(field, track)
     end = 1 + setting.surface + others.shape[1]
     light += np.einsum("kp,kpn->kn", amplitude[:, 1 + setting.surface : end], others)
     if extended is not None:
@@ -274,7 +292,7 @@ def _structure(field: Setting, prior: Prior, found: _Fitted) -> Structure:
     kept = (fit.weight > 0) & (setting.slices.weight > 0)
     ratio = np.where(kept, setting.slices.weight / np.where(kept, fit.weight, 1.0), np.nan)
     excess = np.where(kept.any(axis=1), np.nanmin(np.where(kept, ratio, np.inf), axis=1), 1.0)
-    sources = np.vstack([fit.values[:2], found.neighbours])
+    sources = np.vstack([fit.values[:2], found.neighbours, found.nuclei])
     look = Look(found.radius, found.degree, excess, _photons(setting, fit, amplitude[:, 0]), sources)
     clean = replace(field, slices=replace(field.slices, flux=field.slices.flux - light))
     return structure_of(clean, prior, fit, amplitude[:, 0], look=look)
@@ -341,16 +359,10 @@ def _smooth_residuals(setting: Setting, fit: ChromaticFit) -> bool:
     return bool(product.sum() > 5.0 * np.sqrt(np.count_nonzero(product)))
 
 
-def _with_host(setting: Setting, prior: Prior, choices: Choices) -> tuple[ChromaticFit, ExtendedLight] | None:
-    """Fit source and smooth light together; None if there is no such light.
-
-    The start is the prior and not the fit without host: that one may have gone to the galaxy.
-    """
-    # Wings of the source and light of the galaxy look alike: the prior of the halo rules here.
-    tight = prior._replace(sd=np.where(np.isin(NAMES, HALO), prior.sd / 3.0, prior.sd))
-    fit, extended = fit_with_extended(
-        setting, tight, width=choices.blob_width, pictures=choices.pictures, clip=choices.clip
-    )
+def _with_host(setting: Setting, prior: Prior, choices: Choices) -> Host | None:
+    """Fit source and host galaxy together; None if there is no such light."""
+    host = fit_host(setting, prior, width=choices.blob_width, pictures=choices.pictures, clip=choices.clip)
+    setting, fit, extended = host.setting, host.fit, host.extended
     share, pictures = setting.share(fit.values), _pictures(setting, fit, extended)
     found = slice_solution(setting.slices, fit.weight, setting.columns(fit.values, pictures))
     peak = float(np.mean(found[:, 0] * share.max(axis=1)))
@@ -358,7 +370,7 @@ def _with_host(setting: Setting, prior: Prior, choices: Choices) -> tuple[Chroma
     sky = float(np.mean(found[:, 1]))
     least = max(choices.minimum_share * peak, choices.minimum_sky_share * sky)
     real = extended.gain > choices.minimum_gain * extended.freedom and scatter > least
-    return (fit, extended) if real else None
+    return host if real or len(host.nuclei) else None
 
 
 def _pictures(setting: Setting, fit: ChromaticFit, extended: ExtendedLight) -> F8:

@@ -9,7 +9,7 @@ import pytest
 from tracecube.core.errors import BadData
 from tracecube.core.flags import Flag
 from tracecube.recipes.science import point_source
-from tracecube.recipes.science.chromatic_fit import ChromaticFit, Setting
+from tracecube.recipes.science.chromatic_fit import HALO, NAMES, ChromaticFit, Setting
 from tracecube.recipes.science.point_source import PointSource, extract_point_source
 from tracecube.recipes.science.scene import make_scene
 
@@ -145,6 +145,25 @@ def test_no_host_is_invented(sim: ModuleType, star: np.ndarray) -> None:
     scene = make_scene(sim.observe(500.0 * star, 5))
     found = extract_point_source(scene, sim.track(), sim.prior(0.5, -0.6, 0.2), sim.choices(extended=True))
     assert found.extended is None
+
+
+@pytest.mark.parametrize("distance", [1.3, 2.4])
+def test_a_compact_bulge_does_not_bias(sim: ModuleType, distance: float) -> None:
+    """As bright as the target where the target is: without a place of its own it goes into the target's flux."""
+    place = 0.4 + distance, -0.7
+    light = sim.light_of_star(3e3 * np.ones(WAVE.size), 0.4, -0.7)
+    light += sim.light_of_star(4e3 * (WAVE / 6000.0) ** 1.2, *place) + smooth_galaxy(sim, *place, 8000.0)
+    scene = make_scene(sim.observe(light, 6))
+    prior = sim.prior(0.5, -0.65, 0.15, width=0.15)
+    halo = np.isin(NAMES, HALO)
+    prior.mean[halo] = np.log(1.6 / 0.77), np.log(1.5), 0.0  # as standards tell it
+    prior.sd[halo] *= 0.2
+    found = extract_point_source(scene, sim.track(), prior, sim.choices(extended=True))
+    absolute, colour = bias(found, np.full(WAVE.size, 3e3))
+    assert abs(absolute) < 0.05
+    assert abs(colour) < 0.05
+    assert np.hypot(*(found.nuclei[0] - np.array(place))) < 0.25
+    assert found.extended is not None
 
 
 @pytest.mark.parametrize("distance", [6.0, 9.0])
