@@ -41,7 +41,7 @@ class CalibratedSpectrum(Outputs):
     spectrum: Spectrum
 
 
-@recipe(version="6")
+@recipe(version="7")
 def extract_star(
     *,
     spectra: Spectra,
