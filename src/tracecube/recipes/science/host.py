@@ -7,12 +7,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.recipes.science.chromatic_fit import HALO, NAMES, ChromaticFit, Prior, Setting, nucleus_columns
+from tracecube.kernels.psf import lattice_pitch
+from tracecube.recipes.science.chromatic_fit import (
+    HALO,
+    NAMES,
+    ChromaticFit,
+    Prior,
+    Setting,
+    nucleus_columns,
+    slice_solution,
+)
 from tracecube.recipes.science.extended import ExtendedLight, fit_with_extended, smooth_light
 from tracecube.recipes.science.nuclei import find_nuclei
 from tracecube.recipes.science.scene import Track
 
-__all__ = ["Host", "fit_host"]
+__all__ = ["Host", "fit_host", "leaves_light"]
 
 F8 = NDArray[np.float64]
 PLACE_ERROR = 0.15  # arcsec, of a nucleus as found: half of the way from candidate to candidate
@@ -69,3 +78,21 @@ def _of_source(fit: ChromaticFit) -> ChromaticFit:
     """Return the numbers of the source alone."""
     count = len(NAMES)
     return replace(fit, values=fit.values[:count], covariance=fit.covariance[:count, :count])
+
+
+def leaves_light(setting: Setting, fit: ChromaticFit) -> bool:
+    """Whether neighbouring lenslets deviate together, as they do where light was left out of the model.
+
+    Mean product of normalised residuals over pairs of neighbours (Moran 1950, Biometrika 37, 17), against five
+    times its error for white noise.
+    """
+    from scipy.spatial import cKDTree  # noqa: PLC0415 - slow to import
+
+    slices, scene = setting.slices, setting.scene
+    columns = setting.columns(fit.values)
+    model = np.einsum("kc,kcn->kn", slice_solution(slices, fit.weight, columns), columns)
+    residual = np.clip((slices.flux - model) * np.sqrt(slices.weight), -5.0, 5.0)
+    points = np.column_stack([scene.x, scene.y])
+    first, second = cKDTree(points).query_pairs(1.2 * lattice_pitch(scene.x, scene.y), output_type="ndarray").T
+    product = residual[:, first] * residual[:, second]
+    return bool(product.sum() > 5.0 * np.sqrt(np.count_nonzero(product)))

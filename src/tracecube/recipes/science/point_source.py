@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.target import PointSourceFit
-from tracecube.kernels.psf import full_width, lattice_pitch
+from tracecube.kernels.psf import full_width
 from tracecube.recipes.science.chromatic_fit import (
     HALO,
     ChromaticFit,
@@ -30,7 +30,7 @@ from tracecube.recipes.science.chromatic_fit import (
 )
 from tracecube.recipes.science.extended import ExtendedLight, refraction_of
 from tracecube.recipes.science.flux_by_wavelength import find_outliers, solution_flags, solve
-from tracecube.recipes.science.host import Host, fit_host
+from tracecube.recipes.science.host import Host, fit_host, leaves_light
 from tracecube.recipes.science.level_error import (
     LevelError,
     Look,
@@ -245,7 +245,7 @@ def _fit(whole: _Field, track: Track, prior: Prior, choices: Choices) -> tuple[_
         if not other.whole > _BETTER * structure.whole:  # nor where neither could be measured
             found, structure = curved, other
     # A curved sky would take the light of a galaxy for its own.
-    if choices.extended and _smooth_residuals(plane.setting, plane.fit):
+    if choices.extended and leaves_light(plane.setting, plane.fit):
         narrow = _setting(whole, track, prior, choices, choices.host_radius, min(choices.sky_degree, 1))
         host = _with_host(narrow, prior, choices)
         if host is not None:
@@ -339,24 +339,6 @@ def _columns(setting: Setting, track: Track, fit: ChromaticFit, extended: Extend
     share = fractions(fit.values, track, region.x, region.y, setting.geometry)
     pictures = None if extended is None else extended.pictures(region.x, region.y, refraction_of(fit.values, track))
     return _stack(share, setting.sky[0, : setting.surface], pictures)
-
-
-def _smooth_residuals(setting: Setting, fit: ChromaticFit) -> bool:
-    """Whether neighbouring lenslets deviate together, as they do where light was left out of the model.
-
-    Mean product of normalised residuals over pairs of neighbours (Moran 1950, Biometrika 37, 17), against five
-    times its error for white noise.
-    """
-    from scipy.spatial import cKDTree  # noqa: PLC0415 - slow to import
-
-    slices, scene = setting.slices, setting.scene
-    columns = setting.columns(fit.values)
-    model = np.einsum("kc,kcn->kn", slice_solution(slices, fit.weight, columns), columns)
-    residual = np.clip((slices.flux - model) * np.sqrt(slices.weight), -5.0, 5.0)
-    points = np.column_stack([scene.x, scene.y])
-    first, second = cKDTree(points).query_pairs(1.2 * lattice_pitch(scene.x, scene.y), output_type="ndarray").T
-    product = residual[:, first] * residual[:, second]
-    return bool(product.sum() > 5.0 * np.sqrt(np.count_nonzero(product)))
 
 
 def _with_host(setting: Setting, prior: Prior, choices: Choices) -> Host | None:

@@ -135,7 +135,7 @@ def test_smooth_light_is_looked_for_with_a_plane_sky(
         seen.append(setting.surface)
         return False
 
-    monkeypatch.setattr(point_source, "_smooth_residuals", look)
+    monkeypatch.setattr(point_source, "leaves_light", look)
     scene = make_scene(sim.observe(500.0 * star, 5))
     extract_point_source(scene, sim.track(), sim.prior(0.5, -0.6, 0.2), sim.choices(extended=True, sky_degree=2))
     assert seen == [3]  # a constant and two slopes
