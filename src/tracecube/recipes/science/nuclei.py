@@ -20,6 +20,7 @@ F8 = NDArray[np.float64]
 MOST = 4
 CLOSEST = 0.9  # of the seeing's width: what is closer to the target no data of this sharpness tell from it
 GAIN = 0.03  # decrease of chi2 a sample from which a nucleus is believed
+SHARE = 0.1  # of the gain of the first, from which another counts: less is what the first leaves beside its true place
 EVERY = 3  # slice that is looked at: a nucleus shows in all of them
 FARTHEST = 6.0  # arcsec from the target: what is beyond does not reach it
 STEP = 0.5  # of the lattice pitch: from candidate to candidate, half of the error that the fit allows a place
@@ -83,6 +84,7 @@ def find_nuclei(setting: Setting, prior: Prior, blobs: F8) -> F8:
         if not (level[best] > 0 and gain[best] > least):
             break
         found.append(candidates[best])
+        least = max(least, SHARE * float(gain[best])) if len(found) == 1 else least
         values = np.concatenate([prior.mean, candidates[best]])
         columns = nucleus_columns(values, slices.track, scene.x, scene.y, setting.geometry)
         for search, k in zip(searches, looked, strict=True):
