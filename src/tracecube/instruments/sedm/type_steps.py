@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from tracecube.core.errors import BadData
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
@@ -15,7 +17,21 @@ from tracecube.recipes.classify.parameters import ClassifyParams
 
 __all__ = ["classify"]
 
-_CLASSIFY = ClassifyParams()
+PROVISIONAL = 5
+"""Quality code of a source found by brightness: perhaps the target, perhaps its neighbour."""
+
+
+class TypeParams(ClassifyParams):
+    """How the spectrum of a target is classified."""
+
+    provisional: bool = Field(
+        default=True,
+        description="classify sources found by brightness (code 5) too, as the robot does: their types are "
+        "provisional, and neither they nor their spectra are sent before a person has seen them",
+    )
+
+
+_CLASSIFY = TypeParams()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +42,14 @@ class TypedSpectrum(Outputs):
     spectrum_ascii: TextFile | None
 
 
-@recipe(version="3")
-def classify(*, spectrum: Spectrum, target: Target | None = None, params: ClassifyParams = _CLASSIFY) -> TypedSpectrum:
+@recipe(version="4")
+def classify(*, spectrum: Spectrum, target: Target | None = None, params: TypeParams = _CLASSIFY) -> TypedSpectrum:
     """Find type, redshift and age of a target, each with its probability or error, and the templates that fit best.
 
     Networks that have learnt from the templates, and the templates themselves as matched filters, weigh all kinds of
     source at all redshifts; host light and the continuum are free. Standards are not classified, nor spectra whose
-    quality code forbids it. What was found stands in the header of the text form too, under the names of SNID.
+    quality code forbids it; the type of a source found by brightness is provisional. What was found stands in the
+    header of the text form too, under the names of SNID.
 
     ``target`` is the verdict on the same exposure: place and quality code, without which there is no text form.
     """
@@ -44,9 +61,12 @@ def classify(*, spectrum: Spectrum, target: Target | None = None, params: Classi
     found: SpectralType | None = None
     numbers: list[QualityNumber] = []
     caveats: list[str] = []
-    if target is not None and acceptable(target.quality) and not is_standard(spectrum.meta):
+    provisional = target is not None and target.quality == PROVISIONAL and params.provisional
+    fit = target is not None and (acceptable(target.quality) or provisional)
+    if fit and not is_standard(spectrum.meta):
         try:
             found, numbers, caveats = classified(spectrum, params)
+            caveats += ["provisional type: the source was found by brightness"] if provisional else []
         except BadData as error:
             caveats.append(f"not classified: {error}")
     elif target is not None and not is_standard(spectrum.meta):

@@ -9,7 +9,7 @@ import pytest
 from tracecube.core.spectra import Spectrum
 from tracecube.core.spectral_type import SpectralType
 from tracecube.core.target import Target
-from tracecube.instruments.sedm.type_steps import classify
+from tracecube.instruments.sedm.type_steps import TypeParams, classify
 from tracecube.io import read_product, write_product
 from tracecube.kernels.log_spectrum import STEP, grid
 from tracecube.recipes.classify.library import templates
@@ -69,10 +69,22 @@ def test_a_target_is_typed_in_its_product_and_in_the_text_form(spectrum: Spectru
 
 @pytest.mark.parametrize("quality", [3, 4, 5])
 def test_a_major_problem_forbids_it_and_is_told(spectrum: Spectrum, quality: int) -> None:
-    done = classify(spectrum=spectrum, target=replace(VERDICT, quality=quality, reason="bad"))
+    done = classify(
+        spectrum=spectrum,
+        target=replace(VERDICT, quality=quality, reason="bad"),
+        params=TypeParams(provisional=False),
+    )
     assert done.classification is None
     assert f"quality code {quality}" in done.caveats[0]
     assert "SNIDTYPE" not in head_of(done.spectrum_ascii.text)
+
+
+def test_a_source_found_by_brightness_has_a_provisional_type(spectrum: Spectrum) -> None:
+    done = classify(spectrum=spectrum, target=replace(VERDICT, quality=5, reason="no astrometry"))
+    assert done.classification is not None
+    assert any("provisional" in text for text in done.caveats)
+    for quality in (3, 4):
+        assert classify(spectrum=spectrum, target=replace(VERDICT, quality=quality)).classification is None
 
 
 def test_standards_are_not_classified(spectrum: Spectrum) -> None:
