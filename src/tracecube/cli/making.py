@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,6 +13,7 @@ from tracecube.archive.ledger import LEDGER_NAME, Ledger
 from tracecube.archive.queries import raw_files
 from tracecube.archive.summary import RunSummary
 from tracecube.cli.flow import parts_of_tasks, reportings_of
+from tracecube.cli.interrupt import interruptible
 from tracecube.cli.options import (
     Cluster,
     Earlier,
@@ -121,7 +121,7 @@ def run(
     settings = settings_of(param, params)
     executor = executor_for(jobs, where)
     try:
-        with Bars(console()) as bars:
+        with interruptible(), Bars(console()) as bars:
             summary = reduce_folder(
                 raw,
                 out,
@@ -133,8 +133,6 @@ def run(
                 earlier=earlier,
             )
     except KeyboardInterrupt:
-        for worker in multiprocessing.active_children():
-            worker.terminate()
         say("interrupted; what was finished is kept: the same command goes on from there", style="yellow")
         raise typer.Exit(1) from None
     finally:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.summary import RunSummary
+from tracecube.cli.interrupt import interruptible
 from tracecube.cli.making import executor_for, report_of
 from tracecube.cli.options import Cluster, Earlier, Files, Jobs, Out, Parameters, Targets, settings_of
 from tracecube.cli.progress import Bars
@@ -98,13 +97,12 @@ def watch(
 
     Ends with status 0 when all that came was reduced, 1 when something failed or is incomplete.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
     settings, runs_on = settings_of(param, params), executor_for(jobs, executor)
     pace = Pace(poll=poll, settle=settle, quiet=quiet, patience=patience, idle=idle)
     last: RunSummary | None = None
     say(f"watching {raw}: products in {out}, Ctrl-C ends")
     try:
-        with Bars(console(), brief=True) as bars:
+        with interruptible(signal.SIGTERM), Bars(console(), brief=True) as bars:
             turns = watch_folder(
                 raw, out, runs_on, pace=pace, targets=target or (), settings=settings, earlier=earlier, watch=bars
             )
@@ -114,16 +112,10 @@ def watch(
                 if report and turn.summary.results:
                     report_of(out, changed=bool(turn.summary.of("done", "failed")))
     except KeyboardInterrupt:
-        for worker in multiprocessing.active_children():
-            worker.terminate()
         say("ended; the same command goes on from here", style="yellow")
     finally:
         runs_on.close()
     raise typer.Exit(0 if last is None or last.good else 1)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what signals pass
-    raise KeyboardInterrupt
 
 
 def _tell(turn: Turn, out: Path) -> None:

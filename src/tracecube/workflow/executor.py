@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from tracecube.io.members import INDEX_FOLDER
 from tracecube.workflow.call import JobCall, JobResult, call_recipe
 
-__all__ = ["DIED", "Executor", "InProcess", "LocalPool", "WorkerDied"]
+__all__ = ["DIED", "INTERRUPTED", "Executor", "InProcess", "LocalPool", "WorkerDied"]
 
 
 class WorkerDied(Exception):
@@ -30,6 +30,9 @@ class WorkerDied(Exception):
 
 DIED = (BrokenProcessPool, WorkerDied)
 """What a future raises when its worker was killed instead of answering."""
+
+INTERRUPTED = threading.Event()
+"""Set when a person wants this process to end: nothing is handed out any more."""
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -69,6 +72,7 @@ class InProcess:
 
     def submit(self, call: JobCall) -> Future[JobResult]:
         """Run the call on one thread, as a worker would, and return its finished future."""
+        _unless_interrupted()
         future: Future[JobResult] = Future()
         with threadpool_limits(limits=1):
             future.set_result(call_recipe(call))
@@ -101,6 +105,7 @@ class LocalPool:
 
     def submit(self, call: JobCall) -> Future[JobResult]:
         """Queue a call; a pool that lost a worker is replaced."""
+        _unless_interrupted()
         with _main_left_alone():
             try:
                 return self._running().submit(call_recipe, call)
@@ -121,6 +126,12 @@ class LocalPool:
                 self.slots, mp_context=self._context, initializer=_prepare_worker, initargs=(index,)
             )
         return self._pool
+
+
+def _unless_interrupted() -> None:
+    """Interrupt once more: the first may have come where Python drops exceptions (callbacks of weak references)."""
+    if INTERRUPTED.is_set():
+        raise KeyboardInterrupt
 
 
 @contextmanager
