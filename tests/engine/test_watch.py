@@ -183,6 +183,16 @@ def test_without_earlier_nights_the_same_is_incomplete(raw, tmp_path, reduced, t
     assert reduced(tonight, out, earlier=True).good
 
 
+def test_a_night_lends_itself_nothing(raw, tmp_path, reduced):
+    """Its own products of a run on another folder are no calibrations of another night."""
+    out, again = tmp_path / "out", tmp_path / "again"
+    assert reduced(raw, out).good
+    shutil.copytree(raw, again, ignore=shutil.ignore_patterns("l?.fits"))
+    summary = reduced(again, out, earlier=True)
+    assert not summary.good, "a lamp is missing"
+    assert not any("that of the night" in text for one in summary.results for text in one.caveats)
+
+
 def test_a_run_after_a_watch_that_left_files_finds_them(raw, tmp_path, observatory, installed, reduced):
     folder, out = tmp_path / "arriving", tmp_path / "out"
     for stem in ("b0", "b1", "b2"):

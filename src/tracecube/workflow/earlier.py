@@ -1,4 +1,4 @@
-"""Products of earlier nights in the same output folder, to calibrate with until tonight's are made."""
+"""Products of other nights in the same output folder, to calibrate with until tonight's are made."""
 
 from __future__ import annotations
 

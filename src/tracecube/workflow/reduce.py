@@ -144,7 +144,8 @@ def prepare(
     found = gate.through(found, known or {}, list(instruments.values()))
     present = [one for name, one in instruments.items() if any(file.instrument == name for file in found.classified)]
     files = chosen(found.classified, only_from(only))
-    before = earlier(present) if earlier else ()
+    nights = {file.night for file in found.classified}
+    before = [item for item in earlier(present) if item.night not in nights] if earlier else []
     whole = make_plan(present or list(instruments.values()), found.classified, out, earlier=before)
     plan = make_plan(present, files, out, earlier=before) if only else whole
     replan = partial(make_plan, present, files, out, earlier=before)

@@ -24,7 +24,7 @@ from tracecube.recipes.science.scene import Track
 __all__ = ["Host", "fit_host", "leaves_light"]
 
 F8 = NDArray[np.float64]
-PLACE_ERROR = 0.15  # arcsec, of a nucleus as found: half of the way from candidate to candidate
+PLACE_ERROR = 0.25  # of the lattice pitch, of a nucleus as found: half of the way from candidate to candidate
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,9 @@ def fit_host(setting: Setting, prior: Prior, *, width: float, pictures: int, cli
     # Wings of the source and light of the galaxy look alike: the prior of the halo rules here.
     tight = prior._replace(sd=np.where(np.isin(NAMES, HALO), prior.sd / 3.0, prior.sd))
 
+    error = PLACE_ERROR * lattice_pitch(setting.scene.x, setting.scene.y)
     found = find_nuclei(setting, prior, smooth_light(setting, prior, width))
-    together = Prior(np.append(tight.mean, found), np.append(tight.sd, np.full(found.size, PLACE_ERROR)))
+    together = Prior(np.append(tight.mean, found), np.append(tight.sd, np.full(found.size, error)))
     fit, extended = fit_with_extended(setting, together, width=width, pictures=pictures, clip=clip)
     host = Host(setting, _of_source(fit), extended, fit.values[len(NAMES) :].reshape(-1, 2))
     columns = host.columns(setting, setting.slices.track)

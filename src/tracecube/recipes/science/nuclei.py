@@ -17,14 +17,14 @@ from tracecube.recipes.science.chromatic_fit import Prior, Setting, nucleus_colu
 __all__ = ["find_nuclei"]
 
 F8 = NDArray[np.float64]
-MOST = 4
+MOST = 4  # places: a nucleus, and what is as bright beside it
 CLOSEST = 0.9  # of the seeing's width: what is closer to the target no data of this sharpness tell from it
 GAIN = 0.03  # decrease of chi2 a sample from which a nucleus is believed
 SHARE = 0.1  # of the gain of the first, from which another counts: less is what the first leaves beside its true place
 EVERY = 3  # slice that is looked at: a nucleus shows in all of them
 FARTHEST = 6.0  # arcsec from the target: what is beyond does not reach it
-STEP = 0.5  # of the lattice pitch: from candidate to candidate, half of the error that the fit allows a place
-BRIGHT = 90.0  # per cent of the lenslets are fainter than the smooth light may be
+STEP = 0.5  # of the lattice pitch: from candidate to candidate, twice the error that the fit allows a place
+FAINT, BRIGHT = 5.0, 90.0  # per cent: smooth light may be as bright as lies between these shares of the lenslets
 
 
 @dataclass
@@ -73,8 +73,9 @@ def find_nuclei(setting: Setting, prior: Prior, blobs: F8) -> F8:
     slices, scene = setting.slices, setting.scene
     width = full_width(shape_of(prior.mean))
     candidates = _candidates(setting, prior, CLOSEST * width)
-    looked = range(EVERY // 2, slices.wave.size, EVERY)
-    searches = [_search(setting, prior, blobs[k], candidates, k) for k in looked]
+    looked = [k for k in range(EVERY // 2, slices.wave.size, EVERY) if (slices.weight[k] > 0).any()]
+    columns, moved = setting.columns(prior.mean), _moved(setting, prior)
+    searches = [_search(setting, prior, columns[k], np.vstack([moved[k], blobs[k]]), candidates, k) for k in looked]
     least = GAIN * sum(np.count_nonzero(slices.weight[k]) for k in looked)
     found: list[F8] = []
     while len(found) < MOST:
@@ -86,9 +87,9 @@ def find_nuclei(setting: Setting, prior: Prior, blobs: F8) -> F8:
         found.append(candidates[best])
         least = max(least, SHARE * float(gain[best])) if len(found) == 1 else least
         values = np.concatenate([prior.mean, candidates[best]])
-        columns = nucleus_columns(values, slices.track, scene.x, scene.y, setting.geometry)
+        nucleus = nucleus_columns(values, slices.track, scene.x, scene.y, setting.geometry)
         for search, k in zip(searches, looked, strict=True):
-            for column in columns[k]:
+            for column in nucleus[k]:
                 search.add(column * np.sqrt(slices.weight[k]))
     return np.array(found).reshape(-1, 2)
 
@@ -103,22 +104,25 @@ def _candidates(setting: Setting, prior: Prior, closest: float) -> F8:
     return np.column_stack([prior.mean[0] + x[keep], prior.mean[1] + y[keep]])
 
 
-def _search(setting: Setting, prior: Prior, blobs: F8, candidates: F8, k: int) -> _Search:
-    """Set up a slice."""
-    slices, root = setting.slices, np.sqrt(setting.slices.weight[k])
-    share = setting.columns(prior.mean)
-    flux = slice_solution(slices, slices.weight, share)[k, 0]
-    step = 1e-3
-    moved = np.array([(setting.share(prior.mean + row)[k] - share[k, 0]) for row in step * np.diag(prior.sd)])
-    known = root > 0
-    bright = np.percentile(slices.flux[k][known], BRIGHT) - np.percentile(slices.flux[k][known], 5.0)
-    given = np.vstack([moved / step * flux, blobs * bright]) * root
-    free = share[k] * root
-    both = np.vstack([free, given])
+def _moved(setting: Setting, prior: Prior) -> F8:
+    """What the source's light (k, 11, n) may differ by: one of the shared numbers moved by the width of its prior."""
+    share, step = setting.share(prior.mean), 1e-3
+    flux = slice_solution(setting.slices, setting.slices.weight, setting.columns(prior.mean))[:, 0]
+    moved = [(setting.share(prior.mean + row) - share) / step for row in step * np.diag(prior.sd)]
+    return np.asarray(np.stack(moved, axis=1) * flux[:, None, None])
+
+
+def _search(setting: Setting, prior: Prior, columns: F8, given: F8, candidates: F8, k: int) -> _Search:
+    """Set up a slice: columns (a, n) are free, the eleven moves of the source and the blobs in ``given`` (b, n) not."""
+    flux, root = setting.slices.flux[k], np.sqrt(setting.slices.weight[k])
+    low, high = np.percentile(flux[root > 0], [FAINT, BRIGHT])
+    size = np.append(np.ones(prior.mean.size), np.full(len(given) - prior.mean.size, high - low))
+    free = columns * root
+    both = np.vstack([free, given * size[:, None] * root])
     ridge = np.concatenate([1e-9 * np.einsum("an,an->a", free, free), np.ones(len(given))])
     inverse = np.linalg.inv(both @ both.T + np.diag(np.maximum(ridge, 1e-300)))
     left = np.eye(root.size) - both.T @ inverse @ both
-    return _Search(_glow(setting, prior, candidates, k) * root, left, slices.flux[k] * root)
+    return _Search(_glow(setting, prior, candidates, k) * root, left, flux * root)
 
 
 def _glow(setting: Setting, prior: Prior, candidates: F8, k: int) -> F8:
