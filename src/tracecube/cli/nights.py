@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulator(name: str | None) -> Instrument:
-    """Return the instrument of this name, or the first that can simulate.
+    """Return the instrument of this name, or the one whose night is for who tries the system, or any that can simulate.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def simulator(name: str | None) -> Instrument:
         raise MissingInput("no installed instrument has a simulator", hint="install one that has")
     if name is not None and name not in able:
         raise MissingInput(f"no simulator of an instrument called {name!r}", hint=near(name, able))
-    return able[name] if name is not None else next(iter(able.values()))
+    return able[name] if name is not None else max(able.values(), key=lambda one: one.first_night)
 
 
 def write_night(instrument: Instrument, out: Path, seed: int, choices: Mapping[str, str] | None = None) -> int:

@@ -60,6 +60,8 @@ class Instrument:
         Layouts of an observatory's own pipeline by their name ("eso"), in which products can be written out.
     simulate : callable or None
         ``(seed, **choices) -> iterator of simulated raw files`` (see `tracecube.simulate.night`).
+    first_night : bool
+        Its simulated night is small and shows most of what there is: the one for who tries the system.
     quality_reasons : mapping of int to str
         Meaning of the quality codes of targets, if the instrument has them.
     reporting : Reporting or None
@@ -76,6 +78,7 @@ class Instrument:
     workflow: Workflow
     exports: Mapping[str, tuple[Form | GatheredForm, ...]] = field(default_factory=dict)
     simulate: Callable[..., Any] | None = None
+    first_night: bool = False
     quality_reasons: Mapping[int, str] = field(default_factory=dict)
     reporting: Reporting | None = None
     by_hand: ByHand | None = None

@@ -31,6 +31,7 @@ instrument = Instrument(
     raw_tags=RAW_TAGS,
     workflow=workflow,
     simulate=_simulate,
+    first_night=True,
     quality_reasons=REASONS,
     reporting=reporting,
     by_hand=ByHand(tasks=("extract_star", "extract_standard"), recoverable=5, reviewer=("TRACECUBE_USER", "SEDM_USER")),
