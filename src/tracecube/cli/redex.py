@@ -20,7 +20,7 @@ from tracecube.cli.making import report_of
 from tracecube.cli.options import Out
 from tracecube.cli.regions import read_region, read_spaxels
 from tracecube.cli.show import examples, say
-from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.errors import BadData, MissingInput, TracecubeError
 from tracecube.workflow.discover import Found, discover
 from tracecube.workflow.executor import InProcess
 from tracecube.workflow.hand import Case, find_case
@@ -110,6 +110,8 @@ def redex(
     """
     if accept and reject:
         raise BadData("--accept and --reject", hint="one of them")
+    if recover and display:
+        raise BadData("--recover takes the extraction as it is", hint="leave out --display, or leave out --recover")
     given = _Given(x, y, region, exclude, aperture, recover)
     instruments = discover()
     with Ledger.open(out) as ledger:
@@ -123,7 +125,7 @@ def redex(
             raise typer.Exit(1)
         params |= marked
     adjustment = case.adjusted(params, tag=f"redo{datetime.now().astimezone():%H%M%S}", reviewer=reviewer)
-    if not recover and not _wanted(out, case, adjustment, instruments, accept=accept, reject=reject):
+    if (reject or not recover) and not _wanted(out, case, adjustment, instruments, accept=accept, reject=reject):
         say(f"rejected; {out} is as it was")
         raise typer.Exit(0 if reject else 1)
     _keep(out, case, adjustment, instruments, local=local)
@@ -246,6 +248,8 @@ def _failure(summary: RunSummary, case: Case) -> str | None:
     """Say why the extraction itself failed, if it did."""
     states = {"done", "reused"}
     mine = [one for one in summary.results if (one.task, one.name) == (case.job.task, case.job.name)]
+    if not mine:
+        return f"{case.job.name}: not among the targets of the last run (try: tracecube reduce its folder without -t)"
     return next((f"{one.label}: {one.reason}" for one in mine if one.state not in states), None)
 
 
@@ -311,4 +315,18 @@ def _keep(
 
     outgoing.summarise(out, str(case.job.night), case.job.name)
     if not local:
+        _send(out, case)
+
+
+def _send(out: Path, case: Case) -> None:
+    """Send the spectrum; what stops that undoes nothing."""
+    from tracecube.cli import outgoing  # noqa: PLC0415 - takes long to import
+
+    try:
         outgoing.send_extraction(out, str(case.job.night), case.job.name)
+    except TracecubeError as error:
+        say(
+            f"accepted, but not sent: {error}; then: tracecube upload {out} --night {case.job.night} --send",
+            style="red",
+        )
+        raise typer.Exit(1) from error

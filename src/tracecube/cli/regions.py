@@ -29,7 +29,10 @@ def read_region(path: Path) -> tuple[tuple[float, float], ...]:
         lines = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise MissingInput(f"{path}: cannot be read ({error})", hint="check the path given to --region") from error
-    found = _POLYGON.search("\n".join(lines))
+    polygons = list(_POLYGON.finditer("\n".join(lines)))
+    if len(polygons) > 1:
+        raise BadData(f"{path}: {len(polygons)} polygons", hint="one polygon a file")
+    found = polygons[0] if polygons else None
     if found is None:
         corners = [_pair(path, line) for line in lines if line]
     else:
@@ -80,9 +83,16 @@ def read_spaxels(text: str) -> tuple[int, ...]:
     >>> read_spaxels("47, 12")
     (12, 47)
     """
-    path = Path(text).expanduser()
-    content = path.read_text(encoding="utf-8") if path.is_file() else text
+    content = text if re.fullmatch(r"[\d,.\s]+", text) else _content(Path(text).expanduser())
     words = [word for line in content.splitlines() for word in re.split(r"[,\s]+", line.split("#")[0]) if word]
     if not words or not all(word.isdecimal() for word in words):
         raise BadData(f"--exclude {text!r}: no numbers of spaxels", hint="12,47, or a file with such numbers")
     return tuple(sorted({int(word) for word in words}))
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"--exclude {str(path)!r}: no numbers of spaxels, nor a file that can be read"
+        raise BadData(what, hint="12,47, or a file with such numbers") from error

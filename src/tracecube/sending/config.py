@@ -124,6 +124,17 @@ class SkyPortalSettings(_Section):
     timeout: Seconds = 60.0
     attempts: Attempts = 5
 
+    @field_validator("token")
+    @classmethod
+    def _printable(cls, token: SecretStr | None) -> SecretStr | None:
+        """What goes into a header: a line break in it would be told, with the token, by who refuses it."""
+        if token is None:
+            return None
+        plain = token.get_secret_value().strip()
+        if not plain or not (plain.isascii() and plain.isprintable()):
+            raise ValueError("no token: printable ASCII is needed")
+        return SecretStr(plain)
+
     @field_validator("url")
     @classmethod
     def _address_is_safe(cls, value: str) -> str:

@@ -31,6 +31,9 @@ def only_sender(folder: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise BadData(f"{folder}: another process is sending from it", hint="wait until it is done") from error
+        except OSError as error:
+            what = f"{path}: cannot be locked ({error.strerror})"
+            raise BadData(what, hint="keep the folder on a file system with locks") from error
         yield

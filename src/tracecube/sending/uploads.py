@@ -169,6 +169,8 @@ def send_uploads(
         There is no token.
     """
     silent = ""
+    if send and any(one.upload for one in planned):
+        portal.server  # noqa: B018 - without a token that is said before anything is begun
     for one in planned:
         it = one.extraction
         if one.upload is None:
