@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ _VARIANCE = ("stat", "var", "variance")
 _INVERSE = ("ivar", "inverse_variance")
 _DIFFERENCE = np.array([-1.0, 4.0, -6.0, 4.0, -1.0]) / np.sqrt(70.0)
 _FEWEST = 20
+_PLANES = 4  # of an image that is one spectrum: flux, flux without weights, sky, error, as IRAF writes them
 _MICRON, _NANOMETRE = 30.0, 2000.0  # longest wavelength below which these are the unit
 
 
@@ -74,7 +76,7 @@ def _from_text(file: Path) -> _Parts:
             rows.append([float(word) for word in bare.replace(",", " ").split()])
         except ValueError:
             continue
-    width = min((len(row) for row in rows if len(row) > 1), default=0)
+    [(width, _)] = Counter(len(row) for row in rows if len(row) > 1).most_common(1) or [(0, 0)]
     rows = [row for row in rows if len(row) >= width > 1]
     if len(rows) < _FEWEST:
         raise BadData(f"{file.name}: no columns of wavelength and flux", hint="text with two or three columns, or FITS")
@@ -130,12 +132,18 @@ def _from_columns(unit: Any) -> tuple[FloatArray, FloatArray, FloatArray | None,
 def _from_image(unit: Any) -> tuple[FloatArray, FloatArray, FloatArray | None]:
     """Return wavelength, flux and the last plane of a spectrum in an image: IRAF's has flux first and error last."""
     planes = np.asarray(unit.data, np.float64).reshape(-1, unit.data.shape[-1])
+    if len(planes) > _PLANES:
+        raise BadData(
+            f"image of {unit.data.shape} pixels: no single spectrum", hint="extract one first, or give a table"
+        )
     head = unit.header
     step = head.get("CDELT1", head.get("CD1_1"))
     if step is None or "CRVAL1" not in head:
         raise BadData("image without CRVAL1 and CDELT1: no wavelengths", hint="give a table, or text")
     wave = head["CRVAL1"] + (np.arange(planes.shape[1]) + 1.0 - head.get("CRPIX1", 1.0)) * step
-    if head.get("DC-FLAG") == 1 or "LOG" in str(head.get("CTYPE1", "")).upper():
+    if str(head.get("CTYPE1", "")).upper().endswith("-LOG"):  # Greisen et al. 2006, A&A 446, 747, section 3.2
+        wave = head["CRVAL1"] * np.exp((wave - head["CRVAL1"]) / head["CRVAL1"])
+    elif head.get("DC-FLAG") == 1 or "LOG" in str(head.get("CTYPE1", "")).upper():
         wave = 10.0**wave if wave.max() < 6.0 else np.exp(wave)
     return np.asarray(wave, np.float64), planes[0], planes[-1] if len(planes) > 1 else None
 
@@ -169,7 +177,10 @@ def _ordered(file: Path, parts: _Parts) -> GivenSpectrum:
     bad = np.zeros(rows.size, np.int32) if flags is None else flags[rows].astype(np.int32)
     bad[~np.isfinite(variance) | (variance <= 0.0)] |= int(Flag.NOT_MEASURED)
     none = np.full(rows.size, np.nan)
-    medium = str(meta.get("WAVETYPE") or "AWAV")
+    told = str(meta.get("WAVETYPE") or "").upper()
+    medium = "WAVE" if told.startswith(("WAVE", "VAC")) else "AWAV"
+    if not told:
+        assumed.append("wavelengths taken to be in air")
     spectrum = Spectrum(
         wave=wave[rows], flux=flux, variance=variance, flags=bad, sky=none, flux_uncal=none, variance_uncal=none,
         covariance_uncal=none, lsf_sigma=none, medium=medium, meta=meta,

@@ -72,3 +72,11 @@ def test_splines_sum_to_one_inside_and_to_nothing_outside() -> None:
     np.testing.assert_allclose(basis[inside].sum(1), 1.0)
     assert not basis[~inside].any()
     assert basis.shape[0] == BINS
+
+
+def test_flux_beside_a_gap_of_fine_samples_is_what_it_was():
+    wave = np.exp(np.log(5000.0) + STEP / 6 * np.concatenate([np.arange(200), 260 + np.arange(200)]))
+    flux, variance = to_grid(wave, np.ones(wave.size), np.ones(wave.size))
+    known = np.isfinite(variance)
+    inner = known & (grid() > wave[6]) & (grid() < wave[-7])
+    np.testing.assert_allclose(flux[inner], 1.0, atol=1e-9)

@@ -50,6 +50,7 @@ def ascii_spectrum(spectrum: Spectrum, target: Target, meta: Meta, more: Meta | 
     good = (spectrum.flags == 0) & np.isfinite(spectrum.flux) & (spectrum.variance > 0)
     own: dict[str, Scalar] = {
         "BUNIT": "erg/s/cm2/A",
+        "WAVETYPE": spectrum.medium,
         "FLUXCAL": True,
         "POSOK": target.quality != OUTSIDE,
         "XPOS": target.x,

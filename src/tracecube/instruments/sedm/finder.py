@@ -83,5 +83,8 @@ def _box(
 
 def _paste(layer: NDArray[np.float64], image: NDArray[np.float64], at: tuple[int, int]) -> None:
     """Put an image (y, x) with its first pixel at a place (x, y) into a layer, as far as it falls on it."""
-    rows, columns = (slice(max(0, at[1 - i]), max(0, min(layer.shape[i], at[1 - i] + image.shape[i]))) for i in (0, 1))
-    layer[rows, columns] = image[rows.start - at[1] : rows.stop - at[1], columns.start - at[0] : columns.stop - at[0]]
+    first = [min(max(0, at[1 - i]), layer.shape[i]) for i in (0, 1)]
+    last = [max(first[i], min(layer.shape[i], at[1 - i] + image.shape[i])) for i in (0, 1)]
+    if first[0] < last[0] and first[1] < last[1]:
+        part = tuple(slice(first[i] - at[1 - i], last[i] - at[1 - i]) for i in (0, 1))
+        layer[first[0] : last[0], first[1] : last[1]] = image[part]

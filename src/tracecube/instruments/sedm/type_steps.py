@@ -42,7 +42,7 @@ class TypedSpectrum(Outputs):
     spectrum_ascii: TextFile | None
 
 
-@recipe(version="4")
+@recipe(version="5")
 def classify(*, spectrum: Spectrum, target: Target | None = None, params: TypeParams = _CLASSIFY) -> TypedSpectrum:
     """Find type, redshift and age of a target, each with its probability or error, and the templates that fit best.
 

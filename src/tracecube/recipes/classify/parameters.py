@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tracecube.core.params import Params
 
@@ -35,3 +35,9 @@ class ClassifyParams(Params):
     exclude: tuple[str, ...] = Field(
         default=(), description="objects left out of library and networks, to test with their own spectra"
     )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.least_redshift > self.most_redshift or self.low >= self.high:
+            raise ValueError("zmin must not be above zmax, nor wmin above wmax")
+        return self

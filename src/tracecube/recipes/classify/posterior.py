@@ -62,7 +62,9 @@ def by_kind(best: FloatArray, held: Templates) -> FloatArray:
 def z_prior(redshift: float | None, error: float, least: float, most: float) -> FloatArray:
     """Return the log weight (m,) of each redshift: even within limits, or about one that is known."""
     if redshift is None:
-        return np.where((least - 1e-9 <= GRID) & (most + 1e-9 >= GRID), 0.0, -np.inf)
+        inside = (least - 1e-9 <= GRID) & (most + 1e-9 >= GRID)
+        inside[np.abs(GRID - 0.5 * (least + most)).argmin()] |= not inside.any()  # limits closer than the grid is fine
+        return np.where(inside, 0.0, -np.inf)
     away = np.log1p(GRID) - np.log1p(redshift)
     return np.asarray(-0.5 * (away / np.hypot(error, _STEP_ERROR)) ** 2)
 

@@ -82,6 +82,8 @@ def prepare(spectrum: Spectrum, low: float, high: float, resolution: float, libr
             hint="give a wider range, or a spectrum with fewer flags",
         )
     scale = float(np.median(np.abs(flux)))
+    if scale == 0.0:
+        raise BadData("spectrum: half of its samples or more are 0", hint="leave out samples that were not measured")
     flux, variance = flux / scale, variance / scale**2
     floor = (_COLLAPSED**2) * median_filter(variance, _AROUND, mode="nearest")
     collapsed = variance < floor
