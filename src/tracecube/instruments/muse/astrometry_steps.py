@@ -50,7 +50,7 @@ class AstrometryOut(Outputs):
     field_wcs: FieldWcs
 
 
-@recipe(version="1")
+@recipe(version="2")
 def astrometry(  # noqa: PLR0913 - what an exposure is seen through
     *,
     exposures: Sequence[SliceExposure],

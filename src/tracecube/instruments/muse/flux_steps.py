@@ -64,7 +64,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="8")
+@recipe(version="9")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],

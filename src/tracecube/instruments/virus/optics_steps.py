@@ -50,7 +50,7 @@ def _name(meta: Meta, amp: str) -> str:
     return f"{int(meta['IFUSLOT']):03d}{amp}"  # type: ignore[arg-type]
 
 
-@recipe(version="7")
+@recipe(version="8")
 def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) -> Traced:
     """Find the fibres of a CCD on the continuum lamp: centres, profile, scattered light; dead fibres are flagged.
 

@@ -74,7 +74,7 @@ class BundleSpectra(Outputs):
     fibre_bands: FibreBands
 
 
-@recipe(version="7")
+@recipe(version="8")
 def ccd_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -96,7 +96,7 @@ def ccd_spectra(
     return CcdSpectra(fibre_spectra=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="7")
+@recipe(version="8")
 def twilight_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -115,7 +115,7 @@ def twilight_spectra(
     return Twilight(twilight=made, master_twilight=kept, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="7")
+@recipe(version="8")
 def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) -> FibreFlat:
     """Measure the relative throughput of all fibres against wavelength, from the twilights of all CCDs together."""
     found, numbers = fit_throughput(twilight, params)

@@ -110,7 +110,8 @@ def false_lines(light: Sequence[StarLight], params: StarLineParams) -> float:
 def _lines(one: StarLight, params: StarLineParams) -> list[StarLine]:
     flux, error, level, known = _filtered(one, params)
     spread = params.structure * np.maximum(level - _OWN / params.step * np.maximum(flux, 0.0), 0.0)
-    height = np.where(known, flux / np.hypot(error, spread), 0.0)
+    noise = np.hypot(error, spread)
+    height = np.where(known, flux / noise, 0.0)
     found: list[StarLine] = []
     for k in np.argsort(-height):
         if height[k] ** 2 < params.threshold**2 + 1.0 or height[k] <= 0:
@@ -128,9 +129,9 @@ def _lines(one: StarLight, params: StarLineParams) -> list[StarLine]:
                 one.number,
                 float(one.wave[k] + off * (one.wave[k + 1] - one.wave[k])),
                 # of the maximum of a Gaussian correlation function that is sqrt(2) wider than the line
-                float(np.sqrt(2.0) * width * error[k] / flux[k]),
+                float(np.sqrt(2.0) * width * noise[k] / flux[k]),
                 float(top * flux[k]),
-                float(error[k]),
+                float(noise[k]),
                 float(np.sqrt((top * height[k]) ** 2 - 1.0)),
                 float(level[k]),
             )

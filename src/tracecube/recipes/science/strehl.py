@@ -240,7 +240,7 @@ def core_light(
     if not np.isfinite(change):
         error_ = float(np.hypot(expected, params.transmission))
         return Strehl(np.ones((len(frames), wave.size)), error_, change, error, untold)
-    trust = 1.0 / (1.0 + (error / expected) ** 2)
+    trust = expected**2 / (expected**2 + error**2)  # halos that do not change at all leave the spots nothing
     known = np.isfinite(halo)
     filled = np.where(known, halo, 1.0)
     light = np.exp(trust * change * (MIDDLE / wave) ** 2) * (1.0 - filled[:, None] * (1.0 - core)) / core
