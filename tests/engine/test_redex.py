@@ -328,3 +328,11 @@ def test_aborted_on_the_page_nothing_changes(out, call, monkeypatch):
     assert done.exit_code == 1
     assert "aborted" in done.output
     assert contents(out) == before
+
+
+def test_a_recovery_can_be_tried_too(out, call, sent):
+    before = contents(out)
+    done = call("--recover", "--reject")
+    assert done.exit_code == 0, done.output
+    assert contents(out) == before
+    assert sent == []
