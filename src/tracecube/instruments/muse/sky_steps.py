@@ -70,7 +70,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="11")
+@recipe(version="12")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],

@@ -125,14 +125,14 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
             break
     error = state.error * max(1.0, chi2) ** 0.5
     state.coefficient = _spectrum(slices, state, blank)
-    told, scale = _evened(slices, state, error) if params.even else (np.zeros(len(error)), 1.0)
+    told, scale = _evened(slices, state, error, without) if params.even else (np.zeros(len(error)), 1.0)
     for _ in range(2):
         state.coefficient = _spectrum(slices, state, blank)
     dq = np.where(np.isfinite(error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
     return SkyFit(state.coefficient, state.first, params.knots, state.value, error, blank, chi2, moved, dq, told, scale)
 
 
-def _evened(slices: Slices, state: _State, error: FloatArray) -> tuple[FloatArray, float]:
+def _evened(slices: Slices, state: _State, error: FloatArray, without: Windows) -> tuple[FloatArray, float]:
     """Bring the brightness of slices, and its error, to what lines and continuum say together (in place)."""
     excess, variance = np.full(slices.slice.size, np.nan), np.full(slices.slice.size, np.inf)
     for row, pieces in enumerate(state.pieces):
@@ -142,7 +142,8 @@ def _evened(slices: Slices, state: _State, error: FloatArray) -> tuple[FloatArra
         shapes = state.shapes(row, spread)
         for piece in pieces:
             light, _ = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
-            weight = np.where(state.kept[piece], slices.weight[piece], 0.0)
+            weight = _outside(slices.wave[piece], slices.weight[piece], without)
+            weight = np.where(state.kept[piece], weight, 0.0)
             excess[piece], variance[piece] = continuum_excess(
                 slices.flux[piece], weight, state.value[row, 0] * light[0]
             )
@@ -298,8 +299,9 @@ def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float, witho
         for piece in pieces:
             light, z = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
             left = slices.flux[piece] - gain * light[0]
+            # hits stand in the ranges left out as well, and the spectrum there is that of all samples that are kept
+            typical.append(clip_piece(left, slices.weight[piece], z, state.kept[piece], span, _CONTINUUM, clip))
             weight, kept = _outside(slices.wave[piece], slices.weight[piece], without), state.kept[piece]
-            typical.append(clip_piece(left, weight, z, kept, span, _CONTINUUM, clip))
             share, hold = state.share[piece], tight[piece]
             add_piece(light, left, weight, z, kept, gain, share, hold, _ALIKE, span, _CONTINUUM, matrix, rhs)
         if matrix[0, 0] > 0:

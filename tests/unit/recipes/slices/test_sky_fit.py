@@ -187,3 +187,37 @@ def test_slices_are_as_bright_without_the_ranges_that_lines_of_gas_may_have(sky,
     found = fit_sky(gather(segments), PARAMS, without=gas_windows(60.0))
     pulls = relative((found.value[:, 0] - sky.gain) / found.error[:, 0])
     assert 0.6 < pulls.std() < 1.4
+
+
+def with_hits(segments, count, wave):
+    """Hits of 50 errors at a wavelength, in the first pieces."""
+    made = []
+    for one in segments:
+        flux = one.flux.copy()
+        for row in range(count):
+            at = int(np.argmin(np.abs(one.wave[row] - wave)))
+            flux[row, at] += 50.0 * np.sqrt(one.variance[row, at])
+        made.append(replace(one, flux=flux))
+    return made
+
+
+def test_hits_within_lines_of_gas_do_not_get_into_the_spectrum(sky, segments):
+    wave = np.arange(6560.0, 6572.0, 0.25)
+    spectra = []
+    for given in (segments, with_hits(segments, 6, 6565.0 - ZERO)):
+        found = fit_sky(gather(given), PARAMS, without=gas_windows(100.0))
+        spectra.append(derivatives(wave - ZERO, found.coefficient, found.first, found.step)[0])
+    assert np.abs(spectra[1] - spectra[0]).max() < 0.002 * np.median(spectra[0])
+
+
+def test_the_continuum_at_lines_of_gas_tells_nothing_of_slices(segments):
+    """Light there that half of the slices see more of, alike in all samples, moves none of them."""
+    extra = []
+    for one in segments:
+        inside = np.zeros(one.wave.shape, bool)
+        for low, high in gas_windows(100.0):
+            inside |= (one.wave > low) & (one.wave < high)
+        more = 0.03 * (inside & (one.aperture % 2 == 0)[:, None])
+        extra.append(replace(one, flux=(one.flux + more).astype(np.float32)))
+    base, found = (fit_sky(gather(given), PARAMS, without=gas_windows(100.0)) for given in (segments, extra))
+    assert np.abs(found.value[:, 0] - base.value[:, 0]).max() < 3e-4
