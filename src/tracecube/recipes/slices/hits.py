@@ -109,12 +109,42 @@ def _base(filled: F4, noise: F4, hit: BoolArray, y: int, x: int, reach: tuple[in
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _beside(filled: F4, noise: F4, hit: BoolArray, y: int, x: int, base: float) -> tuple[float, float]:
-    """Return light of a neighbour above a base, and its variance: none of one that was hit, infinite of a bad one."""
+def _expected(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    filled: F4, noise: F4, hit: BoolArray, y: int, x: int, base: float, away: tuple[int, int]
+) -> float:
+    """Return what light above a base a pixel that was hit may have had, by the closest that were not along an axis.
+
+    That is the geometric mean of both sides: of a Gaussian line as small a share on its flanks as at its middle, and 0
+    at the end of a track. ``away`` (1, 0) or (0, 1) is the axis.
+    """
+    product, n = 1.0, 0
+    for side in (-1, 1):
+        for k in range(1, _ALONG + 1):
+            j, i = y + side * k * away[0], x + side * k * away[1]
+            if not (0 <= j < filled.shape[0] and 0 <= i < filled.shape[1]):
+                break
+            if not hit[j, i] and np.isfinite(noise[j, i]):
+                product *= max(float(filled[j, i]) - base, 0.0)
+                n += 1
+                break
+    if n == 0:
+        return 0.0
+    return float(np.sqrt(product)) if n > 1 else product
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _beside(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    filled: F4, noise: F4, hit: BoolArray, y: int, x: int, base: float, away: tuple[int, int]
+) -> tuple[float, float]:
+    """Return light of a neighbour above a base, and its variance, infinite of a bad one.
+
+    Of one that was hit it is what the closest that were not along ``away``, the other axis, let expect: the star, line
+    or knot that it lies on shines there too.
+    """
     if y < 0 or x < 0 or y >= filled.shape[0] or x >= filled.shape[1] or not np.isfinite(noise[y, x]):
         return 0.0, np.inf
     if hit[y, x]:
-        return 0.0, 0.0
+        return _expected(filled, noise, hit, y, x, base, away), 0.0
     return max(float(filled[y, x]) - base, 0.0), float(noise[y, x]) ** 2
 
 
@@ -138,8 +168,9 @@ def _mark_tracks(filled: F4, noise: F4, bright: NDArray[np.int64], limit: float,
             own, share, dy, dx = filled[y, x] - base, (_IMAGE if across else _LINE), int(not across), int(across)
             if not own > least + _ROUGH * base:
                 continue
-            one, of_one = _beside(filled, noise, hit, y - dy, x - dx, base)
-            other, of_other = _beside(filled, noise, hit, y + dy, x + dx, base)
+            away = (dx, dy)
+            one, of_one = _beside(filled, noise, hit, y - dy, x - dx, base, away)
+            other, of_other = _beside(filled, noise, hit, y + dy, x + dx, base, away)
             if np.isinf(of_one) != np.isinf(of_other):  # at an edge the other side tells of both
                 one = other = max(one, other)
                 of_one = of_other = min(of_one, of_other)

@@ -74,3 +74,20 @@ def test_sharp_stars_and_their_lines_are_no_tracks():
     variance = clean + 25.0
     data = clean + rng.normal(0, np.sqrt(variance))
     assert find_hits(data, variance, np.ones(SHAPE, bool), limit=6.0).sum() < 3
+
+
+def test_a_star_beside_a_hit_stays_and_so_do_its_lines_and_knots_of_gas():
+    """What is lost beside a hit on a star or on a knot of gas is not much more than the hit."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    rows = np.arange(20, 380, 30)
+    knots = sum(np.exp(-0.5 * ((y - row) / 0.9) ** 2) for row in rows)
+    for along in (1.0 + 0.0 * knots, 1.0 + 2.0 * knots, knots):
+        for away in (-1, 0, 1, 2):
+            rng = np.random.default_rng(6)
+            clean = 50.0 + 3000.0 * np.exp(-0.5 * ((x - 40.3) / 1.8) ** 2) * along
+            data, hit = clean + rng.normal(0, np.sqrt(clean + 25.0)), np.zeros(SHAPE, bool)
+            hit[rows, 40 + away] = True
+            data[hit] += 6000.0 * (1.0 + along[hit])
+            found = find_hits(data, clean + 25.0 + 6000.0 * hit * (1.0 + along), np.ones(SHAPE, bool), limit=6.0)
+            assert found[hit].all()
+            assert (found & ~hit).sum() < rows.size
