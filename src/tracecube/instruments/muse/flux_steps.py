@@ -30,6 +30,7 @@ from tracecube.recipes.slices.lamp import lamp_spectrum
 from tracecube.recipes.slices.response import smooth_response, transmission
 from tracecube.recipes.slices.star_checks import Neighbour, neighbour_of, saturated_near, seen_share
 from tracecube.recipes.slices.star_flux import StarPixels, StarShape, fit_shape, near_star, star_spectrum
+from tracecube.recipes.slices.star_slices import SliceBrightness, brightness_near
 
 __all__ = ["standard_response", "throughput"]
 
@@ -64,7 +65,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="9")
+@recipe(version="10")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],
@@ -80,13 +81,14 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
     """Measure the response with one exposure of a standard star.
 
     The star is the brightest piece of all slices; its shape is fitted in wide bands at once, and its light summed in
-    an aperture over its share there.
+    an aperture over its share there. Brightness of slices beyond the illumination flat is that of the sky beside it.
     """
     place = _brightest(segments)
+    slices = brightness_near(segments, place[1])
     first = exposures[0].meta
     pointing = pointing_of(first, "standard star")
     side = spaxel(first)
-    pixels, lamp = _collect(exposures, traces, wavelengths, flats, geometry, pointing, place)
+    pixels, lamp = _collect(exposures, traces, wavelengths, flats, geometry, pointing, place, slices)
     shape = fit_shape(pixels, side, first=place, scale=side[0] / WIDE_SPAXEL if is_narrow(first) else 1.0)
     names = [str(first.get(key) or "") for key in ("ESO OBS TARG NAME", "OBJECT")]
     star = standard_star(std_flux_table, pointing.ra, pointing.dec, names)
@@ -111,8 +113,16 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
     return ResponseOut(
         response=response,
         telluric=Telluric(wave=fine, transmission=bands, error=bands_error, airmass=air, meta=first),
-        quality=(*_numbers(response, shape, curve.value, measured, curve.used), *checks),
+        quality=(*_numbers(response, shape, curve.value, measured, curve.used), *checks, *_of_slices(slices)),
         caveats=(*pointing.caveats, *star.caveats, *extinction_notes(extinct_table), *cut, *doubts),
+    )
+
+
+def _of_slices(slices: SliceBrightness) -> tuple[QualityNumber, ...]:
+    """Return how unlike slices are in the star's exposure, and how well that is known of one of them."""
+    return (
+        QualityNumber("STAR SLICE GAIN RMS", float(np.std(slices.value)), high=0.05),
+        QualityNumber("STAR SLICE GAIN ERROR", float(np.median(slices.error)), high=0.01),
     )
 
 
@@ -175,6 +185,7 @@ def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
     geometry: RawFrame,
     pointing: Pointing,
     place: tuple[float, float],
+    slices: SliceBrightness,
 ) -> tuple[StarPixels, tuple[FloatArray, FloatArray]]:
     """Return the pixels about the star in all detectors, and the spectrum of the lamp in the first of these."""
     first_meta = exposures[0].meta
@@ -188,8 +199,16 @@ def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with
         if np.nanmin(np.abs(places.y - place[1])) > reach:
             continue
         trace, solution = traces[trace_of[name]], wavelengths[wave_of[name]]
+        gain = slices.of(name, trace.aperture)
         found = near_star(
-            exposure, trace, solution, places, lambda wave: refraction(pointing, wave), place=place, reach=reach
+            exposure,
+            trace,
+            solution,
+            places,
+            lambda wave: refraction(pointing, wave),
+            place=place,
+            reach=reach,
+            gain=gain,
         )
         if found.value.size:
             parts.append(found)

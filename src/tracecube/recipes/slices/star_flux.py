@@ -79,8 +79,12 @@ def near_star(
     *,
     place: tuple[float, float],
     reach: float,
+    gain: FloatArray,
 ) -> StarPixels:
-    """Return the good pixels of a detector within ``reach`` (arcsec) of a place."""
+    """Return the good pixels of a detector within ``reach`` (arcsec) of a place.
+
+    ``gain`` (n,) is the brightness of the slices, which is taken off.
+    """
     parts: list[tuple[FloatArray, ...]] = []
     rows = np.arange(exposure.data.shape[0], dtype=np.float64)
     for row in range(len(traces.aperture)):
@@ -96,9 +100,8 @@ def near_star(
             continue
         wave = np.broadcast_to(solution.wave(row, rows[:, None], across), good.shape)[good]
         west, north = refraction(wave)
-        parts.append(
-            (exposure.data[:, x0:x1][good], exposure.variance[:, x0:x1][good], x[good] - west, y[good] - north, wave)
-        )
+        light, variance = exposure.data[:, x0:x1][good] / gain[row], exposure.variance[:, x0:x1][good] / gain[row] ** 2
+        parts.append((light, variance, x[good] - west, y[good] - north, wave))
     if not parts:
         return StarPixels(*(np.zeros(0) for _ in range(5)))
     return StarPixels(*(np.concatenate(column).astype(np.float64) for column in zip(*parts, strict=True)))

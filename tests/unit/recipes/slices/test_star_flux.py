@@ -119,7 +119,9 @@ def test_pixels_about_a_star_are_good_inside_their_slices_and_freed_of_refractio
         lambda wave: (0.3 + 0 * wave, 0.1 + 0 * wave),
         place=place,
         reach=1.0,
+        gain=np.array([1.0, 0.8, 1.0]),
     )
+    assert np.allclose(np.unique(found.value.round(6)), [1.0, 1.25])  # the middle slice is fainter
     assert np.hypot(found.x + 0.3 - place[0], found.y + 0.1 - place[1]).max() < 1.0
     per_row = 2 * 5  # pixels of a slice in 2 arcsec
     assert found.value.size == pytest.approx(3 * (tall.rows - 1) * per_row, rel=0.05)
@@ -127,7 +129,7 @@ def test_pixels_about_a_star_are_good_inside_their_slices_and_freed_of_refractio
     assert found.wave.max() > 9300
     lost = near_star(
         exposure, replace(tall.traces, dq=np.full(3, 64, np.int32)), tall.solution, tall.geometry,
-        lambda wave: (0 * wave, 0 * wave), place=place, reach=1.0,
+        lambda wave: (0 * wave, 0 * wave), place=place, reach=1.0, gain=np.ones(3),
     )  # fmt: skip
     assert lost.value.size == 0
 
@@ -137,6 +139,7 @@ def test_pixels_at_the_ends_of_slices_are_not_those_of_the_next():
     exposure = tall.exposure(np.ones(tall.shape), np.ones(tall.shape))
     place = (5.1 - 7.6, 0.0)  # the end of the middle slice
     found = near_star(
-        exposure, tall.traces, tall.solution, tall.geometry, lambda wave: (0 * wave, 0 * wave), place=place, reach=3.0
-    )
+        exposure, tall.traces, tall.solution, tall.geometry, lambda wave: (0 * wave, 0 * wave),
+        place=place, reach=3.0, gain=np.ones(3),
+    )  # fmt: skip
     assert found.x.min() >= (tall.geometry.x - 0.5 * tall.geometry.width).min() - 0.01

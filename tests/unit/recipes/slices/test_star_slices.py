@@ -1,0 +1,37 @@
+"""Brightness of the slices about a standard star, by the sky beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tests.unit.recipes.slices.sky_pieces import Sky
+from tracecube.recipes.slices.star_slices import brightness_near
+
+
+def test_slices_are_as_bright_as_the_sky_in_them_tells():
+    sky = Sky(noise=0.03)
+    found = brightness_near(sky.segments(2), 0.0)
+    off = found.value - sky.gain
+    assert off.std() < 0.35 * sky.gain.std()
+    assert 0.5 < np.std(off / found.error) < 1.6
+    assert np.array_equal(found.of("CHAN02", np.array([1, 99])), [found.value[12], 1.0])
+
+
+def test_a_sky_too_faint_to_tell_leaves_slices_alike():
+    sky = Sky(noise=2.0, slices=12)
+    found = brightness_near(sky.segments(1), 0.0)
+    assert np.std(found.value) < sky.gain.std()
+    assert np.abs(found.value - 1.0).max() < 0.05
+
+
+def test_without_sky_slices_are_alike():
+    [one] = Sky(slices=6).segments(1)
+    found = brightness_near([replace(one, white=np.full(one.white.shape, np.nan))], 0.0)
+    assert np.array_equal(found.value, np.ones(6))
+
+
+def test_the_channels_closest_to_the_star_tell():
+    made = [replace(one, y=np.full(one.y.shape, 2.4 * k)) for k, one in enumerate(Sky(slices=24).segments(6))]
+    assert set(brightness_near(made, 9.0).detector) == {"CHAN04", "CHAN05", "CHAN06"}
