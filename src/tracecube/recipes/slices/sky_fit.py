@@ -142,8 +142,8 @@ def _evened(slices: Slices, state: _State, error: FloatArray, without: Windows) 
         shapes = state.shapes(row, spread)
         for piece in pieces:
             light, _ = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
-            weight = _outside(slices.wave[piece], slices.weight[piece], without)
-            weight = np.where(state.kept[piece], weight, 0.0)
+            outside = _outside(slices.wave[piece], slices.weight[piece], without)
+            weight = np.where(state.kept[piece], outside, 0.0).astype(np.float64)
             excess[piece], variance[piece] = continuum_excess(
                 slices.flux[piece], weight, state.value[row, 0] * light[0]
             )
