@@ -28,8 +28,12 @@ F8 = NDArray[np.float64]
 _BINS = 8  # along a spectrum: the sky is three times as bright at one end as at the other
 _LIT, _CUT = 1.0, 3.0  # errors of a fibre above which its source's light counts, and that it may differ from it
 _UNKNOWN = 1e3  # relative error of a fibre's light that may be any
-_MOTLEY = 0.02  # of its light by which the colour of a fibre in a source may differ from the source's
+_MOTLEY = 0.05  # of its light by which the colour of a fibre in a source may differ from the source's
+_WINGS = 0.5  # of the light of stars in it by which theirs may: refraction shifts their wings as a whole
 _COLOUR = 0.01  # by which the colour of a bundle's illumination is expected to differ from that of all
+_TINT = 0.3  # by which the colour of a source may differ from what its fibres show with the ground in them
+_SHIFTS = 3  # degree to which a source's place changes along a spectrum
+_REFRACTED = 1.0  # arcsec by which it does
 _FREE = 0.1  # by which the sky and a bundle may be off, relative: as good as free
 _MOST = 48  # amplifiers that tell the scale of the wandering
 _TURNS = 40  # of the search for an amplifier's empty fibres
@@ -56,9 +60,16 @@ class FibreBins(NamedTuple):
         Error of the ground as the overscan has it.
     light : array (n, b), electron a sample
         What a fibre's own light may add: the sky's for one that sees the sky alone, whose throughput is not quite
-        known, and a source's for one that holds its light.
+        known, and a source's, as bright as it is, for one that holds its light.
     lit : bool array (n,)
-        Fibres that hold the light of an extended source. They tell the ground as far as its colour is not theirs.
+        Fibres that hold the light of an extended source, which is in their ``rest``. They tell the ground as far as
+        its colour is not theirs.
+    share : array (n,)
+        Light of sources over that of the sky, by the model.
+    steep : array (n, 2), 1/arcsec
+        How the source's light changes with place, over it: refraction shows each colour at its own. 0 where none is.
+    wings : array (n, b), electron a sample
+        Light of stars' wings in it.
     """
 
     rest: F8
@@ -71,6 +82,9 @@ class FibreBins(NamedTuple):
     stated: F8
     light: F8
     lit: BoolArray
+    share: F8
+    steep: F8
+    wings: F8
 
 
 class Ground(NamedTuple):
@@ -134,9 +148,10 @@ def amplifier_blank(levels: tuple[FloatArray, FloatArray], found: Illumination, 
     cut : float
         Errors up to which a fibre is blank.
     """
-    few = np.flatnonzero(np.bincount(row, found.blank) < _FEW)
-    told = found.blank.copy()
     known = np.isfinite(levels[0]) & np.isfinite(levels[1])
+    told = known & ~found.filled[found.owner] & ~_is_lit(levels[1], found)
+    told &= np.abs(_away(levels, found)) < cut
+    few = np.flatnonzero(np.bincount(row, told) < _FEW)
     own = np.flatnonzero(known & np.isin(row, few) & ~found.filled[found.owner])
     if own.size == 0:
         return told
@@ -160,15 +175,27 @@ def lit_fibres(levels: tuple[FloatArray, FloatArray], found: Illumination) -> Bo
         Brightness of each fibre over the model of the sky, NaN where it is not known, and its error.
     found : Illumination
     """
+    return np.asarray((np.abs(_away(levels, found)) < _CUT) & _is_lit(levels[1], found))
+
+
+def _is_lit(error: FloatArray, found: Illumination) -> BoolArray:
+    """Return which fibres (n,) a source lights, by its model: had their noise a say, dim ones alone would be dark."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(found.beside > _LIT * error)
+
+
+def _away(levels: tuple[FloatArray, FloatArray], found: Illumination) -> FloatArray:
+    """Errors (n,) by which fibres differ from sky and model of sources; infinite where they are not known."""
     ratio, error = (np.asarray(one, np.float64) for one in levels)
     with np.errstate(invalid="ignore"):
-        away = np.abs(ratio - found.light - found.beside)
-        own = away < np.hypot(_CUT * np.hypot(error, found.scatter), _CUT * MISS * found.beside)
-        return np.asarray(own & (found.beside > _LIT * error) & ~found.blank)
+        sigma = np.sqrt(error**2 + found.scatter**2 + (MISS * found.beside) ** 2)
+        return np.nan_to_num((ratio - found.light - found.beside) / sigma, nan=np.inf)
 
 
-def source_light(bins: tuple[F8, F8, F8], beside: F8, bundle: IntArray, lit: BoolArray) -> F8:
-    """Return the spectrum (n, b) of what a fibre's own light may be: the sky's, and in lit fibres their source's.
+def source_light(bins: tuple[F8, F8, F8], beside: F8, bundle: IntArray, lit: BoolArray) -> tuple[F8, F8]:
+    """Return what is left (n, b) beside the sky alone, and the spectrum (n, b) of what a fibre's own light may be.
+
+    Of fibres in a source all of its light is left, whatever its colour, and their own light is the source's.
 
     Parameters
     ----------
@@ -180,15 +207,16 @@ def source_light(bins: tuple[F8, F8, F8], beside: F8, bundle: IntArray, lit: Boo
     lit : bool array (n,)
     """
     rest, model, variance = bins
-    light = model.copy()
+    grey = np.where(lit, beside, 0.0)[:, None] * model
+    rest, light = rest + grey, model.copy()
     for slot in np.unique(bundle[lit]):
         own = np.flatnonzero(lit & (bundle == slot))
         weight = np.where(np.isfinite(variance[own]), 1.0 / variance[own], 0.0)
-        given = model[own] * beside[own, None]
+        given = grey[own]
         with np.errstate(invalid="ignore", divide="ignore"):
-            tint = (weight * given * (rest[own] + given)).sum(axis=0) / (weight * given**2).sum(axis=0)
-        light[own] *= np.where(np.isfinite(tint), tint, 1.0)
-    return light
+            tint = (weight * given * rest[own]).sum(axis=0) / (weight * given**2).sum(axis=0)
+        light[own] = given * np.where(np.isfinite(tint), tint, 1.0)
+    return rest, light
 
 
 def find_ground(
@@ -268,21 +296,23 @@ class _System:
     """Normal equations of the ground of each fibre and of what is found with it.
 
     That is a correction of the sky in each bin, two gradients, and for each bundle a level and its change along the
-    spectrum; of a fibre only those of its own bundle count.
+    spectrum, and the colour of its source; of a fibre only those of its own bundle count.
     """
 
     def __init__(self, bins: FibreBins, use: BoolArray, scatter: float, colours: int) -> None:
         self.bundles, self.owner = np.unique(bins.bundle, return_inverse=True)
-        self.terms = colours + 1
+        self.colours = colours + 1
+        self.terms = self.colours + _BINS + 2 * _SHIFTS
         self.size = _BINS + 2 + self.bundles.size * self.terms
         t = np.where(use, bins.light, 0.0)
         self.design = self._design(bins, bins.model)
         # the colour of a source is not the same all over it
-        doubt = np.where(bins.lit[:, None], (_MOTLEY * np.abs(bins.rest)) ** 2, 0.0)
+        doubt = np.where(bins.lit[:, None], (_MOTLEY * bins.light) ** 2 + (_WINGS * bins.wings) ** 2, 0.0)
         weight = np.where(use, 1.0 / np.where(use, bins.variance + doubt, 1.0), 0.0)
         # a fibre's throughput is wrong by one factor, or its light is any: Sherman & Morrison 1950
         tilt = weight * t
-        spread = np.where(bins.lit, _UNKNOWN, scatter) ** 2
+        shone = MISS * bins.share
+        spread = np.where(bins.lit, _UNKNOWN, np.hypot(scatter, shone)) ** 2
         drop = spread / (1.0 + spread * (tilt * t).sum(axis=1))
 
         def weighted(values: F8) -> F8:
@@ -314,16 +344,23 @@ class _System:
         along = np.linspace(-1.0, 1.0, _BINS)
         sky = t[:, :, None] * np.eye(_BINS)
         slopes = t[:, :, None] * bins.at[:, None, :]
-        colour = t[:, :, None] * np.polynomial.legendre.legvander(along, self.terms - 1)
-        return np.concatenate([sky, slopes, colour], axis=2)
+        colour = t[:, :, None] * np.polynomial.legendre.legvander(along, self.colours - 1)
+        source = np.where(bins.lit[:, None], bins.light, 0.0)[:, :, None] * np.eye(_BINS)
+        # each colour of a source is at its own place
+        away = np.polynomial.legendre.legvander(along, _SHIFTS)[:, 1:]
+        moved = np.where(bins.lit[:, None], bins.light, 0.0)[:, :, None, None] * bins.steep[:, None, :, None]
+        moved = (moved * away[:, None, :]).reshape(*t.shape, 2 * _SHIFTS)
+        return np.concatenate([sky, slopes, colour, source, moved], axis=2)
 
     def cross(self, own: IntArray) -> F8:
         """Terms beside the ground of an amplifier's fibres, (n, q)."""
         return self._spread(self.beside[own], own)
 
     def mean(self, own: IntArray) -> F8:
-        """What the terms add to the mean of an amplifier's fibres, (n, q)."""
-        return self._spread(self.design[own].mean(axis=1), own)
+        """What the terms of the sky, not those of sources, add to the mean of an amplifier's fibres, (n, q)."""
+        design = self.design[own].mean(axis=1)
+        design[:, _BINS + 2 + self.colours :] = 0.0
+        return self._spread(design, own)
 
     def _spread(self, values: F8, own: IntArray) -> F8:
         out = np.zeros((own.size, self.size))
@@ -332,6 +369,6 @@ class _System:
 
     def prior(self, slope: float) -> F8:
         """Inverse variances (q,) of the terms beforehand; the sky and the levels are free."""
-        bundle = np.full(self.terms, _COLOUR**-2)
-        bundle[0] = _FREE**-2
+        bundle = np.concatenate([[_FREE**-2], np.full(self.colours - 1, _COLOUR**-2), np.full(_BINS, _TINT**-2)])
+        bundle = np.concatenate([bundle, np.full(2 * _SHIFTS, _REFRACTED**-2)])
         return np.concatenate([np.full(_BINS, _FREE**-2), np.full(2, slope**-2), np.tile(bundle, self.bundles.size)])

@@ -48,6 +48,10 @@ class Illumination(NamedTuple):
         Of fibres beyond their errors: that of their throughputs.
     beside : array (n,)
         Light of extended sources and wings in each fibre, by the model of them, in units of ``light``.
+    wings : array (n,)
+        Light of stars' wings in it.
+    steep : array (n, 2), 1/arcsec
+        How the extended light changes with place, over ``light``.
     owner : int array (n,)
         Which of ``slots`` each fibre belongs to.
     """
@@ -62,6 +66,8 @@ class Illumination(NamedTuple):
     slope: FloatArray
     scatter: float
     beside: FloatArray
+    wings: FloatArray
+    steep: FloatArray
     owner: IntArray
 
 
@@ -100,13 +106,15 @@ def illumination(
     known = np.isfinite(ratio) & np.isfinite(error)
     level = np.where(known, ratio, np.nan)
     precision = np.full(2, 1.0 / (slope * HALF_BUNDLE) ** 2)
-    unsure, beside, doubt = error, np.zeros(ratio.size), np.zeros(slots.size)
+    unsure, beside, wings, doubt = error, np.zeros(ratio.size), np.zeros(ratio.size), np.zeros(slots.size)
+    steep = np.zeros((ratio.size, 2))
     for _ in range(_ROUNDS):
         found = empty_level(level - beside, unsure, owner, at / HALF_BUNDLE, precision, low=cut[1], turns=_TURNS)
         ground, sigma = found.level[owner] + at / HALF_BUNDLE @ found.terms, np.hypot(error, found.scatter)
         for k in range(slots.size):
             own = np.flatnonzero((owner == k) & known)
-            beside[own], doubt[k] = extended_light(ratio[own], sigma[own], at[own], ground[own], slope)
+            extended = extended_light(ratio[own], sigma[own], at[own], ground[own], slope)
+            beside[own], wings[own], steep[own], doubt[k] = extended
         unsure = np.hypot(error, MISS * beside)
     found = empty_level(level - beside, unsure, owner, at / HALF_BUNDLE, precision, low=cut[1], turns=turns)
     level, level_error, filled = _smoothed(slots, found.level, np.hypot(found.error, doubt), places)
@@ -114,7 +122,8 @@ def illumination(
     spread = np.sqrt(level_error[owner] ** 2 + np.einsum("nq,qr,nr->n", at, found.covariance, at) / HALF_BUNDLE**2)
     blank = _blank((ratio - light) / np.hypot(error, found.scatter), known & ~filled[owner], cut[0], least)
     gradient = found.terms / HALF_BUNDLE
-    return Illumination(light, spread, blank, slots, level, level_error, filled, gradient, found.scatter, beside, owner)
+    about = (slots, level, level_error, filled, gradient, found.scatter)
+    return Illumination(light, spread, blank, *about, beside, wings, steep, owner)
 
 
 def _blank(away: FloatArray, known: BoolArray, cut: float, least: int) -> BoolArray:

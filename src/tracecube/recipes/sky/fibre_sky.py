@@ -186,7 +186,7 @@ class _Fit:
         rest, model, variance = (np.concatenate([part[i] for part in parts]) for i in range(3))
         bundle = np.concatenate([one.slot for one in self.fibres])
         lit = lit_fibres(levels, self.found)
-        light = source_light((rest, model, variance), beside / np.concatenate(self.light), bundle, lit)
+        rest, light = source_light((rest, model, variance), beside / np.concatenate(self.light), bundle, lit)
         bins = FibreBins(
             rest=rest + self.ground.level[:, None],
             model=model,
@@ -198,6 +198,9 @@ class _Fit:
             stated=np.concatenate([one.ground_error for one in self.fibres]),
             light=light,
             lit=lit,
+            share=self.found.beside / self.found.light,
+            steep=np.where(lit[:, None], self.found.steep / np.where(lit, self.found.beside, 1.0)[:, None], 0.0),
+            wings=model * (self.found.wings / self.found.light)[:, None],
         )
         params = self.params
         slope = params.slope * HALF_BUNDLE

@@ -10,7 +10,8 @@ import pytest
 from tests.unit.recipes.sky.test_fibre_sky import M, draw, even, factors
 from tracecube.core.fibres import sum_variance
 from tracecube.kernels.wandering import walk_covariance
-from tracecube.recipes.sky.fibre_ground import FibreBins, Ground, find_ground
+from tracecube.recipes.sky.fibre_ground import FibreBins, Ground, amplifier_blank, find_ground, lit_fibres, source_light
+from tracecube.recipes.sky.fibre_illumination import Illumination
 from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky
 from tracecube.recipes.sky.sky_numbers import ground_caveats
 from tracecube.recipes.sky.sky_subtraction import subtract_sky
@@ -31,7 +32,21 @@ def bins(seed: int, size: float, noise: float = 0.6) -> tuple[FibreBins, np.ndar
     at = rng.uniform(-1.0, 1.0, (4 * N, 2))
     place = np.tile(np.arange(float(N)), 4)
     row, dark = np.repeat(np.arange(4), N), np.zeros(4 * N, bool)
-    return FibreBins(rest, model, variance, row, bundle, place, at, np.full(4 * N, 0.5), model, dark), ground
+    return FibreBins(
+        rest,
+        model,
+        variance,
+        row,
+        bundle,
+        place,
+        at,
+        np.full(4 * N, 0.5),
+        model,
+        dark,
+        np.zeros(4 * N),
+        at * 0,
+        model * 0,
+    ), ground
 
 
 def _beside_sky(given: FibreBins, left: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -54,25 +69,66 @@ def test_the_ground_is_found_with_its_error_and_not_taken_for_light() -> None:
     assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.05)
 
 
-def test_the_light_of_a_source_is_not_taken_for_ground_and_its_fibres_tell_it() -> None:
+def _shone(seed: int, moved: float = 0.0) -> tuple[FibreBins, np.ndarray, np.ndarray]:
+    """A source that is redder than the sky in some fibres, each colour at its own place; bins, ground, its fibres."""
+    given, true = bins(seed, 1.0)
+    rng = np.random.default_rng([seed, 1])
+    lit = (given.place > 30) & (given.place < 70) & (given.bundle == 47)
+    strength = np.where(lit, rng.uniform(0.05, 0.3, 4 * N), 0.0)
+    steep = np.where(lit[:, None], rng.normal((0.15, 0.0), 0.1, (4 * N, 2)), 0.0)
+    tint = np.linspace(1.6, 0.8, B) * (1.0 + moved * steep[:, :1] * np.linspace(-1.0, 0.5, B))
+    source = strength[:, None] * given.model * tint
+    beside = strength * rng.normal(1.0, 0.02, 4 * N)  # as a model of it has it, without its colour
+    grey = np.where(lit, beside, 0.0)[:, None] * given.model
+    rest, light = source_light((given.rest + source - grey, given.model, given.variance), beside, given.bundle, lit)
+    return given._replace(rest=rest, light=light, lit=lit, steep=steep), true, lit
+
+
+def test_all_the_light_of_a_source_is_its_own_whatever_its_colour() -> None:
+    shone, _, lit = _shone(0)
+    first = shone.light[lit] / shone.model[lit]
+    assert first.mean(axis=0) / first.mean() == pytest.approx(np.linspace(1.6, 0.8, B) / 1.2, rel=0.03)
+    assert np.mean(shone.rest[lit] / shone.light[lit]) == pytest.approx(1.0, abs=0.05)
+    np.testing.assert_array_equal(shone.light[~lit], shone.model[~lit])
+
+
+@pytest.mark.parametrize("moved", [0.0, 1.0])
+def test_the_light_of_a_source_is_not_taken_for_ground_and_its_fibres_tell_it(moved: float) -> None:
     """Fibres of any light of one colour: their ground is found by that colour, as those of the dark ones is by none."""
-    pulls, beside = [], []
+    pulls, beside, off = [], [], []
     for seed in range(12):
-        given, true = bins(seed, 1.0)
-        rng = np.random.default_rng([seed, 1])
-        lit = (given.place > 30) & (given.place < 70) & (given.bundle == 47)
-        light = given.model * np.where(lit[:, None], np.linspace(1.6, 0.8, B), 1.0)
-        strength = np.where(lit, rng.uniform(0.05, 0.3, 4 * N), 0.0)
-        shone = given._replace(rest=given.rest + strength[:, None] * light, light=light, lit=lit)
-        blank = ~lit & (rng.random(4 * N) < 0.8)
+        shone, true, lit = _shone(seed, moved)
+        blank = ~lit & (np.random.default_rng(seed).random(4 * N) < 0.8)
         found = find_ground(shone, blank, blank, 0.001, colours=2, slope=0.01)
         assert not found.told[lit].any()
-        pulls.append(_beside_sky(given, found.level - true, lit) / found.error[lit])
+        pulls.append(_beside_sky(shone, found.level - true, lit) / found.error[lit])
+        off.append(np.mean((found.level - true)[lit]) - np.mean((found.level - true)[~lit & (shone.bundle == 47)]))
         without = find_ground(shone._replace(lit=~lit & lit), blank, blank, 0.001, colours=2, slope=0.01)
-        beside.append([np.std(_beside_sky(given, one.level - true, lit)) for one in (found, without)])
-    assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.15)
+        beside.append([np.std(_beside_sky(shone, one.level - true, lit)) for one in (found, without)])
+    assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.2)
+    assert abs(np.mean(off)) < 3.0 * np.std(off) / np.sqrt(len(off))
     with_, without_ = np.mean(beside, axis=0)
     assert with_ < 0.9 * without_
+
+
+def test_which_fibres_tell_the_ground_is_no_matter_of_their_noise() -> None:
+    """Of fibres with some light, dim ones by chance would be dark, bright ones lit: the ground would be low."""
+    rng = np.random.default_rng(2)
+    n, slots = 4000, np.array([47])
+    beside, error = rng.uniform(0.0, 3.0, n) * 0.003, np.full(n, 0.003)
+    noise = rng.normal(size=n) * error
+    one, none = np.ones(n), np.zeros(n)
+    found = Illumination(
+        one, none, np.abs(beside + noise) < 2.5 * error, slots, np.ones(1), np.zeros(1), np.zeros(1, bool),
+        np.zeros(2), 0.0, beside, none, np.zeros((n, 2)), np.zeros(n, int),
+    )  # fmt: skip
+    levels = (1.0 + beside + noise, error)
+    told = amplifier_blank(levels, found, np.arange(n) // 112, 2.5)
+    lit = lit_fibres(levels, found)
+    assert not (told & lit).any()
+    for chosen in (told, lit):
+        assert chosen.mean() > 0.2
+        assert abs(np.mean(noise[chosen] / error[chosen])) < 4.0 / np.sqrt(chosen.sum())
 
 
 def test_without_a_ground_none_is_taken_off() -> None:
