@@ -183,7 +183,10 @@ def _argument(argument: Argument, inputs: tuple[InputRecord, ...]) -> Noun:
 
 @dataclass(frozen=True)
 class _Unread(Sequence[Noun]):
-    """Products that are read one at a time: those of a whole field do not fit into memory together."""
+    """Products that are read one at a time: those of a whole field do not fit into memory together.
+
+    Of more than a worker keeps, none is kept, nor what it had: the last would be gone when the first is read again.
+    """
 
     given: tuple[InputRecord, ...]
     noun: type
@@ -194,7 +197,7 @@ class _Unread(Sequence[Noun]):
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return _Unread(self.given[place], self.noun)
-        return _noun(self.given[place], self.noun)
+        return _noun(self.given[place], self.noun, among=len(self.given))
 
 
 _KEPT: OrderedDict[str, tuple[Noun, int]] = OrderedDict()
@@ -203,8 +206,8 @@ KEEP_BYTES = 256 * 2**20
 below the 2 GB that a night may take."""
 
 
-def _noun(given: InputRecord, noun: type) -> Noun:
-    """Read a raw file, or a product unless this worker has it to hand."""
+def _noun(given: InputRecord, noun: type, among: int = 1) -> Noun:
+    """Read a raw file, or a product unless this worker has it to hand; ``among`` as many that are gone through."""
     if noun is RawFrame:
         from tracecube.io.raw import read_raw  # noqa: PLC0415 - the reader of pixels takes long to import
 
@@ -218,7 +221,11 @@ def _noun(given: InputRecord, noun: type) -> Noun:
         from tracecube.io.products import read_product  # noqa: PLC0415
 
         read: Noun = read_product(given.path, noun)
-        _keep(key, read, _bytes_of(read))
+        size = _bytes_of(read)
+        if among * size > KEEP_BYTES:
+            _KEPT.clear()
+        else:
+            _keep(key, read, size)
         return read
     _KEPT.move_to_end(key)
     return _KEPT[key][0]

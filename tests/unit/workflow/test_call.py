@@ -197,6 +197,22 @@ def test_what_is_kept_stays_within_its_bounds(monkeypatch):
     assert "big" not in calling._KEPT
 
 
+def test_of_more_products_than_fit_none_is_kept(monkeypatch, tmp_path):
+    """A pass through a whole field would push out all that a worker has, and find none of it the next time."""
+    monkeypatch.setattr(calling, "_KEPT", type(calling._KEPT)())
+    given = []
+    for i in range(5):
+        path = tmp_path / f"{i}.fits"
+        write_product(path, image(float(i)))
+        given.append(InputRecord(role="i", main=True, raw=False, name="", tag="I", path=str(path), sha256=str(i)))
+    size = calling._bytes_of(read_product(Path(given[0].path), Image))
+    for limit, kept in ((5 * size, 5), (5 * size - 1, 0)):
+        calling._KEPT.clear()
+        monkeypatch.setattr(calling, "KEEP_BYTES", limit)
+        assert [float(one.data.flat[0]) for one in calling._Unread(tuple(given), Image)] == [0.0, 1.0, 2.0, 3.0, 4.0]
+        assert len(calling._KEPT) == kept
+
+
 def test_recipes_cannot_change_what_others_will_read(call):
     def spoil(source):
         source.data[:] = 0

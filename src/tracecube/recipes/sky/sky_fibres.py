@@ -1,11 +1,13 @@
 """Fibres of all detectors of an exposure, pared down to what one common spectrum needs of them.
 
-An exposure of a whole field is thirty million samples: each is kept as 25 bytes, and detectors are read one at a time.
+An exposure of a whole field is thirty-six million samples: each is kept as 16 bytes, and detectors are read one at a
+time. Wavelengths are the mean ones of a detector and how far each lies from them, widths of line-spread
+functions every few columns: both are smooth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,7 @@ from tracecube.kernels.common_spectrum import CommonSpectrum, accumulate, empty_
 __all__ = ["LOW", "SkyFibres", "excess_width", "gather_fibres", "own_shift", "seen_by", "solve_all"]
 
 LOW = 0.05  # of the common throughput: nothing is divided by less
+_SPARSE = 8  # columns over which the width of a line-spread function is straight
 _EDGE = 20.0  # Angstrom of knots beyond the samples
 
 
@@ -31,11 +34,14 @@ class SkyFibres:
     flux : array (n, m), electron
     ivar : array (n, m)
         Inverse variance; 0 for samples that do not count.
-    wave : float64 array (n, m), Angstrom
-        As calibrated.
+    middle : float64 array (m,), bent : float32 array (n, m), Angstrom
+        Mean wavelengths, and how far each fibre's are from them: single precision knows those to 1e-6 Angstrom.
     expected : array (n, m)
         Throughput times the width of a pixel (Angstrom): what a sky of 1 electron / Angstrom gives.
-    excess : array (n, m), Angstrom**2
+    widths : array (n, k), Angstrom
+        Standard deviations of line-spread functions in every `_SPARSE`-th column and the last.
+    reference : array (2, k), Angstrom
+        That of the exposure, by wavelength.
     about : tuple of arrays (n,)
         Unit, amplifier, number, exposure of each fibre.
     slot, x, y, dq : array (n,)
@@ -47,16 +53,33 @@ class SkyFibres:
 
     flux: FloatArray
     ivar: FloatArray
-    wave: FloatArray
+    middle: FloatArray
+    bent: FloatArray
     expected: FloatArray
-    excess: FloatArray
+    widths: FloatArray
     about: tuple[Any, ...]
     slot: IntArray
     x: FloatArray
     y: FloatArray
     dq: IntArray
     ground_error: FloatArray
+    reference: FloatArray
     shift: float = 0.0
+
+    @property
+    def wave(self) -> FloatArray:
+        """Wavelengths as calibrated, float64 (n, m), Angstrom."""
+        return np.asarray(self.middle + self.bent)
+
+    @property
+    def excess(self) -> FloatArray:
+        """By how much squared widths of line-spread functions exceed the reference, (n, m), Angstrom**2."""
+        m = self.bent.shape[1]
+        at, column = np.append(np.arange(0, m - 1, _SPARSE), m - 1), np.arange(m)
+        left = np.clip(np.searchsorted(at, column, side="right") - 1, 0, at.size - 2)
+        part = (column - at[left]) / (at[left + 1] - at[left])
+        sigma = self.widths[:, left] * (1.0 - part) + self.widths[:, left + 1] * part
+        return np.where(self.good, excess_width(self.wave, sigma, self.reference), 0.0)
 
     @property
     def good(self) -> BoolArray:
@@ -70,23 +93,26 @@ class SkyFibres:
 
 
 def _prepared(spectra: FibreSpectra, throughput: FloatArray | None) -> SkyFibres:
-    """Gather what the fit needs of one detector; ``excess`` is still the line-spread function's width."""
+    """Gather what the fit needs of one detector; the reference is not known yet."""
     step = np.gradient(spectra.wave, axis=1)
     found = np.ones_like(spectra.wave) if throughput is None else throughput
     good = (spectra.flags == 0) & np.isfinite(spectra.flux) & (spectra.variance > 0) & (spectra.dq == 0)[:, None]
     good &= np.isfinite(found) & (found > LOW)
+    middle, m = np.nanmean(spectra.wave, axis=0, dtype=float), spectra.wave.shape[1]
     return SkyFibres(
         flux=np.where(good, spectra.flux, 0.0).astype(np.float32),
         ivar=np.where(good, 1.0 / np.where(good, spectra.variance, 1.0), 0.0).astype(np.float32),
-        wave=np.asarray(spectra.wave, np.float64),
+        middle=middle,
+        bent=(spectra.wave - middle).astype(np.float32),
         expected=np.where(good, found * step, 0.0).astype(np.float32),
-        excess=np.asarray(spectra.lsf_sigma, np.float32),
+        widths=np.asarray(spectra.lsf_sigma[:, np.append(np.arange(0, m - 1, _SPARSE), m - 1)], np.float32),
         about=(spectra.unit, spectra.amp, spectra.fibre, spectra.exp),
         slot=spectra.ifuslot,
         x=np.asarray(spectra.x, float),
         y=np.asarray(spectra.y, float),
         dq=spectra.dq,
         ground_error=np.zeros(len(spectra.dq)) if spectra.ground_error is None else np.asarray(spectra.ground_error),
+        reference=np.zeros((2, 0)),
     )
 
 
@@ -100,11 +126,19 @@ def gather_fibres(
     low = min(float(np.nanmin(one.wave)) for one in fibres)
     high = max(float(np.nanmax(one.wave)) for one in fibres)
     grid = np.linspace(low, high, 60)
-    rows = [np.interp(grid, one.wave[i], one.excess[i]) for one in fibres for i in range(0, len(one.wave), 16)]
+    rows = [row for one in fibres for row in _some_widths(one, grid)]
     reference = np.stack([grid, np.median(rows, axis=0)])
     for one in fibres:
-        one.excess = np.where(one.good, excess_width(one.wave, one.excess, reference), 0.0).astype(np.float32)
+        one.reference = reference
     return fibres, reference
+
+
+def _some_widths(one: SkyFibres, grid: FloatArray) -> Iterator[FloatArray]:
+    """Yield widths of the line-spread functions of every 16th fibre at wavelengths (k,), Angstrom."""
+    m = one.bent.shape[1]
+    at = np.append(np.arange(0, m - 1, _SPARSE), m - 1)
+    for bent, widths in zip(one.bent[::16], one.widths[::16], strict=True):
+        yield np.interp(grid, one.middle[at] + bent[at], widths)
 
 
 def excess_width(wave: FloatArray, sigma: FloatArray, reference: FloatArray) -> FloatArray:
