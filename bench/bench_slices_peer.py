@@ -7,6 +7,12 @@ generator of the night) and of its report of costs are printed beside.
     python bench/bench_slices_peer.py NIGHT --channel 2 [--work DIR] [--run] [--reference eso_reference.json]
 
 NIGHT is a folder of raw frames and the observatory's tables (`tracecube simulate muse`, or the generator's).
+
+Where both have reduced the whole night already, nothing is run again: CPU and wall seconds and memory of every step,
+of one job or of all, from our ledger and from a table ``step,ifu,user_s,sys_s,wall_s,rss_kB,exit`` of ESO's recipes
+(as `/usr/bin/time -f "STEP,IFU,%U,%S,%e,%M,%x"` writes it), and with files of scores of both, each row that both have.
+
+    python bench/bench_slices_peer.py --out OUT --chain times.csv [--scores OURS.json ... --theirs ESO.json]
 """
 
 from __future__ import annotations
@@ -15,9 +21,11 @@ import argparse
 import json
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from bench_slices import PEER
@@ -82,18 +90,79 @@ def theirs(night: Path, work: Path, channel: int) -> dict[str, tuple[float, floa
     return found
 
 
+CHAIN = {
+    "bias": "bias", "dark": "dark", "lamp_flat": "flat", "arc": "wavecal", "line_spread_function_arc": "lsf",
+    "sky_flat": "twilight", "preprocess_standard": "scibasic_std", "preprocess_sky": "scibasic_sky",
+    "preprocess_science": "scibasic_object", "response": "standard", "sky": "create_sky", "science_sky": "",
+    "object": "scipost_cube_object", "alignment": "exp_align", "object_aligned": "",
+    "object_combination": "exp_combine",
+}  # fmt: skip
+"""Our task -> how the step of ESO's is called (its beginning); scipost finds the sky of an exposure, too."""
+
+
+def told(rows: list[tuple[float, float, float]]) -> str:
+    """Return number, sums of CPU and wall seconds, and largest memory (GB) of jobs."""
+    if not rows:
+        return f"{'':>5s} {'':>8s} {'':>8s} {'':>6s}"
+    cpu, wall = sum(row[0] for row in rows), sum(row[1] for row in rows)
+    return f"{len(rows):5d} {cpu:8.1f} {wall:8.1f} {max(row[2] for row in rows):6.2f}"
+
+
+def both(out: Path, chain: Path) -> None:
+    """Print what every step cost, ours and ESO's, each over all channels and exposures."""
+    with closing(sqlite3.connect(f"file:{out / 'tracecube.db'}?mode=ro", uri=True)) as base:
+        jobs = base.execute(
+            "select task, cpu_seconds, seconds, peak_memory from job where state = 'done'"
+            " and id in (select max(id) from job where state = 'done' group by task, name)"
+        ).fetchall()
+    theirs = [line.split(",") for line in chain.read_text("utf-8").splitlines()[1:]]
+    head = f"{'CPU s':>8s} {'wall s':>8s} {'GB':>6s}"
+    print(f"{'step':28s} {'ours':>5s} {head}   {'ESO':>5s} {head}")
+    every: list[list[tuple[float, float, float]]] = [[], []]
+    for task, name in CHAIN.items():
+        own = [(cpu, wall, peak / 1e9) for of, cpu, wall, peak in jobs if of == task]
+        other = [
+            (float(row[2]) + float(row[3]), float(row[4]), float(row[5]) * 1024 / 1e9)
+            for row in theirs
+            if name and row[0].startswith(name) and row[6] == "0"
+        ]
+        every[0] += own
+        every[1] += other
+        print(f"{task:28s} {told(own)}   {told(other)}")
+    print(f"{'all':28s} {told(every[0])}   {told(every[1])}")
+
+
+def scores(ours: list[Path], theirs: Path | None) -> None:
+    """Print every number that both were judged by."""
+    known = json.loads(theirs.read_text("utf-8")) if theirs else {}
+    known = known.get("realistic", known)
+    for path in ours:
+        for name, value in json.loads(path.read_text("utf-8")).items():
+            print(f"{name:70s} {value!s:>40.40s}   ESO {known.get(name, '')!s:.40s}")
+
+
 def main() -> None:
     """Print the figures; without arguments what they are."""
     if len(sys.argv) == 1:
         print(__doc__)
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("night", type=Path)
+    parser.add_argument("night", type=Path, nargs="?")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--chain", type=Path)
+    parser.add_argument("--scores", type=Path, nargs="*", default=[])
+    parser.add_argument("--theirs", type=Path)
     parser.add_argument("--channel", type=int, default=2)
     parser.add_argument("--work", type=Path)
     parser.add_argument("--run", action="store_true")
     parser.add_argument("--reference", type=Path)
     chosen = parser.parse_args()
+    if chosen.out and chosen.chain:
+        both(chosen.out, chosen.chain)
+        scores(chosen.scores, chosen.theirs)
+        return
+    if chosen.night is None:
+        parser.error("a night, or --out and --chain")
     work = chosen.work or Path(tempfile.mkdtemp())
     (work / "eso").mkdir(parents=True, exist_ok=True)
     night = chosen.night.resolve()

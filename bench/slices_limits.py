@@ -4,6 +4,10 @@ Of the standard star: by how much the slices that saw it were brighter than all 
 flat and twilight say; fluxes of the targets are off by as much, whatever is done with the star. Of the targets: how far
 the brightness of slices that the sky tells is off, the slopes over the field left out.
 
+Of cubes: the scatter of voxels and of their sums over the root of the median variance of a plane, as a scorer takes it;
+what that is for noise drawn as the variances say, where exposures cover the field unevenly; and the scatter of each by
+its own variance.
+
     python bench/slices_limits.py OUT NIGHT
 
 OUT is the reduced night, NIGHT the raw one with its ``truth``, as the generator writes it, at position angle 0.
@@ -18,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from scipy.ndimage import binary_erosion
 
 from tracecube.core.slice_flux import SliceResponse
 from tracecube.core.slice_light import SliceIllumination, SliceSky
@@ -82,6 +87,37 @@ def of_target(out: Path, night: Path, name: str) -> None:
           f"{100 * claimed:.2f} % is claimed")  # fmt: skip
 
 
+def robust(values: np.ndarray) -> np.ndarray:
+    """Return the scatter along the last axis, by medians."""
+    middle = np.nanmedian(values, axis=-1, keepdims=True)
+    return np.asarray(1.4826 * np.nanmedian(np.abs(values - middle), axis=-1))
+
+
+def noise_of(path: Path) -> None:
+    """Print how a cube scatters where it is darkest, in every twentieth plane."""
+    with fits.open(path, memmap=True) as hdus:
+        data, variance = (np.asarray(hdus[name].data[200:3500:20], np.float32) for name in ("DATA", "STAT"))
+    white = np.nanmedian(data, axis=0)
+    inside = binary_erosion(np.isfinite(white), iterations=2)
+    dark = inside & (white < np.nanpercentile(white[inside], 40))
+    data -= white[None]
+    draw = np.random.default_rng(1)
+    for n in (1, 3, 5):
+        rows, columns = (size // n for size in white.shape)
+        blocks = (-1, rows, n, columns, n)
+        parts = (part[:, : rows * n, : columns * n].reshape(blocks).sum(axis=(2, 4)) for part in (data, variance))
+        free = dark[: rows * n, : columns * n].reshape(blocks[1:]).mean(axis=(1, 3)) > 0.99
+        if free.sum() < 30:
+            continue
+        light, noise = (part[:, free] for part in parts)
+        made = draw.normal(size=noise.shape) * np.sqrt(noise)
+        taken = [np.nanmedian(robust(one - np.nanmedian(one, axis=0)) / np.sqrt(np.nanmedian(noise, axis=1)))
+                 for one in (light, made)]  # fmt: skip
+        own = np.nanmedian(robust((light - np.nanmedian(light, axis=1, keepdims=True)) / np.sqrt(noise)))
+        print(f"{path.name}: {n} x {n} ({free.sum()} places): over the median variance {taken[0]:.3f}, "
+              f"drawn as claimed {taken[1]:.3f}, each by its own {own:.3f}")  # fmt: skip
+
+
 def main() -> None:
     """Print the limits."""
     if len(sys.argv) < 3:  # noqa: PLR2004 - program, night, its reduction
@@ -92,6 +128,8 @@ def main() -> None:
     exposures = json.loads((night / "truth" / "night.json").read_text("utf-8"))["exposures"]
     for name in (one["name"] for one in exposures if one["name"].startswith("object")):
         of_target(out, night, name)
+    for path in sorted({*out.rglob("*/object/*_CUBE.fits"), *out.rglob("*/object_combination/*_CUBE.fits")}):
+        noise_of(path)
 
 
 if __name__ == "__main__":

@@ -207,6 +207,41 @@ def test_their_master_bias_becomes_ours(night, tmp_path) -> None:
         assert theirs.meta[key] == pytest.approx(ours.meta[key], rel=0.15)  # theirs is of a hundred small boxes
 
 
+@pytest.fixture(scope="module")
+def with_theirs(night, tmp_path_factory) -> Path:
+    """The night's science reduced by us with calibrations of ESO's, in place of raw frames of the day."""
+    folder, raw = tmp_path_factory.mktemp("eso"), tmp_path_factory.mktemp("raw")
+    base = {tag: folder / f"{tag}-{CHANNEL:02d}.fits" for tag in ("MASTER_BIAS", "MASTER_FLAT", "TRACE_TABLE")}
+    nifu = f"--nifu={CHANNEL}"
+    run("muse_bias", folder, {"BIAS": night.raw["BIAS"]}, nifu)
+    run("muse_flat", folder, {"FLAT": night.raw["FLAT"], "MASTER_BIAS": [base["MASTER_BIAS"]]}, nifu)
+    frames = {tag: [base[tag]] for tag in ("MASTER_BIAS", "TRACE_TABLE")}
+    run("muse_wavecal", folder, {tag: night.raw[tag] for tag in ("ARC", "LINE_CATALOG")} | frames, nifu)
+    for path in (*base.values(), folder / f"WAVECAL_TABLE-{CHANNEL:02d}.fits"):
+        shutil.copy(path, raw)
+    for tag, paths in night.raw.items():
+        for path in paths if tag not in {"BIAS", "DARK", "FLAT", "ARC"} else ():
+            shutil.copy(path, raw)
+    pool = LocalPool(1)
+    summary = reduce_folder(raw, folder / "out", pool, targets=("science",))
+    pool.close()
+    assert not summary.of("failed")
+    return folder / "out"
+
+
+def test_their_calibrations_lead_to_our_cube(night, with_theirs) -> None:
+    """Bias, flat, traces and wavelengths of ESO's: a cube of the same light, within what their wavelengths differ."""
+    with Ledger.open(with_theirs) as ledger:
+        found = {one.tag: Path(one.path) for one in queries.products(ledger)}
+    assert {"GIVEN_MASTER_BIAS", "GIVEN_MASTER_FLAT", "GIVEN_TRACES", "GIVEN_WAVELENGTHS"} <= set(found)
+    theirs, ours = (fits.getdata(path, "DATA")[500:3000] for path in (found["CUBE"], night.product("CUBE")))
+    white = [np.nanmedian(cube, axis=0) for cube in (theirs, ours)]
+    bright = white[1] > np.nanquantile(white[1], 0.9)
+    ratio = white[0][bright] / white[1][bright]
+    assert np.nanmedian(ratio) == pytest.approx(1.0, abs=0.01)
+    assert np.nanquantile(np.abs(ratio - 1.0), 0.7) < 0.03
+
+
 def test_cubes_open_in_mpdaf(night) -> None:
     mpdaf = pytest.importorskip("mpdaf.obj")
     ours, exported = (mpdaf.Cube(str(path)) for path in (night.product("CUBE"), night.theirs["DATACUBE_FINAL"][0]))

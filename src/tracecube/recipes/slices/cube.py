@@ -19,7 +19,7 @@ __all__ = ["Grid", "Samples", "Source", "build_cube", "flat_cards", "planes_at_o
 F4 = NDArray[np.float32]
 
 _SLAB = 128  # planes that are solved together
-_HELD = 50e6  # samples that are held at a time: 1 GB
+_HELD = 16e6  # samples that are held at a time: a third of a GB
 _MARGIN = 14  # planes on either side: the polynomial of degree 6 reaches 6 times 2 of them
 _DEGREE, _SMALLEST = 6, 0.1  # of the inverse root: noise of voxels and of 5 x 5 bins is right to 2 per cent
 _SPECTRAL = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX)3|CD(3_[123]|[12]_3)")
