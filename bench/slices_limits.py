@@ -26,9 +26,10 @@ from scipy.ndimage import binary_erosion
 
 from tracecube.core.slice_flux import SliceResponse
 from tracecube.core.slice_light import SliceIllumination, SliceSky
-from tracecube.core.slices import SliceExposure
+from tracecube.core.slices import SliceExposure, SliceSegments
 from tracecube.io.products import read_product
 from tracecube.kernels.tangent_plane import sky_to_plane
+from tracecube.recipes.slices.star_slices import brightness_near
 
 GRADIENT = 2e-4  # a spaxel, of the generator's field: light of the sky, not of the lamp
 BETA, SPAXEL = 2.8, 0.2
@@ -71,6 +72,14 @@ def of_standard(out: Path, night: Path) -> None:
     off = float(gain.mean() / np.sum(weight * gain) - 1.0)
     print(f"standard star in {count:.1f} slices that scatter by {100 * spread:.2f} %: fluxes good to "
           f"{100 * spread / np.sqrt(count):.2f} % rms, in this night {100 * off:+.2f} %")  # fmt: skip
+    paths = sorted(out.rglob("std_*_SEGMENTS_STD.fits"))
+    told = brightness_near([read_product(path, SliceSegments) for path in paths], 0.0)
+    channels = [f"CHAN{path.stem[-2:]}" for path in sorted((night / "truth").glob("ifu*.fits"))]
+    known = np.concatenate([told.of(channel, np.arange(1, gain.size // len(channels) + 1)) for channel in channels])
+    left = gain / known / np.mean(gain / known)
+    off = float(1.0 / np.sum(weight * left) - 1.0)
+    print(f"by what the sky beside it tells they scatter by {100 * np.std(left):.2f} %: fluxes good to "
+          f"{100 * np.std(left) / np.sqrt(count):.2f} % rms, in this night {100 * off:+.2f} %")  # fmt: skip
 
 
 def of_target(out: Path, night: Path, name: str) -> None:
