@@ -146,7 +146,7 @@ def _spectra(scene: CoronagraphScene, place: tuple[F8, F8], flux: F8, variance: 
         flags=np.zeros(flux.shape, np.int32),
         covariance=np.zeros(flux.shape),
         wave=scene.wave,
-        lsf_sigma=np.full(scene.wave.size, 150.0),
+        lsf_sigma=np.zeros(scene.wave.size),  # light of a channel is its own here
         aperture=np.arange(n),
         x=place[0],
         y=place[1],

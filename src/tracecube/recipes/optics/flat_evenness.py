@@ -16,6 +16,8 @@ __all__ = ["flat_unevenness"]
 
 _DEGREE = 4
 _OFF = 0.2  # lenslets this far off the others are dim ones, no part of anything smooth
+_SEEN = 0.5  # of the channels that a lenslet's light is told by, at least
+_ROUNDS = 3  # of the fit, each about the last: a flat that falls by half from edge to edge keeps its edges
 _LEAST = 10  # lenslets a coefficient
 
 
@@ -28,8 +30,10 @@ def flat_unevenness(flat: Throughput, layout: Layout) -> float:
     layout : Layout
         Of the same lenslets.
     """
-    white = np.mean(np.asarray(flat.value, float), axis=1)
-    known = np.isfinite(white) & np.isfinite(layout.x) & np.isfinite(layout.y) & ((flat.dq & NOT_USABLE) == 0)
+    told = np.isfinite(flat.value)
+    seen = told.sum(axis=1) > _SEEN * told.shape[1]
+    white = np.where(told, flat.value, 0.0).sum(axis=1, dtype=float) / np.maximum(told.sum(axis=1), 1)
+    known = seen & np.isfinite(layout.x) & np.isfinite(layout.y) & ((flat.dq & NOT_USABLE) == 0)
     powers = [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)]
     if known.sum() < _LEAST * len(powers):
         return float("nan")
@@ -38,8 +42,10 @@ def flat_unevenness(flat: Throughput, layout: Layout) -> float:
         axis[known] / np.abs(axis[known]).max() for axis in (np.asarray(layout.x, float), np.asarray(layout.y, float))
     )
     columns = np.stack([x**i * y**j for i, j in powers], axis=1)
-    kept = np.abs(level - 1.0) < _OFF
-    if kept.sum() < _LEAST * len(powers):
-        return float("nan")
-    smooth = columns[kept] @ np.linalg.lstsq(columns[kept], level[kept], rcond=None)[0]
-    return float(np.std(smooth))
+    smooth = np.ones(level.size)
+    for _ in range(_ROUNDS):
+        kept = np.abs(level - smooth) < _OFF
+        if kept.sum() < _LEAST * len(powers):
+            return float("nan")
+        smooth = columns @ np.linalg.lstsq(columns[kept], level[kept], rcond=None)[0]
+    return float(np.std(smooth[kept]))

@@ -23,6 +23,8 @@ along a column, and the larger part of what a bright even frame leaves."""
 _OUT_OF_DISPERSION = 3.0
 """Dispersion steps, one a pixel, by which an end of the band may lie off the law (as the observatory counts
 them: it keeps its model's wavelengths there, here the lasers' hold)."""
+_BAND_PERIOD = 10.0  # px: of the bands of companions and air that a line-spread function blurs
+_NEAR_WINGS, _CORE_REACH = 4.0, 2.0  # px
 _WORST_OFF = 3.0  # px: a spectrum of which more rows than this lie off the detector is not whole
 
 
@@ -181,22 +183,44 @@ def _dispersion_at(lenslets: Lenslets, law: PrismLaw) -> FloatArray:
 
 
 def _line_spread(lenslets: Lenslets, traces: TraceSet, wave: FloatArray) -> FloatArray:
-    """Width (n, m), px, of the line-spread function: that of the laser templates' cores, by zone and wavelength."""
-    _, zones, _, size, _ = lenslets.template.shape
+    """Width (n, m), px, of the line-spread function: of the Gaussian that blurs a spectrum's bands as much.
+
+    A PSFlet is as wide along dispersion as across it, near wings and all, but for the ratio of its cores; across, where
+    the neighbours' light is solved for, the profile of white light tells it. Near wings hold a twentieth of the light:
+    a Gaussian through the core alone would blur too little. Far ones are a pedestal that no Gaussian follows.
+    """
+    shapes = np.asarray(traces.profile, float) if traces.mix is not None else np.asarray(traces.profile)[:, None]
+    mix = np.ones((1, *wave.shape)) if traces.mix is None else np.asarray(traces.mix, float)
+    u = np.asarray(traces.profile_u, float)
+    turn, near = 2.0 * np.pi * u / _BAND_PERIOD, (np.abs(u) < _NEAR_WINGS).astype(float)
+    sums = np.stack([near * np.cos(turn), near * np.sin(turn), near]) @ shapes
+    even, odd, whole = (np.tensordot(one, mix, axes=(0, 0)) for one in sums)
+    kept = np.hypot(even, odd) / whole
+    width = np.sqrt(-2.0 * np.log(np.clip(kept, 0.05, 0.999))) * _BAND_PERIOD / (2.0 * np.pi)
+    ratio = np.interp(np.nan_to_num(wave), lenslets.laser, _core_ratio(lenslets))
+    return np.where(np.isfinite(wave), ratio * width, np.nan)
+
+
+def _core_ratio(lenslets: Lenslets) -> FloatArray:
+    """Width of the lasers' cores along dispersion over that across (n_laser,), the mean of all zones."""
+    size = lenslets.template.shape[-1]
     t = (np.arange(size) - size // 2) * lenslets.step
-    core = np.abs(t) < 2.5  # noqa: PLR2004 - beyond are the feet of neighbouring spots
-    line = lenslets.template[..., core].sum(axis=-1)[..., core]
-    line = line - np.minimum(line[..., :1], line[..., -1:])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        middle = (line * t[core]).sum(axis=-1) / line.sum(axis=-1)
-        width = np.sqrt((line * (t[core] - middle[..., None]) ** 2).sum(axis=-1) / line.sum(axis=-1))
-    width = np.where(np.isfinite(width), width, np.nanmedian(width, axis=(1, 2), keepdims=True))
-    shape = float(np.nanmax(lenslets.x)) + 1.0, float(np.nanmax(lenslets.y)) + 1.0
-    column = np.clip((np.nanmean(traces.centre, axis=1) / shape[0] * zones).astype(int), 0, zones - 1)
-    row = np.clip(((traces.start + 0.5 * wave.shape[1]) / shape[1] * zones).astype(int), 0, zones - 1)
-    by_lenslet = width[:, row, column].T
-    found = np.stack([np.interp(w, lenslets.laser, one) for w, one in zip(wave, by_lenslet, strict=True)])
-    return np.where(np.isfinite(wave), found, np.nan)
+    core = np.abs(t) < _CORE_REACH  # beyond are the feet of neighbouring spots
+    stamp = np.nan_to_num(lenslets.template)[..., core, :][..., core].mean(axis=(1, 2))
+    ratio = np.ones(len(stamp))
+    for number, one in enumerate(stamp):
+        along, across = (_core_width(t[core], one.sum(axis=axis)) for axis in (1, 0))
+        ratio[number] = along / across if np.isfinite(along / across) else 1.0
+    return ratio
+
+
+def _core_width(t: FloatArray, line: FloatArray) -> float:
+    """Width of the Gaussian through the core of a line: by the bend of its logarithm where it is brighter than half."""
+    bright = line > 0.5 * line.max()
+    if not line.max() > 0.0 or np.count_nonzero(bright) < 3:  # noqa: PLR2004 - a bend
+        return float("nan")
+    bend = np.polyfit(t[bright], np.log(line[bright]), 2)[0]
+    return float(np.sqrt(-0.5 / bend)) if bend < 0.0 else float("nan")
 
 
 def _wave_numbers(

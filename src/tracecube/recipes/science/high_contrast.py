@@ -16,6 +16,7 @@ from tracecube.core.companions import ContrastCurve
 from tracecube.core.errors import NoConvergence
 from tracecube.core.params import Params
 from tracecube.kernels.few_samples import few_sample_threshold
+from tracecube.recipes.science.band_mean import band_mean, seen_through
 from tracecube.recipes.science.companion_fit import (
     FittedCompanion,
     Noise,
@@ -62,7 +63,7 @@ class Companion:
         Of the contrasts, from places at the same distance; the error of the star's flux is not in it.
     place_covariance : array (2, 2), arcsec**2
     contrast, contrast_error : float
-        Mean over the band.
+        Mean over the band, freed of the line-spread function; the error holds that of the star's flux in each channel.
     snr : float
     inflation : float
         Scatter over what the weights say.
@@ -189,9 +190,10 @@ def measured(
     covariance = _covariance(fitted, noise)
     inside = fitted.used & in_band(sequence, band)
     share = np.where(inside, 1.0 / np.count_nonzero(inside), 0.0)
-    value = float(share @ np.where(fitted.used, fitted.contrast, 0.0))
-    star = np.sqrt(np.sum((share * np.where(fitted.used, fitted.contrast, 0.0) * sequence.light_error) ** 2))
     few = np.sqrt(1.0 + 1.0 / noise.elements)
+    star = np.where(fitted.used, fitted.contrast, 0.0) * sequence.light_error
+    seen = seen_through(sequence.wave, sequence.light, sequence.lsf_sigma)
+    mean = band_mean(fitted.contrast, few**2 * covariance + np.diag(star**2), seen, share)
     spread = few * np.sqrt(np.mean(fitted.mean(noise.spectra) ** 2))
     used = np.ix_(fitted.used, fitted.used)
     inflation = float(spread * np.sqrt(fitted.normal[used].sum()))
@@ -199,8 +201,8 @@ def measured(
         fitted=fitted,
         covariance=covariance,
         place_covariance=_place_covariance(fitted, noise) * few**2,
-        contrast=value,
-        contrast_error=float(np.hypot(few * np.sqrt(share @ covariance @ share), star)),
+        contrast=mean.value,
+        contrast_error=mean.error,
         snr=float(fitted.mean(fitted.contrast[None])[0] / spread),
         inflation=inflation,
     )

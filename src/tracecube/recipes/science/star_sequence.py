@@ -49,6 +49,8 @@ class StarSequence:
         Flux of the star, electron / Angstrom.
     light_error : array (n_wave,)
         Relative error of it, channel by channel.
+    lsf_sigma : array (n_wave,), Angstrom
+        Width of the line-spread function.
     """
 
     wave: F8
@@ -63,6 +65,7 @@ class StarSequence:
     profile: Profile
     light: F8
     light_error: F8
+    lsf_sigma: F8
 
     @property
     def rotation(self) -> float:
@@ -177,6 +180,7 @@ def star_sequence(
         profile=_profile(psf, light, unit, (hexagon_area(pitch), reach)),
         light=light,
         light_error=error,
+        lsf_sigma=np.broadcast_to(np.nan_to_num(np.asarray(first.lsf_sigma, float)), wave.shape).copy(),
     )
 
 

@@ -37,8 +37,8 @@ _HUBER = 1.5  # deviations from which a channel counts less
 _FAR = 5.0  # deviations from which a lenslet counts less: a companion, a hit
 _SPOT_REACH = 4.0  # lambda / D: halo nearer to a spot is the spot's
 _LEAST_LENSLETS = 300
-_LEAST_FRAMES = 3  # from whose halos a usual change is told
 _ASSUMED = 0.03  # of the Strehl ratio, where halos do not tell what is usual; the level's error holds it
+_WORTH = 2.0  # frames that this counts for: three DITs may be alike by chance
 
 
 class StrehlParams(Params):
@@ -195,13 +195,15 @@ def _ratio(frame: Spectra, reference: Spectra, rows: NDArray[np.int64], k: int) 
 def usual_change(halo: F8, params: StrehlParams) -> float:
     """Change of ln S at 1.25 micrometres that is usual between two frames, from the halos of all (n_time,).
 
-    It is the scatter of the frames, times the root of 2; what the air's transmission changes is in it.
+    It is the scatter of the frames, times the root of 2; what the air's transmission changes is in it. Few frames are
+    drawn towards what is assumed without any (scaled inverse chi-square; Gelman et al., Bayesian Data Analysis, 2.6).
     """
     known = halo[np.isfinite(halo)]
-    if known.size < _LEAST_FRAMES:
-        return _ASSUMED
     core = float(np.exp(-((2.0 * np.pi * params.wavefront / MIDDLE) ** 2)))
-    return float(np.sqrt(2.0) * np.std(np.log1p(-known * (1.0 - core)), ddof=1))
+    change = np.log1p(-known * (1.0 - core))
+    freedom = max(known.size - 1, 0)
+    squares = 2.0 * float(np.sum((change - change.mean()) ** 2)) if freedom else 0.0
+    return float(np.sqrt((_WORTH * _ASSUMED**2 + squares) / (_WORTH + freedom)))
 
 
 def core_light(

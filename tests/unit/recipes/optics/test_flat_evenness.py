@@ -27,5 +27,14 @@ def test_a_slope_is_found_and_scatter_of_lenslets_is_not() -> None:
     assert flat_unevenness(*field(6000, 0.0)) < 0.002
 
 
+def test_lenslets_that_miss_a_channel_and_edges_that_are_dim_count() -> None:
+    flat, layout = field(6000, 0.5)  # from half to half as much again
+    expected = 0.5 / np.sqrt(3.0)
+    assert flat_unevenness(flat, layout) == pytest.approx(expected, rel=0.1)
+    flat.value[::2, 0] = np.nan
+    flat.value[1::2, 4] = np.nan
+    assert flat_unevenness(flat, layout) == pytest.approx(expected, rel=0.1)
+
+
 def test_too_few_lenslets_tell_nothing() -> None:
     assert np.isnan(flat_unevenness(*field(100, 0.05)))
