@@ -31,7 +31,7 @@ class FoundCompanions(Outputs):
     contrast_curve: ContrastCurve
 
 
-@recipe(version="6")
+@recipe(version="7")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],

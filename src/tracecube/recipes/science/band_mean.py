@@ -2,8 +2,8 @@
 
 What is measured is not the contrast c but the light of the companion over that of the star, each seen through the
 line-spread function K: f = K(c s) / K s. Where the star is bright its neighbourhood counts for more, so the mean of f
-over channels is not that of c: it is 2 to 4 per cent more for a companion with bands as deep as methane's. With channels
-f = B c, the rows of B being K s over their sum, and c follows from f with the least curvature that f itself
+over channels is not that of c: it is 2 to 4 per cent more for a companion with bands as deep as methane's. With
+channels f = B c, the rows of B being K s over their sum, and c follows from f with the least curvature that f itself
 asks for: second differences are Gaussian with a scatter that maximises the likelihood of f (Wahba 1985, Ann. Stat. 13,
 1378). Neither level nor slope is drawn anywhere, so a companion as smooth as its star has the mean it had before.
 """

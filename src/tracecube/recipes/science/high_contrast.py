@@ -135,7 +135,8 @@ def surroundings(sequence: StarSequence, params: HighContrastParams) -> Surround
         del learnt  # hundreds of megabytes
         learnt = learn_speckles(sequence, params.speckles, clean=rest, plane=plane)
         del rest
-        fitted = _refitted(params, learnt, fitted)
+        fitted, lost = _refitted(params, learnt, fitted)
+        caveats += lost
     empty = cleaned(learnt, fitted)
     clean = search_map(empty, params.search, earlier=first)
     found = [measured(sequence, one, empty, fitted, params.band) for one in fitted]
@@ -156,14 +157,21 @@ def _in_order(found: list[Companion]) -> tuple[Companion, ...]:
 
 def _refitted(
     params: HighContrastParams, learnt: LearntSpeckles, fitted: list[FittedCompanion]
-) -> list[FittedCompanion]:
-    """Fit each companion without the others, in rounds."""
-    fitted = list(fitted)
+) -> tuple[list[FittedCompanion], list[str]]:
+    """Fit each companion without the others, in rounds; one that has no place any more was none: a caveat says so."""
+    caveats: list[str] = []
     for _ in range(params.refits):
-        for i, one in enumerate(fitted):
-            others = cleaned(learnt, fitted[:i] + fitted[i + 1 :])
-            fitted[i] = fit_companion(others, one.east, one.north, spectrum=one.contrast)
-    return fitted
+        waiting, kept = list(fitted), []
+        while waiting:
+            one = waiting.pop(0)
+            try:
+                others = cleaned(learnt, [*kept, *waiting])
+                kept.append(fit_companion(others, one.east, one.north, spectrum=one.contrast))
+            except NoConvergence as failure:
+                where = f"{1e3 * one.separation:.0f} mas"
+                caveats.append(f"a candidate at {where} is none once speckles are learnt without it: {failure.what}")
+        fitted = kept
+    return fitted, caveats
 
 
 def _threshold(clean: SearchMap, one: Companion, sigma: float) -> float:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, NoConvergence
 from tracecube.core.flags import Flag
-from tracecube.recipes.science.companion_fit import cleaned, fit_companion
+from tracecube.recipes.science import high_contrast
+from tracecube.recipes.science.companion_fit import FittedCompanion, cleaned, fit_companion
 from tracecube.recipes.science.companion_products import companion_spectra, contrast_image, sources
 from tracecube.recipes.science.companion_search import SearchParams, search_map
 from tracecube.recipes.science.high_contrast import (
@@ -19,7 +20,7 @@ from tracecube.recipes.science.high_contrast import (
     in_band,
     surroundings,
 )
-from tracecube.recipes.science.speckle_learning import SpeckleParams, _degree, learn_speckles
+from tracecube.recipes.science.speckle_learning import LearntSpeckles, SpeckleParams, _degree, learn_speckles
 from tracecube.recipes.science.star_sequence import StarSequence, star_sequence
 from tracecube.simulate.coronagraph import CoronagraphScene, CoronagraphSequence, observe_star
 
@@ -87,6 +88,24 @@ def test_the_band_of_a_mean_contrast_is_the_throughputs_and_not_the_stars_colour
     hot = replace(sequences[0], light=throughput * wave**-3)
     assert (hot.light[throughput == 0.5] < 0.3 * hot.light.max()).all()  # noqa: PLR2004 - by light they would be left out
     assert np.array_equal(in_band(hot, 0.3), throughput > 0.3)  # noqa: PLR2004
+
+
+def test_a_candidate_that_dissolves_is_left_out_and_the_rest_is_kept(
+    found: list[Surroundings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = found[0].companions[0].fitted
+    nothing = replace(true, east=-0.1, north=0.05)
+
+    def fit(learnt: LearntSpeckles, east: float, north: float, *, spectrum: np.ndarray) -> FittedCompanion:
+        if east == nothing.east:
+            raise NoConvergence("does not settle", hint="")
+        return true
+
+    monkeypatch.setattr(high_contrast, "fit_companion", fit)
+    kept, caveats = high_contrast._refitted(PARAMS, found[0].learnt, [true, nothing])
+    assert len(kept) == 1
+    assert kept[0] is true
+    assert "112 mas" in caveats[0]
 
 
 def test_place_has_honest_errors(found: list[Surroundings]) -> None:
