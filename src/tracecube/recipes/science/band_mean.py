@@ -75,7 +75,7 @@ def band_mean(contrast: F8, covariance: F8, seen: F8, share: F8) -> BandMean:
 
     def solution(bend: float) -> tuple[float, F8, F8]:
         normal = told + curved.T @ curved / bend**2
-        found = np.linalg.solve(normal, rhs)
+        found = np.asarray(np.linalg.solve(normal, rhs), np.float64)
         left, second = data - matrix @ found, curved @ found
         misfit = float(left @ inverse @ left + second @ second / bend**2)
         return -0.5 * (misfit + float(np.linalg.slogdet(normal)[1])) - len(curved) * np.log(bend), found, normal

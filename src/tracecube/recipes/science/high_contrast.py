@@ -161,7 +161,8 @@ def _refitted(
     """Fit each companion without the others, in rounds; one that has no place any more was none: a caveat says so."""
     caveats: list[str] = []
     for _ in range(params.refits):
-        waiting, kept = list(fitted), []
+        waiting = list(fitted)
+        kept: list[FittedCompanion] = []
         while waiting:
             one = waiting.pop(0)
             try:
