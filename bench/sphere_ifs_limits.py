@@ -24,10 +24,15 @@ from scipy.spatial import cKDTree
 from scipy.stats import norm
 
 from tracecube.core.companions import Companions, CompanionSpectrum
-from tracecube.core.optics import TraceSet
+from tracecube.core.optics import TraceSet, WavelengthSolution
+from tracecube.core.pixels import Master
 from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre, StarPsf
+from tracecube.instruments.sphere_ifs.detectors import detector, exposure_of, lamp_wave
 from tracecube.io.products import read_product
+from tracecube.io.raw import read_raw
+from tracecube.kernels.smooth import smooth_surface
+from tracecube.recipes.detector.array import clean_smooth_scene
 from tracecube.recipes.science.strehl import StrehlParams, spot_colour
 
 ORDERS, DIAGONALS, DIAMETER = 13.718, (57.3, 147.3), 8.0  # of the satellite spots; lambda / D, degree, m
@@ -43,6 +48,7 @@ class Truth:
         with fits.open(folder / "truth.fits.gz") as units:
             self.lenslets, head = units["LENSLETS"].data.copy(), units["LENSLETS"].header
             self.spectra, self.waves = units["SPECTRA"].data.copy(), units["WAVES"].data.copy()
+        self.folder = folder
         self.night = json.loads((folder / "truth.json").read_text())
         self.bands = [(head[f"BAND{i}A"], head[f"BAND{i}B"]) for i in range(4)]
         self.nodes = np.array([head[f"LAM{i}"] for i in range(self.lenslets["x"].shape[1])])
@@ -64,8 +70,37 @@ def product(out: Path, task: str, ending: str) -> Path:
     return min(out.glob(f"*/{task}/*{ending}"))
 
 
-def star_centre(truth: Truth) -> None:
+def image_offset(truth: Truth) -> None:
+    """Where the truth's own fluxes have images of point sources and the halo, against the places that it states."""
+    ok, place = truth.whole, np.stack([truth.lenslets["SX"], truth.lenslets["SY"]], axis=1).astype(float)
+    for kind, what, inner, outer in (("FLUX", "star beside the mask", 0.0, 2.2), ("CENTER", "halo", 22.0, None)):
+        plane, found = truth.planes(kind)[0], []
+        for band, (low, high) in enumerate(truth.bands):
+            light = truth.lenslets[f"F_{kind}"][:, band] / truth.lenslets["flat"]
+            image = CloughTocher2DInterpolator(place[ok], light[ok].astype(float))
+            middle = 0.5 * (low + high)
+            bend = (1250.0 / middle) ** 2 - 1.0
+            stated = np.array([plane["cx0"], plane["cy0"]]) + bend * np.array(truth.night["adc_mas"])
+            unit = middle * 1e-9 / DIAMETER * RADIAN
+            radius, angle = np.meshgrid(
+                np.linspace(inner * unit, outer * unit if outer else 780.0, 30), np.linspace(0.0, np.pi, 60)
+            )
+            away = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(-1, 2)
+
+            def unlike(at: np.ndarray, image: Any = image, away: Any = away) -> float:
+                one, other = image(at + away), image(at - away)
+                return float(np.nanvar((one - other) / np.sqrt(np.maximum(one + other, 1e-9))))
+
+            start = stated + np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
+            best = minimize(unlike, stated, method="Nelder-Mead", options={"initial_simplex": start, "xatol": 0.005})
+            found.append(best.x - stated)
+        mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
+        print(f"{what}: symmetric about a point {mean.round(2)} +- {spread.round(2)} mas from the stated place")
+
+
+def star_centre(truth: Truth, out: Path) -> None:
     """Centre of symmetry of the spots in the truth's own fluxes, without noise, against the centre that it states."""
+    image_offset(truth)
     centre, found = truth.planes("CENTER")[0], []
     ok, place = truth.whole, np.stack([truth.lenslets["SX"], truth.lenslets["SY"]], axis=1).astype(float)
     for band, (low, high) in enumerate(truth.bands):
@@ -93,8 +128,12 @@ def star_centre(truth: Truth) -> None:
     mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
     print(
         f"star centre: the noise-free spots are symmetric about a point {mean.round(2)} +- {spread.round(2)} mas "
-        f"from the stated centre: {np.hypot(*mean) / PIXEL:.3f} px of the cube"
+        f"from the stated centre: {np.hypot(*mean) / PIXEL:.3f} px of the cube; companions are images, "
+        "too: a centre at the stated place would move them by that"
     )
+    measured = read_product(product(out, "ifs_coronagraph_center", "STAR_CENTRE.fits"), StarCentre)
+    claimed = 1e3 * np.hypot(measured.centre_x_error, measured.centre_y_error)
+    print(f"star centre: claimed error {claimed:.3f} mas, {claimed / PIXEL:.3f} px of the cube")
 
 
 def flat(truth: Truth, out: Path) -> None:
@@ -119,6 +158,55 @@ def flat(truth: Truth, out: Path) -> None:
             f"after a surface of degree 6 (from {smooth.min():.3f} to {smooth.max():.3f}); photons {photons:.4f}; pull "
             f"{width((ratio / smooth - 1.0) * expected / noise * np.nanmedian(light / expected)):.2f}"
         )
+
+
+def response(truth: Truth, out: Path) -> None:
+    """What the detector flats' lamps leave open of the detector's response on large scales.
+
+    A lamp's light times the response is all that a flat shows. Lamps have light of their own, smooth, and what they
+    have in common can be the response: it is known as well as the lamps agree, over the root of their number.
+    """
+    raw = product_raw(truth)
+    if not raw:
+        return
+    dark = read_product(product(out, "ifs_dark", "1.65_MASTER_DARK.fits"), Master)
+    good = ~detector().dark() & (dark.flags == 0)
+    frames = [exposure_of(read_raw(path, "DETFLAT"))[0] for path in raw]
+    light: dict[float, list[np.ndarray]] = {}
+    for frame in frames:
+        image = clean_smooth_scene(frame, detector(), scale=25.0).data - dark.data
+        wave = lamp_wave(frame.meta, frame.name)
+        usable = good & (np.abs(image / np.median(image[good]) - 1.0) < 0.7)
+        light.setdefault(wave, []).append(smooth_surface(image, usable.astype(np.float32), 64.0)[::32, ::32])
+    y, x = np.mgrid[-1.0:1.0:64j, -1.0:1.0:64j]
+    inside = (np.hypot(x, y) < 0.95) & np.all([np.isfinite(one).all(axis=0) for one in light.values()], axis=0)
+    powers = [(i, j) for i in range(5) for j in range(5 - i)]
+    columns, _ = np.linalg.qr(np.stack([x[inside] ** i * y[inside] ** j for i, j in sorted(powers, key=sum)], axis=1))
+    columns *= np.sqrt(inside.sum())  # of rms 1 over the field
+    found = []
+    for one in light.values():
+        brightest = one[-1][inside] / np.median(one[-1][inside])
+        found.append(columns.T @ brightest / inside.sum())
+    spread = np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
+    degrees = np.array([sum(power) for power in sorted(powers, key=sum)])
+    for degree in range(1, 5):
+        doubt = float(np.sqrt(np.sum(spread[degrees == degree] ** 2)))
+        print(f"response of the detector, degree {degree}: {len(found)} lamps leave {doubt:.4f} rms open")
+    print(
+        f"flat, limit of its scatter: lamps tell the response to {np.sqrt(np.sum(spread[1:] ** 2)):.4f}; the target is "
+        "1.5 photon noises, 0.0033"
+    )
+
+
+def product_raw(truth: Truth) -> list[Path]:
+    """Raw detector flats of the night, by their headers; none where they do not lie beside the truth."""
+    kept = []
+    for path in sorted((truth.folder.parent / "raw").glob("*.fits*")):
+        with fits.open(path) as units:
+            head = {**units[0].header, **units[-1].header}
+        if "FLAT" in str(head.get("ESO DPR TYPE")) and "IMAGE" in str(head.get("ESO DPR TECH")):
+            kept.append(path)
+    return kept
 
 
 def crosstalk(truth: Truth, out: Path) -> None:
@@ -182,18 +270,36 @@ def bands(truth: Truth, out: Path) -> None:
     pixel = truth.pixels(grid)
     away = pixel[:, None] - pixel
     traces = read_product(product(out, "ifs_spectra_positions", "_TRACES.fits"), TraceSet)
+    own = own_width(out, grid)
+    plain = None
     for name, kernel in (
         ("lines of 0.93 px", np.exp(-0.5 * (away / (FWHM / 2.355)) ** 2)),
+        (f"lines of the night's own widths, {own.min():.2f} to {own.max():.2f} px", np.exp(-0.5 * (away / own) ** 2)),
         ("lines of 1.43 px, second moment of the real PSFlets", np.exp(-0.5 * (away / 1.43) ** 2)),
         ("the cross-dispersion profile by wavelength", profile_kernel(traces, np.nanmedian(wave, axis=0), grid, away)),
     ):
         step = np.gradient(pixel)
         area = np.median((kernel * step[:, None]).sum(axis=0))  # 1, but at the ends
         seen = (kernel @ light) * step / area
-        found = ratio * np.array(
-            [light[inside].sum() / seen[inside].sum() for inside in ((grid > a) & (grid < b) for a, b in truth.bands)]
-        )
+        inside = [(grid > a) & (grid < b) for a, b in truth.bands]
+        kept = np.array([seen[one].sum() / light[one].sum() for one in inside])
+        found = ratio / kept
         print(f"flat, band to band with {name}: {np.round(100 * (found / np.median(found) - 1), 2)} %")
+        plain = plain if plain is not None else kept
+        best = kept / plain
+        print(f"    a faultless extraction would score {100 * np.max(np.abs(best / np.median(best) - 1)):.2f} %")
+
+
+def own_width(out: Path, grid: np.ndarray) -> np.ndarray:
+    """Width (px) of the line-spread function that the night's products state, at wavelengths (nm)."""
+    solution = read_product(product(out, "ifs_wavelength_calibration", "_WAVELENGTH.fits"), WavelengthSolution)
+    on = np.isfinite(solution.wave) & np.isfinite(solution.lsf_sigma)
+    at, width_ = solution.wave[on] / 10.0, solution.lsf_sigma[on]
+    steps = np.linspace(at.min(), at.max(), 30)
+    which = np.digitize(at, steps)
+    middle = [np.median(width_[which == i]) if (which == i).any() else np.nan for i in range(1, steps.size)]
+    centre, middle = 0.5 * (steps[1:] + steps[:-1]), np.array(middle)
+    return np.interp(grid, centre[np.isfinite(middle)], middle[np.isfinite(middle)])
 
 
 def profile_kernel(traces: TraceSet, wave: np.ndarray, grid: np.ndarray, away: np.ndarray) -> np.ndarray:
@@ -268,10 +374,13 @@ def companions(truth: Truth, out: Path) -> None:
             f"companion {name}: contrast {found.contrast[i] / stated - 1.0:+.3f} of the true one off, claimed error "
             f"{error:.3f}; within {goal:.2f} in {2.0 * norm.cdf(goal / error) - 1.0:.0%} of nights"
         )
-        line_spread(truth, read_product(product(out, "ifs_companions", f"SPECTRUM_{name}.fits"), CompanionSpectrum))
+        spectrum = read_product(product(out, "ifs_companions", f"SPECTRUM_{name}.fits"), CompanionSpectrum)
+        common = spectrum.common_error
+        print(f"    of that {np.sqrt(max(error**2 - common**2, 0.0)):.3f} noise, {common:.3f} the star's level")
+        line_spread(truth, spectrum, out)
 
 
-def line_spread(truth: Truth, spectrum: CompanionSpectrum) -> None:
+def line_spread(truth: Truth, spectrum: CompanionSpectrum, out: Path) -> None:
     """Spectrum against the truth as lines of several widths make it, the best level taken out."""
     wave, contrast = spectrum.wave / 10.0, spectrum.contrast
     grid = truth.waves["wave"].astype(float)
@@ -279,16 +388,22 @@ def line_spread(truth: Truth, spectrum: CompanionSpectrum) -> None:
     place = truth.pixels(grid)
     seen = np.interp(wave, grid, truth.waves["throughput"]) > 0.3
     seen &= np.isfinite(contrast) & (wave > 970.0) & (wave < truth.nodes[-1] - 50.0)
-    for sigma in (FWHM / 2.355, 1.1):
+    own, sharp = own_width(out, grid), np.zeros(0)
+    for name, sigma in ((f"{FWHM / 2.355:.2f} px", FWHM / 2.355), ("the night's own width", own[:, None])):
         kernel = np.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
         expected = np.interp(wave, grid, (kernel @ (true * star)) / (kernel @ star))
         level = np.sum((contrast * expected)[seen]) / np.sum((expected**2)[seen])
         off = (contrast / level - expected)[seen]
         claimed, mean = np.sqrt(spectrum.variance)[seen] / level, expected[seen].mean()
         print(
-            f"    lines of {sigma:.2f} px: level {level:.3f}, rms about it {np.sqrt(np.mean(off**2)) / mean:.3f}, "
+            f"    lines of {name}: level {level:.3f}, rms about it {np.sqrt(np.mean(off**2)) / mean:.3f}, "
             f"pull {np.std(off / claimed):.2f}; claimed noise {np.sqrt(np.mean(claimed**2)) / mean:.3f}"
         )
+        if sharp.size:
+            apart, noise = np.mean((expected - sharp)[seen] ** 2), np.mean(claimed**2)
+            print(f"    so many of the row's rms are the lines': {np.sqrt(apart) / mean:.3f}, with noise", end=" ")
+            print(f"{np.sqrt(apart + noise) / mean:.3f}; pull expected {np.sqrt(1.0 + apart / noise):.2f}")
+        sharp = expected
 
 
 def spectra_of(out: Path, task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -336,8 +451,7 @@ def main() -> None:
         print("no reduced night and truth given: nothing to compare")
         return
     truth = Truth(given.truth)
-    star_centre(truth)
-    for part in (flat, bands, crosstalk, strehl, companions):
+    for part in (star_centre, flat, response, bands, crosstalk, strehl, companions):
         part(truth, given.out)
     lamp_between(truth)
     neighbours_light(given.out)

@@ -97,7 +97,7 @@ def flat(truth: Truth, out: Path, which: np.ndarray) -> None:
     spectra = read_product(product(out, "ifs_ifu_flat", "_SPECTRA.fits"), Spectra)
     wave, step = optics.sampling(truth.mode)
     sent = light.lamp_light(wave, truth.mode) * step * IFU_FLAT
-    ends = np.linspace(truth.mode.band[0] + 150.0, truth.mode.band[1] - 250.0, 5)
+    ends = np.linspace(truth.mode.band[0] + 300.0, truth.mode.band[1] - 450.0, 5)
     share, ok = truth.lenslets["throughput"], which >= 0
     place = np.stack([truth.lenslets["x"][:, 4], truth.lenslets["y"][:, 4]])[:, np.maximum(which, 0)] / 1024.0 - 1.0
     medians = []
@@ -161,7 +161,7 @@ def companions(truth: Truth, out: Path) -> None:
     """Contrast, place and spectrum of each companion."""
     found = read_product(product(out, "ifs_companions", "SOURCES.fits"), Companions)
     wave = np.asarray(truth.star["wave"], float)
-    through = light.throughput(wave, truth.mode) * np.interp(wave, *_air())
+    through = np.asarray(truth.star["star"], float) * wave**3  # by the same rule as the product's band
     band = through > 0.3 * through.max()
     for one in truth.companions:
         name = str(one["name"]).strip()
@@ -192,13 +192,6 @@ def companions(truth: Truth, out: Path) -> None:
             f"pull {np.std(off / claimed):.2f}"
         )
     print(f"sources found: {found.snr.size}, significance {np.round(found.snr, 1)}")
-
-
-def _air() -> tuple[np.ndarray, np.ndarray]:
-    from tracecube.instruments.sphere_ifs.static_data import air_transmission
-
-    air = air_transmission()
-    return air.wave, air.transmission
 
 
 def main() -> None:
