@@ -87,6 +87,9 @@ class StarPsf:
         Of the science DIT that ``flux`` is scaled to.
     width : float
         Width of the core over that of an ideal aperture.
+    tilt : array (n_wave,) or None
+        Relative error of ``flux``, common to all channels, by the error of the wavelengths: a neutral density filter
+        changes by a per cent a nanometre.
     """
 
     wave: FloatArray = column("STAR_PSF", "WAVE", unit="Angstrom")
@@ -102,6 +105,7 @@ class StarPsf:
     share_variance: FloatArray = image("SHARE_STAT")
     dit: float = card("PSFDIT", unit="s", text="science DIT that FLUX is for")
     width: float = card("PSFWIDTH", text="core width over ideal")
+    tilt: FloatArray | None = column("STAR_PSF", "TILT", default=None)
     meta: Meta = meta()
 
 

@@ -29,6 +29,8 @@ __all__ = ["UNEVEN", "ClearPixels", "Optics", "SkySpectra", "sky_spectra"]
 
 UNEVEN = "FLATSMTH"
 """Card: rms of the smooth part of the lenslet flat, relative."""
+SHIFT_ERROR = "SHIFTEY"
+"""Card: error of the light's shift along dispersion since the day, px."""
 
 # Movement beyond this is unusual: day calibrations are taken within a day, px.
 USUAL_SHIFT = 1.0
@@ -210,6 +212,7 @@ def _cards(raw: RawFrame, frame: Frame, shift: Shift, uneven: float) -> Meta:
         "NOISEFLR": frame.meta["NOISEFLR"],
         "SHIFTDX": shift.dx,
         "SHIFTDY": shift.dy,
+        SHIFT_ERROR: shift.dy_error,
         "SHIFTTN": shift.turn,
         "SHIFTST": shift.stretch,
     }

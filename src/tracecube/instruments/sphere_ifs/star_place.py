@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from tracecube.core.errors import MissingInput, TracecubeError
-from tracecube.core.fields import BoolArray, Meta
+from tracecube.core.fields import BoolArray, FloatArray, Meta
 from tracecube.core.flags import Flag
+from tracecube.core.frame import RawFrame
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre
@@ -80,15 +81,29 @@ def star_beside_mask(spectra: Spectra, science: Spectra | None, params: FluxPara
         caveats = ("no science frame given: the star's flux is for the DIT of the flux frame itself",)
     else:
         wanted = _dit(science.meta, frame_name(science.meta))
+    transmission = filter_transmission(track, *curve)
     found = measure_psf(
         spectra,
         params,
-        transmission=filter_transmission(track, *curve),
+        transmission=transmission,
         time_ratio=wanted / own,
         dit=wanted,
         name=name,
     )
-    return found, (*found.caveats, *caveats)
+    tilt = np.gradient(np.log(transmission), track.wave) * _wave_error(spectra)
+    return replace(found, psf=replace(found.psf, tilt=tilt)), (*found.caveats, *caveats)
+
+
+def _wave_error(spectra: Spectra) -> FloatArray:
+    """Error of the channels' wavelengths, Angstrom: that of the light's shift along dispersion since the day."""
+    from tracecube.instruments.sphere_ifs.sky import SHIFT_ERROR, mode_of_frame  # noqa: PLC0415 - brings numba
+
+    shift = spectra.meta.get(SHIFT_ERROR)
+    wave = np.asarray(spectra.wave, float)
+    if not isinstance(shift, float) or not np.isfinite(shift):
+        return np.zeros(wave.size)
+    mode = mode_of_frame(RawFrame("star", "FLUX", spectra.meta, {}, {}))
+    return np.asarray(shift / np.abs(np.gradient(mode.law(wave), wave)))
 
 
 def _dit(meta: Meta, name: str) -> float:

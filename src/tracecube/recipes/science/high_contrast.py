@@ -200,9 +200,10 @@ def measured(
     inside = fitted.used & in_band(sequence, band)
     share = np.where(inside, 1.0 / np.count_nonzero(inside), 0.0)
     few = np.sqrt(1.0 + 1.0 / noise.elements)
-    star = np.where(fitted.used, fitted.contrast, 0.0) * sequence.light_error
+    known = np.where(fitted.used, fitted.contrast, 0.0)
+    star = np.diag((known * sequence.light_error) ** 2) + np.outer(known * sequence.tilt, known * sequence.tilt)
     seen = seen_through(sequence.wave, sequence.light, sequence.lsf_sigma)
-    mean = band_mean(fitted.contrast, few**2 * covariance + np.diag(star**2), seen, share)
+    mean = band_mean(fitted.contrast, few**2 * covariance + star, seen, share)
     spread = few * np.sqrt(np.mean(fitted.mean(noise.spectra) ** 2))
     used = np.ix_(fitted.used, fitted.used)
     inflation = float(spread * np.sqrt(fitted.normal[used].sum()))

@@ -51,6 +51,8 @@ class StarSequence:
         Relative error of it, channel by channel.
     lsf_sigma : array (n_wave,), Angstrom
         Width of the line-spread function.
+    tilt : array (n_wave,)
+        Relative error of the star's flux that all channels share, by the error of their wavelengths.
     """
 
     wave: F8
@@ -66,6 +68,7 @@ class StarSequence:
     light: F8
     light_error: F8
     lsf_sigma: F8
+    tilt: F8
 
     @property
     def rotation(self) -> float:
@@ -180,6 +183,7 @@ def star_sequence(
         profile=_profile(psf, light, unit, (hexagon_area(pitch), reach)),
         light=light,
         light_error=error,
+        tilt=np.zeros(wave.size) if psf.tilt is None else np.asarray(psf.tilt, float),
         lsf_sigma=np.broadcast_to(np.nan_to_num(np.asarray(first.lsf_sigma, float)), wave.shape).copy(),
     )
 

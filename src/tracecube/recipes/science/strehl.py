@@ -112,7 +112,8 @@ def spot_colour(psf: StarPsf, centre: StarCentre, params: StrehlParams) -> tuple
     Notes
     -----
     Deep bands of the air are filled by the line-spread function's wings in a star that stands still, not in spots that
-    move with wavelength: channels off the law lose weight, and errors are scaled by what is left.
+    move with wavelength: channels off the law lose weight, and errors are scaled by what is left. A wavelength error
+    tilts the star's flux through its filter, not the spots': as far as it looks like the law it is part of the error.
     """
     flux, variance = np.asarray(centre.spot_flux, float), np.asarray(centre.spot_variance, float)
     if flux.shape[0] != psf.wave.size:
@@ -130,7 +131,9 @@ def spot_colour(psf: StarPsf, centre: StarCentre, params: StrehlParams) -> tuple
     colour = np.log(total[used] / light[used]) + 2.0 * np.log(wave)
     columns = np.stack([np.ones(wave.size), (MIDDLE / wave) ** 2 - 1.0])
     found, covariance = _robust(columns, colour, 1.0 / noise)
-    return float(found[1]), float(np.sqrt(covariance[1, 1]))
+    tilt = np.zeros(wave.size) if psf.tilt is None else np.asarray(psf.tilt, float)[used]
+    tilted = np.linalg.lstsq((columns / np.sqrt(noise)).T, tilt / np.sqrt(noise), rcond=None)[0]
+    return float(found[1]), float(np.hypot(np.sqrt(covariance[1, 1]), tilted[1]))
 
 
 def _robust(columns: F8, data: F8, weight: F8) -> tuple[F8, F8]:

@@ -131,3 +131,13 @@ def test_the_usual_change_is_what_halos_of_the_sequence_scatter() -> None:
     assert usual_change(halo, PARAMS) == pytest.approx(0.02 * np.sqrt(2.0), rel=0.1)
     assert usual_change(np.array([1.0, np.nan]), PARAMS) == pytest.approx(0.03)  # nothing tells
     assert usual_change(np.ones(3), PARAMS) > 0.02  # three that are alike are so by chance
+
+
+def test_a_filter_that_wavelength_errors_tilt_makes_the_colour_worth_less() -> None:
+    rng = np.random.default_rng(11)
+    psf, centre = star_beside_mask(rng), star_with_spots(rng, 0.02)
+    change, error = spot_colour(psf, centre, PARAMS)
+    tilt = 0.03 * ((MIDDLE / WAVE) ** 2 - 1.0) + 0.01  # like the law but for its level
+    tilted = spot_colour(replace(psf, tilt=tilt), centre, PARAMS)
+    assert tilted[0] == change
+    assert tilted[1] == pytest.approx(np.hypot(error, 0.03))
