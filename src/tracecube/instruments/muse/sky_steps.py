@@ -34,6 +34,7 @@ __all__ = ["sky_model"]
 _BRIGHT_LINES = np.array([5577.339, 6300.304])
 """Angstrom, air: the lines of oxygen that need no list (Osterbrock et al. 1996, PASP 108, 277)."""
 
+_UNLIKE = 1.5  # chi-square of a piece, above which people should know
 _WIDTH = 1.1  # Angstrom, sigma of a line where none can be measured
 
 
@@ -70,7 +71,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="12")
+@recipe(version="13")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],
@@ -112,7 +113,7 @@ def sky_model(  # noqa: PLR0913 - what the sky is told by
         sky_continuum=base,
         sky_mask=mask_image(segments, fit.blank, pointing),
         quality=(*_numbers(fit, value, zero), *numbers, gas),
-        caveats=(*caveats, *unused, *said, *doubts),
+        caveats=(*caveats, *unused, *said, *_crowd(fit), *doubts),
     )
 
 
@@ -120,6 +121,17 @@ def _nebula(fit: SkyFit) -> Nebula | None:
     """Return the gas in the spectrum that the pieces share, if there is any."""
     wave, light = sampled(fit.coefficient.astype(np.float64), fit.first, fit.step)
     return nebula_in(wave, light[0], continuum_of(light[0], float(wave[1] - wave[0])))
+
+
+def _crowd(fit: SkyFit) -> tuple[str, ...]:
+    """Say so where pieces are not the sky of a slice and smooth light of objects."""
+    if not fit.chi2 > _UNLIKE:
+        return ()
+    said = (
+        f"pieces of slices are not one sky and smooth light of objects (chi-square {fit.chi2:.1f}): brightness and "
+        "shifts of slices are less sure, and lines of stars may stand in the sky; give a SKY exposure or a SKY_MASK"
+    )
+    return (said,)
 
 
 def _gas(spectrum: SkySpectrum, base: SkyContinuum, method: str) -> tuple[QualityNumber, tuple[str, ...]]:
@@ -153,7 +165,7 @@ def _zero(fit: SkyFit, sky_lines: RawFrame | None) -> tuple[Zero, list[str]]:
 def _numbers(fit: SkyFit, value: FloatArray, zero: Zero) -> tuple[QualityNumber, ...]:
     known = fit.dq == 0
     return (
-        QualityNumber("SKY CHI2", fit.chi2, low=0.8, high=1.5),
+        QualityNumber("SKY CHI2", fit.chi2, low=0.8, high=_UNLIKE),
         QualityNumber("SKY LAST STEP", fit.moved, high=SETTLED),
         QualityNumber("SLICE GAIN RMS", float(np.std(value[known, 0])), high=0.05),
         QualityNumber("SLICE GAIN ERROR", float(np.median(fit.error[known, 0])), high=0.005),

@@ -11,7 +11,7 @@ from tests.unit.recipes.slices.sky_pieces import SIGMA, Sky
 from tracecube.core.errors import NoConvergence
 from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
-from tracecube.instruments.muse.sky_steps import SkyMethodParams, _zero, sky_model
+from tracecube.instruments.muse.sky_steps import SkyMethodParams, _crowd, _zero, sky_model
 from tracecube.kernels.sky_spline import derivatives
 from tracecube.recipes.slices.nebular import gas_windows
 from tracecube.recipes.slices.sky_fit import SETTLED, SkyParams, _outside, fit_sky
@@ -221,3 +221,10 @@ def test_the_continuum_at_lines_of_gas_tells_nothing_of_slices(segments):
         extra.append(replace(one, flux=(one.flux + more).astype(np.float32)))
     base, found = (fit_sky(gather(given), PARAMS, without=gas_windows(100.0)) for given in (segments, extra))
     assert np.abs(found.value[:, 0] - base.value[:, 0]).max() < 3e-4
+
+
+def test_where_pieces_are_not_alike_it_is_said(fit):
+    assert not _crowd(fit)
+    [said] = _crowd(replace(fit, chi2=2.4))
+    assert "chi-square 2.4" in said
+    assert "SKY_MASK" in said
