@@ -86,6 +86,21 @@ def test_flux_is_scaled_to_the_science_integration(beside, spots):
     assert said not in scaled.caveats
 
 
+def test_a_shift_that_is_not_known_well_tilts_the_flux_through_a_dense_filter(beside):
+    cards = {
+        **beside.meta, "SHIFTEY": 0.1, "ESO INS4 FILT2 NAME": "ND_2.0", "INSTRUME": "SPHERE", "ESO SEQ ARM": "IFS",
+        "ESO INS2 COMB IFS": "OBS_H", "ESO DPR CATG": "SCIENCE", "ESO DPR TYPE": "OBJECT,FLUX", "ESO DPR TECH": "IFU",
+    }  # fmt: skip
+    frame = spectra_of(beside.x, beside.y, WAVE, SPREAD, beside.flux, beside.variance, cards)
+    tilt = ifs_science_flux(spectra=frame, params=FluxParams(obstruction=0.2)).star_psf.tilt
+    blue, red = np.argmin(np.abs(WAVE - 10000.0)), np.argmax(WAVE)
+    # a tenth of a pixel is 1.5 nm there, and the filter's curve falls by 1.2 per cent a nanometre
+    assert tilt[blue] == pytest.approx(-0.017, abs=0.008)
+    assert tilt[red] > tilt[blue]
+    open_ = ifs_science_flux(spectra=beside, params=FluxParams(obstruction=0.2)).star_psf.tilt
+    assert np.abs(open_).max() < 1e-6
+
+
 def test_flux_without_filter_or_integration_time_is_refused(beside):
     for card, value in (("ESO INS4 FILT2 NAME", "ND_9"), ("ESO DET SEQ1 DIT", None)):
         bare = spectra_of(

@@ -221,6 +221,9 @@ def test_products_name_companions(found: list[Surroundings], sequences: list[Sta
     spectra = companion_spectra(found[0], sequences[0], star_error=0.03)
     assert [one.object for one in spectra] == ["b", "c"]
     assert spectra[0].covariance.shape == (WAVES, WAVES)
+    tilted = companion_spectra(found[0], replace(sequences[0], tilt=np.linspace(-0.02, 0.02, WAVES)), star_error=0.03)
+    more = tilted[0].covariance - spectra[0].covariance
+    assert more[0, -1] == pytest.approx(-4e-4 * spectra[0].contrast[0] * spectra[0].contrast[-1])
     image = contrast_image(found[0].raw, (44.5, -32.1), {})
     j, i = np.unravel_index(np.nanargmax(image.data), image.data.shape)
     middle = image.data.shape[0] // 2
