@@ -248,7 +248,9 @@ def _expected(like: Spectra | None) -> Expected:
     if like is None or not isinstance(like.meta.get("SHIFTDX"), float):
         return Expected(Shift(), _DAY_ACROSS, np.inf, _DAY_TURN)
     dx, dy, turn, stretch = (float(like.meta[f"SHIFT{key}"]) for key in ("DX", "DY", "TN", "ST"))  # type: ignore[arg-type]
-    return Expected(Shift(dx, dy, turn, stretch), _NIGHT_DRIFT, _NIGHT_DRIFT, _NIGHT_TURN)
+    base = like.meta.get(SHIFT_ERROR)
+    known = float(base) if isinstance(base, float) else 0.0
+    return Expected(Shift(dx, dy, turn, stretch), _NIGHT_DRIFT, _NIGHT_DRIFT, _NIGHT_TURN, known)
 
 
 def _shift_along(
@@ -257,7 +259,8 @@ def _shift_along(
     """Add how far the light has moved along dispersion; where that is not known, what was expected is taken visibly."""
     known = np.isfinite(expected.along)
     instead = f"that of the frame with satellite spots, {expected.shift.dy:.2f} px," if known else "0"
-    across = replace(across, dy=expected.shift.dy, dy_error=expected.along if known else _DAY_ACROSS)
+    alone = float(np.hypot(expected.along, expected.base)) if known else _DAY_ACROSS
+    across = replace(across, dy=expected.shift.dy, dy_error=alone)
     if optics.lamp is None:
         return across, (f"no spectrum of the white lamp: the shift along dispersion is not known, {instead} is taken",)
     lsf = float(np.nanmedian(optics.wavelength.lsf_sigma))
@@ -267,7 +270,8 @@ def _shift_along(
         return across, (f"the shift along dispersion is not known, {instead} is taken: {failure}",)
     trust = error**-2, expected.along**-2
     dy = (dy * trust[0] + expected.shift.dy * trust[1]) / sum(trust)
-    return replace(across, dy=dy, dy_error=float(sum(trust) ** -0.5)), ()
+    # the frame before fails where this one does: what it leaves open is not made less by both
+    return replace(across, dy=dy, dy_error=float(np.hypot(sum(trust) ** -0.5, expected.base))), ()
 
 
 def _every_row(frame: Frame) -> Frame:

@@ -101,12 +101,15 @@ class Expected:
     across, along : float, px
     turn : float
         Of turn and of stretch.
+    base : float, px
+        Error along dispersion of the frame that ``shift`` comes from: what fools it there fools it here.
     """
 
     shift: Shift
     across: float
     along: float
     turn: float
+    base: float = 0.0
 
 
 def shift_across(  # noqa: PLR0913 - a frame, its extraction, and what is known before
