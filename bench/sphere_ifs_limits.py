@@ -143,6 +143,7 @@ def flat(truth: Truth, out: Path) -> None:
     own = np.stack([truth.lenslets["x"][:, middle], truth.lenslets["y"][:, middle]], axis=1)
     which = nearest(place, own)
     ok = (which >= 0) & truth.whole[np.maximum(which, 0)]
+    surfaces: list[np.ndarray] = []
     for band, (low, high) in enumerate(truth.bands):
         light, noise = band_sum(flux[ok], error[ok], wave[ok], low, high)
         expected = truth.lenslets["F_FLAT"][which[ok], band]
@@ -153,11 +154,17 @@ def flat(truth: Truth, out: Path) -> None:
         good = np.isfinite(ratio) & (np.abs(ratio - 1.0) < 0.1)
         smooth = columns @ np.linalg.lstsq(columns[good], ratio[good], rcond=None)[0]
         photons = np.median(np.sqrt(expected / 20.0) / expected)
+        surfaces.append(smooth)
         print(
             f"flat, {low:.0f}-{high:.0f} nm: scatter {width(ratio):.4f}, {width(ratio / smooth):.4f} "
             f"after a surface of degree 6 (from {smooth.min():.3f} to {smooth.max():.3f}); photons {photons:.4f}; pull "
             f"{width((ratio / smooth - 1.0) * expected / noise * np.nanmedian(light / expected)):.2f}"
         )
+    colour = [float(np.std(one / surfaces[1])) for one in surfaces]
+    print(
+        f"flat: surfaces differ over the field by {np.round(colour, 4)} rms from the second band's: the response has "
+        "a colour, and nothing in the night tells its mean"
+    )
 
 
 def response(truth: Truth, out: Path) -> None:
@@ -274,7 +281,10 @@ def bands(truth: Truth, out: Path) -> None:
     plain = None
     for name, kernel in (
         ("lines of 0.93 px", np.exp(-0.5 * (away / (FWHM / 2.355)) ** 2)),
-        (f"lines of the night's own widths, {own.min():.2f} to {own.max():.2f} px", np.exp(-0.5 * (away / own) ** 2)),
+        (
+            f"lines of {own.min():.2f} to {own.max():.2f} px, the night's own",
+            np.exp(-0.5 * (away / own) ** 2) / own,
+        ),
         ("lines of 1.43 px, second moment of the real PSFlets", np.exp(-0.5 * (away / 1.43) ** 2)),
         ("the cross-dispersion profile by wavelength", profile_kernel(traces, np.nanmedian(wave, axis=0), grid, away)),
     ):
