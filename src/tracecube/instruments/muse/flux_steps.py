@@ -65,7 +65,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="10")
+@recipe(version="11")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],
@@ -122,7 +122,7 @@ def _of_slices(slices: SliceBrightness) -> tuple[QualityNumber, ...]:
     """Return how unlike slices are in the star's exposure, and how well that is known of one of them."""
     return (
         QualityNumber("STAR SLICE GAIN RMS", float(np.std(slices.value)), high=0.05),
-        QualityNumber("STAR SLICE GAIN ERROR", float(np.median(slices.error)), high=0.01),
+        QualityNumber("STAR SLICE GAIN ERROR", min(float(np.median(slices.error)), 1.0), high=0.01),
     )
 
 

@@ -15,6 +15,8 @@ from tracecube.recipes.slices.sky_pieces import gather
 
 __all__ = ["SliceBrightness", "brightness_near"]
 
+_SHARE = 0.75  # of the pieces that see sky: a field of a star is empty but for it
+_UNLIKE = 1.5  # chi-square of a piece: where the star's halo fills the field, its lines are taken for the sky's
 _CHANNELS = 3  # the closest to the star: their mean is known to a tenth of what slices scatter
 
 
@@ -45,15 +47,19 @@ def brightness_near(segments: Sequence[SliceSegments], y: float) -> SliceBrightn
     """Measure the brightness of the slices of the channels closest to a place across slices (arcsec).
 
     How much slices scatter beyond their errors is the width of what they may be (empirical Bayes): with v the fit and
-    e its error, 1 + (v - 1) t^2 / (t^2 + e^2), t^2 the variance of v less the mean of e^2.
+    e its error, 1 + (v - 1) t^2 / (t^2 + e^2), t^2 the variance of v less the mean of e^2. Slices are alike where the
+    sky cannot be told from the star.
     """
     order = np.argsort([float(np.nanmin(np.abs(one.y - y), initial=np.inf)) for one in segments], kind="stable")
     slices = gather([segments[i] for i in sorted(order[:_CHANNELS].tolist())])
     count = len(slices.aperture)
+    alike = SliceBrightness(slices.detector, slices.aperture, np.ones(count), np.full(count, np.inf))
     try:
-        fit = fit_sky(slices, SkyParams())
-    except NoConvergence:
-        return SliceBrightness(slices.detector, slices.aperture, np.ones(count), np.full(count, np.inf))
+        fit = fit_sky(slices, SkyParams(fraction=_SHARE))
+    except (NoConvergence, np.linalg.LinAlgError):
+        return alike
+    if not fit.chi2 < _UNLIKE:
+        return alike
     value, error, known = fit.value[:, 0], fit.error[:, 0], fit.dq == 0
     width2 = max(float(np.var(value[known]) - np.mean(error[known] ** 2)), 0.0) if known.any() else 0.0
     told = np.where(known, width2 / (width2 + np.where(known, error, 1.0) ** 2), 0.0)
