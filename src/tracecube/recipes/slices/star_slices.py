@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tracecube.core.errors import NoConvergence
-from tracecube.core.fields import FloatArray, IntArray
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.slices import SliceSegments
 from tracecube.recipes.slices.sky_fit import SkyParams, fit_sky
-from tracecube.recipes.slices.sky_pieces import gather
+from tracecube.recipes.slices.sky_pieces import Slices, gather
 
 __all__ = ["SliceBrightness", "brightness_near"]
 
 _SHARE = 0.75  # of the pieces that see sky: a field of a star is empty but for it
 _UNLIKE = 1.5  # chi-square of a piece: where the star's halo fills the field, its lines are taken for the sky's
+_SURE = 0.006  # error of a slice's brightness, beyond which faint lines feign more than slices change
+_FEWEST = 6  # slices that tell how they scatter
 _CHANNELS = 3  # the closest to the star: their mean is known to a tenth of what slices scatter
 
 
@@ -46,8 +48,9 @@ class SliceBrightness:
 def brightness_near(segments: Sequence[SliceSegments], y: float) -> SliceBrightness:
     """Measure the brightness of the slices of the channels closest to a place across slices (arcsec).
 
-    How much slices scatter beyond their errors is the width of what they may be (empirical Bayes): with v the fit and
-    e its error, 1 + (v - 1) t^2 / (t^2 + e^2), t^2 the variance of v less the mean of e^2. Slices are alike where the
+    Every other piece of each slice, and the rest, tell it twice, u and v. What both have in common is the width t of
+    what slices may be, t^2 the covariance of u and v; what they differ by is their error, e^2 = var(u - v) / 4 of the
+    mean. With it, brightness is 1 + ((u + v) / 2 - 1) t^2 / (t^2 + e^2) (empirical Bayes). Slices are alike where the
     sky cannot be told from the star.
     """
     order = np.argsort([float(np.nanmin(np.abs(one.y - y), initial=np.inf)) for one in segments], kind="stable")
@@ -55,13 +58,24 @@ def brightness_near(segments: Sequence[SliceSegments], y: float) -> SliceBrightn
     count = len(slices.aperture)
     alike = SliceBrightness(slices.detector, slices.aperture, np.ones(count), np.full(count, np.inf))
     try:
-        fit = fit_sky(slices, SkyParams(fraction=_SHARE))
+        fits = [fit_sky(_part(slices, slices.piece % 2 == odd), SkyParams(fraction=_SHARE)) for odd in (0, 1)]
     except (NoConvergence, np.linalg.LinAlgError):
         return alike
-    if not fit.chi2 < _UNLIKE:
+    if not max(fit.chi2 for fit in fits) < _UNLIKE:
         return alike
-    value, error, known = fit.value[:, 0], fit.error[:, 0], fit.dq == 0
-    width2 = max(float(np.var(value[known]) - np.mean(error[known] ** 2)), 0.0) if known.any() else 0.0
-    told = np.where(known, width2 / (width2 + np.where(known, error, 1.0) ** 2), 0.0)
-    made = 1.0 + told * (np.where(known, value, 1.0) - 1.0)
-    return SliceBrightness(slices.detector, slices.aperture, made, np.sqrt(width2 * (1.0 - told)))
+    known = (fits[0].dq == 0) & (fits[1].dq == 0)
+    if known.sum() < _FEWEST or max(float(np.median(fit.error[known, 0])) for fit in fits) > _SURE:
+        return alike
+    one, other = (np.where(known, fit.value[:, 0] / fit.value[known, 0].mean(), 1.0) for fit in fits)
+    width2 = max(float(np.mean((one[known] - 1.0) * (other[known] - 1.0))), 0.0)
+    error2 = float(np.var((one - other)[known])) / 4.0
+    told = np.where(known, width2 / max(width2 + error2, 1e-300), 0.0)
+    return SliceBrightness(
+        slices.detector, slices.aperture, 1.0 + told * (0.5 * (one + other) - 1.0), np.sqrt(width2 * (1.0 - told))
+    )
+
+
+def _part(slices: Slices, own: BoolArray) -> Slices:
+    """Return some of the pieces."""
+    names = ("flux", "weight", "wave", "slice", "white", "spread", "piece", "x", "y")
+    return replace(slices, **{name: getattr(slices, name)[own] for name in names})
