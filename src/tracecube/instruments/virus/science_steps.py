@@ -115,7 +115,7 @@ def twilight_spectra(
     return Twilight(twilight=made, master_twilight=kept, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="8")
+@recipe(version="9")
 def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) -> FibreFlat:
     """Measure the relative throughput of all fibres against wavelength, from the twilights of all CCDs together."""
     found, numbers = fit_throughput(twilight, params)
@@ -130,7 +130,7 @@ class BundleParams(BandParams, FibreMaskParams):
     """How the light of a bundle is gathered, and what is masked."""
 
 
-@recipe(version="17")
+@recipe(version="18")
 def exposure_sky(
     *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreThroughput, params: ExposureSkyParams
 ) -> ExposureSky:

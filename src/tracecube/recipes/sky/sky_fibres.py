@@ -38,10 +38,9 @@ class SkyFibres:
         Mean wavelengths, and how far each fibre's are from them: single precision knows those to 1e-6 Angstrom.
     expected : array (n, m)
         Throughput times the width of a pixel (Angstrom): what a sky of 1 electron / Angstrom gives.
-    widths : array (n, k), Angstrom
-        Standard deviations of line-spread functions in every `_SPARSE`-th column and the last.
-    reference : array (2, k), Angstrom
-        That of the exposure, by wavelength.
+    wider : array (n, k), Angstrom**2
+        By how much squared widths of line-spread functions exceed the reference, in every `_SPARSE`-th column and one
+        beyond the last.
     about : tuple of arrays (n,)
         Unit, amplifier, number, exposure of each fibre.
     slot, x, y, dq : array (n,)
@@ -56,14 +55,13 @@ class SkyFibres:
     middle: FloatArray
     bent: FloatArray
     expected: FloatArray
-    widths: FloatArray
+    wider: FloatArray
     about: tuple[Any, ...]
     slot: IntArray
     x: FloatArray
     y: FloatArray
     dq: IntArray
     ground_error: FloatArray
-    reference: FloatArray
     shift: float = 0.0
 
     @property
@@ -73,13 +71,11 @@ class SkyFibres:
 
     @property
     def excess(self) -> FloatArray:
-        """By how much squared widths of line-spread functions exceed the reference, (n, m), Angstrom**2."""
-        m = self.bent.shape[1]
-        at, column = np.append(np.arange(0, m - 1, _SPARSE), m - 1), np.arange(m)
-        left = np.clip(np.searchsorted(at, column, side="right") - 1, 0, at.size - 2)
-        part = (column - at[left]) / (at[left + 1] - at[left])
-        sigma = self.widths[:, left] * (1.0 - part) + self.widths[:, left + 1] * part
-        return np.where(self.good, excess_width(self.wave, sigma, self.reference), 0.0)
+        """By how much squared widths of line-spread functions exceed the reference, float32 (n, m), Angstrom**2."""
+        n, m = self.bent.shape
+        part = np.arange(_SPARSE, dtype=np.float32) / _SPARSE
+        left, rise = self.wider[:, :-1, None], np.diff(self.wider, axis=1)[:, :, None]
+        return np.asarray((left + rise * part).reshape(n, -1)[:, :m])
 
     @property
     def good(self) -> BoolArray:
@@ -93,26 +89,25 @@ class SkyFibres:
 
 
 def _prepared(spectra: FibreSpectra, throughput: FloatArray | None) -> SkyFibres:
-    """Gather what the fit needs of one detector; the reference is not known yet."""
+    """Gather what the fit needs of one detector; ``wider`` is still the line-spread function's width."""
     step = np.gradient(spectra.wave, axis=1)
     found = np.ones_like(spectra.wave) if throughput is None else throughput
     good = (spectra.flags == 0) & np.isfinite(spectra.flux) & (spectra.variance > 0) & (spectra.dq == 0)[:, None]
     good &= np.isfinite(found) & (found > LOW)
-    middle, m = np.nanmean(spectra.wave, axis=0, dtype=float), spectra.wave.shape[1]
+    middle = np.nanmean(spectra.wave, axis=0, dtype=float)
     return SkyFibres(
         flux=np.where(good, spectra.flux, 0.0).astype(np.float32),
         ivar=np.where(good, 1.0 / np.where(good, spectra.variance, 1.0), 0.0).astype(np.float32),
         middle=middle,
         bent=(spectra.wave - middle).astype(np.float32),
         expected=np.where(good, found * step, 0.0).astype(np.float32),
-        widths=np.asarray(spectra.lsf_sigma[:, np.append(np.arange(0, m - 1, _SPARSE), m - 1)], np.float32),
+        wider=np.nan_to_num(_at_nodes(np.asarray(spectra.lsf_sigma, np.float32))),
         about=(spectra.unit, spectra.amp, spectra.fibre, spectra.exp),
         slot=spectra.ifuslot,
         x=np.asarray(spectra.x, float),
         y=np.asarray(spectra.y, float),
         dq=spectra.dq,
         ground_error=np.zeros(len(spectra.dq)) if spectra.ground_error is None else np.asarray(spectra.ground_error),
-        reference=np.zeros((2, 0)),
     )
 
 
@@ -129,16 +124,27 @@ def gather_fibres(
     rows = [row for one in fibres for row in _some_widths(one, grid)]
     reference = np.stack([grid, np.median(rows, axis=0)])
     for one in fibres:
-        one.reference = reference
+        nodes = excess_width(_at_nodes(one.wave), one.wider, reference)
+        one.wider = _straight_on(nodes, one.bent.shape[1]).astype(np.float32)
     return fibres, reference
+
+
+def _at_nodes(values: FloatArray) -> FloatArray:
+    """Return every `_SPARSE`-th of values (n, m), and the last."""
+    return np.concatenate([values[:, ::_SPARSE], values[:, -1:]], axis=1)
+
+
+def _straight_on(nodes: FloatArray, m: int) -> FloatArray:
+    """Move the last of values (n, k) from the last of ``m`` columns to a node beyond, on a line through that before."""
+    left = (m - 1) % _SPARSE
+    rise = (nodes[:, -1] - nodes[:, -2]) / left if left else (nodes[:, -2] - nodes[:, -3]) / _SPARSE
+    return np.concatenate([nodes[:, :-1], (nodes[:, -2] + _SPARSE * rise)[:, None]], axis=1)
 
 
 def _some_widths(one: SkyFibres, grid: FloatArray) -> Iterator[FloatArray]:
     """Yield widths of the line-spread functions of every 16th fibre at wavelengths (k,), Angstrom."""
-    m = one.bent.shape[1]
-    at = np.append(np.arange(0, m - 1, _SPARSE), m - 1)
-    for bent, widths in zip(one.bent[::16], one.widths[::16], strict=True):
-        yield np.interp(grid, one.middle[at] + bent[at], widths)
+    for wave, width in zip(_at_nodes(one.wave[::16]), one.wider[::16], strict=True):
+        yield np.interp(grid, wave, width)
 
 
 def excess_width(wave: FloatArray, sigma: FloatArray, reference: FloatArray) -> FloatArray:

@@ -11,6 +11,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.fibres import FibreSpectra
 from tracecube.recipes.sky.fibre_sky import SkyParams, fit_sky
 from tracecube.recipes.sky.fibre_throughput import ThroughputParams, fit_throughput, throughput_of
+from tracecube.recipes.sky.sky_fibres import gather_fibres
 from tracecube.recipes.sky.sky_subtraction import subtract_sky
 
 N, M = 60, 400
@@ -87,6 +88,21 @@ def test_throughput_is_that_of_the_fibres() -> None:
         live = one > 0
         assert np.std(np.nanmean(value[live], axis=1) * scale / one[live] - 1.0) < 1.3 * noise
     assert np.isnan(found[0][7]).all()
+
+
+@pytest.mark.parametrize("columns", [M, M - 3, M - 7])
+def test_fibres_are_kept_small_and_lose_nothing(columns: int) -> None:
+    """Wavelengths and widths are rebuilt from smooth parts: to what moves no line."""
+    one = draw(3, factors(3), level=14.0, seed=3)
+    cut = {name: getattr(one, name)[:, :columns] for name in ("flux", "variance", "flags", "wave", "lsf_sigma")}
+    one = replace(one, **cut, blend=cut["flux"])
+    one = replace(one, lsf_sigma=one.lsf_sigma * (1.0 + 0.1 * np.linspace(-1.0, 1.0, columns) ** 2))
+    [kept], reference = gather_fibres([(one, None)])
+    assert np.abs(kept.wave - one.wave).max() < 1e-5
+    wider = one.lsf_sigma**2 - np.interp(one.wave, *reference) ** 2
+    assert np.abs(kept.excess - wider).max() < 2e-3
+    arrays = (kept.flux, kept.ivar, kept.bent, kept.expected, kept.wider)
+    assert sum(part.nbytes for part in arrays) < 17 * one.flux.size
 
 
 def test_sky_is_taken_off_and_errors_are_those_of_the_residual() -> None:
