@@ -39,7 +39,7 @@ def strangers(frame: Frame, traces: Mapping[str, TraceSet]) -> dict[str, str]:
         whose = _whose(image, variance, amp, traces)
         found[amp] = (
             f"amplifier {amp}: its light is not that of its fibres in the calibrations"
-            f" ({_told(own.scatter)} px where another slit has {own.strange:.2f}); {whose}:"
+            f" ({_told(own.scatter)} where another slit's is off by {own.strange:.2f} px); {whose}:"
             " left out (try: are cables exchanged, or does another unit stand in this slot?)"
         )
     return found
@@ -50,7 +50,7 @@ def _live(traces: TraceSet) -> FloatArray:
 
 
 def _told(scatter: float) -> str:
-    return f"off by {scatter:.2f}" if np.isfinite(scatter) else "dark traces, beyond"
+    return f"off by {scatter:.2f} px" if np.isfinite(scatter) else "none on its traces,"
 
 
 def _whose(image: FloatArray, variance: FloatArray, amp: str, traces: Mapping[str, TraceSet]) -> str:
