@@ -10,6 +10,7 @@ their neighbours on the detector.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -255,19 +256,19 @@ def find_ground(
     amps = [np.flatnonzero(bins.row == k) for k in np.unique(bins.row)]
     inverse = [_own_inverse(bins.place[own], system.own[own], (size, length, most)) for own in amps]
     matrix, right = system.matrix + np.diag(prior), system.right.copy()
-    for own, tied in zip(amps, inverse, strict=True):
-        cross = system.cross(own)
-        matrix -= cross.T @ tied @ cross
-        right -= cross.T @ (tied @ system.light[own])
+    columns = [system.columns(int(system.owner[own[0]])) for own in amps]
+    for own, at, tied in zip(amps, columns, inverse, strict=True):
+        cross = system.beside[own]
+        matrix[np.ix_(at, at)] -= cross.T @ tied @ cross
+        right[at] -= cross.T @ (tied @ system.light[own])
     covariance = np.linalg.pinv(matrix, hermitian=True)
     shared = covariance @ right
     level, error = np.zeros(told.size), np.zeros(told.size)
-    for own, tied in zip(amps, inverse, strict=True):
-        cross, mean = system.cross(own), system.mean(own)
-        level[own] = tied @ (system.light[own] - cross @ shared)
+    for own, at, tied in zip(amps, columns, inverse, strict=True):
+        level[own] = tied @ (system.light[own] - system.beside[own] @ shared[at])
         # of the ground and of all that was found with it, as they count together in a fibre
-        along = mean - tied @ cross
-        error[own] = np.sqrt(np.diag(tied) + np.einsum("nq,qr,nr->n", along, covariance, along))
+        along = system.mean[own] - tied @ system.beside[own]
+        error[own] = np.sqrt(np.diag(tied) + np.einsum("nq,nq->n", along @ covariance[np.ix_(at, at)], along))
     return Ground(level, error, np.asarray(use.any(axis=1) & ~bins.lit), size, length)
 
 
@@ -296,79 +297,81 @@ class _System:
     """Normal equations of the ground of each fibre and of what is found with it.
 
     That is a correction of the sky in each bin, two gradients, and for each bundle a level and its change along the
-    spectrum, and the colour of its source; of a fibre only those of its own bundle count.
+    spectrum, and the colour of its source; of a fibre only those of its own bundle count. One bundle is set up after
+    the other: of a whole field all terms of all fibres do not fit into little memory.
     """
 
     def __init__(self, bins: FibreBins, use: BoolArray, scatter: float, colours: int) -> None:
         self.bundles, self.owner = np.unique(bins.bundle, return_inverse=True)
-        self.colours = colours + 1
-        self.terms = self.colours + _BINS + 2 * _SHIFTS
-        self.size = _BINS + 2 + self.bundles.size * self.terms
-        t = np.where(use, bins.light, 0.0)
-        self.design = self._design(bins, bins.model)
-        # the colour of a source is not the same all over it
-        doubt = np.where(bins.lit[:, None], (_MOTLEY * bins.light) ** 2 + (_WINGS * bins.wings) ** 2, 0.0)
-        weight = np.where(use, 1.0 / np.where(use, bins.variance + doubt, 1.0), 0.0)
-        # a fibre's throughput is wrong by one factor, or its light is any: Sherman & Morrison 1950
-        tilt = weight * t
-        shone = MISS * bins.share
-        spread = np.where(bins.lit, _UNKNOWN, np.hypot(scatter, shone)) ** 2
-        drop = spread / (1.0 + spread * (tilt * t).sum(axis=1))
-
-        def weighted(values: F8) -> F8:
-            back = np.einsum("nb,nb...->n...", tilt, values)
-            outer = np.einsum("n,nb,n...->nb...", drop, tilt, back)
-            return np.asarray(np.einsum("nb,nb...->nb...", weight, values) - outer)
-
-        ones = np.ones_like(t)
-        self.own = weighted(ones).sum(axis=1)
-        self.light = weighted(bins.rest).sum(axis=1)
-        heavy = weighted(self.design)
-        self.beside = heavy.sum(axis=1)
+        self.lit = np.unique(bins.bundle[bins.lit])
+        self.colours, self.source = colours + 1, _BINS + 2 * _SHIFTS
+        # the last block of a source's terms is that of all bundles without one, in which no fibre has any
+        self.first = _BINS + 2 + self.bundles.size * self.colours
+        self.size = self.first + (self.lit.size + 1) * self.source
+        terms = _BINS + 2 + self.colours
+        self.own, self.light = np.zeros(len(use)), np.zeros(len(use))
+        self.beside, self.mean = np.zeros((len(use), terms + self.source)), np.zeros((len(use), terms + self.source))
         self.matrix, self.right = np.zeros((self.size, self.size)), np.zeros(self.size)
-        normal = np.einsum("nbq,nbr->nqr", self.design, heavy)
-        pull = np.einsum("nbq,nb->nq", heavy, bins.rest)
-        self.columns = np.stack([self._columns(k) for k in range(self.bundles.size)])
         for k in range(self.bundles.size):
-            at, mine = self.columns[k], self.owner == k
-            self.matrix[np.ix_(at, at)] += normal[mine].sum(axis=0)
-            self.right[at] += pull[mine].sum(axis=0)
+            mine, at = np.flatnonzero(self.owner == k), self.columns(k)
+            one = FibreBins._make(part[mine] for part in bins)
+            design = self._design(one)
+            weighted = _weighting(one, use[mine], scatter)
+            heavy = weighted(design)
+            self.own[mine] = weighted(np.ones_like(one.model)).sum(axis=1)
+            self.light[mine] = weighted(one.rest).sum(axis=1)
+            self.beside[mine] = heavy.sum(axis=1)
+            # what is unknown of a source's light is no error of what is beneath it
+            self.mean[mine, :terms] = design[:, :, :terms].mean(axis=1)
+            self.matrix[np.ix_(at, at)] += np.einsum("nbq,nbr->qr", design, heavy, optimize=True)
+            self.right[at] += np.einsum("nbq,nb->q", heavy, one.rest)
 
-    def _columns(self, bundle: int) -> IntArray:
+    def columns(self, bundle: int) -> IntArray:
         """Columns of the terms that count for a bundle's fibres."""
-        first = _BINS + 2 + bundle * self.terms
-        return np.concatenate([np.arange(_BINS + 2), np.arange(first, first + self.terms)])
+        colour = _BINS + 2 + bundle * self.colours
+        found = np.flatnonzero(self.lit == self.bundles[bundle])
+        source = self.first + (int(found[0]) if found.size else self.lit.size) * self.source
+        return np.concatenate(
+            [np.arange(_BINS + 2), np.arange(colour, colour + self.colours), np.arange(source, source + self.source)]
+        )
 
-    def _design(self, bins: FibreBins, t: F8) -> F8:
-        """What each term adds to a fibre's bins, (n, b, q)."""
-        along = np.linspace(-1.0, 1.0, _BINS)
-        sky = t[:, :, None] * np.eye(_BINS)
-        slopes = t[:, :, None] * bins.at[:, None, :]
-        colour = t[:, :, None] * np.polynomial.legendre.legvander(along, self.colours - 1)
-        source = np.where(bins.lit[:, None], bins.light, 0.0)[:, :, None] * np.eye(_BINS)
+    def _design(self, bins: FibreBins) -> F8:
+        """What each term adds to the bins of a bundle's fibres, (n, b, q)."""
+        along, t = np.linspace(-1.0, 1.0, _BINS), bins.model[:, :, None]
+        shine = np.where(bins.lit[:, None], bins.light, 0.0)[:, :, None]
+        colour = t * np.polynomial.legendre.legvander(along, self.colours - 1)
         # each colour of a source is at its own place
         away = np.polynomial.legendre.legvander(along, _SHIFTS)[:, 1:]
-        moved = np.where(bins.lit[:, None], bins.light, 0.0)[:, :, None, None] * bins.steep[:, None, :, None]
-        moved = (moved * away[:, None, :]).reshape(*t.shape, 2 * _SHIFTS)
-        return np.concatenate([sky, slopes, colour, source, moved], axis=2)
-
-    def cross(self, own: IntArray) -> F8:
-        """Terms beside the ground of an amplifier's fibres, (n, q)."""
-        return self._spread(self.beside[own], own)
-
-    def mean(self, own: IntArray) -> F8:
-        """What the terms of the sky, not those of sources, add to the mean of an amplifier's fibres, (n, q)."""
-        design = self.design[own].mean(axis=1)
-        design[:, _BINS + 2 + self.colours :] = 0.0
-        return self._spread(design, own)
-
-    def _spread(self, values: F8, own: IntArray) -> F8:
-        out = np.zeros((own.size, self.size))
-        np.put_along_axis(out, self.columns[self.owner[own]], values, axis=1)
-        return out
+        moved = bins.steep[:, None, :, None] * away[:, None, :]
+        moved = shine * moved.reshape(*bins.model.shape, 2 * _SHIFTS)
+        return np.concatenate(
+            [t * np.eye(_BINS), t * bins.at[:, None, :], colour, shine * np.eye(_BINS), moved], axis=2
+        )
 
     def prior(self, slope: float) -> F8:
         """Inverse variances (q,) of the terms beforehand; the sky and the levels are free."""
-        bundle = np.concatenate([[_FREE**-2], np.full(self.colours - 1, _COLOUR**-2), np.full(_BINS, _TINT**-2)])
-        bundle = np.concatenate([bundle, np.full(2 * _SHIFTS, _REFRACTED**-2)])
-        return np.concatenate([np.full(_BINS, _FREE**-2), np.full(2, slope**-2), np.tile(bundle, self.bundles.size)])
+        bundle = np.concatenate([[_FREE**-2], np.full(self.colours - 1, _COLOUR**-2)])
+        source = np.concatenate([np.full(_BINS, _TINT**-2), np.full(2 * _SHIFTS, _REFRACTED**-2)])
+        sky = np.concatenate([np.full(_BINS, _FREE**-2), np.full(2, slope**-2)])
+        return np.concatenate([sky, np.tile(bundle, self.bundles.size), np.tile(source, self.lit.size + 1)])
+
+
+def _weighting(bins: FibreBins, use: BoolArray, scatter: float) -> Callable[[F8], F8]:
+    """Return what weighs values (n, b, ...) of fibres by the inverse of their covariance.
+
+    A fibre's throughput is wrong by one factor, or its light is any: Sherman & Morrison 1950, Ann. Math. Stat. 21, 124.
+    """
+    # the colour of a source is not the same all over it
+    doubt = np.where(bins.lit[:, None], (_MOTLEY * bins.light) ** 2 + (_WINGS * bins.wings) ** 2, 0.0)
+    weight = np.where(use, 1.0 / np.where(use, bins.variance + doubt, 1.0), 0.0)
+    t = np.where(use, bins.light, 0.0)
+    tilt = weight * t
+    spread = np.where(bins.lit, _UNKNOWN, np.hypot(scatter, MISS * bins.share)) ** 2
+    drop = spread / (1.0 + spread * (tilt * t).sum(axis=1))
+
+    def weighted(values: F8) -> F8:
+        back = np.einsum("nb,nb...->n...", tilt, values)
+        outer = np.einsum("n,nb,n...->nb...", drop, tilt, back)
+        return np.asarray(np.einsum("nb,nb...->nb...", weight, values) - outer)
+
+    return weighted
