@@ -33,6 +33,7 @@ __all__ = [
 OUTPUTS = (1, 2, 3, 4)
 SATURATED = 65500.0  # adu, of a converter of 16 bits
 _IGNORED = 3  # columns of overscan beside the data that hold light left behind by the charge transfer
+_COVERED = 32  # pixels of a prescan and of an overscan
 _ORDER = 6  # most terms of the bias level along y; its shape is smooth over the whole quadrant
 _DEAD = 0.2  # share of saturated pixels beyond which the read-out of a quadrant is dead
 
@@ -103,6 +104,8 @@ def quadrants(raw: RawFrame) -> tuple[Quadrant, ...]:
 def described_quadrants(raw: RawFrame) -> tuple[Quadrant, ...]:
     """Return the four quadrants of the raw image that a header describes, be it that of a trimmed product.
 
+    ESO's trimmed products have lost the cards of the covered pixels: 32 on each side, as all detectors are read.
+
     Raises
     ------
     MissingInput
@@ -110,13 +113,19 @@ def described_quadrants(raw: RawFrame) -> tuple[Quadrant, ...]:
     """
     corners = {output: tuple(_card(raw, output, key) for key in ("X", "Y", "NX", "NY")) for output in OUTPUTS}
     edges = {
-        output: tuple(_card(raw, output, key) for key in ("PRSCX", "PRSCY", "OVSCX", "OVSCY")) for output in OUTPUTS
+        output: tuple(_covered(raw, output, key) for key in ("PRSCX", "PRSCY", "OVSCX", "OVSCY")) for output in OUTPUTS
     }
     return tuple(_quadrant(raw, output, corners[output], edges[output]) for output in OUTPUTS)
 
 
 def _card(raw: RawFrame, output: int, key: str) -> int:
     return int(raw.number(f"ESO DET OUT{output} {key}"))
+
+
+def _covered(raw: RawFrame, output: int, key: str) -> int:
+    """Return the width of the covered pixels on one side; of trimmed products it is not told."""
+    trimmed = number(raw.meta, f"ESO DET OUT{output} {key}") is None and "DATA" in raw.images
+    return _COVERED if trimmed else _card(raw, output, key)
 
 
 def _quadrant(raw: RawFrame, output: int, corner: tuple[int, ...], edge: tuple[int, ...]) -> Quadrant:

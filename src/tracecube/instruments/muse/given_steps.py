@@ -105,7 +105,7 @@ def _planes(raw: RawFrame) -> tuple[FloatArray, FloatArray, np.ndarray]:
     return data, variance, flags_of(np.asarray(raw.images["DQ"]).astype(np.int64))
 
 
-@recipe(version="3")
+@recipe(version="4")
 def given_bias(
     *,
     raw: RawFrame,

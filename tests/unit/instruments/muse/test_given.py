@@ -13,6 +13,7 @@ from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.flags import Flag
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.instruments.muse import given_steps, instrument
+from tracecube.instruments.muse.ccd import described_quadrants
 from tracecube.instruments.muse.eso_layout import FORMS
 from tracecube.instruments.muse.given_steps import (
     GivenParams,
@@ -214,3 +215,11 @@ def test_a_bias_that_is_given_carries_bad_pixels_and_linearity_too(given, monkey
     back = given_bias(raw=raw, bad_pixels="a table", linearity=1.25, params=NO).frame
     assert back.flags[7, 9] & int(Flag.BAD_PIXEL)
     assert back.meta["LINGAIN1"] == 1.25
+
+
+def test_a_bias_of_esos_has_lost_the_cards_of_the_covered_pixels(given):
+    """A list of bad pixels counts those of the raw image: 32 before the first of light, 64 between the halves."""
+    raw = given("MASTER_BIAS", frame(0.0))
+    bare = replace(raw, meta={key: value for key, value in raw.meta.items() if "PRSC" not in key and "OVSC" not in key})
+    starts = {one.output: (one.data.y0 - one.chip.y0, one.data.x0 - one.chip.x0) for one in described_quadrants(bare)}
+    assert starts == {1: (32, 32), 2: (32, 96), 3: (96, 96), 4: (96, 32)}
