@@ -6,6 +6,7 @@ recipes make. A few minutes of one core: run it by name.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -229,6 +230,7 @@ def with_theirs(night, tmp_path_factory) -> Path:
     return folder / "out"
 
 
+@pytest.mark.skipif("TRACECUBE_LONG" not in os.environ, reason="four minutes: set TRACECUBE_LONG to run it")
 def test_their_calibrations_lead_to_our_cube(night, with_theirs) -> None:
     """Bias, flat, traces and wavelengths of ESO's: a cube of the same light, within what their wavelengths differ."""
     with Ledger.open(with_theirs) as ledger:
