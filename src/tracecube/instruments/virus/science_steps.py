@@ -130,7 +130,7 @@ class BundleParams(BandParams, FibreMaskParams):
     """How the light of a bundle is gathered, and what is masked."""
 
 
-@recipe(version="18")
+@recipe(version="19")
 def exposure_sky(
     *, fibre_spectra: Sequence[FibreSpectra], fibre_flat: FibreThroughput, params: ExposureSkyParams
 ) -> ExposureSky:

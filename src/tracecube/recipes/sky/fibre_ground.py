@@ -30,7 +30,9 @@ _BINS = 8  # along a spectrum: the sky is three times as bright at one end as at
 _LIT, _CUT = 1.0, 3.0  # errors of a fibre above which its source's light counts, and that it may differ from it
 _UNKNOWN = 1e3  # relative error of a fibre's light that may be any
 _MOTLEY = 0.05  # of its light by which the colour of a fibre in a source may differ from the source's
-_WINGS = 0.5  # of the light of stars in it by which theirs may: refraction shifts their wings as a whole
+# of stars' light in it by which its colour may: eight arcsec off, refraction of 0.7 arcsec changes wings by 0.6, seeing
+# that goes as wavelength to the -0.2 by 0.5 from end to end, and stars have colours of their own
+_WINGS = 1.0
 _COLOUR = 0.01  # by which the colour of a bundle's illumination is expected to differ from that of all
 _TINT = 0.3  # by which the colour of a source may differ from what its fibres show with the ground in them
 _SHIFTS = 3  # degree to which a source's place changes along a spectrum
