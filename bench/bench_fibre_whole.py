@@ -45,10 +45,11 @@ SKY = "sci"
 
 
 def simulate(folder: Path, bundles: int, seed: int) -> dict[str, int]:
-    """Write the units' calibrations and the shot; return which slot's calibrations each unit takes."""
+    """Write the units' calibrations and the shot unless they are there; return which slot's each unit takes."""
+    there = (folder / "shot").exists()
     few, whole = _Night(seed, UNITS, "sparse", ()), _Night(seed, bundles, "sparse", ())
     shots = schedule(seed, "small", 3, ("Hg", "Cd-A"))
-    for shot in (one for one in shots if one.kind != SKY):
+    for shot in (one for one in shots if one.kind != SKY and not there):
         for frame in few.frames(shot, archived=False):
             write_raw(folder / "few", frame)
     told = {}
@@ -59,7 +60,7 @@ def simulate(folder: Path, bundles: int, seed: int) -> dict[str, int]:
         for side in HALVES:
             whole.optics[one.specid, side] = few.optics[like.specid, side]
             whole.chips[one.specid, side] = few.chips[like.specid, side]
-    for shot in shots:
+    for shot in shots if not there else ():
         if shot.kind == SKY:
             for frame in whole.frames(shot, archived=True):
                 write_raw(folder / "shot", frame)
@@ -68,7 +69,7 @@ def simulate(folder: Path, bundles: int, seed: int) -> dict[str, int]:
             name, cards = frame_name(shot, one.slot, amp, archived=False), header(shot, one, amp, whole.told)
             stub = RawFrame(name, classify(name, cards).tag, cards, {"": np.zeros((1, 1), np.uint16)}, {})
             write_raw(folder / "shot", stub)
-    for table in whole.tables():
+    for table in whole.tables() if not there else ():
         if table.name.startswith("truth"):
             break
         write_raw(folder / "shot", table)
