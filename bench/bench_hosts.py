@@ -30,7 +30,7 @@ from tracecube.instruments.sedm.star_light import Field, Light, by_psf
 from tracecube.instruments.sedm.star_parameters import ExtractStarParams
 from tracecube.instruments.sedm.star_place import Start
 from tracecube.kernels.atmosphere import refraction_shift
-from tracecube.kernels.psf import Shape, hexagon_area, hexagon_nodes, lenslet_fractions
+from tracecube.kernels.psf import Shape, hexagon_area, hexagon_nodes, lenslet_fractions, rounded
 from tracecube.recipes.science.scene import Scene, Track, make_scene
 
 F8 = NDArray[np.float64]
@@ -100,7 +100,7 @@ def star(place: tuple[float, float], shape: Shape, path: Track) -> F8:
 
 
 def density(radius2: F8, shape: Shape, growth: float) -> F8:
-    """Point-spread function on the grid, round."""
+    """Point-spread function by elliptical radius."""
     sigma, alpha = shape.sigma * growth, shape.alpha * growth
     gauss = np.exp(-0.5 * radius2 / sigma**2) / (2.0 * np.pi * sigma**2)
     moffat = (shape.beta - 1.0) / (np.pi * alpha**2) * (1.0 + radius2 / alpha**2) ** -shape.beta
@@ -165,7 +165,8 @@ def galaxy(rng: np.random.Generator, centre: tuple[float, float], distance: floa
         for wave in NODES:
             growth = (wave / REFERENCE) ** shape.rho
             east, north = np.interp(wave, WAVE, path.east), np.interp(wave, WAVE, path.north)
-            psf = np.fft.rfft2(np.fft.ifftshift(density(x**2 + y**2, shape, growth))) * GRID**2
+            round_x, round_y = rounded(x, y, shape)
+            psf = np.fft.rfft2(np.fft.ifftshift(density(round_x**2 + round_y**2, shape, growth))) * GRID**2
             blurred = np.fft.irfft2(light * psf * lens, s=x.shape)
             seen.append(map_coordinates(blurred, place - np.array([[north], [east]]) / GRID, order=3, mode="nearest"))
         rows = np.array(seen)

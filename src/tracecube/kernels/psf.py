@@ -21,6 +21,7 @@ __all__ = [
     "lattice_pitch",
     "lenslet_fractions",
     "mixture_density",
+    "rounded",
 ]
 
 F8 = NDArray[np.float64]
@@ -130,6 +131,12 @@ def _rounding(e1: float, e2: float) -> tuple[float, float, float]:
     return float(np.cosh(size) - flat * e1), float(-flat * e2), float(np.cosh(size) + flat * e1)
 
 
+def rounded(x: F8, y: F8, shape: Shape) -> tuple[F8, F8]:
+    """Places in the frame in which the point-spread function is round, arcsec."""
+    xx, xy, yy = _rounding(shape.e1, shape.e2)
+    return xx * x + xy * y, xy * x + yy * y
+
+
 def lenslet_fractions(
     x: F8,
     y: F8,
@@ -159,8 +166,8 @@ def lenslet_fractions(
     array (m, n)
     """
     xx, xy, yy = _rounding(shape.e1, shape.e2)
-    round_x, round_y = xx * x + xy * y, xy * x + yy * y
-    at_x, at_y = xx * centre[0] + xy * centre[1], xy * centre[0] + yy * centre[1]
+    round_x, round_y = rounded(x, y, shape)
+    at_x, at_y = rounded(*centre, shape)
     total = np.zeros((np.size(growth), np.size(x)))
     for node_x, node_y, weight in zip(*nodes, strict=True):
         dx = round_x[None, :] - (at_x - xx * node_x - xy * node_y)[:, None]

@@ -111,7 +111,7 @@ def _choices(field: Field, prior: Prior, params: ExtractStarParams) -> Choices:
         slices=params.slices,
         clip=params.clip,
         extended=params.host == "auto" and not field.standard,
-        blob_width=params.host_detail,
+        host_length=params.host_detail,
         pictures=params.host_pictures,
         minimum_gain=params.host_gain,
         minimum_share=params.host_share,
@@ -225,14 +225,17 @@ def _fit_cards(source: PointSource) -> dict[str, Scalar]:
 def _level_cards(source: PointSource) -> dict[str, Scalar]:
     """Relative errors of the flux level that all wavelengths share; what was not measured has no card."""
     error = source.level_error
-    parts = {"LEVELERR": error.total, "LEVELPSF": error.shape, "LEVELSKY": error.structure, "LEVELHAL": error.halo}
+    parts = {"LEVELERR": error.total, "LEVELPSF": error.shape, "LEVELSKY": error.structure}
+    parts |= {"LEVELHAL": error.halo, "LEVELHST": error.host}
     return {key: value for key, value in parts.items() if math.isfinite(value)}
 
 
 def _unmeasured(source: PointSource, standards: int) -> list[str]:
     """Which errors of the flux level are not in it."""
     error, caveats = source.level_error, []
-    if not math.isfinite(error.structure):
+    if source.extended is not None:
+        caveats.append("a galaxy about the target: the flux level's error lacks the frame's structure")
+    elif not math.isfinite(error.structure):
         caveats.append(
             f"only {error.places} empty places in the field: the flux level's error lacks the frame's structure"
         )
@@ -254,9 +257,6 @@ def _doubts(source: PointSource, prior: Prior, start: Start) -> list[str]:
         doubts.append(f"neighbouring stars at {where} arcsec were fitted with the target")
     if source.extended is not None:
         doubts.append("smooth light around the target was fitted with it")
-    if source.nuclei.size:
-        where = ", ".join(f"({x:.1f}, {y:.1f})" for x, y in source.nuclei)
-        doubts.append(f"compact light of a galaxy at {where} arcsec was fitted with the target")
     return doubts
 
 
@@ -267,6 +267,7 @@ def _fit_numbers(source: PointSource, start: Start) -> list[QualityNumber]:
         ("FLUX LEVEL ERROR", error.total),
         ("LEVEL ERROR STRUCTURE", error.structure),
         ("LEVEL ERROR HALO", error.halo),
+        ("LEVEL ERROR HOST", error.host),
     ]
     return [
         QualityNumber("PSF FWHM", float(source.picture.fwhm[middle]), "arcsec", 0.8, 4.0),

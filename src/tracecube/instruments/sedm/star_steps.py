@@ -41,7 +41,7 @@ class CalibratedSpectrum(Outputs):
     spectrum: Spectrum
 
 
-@recipe(version="7")
+@recipe(version="8")
 def extract_star(
     *,
     spectra: Spectra,

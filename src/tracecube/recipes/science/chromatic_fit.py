@@ -27,7 +27,6 @@ from tracecube.recipes.science.scene import Scene, Slices, Track
 __all__ = [
     "HALO",
     "NAMES",
-    "NUCLEUS_WIDTHS",
     "ChromaticFit",
     "Geometry",
     "Prior",
@@ -37,7 +36,6 @@ __all__ = [
     "fractions",
     "growth_of",
     "judge",
-    "nucleus_columns",
     "shape_of",
     "slice_solution",
 ]
@@ -48,9 +46,6 @@ _SPREAD = 1.4826  # standard deviation of a normal distribution over its median 
 
 NAMES = ("x", "y", "log_refraction", "turn", "log_sigma", "log_ratio", "log_beta", "logit_core", "rho", "e1", "e2")
 HALO = ("log_ratio", "log_beta", "logit_core")
-NUCLEUS_WIDTHS = (1.0, 1.7)
-"""Of the sources that make up the nucleus of a galaxy, in units of the point-spread function's: a bulge as a sum of
-profiles (Emsellem et al. 1994, A&A 285, 723). What is wider, smooth light makes."""
 
 
 class Prior(NamedTuple):
@@ -145,23 +140,6 @@ def fractions(values: F8, track: Track, x: F8, y: F8, geometry: Geometry) -> F8:
     return lenslet_fractions(x, y, centre, growth, shape_of(values), geometry.nodes, area=geometry.area)
 
 
-def nucleus_columns(values: F8, track: Track, x: F8, y: F8, geometry: Geometry) -> F8:
-    """Light of the sources of nuclei at unit flux, array (m, 2 p, n).
-
-    Parameters
-    ----------
-    values : array (11 + 2 p,)
-        Those of `NAMES`, then the places of the nuclei, x and y (arcsec).
-    """
-    rows = []
-    for place in values[len(NAMES) :].reshape(-1, 2):
-        for width in NUCLEUS_WIDTHS:
-            own = values[: len(NAMES)].copy()
-            own[:2], own[4] = place, values[4] + np.log(width)
-            rows.append(fractions(own, track, x, y, geometry))
-    return np.stack(rows, axis=1) if rows else np.empty((track.east.size, 0, x.size))
-
-
 @dataclass(frozen=True)
 class Setting:
     """What a fit looks at.
@@ -190,13 +168,8 @@ class Setting:
         return fractions(values, self.slices.track, self.scene.x, self.scene.y, self.geometry)
 
     def columns(self, values: F8, pictures: F8 | None = None) -> F8:
-        """Columns of the linear problem: source, sky, nuclei and pictures of smooth light, array (k, c, n).
-
-        Nuclei are those whose places follow the shared numbers in ``values``.
-        """
+        """Columns of the linear problem: source, sky and pictures of a galaxy, array (k, c, n)."""
         rows = [self.share(values)[:, None, :], self.sky]
-        if values.size > len(NAMES):
-            rows.append(nucleus_columns(values, self.slices.track, self.scene.x, self.scene.y, self.geometry))
         return np.concatenate(rows if pictures is None else [*rows, pictures], axis=1)
 
 

@@ -1,10 +1,10 @@
-"""A point source on smooth light: a host galaxy as a few pictures, each with its own spectrum.
+"""A point source on a galaxy: the galaxy as a few pictures, each with its own spectrum.
 
-The pictures are sums of broad Gaussian blobs on a lattice, so that they can not make a point
-source; the blobs' amplitudes share one variance a picture, found from the data (evidence
-maximisation, MacKay 1992, Neural Computation 4, 415). Place and shape of the source are fitted
-together with the blobs, flux and sky stay free in every slice: the galaxy is told from the source
-by its smoothness and by its spectrum at once. Refraction moves the pictures as it moves the source.
+The pictures are points of light seen through the source's own point-spread function, alike over a length and as strong
+as the galaxy is bright (`tracecube.recipes.science.point_lattice`); the amplitudes of their patterns share one variance
+a picture, found from the data (evidence maximisation, MacKay 1992, Neural Computation 4, 415). Place and shape of the
+source are fitted together with them, flux and sky stay free in every slice: the galaxy is told from the source by its
+smoothness and by its spectrum at once. Refraction moves the pictures as it moves the source.
 """
 
 from __future__ import annotations
@@ -15,69 +15,56 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.recipes.science.chromatic_fit import (
-    ChromaticFit,
-    Prior,
-    Setting,
-    centre_of,
-    judge,
-)
+from tracecube.recipes.science.chromatic_fit import ChromaticFit, Prior, Setting, judge
+from tracecube.recipes.science.point_lattice import Points, lattice_of, points_with_patterns, refraction_of
 from tracecube.recipes.science.scene import Slices, Track
 
-__all__ = ["ExtendedLight", "fit_with_extended", "refraction_of", "smooth_light"]
+__all__ = ["ExtendedLight", "fit_with_extended"]
 
 F8 = NDArray[np.float64]
-SEEN = 0.01  # arcsec: a hundredth of a blob's width
+SEEN = 0.01  # arcsec: a hundredth of a pattern's detail
+FAINT, BRIGHT = 5.0, 90.0  # per cent: before it is known, light is as strong as lies between these shares of lenslets
+ROUNDS = 3  # brightness is even, then that of the light found, twice
+SMOOTH = 0.7  # of the length over which light is alike: brightness is that of the surroundings
+LEAST = 0.05  # of the brightest: light that comes as a surprise
 
 
 @dataclass(frozen=True)
 class ExtendedLight:
-    """Pictures of the smooth light.
+    """Pictures of the light of a galaxy.
 
     Parameters
     ----------
-    node_x, node_y : array (j,), arcsec
-        Places of the blobs at the reference wavelength.
-    width : float, arcsec
-        Gaussian width of a blob, and their spacing.
+    points : Points
     amplitude : array (a, j)
-        Blobs of each picture.
+        Patterns in each picture.
     spectrum : array (a, k)
         Brightness of each picture in the slices.
+    precision : array (a,)
+        Inverse variance of each picture's amplitudes, as found.
     gain : float
         Decrease of chi2 that the pictures bring.
     freedom : float
         Number of amplitudes that the data determine.
-    precision : array (a,)
-        Inverse variance of each picture's amplitudes, as found.
+    doubt : float
+        Relative error of the source's flux level from the errors of the amplitudes.
     """
 
-    node_x: F8
-    node_y: F8
-    width: float
+    points: Points
     amplitude: F8
     spectrum: F8
     precision: F8
     gain: float = 0.0
     freedom: float = 0.0
+    doubt: float = 0.0
 
-    def blobs(self, x: F8, y: F8, shift: tuple[F8, F8]) -> F8:
-        """Brightness of single blobs in lenslets, array (m, j, n), at shifts (m,) in arcsec."""
-        rows = []
-        for shift_x, shift_y in zip(*shift, strict=True):
-            dx = x[None, :] - (self.node_x + shift_x)[:, None]
-            dy = y[None, :] - (self.node_y + shift_y)[:, None]
-            rows.append(np.exp((dx * dx + dy * dy) * (-0.5 / self.width**2)))
-        return np.array(rows)
-
-    def pictures(self, x: F8, y: F8, shift: tuple[F8, F8]) -> F8:
+    def pictures(self, x: F8, y: F8, values: F8, track: Track) -> F8:
         """Brightness of each picture in lenslets, array (m, a, n)."""
-        one = ((np.array([sx]), np.array([sy])) for sx, sy in zip(*shift, strict=True))
-        return np.array([self.amplitude @ self.blobs(x, y, pair)[0] for pair in one])
+        return self.points.pictures(self.amplitude, x, y, track, refraction_of(values, track))
 
 
-class _Blobs(NamedTuple):
-    """Blobs in the slices (k, j, n), each sample over its error, their products (k, j, j), and where they were."""
+class _Patterns(NamedTuple):
+    """Patterns in the slices (k, j, n), each sample over its error, their products (k, j, j), and where they were."""
 
     rows: F8
     products: F8
@@ -85,7 +72,7 @@ class _Blobs(NamedTuple):
 
 
 class _System(NamedTuple):
-    """Normal equations of blobs (b) and steps (t) of the shared numbers, with flux and sky projected out.
+    """Normal equations of patterns (b) and steps (t) of the shared numbers, with flux and sky projected out.
 
     ``bb`` (k, j, j) and ``bd`` (k, j) hold for unit brightness of a picture; ``bt`` (k, j, 11).
     """
@@ -99,66 +86,72 @@ class _System(NamedTuple):
 
 
 class _Joint(NamedTuple):
-    """Solution of the normal equations: amplitudes (a, j), steps (11,), and their errors."""
+    """Solution of the normal equations: amplitudes (a, j), steps (11,), and the covariance of each."""
 
     amplitude: F8
     step: F8
     precision: F8
     freedom: float
+    covariance: F8
     step_covariance: F8
 
 
-def refraction_of(values: F8, track: Track) -> tuple[F8, F8]:
-    """Shift along a track, arcsec."""
-    at_x, at_y = centre_of(values, track)
-    return at_x - values[0], at_y - values[1]
-
-
 def fit_with_extended(
-    setting: Setting, prior: Prior, *, width: float, pictures: int, clip: float
+    setting: Setting, prior: Prior, *, length: float, pictures: int, clip: float
 ) -> tuple[ChromaticFit, ExtendedLight]:
-    """Fit place, shape and smooth light together.
+    """Fit place, shape and the galaxy's light together.
 
     Parameters
     ----------
     setting, prior, clip
         As in `tracecube.recipes.science.chromatic_fit.fit_source`.
-    width : float, arcsec
-        Of a blob; broader than the core of the point-spread function.
+    length : float, arcsec
+        Over which the galaxy's light is alike.
     pictures : int
-        Two let the bulge and the disc of a galaxy have their own colours.
+        Two let the bulge and the disc of a galaxy have their own colours, three its knots.
     """
-    slices, scene = setting.slices, setting.scene
-    node_x, node_y = _lattice(scene.x, scene.y, width)
-    empty = np.zeros((pictures, node_x.size))
-    flat = np.full(pictures, 1e-6)
-    extended = ExtendedLight(node_x, node_y, width, empty, _first_spectra(slices, pictures), flat)
+    slices = setting.slices
     values, weight = prior.mean, slices.weight
-    for _ in range(2):
+    brightness: F8 | float = _spread(slices)
+    spectrum = _first_spectra(slices, pictures)
+    for _ in range(ROUNDS):
+        points = points_with_patterns(setting, weight, values, brightness, length)
+        none = np.zeros((pictures, len(points.pattern)))
+        extended = ExtendedLight(points, none, spectrum, np.ones(pictures))
         values, covariance, extended = _iterate(setting, weight, prior, values, extended)
-        light = extended.pictures(scene.x, scene.y, refraction_of(values, slices.track))
+        light = extended.pictures(setting.scene.x, setting.scene.y, values, slices.track)
         shared = values.size + extended.freedom
         model_error, kept, chi2 = judge(setting, weight, setting.columns(values, light), clip, shared=shared)
-        weight = kept
+        weight, spectrum = kept, extended.spectrum
+        brightness = _brightness(setting, extended, light, SMOOTH * length)
     return ChromaticFit(values, covariance, chi2, model_error, weight), extended
 
 
-def smooth_light(setting: Setting, prior: Prior, width: float) -> F8:
-    """Blobs of which smooth light is made, in the slices (k, j, n), where the prior puts the source."""
-    node_x, node_y = _lattice(setting.scene.x, setting.scene.y, width)
-    none = np.zeros((1, node_x.size))
-    shift = refraction_of(prior.mean, setting.slices.track)
-    return ExtendedLight(node_x, node_y, width, none, none, none[0]).blobs(setting.scene.x, setting.scene.y, shift)
+def _spread(slices: Slices) -> float:
+    """How bright a galaxy is here, per lenslet, before it is known."""
+    known = (slices.weight > 0).all(axis=0)
+    low, high = np.percentile(slices.flux[:, known].mean(axis=0), [FAINT, BRIGHT])
+    return float(high - low)
+
+
+def _brightness(setting: Setting, extended: ExtendedLight, light: F8, width: float) -> F8:
+    """Brightness (q,) of the light found (k, a, n) about each point, smoothed; none is darker than a share."""
+    seen = np.einsum("ak,kan->n", extended.spectrum, light) / light.shape[0]
+    x, y = lattice_of(setting.scene.x, setting.scene.y)
+    gap2 = (x[:, None] - setting.scene.x) ** 2 + (y[:, None] - setting.scene.y) ** 2
+    near = np.exp(-0.5 / width**2 * gap2)
+    smooth = near @ seen / np.maximum(near.sum(axis=1), 1e-3)
+    return np.asarray(np.maximum(smooth, LEAST * smooth.max()))
 
 
 def _iterate(
     setting: Setting, weight: F8, prior: Prior, values: F8, extended: ExtendedLight
 ) -> tuple[F8, F8, ExtendedLight]:
     """Gauss-Newton steps until none moves by more than a fiftieth of its prior's width."""
-    blobs: _Blobs | None = None
+    known: _Patterns | None = None
     for _ in range(12):
-        blobs = _moved(setting, weight, values, extended, blobs)
-        system = _linearise(setting, weight, prior, values, extended, blobs)
+        known = patterns = _moved(setting, weight, values, extended, known)
+        system = _linearise(setting, weight, prior, values, extended, patterns)
         joint = _solve(system, extended.spectrum, extended.precision, (values - prior.mean) / prior.sd)
         step = joint.step / max(1.0, float(np.abs(joint.step).max()))
         values = values + prior.sd * step
@@ -176,20 +169,39 @@ def _iterate(
         )
         if np.abs(joint.step).max() < 0.02:
             break
+    scaled = joint.covariance * np.outer(*(np.repeat(size, amplitude.shape[1]) * np.ones((2, 1))))
+    extended = replace(extended, doubt=_doubt(setting, weight, values, extended, patterns, scaled))
     return values, joint.step_covariance * np.outer(prior.sd, prior.sd), extended
 
 
-def _moved(setting: Setting, weight: F8, values: F8, extended: ExtendedLight, known: _Blobs | None) -> _Blobs:
-    """Return the blobs at the present refraction; those that are known where that moves them by nothing one sees."""
-    shift = refraction_of(values, setting.slices.track)
+def _doubt(
+    setting: Setting, weight: F8, values: F8, extended: ExtendedLight, patterns: _Patterns, covariance: F8
+) -> float:
+    """Relative error of the mean flux from the covariance of the amplitudes (a j, a j)."""
+    root = np.sqrt(weight)
+    own, data = setting.share(values) * root, setting.slices.flux * root
+    basis = np.linalg.qr(np.moveaxis(setting.sky * root[:, None, :], 1, 2))[0]
+    own -= np.einsum("knc,kmc,km->kn", basis, basis, own, optimize=True)
+    own /= np.maximum(np.einsum("kn,kn->k", own, own), 1e-300)[:, None]
+    lost = np.matmul(patterns.rows, own[..., None])[..., 0]
+    slope = np.einsum("ak,kj->aj", extended.spectrum, lost).ravel()
+    light = np.einsum("ak,aj,kj->", extended.spectrum, extended.amplitude, lost, optimize=True)
+    flux = float(np.sum(own * data)) - float(light)
+    return float(np.sqrt(max(float(slope @ covariance @ slope), 0.0)) / max(abs(flux), 1e-30))
+
+
+def _moved(setting: Setting, weight: F8, values: F8, extended: ExtendedLight, known: _Patterns | None) -> _Patterns:
+    """Return the patterns at the present refraction; those that are known where that moves them by nothing one sees."""
+    track, scene = setting.slices.track, setting.scene
+    shift = refraction_of(values, track)
     if known is not None and float(np.abs(np.array(shift) - known.shift).max()) < SEEN:
         return known
-    rows = extended.blobs(setting.scene.x, setting.scene.y, shift) * np.sqrt(weight)[:, None, :]
-    return _Blobs(rows, np.matmul(rows, np.swapaxes(rows, 1, 2)), np.array(shift))
+    rows = extended.points.patterns(scene.x, scene.y, track, shift) * np.sqrt(weight)[:, None, :]
+    return _Patterns(rows, np.matmul(rows, np.swapaxes(rows, 1, 2)), np.array(shift))
 
 
 def _linearise(
-    setting: Setting, weight: F8, prior: Prior, values: F8, extended: ExtendedLight, blobs: _Blobs
+    setting: Setting, weight: F8, prior: Prior, values: F8, extended: ExtendedLight, patterns: _Patterns
 ) -> _System:
     """Build the normal equations at the present place and shape."""
     slices = setting.slices
@@ -203,20 +215,20 @@ def _linearise(
 
     data = slices.flux * root
     bright = np.einsum("ak,aj->kj", extended.spectrum, extended.amplitude)
-    light = np.matmul(bright[:, None, :], blobs.rows)[:, 0]
+    light = np.matmul(bright[:, None, :], patterns.rows)[:, 0]
     normal = np.matmul(columns, np.swapaxes(columns, 1, 2))
     scale = np.sqrt(np.maximum(np.einsum("kcc->kc", normal), 1e-300))
-    normal = normal / (scale[:, :, None] * scale[:, None, :]) + 1e-9 * np.eye(scale.shape[1])  # two nuclei may meet
+    normal = normal / (scale[:, :, None] * scale[:, None, :])
     flux = np.linalg.solve(normal, np.matmul(columns, (data - light)[..., None]) / scale[..., None])[..., 0] / scale
     step = 1e-3  # of a prior's width: far above rounding, far below the curvature
     moved = [setting.columns(values + row) - plain for row in step * np.diag(prior.sd)]
     tangent = project(np.stack([np.einsum("kc,kcn->kn", flux, gap) * root / step for gap in moved], axis=1))
     data = project(data[:, None, :])
-    inside = np.matmul(blobs.rows, basis)  # what the columns can make of each blob
+    inside = np.matmul(patterns.rows, basis)  # what the columns can make of each pattern
     return _System(
-        bb=blobs.products - np.matmul(inside, np.swapaxes(inside, 1, 2)),
-        bd=np.matmul(blobs.rows, np.swapaxes(data, 1, 2))[..., 0],
-        bt=np.matmul(blobs.rows, np.swapaxes(tangent, 1, 2)),
+        bb=patterns.products - np.matmul(inside, np.swapaxes(inside, 1, 2)),
+        bd=np.matmul(patterns.rows, np.swapaxes(data, 1, 2))[..., 0],
+        bt=np.matmul(patterns.rows, np.swapaxes(tangent, 1, 2)),
         tt=np.einsum("ktn,kun->tu", tangent, tangent, optimize=True),
         td=np.einsum("ktn,kcn->t", tangent, data, optimize=True),
         power=float(np.sum(data**2)),
@@ -224,15 +236,15 @@ def _linearise(
 
 
 def _solve(system: _System, spectrum: F8, precision: F8, offset: F8) -> _Joint:
-    """Solve blobs and steps together; find the precision (a,) of the blobs' prior.
+    """Solve patterns and steps together; find the precision (a,) of the patterns' prior.
 
     ``offset`` (11,) is where the shared numbers stand from the means of their priors, in widths.
     """
     count, nodes, shared = spectrum.shape[0], system.bb.shape[1], system.tt.shape[0]
     size = count * nodes
     matrix = np.empty((size + shared, size + shared))
-    blobs = np.einsum("ak,bk,kji->ajbi", spectrum, spectrum, system.bb, optimize=True)
-    matrix[:size, :size] = blobs.reshape(size, size)
+    patterns = np.einsum("ak,bk,kji->ajbi", spectrum, spectrum, system.bb, optimize=True)
+    matrix[:size, :size] = patterns.reshape(size, size)
     matrix[:size, size:] = np.einsum("ak,kjt->ajt", spectrum, system.bt).reshape(size, shared)
     matrix[size:, :size] = matrix[:size, size:].T
     matrix[size:, size:] = system.tt
@@ -245,7 +257,7 @@ def _solve(system: _System, spectrum: F8, precision: F8, offset: F8) -> _Joint:
         spread = np.diag(inverse)[:size].reshape(count, nodes)
         freedom = size - float(np.sum(precision[:, None] * spread))
         precision = nodes / (np.sum(amplitude**2, axis=1) + np.sum(spread, axis=1))
-    return _Joint(amplitude, found[size:], precision, freedom, inverse[size:, size:])
+    return _Joint(amplitude, found[size:], precision, freedom, inverse[:size, :size], inverse[size:, size:])
 
 
 def _spectra(normal: F8, right: F8, amplitude: F8) -> F8:
@@ -271,16 +283,3 @@ def _first_spectra(slices: Slices, pictures: int) -> F8:
     mean = np.maximum(mean, 1e-3 * np.max(np.abs(mean)))
     tilt = np.linspace(-1.0, 1.0, mean.size)
     return np.array([mean / mean.mean() * tilt**power for power in range(pictures)])
-
-
-def _lattice(x: F8, y: F8, spacing: float) -> tuple[F8, F8]:
-    """Hexagonal lattice that covers the lenslets."""
-    half = float(max(np.ptp(x), np.ptp(y))) / 2.0 + 2.0 * spacing
-    centre_x, centre_y = 0.5 * (x.max() + x.min()), 0.5 * (y.max() + y.min())
-    steps = np.arange(-int(half / spacing) - 1, int(half / spacing) + 2)
-    row, column = (grid.ravel() for grid in np.meshgrid(steps, steps, indexing="ij"))
-    node_x = centre_x + spacing * (column + 0.5 * (row % 2))
-    node_y = centre_y + spacing * np.sqrt(0.75) * row
-    nearest = np.min(np.hypot(node_x[:, None] - x, node_y[:, None] - y), axis=1)
-    keep = nearest <= spacing
-    return node_x[keep], node_y[keep]

@@ -1,8 +1,8 @@
 """How well the level of a source's flux is known, beyond the noise of its samples.
 
-Three errors are common to all wavelengths: that of the fitted place and shape; that of light which is
-no star but fits one, the structure that flat, background and sky leave in the frame; and that of a
-profile learnt from other stars, which differ among each other.
+Four errors are common to all wavelengths: that of the fitted place and shape; that of light which is
+no star but fits one, the structure that flat, background and sky leave in the frame; that of a
+profile learnt from other stars, which differ among each other; and that of a galaxy's light.
 """
 
 from __future__ import annotations
@@ -62,17 +62,20 @@ class LevelError:
         From the profile's spread over the stars it was learnt from; NaN from fewer than two.
     places : int
         Empty places at which the structure was measured.
+    host : float
+        From the light of a galaxy beneath; NaN without one.
     """
 
     shape: float
     structure: float
     halo: float
     places: int
+    host: float = float("nan")
 
     @property
     def total(self) -> float:
         """All that is known of them, in quadrature."""
-        return float(np.sqrt(np.nansum(np.square([self.shape, self.structure, self.halo]))))
+        return float(np.sqrt(np.nansum(np.square([self.shape, self.structure, self.halo, self.host]))))
 
 
 class Structure(NamedTuple):

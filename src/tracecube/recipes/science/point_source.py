@@ -28,7 +28,7 @@ from tracecube.recipes.science.chromatic_fit import (
     shape_of,
     slice_solution,
 )
-from tracecube.recipes.science.extended import ExtendedLight, refraction_of
+from tracecube.recipes.science.extended import ExtendedLight
 from tracecube.recipes.science.flux_by_wavelength import find_outliers, solution_flags, solve
 from tracecube.recipes.science.host import Host, fit_host, leaves_light
 from tracecube.recipes.science.level_error import (
@@ -70,8 +70,8 @@ class Choices:
         Samples that deviate by more sigma are given up, once.
     extended : bool
         Look for smooth light around the source.
-    blob_width : float, arcsec
-        Finest detail of the smooth light.
+    host_length : float, arcsec
+        Over which the light of a galaxy is alike.
     pictures : int
         Pictures of different colour that make up the smooth light.
     minimum_gain : float
@@ -92,7 +92,7 @@ class Choices:
     slices: int
     clip: float
     extended: bool
-    blob_width: float
+    host_length: float
     pictures: int
     minimum_gain: float
     minimum_share: float
@@ -119,8 +119,6 @@ class PointSource:
         Share of samples given up.
     neighbours : array (p, 2), arcsec
         Places of neighbouring stars.
-    nuclei : array (q, 2), arcsec
-        Places of compact light of a galaxy.
     picture : PointSourceFit
         Data and model in slices.
     """
@@ -136,7 +134,6 @@ class PointSource:
     sky_degree: int
     outliers: float
     neighbours: F8
-    nuclei: F8
     picture: PointSourceFit
 
 
@@ -158,7 +155,7 @@ class _Field(NamedTuple):
 class _Fitted(NamedTuple):
     """A fit and what it was made with: setting, neighbours (p, 2), their cores (n,), and how it looked.
 
-    ``others`` gives the columns (m, c, n) of neighbours and nuclei in a setting along a track.
+    ``others`` gives the columns (m, c, n) of neighbours in a setting along a track.
     """
 
     setting: Setting
@@ -169,7 +166,6 @@ class _Fitted(NamedTuple):
     radius: float
     degree: int
     others: Callable[[Setting, Track], F8]
-    nuclei: F8 = np.empty((0, 2))
 
 
 def extract_point_source(
@@ -225,40 +221,44 @@ def extract_point_source(
             structure=structure.beyond,
             halo=halo_error(setting, prior, fit, np.empty((0, len(HALO))) if halos is None else halos),
             places=structure.places,
+            host=float("nan") if extended is None else extended.doubt,
         ),
         sky_degree=found.degree,
         outliers=float(bad.sum() / max(1, used.good.sum())),
         neighbours=found.neighbours,
-        nuclei=found.nuclei,
         picture=_picture(setting, fit, extended),
     )
 
 
 def _fit(whole: _Field, track: Track, prior: Prior, choices: Choices) -> tuple[_Fitted, Structure]:
     """Fit the source, with the sky that leaves least in stars put at empty places, and with smooth light if any."""
-    field = _setting(_Field(whole.scene, whole.scene), track, prior, choices, np.inf, 0)
     plane = _with_sky(whole, track, prior, choices, min(choices.sky_degree, 1))
+    # A curved sky would take the light of a galaxy for its own.
+    if choices.extended and leaves_light(plane.setting, plane.fit):
+        narrow = _setting(whole, track, prior, choices, choices.host_radius, min(choices.sky_degree, 1))
+        host = _with_host(narrow, prior, choices)
+        if host is not None:
+            # Places about a galaxy are not empty: its light would pass for structure of the frame.
+            return _of_host(host, plane, choices), Structure(float("nan"), float("nan"), 0)
+    field = _setting(_Field(whole.scene, whole.scene), track, prior, choices, np.inf, 0)
     found, structure = plane, _structure(field, prior, plane)
     if choices.sky_degree > plane.degree:
         curved = _with_sky(whole, track, prior, choices, choices.sky_degree)
         other = _structure(field, prior, curved)
         if not other.whole > _BETTER * structure.whole:  # nor where neither could be measured
             found, structure = curved, other
-    # A curved sky would take the light of a galaxy for its own.
-    if choices.extended and leaves_light(plane.setting, plane.fit):
-        narrow = _setting(whole, track, prior, choices, choices.host_radius, min(choices.sky_degree, 1))
-        host = _with_host(narrow, prior, choices)
-        if host is not None:
-            found = _of_host(host, plane, choices)
-            structure = _structure(field, prior, found)
     return found, structure
 
 
 def _of_host(host: Host, plane: _Fitted, choices: Choices) -> _Fitted:
-    """Return a fit with a host galaxy; stars in its light are nuclei."""
+    """Return a fit with a host galaxy; stars in its light are part of it."""
     alone = np.zeros(host.setting.scene.x.size, dtype=bool)
-    light = choices.host_radius, plane.degree, host.columns, host.nuclei
-    return _Fitted(host.setting, plane.neighbours[:0], alone, host.fit, host.extended, *light)
+
+    def none(seen: Setting, along: Track) -> F8:
+        return np.empty((along.east.size, 0, seen.scene.x.size))
+
+    nobody = plane.neighbours[:0]
+    return _Fitted(host.setting, nobody, alone, host.fit, host.extended, choices.host_radius, plane.degree, none)
 
 
 def _with_sky(field: _Field, track: Track, prior: Prior, choices: Choices, degree: int) -> _Fitted:
@@ -276,23 +276,17 @@ def _with_sky(field: _Field, track: Track, prior: Prior, choices: Choices, degre
 
 def _structure(field: Setting, prior: Prior, found: _Fitted) -> Structure:
     """Structure of the frame once the sources found are taken off."""
-    setting, fit, extended = found.setting, found.fit, found.extended
-    pictures = None if extended is None else _pictures(setting, fit, extended)
-    amplitude = slice_solution(setting.slices, fit.weight, setting.columns(fit.values, pictures))
+    setting, fit = found.setting, found.fit
+    amplitude = slice_solution(setting.slices, fit.weight, setting.columns(fit.values))
     track = field.slices.track
     light = amplitude[:, :1] * field.share(fit.values)
     others = found.others(field, track)
     end = 1 + setting.surface + others.shape[1]
     light += np.einsum("kp,kpn->kn", amplitude[:, 1 + setting.surface : end], others)
-    if extended is not None:
-        shift = refraction_of(fit.values, track)
-        light += np.einsum(
-            "ka,kan->kn", amplitude[:, end:], extended.pictures(field.scene.x, field.scene.y, shift), optimize=True
-        )
     kept = (fit.weight > 0) & (setting.slices.weight > 0)
     ratio = np.where(kept, setting.slices.weight / np.where(kept, fit.weight, 1.0), np.nan)
     excess = np.where(kept.any(axis=1), np.nanmin(np.where(kept, ratio, np.inf), axis=1), 1.0)
-    sources = np.vstack([fit.values[:2], found.neighbours, found.nuclei])
+    sources = np.vstack([fit.values[:2], found.neighbours])
     look = Look(found.radius, found.degree, excess, _photons(setting, fit, amplitude[:, 0]), sources)
     clean = replace(field, slices=replace(field.slices, flux=field.slices.flux - light))
     return structure_of(clean, prior, fit, amplitude[:, 0], look=look)
@@ -337,13 +331,13 @@ def _columns(setting: Setting, track: Track, fit: ChromaticFit, extended: Extend
     """Columns of the linear problem at every wavelength, array (m, c, n)."""
     region = setting.scene
     share = fractions(fit.values, track, region.x, region.y, setting.geometry)
-    pictures = None if extended is None else extended.pictures(region.x, region.y, refraction_of(fit.values, track))
+    pictures = None if extended is None else extended.pictures(region.x, region.y, fit.values, track)
     return _stack(share, setting.sky[0, : setting.surface], pictures)
 
 
 def _with_host(setting: Setting, prior: Prior, choices: Choices) -> Host | None:
     """Fit source and host galaxy together; None if there is no such light."""
-    host = fit_host(setting, prior, width=choices.blob_width, pictures=choices.pictures, clip=choices.clip)
+    host = fit_host(setting, prior, length=choices.host_length, pictures=choices.pictures, clip=choices.clip)
     setting, fit, extended = host.setting, host.fit, host.extended
     share, pictures = setting.share(fit.values), _pictures(setting, fit, extended)
     found = slice_solution(setting.slices, fit.weight, setting.columns(fit.values, pictures))
@@ -352,13 +346,12 @@ def _with_host(setting: Setting, prior: Prior, choices: Choices) -> Host | None:
     sky = float(np.mean(found[:, 1]))
     least = max(choices.minimum_share * peak, choices.minimum_sky_share * sky)
     real = extended.gain > choices.minimum_gain * extended.freedom and scatter > least
-    return host if real or len(host.nuclei) else None
+    return host if real else None
 
 
 def _pictures(setting: Setting, fit: ChromaticFit, extended: ExtendedLight) -> F8:
     """Pictures of the smooth light in the slices, array (k, a, n)."""
-    shift = refraction_of(fit.values, setting.slices.track)
-    return extended.pictures(setting.scene.x, setting.scene.y, shift)
+    return extended.pictures(setting.scene.x, setting.scene.y, fit.values, setting.slices.track)
 
 
 def _picture(setting: Setting, fit: ChromaticFit, extended: ExtendedLight | None) -> PointSourceFit:

@@ -113,7 +113,7 @@ def choices(**other: Any) -> Choices:
         "slices": 14,
         "clip": 5.0,
         "extended": False,
-        "blob_width": 1.1,
+        "host_length": 1.0,
         "pictures": 2,
         "minimum_gain": 5.0,
         "minimum_share": 0.0005,
