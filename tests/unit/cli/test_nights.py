@@ -1,11 +1,68 @@
-"""Which night who tries the system gets to see."""
+"""`simulate`: a simulator's frames become files; its choices are told apart; one night is for who tries it."""
 
 from __future__ import annotations
 
-from tracecube.cli.nights import simulator
-from tracecube.workflow.discover import discover
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tracecube.cli import nights
+from tracecube.cli.main import app
+from tracecube.core.frame import RawFrame
+from tracecube.core.instrument import Instrument
+from tracecube.core.workflow import Workflow
+from tracecube.workflow.discover import Found, discover
 
 
-def test_one_instrument_offers_its_night_to_who_tries_the_system():
+def simulate(*, seed: int = 1, size: str = "small") -> Iterator[RawFrame]:
+    for i in range(2 if size == "small" else 3):
+        pixels = np.full((4, 4), seed + i, np.uint16)
+        yield RawFrame(f"f{i}", "BIAS", {"OBJECT": size}, {"": pixels}, {})
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch) -> Any:
+    plain = Instrument("plain", "no simulator", lambda *_: False, lambda *_: None, {}, Workflow(()))
+    able = replace(plain, name="able", simulate=simulate)
+    found = {one.name: Found(f"{one.name}:x", one) for one in (plain, able)}
+    monkeypatch.setattr(nights, "discover", lambda: found)
+    return found
+
+
+def run(*arguments: Any) -> Any:
+    return CliRunner().invoke(app, ["simulate", *map(str, arguments)])
+
+
+def test_frames_become_files(tmp_path):
+    done = run("able", "--out", tmp_path / "n", "--seed", 5)
+    assert done.exit_code == 0, done.output
+    assert f"2 files in {tmp_path / 'n'}" in done.output
+    assert sorted(path.name for path in (tmp_path / "n").iterdir()) == ["f0.fits.fz", "f1.fits.fz"]
+
+
+def test_choices_go_to_the_simulator(tmp_path):
+    assert "3 files" in run("able", "-o", tmp_path / "n", "-c", "size=night").output
+
+
+def test_what_a_simulator_does_not_know_is_told(tmp_path):
+    done = run("able", "-o", tmp_path / "n", "-c", "colour=red")
+    assert done.exit_code == 2
+    assert "simulator of able: colour=red" in done.output
+
+
+def test_instruments_without_a_simulator_are_told(tmp_path, monkeypatch, installed):
+    assert (
+        "no simulator of an instrument called 'ablle' (try: did you mean able?)" in run("ablle", "-o", tmp_path).output
+    )
+    monkeypatch.setattr(nights, "discover", lambda: {"plain": installed["plain"]})
+    assert "no installed instrument has a simulator" in run("able", "-o", tmp_path).output
+
+
+def test_one_instrument_offers_its_night_to_who_tries_the_system(monkeypatch):
+    monkeypatch.setattr(nights, "discover", discover)  # what is installed
     first = [found.instrument.name for found in discover().values() if found.instrument.first_night]
-    assert [simulator(None).name] == first
+    assert [nights.simulator(None).name] == first
