@@ -105,7 +105,7 @@ def test_the_light_of_a_source_is_not_taken_for_ground_and_its_fibres_tell_it(mo
         off.append(np.mean((found.level - true)[lit]) - np.mean((found.level - true)[~lit & (shone.bundle == 47)]))
         without = find_ground(shone._replace(lit=~lit & lit), blank, blank, 0.001, colours=2, slope=0.01)
         beside.append([np.std(_beside_sky(shone, one.level - true, lit)) for one in (found, without)])
-    assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.2)
+    assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.2 if moved else 0.15)
     assert abs(np.mean(off)) < 3.0 * np.std(off) / np.sqrt(len(off))
     with_, without_ = np.mean(beside, axis=0)
     assert with_ < 0.9 * without_
