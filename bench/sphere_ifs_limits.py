@@ -451,20 +451,28 @@ def width(values: np.ndarray) -> float:
     return float(1.4826 * np.median(np.abs(known - np.median(known))))
 
 
-def main() -> None:
-    """Print all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def folders(description: str | None) -> tuple[Path, Path] | None:
+    """Reduced night and truth from the command line; None where they are not given."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", nargs="?", type=Path)
     parser.add_argument("truth", nargs="?", type=Path)
     given = parser.parse_args()
     if given.out is None or given.truth is None:
         print("no reduced night and truth given: nothing to compare")
+        return None
+    return given.out, given.truth
+
+
+def main() -> None:
+    """Print all."""
+    given = folders(__doc__)
+    if given is None:
         return
-    truth = Truth(given.truth)
+    out, truth = given[0], Truth(given[1])
     for part in (star_centre, flat, response, bands, crosstalk, strehl, companions):
-        part(truth, given.out)
+        part(truth, out)
     lamp_between(truth)
-    neighbours_light(given.out)
+    neighbours_light(out)
 
 
 if __name__ == "__main__":

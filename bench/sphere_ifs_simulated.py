@@ -9,13 +9,13 @@ Prints errors, and errors over those that the products claim: wavelengths, flat,
 
 from __future__ import annotations
 
-import argparse
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 from scipy.spatial import cKDTree
+from sphere_ifs_limits import folders, width
 
 from tracecube.core.companions import Companions, CompanionSpectrum
 from tracecube.core.optics import Layout, Lenslets, TraceSet, WavelengthSolution
@@ -32,12 +32,6 @@ NDIT = 20
 def product(out: Path, task: str, ending: str) -> Path:
     """The first product of a task."""
     return min(out.glob(f"*/{task}/*{ending}"))
-
-
-def width(values: np.ndarray) -> float:
-    """Width of the middle of a distribution, as a Gaussian's sigma."""
-    known = values[np.isfinite(values)]
-    return float(1.4826 * np.median(np.abs(known - np.median(known))))
 
 
 class Truth:
@@ -196,25 +190,21 @@ def companions(truth: Truth, out: Path) -> None:
 
 def main() -> None:
     """Print all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", nargs="?", type=Path)
-    parser.add_argument("truth", nargs="?", type=Path)
-    given = parser.parse_args()
-    if given.out is None or given.truth is None:
-        print("no reduced night and truth given: nothing to compare")
+    given = folders(__doc__)
+    if given is None:
         return
-    truth = Truth(given.truth)
-    traces = read_product(product(given.out, "ifs_spectra_positions", "_TRACES.fits"), TraceSet)
-    solution = read_product(product(given.out, "ifs_wavelength_calibration", "_WAVELENGTH.fits"), WavelengthSolution)
-    lenslets = read_product(product(given.out, "ifs_spectra_positions", "_LENSLETS.fits"), Lenslets)
+    out, truth = given[0], Truth(given[1])
+    traces = read_product(product(out, "ifs_spectra_positions", "_TRACES.fits"), TraceSet)
+    solution = read_product(product(out, "ifs_wavelength_calibration", "_WAVELENGTH.fits"), WavelengthSolution)
+    lenslets = read_product(product(out, "ifs_spectra_positions", "_LENSLETS.fits"), Lenslets)
     print(f"{truth.mode.name}, lasers {np.round(lenslets.laser / 10, 2)} nm")
     which = truth.match(traces, solution)
     wavelengths(truth, traces, solution, which)
-    flat(truth, given.out, which)
+    flat(truth, out, which)
     if truth.planes is not None:
-        stars(truth, given.out, which)
-        if list(given.out.glob("*/ifs_companions/*SOURCES.fits")):
-            companions(truth, given.out)
+        stars(truth, out, which)
+        if list(out.glob("*/ifs_companions/*SOURCES.fits")):
+            companions(truth, out)
 
 
 if __name__ == "__main__":
