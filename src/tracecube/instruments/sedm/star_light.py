@@ -257,6 +257,8 @@ def _doubts(source: PointSource, prior: Prior, start: Start) -> list[str]:
         doubts.append(f"neighbouring stars at {where} arcsec were fitted with the target")
     if source.extended is not None:
         doubts.append("smooth light around the target was fitted with it")
+    if source.untold:
+        doubts.append("light of a galaxy could not be told from the target: it may be in the flux (try: --region)")
     return doubts
 
 

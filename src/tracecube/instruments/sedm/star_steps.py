@@ -41,7 +41,7 @@ class CalibratedSpectrum(Outputs):
     spectrum: Spectrum
 
 
-@recipe(version="8")
+@recipe(version="9")
 def extract_star(
     *,
     spectra: Spectra,

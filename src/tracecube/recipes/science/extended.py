@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.recipes.science.chromatic_fit import ChromaticFit, Prior, Setting, judge
-from tracecube.recipes.science.point_lattice import Points, lattice_of, points_with_patterns, refraction_of
+from tracecube.recipes.science.point_lattice import Points, points_with_patterns, refraction_of
 from tracecube.recipes.science.scene import Slices, Track
 
 __all__ = ["ExtendedLight", "fit_with_extended"]
@@ -26,6 +26,7 @@ SEEN = 0.01  # arcsec: a hundredth of a pattern's detail
 FAINT, BRIGHT = 5.0, 90.0  # per cent: before it is known, light is as strong as lies between these shares of lenslets
 ROUNDS = 3  # brightness is even, then that of the light found, twice
 SMOOTH = 0.7  # of the length over which light is alike: brightness is that of the surroundings
+ROUGH = 0.005  # of the light: what flat and profile leave, which would pass for detail of a bright galaxy
 LEAST = 0.05  # of the brightest: light that comes as a surprise
 
 
@@ -111,7 +112,8 @@ def fit_with_extended(
         Two let the bulge and the disc of a galaxy have their own colours, three its knots.
     """
     slices = setting.slices
-    values, weight = prior.mean, slices.weight
+    values, sound = prior.mean, _rough(slices)
+    weight = sound
     brightness: F8 | float = _spread(slices)
     spectrum = _first_spectra(slices, pictures)
     for _ in range(ROUNDS):
@@ -122,9 +124,17 @@ def fit_with_extended(
         light = extended.pictures(setting.scene.x, setting.scene.y, values, slices.track)
         shared = values.size + extended.freedom
         model_error, kept, chi2 = judge(setting, weight, setting.columns(values, light), clip, shared=shared)
-        weight, spectrum = kept, extended.spectrum
+        weight, spectrum = np.where(kept > 0, sound, 0.0), extended.spectrum
         brightness = _brightness(setting, extended, light, SMOOTH * length)
     return ChromaticFit(values, covariance, chi2, model_error, weight), extended
+
+
+def _rough(slices: Slices) -> F8:
+    """Weights (k, n) that allow for what flat and profile leave of light."""
+    known = slices.weight > 0
+    sky = np.array([[np.percentile(row[own], FAINT)] for row, own in zip(slices.flux, known, strict=True)])
+    variance = 1.0 / np.where(known, slices.weight, 1.0) + (ROUGH * (slices.flux - sky)) ** 2
+    return np.where(known, 1.0 / variance, 0.0)
 
 
 def _spread(slices: Slices) -> float:
@@ -137,8 +147,8 @@ def _spread(slices: Slices) -> float:
 def _brightness(setting: Setting, extended: ExtendedLight, light: F8, width: float) -> F8:
     """Brightness (q,) of the light found (k, a, n) about each point, smoothed; none is darker than a share."""
     seen = np.einsum("ak,kan->n", extended.spectrum, light) / light.shape[0]
-    x, y = lattice_of(setting.scene.x, setting.scene.y)
-    gap2 = (x[:, None] - setting.scene.x) ** 2 + (y[:, None] - setting.scene.y) ** 2
+    points, scene = extended.points, setting.scene
+    gap2 = (points.x[:, None] - scene.x) ** 2 + (points.y[:, None] - scene.y) ** 2
     near = np.exp(-0.5 / width**2 * gap2)
     smooth = near @ seen / np.maximum(near.sum(axis=1), 1e-3)
     return np.asarray(np.maximum(smooth, LEAST * smooth.max()))
@@ -169,7 +179,8 @@ def _iterate(
         )
         if np.abs(joint.step).max() < 0.02:
             break
-    scaled = joint.covariance * np.outer(*(np.repeat(size, amplitude.shape[1]) * np.ones((2, 1))))
+    scale = np.repeat(size, amplitude.shape[1])
+    scaled = joint.covariance * np.outer(scale, scale)
     extended = replace(extended, doubt=_doubt(setting, weight, values, extended, patterns, scaled))
     return values, joint.step_covariance * np.outer(prior.sd, prior.sd), extended
 

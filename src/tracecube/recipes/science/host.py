@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.core.errors import NoConvergence
 from tracecube.kernels.psf import lattice_pitch
 from tracecube.recipes.science.chromatic_fit import HALO, NAMES, ChromaticFit, Prior, Setting, slice_solution
 from tracecube.recipes.science.extended import ExtendedLight, fit_with_extended
@@ -15,8 +16,8 @@ __all__ = ["Host", "fit_host", "leaves_light"]
 
 F8 = NDArray[np.float64]
 BELIEF = 0.3
-"""Of the widths of the priors. No galaxy is quite as its model has it, and a source that is free would walk to where it
-mends that: the likelihood is tempered to a tenth, and so are the errors that it states."""
+"""Of the widths of the priors of place and width. No galaxy is quite as its model has it, and a source that is free
+would walk to where it mends that: the likelihood is tempered to a tenth, and so are the errors that it states."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,23 @@ def fit_host(setting: Setting, prior: Prior, *, length: float, pictures: int, cl
         As in `tracecube.recipes.science.chromatic_fit.fit_source`.
     length, pictures
         As in `tracecube.recipes.science.extended.fit_with_extended`.
+
+    Raises
+    ------
+    NoConvergence
+        The fit ends nowhere.
     """
     # Wings of the source and light of the galaxy look alike: the prior of the halo rules here.
-    tight = prior._replace(sd=BELIEF * np.where(np.isin(NAMES, HALO), prior.sd / 3.0, prior.sd))
-    fit, extended = fit_with_extended(setting, tight, length=length, pictures=pictures, clip=clip)
-    return Host(setting, replace(fit, covariance=fit.covariance / BELIEF**2), extended)
+    held = np.where(np.isin(NAMES, HALO), 1.0, BELIEF)
+    tight = prior._replace(sd=np.where(np.isin(NAMES, HALO), prior.sd / 3.0, held * prior.sd))
+    lost = NoConvergence("the light of a galaxy could not be told", hint="give a --region about the target")
+    try:
+        fit, extended = fit_with_extended(setting, tight, length=length, pictures=pictures, clip=clip)
+    except np.linalg.LinAlgError as error:
+        raise lost from error
+    if not (np.isfinite(fit.values).all() and np.isfinite(extended.amplitude).all()):
+        raise lost
+    return Host(setting, replace(fit, covariance=fit.covariance / np.outer(held, held)), extended)
 
 
 def leaves_light(setting: Setting, fit: ChromaticFit) -> bool:

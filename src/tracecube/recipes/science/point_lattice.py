@@ -22,7 +22,7 @@ F8 = NDArray[np.float64]
 SPACING = 0.6  # arcsec: half of the least full width of seeing, beyond which no detail is seen
 MARGIN = 1.5  # arcsec about the lenslets
 TOLD = 0.1  # of the noise, with all slices: a pattern that makes less is left out
-MOST = 240  # patterns
+MOST = 320  # patterns
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,10 @@ def points_with_patterns(setting: Setting, weight: F8, values: F8, brightness: F
     scene, geometry = setting.scene, setting.geometry
     x, y = lattice_of(scene.x, scene.y)
     one = radial_table(shape_of(values), np.ones(1), geometry.nodes, geometry.area)[0]
+    strength = np.broadcast_to(brightness, x.shape)
     seen = point_columns(scene.x, scene.y, (x, y), shape_of(values), one) * np.sqrt(weight.sum(axis=0))[:, None]
     alike = np.exp(-np.hypot(x[:, None] - x, y[:, None] - y) / length)
-    alike *= np.outer(*(brightness * np.ones((2, x.size))))
+    alike *= np.outer(strength, strength)
     given = seen @ alike
     size, shape = np.linalg.eigh(given @ seen.T)
     keep = np.flatnonzero(size > TOLD)[-MOST:]

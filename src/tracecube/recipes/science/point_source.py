@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.core.errors import NoConvergence
 from tracecube.core.target import PointSourceFit
 from tracecube.kernels.psf import full_width
 from tracecube.recipes.science.chromatic_fit import (
@@ -121,6 +122,8 @@ class PointSource:
         Places of neighbouring stars.
     picture : PointSourceFit
         Data and model in slices.
+    untold : bool
+        There is light of a galaxy, but it could not be told from the source.
     """
 
     flux: F8
@@ -135,6 +138,7 @@ class PointSource:
     outliers: float
     neighbours: F8
     picture: PointSourceFit
+    untold: bool
 
 
 def fit_point_source(
@@ -155,7 +159,8 @@ class _Field(NamedTuple):
 class _Fitted(NamedTuple):
     """A fit and what it was made with: setting, neighbours (p, 2), their cores (n,), and how it looked.
 
-    ``others`` gives the columns (m, c, n) of neighbours in a setting along a track.
+    ``others`` gives the columns (m, c, n) of neighbours in a setting along a track; ``untold`` says that the light of a
+    galaxy could not be fitted.
     """
 
     setting: Setting
@@ -166,6 +171,7 @@ class _Fitted(NamedTuple):
     radius: float
     degree: int
     others: Callable[[Setting, Track], F8]
+    untold: bool = False
 
 
 def extract_point_source(
@@ -227,6 +233,7 @@ def extract_point_source(
         outliers=float(bad.sum() / max(1, used.good.sum())),
         neighbours=found.neighbours,
         picture=_picture(setting, fit, extended),
+        untold=found.untold,
     )
 
 
@@ -234,9 +241,14 @@ def _fit(whole: _Field, track: Track, prior: Prior, choices: Choices) -> tuple[_
     """Fit the source, with the sky that leaves least in stars put at empty places, and with smooth light if any."""
     plane = _with_sky(whole, track, prior, choices, min(choices.sky_degree, 1))
     # A curved sky would take the light of a galaxy for its own.
+    untold = False
     if choices.extended and leaves_light(plane.setting, plane.fit):
         narrow = _setting(whole, track, prior, choices, choices.host_radius, min(choices.sky_degree, 1))
-        host = _with_host(narrow, prior, choices)
+        host = None
+        try:
+            host = _with_host(narrow, prior, choices)
+        except NoConvergence:
+            untold = True
         if host is not None:
             # Places about a galaxy are not empty: its light would pass for structure of the frame.
             return _of_host(host, plane, choices), Structure(float("nan"), float("nan"), 0)
@@ -247,7 +259,7 @@ def _fit(whole: _Field, track: Track, prior: Prior, choices: Choices) -> tuple[_
         other = _structure(field, prior, curved)
         if not other.whole > _BETTER * structure.whole:  # nor where neither could be measured
             found, structure = curved, other
-    return found, structure
+    return found._replace(untold=untold), structure
 
 
 def _of_host(host: Host, plane: _Fitted, choices: Choices) -> _Fitted:
