@@ -98,11 +98,13 @@ class NoticeRecord:
     id: int = 0
 
 
-def uploads(ledger: Ledger, *, night: str | None = None) -> list[UploadRecord]:
-    """Return the uploads, of a night or all, in the order in which they were begun."""
+def uploads(ledger: Ledger, *, night: str | None = None, server: str | None = None) -> list[UploadRecord]:
+    """Return the uploads, of a night or all, to a server or any, in the order in which they were begun."""
     query = sa.select(tables.upload).order_by(tables.upload.c.started, tables.upload.c.id)
     if night is not None:
         query = query.where(tables.upload.c.night == night)
+    if server is not None:
+        query = query.where(tables.upload.c.server == server)
     return [UploadRecord(**row) for row in _rows(ledger, tables.upload, query)]
 
 

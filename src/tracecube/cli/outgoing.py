@@ -39,10 +39,17 @@ def _configuration() -> Configuration:
     return load(os.environ, Path.home())
 
 
+def _gathered(ledger: Ledger, night: str | None, reportings: Mapping[str, Reporting] | None = None) -> NightSummary:
+    """Return what is to be told of a night: of uploads those to the server that is configured, if one is."""
+    settings = _configuration().skyportal
+    server = settings.url if settings else None
+    return gather_summary(ledger, _reportings() if reportings is None else reportings, night, server=server)
+
+
 def finish(out: Path, night: str | None, to: Sequence[str], *, send: bool, again: bool, arrived: bool | None) -> None:
     """Write the tables and the page of a night, and send the summary if asked to."""
     with Ledger.open(out) as ledger:
-        summary = gather_summary(ledger, _reportings(), night)
+        summary = _gathered(ledger, night)
         if arrived is not None:
             with only_sender(ledger.folder):
                 settle(ledger, summary.night, arrived=arrived)
@@ -115,7 +122,7 @@ def status(out: Path, *, as_json: bool) -> None:
     """Say of every night what was reported and sent."""
     reportings = _reportings()
     with Ledger.open(out) as ledger:
-        nights = [gather_summary(ledger, reportings, name) for name in nights_of(ledger, reportings)]
+        nights = [_gathered(ledger, name, reportings) for name in nights_of(ledger, reportings)]
         mails = {one.night: mail_state(ledger, one.night) for one in nights}
         items = [_item(ledger.folder, one, mails[one.night]) for one in nights]
     if as_json:
@@ -153,12 +160,12 @@ def upload(out: Path, night: str | None, objects: Sequence[str], *, send: bool, 
     settings = _configuration().for_survey()
     portal = SkyPortal(settings)
     with Ledger.open(out) as ledger:
-        summary = gather_summary(ledger, _reportings(), night)
+        summary = _gathered(ledger, night)
         planned = plan_uploads(summary, settings, objects=objects)
         if send:
             with only_sender(ledger.folder):
                 steps = list(send_uploads(ledger, planned, portal, send=True, again=again))
-            write_summary(out, gather_summary(ledger, _reportings(), summary.night))
+            write_summary(out, _gathered(ledger, summary.night))
         else:
             steps = list(send_uploads(ledger, planned, portal, send=False, again=again))
     if as_json:
@@ -174,7 +181,7 @@ def summarise(out: Path, night: str, raw: str) -> None:
     with Ledger.open(out) as ledger:
         if night not in nights_of(ledger, reportings):
             return
-        files = write_summary(out, gather_summary(ledger, reportings, night))
+        files = write_summary(out, _gathered(ledger, night, reportings))
     if raw in files.pictures:
         say(f"report picture: {files.pictures[raw]}")
 
@@ -186,14 +193,14 @@ def send_extraction(out: Path, night: str, raw: str) -> None:
         say("not sent: there is no section [skyportal] in the configuration")
         return
     with Ledger.open(out) as ledger:
-        planned = plan_uploads(gather_summary(ledger, _reportings(), night), settings)
+        planned = plan_uploads(_gathered(ledger, night), settings)
         mine = [one for one in planned if one.extraction.raw == raw]
         if not mine:
             say("not sent: none of the survey's objects")
             return
         with only_sender(ledger.folder):
             steps = list(send_uploads(ledger, mine, SkyPortal(settings), send=True))
-        write_summary(out, gather_summary(ledger, _reportings(), night))
+        write_summary(out, _gathered(ledger, night))
     _show(night, settings.url, steps, send=True)
 
 

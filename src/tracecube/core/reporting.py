@@ -21,11 +21,12 @@ class Sent:
     ----------
     state : str
         "" (of no survey), "held back", "waiting", "sent", "refused", "failed" (to be tried again), "unclear" (begun
-        and cut short: it may have arrived), or "changed" (the spectrum is a newer one than what was sent).
+        and cut short: it may have arrived), "incomplete" (the spectrum is there, an annotation beside it is not),
+        or "changed" (the spectrum is a newer one than what was sent).
     url : str
         Page of the object there; empty until it was sent.
     reason : str
-        Why it is held back or was refused.
+        Why it is held back or was refused, or what is missing.
     """
 
     state: str = ""

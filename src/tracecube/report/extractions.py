@@ -107,7 +107,9 @@ def nights_of(ledger: Ledger, reportings: Mapping[str, Reporting]) -> list[str]:
     return queries.nights_with(ledger, _OUTPUT, list(reportings))
 
 
-def gather_summary(ledger: Ledger, reportings: Mapping[str, Reporting], night: str | None = None) -> NightSummary:
+def gather_summary(
+    ledger: Ledger, reportings: Mapping[str, Reporting], night: str | None = None, *, server: str | None = None
+) -> NightSummary:
     """Return what is to be told of a night.
 
     Parameters
@@ -117,6 +119,8 @@ def gather_summary(ledger: Ledger, reportings: Mapping[str, Reporting], night: s
         By instrument.
     night : str, optional
         The last one when left out.
+    server : str, optional
+        Address of the survey's server: what went to another one does not count. Any counts when left out.
 
     Raises
     ------
@@ -133,7 +137,7 @@ def gather_summary(ledger: Ledger, reportings: Mapping[str, Reporting], night: s
     own = [one for one in queries.products(ledger, night=chosen) if one.instrument in reportings]
     run = queries.last_run(ledger)
     planned = [job for job in queries.planned_of(ledger, run.id) if job.night == chosen] if run else []
-    sent = uploads(ledger, night=chosen)
+    sent = uploads(ledger, night=chosen, server=server)
     listed = [_listed(ledger, verdict, own, reportings, sent) for verdict in _newest(_verdicts(own, reportings))]
     listed.sort(key=lambda one: (one.extraction.mjd or 0.0, one.extraction.raw))
     return NightSummary(
@@ -218,7 +222,17 @@ def _sent(listed: Listed, publishing: Publishing | None, records: Sequence[Uploa
     if reason or text is None:
         return Sent("held back", url, reason)
     same = [one for one in spectra if one.product == text.sha256]
-    if same:
-        state = "unclear" if same[-1].state == "sending" else same[-1].state
-        return Sent(state, url, same[-1].remark or "")
-    return Sent("changed" if url else "waiting", url)
+    if not same:
+        return Sent("changed" if url else "waiting", url)
+    if same[-1].state == "sent":
+        return _with_annotations(url, same[-1], [one for one in records if one.product == text.sha256])
+    return Sent("unclear" if same[-1].state == "sending" else same[-1].state, url, same[-1].remark or "")
+
+
+def _with_annotations(url: str, spectrum: UploadRecord, records: Sequence[UploadRecord]) -> Sent:
+    """Return what became of a spectrum that is there: whether all that is said beside it is there too."""
+    beside = {one.name: one for one in records if one.kind == "annotation" and one.object == spectrum.object}
+    missing = [one for one in beside.values() if one.state != "sent"]
+    if not missing:
+        return Sent("sent", url, spectrum.remark or "")
+    return Sent("incomplete", url, "; ".join(f"{one.name}: {one.remark or one.state}" for one in missing))

@@ -29,11 +29,16 @@ class Unanswered(TracecubeError):
     ----------
     after : float or None, second
         How long the server asks to wait.
+    reached : bool
+        The server is there: the fault may be of this one question.
     """
 
-    def __init__(self, what: str, *, hint: str = "try again later", after: float | None = None) -> None:
+    def __init__(
+        self, what: str, *, hint: str = "try again later", after: float | None = None, reached: bool = True
+    ) -> None:
         super().__init__(what, hint=hint)
         self.after = after
+        self.reached = reached
 
 
 class Refused(TracecubeError):
@@ -96,7 +101,7 @@ class Server:
                 raise self._failure(said, error) from None
         except (OSError, http.client.HTTPException) as error:  # URLError, timeouts and broken connections
             reason = getattr(error, "reason", None) or error
-            raise Unanswered(f"{said}: no answer ({reason or type(error).__name__})") from error
+            raise Unanswered(f"{said}: no answer ({reason or type(error).__name__})", reached=False) from error
 
     def _data(self, said: str, status: int, body: bytes) -> Any:
         """Return what a good answer holds."""

@@ -21,6 +21,7 @@ from tracecube.sending.skyportal import Delivered, SkyPortal, Upload
 
 __all__ = ["Planned", "Step", "plan_uploads", "send_uploads"]
 
+_IN_A_ROW = 2  # failures of spectra, after which the server and not the spectrum is at fault
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 
@@ -59,6 +60,8 @@ class Step:
         File name of a spectrum, origin of an annotation.
     state : str
         "held back", "to send", "sent", "sent before", "was there", "refused", "failed", or "waiting".
+    reached : bool
+        The server answered, or was not asked.
     """
 
     object: str
@@ -68,6 +71,7 @@ class Step:
     state: str
     reason: str = ""
     url: str = ""
+    reached: bool = True
 
     @property
     def good(self) -> bool:
@@ -159,7 +163,8 @@ def send_uploads(
     Yields
     ------
     Step
-        After a server that does not answer the rest is ``waiting``.
+        What fails keeps none of the others, but after a server that is not there, or that fails with two spectra
+        in a row, the rest is ``waiting``.
 
     Raises
     ------
@@ -168,7 +173,7 @@ def send_uploads(
     MissingInput
         There is no token.
     """
-    silent = ""
+    failures = 0
     if send and any(one.upload for one in planned):
         portal.server  # noqa: B018 - without a token that is said before anything is begun
     for one in planned:
@@ -176,11 +181,22 @@ def send_uploads(
         if one.upload is None:
             yield Step(it.object, it.raw, "spectrum", "", "failed" if one.lost else "held back", one.reason)
             continue
-        for step in _steps(ledger, one, one.upload, portal, send=send and not silent, again=again):
-            if step.state == "failed":
-                silent = step.reason
-            waits = bool(silent) and step.state == "to send"
+        silent = failures >= _IN_A_ROW
+        steps = list(_steps(ledger, one, one.upload, portal, send=send and not silent, again=again))
+        for step in steps:
+            waits = silent and step.state == "to send"
             yield replace(step, state="waiting", reason="the server does not answer") if waits else step
+        failures = _failures(failures, steps)
+
+
+def _failures(before: int, steps: Sequence[Step]) -> int:
+    """Return how many spectra in a row failed; as many as end it when the server is not there."""
+    if any(not step.reached for step in steps):
+        return _IN_A_ROW
+    states = {step.state for step in steps}
+    if "failed" in states:
+        return before + 1
+    return 0 if states & {"sent", "was there", "refused"} else before
 
 
 def _steps(
@@ -243,7 +259,7 @@ def _sent_once(
         return replace(step, state="refused", reason=error.what), None
     except Unanswered as error:
         end_upload(ledger, number, "failed", remark=error.what)
-        return replace(step, state="failed", reason=error.what), None
+        return replace(step, state="failed", reason=error.what, reached=error.reached), None
     remark = "was on the server" if found.was_there else None
     end_upload(ledger, number, "sent", remote=found.remote, url=url, remark=remark)
     return replace(step, state="was there" if found.was_there else "sent", url=url), found.remote

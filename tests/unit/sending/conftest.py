@@ -137,7 +137,7 @@ class Portal:
     ----------
     faults : list
         One a request of ``fails``: a status, "drop" (take it and close the connection), "hang" (take it and keep
-        silent), or None.
+        silent), "gone" (close the connection, there and at every later question), or None.
     """
 
     url: str = ""
@@ -149,6 +149,7 @@ class Portal:
     fails: str = "POST /api/spectrum/ascii"
     faults: list[Any] = field(default_factory=list)
     keeps_text: bool = True
+    gone: bool = False
     taken: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
@@ -166,11 +167,17 @@ class _Handler(BaseHTTPRequestHandler):
         portal.asked.append((self.command, self.path))
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         content = json.loads(body) if body else {}
+        if portal.gone:
+            self.close_connection = True
+            return
         if self.headers.get("Authorization") != f"token {portal.token}":
             self.answer(401, {"status": "error", "message": f"no such {self.headers.get('Authorization')}"})
             return
         hit = f"{self.command} {self.path}" == portal.fails
         fault = portal.faults.pop(0) if hit and portal.faults else None
+        if fault == "gone":
+            portal.gone = self.close_connection = True
+            return
         if isinstance(fault, int):
             message = {302: "", 429: "slowly"}.get(fault, "it broke")
             self.answer(fault, {"status": "error", "message": message})

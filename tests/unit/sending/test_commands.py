@@ -289,13 +289,46 @@ def test_a_refusal_is_kept_until_it_is_asked_for_again(out, run, portal):
 
 def test_a_server_that_does_not_answer_leaves_the_rest_waiting(put_night, run, portal):
     out = put_night(("ZTF21abcdefg", 0), ("ZTF21bcdefgh", 0))
-    portal.faults = [500]
+    portal.faults = ["gone"]
     steps = json.loads(run("upload", out, "--send", "--json", status=1))
     assert [(step["kind"], step["state"]) for step in steps] == [
         ("spectrum", "failed"), ("annotation", "waiting"), ("spectrum", "waiting"), ("annotation", "waiting"),
     ]  # fmt: skip
+    portal.gone = False
     run("upload", out, "--send")
     assert len(portal.sent) == 2
+
+
+def test_a_spectrum_that_always_fails_keeps_none_of_the_others(put_night, run, portal):
+    out = put_night(("ZTF21abcdefg", 0), ("ZTF21bcdefgh", 0), ("ZTF21cdefghi", 0))
+    portal.faults = [500]
+    steps = json.loads(run("upload", out, "--send", "--json", status=1))
+    assert [step["state"] for step in steps if step["kind"] == "spectrum"] == ["failed", "sent", "sent"]
+    assert [one["obj_id"] for one in portal.sent] == ["ZTF21bcdefgh", "ZTF21cdefghi"]
+
+
+def test_a_server_that_fails_with_two_in_a_row_is_left_alone(put_night, run, portal):
+    out = put_night(("ZTF21abcdefg", 0), ("ZTF21bcdefgh", 0), ("ZTF21cdefghi", 0))
+    portal.faults = [500, 500]
+    steps = json.loads(run("upload", out, "--send", "--json", status=1))
+    assert [step["state"] for step in steps if step["kind"] == "spectrum"] == ["failed", "failed", "waiting"]
+    assert portal.sent == []
+
+
+def test_an_annotation_that_failed_shows_in_the_status_until_it_is_there(out, run, portal):
+    portal.fails, portal.faults = "POST /api/spectra/41/annotations", [500]
+    run("upload", out, "--send", status=1)
+    assert len(portal.sent) == 1
+    assert "ZTF21abcdefg (incomplete)" in run("night", "status", out, status=1)
+    run("upload", out, "--send")
+    assert json.loads(run("night", "status", out, "--json", status=1))[0]["to upload"] == ""
+
+
+def test_what_went_to_another_server_does_not_count(out, run, portal, configured):
+    run("upload", out, "--send")
+    assert json.loads(run("night", "status", out, "--json", status=1))[0]["to upload"] == ""
+    configured({"url": "https://other.example", "instrument_id": 7})
+    assert "ZTF21abcdefg (waiting)" in run("night", "status", out, status=1)
 
 
 def test_a_wrong_token_ends_it_and_can_be_put_right(out, run, portal):

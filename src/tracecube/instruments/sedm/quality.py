@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["REASONS", "quality_code"]
+__all__ = ["NEGATIVE_SHARE", "REASONS", "REFUSED_FOR_NEGATIVE", "quality_code"]
 
 REASONS = {
     0: "good",
@@ -16,6 +16,7 @@ REASONS = {
 """Codes of the observatory's documentation. None gets 2, there or here: what is minor is said in words, as a caveat."""
 
 NEGATIVE_SHARE = 0.2  # of the samples, from which a spectrum gets code 4 (documentation of the observatory)
+REFUSED_FOR_NEGATIVE = 4
 
 
 def quality_code(
@@ -52,5 +53,5 @@ def quality_code(
     if not inside:
         return 3
     if negative > NEGATIVE_SHARE:
-        return 4
+        return REFUSED_FOR_NEGATIVE
     return 0

@@ -140,6 +140,11 @@ def file_name(it: Extraction) -> str:
     return f"{spectrum_name(it.object, it.raw, _method(it))}.txt"
 
 
+def of_survey(name: str) -> bool:
+    """Whether an object belongs to the survey: by the beginning of its name."""
+    return name.startswith("ZTF")
+
+
 def held_back(it: Extraction) -> str:
     """Why a spectrum is not sent; empty when it may be.
 
@@ -147,7 +152,11 @@ def held_back(it: Extraction) -> str:
     --------
     >>> held_back(Extraction("ZTF18abcdefg", "r", "n", None, None, False, {"QUALITY": 5, "REASON": "no astrometry"}))
     'quality 5: no astrometry'
+    >>> held_back(Extraction("ZTF18abc_b", "r", "n", None, None, False, {"QUALITY": 0, "FLUXCAL": True}))
+    'the server knows no such name: ZTF18abc_b'
     """
+    if SURVEY.fullmatch(it.object) is None:
+        return f"the server knows no such name: {it.object}"
     quality = it.number("QUALITY")
     if quality is None:
         return "no quality code"
@@ -227,12 +236,12 @@ reporting = Reporting(
             "report_ztf.txt",
             "SED Machine, objects of ZTF, night of {night}",
             (*_ALL, UPLOAD, URL),
-            lambda it: it.object.startswith("ZTF"),
+            lambda it: of_survey(it.object),
         ),
     ),
     picture=picture_name,
     publishing=Publishing(
-        lists=lambda name: SURVEY.fullmatch(name) is not None,
+        lists=of_survey,
         held_back=held_back,
         tag=TEXT,
         text=survey_text,

@@ -22,7 +22,7 @@ from tracecube.instruments.sedm.guider import Pointing, aligned, locate
 from tracecube.instruments.sedm.headers import bare_object, exposure_time, start_mjd, text
 from tracecube.instruments.sedm.observing import airmass
 from tracecube.instruments.sedm.psf_prior import REFERENCE_WAVE, place_and_shape
-from tracecube.instruments.sedm.quality import REASONS, quality_code
+from tracecube.instruments.sedm.quality import NEGATIVE_SHARE, REASONS, REFUSED_FOR_NEGATIVE, quality_code
 from tracecube.instruments.sedm.refraction import refraction
 from tracecube.instruments.sedm.star_light import Field, Light, by_aperture, by_psf
 from tracecube.instruments.sedm.star_parameters import ExtractStarParams
@@ -118,8 +118,23 @@ def extract(
         picture=light.picture,
         finder=finder,
         quality=light.quality,
-        caveats=[*caveats, *unknown, *light.caveats],
+        caveats=[*caveats, *unknown, *light.caveats, *hidden_negative(code, light.negative)],
     )
+
+
+def hidden_negative(code: int, share: float) -> list[str]:
+    """Say that many samples are negative where the code says something else.
+
+    Examples
+    --------
+    >>> hidden_negative(1, 0.31)
+    ['31 % of the samples are negative, which quality code 1 does not tell']
+    >>> hidden_negative(4, 0.31), hidden_negative(1, 0.1)
+    ([], [])
+    """
+    if share <= NEGATIVE_SHARE or code == REFUSED_FOR_NEGATIVE:
+        return []
+    return [f"{100 * share:.0f} % of the samples are negative, which quality code {code} does not tell"]
 
 
 def by_hand(params: ExtractStarParams, start: Start) -> list[str]:

@@ -119,11 +119,18 @@ def test_what_is_not_calibrated_is_held_back():
 
 
 @pytest.mark.parametrize(
-    ("name", "listed"), [("ZTF21zzhtrwd", True), ("ZTF21", False), ("STD-HZ44", False), ("ztf21zzhtrwd", False)]
+    ("name", "listed"), [("ZTF21zzhtrwd", True), ("ZTF21", True), ("STD-HZ44", False), ("ztf21zzhtrwd", False)]
 )
 def test_names_of_the_survey(name, listed):
     assert reporting.publishing is not None
     assert reporting.publishing.lists(name) is listed
+
+
+def test_an_object_of_the_survey_that_the_server_cannot_know_is_held_back_and_listed_all_the_same():
+    misnamed = replace(extraction(), object="ZTF21")
+    assert held_back(misnamed) == "the server knows no such name: ZTF21"
+    [table] = [one for one in reporting.tables if one.name == "report_ztf.txt"]
+    assert table.lists(misnamed)
 
 
 def spectrum() -> tuple[Spectrum, str]:

@@ -120,6 +120,13 @@ def test_noise_of_which_too_much_is_negative_gets_4() -> None:
     assert found.target.quality == 4
 
 
+def test_negative_samples_are_told_where_a_recovered_code_hides_them() -> None:
+    empty = exposure(TARGET, np.full(FINE.size, 1e-25), (0.0, 0.0), seed=4, sky=2.0)
+    found = extract_star(spectra=empty, params=ExtractStarParams(recovered=True))
+    assert found.target.quality == 1
+    assert any("of the samples are negative, which quality code 1 does not tell" in one for one in found.caveats)
+
+
 def test_an_unusable_guide_frame_is_named(science: Spectra) -> None:
     blank = RawFrame("rc20210421_10_47_40", "GUIDER", {"FILTER": "r"}, {"": np.zeros((2048, 2048)) + 700.0}, {})
     rng = np.random.default_rng(0)
