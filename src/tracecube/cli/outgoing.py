@@ -10,21 +10,22 @@ from pathlib import Path
 import typer
 
 from tracecube.archive.ledger import Ledger
+from tracecube.archive.queries import last_run, planned_of
 from tracecube.archive.sendings import NoticeRecord
 from tracecube.cli.flow import reportings_of
 from tracecube.cli.show import print_json, say, table
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, TracecubeError
 from tracecube.core.reporting import Reporting
 from tracecube.report.extractions import NightSummary, gather_summary, nights_of
 from tracecube.report.summary import SummaryFiles, summary_folder, write_summary
-from tracecube.sending.config import Configuration, is_address, load
+from tracecube.sending.config import Configuration, SkyPortalSettings, is_address, load
 from tracecube.sending.finish import Ended, changed_since, compose, mail_state, send_summary, settle
 from tracecube.sending.lock import only_sender
 from tracecube.sending.skyportal import SkyPortal
 from tracecube.sending.uploads import Step, plan_uploads, send_uploads
 from tracecube.workflow.discover import discover
 
-__all__ = ["finish", "send_extraction", "status", "summarise", "upload"]
+__all__ = ["finish", "for_survey", "send_extraction", "send_new", "status", "summarise", "upload"]
 
 UNCLEAR = 3
 """Exit status when it is not known whether a mail went out, and a person has to look."""
@@ -202,6 +203,49 @@ def send_extraction(out: Path, night: str, raw: str) -> None:
             steps = list(send_uploads(ledger, mine, SkyPortal(settings), send=True))
         write_summary(out, _gathered(ledger, night))
     _show(night, settings.url, steps, send=True)
+
+
+def for_survey() -> SkyPortalSettings:
+    """Return the settings of the survey's server.
+
+    Raises
+    ------
+    MissingInput
+        None is configured, or it has no token.
+    """
+    settings = _configuration().for_survey()
+    SkyPortal(settings).server  # noqa: B018 - says what is missing
+    return settings
+
+
+def send_new(out: Path) -> None:
+    """Send what nights of the last run have for the survey, of each exposure the first spectrum alone.
+
+    A failure is said and never raised, and nothing is tried twice: a watch comes again. A spectrum that was made anew
+    after it went out is left to `upload`, for a response that gets better all night would send all spectra each time.
+    """
+    try:
+        settings = for_survey().model_copy(update={"attempts": 1})
+        with Ledger.open(out) as ledger:
+            run, reportings = last_run(ledger), _reportings()
+            about = {job.night for job in planned_of(ledger, run.id)} if run else set()
+            for night in [one for one in nights_of(ledger, reportings) if one in about]:
+                planned = plan_uploads(_gathered(ledger, night, reportings), settings)
+                fresh = [one for one in planned if one.extraction.sent.state != "changed"]
+                with only_sender(ledger.folder):
+                    for step in send_uploads(ledger, fresh, SkyPortal(settings), send=True):
+                        _tell_step(step)
+    except TracecubeError as error:
+        say(f"not sent: {error}", style="magenta")
+
+
+def _tell_step(step: Step) -> None:
+    """Say what went just now, or did not; what went before or is held back was said."""
+    if step.state not in {"sent before", "held back"}:
+        said = step.url if step.state in {"sent", "was there"} else step.reason
+        say(
+            f"{step.object}: {step.kind} {step.state}{': ' if said else ''}{said}", style="" if step.good else "magenta"
+        )
 
 
 def _show(night: str, url: str, steps: list[Step], *, send: bool) -> None:

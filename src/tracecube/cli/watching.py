@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -69,6 +70,7 @@ def register(app: typer.Typer) -> None:
             "tracecube watch raw/20210421 -o redux/ --idle 3600   # until nothing came for an hour",
             "tracecube watch raw/20210421 -o redux/ --idle 0   # what is there now, then end",
             "tracecube watch raw/20210421 -o redux/ -t spectra --no-earlier",
+            "tracecube watch raw/20210421 -o redux/ --send   # and each new spectrum to the survey's server",
         ),
     )(watch)
 
@@ -89,6 +91,10 @@ def watch(
     patience: Patience = _DEFAULT.patience,
     poll: Poll = _DEFAULT.poll,
     report: Annotated[bool, typer.Option(help="Draw the night's page anew after each change.")] = True,
+    send: Annotated[
+        bool,
+        typer.Option("--send", help="Send each new spectrum to the survey's server, as `upload --send` would."),
+    ] = False,
 ) -> None:
     """Reduce a folder while its raw files arrive: masters when their frames are in, then each exposure.
 
@@ -98,6 +104,8 @@ def watch(
     Ends with status 0 when all that came was reduced, 1 when something failed or is incomplete.
     """
     settings, runs_on = settings_of(param, params), executor_for(jobs, executor)
+    if send:
+        _outgoing().for_survey()  # what is missing is said before the night, not in it
     pace = Pace(poll=poll, settle=settle, quiet=quiet, patience=patience, idle=idle)
     last: RunSummary | None = None
     say(f"watching {raw}: products in {out}, Ctrl-C ends")
@@ -111,11 +119,20 @@ def watch(
                 _tell(turn, out)
                 if report and turn.summary.results:
                     report_of(out, changed=bool(turn.summary.of("done", "failed")))
+                if send and turn.summary.of("done"):
+                    _outgoing().send_new(out)
     except KeyboardInterrupt:
         say("ended; the same command goes on from here", style="yellow")
     finally:
         runs_on.close()
     raise typer.Exit(0 if last is None or last.good else 1)
+
+
+def _outgoing() -> ModuleType:
+    """Return what sends; it takes long to import."""
+    from tracecube.cli import outgoing  # noqa: PLC0415
+
+    return outgoing
 
 
 def _tell(turn: Turn, out: Path) -> None:

@@ -222,6 +222,36 @@ def test_an_extraction_that_was_made_anew_gets_its_picture_and_is_sent(out, run,
     assert capsys.readouterr().out == ""
 
 
+def test_a_watched_night_sends_each_spectrum_when_it_is_there_and_once(out, run, portal, put_night, capsys):
+    outgoing.send_new(out)
+    assert f"ZTF21abcdefg: spectrum sent: {portal.url}/source/ZTF21abcdefg" in capsys.readouterr().out
+    outgoing.send_new(out)
+    put_night(*OBSERVED, level=3e-16)
+    outgoing.send_new(out)
+    assert capsys.readouterr().out == ""
+    assert len(portal.sent) == 1
+    assert "ZTF21abcdefg (changed)" in run("night", "status", out, status=1)
+
+
+def test_a_watch_says_what_could_not_be_sent_and_goes_on(out, run, portal, capsys):
+    portal.gone = True
+    outgoing.send_new(out)
+    said = capsys.readouterr().out
+    assert "ZTF21abcdefg: spectrum failed" in said
+    assert "no answer" in said
+    portal.gone, portal.token = False, "another"
+    outgoing.send_new(out)
+    assert "not sent: " in capsys.readouterr().out
+    portal.token = "0c1d-very-secret"
+    outgoing.send_new(out)
+    assert len(portal.sent) == 1
+
+
+def test_a_watch_that_shall_send_and_cannot_says_so_at_once(tmp_path, run, configured):
+    (tmp_path / ".config" / "tracecube" / "config.toml").unlink()
+    assert "no section [skyportal]" in run("watch", tmp_path / "raw", "-o", tmp_path / "out", "--send", status=2)
+
+
 def test_an_upload_says_what_it_would_do_and_asks_nobody(out, run, portal):
     said = run("upload", out)
     assert "nothing was sent; --send does" in said

@@ -1,0 +1,33 @@
+"""When a watch sends: after each turn that made something, and only if it was asked to."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from tracecube.archive.records import RunRecord
+from tracecube.archive.summary import Result, RunSummary
+from tracecube.cli import watching
+from tracecube.cli.main import app
+from tracecube.workflow.watch import Turn
+
+
+def turn(state: str) -> Turn:
+    run = RunRecord(1, "raw", "", (), {}, {}, "here", "", "")
+    summary = RunSummary(run, (Result("extract", "a", state, None, (), 1.0, 1),), ())
+    return Turn((), summary, frozenset(), frozenset(), 0.1)
+
+
+@pytest.mark.parametrize(("asked", "sends"), [(["--send"], 2), ([], 0)])
+def test_each_turn_that_made_something_is_followed_by_sending_if_it_was_asked_for(tmp_path, monkeypatch, asked, sends):
+    sent = []
+    turns = [turn("done"), turn("reused"), turn("done")]
+    monkeypatch.setattr(watching, "watch_folder", lambda *_, **__: iter(turns))
+    monkeypatch.setattr(watching, "_tell", lambda *_: None)
+    monkeypatch.setattr(watching, "_outgoing", lambda: SimpleNamespace(for_survey=lambda: None, send_new=sent.append))
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["watch", str(tmp_path), "-o", str(out), "--no-report", "-j", "0", *asked])
+    assert done.exit_code == 0, done.output
+    assert sent == [out] * sends
