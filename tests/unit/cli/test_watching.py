@@ -15,7 +15,10 @@ from tracecube.workflow.watch import Turn
 
 
 def turn(state: str) -> Turn:
-    run = RunRecord(1, "raw", "", (), {}, {}, "here", "", "")
+    run = RunRecord(
+        id=1, raw_folder="raw", fingerprint="", targets=(), settings={}, software={}, host="here", started="",
+        finished="",
+    )  # fmt: skip
     summary = RunSummary(run, (Result("extract", "a", state, None, (), 1.0, 1),), ())
     return Turn((), summary, frozenset(), frozenset(), 0.1)
 
