@@ -26,12 +26,13 @@ import numpy as np
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceIllumination
-from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, SliceWavelengths
+from tracecube.core.slices import SliceExposureOnDisk, SliceSegments, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.exposure_steps import preprocess
 from tracecube.instruments.muse.object_steps import object_cube
 from tracecube.instruments.muse.sky_steps import sky_model
 from tracecube.io.products import read_product
 from tracecube.io.raw import read_raw
+from tracecube.io.slabs import open_exposure
 
 CHANNELS = 24
 PEER = {
@@ -77,7 +78,8 @@ class Replicas(Sequence[Any]):
     def __getitem__(self, place: Any) -> Any:
         if not 0 <= place < CHANNELS:
             raise IndexError(place)
-        one = read_product(self.paths[place % len(self.paths)], self.noun)
+        path = self.paths[place % len(self.paths)]
+        one = open_exposure(path) if self.noun is SliceExposureOnDisk else read_product(path, self.noun)
         return replace(one, meta={**one.meta, "DETECTOR": f"CHAN{place + 1:02d}"})
 
 
@@ -147,7 +149,7 @@ def whole_cube(out: Path, night: Path, sky: Any) -> None:
         return read_raw(night / f"{name}.fits", tag)
 
     given = {
-        "exposures": Replicas(first, SliceExposure),
+        "exposures": Replicas(first, SliceExposureOnDisk),
         "sky": sky,
         "traces": of("*_TRACES.fits", SliceTraces),
         "wavelengths": of("*_WAVELENGTHS.fits", SliceWavelengths),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,15 @@ from numpy.polynomial import legendre
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta, samples
 
-__all__ = ["SliceExposure", "SliceGeometry", "SliceLsf", "SliceSegments", "SliceTraces", "SliceWavelengths"]
+__all__ = [
+    "SliceExposure",
+    "SliceExposureOnDisk",
+    "SliceGeometry",
+    "SliceLsf",
+    "SliceSegments",
+    "SliceTraces",
+    "SliceWavelengths",
+]
 
 
 @dataclass(frozen=True)
@@ -193,6 +202,28 @@ class SliceExposure:
     gain_error: FloatArray = column("SLICES", "gain_error")
     dq: IntArray = column("SLICES", "dq")
     meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class SliceExposureOnDisk:
+    """An exposure of one detector whose rows are read when they are wanted.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        y, x.
+    rows : callable
+        ``rows(start, stop)`` -> data, variance, flags of these rows, as of a `SliceExposure`.
+    aperture, shift : array (n,)
+        As of a `SliceExposure`.
+    meta : mapping
+    """
+
+    shape: tuple[int, int]
+    rows: Callable[[int, int], tuple[FloatArray, FloatArray, IntArray]]
+    aperture: IntArray
+    shift: FloatArray
+    meta: Meta
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,7 @@ def write_product(path: Path | str, noun: Any, *, cards: Mapping[str, CardValue]
                 digest.update(unit.data)
                 file.write(unit.sealed())
                 file.write(unit.data)
+                del unit  # before the next is laid out: an image may fill half of the memory
         sha = digest.hexdigest()
         file.seek(0)
         file.write(primary_unit({**head, "PRODSHA": (sha, "content hash")}).sealed())

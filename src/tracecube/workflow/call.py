@@ -24,6 +24,7 @@ from tracecube.core.errors import TracecubeError
 from tracecube.core.fields import Scalar
 from tracecube.core.frame import RawFrame
 from tracecube.core.recipe import Argument, Outputs
+from tracecube.core.slices import SliceExposureOnDisk
 from tracecube.core.spectra import CubeOnDisk
 from tracecube.core.text import TextFile
 from tracecube.core.workflow import Task
@@ -212,10 +213,10 @@ def _noun(given: InputRecord, noun: type, among: int = 1) -> Noun:
         from tracecube.io.raw import read_raw  # noqa: PLC0415 - the reader of pixels takes long to import
 
         return read_raw(given.path, given.tag, plane=given.plane, extension=given.extension)
-    if noun is CubeOnDisk:
-        from tracecube.io.slabs import open_cube  # noqa: PLC0415
+    if noun in {CubeOnDisk, SliceExposureOnDisk}:
+        from tracecube.io.slabs import open_cube, open_exposure  # noqa: PLC0415
 
-        return open_cube(given.path)
+        return open_cube(given.path) if noun is CubeOnDisk else open_exposure(given.path)
     key = f"{noun.__name__} {given.sha256}"
     if key not in _KEPT:
         from tracecube.io.products import read_product  # noqa: PLC0415

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, IntArray
 from tracecube.core.frame import RawFrame
 from tracecube.core.recipe import Inputs
 from tracecube.core.scattered_lines import ScatteredLines
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceFactors, SliceSky
-from tracecube.core.slices import SliceExposure, SliceGeometry, SliceTraces, SliceWavelengths
+from tracecube.core.slices import SliceExposureOnDisk, SliceGeometry, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.autocal_steps import user_factors
 from tracecube.instruments.muse.geometry import channel_of, geometry_of
 from tracecube.instruments.muse.of_detector import closest_by_detector
@@ -22,6 +22,7 @@ from tracecube.instruments.muse.references import extinction_curve
 from tracecube.kernels.atmosphere import extinction_transmission
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.optics.slice_map import columns_of, lit_pixels
+from tracecube.recipes.slices.alone import SliceView, beside, find_alone
 from tracecube.recipes.slices.cube import Grid, Samples, Source
 from tracecube.recipes.slices.hits import find_hits
 from tracecube.recipes.slices.segments import place_of
@@ -45,7 +46,7 @@ Placement = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
 class ObjectInputs(Inputs):
     """What the cube of an exposure is made of."""
 
-    exposures: Sequence[SliceExposure]
+    exposures: Sequence[SliceExposureOnDisk]
     sky: SliceSky
     traces: Sequence[SliceTraces]
     wavelengths: Sequence[SliceWavelengths]
@@ -70,6 +71,17 @@ class _Target:
     placed: Placement
     scale: float
     planes: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Rows of an exposure from ``first`` on: data, variance and flags (y, x)."""
+
+    exposure: SliceExposureOnDisk
+    first: int
+    data: FloatArray
+    variance: FloatArray
+    flags: IntArray
 
 
 class ExposureLight:
@@ -104,7 +116,7 @@ class ExposureLight:
     def source(self, grid: Grid, placed: Placement, *, scale: float = 1.0) -> Source:
         """Return what gives the pixels of all detectors between two planes, with their places in the grid.
 
-        Exposures are read one at a time, and anew for every range of planes.
+        Exposures are read one at a time, for every range of planes the rows that see them.
 
         Parameters
         ----------
@@ -121,55 +133,63 @@ class ExposureLight:
 
         return between
 
-    def _samples(self, exposure: SliceExposure, target: _Target) -> Samples:
+    def _samples(self, exposure: SliceExposureOnDisk, target: _Target) -> Samples:
         name = str(exposure.meta.get("DETECTOR"))
         traces, solution = self.given.traces[self.trace_of[name]], self.given.wavelengths[self._wave_of[name]]
         parts = (traces, solution, self.places[name], self.given.sky.of(name))
         usable = np.flatnonzero((traces.dq | solution.dq | parts[3].dq) == 0)
-        made = [self._slice(exposure, parts, int(row), target) for row in usable]
-        found = [one for one in made if one is not None]
-        if not found:
+        near = {int(row): self._rows(parts, int(row), target, exposure.shape[0]) for row in usable}
+        wanted = {row: rows for row, rows in near.items() if rows is not None}
+        if not wanted:
             empty = np.zeros(0, np.float32)
             return Samples(np.zeros((0, 3), np.float32), empty, empty)
+        first, last = min(rows.start for rows in wanted.values()), max(rows.stop for rows in wanted.values())
+        cut = _Cut(exposure, first, *exposure.rows(first, last))
+        views = {row: self._view(cut, parts, row, rows) for row, rows in wanted.items()}
+        found = [self._placed(view, beside(views, parts[2], row), parts[2], row, target) for row, view in views.items()]
         place, value, weight = (np.concatenate(column) for column in zip(*found, strict=True))
         self.pixels += value.size
         return Samples(place, value, weight)
 
-    def _slice(
-        self, exposure: SliceExposure, parts: _Parts, row: int, target: _Target
-    ) -> tuple[FloatArray, FloatArray, FloatArray] | None:
-        """Return places (k, 3), values and weights of the pixels of one slice."""
+    def _view(self, cut: _Cut, parts: _Parts, row: int, rows: slice) -> SliceView:
+        """Return what a slice sees without the sky, as bright as all slices, and which of its pixels are hit."""
         traces, solution, geometry, sky = parts
-        rows = self._rows(parts, row, target, exposure.data.shape[0])
-        if rows is None:
-            return None
-        x0, x1 = columns_of(traces, row, exposure.data.shape[1], beyond=1.0)
-        cut = rows, slice(x0, x1)
-        across = np.arange(x0, x1)[None, :] - (traces.centre[row, rows] + exposure.shift[row])[:, None]
+        x0, x1 = columns_of(traces, row, cut.exposure.shape[1], beyond=1.0)
+        at = slice(rows.start - cut.first, rows.stop - cut.first), slice(x0, x1)
+        across = np.arange(x0, x1)[None, :] - (traces.centre[row, rows] + cut.exposure.shift[row])[:, None]
         day = solution.wave(row, np.arange(rows.start, rows.stop, dtype=np.float64)[:, None], across)
-        good = lit_pixels(exposure.flags[cut], traces, row, across, rows)
-        own = self._own_factor(exposure, int(traces.aperture[row]), day)
-        left = exposure.data[cut] * own - seen(sky, row, day)
+        good = lit_pixels(cut.flags[at], traces, row, across, rows)
+        own = self._own_factor(cut.exposure, int(traces.aperture[row]), day)
+        left = cut.data[at] * own - seen(sky, row, day)
         wave = shifted(sky, row, day)
+        wide = np.broadcast_to((traces.right[row, rows] - traces.left[row, rows])[:, None], across.shape)
+        west, north = place_of(geometry, row, across, wide)
+        gain = float(sky.gain[row])
         if self.given.raman is not None:
-            wide = (traces.right[row, rows] - traces.left[row, rows])[:, None]
-            at = place_of(geometry, row, across, np.broadcast_to(wide, across.shape))
-            left = left - sky.gain[row] * self.given.raman.seen(*at, wave)
-        variance = exposure.variance[cut] * own**2
+            left = left - gain * self.given.raman.seen(west, north, wave)
+        variance = cut.variance[at] * own**2
         hit = find_hits(left, variance, good, limit=self.limit)
-        plane = self._plane(wave, target.grid)
+        light, noise = (left / gain).astype(np.float32), (variance / gain**2).astype(np.float32)
+        return SliceView(light, noise, good & ~hit & np.isfinite(left), hit, wave, west.astype(np.float32))
+
+    def _placed(
+        self, view: SliceView, others: Sequence[SliceView], geometry: SliceGeometry, row: int, target: _Target
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return places (k, 3), values and weights of the pixels of one slice that were not hit."""
+        alone, grid = find_alone(view, others, limit=self.limit), target.grid
+        plane = self._plane(view.wave, grid)
         inside = (plane > target.planes[0]) & (plane < target.planes[1])
-        self.hits += int((hit & inside).sum())
-        kept = good & ~hit & inside & np.isfinite(left)
+        self.hits += int(((view.hit | alone) & inside).sum())
+        kept = view.usable & ~alone & inside
         if not kept.any():
-            return None
-        wave, grid = wave[kept], target.grid
-        width = np.broadcast_to((traces.right[row, rows] - traces.left[row, rows])[:, None], kept.shape)[kept]
-        x, y = target.placed(*self._refracted(*place_of(geometry, row, across[kept], width), wave))
-        factor = target.scale * np.interp(wave, *self._worth) / sky.gain[row]
+            return np.zeros((0, 3), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32)
+        wave, west = view.wave[kept], view.along[kept].astype(np.float64)
+        north = geometry.y[row] + (west - geometry.x[row]) * np.tan(np.radians(geometry.angle[row]))
+        x, y = target.placed(*self._refracted(west, north, wave))
+        factor = target.scale * np.interp(wave, *self._worth)
         place = np.stack([plane[kept], (y - grid.y0) / grid.side, (x - grid.x0) / grid.side], axis=1)
-        weight = 1.0 / (variance[kept] * factor**2)
-        return place.astype(np.float32), (left[kept] * factor).astype(np.float32), weight.astype(np.float32)
+        weight = 1.0 / (view.variance[kept] * factor**2)
+        return place.astype(np.float32), (view.light[kept] * factor).astype(np.float32), weight.astype(np.float32)
 
     def _plane(self, wave: FloatArray, grid: Grid) -> FloatArray:
         """Return where wavelengths (air, observed) lie in a grid."""
@@ -186,7 +206,7 @@ class ExposureLight:
             return None
         return slice(max(int(near[0]) - _BESIDE, 0), min(int(near[-1]) + 1 + _BESIDE, count))
 
-    def _own_factor(self, exposure: SliceExposure, aperture: int, wave: FloatArray) -> FloatArray:
+    def _own_factor(self, exposure: SliceExposureOnDisk, aperture: int, wave: FloatArray) -> FloatArray:
         """Return what the light of a slice is multiplied with, 1 without factors."""
         if self.factors is None:
             return np.ones(1)
@@ -199,7 +219,7 @@ class ExposureLight:
         return on_sky(x - np.interp(wave, some, west), y - np.interp(wave, some, north), self.pointing)
 
 
-def _places(exposures: Sequence[SliceExposure], table: RawFrame) -> dict[str, SliceGeometry]:
+def _places(exposures: Sequence[SliceExposureOnDisk], table: RawFrame) -> dict[str, SliceGeometry]:
     """Return the geometry of each detector."""
     metas = [one.meta for one in exposures]
     names = [str(meta.get("DETECTOR")) for meta in metas]

@@ -16,7 +16,7 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_light import SliceFactors
-from tracecube.core.slices import SliceExposure, SliceTraces
+from tracecube.core.slices import SliceExposureOnDisk, SliceTraces
 from tracecube.core.spectra import Cube, Image
 from tracecube.instruments.muse.field_image import fov_image
 from tracecube.instruments.muse.geometry import channel_of, spaxel
@@ -68,7 +68,7 @@ class AlignedOut(Outputs):
     cube: Cube
 
 
-@recipe(version="10")
+@recipe(version="11")
 def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     """Make the cube of one exposure.
 
@@ -83,7 +83,7 @@ def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     return ObjectOut(cube=cube, image_fov=fov_image(cube, wave), quality=numbers, caveats=_notes(light))
 
 
-@recipe(version="8")
+@recipe(version="9")
 def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
     light = _light(given, params)
@@ -167,7 +167,7 @@ def _lacking(seen: Collection[str], known: Collection[str]) -> tuple[str, ...]:
 
 
 def _unlisted(
-    factors: SliceFactors | None, exposures: Sequence[SliceExposure], traces: Sequence[SliceTraces]
+    factors: SliceFactors | None, exposures: Sequence[SliceExposureOnDisk], traces: Sequence[SliceTraces]
 ) -> tuple[str, ...]:
     """Say of how many slices that see light a user's factors tell nothing."""
     if factors is None:

@@ -19,7 +19,8 @@ __all__ = ["Grid", "Samples", "Source", "build_cube", "flat_cards", "planes_at_o
 F4 = NDArray[np.float32]
 
 _SLAB = 128  # planes that are solved together
-_HELD = 16e6  # samples that are held at a time: a third of a GB
+_HELD = 6e6  # samples that are held at a time: a tenth of a GB, but for whole fields, where that were few planes
+_FEWEST = 160  # planes, for those beside them are asked for twice
 _MARGIN = 14  # planes on either side: the polynomial of degree 6 reaches 6 times 2 of them
 _DEGREE, _SMALLEST = 6, 0.1  # of the inverse root: noise of voxels and of 5 x 5 bins is right to 2 per cent
 _SPECTRAL = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX)3|CD(3_[123]|[12]_3)")
@@ -92,7 +93,7 @@ Source = Callable[[float, float], Sequence[Samples]]
 def planes_at_once(grid: Grid, samples: float) -> int:
     """Return how many planes to ask samples for at a time, if there are so many in all."""
     parts = max(int(np.ceil(samples / _HELD)), 1)
-    return -(-grid.shape[0] // parts)
+    return min(max(-(-grid.shape[0] // parts), _FEWEST), grid.shape[0])
 
 
 def build_cube(source: Source, grid: Grid, meta: Meta, *, planes: int | None = None) -> tuple[Cube, float]:
@@ -124,9 +125,9 @@ def build_cube(source: Source, grid: Grid, meta: Meta, *, planes: int | None = N
         for start in range(first, last, _SLAB):
             _fill_slab(samples, start, min(start + _SLAB, last), data, variance)
         del samples
-    known = np.isfinite(data)
-    flags = np.where(known, 0, int(Flag.NOT_MEASURED)).astype(np.int32)
-    field = known.any(axis=0)
+    flags = np.zeros(grid.shape, np.int32)
+    np.copyto(flags, np.int32(Flag.NOT_MEASURED), where=np.isnan(data))
+    field = (flags == 0).any(axis=0)
     cube = Cube(
         data=data,
         variance=variance,
@@ -135,7 +136,7 @@ def build_cube(source: Source, grid: Grid, meta: Meta, *, planes: int | None = N
         covariance_value=np.zeros(0),
         meta=meta,
     )
-    return cube, float(known[:, field].mean())
+    return cube, float((flags[:, field] == 0).mean())
 
 
 def _fill_slab(samples: Sequence[Samples], start: int, stop: int, data: F4, variance: F4) -> None:

@@ -8,7 +8,7 @@ from astropy.wcs import WCS
 
 from tests.unit.kernels.test_voxels import binned, detector
 from tracecube.core.flags import Flag
-from tracecube.recipes.slices.cube import Grid, Samples, build_cube, white_image
+from tracecube.recipes.slices.cube import Grid, Samples, build_cube, planes_at_once, white_image
 
 SHAPE = (230, 16, 18)
 GRID = Grid(wave0=4750.0, step=1.25, x0=-1.7, y0=-1.5, side=0.2, shape=SHAPE)
@@ -109,3 +109,10 @@ def test_white_light_is_the_mean_of_its_band_and_keeps_all_cards_but_the_third_a
     assert image.meta["ESO DET OUT3"] == 1.0
     assert "CTYPE1" in image.meta
     assert not [key for key in image.meta if key in {"CTYPE3", "CRVAL3", "CD3_3", "CD1_3", "CD3_1", "CUNIT3", "CRPIX3"}]
+
+
+def test_planes_at_once_hold_few_samples_but_not_few_planes():
+    grid = Grid(wave0=4750.0, step=1.25, x0=0.0, y0=0.0, side=0.2, shape=(3600, 300, 300))
+    assert planes_at_once(grid, 1e6) == 3600
+    assert planes_at_once(grid, 42e6) == 515
+    assert planes_at_once(grid, 336e6) == 160
