@@ -15,9 +15,9 @@ from tracecube.recipes.slices.sky_pieces import Slices, gather
 
 __all__ = ["SliceBrightness", "brightness_near"]
 
-_SHARE = 0.75  # of the pieces that see sky: a field of a star is empty but for it
+_SHARE = 0.75  # of the pieces that see sky: a field of a star is empty but for it, as that of a SKY exposure
 _UNLIKE = 1.5  # chi-square of a piece: where the star's halo fills the field, its lines are taken for the sky's
-_SURE = 0.006  # error of a slice's brightness, beyond which faint lines feign more than slices change
+_CLEAR = 3.0  # standard deviations by which slices differ: less is what noise may feign
 _FEWEST = 6  # slices that tell how they scatter
 _CHANNELS = 3  # the closest to the star: their mean is known to a tenth of what slices scatter
 
@@ -50,7 +50,8 @@ def brightness_near(segments: Sequence[SliceSegments], y: float) -> SliceBrightn
 
     Every other piece of each slice, and the rest, tell it twice, u and v. What both have in common is the width t of
     what slices may be, t^2 the covariance of u and v; what they differ by is their error, e^2 = var(u - v) / 4 of the
-    mean. With it, brightness is 1 + ((u + v) / 2 - 1) t^2 / (t^2 + e^2) (empirical Bayes). Slices are alike where the
+    mean. With it, brightness is 1 + ((u + v) / 2 - 1) t^2 / (t^2 + e^2) (empirical Bayes). Of n slices that are alike,
+    t^2 scatters by 2 e^2 / sqrt(n): they are taken to be alike where it is less than three times that, and where the
     sky cannot be told from the star.
     """
     order = np.argsort([float(np.nanmin(np.abs(one.y - y), initial=np.inf)) for one in segments], kind="stable")
@@ -64,11 +65,13 @@ def brightness_near(segments: Sequence[SliceSegments], y: float) -> SliceBrightn
     if not max(fit.chi2 for fit in fits) < _UNLIKE:
         return alike
     known = (fits[0].dq == 0) & (fits[1].dq == 0)
-    if known.sum() < _FEWEST or max(float(np.median(fit.error[known, 0])) for fit in fits) > _SURE:
+    if known.sum() < _FEWEST:
         return alike
     one, other = (np.where(known, fit.value[:, 0] / fit.value[known, 0].mean(), 1.0) for fit in fits)
     width2 = max(float(np.mean((one[known] - 1.0) * (other[known] - 1.0))), 0.0)
     error2 = float(np.var((one - other)[known])) / 4.0
+    if not width2 > _CLEAR * 2.0 * error2 / np.sqrt(known.sum()):
+        return alike
     told = np.where(known, width2 / max(width2 + error2, 1e-300), 0.0)
     return SliceBrightness(
         slices.detector, slices.aperture, 1.0 + told * (0.5 * (one + other) - 1.0), np.sqrt(width2 * (1.0 - told))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.unit.recipes.slices.sky_pieces import Sky
 from tracecube.recipes.slices.star_slices import brightness_near
@@ -19,12 +20,31 @@ def test_slices_are_as_bright_as_the_sky_in_them_tells():
     assert np.array_equal(found.of("CHAN02", np.array([1, 99])), [found.value[12], 1.0])
 
 
+def brightened(noise, seed, width):
+    """Twelve slices whose brightness scatters by ``width``."""
+    sky = Sky(noise=noise, slices=12, seed=seed)
+    sky.gain = 1.0 + width * (sky.gain - 1.0) / sky.gain.std()
+    return sky
+
+
 def test_a_sky_too_faint_to_tell_leaves_slices_alike():
-    for noise in (1.0, 4.0):
-        found = brightness_near(Sky(noise=noise, slices=12).segments(1), 0.0)
-        assert np.array_equal(found.value, np.ones(12))
+    found = brightness_near(Sky(noise=4.0, slices=12).segments(1), 0.0)
+    assert np.array_equal(found.value, np.ones(12))
     sky = Sky(noise=0.3, slices=12)
     assert np.std(brightness_near(sky.segments(1), 0.0).value - sky.gain) < 0.6 * sky.gain.std()
+
+
+@pytest.mark.parametrize("noise", [0.3, 1.0])
+def test_what_scatters_no_more_than_noise_feigns_is_alike(noise):
+    for seed in (1, 2, 5):
+        assert np.array_equal(brightness_near(brightened(noise, seed, 0.0).segments(1), 0.0).value, np.ones(12))
+
+
+def test_slices_that_differ_by_more_than_noise_feigns_are_told_however_faint_the_sky():
+    for noise, most in ((0.3, 0.25), (1.0, 0.8)):
+        for seed in (1, 2, 5):
+            sky = brightened(noise, seed, 0.02)
+            assert np.std(brightness_near(sky.segments(1), 0.0).value - sky.gain) < most * 0.02
 
 
 def test_a_star_whose_halo_fills_the_field_tells_nothing():
