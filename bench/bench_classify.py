@@ -1,6 +1,6 @@
 """How well spectra are classified by what has not seen their objects, and how long it takes.
 
-    python bench/bench_classify.py [SPECTRA A ROW] [--picture FILE] [--snr 20]
+    python bench/bench_classify.py [SPECTRA A ROW] [--picture FILE] [--snr 20] [--limit]
 
 Spectra are drawn as `bench/spectral_types/draws.py` says: classes alike, objects of a class alike, spectra of an
 object alike, redshifts 0.005 to 0.15 for all, so that redshift tells nothing of the class; a host in 60 per cent, to
@@ -18,6 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent / "spectral_types"))
 
+from classify_limit import limit
 from draws import WAVE, Draw, Sampler, Settings
 
 from tracecube.core.spectra import Spectrum
@@ -173,7 +174,11 @@ def main() -> None:
     asked.add_argument("--snr", nargs="*", type=float, default=[5.0, 10.0, 20.0, 50.0, 100.0])
     asked.add_argument("--picture", type=Path)
     asked.add_argument("--seed", type=int, default=SEED)
+    asked.add_argument("--limit", action="store_true", help="what noise, hosts and too few objects cost; no table")
     given = asked.parse_args()
+    if given.limit:
+        limit(given.spectra, given.seed)
+        return
     start = time.perf_counter()
     matched(LIBRARY_RESOLUTION)
     print(f"library read in {time.perf_counter() - start:.2f} s; {seconds():.2f} s a spectrum")
