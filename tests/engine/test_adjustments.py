@@ -154,3 +154,20 @@ def test_a_run_under_way_is_waited_for(out, installed):
         summary = adjust(out, wider(tag="redo2"), InProcess(), instruments=installed, patience=20.0)
         free.join()
     assert made(summary) == ["star sci1", "flux sci1"]
+
+
+def test_a_part_of_the_night_that_was_asked_for_is_done_again_and_no_more(raw, tmp_path, installed, reduced, toy):
+    part = tmp_path / "part"
+    reduced(raw, part)
+    with Ledger.open(part) as ledger:
+        exposure = queries.products(ledger, tag="TARGET", object_="SN1")[0]
+    key, value = next((k, v) for k, v in sorted(exposure.setup.items()) if k not in {"night", "raw_tag"} and v)
+    out = tmp_path / "out"
+    reduced(raw, out, only=(f"{key}={value}",))
+    with Ledger.open(out) as ledger:
+        before = [job.name for job in queries.planned_of(ledger, queries.last_run(ledger).id)]
+    adjust(out, wider(), InProcess(), instruments=installed)
+    with Ledger.open(out) as ledger:
+        run = queries.last_run(ledger)
+        assert run.conditions == (f"{key}={value}",)
+        assert [job.name for job in queries.planned_of(ledger, run.id)] == before

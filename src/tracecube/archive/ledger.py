@@ -152,10 +152,14 @@ class Ledger:
 
     def start_run(self, *, about: Mapping[str, Any], jobs: Sequence[PlannedRecord]) -> int:
         """Insert a run with all its planned jobs, in place of those of earlier runs; return its number."""
+        own = {key: value for key, value in about.items() if key != "conditions"}
         with self.engine.begin() as connection:
             connection.execute(sa.delete(tables.planned))
-            found = connection.execute(sa.insert(tables.run).values(**about, started=now())).inserted_primary_key
+            found = connection.execute(sa.insert(tables.run).values(**own, started=now())).inserted_primary_key
             number = int(found[0]) if found else 0
+            asked = [{"run_id": number, "position": i, "text": x} for i, x in enumerate(about.get("conditions", ()))]
+            if asked:
+                connection.execute(sa.insert(tables.run_condition), asked)
             rows = [{**vars(job), "run_id": number, "position": i} for i, job in enumerate(jobs)]
             if rows:
                 connection.execute(sa.insert(tables.planned), rows)

@@ -132,8 +132,7 @@ def job_of(ledger: Ledger, number: int) -> JobRecord:
 
 def last_run(ledger: Ledger) -> RunRecord | None:
     """Return the latest run."""
-    rows = _rows(ledger, sa.select(tables.run).order_by(tables.run.c.id.desc()).limit(1))
-    return RunRecord(**{**rows[0], "targets": tuple(rows[0]["targets"])}) if rows else None
+    return _newest_run(ledger)
 
 
 def run_for(ledger: Ledger, job: tuple[str, str, str, str | None]) -> RunRecord | None:
@@ -157,9 +156,25 @@ def run_for(ledger: Ledger, job: tuple[str, str, str, str | None]) -> RunRecord 
     )
     with ledger.engine.connect() as connection:
         found = connection.execute(folder).scalar()
-    query = sa.select(tables.run).order_by(run.id.desc()).limit(1)
-    rows = _rows(ledger, query if found is None else query.where(run.raw_folder == found))
-    return RunRecord(**{**rows[0], "targets": tuple(rows[0]["targets"])}) if rows else None
+    return _newest_run(ledger, *([] if found is None else [run.raw_folder == found]))
+
+
+def _newest_run(ledger: Ledger, *conditions: sa.ColumnElement[bool]) -> RunRecord | None:
+    """Return the latest run of some."""
+    rows = _rows(ledger, sa.select(tables.run).where(*conditions).order_by(tables.run.c.id.desc()).limit(1))
+    if not rows:
+        return None
+    asked = _conditions(ledger, rows[0]["id"])
+    return RunRecord(**{**rows[0], "targets": tuple(rows[0]["targets"]), "conditions": asked})
+
+
+def _conditions(ledger: Ledger, run_id: int) -> tuple[str, ...]:
+    """Return the conditions of a run; none from an older ledger in a folder that cannot be written."""
+    column = tables.run_condition.c
+    if not sa.inspect(ledger.engine).has_table(tables.run_condition.name):
+        return ()
+    query = sa.select(column.text).where(column.run_id == run_id).order_by(column.position)
+    return tuple(row["text"] for row in _rows(ledger, query))
 
 
 def job_keys(ledger: Ledger, instrument: str, tasks: Sequence[str]) -> list[tuple[str, str, str, str | None]]:

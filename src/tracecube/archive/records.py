@@ -206,7 +206,10 @@ class AdjustmentRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One call of ``reduce``: what was asked for, with which software, on which host."""
+    """One call of ``reduce``: what was asked for, with which software, on which host.
+
+    ``conditions`` on the setup of raw files are those of ``--only``.
+    """
 
     id: int
     raw_folder: str
@@ -217,3 +220,4 @@ class RunRecord:
     host: str
     started: str
     finished: str | None
+    conditions: tuple[str, ...] = ()

@@ -85,6 +85,14 @@ run = sa.Table(
     sa.Column("finished", sa.Text),  # NULL: under way or cut short
 )
 
+run_condition = sa.Table(
+    "run_condition",
+    metadata,
+    sa.Column("run_id", sa.Integer, sa.ForeignKey("run.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),  # on the setup of raw files; a run without any was about all of them
+)
+
 job = sa.Table(
     "job",
     metadata,

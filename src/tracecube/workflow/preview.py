@@ -102,6 +102,7 @@ def adjust(
         out,
         executor,
         targets=run.targets,
+        only=run.conditions,
         settings=run.settings,
         watch=watch,
         instruments=instruments,

@@ -218,7 +218,7 @@ def reduce_folder(
         chosen_by = partial(prepare, targets=targets, also=also, only=only, settings=settings, adjusted=adjusted)
         given = partial(earlier_items, ledger, folder) if earlier else None
         prepared = chosen_by(folder, out, instruments(), known=known, gate=gate, earlier=given)
-        about = _about(prepared, settings, WAITING if gate is not None and gate.waits else mark)
+        about = _about(prepared, settings, only, WAITING if gate is not None and gate.waits else mark)
         _save_scan(ledger, prepared, known)
         with _scratch(out) as scratch:
             runner = Runner(ledger, executor, prepared.params, scratch, watch or Quiet(), prepared.by_hand)
@@ -271,13 +271,14 @@ def _planned(job: PlannedJob) -> PlannedRecord:
     return PlannedRecord(instrument=job.instrument, task=job.task.name, name=job.name, night=job.night, state="waiting")
 
 
-def _about(prepared: Prepared, settings: Settings, mark: str) -> dict[str, object]:
+def _about(prepared: Prepared, settings: Settings, only: Sequence[str], mark: str) -> dict[str, object]:
     """Return what the ledger keeps of a run."""
     return {
         "raw_folder": str(prepared.scan.folder),
         "fingerprint": mark,
         "targets": [*prepared.targets],
         "settings": {task: dict(values) for task, values in settings.items()},
+        "conditions": [*only],
         "software": {"python": sys.version.split()[0], "system": platform.platform(), **dict(_versions())},
         "host": socket.gethostname(),
     }
