@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,6 +26,7 @@ _HALO = {"log_ratio": "PSFRATIO", "log_beta": "PSFBETA", "logit_core": "PSFCORE"
 # simulated night, with the profile fitted there, come out with a scatter of 3.2 per cent with half of that width and
 # more, of 1.8 with a fifth; the profiles of three bright stars of that night give the same flux to 0.5 per cent.
 _HALO_OF_NIGHT = 0.2
+_HALO_FREEDOM = 2.0  # degrees of freedom that this guess of the width counts for, against what standards show
 _ELLIPTICITY = 0.05
 _SEEING_ERROR = 0.3  # of the width, when it is only a habit (1.56 to 2.40 arcsec in 77 real exposures)
 _GUIDER_ERROR = 0.15  # of the width, when guide stars were measured: another camera, another focus
@@ -38,15 +40,18 @@ _NIGHT_ERROR = 0.03  # of either from one exposure of a night to the next: tempe
 def halo_of_night(standards: Sequence[Target]) -> dict[str, tuple[float, float]]:
     """Halo as the night's standards show it, far brighter than any target; the literature's without any.
 
-    The three numbers trade for one another, so that their scatter from star to star says little of how
-    well the profile is known; the width left is the same for any number of standards.
+    The width is the guess of one standard, and comes closer to the scatter among standards the more there are: the
+    mean of a scaled inverse chi-squared distribution. The three numbers trade for one another and are scaled as one.
     """
-    found = {}
-    for name, key in _HALO.items():
-        mean, width = _SHAPE[name]
-        values = [value for star in standards if (value := number(star.meta, key)) is not None]
-        found[name] = (float(np.mean(values)), _HALO_OF_NIGHT * width) if values else (mean, width)
-    return found
+    halos = halos_of_night(standards)
+    middle, width = (np.array([_SHAPE[name][i] for name in _HALO]) for i in (0, 1))
+    if not len(halos):
+        return dict(zip(_HALO, zip(middle.tolist(), width.tolist(), strict=True), strict=True))
+    mean = halos.mean(axis=0)
+    freedom = _HALO_FREEDOM + halos[1:].size
+    scatter = float(np.sum(((halos - mean) / width) ** 2))
+    share = math.sqrt((_HALO_FREEDOM * _HALO_OF_NIGHT**2 + scatter) / freedom)
+    return dict(zip(_HALO, zip(mean.tolist(), (share * width).tolist(), strict=True), strict=True))
 
 
 def halos_of_night(standards: Sequence[Target]) -> NDArray[np.float64]:

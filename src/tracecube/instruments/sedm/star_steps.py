@@ -41,7 +41,7 @@ class CalibratedSpectrum(Outputs):
     spectrum: Spectrum
 
 
-@recipe(version="9")
+@recipe(version="10")
 def extract_star(
     *,
     spectra: Spectra,

@@ -85,6 +85,12 @@ class Structure(NamedTuple):
     whole: float
     places: int
 
+    @property
+    def power(self) -> float:
+        """Variance of the level over that of the noise alone; 1 where it could not be measured."""
+        noise = self.whole**2 - self.beyond**2
+        return self.whole**2 / noise if np.isfinite(noise) and noise > 0 else 1.0
+
 
 @dataclass(frozen=True)
 class Look:

@@ -159,11 +159,12 @@ class _Field(NamedTuple):
 class _Fitted(NamedTuple):
     """A fit and what it was made with: setting, neighbours (p, 2), their cores (n,), and how it looked.
 
-    ``others`` gives the columns (m, c, n) of neighbours in a setting along a track; ``untold`` says that the light of a
-    galaxy could not be fitted.
+    ``prior`` is the one it was fitted with; ``others`` gives the columns (m, c, n) of neighbours in a setting along a
+    track; ``untold`` says that the light of a galaxy could not be fitted.
     """
 
     setting: Setting
+    prior: Prior
     neighbours: F8
     core: NDArray[np.bool_]
     fit: ChromaticFit
@@ -207,7 +208,8 @@ def extract_point_source(
     BadData
         Too few samples in the range of the fit.
     """
-    found, structure = _fit(_Field(scene, scene if region is None else region), track, prior, choices)
+    taught = np.empty((0, len(HALO))) if halos is None else halos
+    found, structure = _fit(_Field(scene, scene if region is None else region), track, prior, choices, taught)
     setting, fit, extended = found.setting, found.fit, found.extended
     columns = np.concatenate([_columns(setting, track, fit, extended), found.others(setting, track)], axis=1)
     used = setting.scene.without(np.broadcast_to(found.core, setting.scene.good.shape))
@@ -225,7 +227,7 @@ def extract_point_source(
         level_error=LevelError(
             shape=shape_error(setting, fit),
             structure=structure.beyond,
-            halo=halo_error(setting, prior, fit, np.empty((0, len(HALO))) if halos is None else halos),
+            halo=halo_error(setting, found.prior, fit, taught),
             places=structure.places,
             host=float("nan") if extended is None else extended.doubt,
         ),
@@ -237,7 +239,7 @@ def extract_point_source(
     )
 
 
-def _fit(whole: _Field, track: Track, prior: Prior, choices: Choices) -> tuple[_Fitted, Structure]:
+def _fit(whole: _Field, track: Track, prior: Prior, choices: Choices, halos: F8) -> tuple[_Fitted, Structure]:
     """Fit the source, with the sky that leaves least in stars put at empty places, and with smooth light if any."""
     plane = _with_sky(whole, track, prior, choices, min(choices.sky_degree, 1))
     # A curved sky would take the light of a galaxy for its own.
@@ -253,7 +255,12 @@ def _fit(whole: _Field, track: Track, prior: Prior, choices: Choices) -> tuple[_
             # Places about a galaxy are not empty: its light would pass for structure of the frame.
             return _of_host(host, plane, choices), Structure(float("nan"), float("nan"), 0)
     field = _setting(_Field(whole.scene, whole.scene), track, prior, choices, np.inf, 0)
-    found, structure = plane, _structure(field, prior, plane)
+    structure = _structure(field, prior, plane)
+    if len(halos) and structure.power > 1.0:
+        prior = prior.with_halo_held(structure.power)
+        plane = _with_sky(whole, track, prior, choices, plane.degree)
+        structure = _structure(field, prior, plane)
+    found = plane
     if choices.sky_degree > plane.degree:
         curved = _with_sky(whole, track, prior, choices, choices.sky_degree)
         other = _structure(field, prior, curved)
@@ -270,7 +277,9 @@ def _of_host(host: Host, plane: _Fitted, choices: Choices) -> _Fitted:
         return np.empty((along.east.size, 0, seen.scene.x.size))
 
     nobody = plane.neighbours[:0]
-    return _Fitted(host.setting, nobody, alone, host.fit, host.extended, choices.host_radius, plane.degree, none)
+    return _Fitted(
+        host.setting, plane.prior, nobody, alone, host.fit, host.extended, choices.host_radius, plane.degree, none
+    )
 
 
 def _with_sky(field: _Field, track: Track, prior: Prior, choices: Choices, degree: int) -> _Fitted:
@@ -283,7 +292,7 @@ def _with_sky(field: _Field, track: Track, prior: Prior, choices: Choices, degre
     def others(seen: Setting, along: Track) -> F8:
         return neighbour_columns(seen, along, prior, places)
 
-    return _Fitted(setting, places, core, fit, None, choices.radius, degree, others)
+    return _Fitted(setting, prior, places, core, fit, None, choices.radius, degree, others)
 
 
 def _structure(field: Setting, prior: Prior, found: _Fitted) -> Structure:

@@ -29,10 +29,19 @@ def test_without_standards_the_halo_is_that_of_the_literature() -> None:
 
 
 def test_standards_tell_the_halo_far_better_than_the_literature() -> None:
-    found = halo_of_night([standard(0.2, 0.2, 0.9), standard(0.4, 0.6, 0.3)])
+    found = halo_of_night([standard(0.29, 0.39, 0.61), standard(0.31, 0.41, 0.59)])
     assert [round(mean, 6) for mean, _ in found.values()] == [0.3, 0.4, 0.6]
-    loose = halo_of_night([])
-    assert all(found[name][1] == pytest.approx(0.2 * loose[name][1]) for name in found)
+    loose, one = halo_of_night([]), halo_of_night([standard(0.3, 0.4, 0.6)])
+    assert all(one[name][1] == pytest.approx(0.2 * loose[name][1]) for name in one)
+    assert all(0.1 * loose[name][1] < found[name][1] < 0.15 * loose[name][1] for name in found)
+
+
+def test_the_width_of_the_halo_goes_with_the_scatter_of_the_standards() -> None:
+    rng = np.random.default_rng(3)
+    loose = np.array([width for _, width in halo_of_night([]).values()])
+    stars = [standard(*(np.array([0.3, 0.4, 0.6]) + share)) for share in 0.5 * loose * rng.normal(size=(40, 3))]
+    width = np.array([width for _, width in halo_of_night(stars).values()])
+    np.testing.assert_allclose(width / loose, 0.5, rtol=0.15)
 
 
 def test_the_prior_names_its_numbers_in_order() -> None:
