@@ -17,7 +17,7 @@ from tracecube.instruments.sedm.simulation.headers import Pointing, header
 from tracecube.instruments.sedm.simulation.light import arc_light, dome_light, efficiency, sky_light
 from tracecube.instruments.sedm.simulation.optics import BLUE, RED, Optics, SpectralGrid, draw_optics, paint
 from tracecube.instruments.sedm.simulation.schedule import CAMERAS, calibrations, visits
-from tracecube.instruments.sedm.simulation.targets import WAVE, Air, Source, source_light, standard_flux
+from tracecube.instruments.sedm.simulation.targets import WAVE, Air, Source, disc_points, source_light, standard_flux
 from tracecube.simulate.scene import Seeing
 
 
@@ -108,6 +108,16 @@ def test_star_light_is_all_there(grid: SpectralGrid) -> None:
     expected = np.interp(6050.0, WAVE, source.flux() * air.transmission() * WAVE / 1.98644586e-8 * efficiency(WAVE))
     assert (electrons * band).sum() == pytest.approx(expected * 18000.0 * 100.0 * 100.0, rel=0.03)
     assert np.isfinite(standard_flux("STD-BD+28d4211")).all()
+
+
+def test_a_galaxy_is_a_smooth_disc_with_all_its_light() -> None:
+    disc = disc_points(3.0, 300)
+    radius = np.hypot(*disc.T)
+    assert np.allclose(disc.mean(axis=0), 0.0, atol=0.1)
+    assert np.mean(radius) == pytest.approx(6.0, rel=0.02)  # of an exponential disc: twice its scale
+    inner = disc[radius < 6.0]
+    gap = np.hypot(*(inner[:, None] - inner).T) + 9.0 * np.eye(len(inner))
+    assert gap.min(axis=0).max() < 1.2  # well below the width of the best seeing
 
 
 def test_refraction_lifts_blue_light_towards_the_zenith() -> None:

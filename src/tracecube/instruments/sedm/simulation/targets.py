@@ -15,13 +15,25 @@ from tracecube.instruments.sedm.simulation.optics import AXIS, PITCH, POSITION_A
 from tracecube.kernels import atmosphere
 from tracecube.simulate.scene import Seeing, galaxy_spectrum, hexagon_points, point_fractions, supernova_spectrum
 
-__all__ = ["WAVE", "Air", "Host", "Source", "air_of", "galaxy_light", "shares", "source_light", "standard_flux"]
+__all__ = [
+    "WAVE",
+    "Air",
+    "Host",
+    "Source",
+    "air_of",
+    "disc_points",
+    "galaxy_light",
+    "shares",
+    "source_light",
+    "standard_flux",
+]
 
 WAVE = np.arange(3300.0, 10700.0, 10.0)
 """Wavelengths (Angstrom, vacuum) of all spectra above the atmosphere."""
 
 GUIDE_WAVE = 6200.0  # Angstrom: where the guider holds the source (night log)
 _COARSE = np.linspace(3400.0, 10600.0, 25)
+_DISC = 300  # points of a galaxy
 
 _OXYGEN_POWER, _WATER_POWER = 0.58, 0.40  # of airmass in absorption of saturated bands, as the observatory finds them
 
@@ -171,17 +183,25 @@ def source_light(grid: SpectralGrid, source: Source, air: Air, exptime: float) -
     return _spread(grid, source.flux(), shares(grid.optics, (source.east, source.north), air, _COARSE), air, exptime)
 
 
+def disc_points(radius: float, number: int) -> FloatArray:
+    """Offsets (number, 2), arcsec, of points that share the light of an exponential disc evenly.
+
+    They lie on a spiral of the golden angle, so close that no seeing tells one from the next.
+    """
+    table = np.linspace(0.0, 8.0, 2000)
+    within = 1.0 - (1.0 + table) * np.exp(-table)
+    r = radius * np.interp((np.arange(number) + 0.5) / number, within, table)
+    angle = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(number)
+    return np.column_stack([r * np.sin(angle), r * np.cos(angle)])
+
+
 def galaxy_light(grid: SpectralGrid, source: Source, air: Air, exptime: float) -> FloatArray:
     """Electrons a sub-pixel (n, m) of a source's host: an exponential disc of points, each with the seeing."""
     host = source.host
     if host is None:
         return np.zeros_like(grid.wave)
-    ring = host.radius * np.array([0.4, 1.1, 2.0, 3.2])
-    weight = ring * np.exp(-ring / host.radius) * np.gradient(ring)
-    angle = np.arange(8) * np.pi / 4.0
-    place = [(host.east + r * np.sin(a), host.north + r * np.cos(a)) for r in ring for a in angle]
-    part = np.repeat(weight / (8.0 * weight.sum()), 8)
-    coarse = sum(w * shares(grid.optics, at, air, _COARSE[::6]) for w, at in zip(part, place, strict=True))
+    place = disc_points(host.radius, _DISC) + np.array([host.east, host.north])
+    coarse = sum(shares(grid.optics, (east, north), air, _COARSE[::6]) for east, north in place) / _DISC
     fine = np.array([np.interp(_COARSE, _COARSE[::6], row) for row in coarse])
     return _spread(grid, galaxy_spectrum(WAVE, source.redshift, host.magnitude), fine, air, exptime)
 
