@@ -129,7 +129,7 @@ def by_aperture(field: Field, prior: Prior, params: ExtractStarParams) -> Light:
     """Count the light in a circle about the start."""
     radius = float(params.aperture or 0.0)
     scene = field.scene if field.region is None else field.region
-    profile, caveats = _profile(field, prior, params)
+    profile, covariance, caveats = _profile(field, prior, params)
     source = extract_aperture(
         scene,
         field.track,
@@ -144,6 +144,7 @@ def by_aperture(field: Field, prior: Prior, params: ExtractStarParams) -> Light:
             fit_high=params.fit_high,
             slices=params.slices,
         ),
+        covariance=covariance,
     )
     start, middle = field.start, int(np.argmin(np.abs(scene.wave - REFERENCE_WAVE)))
     cards: dict[str, Scalar] = {
@@ -177,15 +178,19 @@ def by_aperture(field: Field, prior: Prior, params: ExtractStarParams) -> Light:
     return light
 
 
-def _profile(field: Field, prior: Prior, params: ExtractStarParams) -> tuple[Prior, list[str]]:
-    """Place and shape of the point source whose light is to be made whole: as fitted, or as known beforehand."""
+def _profile(field: Field, prior: Prior, params: ExtractStarParams) -> tuple[Prior, F8 | None, list[str]]:
+    """Place and shape of the point source whose light is to be made whole: as fitted, or as known beforehand.
+
+    With the covariance of what was fitted.
+    """
     if params.aperture_correction != "point":
-        return prior, []
+        return prior, None, []
     try:
         fit = fit_point_source(field.scene, field.track, prior, _choices(field, prior, params), region=field.region)
     except NoConvergence as failure:
-        return prior, [f"what the aperture misses follows from the seeing, for the fit ended nowhere: {failure.what}"]
-    return Prior(fit.values, np.sqrt(np.diag(fit.covariance))), []
+        caveat = f"what the aperture misses follows from the seeing, for the fit ended nowhere: {failure.what}"
+        return prior, None, [caveat]
+    return Prior(fit.values, np.sqrt(np.diag(fit.covariance))), fit.covariance, []
 
 
 def _aperture_in_words(radius: float, params: ExtractStarParams) -> str:

@@ -100,7 +100,13 @@ class _Parts(NamedTuple):
 
 
 def extract_aperture(
-    scene: Scene, track: Track, circle: Prior, source: Prior, choices: ApertureChoices
+    scene: Scene,
+    track: Track,
+    circle: Prior,
+    source: Prior,
+    choices: ApertureChoices,
+    *,
+    covariance: F8 | None = None,
 ) -> ApertureSource:
     """Count the light in a circle.
 
@@ -114,6 +120,8 @@ def extract_aperture(
     source : Prior
         Place and shape of the point source in it, with their errors; nothing is fitted here.
     choices : ApertureChoices
+    covariance : array (11, 11), optional
+        Of place and shape, where they were fitted and trade for one another; without it they are independent.
 
     Raises
     ------
@@ -132,17 +140,23 @@ def extract_aperture(
     counted = _counted(region, parts, fractions(source.mean, track, region.x, region.y, lattice.geometry), choices)
     estimator, sky = _estimator(region, parts, counted)
     flux = np.einsum("kn,kn->k", estimator, region.flux)
-    covariance = np.zeros(flux.size)
-    covariance[:-1] = np.einsum("kn,kn,kn->k", estimator[:-1], region.covariance[:-1], estimator[1:])
+    next_to = np.zeros(flux.size)
+    next_to[:-1] = np.einsum("kn,kn,kn->k", estimator[:-1], region.covariance[:-1], estimator[1:])
     measured = _measured(region, parts) & (counted > 0.2) & np.isfinite(sky)
     return ApertureSource(
         flux=np.where(measured, flux, np.nan),
         variance=np.where(measured, np.einsum("kn,kn,kn->k", estimator, estimator, region.variance), np.nan),
-        covariance=covariance,
+        covariance=next_to,
         sky=sky,
         flags=np.where(measured, 0, int(Flag.NOT_MEASURED)).astype(np.int32),
         counted=counted,
-        level_error=_level_error(region, track, (circle, source), choices, lattice),
+        level_error=_level_error(
+            region,
+            track,
+            (circle, source, np.diag(source.sd**2) if covariance is None else covariance),
+            choices,
+            lattice,
+        ),
         fwhm=float(full_width(shape_of(source.mean))),
         picture=_picture(region, parts, track, source, choices, (np.where(measured, flux, 0.0), sky, lattice.geometry)),
     )
@@ -201,10 +215,13 @@ def _measured(region: Scene, parts: _Parts) -> NDArray[np.bool_]:
 
 
 def _level_error(
-    region: Scene, track: Track, priors: tuple[Prior, Prior], choices: ApertureChoices, lattice: _Lattice
+    region: Scene, track: Track, known: tuple[Prior, Prior, F8], choices: ApertureChoices, lattice: _Lattice
 ) -> float:
-    """How far the counted share may be off, by what is known of place and shape: steps of one sigma in each."""
-    circle, source = priors
+    """How far the counted share may be off, by what is known of place and shape.
+
+    ``known`` are circle, source, and the covariance of the latter: steps of one sigma along each of its axes.
+    """
+    circle, source, covariance = known
     middle = slice(region.wave.size // 2, region.wave.size // 2 + 1)
     one = Track(track.east[middle], track.north[middle], track.growth[middle])
     few = replace(
@@ -223,7 +240,11 @@ def _level_error(
         return float(_counted(few, parts, light, choices)[0]) if choices.point else float((parts.circle * light).sum())
 
     usual = share(source.mean)
-    steps = [share(source.mean + step) / usual - 1.0 for step in np.diag(source.sd)] if usual > 0 else [np.nan]
+    # In units of the errors, or the axes would hang on the units of place and shape.
+    unit = np.sqrt(np.diag(covariance))
+    size, axis = np.linalg.eigh(covariance / np.outer(unit, unit))
+    sigma = unit * (np.sqrt(np.maximum(size, 0.0)) * axis).T
+    steps = [share(source.mean + step) / usual - 1.0 for step in sigma] if usual > 0 else [np.nan]
     return float(np.sqrt(np.sum(np.square(steps))))
 
 

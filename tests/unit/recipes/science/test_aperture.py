@@ -11,7 +11,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.flags import Flag
 from tracecube.kernels.psf import Shape, hexagon_area, hexagon_nodes, lenslet_fractions
 from tracecube.recipes.science.aperture import ApertureChoices, extract_aperture
-from tracecube.recipes.science.chromatic_fit import Prior
+from tracecube.recipes.science.chromatic_fit import Geometry, Prior, fractions
 from tracecube.recipes.science.scene import Scene, Track
 
 PITCH = 0.64
@@ -128,3 +128,27 @@ def test_the_picture_shows_what_was_counted() -> None:
     assert picture.data.shape == picture.model.shape == (8, picture.x.size)
     pull = (picture.data - picture.model) / np.sqrt(picture.variance)
     assert np.nanstd(pull) == pytest.approx(1.0, abs=0.3)
+
+
+def test_the_level_error_knows_that_width_and_halo_trade_for_one_another() -> None:
+    """A star's fit tells the whole profile far better than each of its numbers."""
+    seen = scene(None)
+    lenslets = Geometry.of(seen)
+
+    def slope(row: np.ndarray) -> np.ndarray:
+        sides = [fractions(MEAN + sign * row, TRACK, seen.x, seen.y, lenslets) for sign in (1e-3, -1e-3)]
+        return np.asarray((sides[0] - sides[1]) / 2e-3).ravel()
+
+    tangent = np.array([slope(row) for row in np.diag(SD)])
+    covariance = np.linalg.inv(tangent @ tangent.T / 1e-3**2 + np.eye(SD.size)) * np.outer(SD, SD)
+    errors = np.sqrt(np.diag(covariance))
+    found = extract_aperture(seen, TRACK, PRIOR, Prior(MEAN, errors), CHOICES, covariance=covariance)
+    apart = extract_aperture(seen, TRACK, PRIOR, Prior(MEAN, errors), CHOICES)
+    draw = np.random.default_rng(4).multivariate_normal(MEAN, covariance, size=40)
+    flux = [np.mean(extract_aperture(seen, TRACK, PRIOR, Prior(row, errors), CHOICES).flux / FLUX) for row in draw]
+    assert found.level_error == pytest.approx(np.std(flux), rel=0.3)
+    assert found.level_error < 0.5 * apart.level_error
+    alike = extract_aperture(seen, TRACK, PRIOR, PRIOR, CHOICES, covariance=np.diag(SD**2))
+    assert alike.level_error == pytest.approx(
+        extract_aperture(seen, TRACK, PRIOR, PRIOR, CHOICES).level_error, rel=1e-9
+    )
