@@ -229,7 +229,7 @@ def extracted(
 
 @dataclass(frozen=True)
 class Row:
-    """What one scene gave: relative errors of flux and colour, the error claimed for the flux, contrast, distance."""
+    """What one scene gave: errors of flux and colour and the error claimed, all over the truth; contrast, distance."""
 
     flux: float
     colour: float
@@ -247,7 +247,9 @@ def row(found: Light, truth: F8, contrast: float, distance: float, seconds: floa
     ratio = lambda some: float(found.flux[some].sum() / truth[some].sum() - 1.0)  # noqa: E731
     flux = ratio(ok)
     noise = math.sqrt(float(found.variance[ok].sum() + 2 * found.covariance[ok].sum())) / float(truth[ok].sum())
-    claimed = math.hypot(noise, float(found.cards.get("LEVELERR", 0.0)))
+    claimed = math.hypot(
+        noise, float(found.cards.get("LEVELERR", 0.0)) * abs(1.0 + flux)
+    )  # LEVELERR: of what was found
     colour = ratio(ok & (WAVE < 5000.0)) - ratio(ok & (WAVE > 8000.0))
     single = (found.flux - truth * (1 + flux))[ok] / np.sqrt(found.variance[ok])
     return Row(flux, colour, claimed, contrast, distance, seconds, bool(found.cards["HOST"]), float(np.std(single)))

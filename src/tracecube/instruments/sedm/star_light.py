@@ -16,14 +16,17 @@ from tracecube.core.target import PointSourceFit, Target
 from tracecube.instruments.sedm.psf_prior import REFERENCE_WAVE, halos_of_night
 from tracecube.instruments.sedm.star_parameters import ExtractStarParams
 from tracecube.instruments.sedm.star_place import Start
+from tracecube.kernels.psf import full_width
 from tracecube.recipes.science.aperture import ApertureChoices, extract_aperture
-from tracecube.recipes.science.chromatic_fit import Prior
+from tracecube.recipes.science.chromatic_fit import Prior, shape_of
+from tracecube.recipes.science.host_doubt import Doubt
 from tracecube.recipes.science.point_source import Choices, PointSource, extract_point_source, fit_point_source
 from tracecube.recipes.science.scene import Scene, Track
 
 __all__ = ["Field", "Light", "by_aperture", "by_psf"]
 
 F8 = NDArray[np.float64]
+_LEVEL = 0.05  # relative error of the flux level from which a quality number is too high
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def _choices(field: Field, prior: Prior, params: ExtractStarParams) -> Choices:
         slices=params.slices,
         clip=params.clip,
         extended=params.host == "auto" and not field.standard,
-        host_length=params.host_detail,
+        host_detail=params.host_detail,
         pictures=params.host_pictures,
         minimum_gain=params.host_gain,
         minimum_share=params.host_share,
@@ -262,9 +265,19 @@ def _doubts(source: PointSource, prior: Prior, start: Start) -> list[str]:
         doubts.append(f"neighbouring stars at {where} arcsec were fitted with the target")
     if source.extended is not None:
         doubts.append("smooth light around the target was fitted with it")
+    if source.extended is not None and source.extended.doubt is not None:
+        doubts += _nucleus(source.extended.doubt, full_width(shape_of(fit.values)))
     if source.untold:
         doubts.append("light of a galaxy could not be told from the target: it may be in the flux (try: --region)")
     return doubts
+
+
+def _nucleus(doubt: Doubt, width: float) -> list[str]:
+    """Say that the target stands where a nucleus of its galaxy may be; ``width`` is the seeing's (arcsec)."""
+    if doubt.nucleus < max(doubt.fit, doubt.detail, _LEVEL):
+        return []
+    where, share = f"{doubt.distance * width:.1f} arcsec", f"{100.0 * min(doubt.nucleus, 1.0):.0f} per cent"
+    return [f"the target lies {where} from the brightest place of its galaxy: {share} of its flux may be a nucleus"]
 
 
 def _fit_numbers(source: PointSource, start: Start) -> list[QualityNumber]:
@@ -286,7 +299,7 @@ def _fit_numbers(source: PointSource, start: Start) -> list[QualityNumber]:
         QualityNumber("REFRACTION TURN", math.degrees(fit["turn"]), "deg", -5.0, 5.0),
         QualityNumber("CENTROID ERROR", math.hypot(fit.error("x"), fit.error("y")), "arcsec", high=0.2),
         QualityNumber("CENTROID OFFSET", math.hypot(fit["x"] - start.x, fit["y"] - start.y), "arcsec", high=2.0),
-        *(QualityNumber(name, value, "", high=0.05) for name, value in levels if math.isfinite(value)),
+        *(QualityNumber(name, value, "", high=_LEVEL) for name, value in levels if math.isfinite(value)),
         QualityNumber("SAMPLES REJECTED", source.outliers, "", high=0.01),
     ]
 

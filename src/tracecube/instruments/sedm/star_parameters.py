@@ -73,7 +73,11 @@ class ExtractStarParams(Params):
     host: Literal["auto", "never"] = Field(
         default="auto", description="fit smooth light (a host galaxy) together with a target where there is any"
     )
-    host_detail: float = Field(default=1.0, gt=0.1, description="length over which a galaxy is alike, arcsec")
+    host_detail: float = Field(
+        default=1.0,
+        gt=0.1,
+        description="detail of a galaxy that is followed, arcsec: its light is alike over four of it",
+    )
     host_pictures: int = Field(default=3, ge=1, le=4, description="pictures of different colour of a galaxy")
     host_gain: float = Field(
         default=5.0, ge=0, description="decrease of chi2 a free amplitude from which smooth light is believed"

@@ -41,7 +41,7 @@ class CalibratedSpectrum(Outputs):
     spectrum: Spectrum
 
 
-@recipe(version="10")
+@recipe(version="11")
 def extract_star(
     *,
     spectra: Spectra,

@@ -15,18 +15,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.recipes.science.chromatic_fit import ChromaticFit, Prior, Setting, judge
+from tracecube.kernels.psf import full_width
+from tracecube.recipes.science.chromatic_fit import ChromaticFit, Prior, Setting, judge, shape_of
+from tracecube.recipes.science.galaxy_system import Patterns, System, chi2_of, linearise, patterns_of, solve, spectra_of
+from tracecube.recipes.science.host_doubt import Doubt, Seen, doubt_of
 from tracecube.recipes.science.point_lattice import Points, points_with_patterns, refraction_of
 from tracecube.recipes.science.scene import Slices, Track
 
 __all__ = ["ExtendedLight", "fit_with_extended"]
 
 F8 = NDArray[np.float64]
-SEEN = 0.01  # arcsec: a hundredth of a pattern's detail
 FAINT, BRIGHT = 5.0, 90.0  # per cent: before it is known, light is as strong as lies between these shares of lenslets
-ROUNDS = 3  # brightness is even, then that of the light found, twice
-SMOOTH = 0.7  # of the length over which light is alike: brightness is that of the surroundings
+SMOOTH = 0.7  # details: brightness is that of the surroundings
+FEWEST = 20  # lenslets beside the source that tell the spectra of a galaxy
 ROUGH = 0.005  # of the light: what flat and profile leave, which would pass for detail of a bright galaxy
+STEP = 3.0  # widths of a (held) prior: the longest step
+ROUNDS = ((200, 3, np.inf), (480, 5, 0.3), (480, 6, 0.1))
+"""Patterns, steps at most, and the step, in widths of a prior, below which there is no other. In the first round
+brightness is even and the source is where it is expected; then brightness is that of the light found."""
 LEAST = 0.05  # of the brightest: light that comes as a surprise
 
 
@@ -47,8 +53,10 @@ class ExtendedLight:
         Decrease of chi2 that the pictures bring.
     freedom : float
         Number of amplitudes that the data determine.
-    doubt : float
-        Relative error of the source's flux level from the errors of the amplitudes.
+    doubt : Doubt, optional
+        Relative errors of the source's flux level.
+    seen : array (k, a, n), optional
+        Brightness of each picture in the lenslets and slices that were fitted.
     """
 
     points: Points
@@ -57,48 +65,43 @@ class ExtendedLight:
     precision: F8
     gain: float = 0.0
     freedom: float = 0.0
-    doubt: float = 0.0
+    doubt: Doubt | None = None
+    seen: F8 | None = None
+
+    def light(self, patterns: F8) -> F8:
+        """Brightness (k, n) of the galaxy in the slices, from that of the patterns (k, j, n)."""
+        mixed = np.einsum("ak,aj->kj", self.spectrum, self.amplitude)
+        return np.asarray(np.matmul(mixed[:, None, :], patterns)[:, 0])
+
+    def in_slices(self, setting: Setting, values: F8) -> F8:
+        """Brightness of each picture in the lenslets and slices of a setting, array (k, a, n)."""
+        if self.seen is not None:
+            return self.seen
+        return self.pictures(setting.scene.x, setting.scene.y, values, setting.slices.track)
+
+    def off(self, setting: Setting) -> Setting:
+        """Take this light off the slices that it was fitted in."""
+        if self.seen is None:
+            return setting
+        light = np.einsum("ak,kan->kn", self.spectrum, self.seen)
+        return replace(setting, slices=replace(setting.slices, flux=setting.slices.flux - light))
 
     def pictures(self, x: F8, y: F8, values: F8, track: Track) -> F8:
         """Brightness of each picture in lenslets, array (m, a, n)."""
         return self.points.pictures(self.amplitude, x, y, track, refraction_of(values, track))
 
 
-class _Patterns(NamedTuple):
-    """Patterns in the slices (k, j, n), each sample over its error, their products (k, j, j), and where they were."""
+class _Found(NamedTuple):
+    """Result of a round: place and shape, galaxy, its patterns, and the weights of the samples (k, n)."""
 
-    rows: F8
-    products: F8
-    shift: F8
-
-
-class _System(NamedTuple):
-    """Normal equations of patterns (b) and steps (t) of the shared numbers, with flux and sky projected out.
-
-    ``bb`` (k, j, j) and ``bd`` (k, j) hold for unit brightness of a picture; ``bt`` (k, j, 11).
-    """
-
-    bb: F8
-    bd: F8
-    bt: F8
-    tt: F8
-    td: F8
-    power: float
-
-
-class _Joint(NamedTuple):
-    """Solution of the normal equations: amplitudes (a, j), steps (11,), and the covariance of each."""
-
-    amplitude: F8
-    step: F8
-    precision: F8
-    freedom: float
-    covariance: F8
-    step_covariance: F8
+    values: F8
+    extended: ExtendedLight
+    patterns: Patterns
+    weight: F8
 
 
 def fit_with_extended(
-    setting: Setting, prior: Prior, *, length: float, pictures: int, clip: float
+    setting: Setting, prior: Prior, *, detail: float, pictures: int, clip: float
 ) -> tuple[ChromaticFit, ExtendedLight]:
     """Fit place, shape and the galaxy's light together.
 
@@ -106,8 +109,8 @@ def fit_with_extended(
     ----------
     setting, prior, clip
         As in `tracecube.recipes.science.chromatic_fit.fit_source`.
-    length : float, arcsec
-        Over which the galaxy's light is alike.
+    detail : float, arcsec
+        Of the galaxy, as in `tracecube.recipes.science.point_lattice.points_with_patterns`.
     pictures : int
         Two let the bulge and the disc of a galaxy have their own colours, three its knots.
     """
@@ -115,18 +118,20 @@ def fit_with_extended(
     values, sound = prior.mean, _rough(slices)
     weight = sound
     brightness: F8 | float = _spread(slices)
-    spectrum = _first_spectra(slices, pictures)
-    for _ in range(ROUNDS):
-        points = points_with_patterns(setting, weight, values, brightness, length)
+    spectrum = _first_spectra(setting, sound, values, pictures)
+    for most, steps, near in ROUNDS:
+        points = points_with_patterns(setting, weight, values, brightness, detail, most=most)
         none = np.zeros((pictures, len(points.pattern)))
         extended = ExtendedLight(points, none, spectrum, np.ones(pictures))
-        values, covariance, extended = _iterate(setting, weight, prior, values, extended)
-        light = extended.pictures(setting.scene.x, setting.scene.y, values, slices.track)
+        found = _iterate(setting, weight, prior, values, extended, steps=steps, near=near)
+        values, extended = found.values, found.extended
+        light = np.matmul(extended.amplitude, found.patterns.plain)
         shared = values.size + extended.freedom
         model_error, kept, chi2 = judge(setting, weight, setting.columns(values, light), clip, shared=shared)
         weight, spectrum = np.where(kept > 0, sound, 0.0), extended.spectrum
-        brightness = _brightness(setting, extended, light, SMOOTH * length)
-    return ChromaticFit(values, covariance, chi2, model_error, weight), extended
+        brightness = _brightness(setting, extended, light, SMOOTH * detail)
+    covariance, doubt = _errors(setting, prior, found)
+    return ChromaticFit(values, covariance, chi2, model_error, weight), replace(extended, doubt=doubt, seen=light)
 
 
 def _rough(slices: Slices) -> F8:
@@ -155,18 +160,21 @@ def _brightness(setting: Setting, extended: ExtendedLight, light: F8, width: flo
 
 
 def _iterate(
-    setting: Setting, weight: F8, prior: Prior, values: F8, extended: ExtendedLight
-) -> tuple[F8, F8, ExtendedLight]:
-    """Gauss-Newton steps until none moves by more than a fiftieth of its prior's width."""
-    known: _Patterns | None = None
-    for _ in range(12):
-        known = patterns = _moved(setting, weight, values, extended, known)
-        system = _linearise(setting, weight, prior, values, extended, patterns)
-        joint = _solve(system, extended.spectrum, extended.precision, (values - prior.mean) / prior.sd)
-        step = joint.step / max(1.0, float(np.abs(joint.step).max()))
+    setting: Setting, weight: F8, prior: Prior, values: F8, extended: ExtendedLight, *, steps: int, near: float
+) -> _Found:
+    """Gauss-Newton steps until none moves by more than ``near`` of its prior's width."""
+    patterns: Patterns | None = None
+    system: System | None = None
+    for _ in range(steps):
+        patterns = patterns_of(extended.points, setting, weight, values, patterns)
+        light = extended.light(patterns.plain)
+        system = linearise(setting, weight, prior, values, light, patterns, before=system)
+        offset = (values - prior.mean) / prior.sd
+        joint = solve(system, extended.spectrum, extended.precision, offset, errors=False)
+        longest = float(np.abs(joint.step).max())
+        step = joint.step / max(1.0, longest / STEP) * np.isfinite(near)
         values = values + prior.sd * step
-        right = system.bd - np.einsum("kjt,t->kj", system.bt, step)
-        spectrum = _spectra(system.bb, right, joint.amplitude)
+        spectrum = spectra_of(system, step, joint.amplitude)
         size = np.sqrt(np.mean(spectrum**2, axis=1))
         amplitude, spectrum = joint.amplitude * size[:, None], spectrum / size[:, None]
         extended = replace(
@@ -174,123 +182,36 @@ def _iterate(
             amplitude=amplitude,
             spectrum=spectrum,
             precision=joint.precision / size**2,
-            gain=system.power - _chi2(system, spectrum, amplitude),
+            gain=system.power - chi2_of(system, spectrum, amplitude),
             freedom=joint.freedom,
         )
-        if np.abs(joint.step).max() < 0.02:
+        if longest < near and np.isfinite(near):
             break
-    scale = np.repeat(size, amplitude.shape[1])
-    scaled = joint.covariance * np.outer(scale, scale)
-    extended = replace(extended, doubt=_doubt(setting, weight, values, extended, patterns, scaled))
-    return values, joint.step_covariance * np.outer(prior.sd, prior.sd), extended
+    return _Found(values, extended, patterns_of(extended.points, setting, weight, values, patterns), weight)
 
 
-def _doubt(
-    setting: Setting, weight: F8, values: F8, extended: ExtendedLight, patterns: _Patterns, covariance: F8
-) -> float:
-    """Relative error of the mean flux from the covariance of the amplitudes (a j, a j)."""
-    root = np.sqrt(weight)
-    own, data = setting.share(values) * root, setting.slices.flux * root
-    basis = np.linalg.qr(np.moveaxis(setting.sky * root[:, None, :], 1, 2))[0]
-    own -= np.einsum("knc,kmc,km->kn", basis, basis, own, optimize=True)
-    own /= np.maximum(np.einsum("kn,kn->k", own, own), 1e-300)[:, None]
-    lost = np.matmul(patterns.rows, own[..., None])[..., 0]
-    slope = np.einsum("ak,kj->aj", extended.spectrum, lost).ravel()
-    light = np.einsum("ak,aj,kj->", extended.spectrum, extended.amplitude, lost, optimize=True)
-    flux = float(np.sum(own * data)) - float(light)
-    return float(np.sqrt(max(float(slope @ covariance @ slope), 0.0)) / max(abs(flux), 1e-30))
+def _errors(setting: Setting, prior: Prior, found: _Found) -> tuple[F8, Doubt]:
+    """Covariance of place and shape, and the errors of the source's flux."""
+    values, extended, patterns, weight = found
+    light = extended.light(patterns.plain)
+    system = linearise(setting, weight, prior, values, light, patterns, before=None)
+    offset = (values - prior.mean) / prior.sd
+    joint = solve(system, extended.spectrum, extended.precision, offset, errors=True)
+    moves = joint.root[:, -values.size :] * prior.sd
+    tangent = system.gaps * system.flux[:, None]
+    seen = Seen(extended.points, patterns.rows, joint.amplitude, extended.spectrum, joint.root, tangent, joint.step)
+    return moves.T @ moves, doubt_of(setting, weight, values, seen)
 
 
-def _moved(setting: Setting, weight: F8, values: F8, extended: ExtendedLight, known: _Patterns | None) -> _Patterns:
-    """Return the patterns at the present refraction; those that are known where that moves them by nothing one sees."""
-    track, scene = setting.slices.track, setting.scene
-    shift = refraction_of(values, track)
-    if known is not None and float(np.abs(np.array(shift) - known.shift).max()) < SEEN:
-        return known
-    rows = extended.points.patterns(scene.x, scene.y, track, shift) * np.sqrt(weight)[:, None, :]
-    return _Patterns(rows, np.matmul(rows, np.swapaxes(rows, 1, 2)), np.array(shift))
-
-
-def _linearise(
-    setting: Setting, weight: F8, prior: Prior, values: F8, extended: ExtendedLight, patterns: _Patterns
-) -> _System:
-    """Build the normal equations at the present place and shape."""
-    slices = setting.slices
-    root = np.sqrt(weight)
-    plain = setting.columns(values)
-    columns = plain * root[:, None, :]
-    basis = np.linalg.qr(np.moveaxis(columns, 1, 2))[0]
-
-    def project(rows: F8) -> F8:
-        return np.asarray(rows - np.matmul(np.matmul(rows, basis), np.swapaxes(basis, 1, 2)))
-
-    data = slices.flux * root
-    bright = np.einsum("ak,aj->kj", extended.spectrum, extended.amplitude)
-    light = np.matmul(bright[:, None, :], patterns.rows)[:, 0]
-    normal = np.matmul(columns, np.swapaxes(columns, 1, 2))
-    scale = np.sqrt(np.maximum(np.einsum("kcc->kc", normal), 1e-300))
-    normal = normal / (scale[:, :, None] * scale[:, None, :])
-    flux = np.linalg.solve(normal, np.matmul(columns, (data - light)[..., None]) / scale[..., None])[..., 0] / scale
-    step = 1e-3  # of a prior's width: far above rounding, far below the curvature
-    moved = [setting.columns(values + row) - plain for row in step * np.diag(prior.sd)]
-    tangent = project(np.stack([np.einsum("kc,kcn->kn", flux, gap) * root / step for gap in moved], axis=1))
-    data = project(data[:, None, :])
-    inside = np.matmul(patterns.rows, basis)  # what the columns can make of each pattern
-    return _System(
-        bb=patterns.products - np.matmul(inside, np.swapaxes(inside, 1, 2)),
-        bd=np.matmul(patterns.rows, np.swapaxes(data, 1, 2))[..., 0],
-        bt=np.matmul(patterns.rows, np.swapaxes(tangent, 1, 2)),
-        tt=np.einsum("ktn,kun->tu", tangent, tangent, optimize=True),
-        td=np.einsum("ktn,kcn->t", tangent, data, optimize=True),
-        power=float(np.sum(data**2)),
-    )
-
-
-def _solve(system: _System, spectrum: F8, precision: F8, offset: F8) -> _Joint:
-    """Solve patterns and steps together; find the precision (a,) of the patterns' prior.
-
-    ``offset`` (11,) is where the shared numbers stand from the means of their priors, in widths.
-    """
-    count, nodes, shared = spectrum.shape[0], system.bb.shape[1], system.tt.shape[0]
-    size = count * nodes
-    matrix = np.empty((size + shared, size + shared))
-    patterns = np.einsum("ak,bk,kji->ajbi", spectrum, spectrum, system.bb, optimize=True)
-    matrix[:size, :size] = patterns.reshape(size, size)
-    matrix[:size, size:] = np.einsum("ak,kjt->ajt", spectrum, system.bt).reshape(size, shared)
-    matrix[size:, :size] = matrix[:size, size:].T
-    matrix[size:, size:] = system.tt
-    right = np.concatenate([np.einsum("ak,kj->aj", spectrum, system.bd).ravel(), system.td - offset])
-    for _ in range(2):
-        own = np.append(np.repeat(precision, nodes), np.ones(shared))
-        inverse = np.linalg.inv(matrix + np.diag(own))
-        found = inverse @ right
-        amplitude = found[:size].reshape(count, nodes)
-        spread = np.diag(inverse)[:size].reshape(count, nodes)
-        freedom = size - float(np.sum(precision[:, None] * spread))
-        precision = nodes / (np.sum(amplitude**2, axis=1) + np.sum(spread, axis=1))
-    return _Joint(amplitude, found[size:], precision, freedom, inverse[:size, :size], inverse[size:, size:])
-
-
-def _spectra(normal: F8, right: F8, amplitude: F8) -> F8:
-    """Spectra (a, k) of given pictures."""
-    matrix = np.einsum("aj,kji,bi->kab", amplitude, normal, amplitude, optimize=True)
-    vector = np.einsum("aj,kj->ka", amplitude, right)
-    # A billionth keeps two pictures of one colour from running away together.
-    ridge = 1e-9 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] * np.eye(amplitude.shape[0])
-    return np.asarray(np.linalg.solve(matrix + ridge, vector[..., None])[..., 0].T)
-
-
-def _chi2(system: _System, spectrum: F8, amplitude: F8) -> float:
-    """Chi2 with the pictures, without the steps."""
-    mixed = np.einsum("ak,aj->kj", spectrum, amplitude)
-    quadratic = np.einsum("kj,kji,ki->", mixed, system.bb, mixed, optimize=True)
-    return float(system.power - 2.0 * np.sum(mixed * system.bd) + quadratic)
-
-
-def _first_spectra(slices: Slices, pictures: int) -> F8:
-    """Start of the search: the mean spectrum of the scene, then the same with tilts of colour."""
-    known = slices.weight > 0
-    mean = np.sum(np.where(known, slices.flux, 0.0), axis=1) / np.maximum(known.sum(axis=1), 1)
-    mean = np.maximum(mean, 1e-3 * np.max(np.abs(mean)))
-    tilt = np.linspace(-1.0, 1.0, mean.size)
-    return np.array([mean / mean.mean() * tilt**power for power in range(pictures)])
+def _first_spectra(setting: Setting, weight: F8, values: F8, pictures: int) -> F8:
+    """Start of the search: spectra that span most of the light beyond the source, sky taken off."""
+    scene, slices = setting.scene, setting.slices
+    shape = shape_of(values)
+    far = (weight > 0).all(axis=0) & (np.hypot(scene.x - values[0], scene.y - values[1]) > full_width(shape))
+    if np.count_nonzero(far) < FEWEST:
+        raise np.linalg.LinAlgError("too few lenslets beside the source to tell a galaxy's spectra")
+    sky = np.percentile(slices.flux[:, far], FAINT, axis=1)
+    scale = np.sqrt(np.median(weight[:, far], axis=1))
+    light = (slices.flux[:, far] - sky[:, None]) * scale[:, None]
+    spectra = np.linalg.svd(light, full_matrices=False)[0][:, :pictures].T / scale
+    return np.asarray(spectra / np.sqrt(np.mean(spectra**2, axis=1))[:, None])

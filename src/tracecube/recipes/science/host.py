@@ -29,7 +29,7 @@ class Host:
     extended: ExtendedLight
 
 
-def fit_host(setting: Setting, prior: Prior, *, length: float, pictures: int, clip: float) -> Host:
+def fit_host(setting: Setting, prior: Prior, *, detail: float, pictures: int, clip: float) -> Host:
     """Fit place and shape of a source with the light of its galaxy.
 
     The start is the prior, not a fit without a host: that one may have gone to the galaxy.
@@ -38,7 +38,7 @@ def fit_host(setting: Setting, prior: Prior, *, length: float, pictures: int, cl
     ----------
     setting, prior, clip
         As in `tracecube.recipes.science.chromatic_fit.fit_source`.
-    length, pictures
+    detail, pictures
         As in `tracecube.recipes.science.extended.fit_with_extended`.
 
     Raises
@@ -51,7 +51,7 @@ def fit_host(setting: Setting, prior: Prior, *, length: float, pictures: int, cl
     tight = prior._replace(sd=np.where(np.isin(NAMES, HALO), prior.sd / 3.0, held * prior.sd))
     lost = NoConvergence("the light of a galaxy could not be told", hint="give a --region about the target")
     try:
-        fit, extended = fit_with_extended(setting, tight, length=length, pictures=pictures, clip=clip)
+        fit, extended = fit_with_extended(setting, tight, detail=detail, pictures=pictures, clip=clip)
     except np.linalg.LinAlgError as error:
         raise lost from error
     if not (np.isfinite(fit.values).all() and np.isfinite(extended.amplitude).all()):

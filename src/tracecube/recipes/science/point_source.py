@@ -71,8 +71,8 @@ class Choices:
         Samples that deviate by more sigma are given up, once.
     extended : bool
         Look for smooth light around the source.
-    host_length : float, arcsec
-        Over which the light of a galaxy is alike.
+    host_detail : float, arcsec
+        Of a galaxy, that is followed.
     pictures : int
         Pictures of different colour that make up the smooth light.
     minimum_gain : float
@@ -93,7 +93,7 @@ class Choices:
     slices: int
     clip: float
     extended: bool
-    host_length: float
+    host_detail: float
     pictures: int
     minimum_gain: float
     minimum_share: float
@@ -216,6 +216,7 @@ def extract_point_source(
     solution = solve(used, columns)
     bad = find_outliers(used, columns, solution, fit.model_error, choices.clip)
     solution = solve(used.without(bad), columns)
+    alone = setting if extended is None else extended.off(setting)
     return PointSource(
         flux=solution.flux,
         variance=solution.variance,
@@ -225,11 +226,11 @@ def extract_point_source(
         fit=fit,
         extended=extended,
         level_error=LevelError(
-            shape=shape_error(setting, fit),
+            shape=shape_error(alone, fit),
             structure=structure.beyond,
-            halo=halo_error(setting, found.prior, fit, taught),
+            halo=halo_error(alone, found.prior, fit, taught),
             places=structure.places,
-            host=float("nan") if extended is None else extended.doubt,
+            host=float("nan") if extended is None or extended.doubt is None else extended.doubt.total,
         ),
         sky_degree=found.degree,
         outliers=float(bad.sum() / max(1, used.good.sum())),
@@ -358,9 +359,9 @@ def _columns(setting: Setting, track: Track, fit: ChromaticFit, extended: Extend
 
 def _with_host(setting: Setting, prior: Prior, choices: Choices) -> Host | None:
     """Fit source and host galaxy together; None if there is no such light."""
-    host = fit_host(setting, prior, length=choices.host_length, pictures=choices.pictures, clip=choices.clip)
+    host = fit_host(setting, prior, detail=choices.host_detail, pictures=choices.pictures, clip=choices.clip)
     setting, fit, extended = host.setting, host.fit, host.extended
-    share, pictures = setting.share(fit.values), _pictures(setting, fit, extended)
+    share, pictures = setting.share(fit.values), extended.in_slices(setting, fit.values)
     found = slice_solution(setting.slices, fit.weight, setting.columns(fit.values, pictures))
     peak = float(np.mean(found[:, 0] * share.max(axis=1)))
     scatter = float(np.std(np.mean(np.einsum("ka,kan->kn", found[:, 1 + setting.sky.shape[1] :], pictures), axis=0)))
@@ -370,15 +371,10 @@ def _with_host(setting: Setting, prior: Prior, choices: Choices) -> Host | None:
     return host if real else None
 
 
-def _pictures(setting: Setting, fit: ChromaticFit, extended: ExtendedLight) -> F8:
-    """Pictures of the smooth light in the slices, array (k, a, n)."""
-    return extended.pictures(setting.scene.x, setting.scene.y, fit.values, setting.slices.track)
-
-
 def _picture(setting: Setting, fit: ChromaticFit, extended: ExtendedLight | None) -> PointSourceFit:
     """Data, model and variance in the slices."""
     slices, region = setting.slices, setting.scene
-    columns = setting.columns(fit.values, None if extended is None else _pictures(setting, fit, extended))
+    columns = setting.columns(fit.values, None if extended is None else extended.in_slices(setting, fit.values))
     found = slice_solution(slices, fit.weight, columns)
     centre = centre_of(fit.values, slices.track)
     known = slices.weight > 0

@@ -113,7 +113,7 @@ def choices(**other: Any) -> Choices:
         "slices": 14,
         "clip": 5.0,
         "extended": False,
-        "host_length": 1.0,
+        "host_detail": 1.0,
         "pictures": 2,
         "minimum_gain": 5.0,
         "minimum_share": 0.0005,

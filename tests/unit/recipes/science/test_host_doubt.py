@@ -1,0 +1,186 @@
+"""Errors of a source's flux from the galaxy beneath: what is found elsewhere, and what no other place tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from tracecube.kernels.psf import full_width
+from tracecube.recipes.science import extended, host_doubt
+from tracecube.recipes.science.chromatic_fit import HALO, NAMES, Prior, Setting, shape_of
+from tracecube.recipes.science.extended import ExtendedLight
+from tracecube.recipes.science.galaxy_system import linearise, patterns_of, solve
+from tracecube.recipes.science.host_doubt import Doubt, Seen, doubt_of
+from tracecube.recipes.science.point_lattice import points_with_patterns
+from tracecube.recipes.science.point_source import PointSource, _Field, _setting, extract_point_source
+from tracecube.recipes.science.scene import make_scene
+
+WAVE = np.arange(3800.0, 9250.0, 25.57)
+PLACE = (0.4, -0.7)
+MIDDLE = (WAVE > 4000) & (WAVE < 9000)
+
+
+def disc(sim: ModuleType, x0: float, y0: float, level: float) -> np.ndarray:
+    """Smooth light that falls off from a place."""
+    x, y = sim.field()
+    path = sim.track()
+    radius2 = (x - x0 - path.east[:, None]) ** 2 + (y - y0 - path.north[:, None]) ** 2
+    profile = sum(np.exp(-0.5 * radius2 / width**2) / width**2 for width in (1.8, 3.0, 5.0))
+    return np.asarray(level * profile * (WAVE / 6500.0)[:, None])
+
+
+def told(sim: ModuleType) -> Prior:
+    """What guider and standards tell."""
+    prior = sim.prior(0.5, -0.65, 0.15, width=0.15)
+    halo = np.isin(NAMES, HALO)
+    prior.mean[halo] = np.log(1.6 / 0.77), np.log(1.5), 0.0
+    prior.sd[halo] *= 0.2
+    return Prior(prior.mean, prior.sd)
+
+
+def extracted(sim: ModuleType, light: np.ndarray, seed: int) -> tuple[PointSource, Doubt]:
+    found = extract_point_source(
+        make_scene(sim.observe(light, seed)), sim.track(), told(sim), sim.choices(extended=True)
+    )
+    assert found.extended is not None
+    assert found.extended.doubt is not None
+    return found, found.extended.doubt
+
+
+def setting_of(sim: ModuleType, light: np.ndarray) -> Setting:
+    scene = make_scene(sim.observe(light, 3))
+    return _setting(_Field(scene, scene), sim.track(), told(sim), sim.choices(), 9.0, 1)
+
+
+def test_a_place_left_out_is_a_fit_with_a_source_there(sim: ModuleType) -> None:
+    """Flux and error at another place, from the factored normal equations, are those of the equations written out."""
+    light = sim.light_of_star(np.full(WAVE.size, 2e3), *PLACE) + disc(sim, 3.0, 0.5, 40.0)
+    setting, prior = setting_of(sim, light), told(sim)
+    values, weight = prior.mean.copy(), setting.slices.weight
+    values[:2] = PLACE
+    points = points_with_patterns(setting, weight, values, 50.0, 1.0, most=30)
+    spectrum = np.array([np.ones(setting.slices.wave.size), np.linspace(-1.0, 1.0, setting.slices.wave.size)])
+    galaxy = ExtendedLight(points, np.zeros((2, len(points.pattern))), spectrum, np.ones(2))
+    patterns = patterns_of(points, setting, weight, values, None)
+    system = linearise(setting, weight, prior, values, galaxy.light(patterns.plain), patterns, before=None)
+    joint = solve(system, spectrum, np.ones(2), (values - prior.mean) / prior.sd, errors=True)
+    tangent = system.gaps * system.flux[:, None]
+    seen = Seen(points, patterns.rows, joint.amplitude, spectrum, joint.root, tangent, joint.step)
+
+    kept: list[tuple[np.ndarray, ...]] = []
+    plain = host_doubt._elsewhere
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host_doubt, "_elsewhere", lambda *given: kept.append((*plain(*given), given[-1])) or kept[-1][:3])
+        doubt_of(setting, weight, values, seen)
+    found, error, _, places = kept[0]
+
+    root = np.sqrt(weight)
+    at = int(places[0])
+    there = values.copy()
+    there[:2] = setting.scene.x[at], setting.scene.y[at]
+    slices, size = root.shape[0], joint.amplitude.size + values.size
+    design, right = np.zeros((size + slices, size + slices)), np.zeros(size + slices)
+    for k in range(slices):
+        free = np.linalg.qr((setting.columns(values)[k] * root[k]).T)[0]
+        rows = np.vstack([*(bright[k] * patterns.rows[k] for bright in spectrum), tangent[:, k] * root[k]])
+        rows = np.vstack([rows, np.zeros((slices, root.shape[1]))])
+        rows[size + k] = setting.share(there)[k] * root[k]
+        rows -= rows @ free @ free.T
+        design += rows @ rows.T
+        right += rows @ (setting.slices.flux[k] * root[k])
+    design[:size, :size] += np.eye(size)
+    right[size - values.size : size] -= (values - prior.mean) / prior.sd
+    inverse = np.linalg.inv(design)
+    assert (inverse @ right)[size:].sum() == pytest.approx(found[0], rel=0.02, abs=0.02 * error[0])
+    assert np.sqrt(inverse[size:, size:].sum()) == pytest.approx(error[0], rel=0.02)
+
+
+def test_knots_elsewhere_widen_the_error(sim: ModuleType) -> None:
+    """A galaxy of knots that the model follows badly tells of it where the target is not."""
+    target = sim.light_of_star(np.full(WAVE.size, 1e3), *PLACE)
+    smooth = disc(sim, 2.4, 0.4, 60.0)
+    rng = np.random.default_rng(5)
+    knots = np.zeros_like(smooth)
+    for _ in range(14):
+        away, turn = rng.uniform(2.2, 6.5), rng.uniform(0.0, 2.0 * np.pi)
+        place = PLACE[0] + away * np.cos(turn), PLACE[1] + away * np.sin(turn)
+        knots += sim.light_of_star(rng.uniform(500.0, 2500.0) * (WAVE / 6000.0) ** rng.uniform(-2.0, 2.0), *place)
+    plain, rough = extracted(sim, target + smooth, 4)[1], extracted(sim, target + smooth + knots, 4)[1]
+    assert rough.detail > 2.0 * plain.detail
+    assert plain.nucleus < 0.02
+
+
+def test_a_nucleus_beneath_the_target_is_in_its_error(sim: ModuleType) -> None:
+    """It can not be told from the target: the error is as large as what it adds, and not where the nucleus is away."""
+    truth = np.full(WAVE.size, 2e3)
+    ratio = []
+    for distance in (0.4, 3.0):
+        centre = PLACE[0] + distance, PLACE[1]
+        light = sim.light_of_star(truth, *PLACE) + disc(sim, *centre, 60.0)
+        light += sim.light_of_star(1.5e3 * (WAVE / 6000.0) ** 1.2, *centre)
+        found, doubt = extracted(sim, light, 7)
+        flux = float((found.flux / truth)[MIDDLE].mean())
+        assert abs(flux - 1.0) < 2.5 * found.level_error.total * flux
+        assert (doubt.nucleus > max(doubt.fit, doubt.detail)) == (distance < 1.0)
+        assert doubt.distance * full_width(shape_of(found.fit.values)) == pytest.approx(distance, abs=0.7)
+        ratio.append(found.level_error.total)
+    assert ratio[0] > 0.15
+    assert ratio[1] < 0.08
+
+
+def test_the_level_error_is_over_the_flux_without_the_galaxy(sim: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Place and shape change the source's flux, not the light of the galaxy that lies beneath it."""
+    seen = []
+
+    def look(setting: Setting, *_: object) -> float:
+        seen.append(setting.slices.flux)
+        return 0.0
+
+    monkeypatch.setattr("tracecube.recipes.science.point_source.shape_error", look)
+    light = sim.light_of_star(np.full(WAVE.size, 1e3), *PLACE) + disc(sim, 2.4, 0.4, 200.0)
+    found, _ = extracted(sim, light, 3)
+    galaxy = found.extended
+    assert galaxy is not None
+    assert galaxy.seen is not None
+    np.testing.assert_allclose(
+        seen[0] + np.einsum("ak,kan->kn", galaxy.spectrum, galaxy.seen), setting_of(sim, light).slices.flux, rtol=1e-9
+    )
+    scene = setting_of(sim, light).scene
+    there = int(np.argmin(np.hypot(scene.x - 2.4, scene.y - 0.4)))
+    sky = float(np.median(seen[0]))
+    given = setting_of(sim, light).slices.flux[:, there] - sky
+    assert np.abs(seen[0][:, there] - sky).mean() < 0.2 * given.mean()
+
+
+def test_pictures_between_wavelengths_are_as_good_as_at_them(sim: ModuleType) -> None:
+    setting = setting_of(sim, disc(sim, 2.4, 0.4, 60.0))
+    values = told(sim).mean
+    points = points_with_patterns(setting, setting.slices.weight, values, 50.0, 1.0, most=40)
+    amplitude = np.random.default_rng(2).standard_normal((2, len(points.pattern)))
+    galaxy = ExtendedLight(points, amplitude, np.ones((2, 14)), np.ones(2))
+    place, track = (setting.scene.x[::7], setting.scene.y[::7]), sim.track()
+    fast = galaxy.pictures(*place, values, track)
+    parts = [
+        galaxy.pictures(
+            *place, values, replace(track, east=track.east[m], north=track.north[m], growth=track.growth[m])
+        )
+        for m in (slice(k, k + 1) for k in range(0, WAVE.size, 11))
+    ]
+    np.testing.assert_allclose(fast[::11], np.concatenate(parts), atol=1e-4 * np.abs(fast).max())
+
+
+def test_steps_stop_where_nothing_moves(sim: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fit of a galaxy takes a handful of steps, the dear part of it."""
+    count = []
+    plain = extended.solve
+
+    def counted(*given: object, **how: object) -> object:
+        count.append(1)
+        return plain(*given, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(extended, "solve", counted)
+    extracted(sim, sim.light_of_star(np.full(WAVE.size, 1e3), *PLACE) + disc(sim, 2.4, 0.4, 60.0), 4)
+    assert len(count) <= 13
