@@ -78,7 +78,7 @@ class ExtractStarParams(Params):
         gt=0.1,
         description="detail of a galaxy that is followed, arcsec: its light is alike over four of it",
     )
-    host_pictures: int = Field(default=3, ge=1, le=4, description="pictures of different colour of a galaxy")
+    host_pictures: int = Field(default=4, ge=1, le=4, description="pictures of different colour of a galaxy")
     host_gain: float = Field(
         default=5.0, ge=0, description="decrease of chi2 a free amplitude from which smooth light is believed"
     )

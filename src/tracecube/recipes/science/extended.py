@@ -30,7 +30,7 @@ SMOOTH = 0.7  # details: brightness is that of the surroundings
 FEWEST = 20  # lenslets beside the source that tell the spectra of a galaxy
 ROUGH = 0.005  # of the light: what flat and profile leave, which would pass for detail of a bright galaxy
 STEP = 3.0  # widths of a (held) prior: the longest step
-ROUNDS = ((200, 3, np.inf), (480, 5, 0.3), (480, 6, 0.1))
+ROUNDS = ((200, 3, np.inf), (400, 4, 0.3), (480, 5, 0.1))
 """Patterns, steps at most, and the step, in widths of a prior, below which there is no other. In the first round
 brightness is even and the source is where it is expected; then brightness is that of the light found."""
 LEAST = 0.05  # of the brightest: light that comes as a surprise
@@ -112,7 +112,7 @@ def fit_with_extended(
     detail : float, arcsec
         Of the galaxy, as in `tracecube.recipes.science.point_lattice.points_with_patterns`.
     pictures : int
-        Two let the bulge and the disc of a galaxy have their own colours, three its knots.
+        Two let the bulge and the disc of a galaxy have their own colours, three and four its knots and lines.
     """
     slices = setting.slices
     values, sound = prior.mean, _rough(slices)
