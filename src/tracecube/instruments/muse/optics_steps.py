@@ -25,6 +25,7 @@ from tracecube.recipes.optics.slice_wavelength import Solution, WavelengthParams
 
 __all__ = ["line_spread_function", "wavelength_calibration"]
 
+_ROWS = 512  # that are read at a time
 _SHIFT = 330.0  # Angstrom, largest departure of a slice from the nominal law
 
 
@@ -63,6 +64,7 @@ def wavelength_calibration(
     samples = LineSamples(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(LineSamples)))
     first = np.cumsum([0, *(one.wave.size for one in lines)])
     wave, line = np.concatenate([one.wave for one in lines]), samples.line + first[samples.lamp]
+    del frames, floors  # before the map, which takes as much
     rows = bias.data.shape[0]
     scale = (0.5 * (rows - 1), 0.5 * (rows - 1), 0.5 * float(np.nanmedian(traces.right - traces.left)))
     found = solve_wavelengths(samples, wave, line, len(traces.aperture), scale, params)
@@ -135,8 +137,12 @@ def _by_lamp(
     for lamp, members in groups.items():
         found = combine_lamps(members, bias, clip=5.0, tolerance=0.02)
         frames[lamp] = Frame(found.data, found.variance, found.flags, members[0].meta)
-        floor = reader(members[0], bias)(0, found.data.shape[0]).floor - bias.variance
-        floors[lamp] = floor / len(members) + bias.variance
+        read = reader(members[0], bias)
+        floors[lamp] = np.empty_like(found.variance)
+        for y0 in range(0, found.data.shape[0], _ROWS):
+            own = slice(y0, min(y0 + _ROWS, found.data.shape[0]))
+            floor = read(own.start, own.stop).floor - bias.variance[own]
+            floors[lamp][own] = floor / len(members) + bias.variance[own]
     return frames, floors, [name for number, name in enumerate(LAMPS) if number not in groups], mixed
 
 

@@ -14,6 +14,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.kernels import sky_spline
 from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece
+from tracecube.recipes.slices.alike import drawn_to_alike
 from tracecube.recipes.slices.continuity import columns, continuum_excess, even_slices
 from tracecube.recipes.slices.sky_pieces import BORDERS, Slices
 
@@ -62,6 +63,7 @@ class SkyParams(Params):
     rounds: int = Field(default=12, ge=1, description="Most rounds between the spectrum and the slices")
     clip: float = Field(default=5.0, gt=0, description="Errors beyond which a sample is left out")
     even: bool = Field(default=True, description="The continuum tells of slices beside each other, too")
+    alike: bool = Field(default=True, description="Slices that scatter no more than their errors say are alike")
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,9 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
     error = state.error * max(1.0, chi2) ** 0.5
     state.coefficient = _spectrum(slices, state, blank)
     told, scale = _evened(slices, state, error, without) if params.even else (np.zeros(len(error)), 1.0)
+    if params.alike:
+        middle = [[np.nanmean(part[own]) if own.size else 0.0 for own in state.pieces] for part in (slices.x, slices.y)]
+        state.value[:, 0], error[:, 0] = drawn_to_alike(state.value[:, 0], error[:, 0], *np.array(middle))
     for _ in range(2):
         state.coefficient = _spectrum(slices, state, blank)
     dq = np.where(np.isfinite(error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
