@@ -108,7 +108,7 @@ def native_spectra(
     beside : (int array (n, m), int array (n, m)), optional
         Row and sample of the light next across: the spectra then tell their correlation with it.
     """
-    step = np.abs(np.gradient(np.where(np.isfinite(wave), wave, np.nan), axis=1))
+    step = _steps(wave)
     scale = step if flat is None else step * _relative(flat, wave)
     missing = ~np.isfinite(extraction.flux) | ~np.isfinite(scale) | (scale <= 0)
     scale = np.where(missing, np.nan, scale)
@@ -129,6 +129,16 @@ def native_spectra(
         medium="WAVE",
         **({} if beside is None else blended(extraction, beside)),
     )
+
+
+def _steps(wave: FloatArray) -> FloatArray:
+    """Width (n, m) of every sample, Angstrom: at the ends of a spectrum by the one neighbour that it has."""
+    between = np.abs(np.diff(wave, axis=1))
+    lost = np.full((len(wave), 1), np.nan)
+    below, above = np.hstack([lost, between]), np.hstack([between, lost])
+    both = 0.5 * (below + above)
+    one = np.where(np.isfinite(below), below, above)
+    return np.where(np.isfinite(wave), np.where(np.isfinite(both), both, one), np.nan)
 
 
 def _nominal_layout(traces: TraceSet) -> Layout:

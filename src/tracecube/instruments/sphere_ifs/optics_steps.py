@@ -158,7 +158,7 @@ def _without_laser(laser: float, solution: WavelengthSolution) -> str:
     return f"laser {laser / 10:.1f} nm off: wavelengths near it rest on the prism's law, known to {error / 10:.2f} nm"
 
 
-@recipe(version="6")
+@recipe(version="7")
 def ifu_flat(
     *,
     raw: Sequence[RawFrame],
@@ -196,7 +196,7 @@ def ifu_flat(
     )
 
 
-@recipe(version="7")
+@recipe(version="8")
 def distortion_map(
     *,
     raw: Sequence[RawFrame],

@@ -72,7 +72,7 @@ class Sky(Extracting):
     """What every step that extracts a plane of the night can set."""
 
     shift_reach: float = Field(1.5, gt=0, description="largest shift along dispersion that is looked for, px")
-    shift_degree: int = Field(5, ge=1, le=12, description="degree of the ratio of night to lamp in wavelength")
+    shift_degree: int = Field(3, ge=1, le=12, description="degree of the free part of the ratio of night to lamp")
     clear_distance: float = Field(
         8.0, ge=2, description="px from spectra beyond which pixels tell of a background that changes"
     )

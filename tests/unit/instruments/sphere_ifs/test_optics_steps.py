@@ -11,6 +11,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.frame import RawFrame
 from tracecube.core.optics import WavelengthSolution
 from tracecube.instruments.sphere_ifs import exposure, optics_steps, other_prism
+from tracecube.instruments.sphere_ifs.exposure import _steps
 from tracecube.instruments.sphere_ifs.guess import MODES, Mode
 from tracecube.recipes.extract.joint import Extraction
 from tracecube.recipes.optics.lenslet_flat import check_white
@@ -93,3 +94,11 @@ def test_a_laser_that_was_off_is_told_with_the_error_there():
     assert optics_steps._without_laser(15451.0, solution) == (
         "laser 1545.1 nm off: wavelengths near it rest on the prism's law, known to 0.70 nm"
     )
+
+
+def test_the_samples_at_both_ends_of_a_spectrum_have_a_width() -> None:
+    wave = np.array([[np.nan, 9500.0, 9600.0, 9710.0, np.nan], [9000.0, 9090.0, 9190.0, 9300.0, 9420.0]])
+    steps = _steps(wave)
+    assert np.array_equal(np.isfinite(steps), np.isfinite(wave))
+    assert steps[0, 1:4] == pytest.approx([100.0, 105.0, 110.0])
+    assert steps[1, [0, 4]] == pytest.approx([90.0, 120.0])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from tracecube.core.frame import Frame
 from tracecube.core.optics import LampSpectrum, TraceSet
@@ -15,6 +18,7 @@ from tracecube.recipes.optics.lenslet_shift import (
     Expected,
     Shift,
     ShiftParams,
+    mean_spectrum,
     moved,
     shift_across,
     shift_along,
@@ -107,7 +111,9 @@ def night(dy: float, rng, thick: float = 1.3) -> tuple[Spectra, LampSpectrum, Ai
         flux=flux, variance=np.full((n, m), 9.0), flags=zero, covariance=np.zeros((n, m)), wave=wave,
         lsf_sigma=np.full(m, 190.0), aperture=np.arange(n), x=np.zeros(n), y=np.zeros(n), dq=np.zeros(n, np.int32),
     )  # fmt: skip
-    return spectra, LampSpectrum(fine, band * (1 + 0.1 * np.sin(fine / 2000))), AirTransmission(fine, air)
+    white = band * (1 + 0.1 * np.sin(fine / 2000))
+    seen = replace(spectra, flux=np.array([np.interp(row, fine, white) for row in wave]) * 1000.0)
+    return spectra, LampSpectrum(*mean_spectrum(seen)[:2]), AirTransmission(fine, air)
 
 
 @pytest.mark.parametrize("dy", [-0.6, 0.0, 0.35])
@@ -123,3 +129,31 @@ def test_a_night_without_bands_of_the_air_has_a_shift_by_its_ends() -> None:
     found, error = shift_along(spectra, lamp, air, ShiftParams(), lsf=0.05)
     assert np.isfinite(error)
     assert found == pytest.approx(0.2, abs=0.2)
+
+
+@pytest.mark.parametrize("colour", [-4.0, 4.0])
+def test_the_colour_of_the_star_does_not_move_its_light(colour: float) -> None:
+    spectra, _, air = night(0.2, np.random.default_rng(6))
+    fine, pixel = air.wave, 190.0
+    band = 1.0 / (1 + np.exp(-(fine - 9700) / 70)) / (1 + np.exp((fine - 16400) / 90))
+    star = band * air.transmission * (12000.0 / fine) ** -colour
+    star *= 1.0 - 0.12 * sum(np.exp(-0.5 * ((fine - line) / 35.0) ** 2) for line in (10052.1, 10941.1, 12821.6))
+    white = band * (1 + 0.1 * np.sin(fine / 2000))
+    after = [gaussian_filter1d(light, 1.05 * pixel / 10.0) for light in (star, white)]
+    seen, day = (
+        replace(spectra, flux=np.array([np.interp(row - dy * pixel, fine, light) for row in spectra.wave]) * 1000.0)
+        for light, dy in zip(after, (0.2, 0.0), strict=True)
+    )
+    found, error = shift_along(seen, LampSpectrum(*mean_spectrum(day)[:2]), air, ShiftParams(), lsf=1.05)
+    assert found == pytest.approx(0.2, abs=0.04)
+    assert error < 0.06
+
+
+def test_the_mean_spectrum_ends_where_most_spectra_do() -> None:
+    spectra, _, _ = night(0.0, np.random.default_rng(7))
+    wave, flux, pixel, noise = mean_spectrum(spectra)
+    assert np.sum(spectra.wave[:, 0] <= wave[0]) >= 0.9 * len(spectra.wave)
+    assert np.sum(spectra.wave[:, -1] >= wave[-1]) >= 0.9 * len(spectra.wave)
+    assert pixel == pytest.approx(190.0)
+    assert np.isfinite(flux).all()
+    assert np.median(noise) == pytest.approx(3.0 / np.sqrt(60.0), rel=0.1)

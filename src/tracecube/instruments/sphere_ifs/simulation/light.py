@@ -8,7 +8,7 @@ from tracecube.core.fields import FloatArray
 from tracecube.instruments.sphere_ifs.guess import Mode
 from tracecube.instruments.sphere_ifs.static_data import air_transmission
 
-__all__ = ["GLOW", "lamp_light", "laser_light", "star_light", "thermal_light", "throughput"]
+__all__ = ["GLOW", "air_between", "lamp_light", "laser_light", "star_light", "thermal_light", "throughput"]
 
 LAMP_PEAK = 2.2  # of the white lamp, in one lenslet
 _LASERS = (900.0, 1100.0, 1000.0, 800.0)  # electron/s of each laser in one lenslet
@@ -47,8 +47,17 @@ def star_light(wave: FloatArray, mode: Mode) -> FloatArray:
     continuum = (wave / 9500.0) ** -1.8
     for line in (10052.0, 10941.0, 12821.0):
         continuum = continuum * (1.0 - 0.12 * np.exp(-0.5 * ((wave - line) / 35.0) ** 2))
+    return np.asarray(STAR * continuum * air_between(wave) * throughput(wave, mode))
+
+
+def air_between(wave: FloatArray) -> FloatArray:
+    """Transmission of the air (k,), the mean of each wavelength's bin: its bands are finer than bins are wide."""
     air = air_transmission()
-    return np.asarray(STAR * continuum * np.interp(wave, air.wave, air.transmission) * throughput(wave, mode))
+    middles = 0.5 * (wave[1:] + wave[:-1])
+    edges = np.concatenate([[2.0 * wave[0] - middles[0]], middles, [2.0 * wave[-1] - middles[-1]]])
+    total = np.concatenate([[0.0], np.cumsum(np.gradient(air.wave) * air.transmission)])
+    ends = np.concatenate([[air.wave[0]], 0.5 * (air.wave[1:] + air.wave[:-1]), [air.wave[-1]]])
+    return np.asarray(np.diff(np.interp(edges, ends, total)) / np.diff(edges))
 
 
 def thermal_light(wave: FloatArray, mode: Mode) -> FloatArray:
