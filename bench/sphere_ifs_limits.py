@@ -199,9 +199,13 @@ def response(truth: Truth, out: Path) -> None:
     for degree in range(1, 5):
         doubt = float(np.sqrt(np.sum(spread[degrees == degree] ** 2)))
         print(f"response of the detector, degree {degree}: {len(found)} lamps leave {doubt:.4f} rms open")
+    unknown = float(np.sqrt(np.sum(spread[1:] ** 2)))
     print(
-        f"flat, limit of its scatter: lamps tell the response to {np.sqrt(np.sum(spread[1:] ** 2)):.4f}; the target is "
-        "1.5 photon noises, 0.0033"
+        f"flat, limit of its scatter: lamps tell the response to {unknown:.4f}; the target is 1.5 photon noises, 0.0033"
+    )
+    print(
+        f"flat, limit of its pull: {np.hypot(1.0, unknown / 0.0022):.1f}, as errors claimed of a spectrum hold photons "
+        "and read noise, and not what is common to all its neighbours"
     )
 
 
