@@ -196,7 +196,7 @@ def index_of(archive: Path) -> Index:
     now = (state.st_size, state.st_mtime_ns)
     with _LOCK:
         known = _KNOWN.get(str(archive))
-        if known is None or known[0] != now:
+        if known is None or known[0] != now or not Path(known[1].file).is_file():
             known = _KNOWN[str(archive)] = (now, _kept_or_walked(archive, now))
     return known[1]
 
@@ -212,10 +212,10 @@ def _kept_or_walked(archive: Path, now: tuple[int, int]) -> Index:
 
 
 def _folder() -> Path:
-    """Return where indices are kept: the run's folder, else one that ends with this process."""
+    """Return where indices are kept: the run's folder while there is one, else one that ends with this process."""
     global _OWN  # noqa: PLW0603 - made once a process, and removed with it
     given = os.environ.get(INDEX_FOLDER)
-    if given:
+    if given and Path(given).parent.is_dir():  # an earlier run's, a trial's above all, may be gone
         return Path(given)
     if _OWN is None:
         _OWN = tempfile.TemporaryDirectory(prefix="tracecube-index-")

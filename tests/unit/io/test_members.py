@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,6 +146,20 @@ def test_a_compressed_archive_is_decompressed_once(
     assert [record.message for record in caplog.records] == [
         f"{archive}: decompressing, which is slow; a plain .tar is read in place"
     ]
+
+
+def test_a_compressed_archive_is_read_though_the_folder_of_an_earlier_run_is_gone(
+    tmp_path: Path, night: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, run = tmp_path / "other.tar.xz", tmp_path / "run"
+    archive.write_bytes(lzma.compress((tmp_path / "night.tar").read_bytes()))
+    run.mkdir()
+    monkeypatch.setenv(INDEX_FOLDER, str(run / "index"))
+    assert Path(index_of(archive).file).is_relative_to(run)
+    shutil.rmtree(run)
+    name, loose = next(iter(night.items()))
+    assert hash_of_file(inside(archive, name)) == hash_of_file(loose)
+    assert not run.exists()
 
 
 def test_of_a_truncated_compressed_archive_what_is_whole_can_be_read(tmp_path: Path, night: dict[str, Path]) -> None:
