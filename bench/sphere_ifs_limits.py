@@ -136,6 +136,11 @@ def star_centre(truth: Truth, out: Path) -> None:
     print(f"star centre: claimed error {claimed:.3f} mas, {claimed / PIXEL:.3f} px of the cube")
 
 
+def photon_share(expected: np.ndarray) -> float:
+    """Median error of the IFU flat's light in a band by its photons alone, relative."""
+    return float(np.median(np.sqrt(expected / 20.0) / expected))
+
+
 def flat(truth: Truth, out: Path) -> None:
     """Flux of the IFU flat over the truth: scatter and pull before and after a smooth surface is taken off."""
     flux, error, wave, place = spectra_of(out, "ifs_ifu_flat")
@@ -153,7 +158,7 @@ def flat(truth: Truth, out: Path) -> None:
         columns = np.stack([x**i * y**j for i in range(7) for j in range(7 - i)], axis=1)
         good = np.isfinite(ratio) & (np.abs(ratio - 1.0) < 0.1)
         smooth = columns @ np.linalg.lstsq(columns[good], ratio[good], rcond=None)[0]
-        photons = np.median(np.sqrt(expected / 20.0) / expected)
+        photons = photon_share(expected)
         surfaces.append(smooth)
         print(
             f"flat, {low:.0f}-{high:.0f} nm: scatter {width(ratio):.4f}, {width(ratio / smooth):.4f} "
@@ -200,12 +205,15 @@ def response(truth: Truth, out: Path) -> None:
         doubt = float(np.sqrt(np.sum(spread[degrees == degree] ** 2)))
         print(f"response of the detector, degree {degree}: {len(found)} lamps leave {doubt:.4f} rms open")
     unknown = float(np.sqrt(np.sum(spread[1:] ** 2)))
+    seen = truth.lenslets["F_FLAT"][truth.whole]
+    photons = float(np.median([photon_share(seen[:, band]) for band in range(len(truth.bands))]))
     print(
-        f"flat, limit of its scatter: lamps tell the response to {unknown:.4f}; the target is 1.5 photon noises, 0.0033"
+        f"flat, limit of its scatter: lamps tell the response to {unknown:.4f}; the target is 1.5 photon noises, "
+        f"{1.5 * photons:.4f}"
     )
     print(
-        f"flat, limit of its pull: {np.hypot(1.0, unknown / 0.0022):.1f}, as errors claimed of a spectrum hold photons "
-        "and read noise, and not what is common to all its neighbours"
+        f"flat, limit of its pull: {np.hypot(1.0, unknown / photons):.1f}, as errors claimed of a spectrum hold "
+        "photons and read noise, and not what is common to all its neighbours"
     )
 
 
