@@ -178,7 +178,7 @@ def ifu_flat(
     """
     from tracecube.instruments.sphere_ifs.exposure import mode_of_frame, native_spectra  # noqa: PLC0415
     from tracecube.recipes.optics.lenslet_flat import lenslet_throughput  # noqa: PLC0415 - brings numba
-    from tracecube.recipes.optics.lenslet_shift import mean_spectrum  # noqa: PLC0415
+    from tracecube.recipes.optics.night_shift import mean_spectrum  # noqa: PLC0415
 
     mode = mode_of_frame(raw[0])
     masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)

@@ -11,8 +11,8 @@ from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, FluxP
 
 if TYPE_CHECKING:
     from tracecube.recipes.extract.joint import ExtractionParams
-    from tracecube.recipes.optics.lenslet_shift import ShiftParams
     from tracecube.recipes.optics.lenslet_traces import LensletTraceParams
+    from tracecube.recipes.optics.night_shift import ShiftParams
     from tracecube.recipes.optics.pinholes import PinholeParams
 
 __all__ = [
@@ -82,7 +82,7 @@ class Sky(Extracting):
 
     def shifts(self) -> ShiftParams:
         """Settings of the night's shift."""
-        from tracecube.recipes.optics.lenslet_shift import ShiftParams  # noqa: PLC0415 - brings numba
+        from tracecube.recipes.optics.night_shift import ShiftParams  # noqa: PLC0415 - brings numba
 
         return ShiftParams(reach=self.shift_reach, smooth_degree=self.shift_degree)
 

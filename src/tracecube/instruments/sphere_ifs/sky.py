@@ -23,7 +23,8 @@ from tracecube.recipes.extract.grid import GridParams, on_grid
 from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extract, trace_matrix
 from tracecube.recipes.extract.trace_flags import flags_on_traces
 from tracecube.recipes.optics.flat_evenness import flat_unevenness
-from tracecube.recipes.optics.lenslet_shift import Expected, Shift, ShiftParams, moved, shift_across, shift_along
+from tracecube.recipes.optics.lenslet_shift import Expected, Shift, moved, shift_across
+from tracecube.recipes.optics.night_shift import ShiftParams, shift_along
 
 __all__ = ["UNEVEN", "ClearPixels", "Optics", "SkySpectra", "sky_spectra"]
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from tracecube.recipes.optics.lenslet_shift import AirTransmission
+from tracecube.recipes.optics.night_shift import AirTransmission
 
 __all__ = ["air_transmission"]
 

@@ -18,18 +18,8 @@ from tracecube.core.optics import TraceSet
 from tracecube.kernels.forward import adjoint, project
 from tracecube.kernels.solve import factorise, normal_equations, solve
 from tracecube.recipes.extract.joint import Extraction, TraceMatrix
-from tracecube.recipes.optics.night_shift import AirTransmission, ShiftParams, mean_spectrum, shift_along
 
-__all__ = [
-    "AirTransmission",
-    "Expected",
-    "Shift",
-    "ShiftParams",
-    "mean_spectrum",
-    "moved",
-    "shift_across",
-    "shift_along",
-]
+__all__ = ["Expected", "Shift", "moved", "shift_across"]
 
 _CENTRE_SHARE = 0.5  # turn and stretch are about the middle of the detector
 _SCALE = 1000.0  # px: turn and stretch are fitted as displacements so far from the middle

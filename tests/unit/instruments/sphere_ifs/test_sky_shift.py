@@ -9,7 +9,8 @@ import pytest
 
 from tracecube.core.errors import NoConvergence
 from tracecube.instruments.sphere_ifs import sky
-from tracecube.recipes.optics.lenslet_shift import Shift, ShiftParams
+from tracecube.recipes.optics.lenslet_shift import Shift
+from tracecube.recipes.optics.night_shift import ShiftParams
 
 CARDS = {"SHIFTDX": 0.1, "SHIFTDY": 0.2, "SHIFTTN": 0.0, "SHIFTST": 0.0, sky.SHIFT_ERROR: 0.25}
 OPTICS = SimpleNamespace(lamp=SimpleNamespace(), wavelength=SimpleNamespace(lsf_sigma=np.ones(3)))

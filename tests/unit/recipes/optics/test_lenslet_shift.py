@@ -13,16 +13,8 @@ from tracecube.core.optics import LampSpectrum, TraceSet
 from tracecube.core.spectra import Spectra
 from tracecube.kernels.forward import project
 from tracecube.recipes.extract.joint import ExtractionParams, extract, trace_matrix
-from tracecube.recipes.optics.lenslet_shift import (
-    AirTransmission,
-    Expected,
-    Shift,
-    ShiftParams,
-    mean_spectrum,
-    moved,
-    shift_across,
-    shift_along,
-)
+from tracecube.recipes.optics.lenslet_shift import Expected, Shift, moved, shift_across
+from tracecube.recipes.optics.night_shift import AirTransmission, ShiftParams, mean_spectrum, shift_along
 
 SHAPE = (240, 240)
 OPEN = Expected(Shift(), 1.0, np.inf, 1e-3)
