@@ -10,7 +10,7 @@ from tracecube.core.errors import BadData
 
 __all__ = ["LAYOUT", "layout_of", "upgrade"]
 
-LAYOUT = "0006"
+LAYOUT = "0007"
 """The newest migration; a test holds it against the folder ``migrations``."""
 
 _FOLDER = Path(__file__).parent / "migrations"

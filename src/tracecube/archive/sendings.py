@@ -1,4 +1,4 @@
-"""What left the machine, or was about to: uploads and notices in the ledger.
+"""What left the machine, or was about to: uploads, notices and messages in the ledger.
 
 A row is written as ``sending`` before the first byte goes out, and is given its end after the other side answered. A
 row that is still ``sending`` when nobody sends was cut short in between: what it stands for may have arrived.
@@ -18,13 +18,17 @@ from tracecube.archive import tables
 from tracecube.archive.ledger import Ledger, now
 
 __all__ = [
+    "MessageRecord",
     "NoticeRecord",
     "UploadRecord",
+    "begin_message",
     "begin_notice",
     "begin_upload",
+    "end_message",
     "end_notice",
     "end_upload",
     "made_again",
+    "messages",
     "notices",
     "upload_of",
     "uploads",
@@ -91,6 +95,34 @@ class NoticeRecord:
     night: str
     message: str
     recipients: tuple[str, ...]
+    state: str = "sending"
+    remark: str | None = None
+    started: str = ""
+    finished: str | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageRecord:
+    """One message to a channel and what became of it.
+
+    Parameters
+    ----------
+    night : str
+    raw : str
+        Exposure that it is about; empty: the whole night.
+    server : str
+        Host; the address of a channel is a secret.
+    text : str
+    state : {"sending", "sent", "failed", "unclear"}
+        As of a notice.
+    remark : str or None
+    """
+
+    night: str
+    raw: str
+    server: str
+    text: str
     state: str = "sending"
     remark: str | None = None
     started: str = ""
@@ -175,6 +207,30 @@ def end_notice(ledger: Ledger, number: int, state: str, remark: str | None = Non
     values = {"state": state, "remark": remark, "finished": now()}
     with ledger.engine.begin() as connection:
         connection.execute(sa.update(tables.notice).where(tables.notice.c.id == number).values(**values))
+
+
+def messages(ledger: Ledger, night: str, raw: str = "") -> list[MessageRecord]:
+    """Return the messages about a night, or about one of its exposures, oldest first."""
+    column = tables.message.c
+    query = sa.select(tables.message).where(column.night == night, column.raw == raw).order_by(column.id)
+    return [MessageRecord(**row) for row in _rows(ledger, tables.message, query)]
+
+
+def begin_message(ledger: Ledger, about: MessageRecord) -> int:
+    """Note that a message is about to be sent; return its number."""
+    row = {name: getattr(about, name) for name in ("night", "raw", "server", "text")}
+    with ledger.engine.begin() as connection:
+        new = sa.insert(tables.message).values(**row, state="sending", started=now())
+        key = connection.execute(new).inserted_primary_key
+    _to_disk(ledger)
+    return int(key[0]) if key else 0
+
+
+def end_message(ledger: Ledger, number: int, state: str, remark: str | None = None) -> None:
+    """Note what became of a message."""
+    values = {"state": state, "remark": remark, "finished": now()}
+    with ledger.engine.begin() as connection:
+        connection.execute(sa.update(tables.message).where(tables.message.c.id == number).values(**values))
 
 
 _UPLOAD_FIELDS = [item.name for item in tables.upload.columns if item.name not in {"id", "attempts"}]

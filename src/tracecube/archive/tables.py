@@ -18,6 +18,7 @@ __all__ = [
     "adjustment",
     "job",
     "job_input",
+    "message",
     "metadata",
     "notice",
     "planned",
@@ -208,6 +209,20 @@ upload = sa.Table(
     sa.Column("started", sa.Text, nullable=False),
     sa.Column("finished", sa.Text),  # NULL while sending: if nobody does, it may have arrived
     sa.UniqueConstraint("server", "kind", "content", name="upload_once"),
+)
+
+message = sa.Table(
+    "message",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("night", sa.Text, nullable=False, index=True),
+    sa.Column("raw", sa.Text, nullable=False),  # of the exposure it is about; empty: the whole night
+    sa.Column("server", sa.Text, nullable=False),  # host: the address itself is a secret
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # sending | sent | failed | unclear
+    sa.Column("remark", sa.Text),
+    sa.Column("started", sa.Text, nullable=False),
+    sa.Column("finished", sa.Text),
 )
 
 notice = sa.Table(

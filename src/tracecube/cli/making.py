@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -191,6 +192,7 @@ def report_of(out: Path, *, changed: bool) -> Path:
         return page
     from tracecube.report.night import write_report  # noqa: PLC0415 - figures take long to import
     from tracecube.report.summary import write_tables  # noqa: PLC0415
+    from tracecube.sending.config import survey_of  # noqa: PLC0415
 
-    write_tables(out, reportings_of(discover()))
+    write_tables(out, reportings_of(discover()), server=survey_of(os.environ, Path.home()))
     return write_report(out.expanduser().resolve(), parts=parts_of_tasks(discover()))

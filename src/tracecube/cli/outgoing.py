@@ -11,21 +11,32 @@ import typer
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import last_run, planned_of
-from tracecube.archive.sendings import NoticeRecord
+from tracecube.archive.sendings import MessageRecord, NoticeRecord
 from tracecube.cli.flow import reportings_of
 from tracecube.cli.show import print_json, say, table
 from tracecube.core.errors import BadData, TracecubeError
 from tracecube.core.reporting import Reporting
+from tracecube.report.channel import extraction_message, night_message
 from tracecube.report.extractions import NightSummary, gather_summary, nights_of
 from tracecube.report.summary import SummaryFiles, summary_folder, write_summary
-from tracecube.sending.config import Configuration, SkyPortalSettings, is_address, load
+from tracecube.sending.channel import NotSaid, message_state, say_once, settle_messages
+from tracecube.sending.config import Configuration, SkyPortalSettings, SlackSettings, is_address, load
 from tracecube.sending.finish import Ended, changed_since, compose, mail_state, send_summary, settle
 from tracecube.sending.lock import only_sender
 from tracecube.sending.skyportal import SkyPortal
 from tracecube.sending.uploads import Step, plan_uploads, send_uploads
 from tracecube.workflow.discover import discover
 
-__all__ = ["finish", "for_survey", "send_extraction", "send_new", "status", "summarise", "upload"]
+__all__ = [
+    "finish",
+    "for_survey",
+    "say_extraction",
+    "send_extraction",
+    "send_new",
+    "status",
+    "summarise",
+    "upload",
+]
 
 UNCLEAR = 3
 """Exit status when it is not known whether a mail went out, and a person has to look."""
@@ -52,9 +63,7 @@ def finish(out: Path, night: str | None, to: Sequence[str], *, send: bool, again
     with Ledger.open(out) as ledger:
         summary = _gathered(ledger, night)
         if arrived is not None:
-            with only_sender(ledger.folder):
-                settle(ledger, summary.night, arrived=arrived)
-            say(f"{summary.night}: noted that the mail {'arrived' if arrived else 'did not arrive'}")
+            _settle(ledger, summary.night, arrived=arrived)
             return
         files = write_summary(out, summary)
         say(f"{summary.night}: {summary.headline}", style="bold")
@@ -68,9 +77,25 @@ def finish(out: Path, night: str | None, to: Sequence[str], *, send: bool, again
             _tell(ledger, summary, files, to)
 
 
+def _settle(ledger: Ledger, night: str, *, arrived: bool) -> None:
+    """Note what became of the mail and of messages of which it was not known."""
+    with only_sender(ledger.folder):
+        said = settle_messages(ledger, night, arrived=arrived)
+        if not said or _unsure_mail(ledger, night):
+            settle(ledger, night, arrived=arrived)
+    what = "what was sent" if said else "the mail"
+    say(f"{night}: noted that {what} {'arrived' if arrived else 'did not arrive'}")
+
+
+def _unsure_mail(ledger: Ledger, night: str) -> bool:
+    known = mail_state(ledger, night)
+    return known is not None and known.state in {"sending", "unclear"}
+
+
 def _tell(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequence[str]) -> None:
     """Say what --send would do; write the mail as a file to look at."""
-    settings = _configuration().smtp
+    configuration = _configuration()
+    settings = configuration.smtp
     _check(to)
     receivers = tuple(to) or (settings.to if settings else ())
     sender = settings.sender if settings else "nobody@localhost"
@@ -85,6 +110,18 @@ def _tell(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequen
         say("mail: not sent; there is no section [smtp] in the configuration")
     else:
         say(f"mail: not sent; --send would send it through {settings.host} to {', '.join(receivers) or 'nobody'}")
+    if configuration.slack is not None:
+        _tell_channel(ledger, summary, configuration.slack)
+
+
+def _tell_channel(ledger: Ledger, summary: NightSummary, settings: SlackSettings) -> None:
+    """Say what --send would say in the channel, or when it did."""
+    known = message_state(ledger, summary.night)
+    if known is not None and known.state == "sent":
+        say(f"channel: said {known.finished} through {known.server}")
+        return
+    say("channel: nothing said; --send would say")
+    say(str(night_message(summary, settings.pages)["text"]))
 
 
 def _check(addresses: Sequence[str]) -> None:
@@ -94,7 +131,22 @@ def _check(addresses: Sequence[str]) -> None:
 
 
 def _send(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequence[str], *, again: bool) -> None:
-    """Send the mail, and end with the status that says what became of it."""
+    """Send the mail and the message to the channel, and end with the status that says what became of them."""
+    configuration = _configuration()
+    statuses = []
+    try:
+        if configuration.slack is None or configuration.smtp is not None or to:
+            statuses.append(_mail(ledger, summary, files, to, again=again))
+        else:
+            say("mail: not sent; there is no section [smtp] in the configuration")
+    finally:
+        if configuration.slack is not None:
+            statuses.append(_say_night(ledger, summary, configuration.slack, again=again))
+    raise typer.Exit(max(statuses))
+
+
+def _mail(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequence[str], *, again: bool) -> int:
+    """Send the mail; return the status that says what became of it."""
     settings = _configuration().for_mail()
     _check(to)
     with only_sender(ledger.folder):
@@ -110,7 +162,22 @@ def _send(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequen
             "(or send it --again: a second copy has the same Message-ID)",
             style="magenta",
         )
-    raise typer.Exit(_status_of(ended))
+    return _status_of(ended)
+
+
+def _say_night(ledger: Ledger, summary: NightSummary, settings: SlackSettings, *, again: bool) -> int:
+    """Say in the channel what the night was; return the status that says what became of it."""
+    try:
+        with only_sender(ledger.folder):
+            ended = say_once(ledger, summary.night, night_message(summary, settings.pages), settings, again=again)
+    except TracecubeError as error:
+        say(f"channel: nothing said: {error}", style="magenta")
+        return 1 if isinstance(error, NotSaid) else 2
+    say(f"channel: {ended.state}{': ' + ended.remark if ended.remark else ''}")
+    if ended.state == "unclear":
+        said = "it is not known whether it went out: look into the channel, then say --arrived or --lost"
+        say(said, style="magenta")
+    return _status_of(ended)
 
 
 def _status_of(ended: Ended) -> int:
@@ -124,36 +191,47 @@ def status(out: Path, *, as_json: bool) -> None:
     reportings = _reportings()
     with Ledger.open(out) as ledger:
         nights = [_gathered(ledger, name, reportings) for name in nights_of(ledger, reportings)]
-        mails = {one.night: mail_state(ledger, one.night) for one in nights}
-        items = [_item(ledger.folder, one, mails[one.night]) for one in nights]
+        items = [_item(ledger, one) for one in nights]
     if as_json:
         print_json(items)
     elif not items:
         say("no extraction to report here")
     else:
-        columns = ["night", "what", "report", "mail", "to upload"]
+        columns = ["night", "what", "report", "mail", "channel", "to upload"]
         table(columns, [[str(item[column] or "") for column in columns] for item in items])
         for one in nights:
             for problem in one.problems:
                 say(f"{one.night} not done: {problem}")
-    unsure = any(str(item["mail"]).startswith("unclear") for item in items)
-    left = any(item["to upload"] or not str(item["mail"]).startswith("sent") for item in items)
+    told = [str(item[what]) for item in items for what in ("mail", "channel") if item[what]]
+    unsure = any(one.startswith("unclear") for one in told)
+    left = any(item["to upload"] for item in items) or not all(one.startswith("sent") for one in told)
     raise typer.Exit(UNCLEAR if unsure else 1 if left else 0)
 
 
-def _item(folder: Path, summary: NightSummary, mail: NoticeRecord | None) -> Mapping[str, object]:
-    """Return a night as a line of the status."""
-    page = summary_folder(folder, summary.night) / "summary.html"
-    states = {"sending": "unclear", "unclear": "unclear"}
-    said = "not sent" if mail is None else f"{states.get(mail.state, mail.state)} {mail.finished or mail.started}"
+def _item(ledger: Ledger, summary: NightSummary) -> Mapping[str, object]:
+    """Return a night as a line of the status; of a mail or a channel nothing where none is configured or was used."""
+    page = summary_folder(ledger.folder, summary.night) / "summary.html"
+    configuration = _configuration()
+    said = message_state(ledger, summary.night)
+    mail = mail_state(ledger, summary.night)
+    only_channel = configuration.slack is not None and configuration.smtp is None
     open_ = [one for one in summary.extractions if one.sent.state not in {"", "sent", "held back"}]
     return {
         "night": summary.night,
         "what": summary.headline,
         "report": str(page) if page.is_file() else "",
-        "mail": said,
+        "mail": "" if mail is None and only_channel else _in_words(mail),
+        "channel": "" if said is None and configuration.slack is None else _in_words(said),
         "to upload": ", ".join(f"{one.object} ({one.sent.state})" for one in open_),
     }
+
+
+def _in_words(known: NoticeRecord | MessageRecord | None) -> str:
+    """Say what became of a mail or a message."""
+    if known is None:
+        return "not sent"
+    state = "unclear" if known.state == "sending" else known.state
+    return f"{state} {known.finished or known.started}"
 
 
 def upload(out: Path, night: str | None, objects: Sequence[str], *, send: bool, again: bool, as_json: bool) -> None:
@@ -203,6 +281,28 @@ def send_extraction(out: Path, night: str, raw: str) -> None:
             steps = list(send_uploads(ledger, mine, SkyPortal(settings), send=True))
         write_summary(out, _gathered(ledger, night))
     _show(night, settings.url, steps, send=True)
+
+
+def say_extraction(out: Path, night: str, raw: str, said: str) -> None:
+    """Say in the channel, if one is configured, what became of one exposure; what stops that undoes nothing.
+
+    Parameters
+    ----------
+    said : str
+        What became of it, in a few words.
+    """
+    settings = _configuration().slack
+    if settings is None:
+        return
+    with Ledger.open(out) as ledger:
+        message = extraction_message(_gathered(ledger, night), raw, said, settings.pages)
+        try:
+            with only_sender(ledger.folder):
+                ended = say_once(ledger, night, message, settings, raw=raw)
+        except TracecubeError as error:
+            say(f"channel: nothing said: {error}", style="magenta")
+            return
+    say(f"channel: {ended.state}{': ' + ended.remark if ended.remark else ''}")
 
 
 def for_survey() -> SkyPortalSettings:

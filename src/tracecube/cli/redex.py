@@ -63,7 +63,7 @@ Aperture = Annotated[
 Display = Annotated[
     bool, typer.Option("--display", help="Mark target and region on a page; so too if nothing is given.")
 ]
-Local = Annotated[bool, typer.Option("--local", help="Send nothing to the survey's server.")]
+Local = Annotated[bool, typer.Option("--local", help="Send nothing, to the survey's server or to a channel.")]
 Accept = Annotated[bool, typer.Option("--accept", help="Do not ask: accept.")]
 Reject = Annotated[bool, typer.Option("--reject", help="Do not ask: only say what would come of it.")]
 User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Who does it.")]
@@ -315,6 +315,8 @@ def _keep(
 
     outgoing.summarise(out, str(case.job.night), case.job.name)
     if not local:
+        said = f"accepted as {adjustment.tag} by {adjustment.reviewer}, quality {new.quality}"
+        outgoing.say_extraction(out, str(case.job.night), case.job.name, said)
         _send(out, case)
 
 

@@ -197,9 +197,12 @@ class Reporting:
     picture : callable
         File name of the one-page picture of an extraction.
     publishing : Publishing or None
+    message : tuple of Column
+        Of the few that a message to a channel has room for; `columns` where it is empty.
     """
 
     columns: tuple[Column, ...]
     tables: tuple[TextTable, ...]
     picture: Callable[[Extraction], str]
     publishing: Publishing | None = None
+    message: tuple[Column, ...] = ()

@@ -67,7 +67,7 @@ def tables_of(summary: NightSummary) -> dict[str, str]:
     }
 
 
-def write_tables(out: Path, reportings: Mapping[str, Reporting]) -> list[Path]:
+def write_tables(out: Path, reportings: Mapping[str, Reporting], *, server: str | None = None) -> list[Path]:
     """Write the text tables of the nights that the last run was about; nothing is drawn.
 
     Parameters
@@ -76,12 +76,16 @@ def write_tables(out: Path, reportings: Mapping[str, Reporting]) -> list[Path]:
         Output folder of the reduction.
     reportings : mapping of str to Reporting
         By instrument.
+    server : str, optional
+        Address of the survey's server, as `tracecube.report.extractions.gather_summary` takes it.
     """
     with Ledger.open(Path(out)) as ledger:
         run = last_run(ledger)
         planned = {job.night for job in planned_of(ledger, run.id)} if run else set()
         nights = [night for night in nights_of(ledger, reportings) if night in planned]
-        return [path for night in nights for path in _tables(out, gather_summary(ledger, reportings, night))]
+        return [
+            path for night in nights for path in _tables(out, gather_summary(ledger, reportings, night, server=server))
+        ]
 
 
 def _made(out: Path, night: str) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tracecube.core.reporting import Column, Extraction, TextTable
 
-__all__ = ["cells", "text_table"]
+__all__ = ["aligned", "cells", "text_table"]
 
 _GAP = "  "
 _NOTHING = "-"
@@ -34,14 +34,19 @@ def text_table(table: TextTable, night: str, extractions: Sequence[Extraction], 
     ZTF18abc     30.0
     <BLANKLINE>
     """
-    rows = [[column.title for column in table.columns]]
-    rows += [[cell or _NOTHING for cell in cells(table.columns, one)] for one in extractions if table.lists(one)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
-    lines = [_GAP.join(_placed(*one) for one in zip(row, widths, table.columns, strict=True)).rstrip() for row in rows]
-    if len(rows) == 1:
+    lines = aligned(table.columns, [one for one in extractions if table.lists(one)])
+    if len(lines) == 1:
         lines.append("none")
     told = ["", *notes] if notes else []
     return "\n".join([table.title.format(night=night), "", *lines, *told, ""])
+
+
+def aligned(columns: Sequence[Column], extractions: Sequence[Extraction]) -> list[str]:
+    """Return a line of titles and one an extraction, columns under each other."""
+    rows = [[column.title for column in columns]]
+    rows += [[cell or _NOTHING for cell in cells(columns, one)] for one in extractions]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    return [_GAP.join(_placed(*one) for one in zip(row, widths, columns, strict=True)).rstrip() for row in rows]
 
 
 def _placed(cell: str, width: int, column: Column) -> str:

@@ -18,11 +18,25 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from tracecube.core.errors import BadData, MissingInput
 
-__all__ = ["CONFIG", "PASSWORD", "TOKEN", "Configuration", "SkyPortalSettings", "SmtpSettings", "is_address", "load"]
+__all__ = [
+    "CONFIG",
+    "PASSWORD",
+    "TOKEN",
+    "WEBHOOK",
+    "Configuration",
+    "SkyPortalSettings",
+    "SlackSettings",
+    "SmtpSettings",
+    "is_address",
+    "load",
+    "survey_of",
+]
 
 CONFIG, TOKEN, PASSWORD = "TRACECUBE_CONFIG", "TRACECUBE_SKYPORTAL_TOKEN", "TRACECUBE_SMTP_PASSWORD"
+WEBHOOK = "TRACECUBE_SLACK_WEBHOOK"
 """Environment variables: the file, and the secrets that stand over those of the file."""
 
+_SECRETS = (("skyportal", "token", TOKEN), ("smtp", "password", PASSWORD), ("slack", "webhook", WEBHOOK))
 _OTHERS = 0o077  # bits of a file's mode that let others in
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -151,6 +165,46 @@ class SkyPortalSettings(_Section):
         return urlsplit(self.url).hostname or ""
 
 
+class SlackSettings(_Section):
+    """A channel of Slack, or of what takes the same messages (Mattermost), by its incoming webhook.
+
+    Parameters
+    ----------
+    webhook : str
+        Address that the server gave for the channel; who knows it can write there, so it is a secret.
+    pages : str, optional
+        Address under which others see the folder ``report``: for links to pages and pictures.
+    timeout : float, second
+    attempts : int
+        While the server cannot be reached or asks to come again.
+    """
+
+    webhook: SecretStr | None = None
+    pages: str | None = None
+    timeout: Seconds = 30.0
+    attempts: Attempts = 3
+
+    @field_validator("webhook")
+    @classmethod
+    def _goes_one_way(cls, webhook: SecretStr | None) -> SecretStr | None:
+        if webhook is None:
+            return None
+        plain = webhook.get_secret_value().strip()
+        parts = urlsplit(plain)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not (plain.isascii() and plain.isprintable()):
+            raise ValueError("an address such as https://hooks.slack.com/services/... is needed")
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            raise ValueError("the address of a channel would travel in the clear: use https")
+        return SecretStr(plain)
+
+    @field_validator("pages")
+    @classmethod
+    def _pages_are_somewhere(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).scheme not in {"http", "https"}:
+            raise ValueError("an address such as https://observatory.example.org/redux/report is needed")
+        return None if value is None else value.rstrip("/")
+
+
 def is_address(text: str) -> bool:
     r"""Whether a text is one mail address, with or without a name.
 
@@ -169,6 +223,7 @@ class Configuration(_Section):
 
     smtp: SmtpSettings | None = None
     skyportal: SkyPortalSettings | None = None
+    slack: SlackSettings | None = None
     file: Path = Field(default=Path(), exclude=True)
 
     def for_mail(self) -> SmtpSettings:
@@ -220,7 +275,7 @@ def load(environment: Mapping[str, str], home: Path) -> Configuration:
     if named and not path.is_file():
         raise MissingInput(f"{path}: no such file ({CONFIG} names it)", hint=f"make it, or unset {CONFIG}")
     content = _read(path) if path.is_file() else {}
-    for section, entry, variable in (("skyportal", "token", TOKEN), ("smtp", "password", PASSWORD)):
+    for section, entry, variable in _SECRETS:
         given = environment.get(variable)
         if given and isinstance(content.get(section), dict):
             content[section][entry] = given
@@ -229,6 +284,15 @@ def load(environment: Mapping[str, str], home: Path) -> Configuration:
     except ValidationError as error:
         said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise BadData(f"{path}: {said}", hint="correct these entries") from None
+
+
+def survey_of(environment: Mapping[str, str], home: Path) -> str | None:
+    """Return the address of the survey's server, None where none is configured, or the settings cannot be read."""
+    try:
+        settings = load(environment, home).skyportal
+    except (BadData, MissingInput):
+        return None
+    return settings.url if settings else None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -241,8 +305,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadData(f"{path}: not TOML ({error})", hint="correct it there") from error
     except OSError as error:
         raise BadData(f"{path}: cannot be read ({error.strerror})", hint="correct its rights") from error
-    sections = [content.get("smtp"), content.get("skyportal")]
-    secret = any(isinstance(one, dict) and {"token", "password"} & one.keys() for one in sections)
+    secret = any(isinstance(content.get(one), dict) and entry in content[one] for one, entry, _ in _SECRETS)
     if secret and mode & _OTHERS:
         raise BadData(f"{path}: others can read the secrets in it", hint=f"chmod 600 {path}")
     return content

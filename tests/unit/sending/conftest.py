@@ -384,3 +384,60 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([program, *made, "-keyout", path, "-out", f"{path}.c"], check=True, capture_output=True)
     path.write_text(path.read_text() + Path(f"{path}.c").read_text())
     return path
+
+
+@dataclass
+class Channel:
+    """A server of incoming webhooks and what was said there.
+
+    Parameters
+    ----------
+    answers : list
+        In turn: a status, "drop" (take it and close the connection), "hang" (take it and keep silent), or None.
+    """
+
+    url: str = ""
+    answers: list[Any] = field(default_factory=list)
+    said: list[dict[str, Any]] = field(default_factory=list)
+    taken: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+
+class _Hook(BaseHTTPRequestHandler):
+    server: Any
+
+    def log_message(self, *_: Any) -> None: ...
+
+    def do_POST(self) -> None:
+        channel: Channel = self.server.channel
+        content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = channel.answers.pop(0) if channel.answers else None
+        if not isinstance(answer, int):
+            channel.said.append(content)
+        channel.taken.set()
+        if answer == "hang":
+            channel.go_on.wait(30)
+        if answer in {"hang", "drop"}:
+            self.close_connection = True
+            return
+        body = b"ok" if answer is None else b"no_service"
+        self.send_response(answer or 200)
+        if answer == 429:
+            self.send_header("Retry-After", "7")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def channel() -> Iterator[Channel]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hook)
+    server.daemon_threads = True
+    server.channel = Channel(url=f"http://127.0.0.1:{server.server_port}/services/T0/B0/s3cret")  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server.channel  # type: ignore[attr-defined]
+    server.channel.go_on.set()  # type: ignore[attr-defined]
+    server.shutdown()
+    server.server_close()
+    thread.join()

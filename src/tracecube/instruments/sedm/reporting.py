@@ -251,4 +251,5 @@ reporting = Reporting(
         program=ALLOCATION.value,
         instrument_ids={"fritz.science": 2},
     ),
+    message=(UT, OBJECT, QUALITY, NOISE, TYPE, REDSHIFT, UPLOAD),
 )

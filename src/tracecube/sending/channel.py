@@ -1,0 +1,176 @@
+"""Messages to a channel through its incoming webhook, with what is known of each in the ledger."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from tracecube.archive.ledger import Ledger
+from tracecube.archive.sendings import MessageRecord, begin_message, end_message, messages
+from tracecube.core.errors import MissingInput, TracecubeError
+from tracecube.sending.config import WEBHOOK, SlackSettings
+from tracecube.sending.finish import Ended
+
+__all__ = ["NotSaid", "address_of", "message_state", "say_once", "settle_messages"]
+
+_OK = 200
+_AGAIN = {408, 425, 429}  # client errors that ask to come again (RFC 9110, 8470, 6585)
+_PATIENCE = 60.0  # s, that a server may ask for before the next attempt
+_FIRST_PAUSE = 1.0  # s, between attempts; each twice the one before
+_LONGEST = 200  # characters of a server's answer
+_UNSURE = {"sending", "unclear"}
+
+
+class NotSaid(TracecubeError):
+    """The message did not go out, and surely not: it may be sent again.
+
+    Parameters
+    ----------
+    again : bool
+        Whether it may go at another try.
+    after : float or None, second
+        How long the server asks to wait.
+    """
+
+    def __init__(self, what: str, *, hint: str, again: bool = False, after: float | None = None) -> None:
+        super().__init__(what, hint=hint)
+        self.again, self.after = again, after
+
+
+def address_of(settings: SlackSettings) -> str:
+    """Return the address of a channel.
+
+    Raises
+    ------
+    MissingInput
+        There is none.
+    """
+    if settings.webhook is None:
+        raise MissingInput("no address of a channel", hint=f"set {WEBHOOK}, or webhook in section [slack]")
+    return settings.webhook.get_secret_value()
+
+
+def message_state(ledger: Ledger, night: str) -> MessageRecord | None:
+    """Return the message about a night that counts: one sent, else one of which it is not known, else a failed one."""
+    found = messages(ledger, night)
+    for states in ({"sent"}, _UNSURE, {"failed"}):
+        chosen = [one for one in found if one.state in states]
+        if chosen:
+            return chosen[-1]
+    return None
+
+
+def settle_messages(ledger: Ledger, night: str, *, arrived: bool) -> int:
+    """Note by hand whether messages about a night arrived of which it was not known; return how many there were."""
+    unsure = [one for one in messages(ledger, night) if one.state in _UNSURE]
+    for one in unsure:
+        end_message(ledger, one.id, "sent" if arrived else "failed", "by hand")
+    return len(unsure)
+
+
+def say_once(
+    ledger: Ledger,
+    night: str,
+    message: Mapping[str, Any],
+    settings: SlackSettings,
+    *,
+    raw: str = "",
+    again: bool = False,
+    wait: Callable[[float], None] = time.sleep,
+) -> Ended:
+    """Send a message about a night, or about one exposure of it; about a night but once.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Whose lock this process holds: see `tracecube.sending.lock.only_sender`.
+    night : str
+    message : mapping
+        From `tracecube.report.channel`.
+    settings : SlackSettings
+    raw : str
+        Of the exposure: of that, the same text is sent but once.
+    again : bool
+        Send it all the same.
+
+    Raises
+    ------
+    NotSaid
+        It did not go out; the ledger says so.
+    MissingInput
+        The channel has no address.
+    """
+    address, text = address_of(settings), str(message["text"])
+    before = message_state(ledger, night) if not raw else _same(ledger, night, raw, text)
+    if before is not None and not again:
+        if before.state == "sent":
+            return Ended("sent before", str(before.finished))
+        if before.state in _UNSURE:
+            return Ended("unclear", f"{before.started}: {before.remark or 'cut short while it was being sent'}")
+    about = MessageRecord(night=night, raw=raw, server=urlsplit(address).hostname or "", text=text)
+    for attempt in range(settings.attempts):
+        number = begin_message(ledger, about)
+        try:
+            remark = _post(address, message, settings.timeout)
+        except NotSaid as error:
+            end_message(ledger, number, "failed", error.what)
+            if not error.again or attempt + 1 == settings.attempts:
+                raise
+            wait(_FIRST_PAUSE * 2.0**attempt if error.after is None else error.after)
+        else:
+            end_message(ledger, number, "unclear" if remark else "sent", remark)
+            return Ended("unclear" if remark else "sent", remark)
+    raise AssertionError  # there is at least one attempt
+
+
+def _same(ledger: Ledger, night: str, raw: str, text: str) -> MessageRecord | None:
+    """Return the last message about an exposure that says the same."""
+    return next((one for one in reversed(messages(ledger, night, raw)) if one.text == text), None)
+
+
+def _post(address: str, message: Mapping[str, Any], timeout: float) -> str:
+    """Hand a message over once; return what is not sure about it, empty when the server took it."""
+    parts = urlsplit(address)
+    said, body = parts.hostname or "", json.dumps(message).encode()
+    link: http.client.HTTPConnection
+    if parts.scheme == "https":
+        link = http.client.HTTPSConnection(said, parts.port, timeout=timeout, context=ssl.create_default_context())
+    else:
+        link = http.client.HTTPConnection(said, parts.port, timeout=timeout)
+    try:
+        try:
+            link.connect()
+        except OSError as error:
+            what = f"{said}: cannot be reached ({error or type(error).__name__})"
+            raise NotSaid(what, hint="try later", again=True) from error
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        try:
+            link.request("POST", path or "/", body, {"Content-Type": "application/json"})
+            answer = link.getresponse()
+            text = answer.read(_LONGEST).decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException) as error:
+            return f"no answer after the text ({error or type(error).__name__})"
+        _judge(said, answer, " ".join(text.replace(address, "[address]").split()))
+    finally:
+        link.close()
+    return ""
+
+
+def _judge(said: str, answer: http.client.HTTPResponse, text: str) -> None:
+    """Raise what an answer of another status than success means."""
+    if answer.status == _OK:
+        return
+    what = f"{said}: will not have the message ({answer.status} {text or answer.reason})"
+    if answer.status in _AGAIN or answer.status >= http.client.INTERNAL_SERVER_ERROR:
+        raise NotSaid(what, hint="try later", again=True, after=_seconds(answer.headers.get("Retry-After")))
+    raise NotSaid(what, hint="see what the server says; a channel that is gone needs a new webhook")
+
+
+def _seconds(text: str | None) -> float | None:
+    """Read a Retry-After in seconds; None where it is absent, a date or beyond patience."""
+    return float(text) if text is not None and text.isdigit() and float(text) <= _PATIENCE else None
