@@ -14,9 +14,14 @@ from tracecube.recipes.optics.slice_map import columns_of
 __all__ = ["cut_segments", "place_of"]
 
 F4 = NDArray[np.float32]
+I4 = NDArray[np.int32]
 
 _INSIDE = 2.0  # px from the edges of a slice that are left out
-_CLIP = 4.0  # errors off the median of a piece's row beyond which a pixel is hit
+_CLIP = 4.0  # errors off what a piece's row and an object's shape let expect, beyond which a pixel is hit
+_ROUGH = 0.2  # of the shape: an object's image moves over the rows of a block
+_BLOCK = 32  # rows in which objects have one shape along the slice
+_KNOWN = 0.25  # of the rows of a block: fewer do not tell the shape
+_FEWEST = 3  # pixels of a piece in a row
 _CLEAR = (5600.0, 7500.0)  # Angstrom, about the band that tells how bright a piece is
 
 
@@ -112,29 +117,72 @@ def _white(flux: F4, variance: F4, wave: FloatArray) -> tuple[FloatArray, FloatA
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _row_means(data: F4, variance: F4, part: NDArray[np.int32], across: F4, pieces: int) -> tuple[F4, F4, F4]:
-    """Return clipped mean, its variance and mean place of the pixels of each piece in each row (pieces, y)."""
+def _levels(data: F4, part: I4, pieces: int) -> F4:
+    """Return the median of the pixels of each piece in each row (pieces, y); NaN for fewer than three."""
     rows, columns = data.shape
-    mean = np.full((pieces, rows), np.nan, np.float32)
-    noise, place = mean.copy(), mean.copy()
-    value, spread = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    level, value = np.full((pieces, rows), np.nan, np.float32), np.empty(columns, np.float32)
     for y in range(rows):
         for piece in range(pieces):
             n = 0
             for x in range(columns):
                 if part[y, x] == piece:
-                    value[n], spread[n] = data[y, x], variance[y, x]
+                    value[n] = data[y, x]
                     n += 1
-            if n < 3:
-                continue
-            middle, typical = np.median(value[:n]), np.sqrt(np.median(spread[:n]))
-            total, weight, at, used = 0.0, 0.0, 0.0, 0
+            if n >= _FEWEST:
+                level[piece, y] = np.median(value[:n])
+    return level
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _shapes(data: F4, part: I4, level: F4) -> F4:
+    """Return by how much pixels are brighter than their piece, by blocks of rows (blocks, x): an object's shape.
+
+    That is the median over the rows of a block; NaN where few of them are good.
+    """
+    rows, columns = data.shape
+    shape, value = np.full((-(-rows // _BLOCK), columns), np.nan, np.float32), np.empty(_BLOCK, np.float32)
+    for block in range(len(shape)):
+        first, last = block * _BLOCK, min((block + 1) * _BLOCK, rows)
+        for x in range(columns):
+            n = 0
+            for y in range(first, last):
+                if part[y, x] >= 0 and not np.isnan(level[part[y, x], y]):
+                    value[n] = data[y, x] - level[part[y, x], y]
+                    n += 1
+            if n > _KNOWN * (last - first):
+                shape[block, x] = np.median(value[:n])
+    return shape
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _row_means(data: F4, variance: F4, part: I4, across: F4, pieces: int) -> tuple[F4, F4, F4]:
+    """Return clipped mean, its variance and mean place of the pixels of each piece in each row (pieces, y).
+
+    Pixels are hit that stand out of an object's shape along the slice. That shape is not clipped, nor is its place
+    empty where a pixel is hit: else more of an object would count in rows of more noise, and its light would seem to
+    have lines of the sky.
+    """
+    rows, columns = data.shape
+    mean = np.full((pieces, rows), np.nan, np.float32)
+    noise, place = mean.copy(), mean.copy()
+    level = _levels(data, part, pieces)
+    shape = _shapes(data, part, level)
+    for y in range(rows):
+        for piece in range(pieces):
+            n, expected, used, total, weight, at = 0, 0.0, 0, 0.0, 0.0, 0.0
             for x in range(columns):
-                if part[y, x] == piece and abs(data[y, x] - middle) < _CLIP * typical:
-                    total += data[y, x]
+                above = shape[y // _BLOCK, x]
+                if part[y, x] != piece or np.isnan(above) or np.isnan(level[piece, y]):
+                    continue
+                n += 1
+                expected += above
+                left = data[y, x] - above
+                if abs(left - level[piece, y]) < _CLIP * np.sqrt(variance[y, x]) + _ROUGH * abs(above):
+                    total += left
                     weight += variance[y, x]
                     at += across[y, x]
                     used += 1
-            if 2 * used > n:
-                mean[piece, y], noise[piece, y], place[piece, y] = total / used, weight / used**2, at / used
+            if n >= _FEWEST and 2 * used > n:
+                mean[piece, y] = total / used + expected / n
+                noise[piece, y], place[piece, y] = weight / used**2, at / used
     return mean, noise, place

@@ -87,3 +87,34 @@ def test_a_displaced_exposure_is_cut_where_it_lies(exposure):
     moved = replace(exposure, data=np.roll(exposure.data, 1, axis=1), shift=np.full(3, 1.0))
     assert np.allclose(cut(moved).flux, cut(exposure).flux, equal_nan=True)
     assert np.allclose(cut(moved).wave, cut(exposure).wave)
+
+
+def _with_a_star(place=0.0, peak=0.06):
+    """An exposure with a star in the middle slice, and more noise in every tenth row, as lines of the sky bring."""
+    rng = np.random.default_rng(2)
+    loud = np.arange(FIELD.rows) % 10 == 0
+    width = np.where(loud, 0.03, 0.01)[:, None] * np.ones(FIELD.shape)
+    star = FIELD.each(lambda row, _wave, across: peak * (row == 1) * np.exp(-0.5 * ((across - place) / 1.7) ** 2))
+    return FIELD.exposure(0.05 + star + rng.normal(0, 1.0, FIELD.shape) * width, width**2), star, loud
+
+
+def test_as_much_of_a_star_counts_in_rows_of_more_noise():
+    exposure, _, loud = _with_a_star()
+    found = cut(exposure)
+    for piece in (PIECES + 3, PIECES + 4):
+        light, error = (
+            np.array([part(found, piece, rows) for rows in (loud, ~loud)])
+            for part in (lambda f, p, r: f.flux[p, r].mean(), lambda f, p, r: np.sqrt(f.variance[p, r].sum()) / r.sum())
+        )
+        assert abs(light[0] - light[1]) < 3.0 * np.hypot(*error)
+        assert light[1] > 0.05 + 0.2 * 0.06  # a star's pixels are not hits
+
+
+def test_a_hit_on_a_star_takes_none_of_its_light():
+    exposure, star, _ = _with_a_star(place=3.0)
+    data, clean = exposure.data.copy(), cut(exposure)
+    y = 2005
+    data[y, int(np.argmax(star[y]))] += 1.0
+    found = cut(replace(exposure, data=data))
+    change = found.flux[PIECES : 2 * PIECES, y] - clean.flux[PIECES : 2 * PIECES, y]
+    assert np.nanmax(np.abs(change)) < 3.0 * 0.01 / np.sqrt(8)
