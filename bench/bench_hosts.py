@@ -229,11 +229,12 @@ def extracted(
 
 @dataclass(frozen=True)
 class Row:
-    """What one scene gave: errors of flux and colour and the error claimed, all over the truth; contrast, distance."""
+    """What one scene gave: errors of flux and colour and the errors claimed, all over the truth; contrast, distance."""
 
     flux: float
     colour: float
     claimed: float
+    claimed_colour: float
     contrast: float
     distance: float
     seconds: float
@@ -246,13 +247,20 @@ def row(found: Light, truth: F8, contrast: float, distance: float, seconds: floa
     ok = BAND & (found.flags == 0)
     ratio = lambda some: float(found.flux[some].sum() / truth[some].sum() - 1.0)  # noqa: E731
     flux = ratio(ok)
-    noise = math.sqrt(float(found.variance[ok].sum() + 2 * found.covariance[ok].sum())) / float(truth[ok].sum())
-    claimed = math.hypot(
-        noise, float(found.cards.get("LEVELERR", 0.0)) * abs(1.0 + flux)
-    )  # LEVELERR: of what was found
-    colour = ratio(ok & (WAVE < 5000.0)) - ratio(ok & (WAVE > 8000.0))
+    ends = ok & (WAVE < 5000.0), ok & (WAVE > 8000.0)
+    colour = ratio(ends[0]) - ratio(ends[1])
+
+    def claimed(card: str, *parts: NDArray[np.bool_]) -> float:
+        """Return the error of sums of samples and what they share; that is given relative to what was found."""
+        noise2 = [
+            float(found.variance[some].sum() + 2 * found.covariance[some].sum()) / truth[some].sum() ** 2
+            for some in parts
+        ]
+        return math.hypot(math.sqrt(sum(noise2)), float(found.cards.get(card, 0.0)) * abs(1.0 + flux))
+
     single = (found.flux - truth * (1 + flux))[ok] / np.sqrt(found.variance[ok])
-    return Row(flux, colour, claimed, contrast, distance, seconds, bool(found.cards["HOST"]), float(np.std(single)))
+    said = claimed("LEVELERR", ok), claimed("COLERR", *ends)
+    return Row(flux, colour, *said, contrast, distance, seconds, bool(found.cards["HOST"]), float(np.std(single)))
 
 
 def scene_rows(rng: np.random.Generator, of: Night, stars: list[Target], *, host: bool) -> Row:
@@ -278,15 +286,23 @@ def tell(rows: list[Row], what: str) -> None:
     """Print a line of figures, in per cent."""
     if not rows:
         return
-    flux, colour, claimed = (100.0 * np.array([getattr(r, k) for r in rows]) for k in ("flux", "colour", "claimed"))
-    pulls = flux / claimed
+    flux, colour, level, hue = (
+        100.0 * np.array([getattr(r, k) for r in rows]) for k in ("flux", "colour", "claimed", "claimed_colour")
+    )
+    pulls = [_widths(flux / level), _widths(colour / hue)]
     print(
         f"{what:34s} {len(rows):4d}  bias {np.median(flux):+6.2f}  median |error| {np.median(np.abs(flux)):5.2f}"
         f"  95 % within {np.percentile(np.abs(flux), 95):6.2f}"
         f"  colour {np.median(colour):+5.2f} ({np.median(np.abs(colour)):4.2f})"
-        f"  pull of level {np.std(pulls):4.2f}  of samples {np.median([r.pull for r in rows]):4.2f}"
+        f"  pull of level {pulls[0]}  of colour {pulls[1]}  of samples {np.median([r.pull for r in rows]):4.2f}"
         f"  host fitted {np.mean([r.host for r in rows]):4.0%}  {np.median([r.seconds for r in rows]):4.1f} CPU s"
     )
+
+
+def _widths(pull: F8) -> str:
+    """Width about zero, in the middle (of the median), and within which 95 of 100 lie (1.96 of a Gaussian)."""
+    size = np.abs(pull)
+    return f"{math.sqrt(np.mean(size**2)):4.2f} ({1.4826 * np.median(size):4.2f}, {np.percentile(size, 95):4.2f})"
 
 
 def main() -> None:

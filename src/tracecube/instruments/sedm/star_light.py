@@ -20,12 +20,15 @@ from tracecube.kernels.psf import full_width
 from tracecube.recipes.science.aperture import ApertureChoices, extract_aperture
 from tracecube.recipes.science.chromatic_fit import Prior, shape_of
 from tracecube.recipes.science.host_doubt import Doubt
-from tracecube.recipes.science.point_source import Choices, PointSource, extract_point_source, fit_point_source
+from tracecube.recipes.science.point_source import PointSource, extract_point_source, fit_point_source
 from tracecube.recipes.science.scene import Scene, Track
+from tracecube.recipes.science.source_fit import Choices
 
 __all__ = ["Field", "Light", "by_aperture", "by_psf"]
 
 F8 = NDArray[np.float64]
+BLUE, RED = 5000.0, 8000.0
+"""Angstrom: COLERR is of the flux from 4000 to the one over that from the other to 9200."""
 _LEVEL = 0.05  # relative error of the flux level from which a quality number is too high
 
 
@@ -120,6 +123,8 @@ def _choices(field: Field, prior: Prior, params: ExtractStarParams) -> Choices:
         minimum_share=params.host_share,
         minimum_sky_share=params.host_sky_share,
         minimum_neighbour=params.neighbour_share,
+        blue=BLUE,
+        red=RED,
     )
     if field.region is None:
         return chosen
@@ -231,10 +236,10 @@ def _fit_cards(source: PointSource) -> dict[str, Scalar]:
 
 
 def _level_cards(source: PointSource) -> dict[str, Scalar]:
-    """Relative errors of the flux level that all wavelengths share; what was not measured has no card."""
+    """Relative errors of level and colour of the flux, beyond the noise; what was not measured has no card."""
     error = source.level_error
     parts = {"LEVELERR": error.total, "LEVELPSF": error.shape, "LEVELSKY": error.structure}
-    parts |= {"LEVELHAL": error.halo, "LEVELHST": error.host}
+    parts |= {"LEVELHAL": error.halo, "LEVELHST": error.host, "COLERR": error.colour}
     return {key: value for key, value in parts.items() if math.isfinite(value)}
 
 
@@ -288,6 +293,7 @@ def _fit_numbers(source: PointSource, start: Start) -> list[QualityNumber]:
         ("LEVEL ERROR STRUCTURE", error.structure),
         ("LEVEL ERROR HALO", error.halo),
         ("LEVEL ERROR HOST", error.host),
+        ("COLOUR ERROR", error.colour),
     ]
     return [
         QualityNumber("PSF FWHM", float(source.picture.fwhm[middle]), "arcsec", 0.8, 4.0),

@@ -15,9 +15,10 @@ from tracecube.recipes.science.extended import ExtendedLight, fit_with_extended
 __all__ = ["Host", "fit_host", "leaves_light"]
 
 F8 = NDArray[np.float64]
-BELIEF = 0.3
-"""Of the widths of the priors of place and width. No galaxy is quite as its model has it, and a source that is free
-would walk to where it mends that: the likelihood is tempered to a tenth, and so are the errors that it states."""
+BELIEF, HALO_BELIEF = 0.3, 1.0 / 3.0
+"""Of the widths of the priors of place and width, and of the halo. No galaxy is quite as its model has it, and a source
+that is free would walk to where it mends that: the likelihood is tempered to a tenth, and so are the errors that it
+states. The halo was told by other stars, and as well as its prior says, no better."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ def fit_host(setting: Setting, prior: Prior, *, detail: float, pictures: int, cl
         The fit ends nowhere.
     """
     # Wings of the source and light of the galaxy look alike: the prior of the halo rules here.
-    held = np.where(np.isin(NAMES, HALO), 1.0, BELIEF)
-    tight = prior._replace(sd=np.where(np.isin(NAMES, HALO), prior.sd / 3.0, held * prior.sd))
+    held = np.where(np.isin(NAMES, HALO), HALO_BELIEF, BELIEF)
+    tight = prior._replace(sd=held * prior.sd)
     lost = NoConvergence("the light of a galaxy could not be told", hint="give a --region about the target")
     try:
         fit, extended = fit_with_extended(setting, tight, detail=detail, pictures=pictures, clip=clip)

@@ -1,8 +1,9 @@
 """How well the level of a source's flux is known, beyond the noise of its samples.
 
-Four errors are common to all wavelengths: that of the fitted place and shape; that of light which is
-no star but fits one, the structure that flat, background and sky leave in the frame; that of a
-profile learnt from other stars, which differ among each other; and that of a galaxy's light.
+Four errors are common to neighbouring wavelengths, and mostly to all: that of the fitted place and shape; that of light
+which is no star but fits one, the structure that flat, background and sky leave in the frame; that of a profile learnt
+from other stars, which differ among each other; and that of a galaxy's light. Each is looked at twice: for the flux
+over all slices, and for its colour, the flux at the blue end over that at the red one.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ __all__ = [
     "LevelError",
     "Look",
     "Structure",
+    "colour_weights",
     "empty_places",
-    "halo_error",
-    "shape_error",
+    "halo_errors",
+    "relative_error",
+    "shape_errors",
     "structure_of",
 ]
 
@@ -64,6 +67,8 @@ class LevelError:
         Empty places at which the structure was measured.
     host : float
         From the light of a galaxy beneath; NaN without one.
+    colour : float
+        Of the colour, all that is known in quadrature; NaN where the slices do not reach both ends.
     """
 
     shape: float
@@ -71,6 +76,7 @@ class LevelError:
     halo: float
     places: int
     host: float = float("nan")
+    colour: float = float("nan")
 
     @property
     def total(self) -> float:
@@ -79,11 +85,15 @@ class LevelError:
 
 
 class Structure(NamedTuple):
-    """Errors of the flux level, relative: beyond the noise, and with it; places they were measured at."""
+    """Errors of the flux level, relative: beyond the noise, and with it; places they were measured at.
+
+    ``colour`` is that of the colour beyond the noise.
+    """
 
     beyond: float
     whole: float
     places: int
+    colour: float = float("nan")
 
     @property
     def power(self) -> float:
@@ -108,6 +118,8 @@ class Look:
         Variance that a unit of its own light brings.
     sources : array (p, 2), arcsec
         It and its neighbours.
+    colour : array (k,)
+        From `colour_weights`.
     """
 
     radius: float
@@ -115,23 +127,52 @@ class Look:
     excess: F8
     photons: F8
     sources: F8
+    colour: F8
 
 
-def _level(setting: Setting, weight: F8, values: F8) -> float:
-    return float(np.sum(slice_solution(setting.slices, weight, setting.columns(values))[:, 0]))
+def colour_weights(wave: F8, amplitude: F8, blue: float, red: float) -> F8:
+    """Change of the logarithm of the colour with the flux of each slice, array (k,); NaN where an end has no light.
+
+    Parameters
+    ----------
+    wave, amplitude : array (k,)
+        Wavelength (Angstrom) and flux of the slices.
+    blue, red : float, Angstrom
+        The colour is the flux below the one over that above the other.
+
+    Examples
+    --------
+    >>> colour_weights(np.array([4.0, 5.0, 6.0, 7.0]), np.array([2.0, 2.0, 1.0, 5.0]), 5.5, 6.5)
+    array([ 0.25,  0.25,  0.  , -0.2 ])
+    """
+    ends = wave < blue, wave > red
+    level = [float(amplitude[end].sum()) for end in ends]
+    if not min(level) > 0.0:
+        return np.full(wave.size, np.nan)
+    return np.asarray(ends[0] / level[0] - ends[1] / level[1])
 
 
-def shape_error(setting: Setting, fit: ChromaticFit) -> float:
-    """Relative error of the mean flux from the errors of place and shape, by moving each of them."""
-    middle = _level(setting, fit.weight, fit.values)
+def relative_error(covariance: F8, amplitude: F8) -> float:
+    """Relative error of the flux over all slices, from the covariance (k, k) of that in each (k,)."""
+    return float(np.sqrt(max(covariance.sum(), 0.0)) / max(abs(float(amplitude.sum())), 1e-30))
+
+
+def _spectrum(setting: Setting, weight: F8, values: F8) -> F8:
+    """Flux of the source in the slices (k,)."""
+    return np.asarray(slice_solution(setting.slices, weight, setting.columns(values))[:, 0])
+
+
+def shape_errors(setting: Setting, fit: ChromaticFit) -> F8:
+    """Covariance (k, k) of the flux in the slices from the errors of place and shape, by moving each of them."""
+    middle = _spectrum(setting, fit.weight, fit.values)
     errors = np.sqrt(np.diag(fit.covariance))
-    slope = [_level(setting, fit.weight, fit.values + step) - middle for step in 0.1 * np.diag(errors)]
-    gradient = np.array(slope) / (0.1 * errors)
-    return float(np.sqrt(gradient @ fit.covariance @ gradient) / max(abs(middle), 1e-30))
+    moved = [_spectrum(setting, fit.weight, fit.values + step) - middle for step in 0.1 * np.diag(errors)]
+    slope = np.array(moved) / (0.1 * errors)[:, None]
+    return np.asarray(slope.T @ fit.covariance @ slope)
 
 
-def halo_error(setting: Setting, prior: Prior, fit: ChromaticFit, halos: F8) -> float:
-    """Relative error of the flux level from the choice of the profile.
+def halo_errors(setting: Setting, prior: Prior, fit: ChromaticFit, halos: F8) -> F8:
+    """Covariance (k, k) of the flux in the slices from the choice of the profile.
 
     The source is measured with the profile of each other star in place of their mean; a star of its own
     departs from the mean of n as one of them does from the others.
@@ -143,22 +184,21 @@ def halo_error(setting: Setting, prior: Prior, fit: ChromaticFit, halos: F8) -> 
 
     Returns
     -------
-    float
+    array (k, k)
         NaN with fewer than two stars.
     """
     count = len(halos)
+    middle, at = _spectrum(setting, fit.weight, fit.values), np.isin(NAMES, HALO)
     if count < 2:  # noqa: PLR2004 - one star has no spread
-        return float("nan")
-    middle, at = _level(setting, fit.weight, fit.values), np.isin(NAMES, HALO)
+        return np.full((middle.size, middle.size), np.nan)
     change = []
     for halo in halos - halos.mean(axis=0):
         shift = np.zeros(fit.values.size)
         shift[at] = halo
         # What a shift of the prior's mean does to the posterior's (linear Gaussian problem).
         moved = fit.values + fit.covariance @ (shift / prior.sd**2)
-        change.append(_level(setting, fit.weight, moved) / middle - 1.0)
-    spread = float(np.sum(np.square(change))) / (count - 1)
-    return float(np.sqrt(spread * (1.0 + 1.0 / count)))
+        change.append(_spectrum(setting, fit.weight, moved) - middle)
+    return np.asarray(np.array(change).T @ np.array(change) / (count - 1) * (1.0 + 1.0 / count))
 
 
 def empty_places(x: F8, y: F8, sources: F8, *, width: float, radius: float) -> F8:
@@ -235,12 +275,22 @@ def structure_of(field: Setting, prior: Prior, fit: ChromaticFit, amplitude: F8,
         values[:2] = x, y
         rows.append(_injected(field, part, sky, prior, values, amplitude, look=look))
     found, noise = (np.array(column) for column in zip(*rows, strict=True))
-    pull = found / np.sqrt(noise)
-    # A star that nobody knew of, in one or two of the places, is no structure.
+    powers = [_power(*column) for column in zip((found / np.sqrt(noise)).T, noise.T, strict=True)]
+    beyond, whole = ([float(np.sqrt(value)) for value in row] for row in zip(*powers, strict=True))
+    return Structure(beyond[0] / level, whole[0] / level, len(places), beyond[1])
+
+
+def _power(pull: F8, noise: F8) -> tuple[float, float]:
+    """Variance of what was found (p,) in terms of its noise: beyond that, and all.
+
+    A star that nobody knew of, in one or two of the places, is no structure.
+    """
+    if not np.isfinite(pull).all():
+        return float("nan"), float("nan")
     off = np.abs(pull - np.median(pull))
     power = float(np.mean(pull[off < 4.0 * 1.4826 * np.median(off)] ** 2))
-    scale = float(np.sqrt(np.median(noise))) / level
-    return Structure(scale * float(np.sqrt(max(0.0, power - 1.0))), scale * float(np.sqrt(power)), len(places))
+    middle = float(np.median(noise))
+    return middle * max(0.0, power - 1.0), middle * power
 
 
 def _share(field: Setting, values: F8, part: NDArray[np.intp], at: F8 | None = None) -> F8:
@@ -261,10 +311,10 @@ def _share(field: Setting, values: F8, part: NDArray[np.intp], at: F8 | None = N
 
 def _injected(
     field: Setting, part: NDArray[np.intp], sky: F8, prior: Prior, values: F8, amplitude: F8, *, look: Look
-) -> tuple[float, float]:
-    """Flux, summed over the slices, that a star gains; its variance by the noise that is accounted for.
+) -> tuple[F8, F8]:
+    """Flux, summed over the slices, and colour (2,) that a star gains; variances by the noise that is accounted for.
 
-    That noise is the photons', for given place and shape, and that of place and shape as `shape_error` has it.
+    That noise is the photons', for given place and shape, and that of place and shape as `shape_errors` has it.
 
     Parameters
     ----------
@@ -299,7 +349,8 @@ def _injected(
     inverse = np.linalg.inv(normal + np.eye(len(normal)))
     step = inverse @ np.einsum("ktn,kn->t", rest, data)
     spread = np.einsum("ktn,kn,kun->tu", rest, here, rest, optimize=True)
-    slope = mixed.sum(axis=0)
-    photons = np.sum(np.einsum("kn,kn->k", star**2, here) / (power**2 * look.excess))
-    noise = photons + slope @ inverse @ spread @ inverse @ slope
-    return float(flux.sum() - slope @ step), float(noise)
+    wanted = np.array([np.ones(flux.size), look.colour])
+    slope = wanted @ mixed
+    photons = wanted**2 @ (np.einsum("kn,kn->k", star**2, here) / (power**2 * look.excess))
+    noise = photons + np.einsum("wt,tu,wu->w", slope, inverse @ spread @ inverse, slope)
+    return wanted @ flux - slope @ step, noise

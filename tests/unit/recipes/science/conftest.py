@@ -12,8 +12,8 @@ import pytest
 from tracecube.core.spectra import Spectra
 from tracecube.kernels.atmosphere import refraction_shift
 from tracecube.recipes.science.chromatic_fit import Prior
-from tracecube.recipes.science.point_source import Choices
 from tracecube.recipes.science.scene import Track
+from tracecube.recipes.science.source_fit import Choices
 
 PITCH, ANGLE, REFERENCE = 0.64, 0.3, 6200.0
 AIRMASS, PARALLACTIC = (1.28, 1.32), (50.0, 53.0)
@@ -119,6 +119,8 @@ def choices(**other: Any) -> Choices:
         "minimum_share": 0.0005,
         "minimum_sky_share": 0.02,
         "minimum_neighbour": 0.1,
+        "blue": 5000.0,
+        "red": 8000.0,
     }
     return Choices(**{**usual, **other})
 

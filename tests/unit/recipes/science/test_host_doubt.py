@@ -15,8 +15,10 @@ from tracecube.recipes.science.extended import ExtendedLight
 from tracecube.recipes.science.galaxy_system import linearise, patterns_of, solve
 from tracecube.recipes.science.host_doubt import Doubt, Seen, doubt_of
 from tracecube.recipes.science.point_lattice import points_with_patterns
-from tracecube.recipes.science.point_source import PointSource, _Field, _setting, extract_point_source
+from tracecube.recipes.science.point_source import PointSource, extract_point_source
 from tracecube.recipes.science.scene import make_scene
+from tracecube.recipes.science.source_fit import Field
+from tracecube.recipes.science.source_fit import setting_of as _setting
 
 WAVE = np.arange(3800.0, 9250.0, 25.57)
 PLACE = (0.4, -0.7)
@@ -52,7 +54,7 @@ def extracted(sim: ModuleType, light: np.ndarray, seed: int) -> tuple[PointSourc
 
 def setting_of(sim: ModuleType, light: np.ndarray) -> Setting:
     scene = make_scene(sim.observe(light, 3))
-    return _setting(_Field(scene, scene), sim.track(), told(sim), sim.choices(), 9.0, 1)
+    return _setting(Field(scene, scene), sim.track(), told(sim), sim.choices(), 9.0, 1)
 
 
 def test_a_place_left_out_is_a_fit_with_a_source_there(sim: ModuleType) -> None:
@@ -75,7 +77,7 @@ def test_a_place_left_out_is_a_fit_with_a_source_there(sim: ModuleType) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(host_doubt, "_elsewhere", lambda *given: kept.append((*plain(*given), given[-1])) or kept[-1][:3])
         doubt_of(setting, weight, values, seen)
-    found, error, _, places = kept[0]
+    found, covariance, _, places = kept[0]
 
     root = np.sqrt(weight)
     at = int(places[0])
@@ -94,8 +96,9 @@ def test_a_place_left_out_is_a_fit_with_a_source_there(sim: ModuleType) -> None:
     design[:size, :size] += np.eye(size)
     right[size - values.size : size] -= (values - prior.mean) / prior.sd
     inverse = np.linalg.inv(design)
-    assert (inverse @ right)[size:].sum() == pytest.approx(found[0], rel=0.02, abs=0.02 * error[0])
-    assert np.sqrt(inverse[size:, size:].sum()) == pytest.approx(error[0], rel=0.02)
+    error = np.sqrt(covariance[0].sum())
+    assert (inverse @ right)[size:].sum() == pytest.approx(found[0].sum(), rel=0.02, abs=0.02 * error)
+    np.testing.assert_allclose(inverse[size:, size:], covariance[0], atol=0.02 * covariance[0].max())
 
 
 def test_knots_elsewhere_widen_the_error(sim: ModuleType) -> None:
@@ -135,11 +138,11 @@ def test_the_level_error_is_over_the_flux_without_the_galaxy(sim: ModuleType, mo
     """Place and shape change the source's flux, not the light of the galaxy that lies beneath it."""
     seen = []
 
-    def look(setting: Setting, *_: object) -> float:
+    def look(setting: Setting, *_: object) -> np.ndarray:
         seen.append(setting.slices.flux)
-        return 0.0
+        return np.zeros((setting.slices.wave.size, setting.slices.wave.size))
 
-    monkeypatch.setattr("tracecube.recipes.science.point_source.shape_error", look)
+    monkeypatch.setattr("tracecube.recipes.science.point_source.shape_errors", look)
     light = sim.light_of_star(np.full(WAVE.size, 1e3), *PLACE) + disc(sim, 2.4, 0.4, 200.0)
     found, _ = extracted(sim, light, 3)
     galaxy = found.extended
@@ -184,3 +187,39 @@ def test_steps_stop_where_nothing_moves(sim: ModuleType, monkeypatch: pytest.Mon
     monkeypatch.setattr(extended, "solve", counted)
     extracted(sim, sim.light_of_star(np.full(WAVE.size, 1e3), *PLACE) + disc(sim, 2.4, 0.4, 60.0), 4)
     assert len(count) <= 13
+
+
+def test_a_spread_that_few_places_do_not_show_is_not_taken_for_none() -> None:
+    """The mean of what the places leave possible: near what many show, above the likeliest of few."""
+    rng = np.random.default_rng(3)
+    for count, width in ((4000, 0.05), (4000, 0.2)):
+        noise = rng.uniform(0.02, 0.1, count)
+        ratio = rng.normal(0.0, np.hypot(noise, width))
+        assert np.sqrt(host_doubt._spread2(ratio**2, noise**2)) == pytest.approx(width, rel=0.1)
+    few = [np.sqrt(host_doubt._spread2(np.full(n, 0.05**2), np.full(n, 0.05**2))) for n in (8, 40)]
+    assert 0.01 < few[1] < few[0] < 0.05  # each as large as its noise: the likeliest spread is zero
+    assert np.sqrt(host_doubt._spread2(np.array([]), np.array([]))) > 0.5
+
+
+def test_stated_mean_squares_are_those_of_the_spreads_drawn() -> None:
+    """Galaxies whose spread may be anything, eight places each: the target's own draw has the width that is stated."""
+    rng = np.random.default_rng(4)
+    pulls = []
+    for _ in range(3000):
+        width, noise = rng.uniform(0.0, 1.0), np.full(8, 0.3)
+        ratio = rng.normal(0.0, np.hypot(noise, width))
+        pulls.append(rng.normal(0.0, width) ** 2 - host_doubt._spread2(ratio**2, noise**2))
+    assert np.mean(pulls) == pytest.approx(0.0, abs=0.03)
+
+
+def test_knots_give_the_error_their_colours() -> None:
+    """What is found at other places is blue: so is the error, in the units of the light beneath."""
+    rng = np.random.default_rng(6)
+    beneath, knot = np.array([1.0, 2.0, 3.0]), np.array([0.3, 0.1, 0.0])
+    passed, noise = np.full(30, 6.0), np.tile(1e-6 * np.eye(3), (30, 1, 1))
+    found = 6.0 * rng.normal(0.0, 1.0, (30, 1)) * knot
+    covariance = host_doubt._detail(found, noise, passed, beneath)
+    np.testing.assert_allclose(covariance / covariance[0, 0], np.outer(knot, knot) / 0.09, atol=0.15)
+    assert np.sqrt(covariance.sum()) == pytest.approx(0.4 * 6.0, rel=0.3)
+    dull = host_doubt._detail(0.0 * found, noise, passed, beneath)
+    np.testing.assert_allclose(dull / dull.sum(), np.outer(beneath, beneath) / 36.0, rtol=1e-6)

@@ -9,15 +9,16 @@ import pytest
 
 from tracecube.recipes.science.chromatic_fit import Setting
 from tracecube.recipes.science.point_lattice import lattice_of, points_with_patterns, refraction_of
-from tracecube.recipes.science.point_source import _Field, _setting
 from tracecube.recipes.science.scene import make_scene
+from tracecube.recipes.science.source_fit import Field
+from tracecube.recipes.science.source_fit import setting_of as _setting
 
 
 @pytest.fixture
 def setting(sim: ModuleType) -> Setting:
     light = sim.light_of_star(np.full(sim.WAVE.size, 3e3), 0.4, -0.7)
     scene = make_scene(sim.observe(light, 2))
-    return _setting(_Field(scene, scene), sim.track(), sim.prior(0.4, -0.7, 0.1), sim.choices(), 9.0, 1)
+    return _setting(Field(scene, scene), sim.track(), sim.prior(0.4, -0.7, 0.1), sim.choices(), 9.0, 1)
 
 
 def test_the_lattice_covers_the_lenslets(setting: Setting) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tracecube.core.errors import BadData
 from tracecube.core.flags import Flag
-from tracecube.recipes.science import host, point_source
+from tracecube.recipes.science import host, source_fit
 from tracecube.recipes.science.chromatic_fit import HALO, NAMES, ChromaticFit, Setting
 from tracecube.recipes.science.point_source import PointSource, extract_point_source
 from tracecube.recipes.science.scene import make_scene
@@ -149,7 +149,7 @@ def test_smooth_light_is_looked_for_with_a_plane_sky(
         seen.append(setting.surface)
         return False
 
-    monkeypatch.setattr(point_source, "leaves_light", look)
+    monkeypatch.setattr(source_fit, "leaves_light", look)
     scene = make_scene(sim.observe(500.0 * star, 5))
     extract_point_source(scene, sim.track(), sim.prior(0.5, -0.6, 0.2), sim.choices(extended=True, sky_degree=2))
     assert seen == [3]  # a constant and two slopes
