@@ -18,6 +18,7 @@ __all__ = [
     "refraction_shift",
     "refractive_index",
     "standard_pressure",
+    "transmission_in_bins",
 ]
 
 F8 = NDArray[np.float64]
@@ -176,6 +177,37 @@ def extinction_transmission(wave: F8, curve_wave: F8, curve_magnitude: F8, airma
         Magnitudes per airmass; the curve is followed linearly and held constant beyond its ends.
     """
     return np.asarray(10.0 ** (-0.4 * airmass * np.interp(wave, curve_wave, curve_magnitude)))
+
+
+def transmission_in_bins(wave: F8, table_wave: F8, transmission: F8, depth: float = 1.0) -> F8:
+    """Mean transmission in bins about wavelengths: of light, as bands are finer than bins, and not of optical depth.
+
+    Parameters
+    ----------
+    wave : array (n_wave,), Angstrom, rising
+        A bin reaches half-way to its neighbours.
+    table_wave, transmission : array (k,), Angstrom
+        What the air lets through.
+    depth : float
+        Power of it: an optical depth over that of the table.
+
+    Returns
+    -------
+    array (n_wave,)
+        1 in bins that the table knows nothing of.
+
+    Examples
+    --------
+    >>> transmission_in_bins(np.array([2.0, 4.0, 9.0]), np.arange(6.0), np.array([1.0, 1.0, 0.0, 1.0, 1.0, 1.0]))
+    array([0.50005, 1.     , 1.     ])
+    """
+    middle = 0.5 * (wave[1:] + wave[:-1])
+    edges = np.concatenate([[2.0 * wave[0] - middle[0]], middle, [2.0 * wave[-1] - middle[-1]]])
+    step = np.gradient(table_wave)
+    total = np.concatenate([[0.0], np.cumsum(step * np.maximum(transmission, 1e-4) ** depth)])
+    ends = np.concatenate([table_wave - 0.5 * step, table_wave[-1:] + 0.5 * step[-1:]])
+    known = np.diff(np.interp(edges, ends, np.concatenate([[0.0], np.cumsum(step)])))
+    return np.where(known > 0.0, np.diff(np.interp(edges, ends, total)) / np.maximum(known, 1e-9), 1.0)
 
 
 def broadening_matrix(fine: F8, wave: F8, sigma: F8) -> F8:

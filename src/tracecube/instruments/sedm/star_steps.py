@@ -41,7 +41,7 @@ class CalibratedSpectrum(Outputs):
     spectrum: Spectrum
 
 
-@recipe(version="11")
+@recipe(version="12")
 def extract_star(
     *,
     spectra: Spectra,

@@ -24,6 +24,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.optics import LampSpectrum
 from tracecube.core.params import Params
 from tracecube.core.spectra import Spectra
+from tracecube.kernels.atmosphere import transmission_in_bins
 
 __all__ = ["AirTransmission", "ShiftParams", "mean_spectrum", "shift_along"]
 
@@ -193,7 +194,8 @@ class _Night:
     def _before(self, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Blur (k, fine), light of lamp through air (fine,) before it, and the air's optical depth (fine,)."""
         width = self.lsf * float(np.exp(_LSF_ERROR * values[2]))
-        through = _air_on(self.wave, self.air, float(np.exp(_DEPTH_ERROR * values[1])))
+        depth = float(np.exp(_DEPTH_ERROR * values[1]))
+        through = transmission_in_bins(self.wave, self.air.wave, self.air.transmission, depth)
         light = self._lamp(width) * through
         return _blur(self.place - values[0], self.fine, width), light, -np.log(np.maximum(through, 1e-3))
 
@@ -234,17 +236,6 @@ def _extended(fine: FloatArray, place: FloatArray, wave: FloatArray, pixel: Floa
     low, high = fine - place[0], fine - place[-1]
     inside = np.interp(fine, place, wave)
     return np.asarray(inside + np.minimum(low, 0.0) * pixel[0] + np.maximum(high, 0.0) * pixel[-1])
-
-
-def _air_on(wave: FloatArray, air: AirTransmission, depth: float) -> FloatArray:
-    """Mean transmission in bins about wavelengths: of light, as bands are finer than bins, and not of optical depth."""
-    middle = 0.5 * (wave[1:] + wave[:-1])
-    edges = np.concatenate([[2.0 * wave[0] - middle[0]], middle, [2.0 * wave[-1] - middle[-1]]])
-    step = np.gradient(air.wave)
-    total = np.concatenate([[0.0], np.cumsum(step * np.maximum(air.transmission, 1e-4) ** depth)])
-    ends = np.concatenate([air.wave - 0.5 * step, air.wave[-1:] + 0.5 * step[-1:]])
-    known = np.diff(np.interp(edges, ends, np.concatenate([[0.0], np.cumsum(step)])))
-    return np.where(known > 0.0, np.diff(np.interp(edges, ends, total)) / np.maximum(known, 1e-9), 1.0)
 
 
 def mean_spectrum(spectra: Spectra) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

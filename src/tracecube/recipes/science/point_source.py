@@ -164,9 +164,7 @@ def _level_error(found: Fitted, structure: Structure, halos: F8) -> LevelError:
         halo=relative_error(halo, amplitude),
         places=structure.places,
         host=float("nan") if doubt is None else doubt.total,
-        colour=float(np.sqrt(np.nansum(np.square([*colours, structure.colour]))))
-        if np.isfinite(weights).all()
-        else np.nan,
+        colour=float(np.sqrt(np.nansum(np.maximum(colours, 0.0)))) if np.isfinite(weights).all() else float("nan"),
     )
 
 

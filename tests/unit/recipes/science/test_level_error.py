@@ -122,3 +122,20 @@ def test_empty_places_keep_off_sources_and_the_border(sim: ModuleType) -> None:
     gap = np.hypot(*(places[:, None] - places).T) + 99.0 * np.eye(len(places))
     assert gap.min() > 1.6
     assert len(empty_places(x, y, np.column_stack([x, y]), width=1.8, radius=12.0)) == 0
+
+
+def test_pulls_of_the_colour_have_unit_width(sim: ModuleType) -> None:
+    """Of the flux below 5000 Angstrom over that above 8000, with structure whose light is as red as the sky."""
+    frames, pull = Frames(sim, 0.004), []
+    ends = (WAVE > 4000.0) & (WAVE < 5000.0), (WAVE > 8000.0) & (WAVE < 9200.0)
+    for seed in range(12):
+        found = frames.measured(seed)
+        level = [float(found.flux[end].sum()) for end in ends]
+        noise = [
+            float((found.variance + 2.0 * found.covariance)[end].sum()) / level[i] ** 2 for i, end in enumerate(ends)
+        ]
+        colour = np.log(level[0] / level[1] * ends[1].sum() / ends[0].sum())
+        pull.append(colour / np.sqrt(sum(noise) + found.level_error.colour**2))
+    # 12 frames tell a width to a fifth
+    assert np.sqrt(np.mean(np.square(pull))) == pytest.approx(1.0, abs=0.45)
+    assert np.isnan(frames.measured(0, blue=3000.0).level_error.colour)

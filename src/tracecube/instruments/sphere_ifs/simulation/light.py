@@ -7,6 +7,7 @@ import numpy as np
 from tracecube.core.fields import FloatArray
 from tracecube.instruments.sphere_ifs.guess import Mode
 from tracecube.instruments.sphere_ifs.static_data import air_transmission
+from tracecube.kernels.atmosphere import transmission_in_bins
 
 __all__ = ["GLOW", "air_between", "lamp_light", "laser_light", "star_light", "thermal_light", "throughput"]
 
@@ -53,11 +54,7 @@ def star_light(wave: FloatArray, mode: Mode) -> FloatArray:
 def air_between(wave: FloatArray) -> FloatArray:
     """Transmission of the air (k,), the mean of each wavelength's bin: its bands are finer than bins are wide."""
     air = air_transmission()
-    middles = 0.5 * (wave[1:] + wave[:-1])
-    edges = np.concatenate([[2.0 * wave[0] - middles[0]], middles, [2.0 * wave[-1] - middles[-1]]])
-    total = np.concatenate([[0.0], np.cumsum(np.gradient(air.wave) * air.transmission)])
-    ends = np.concatenate([[air.wave[0]], 0.5 * (air.wave[1:] + air.wave[:-1]), [air.wave[-1]]])
-    return np.asarray(np.diff(np.interp(edges, ends, total)) / np.diff(edges))
+    return transmission_in_bins(wave, air.wave, air.transmission)
 
 
 def thermal_light(wave: FloatArray, mode: Mode) -> FloatArray:
