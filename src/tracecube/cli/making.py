@@ -195,4 +195,9 @@ def report_of(out: Path, *, changed: bool) -> Path:
     from tracecube.sending.config import survey_of  # noqa: PLC0415
 
     write_tables(out, reportings_of(discover()), server=survey_of(os.environ, Path.home()))
-    return write_report(out.expanduser().resolve(), parts=parts_of_tasks(discover()))
+    names = {
+        (instrument, kind): pattern
+        for instrument, told in reportings_of(discover()).items()
+        for kind, pattern in told.calibrations.items()
+    }
+    return write_report(out.expanduser().resolve(), parts=parts_of_tasks(discover()), names=names)

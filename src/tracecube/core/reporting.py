@@ -199,6 +199,9 @@ class Reporting:
     publishing : Publishing or None
     message : tuple of Column
         Of the few that a message to a channel has room for; `columns` where it is empty.
+    calibrations : mapping of str to str
+        File names, without their ending, under which pictures of a night's calibrations are known, by kind of picture;
+        ``{date}`` is the night, YYYYMMDD.
     """
 
     columns: tuple[Column, ...]
@@ -206,3 +209,4 @@ class Reporting:
     picture: Callable[[Extraction], str]
     publishing: Publishing | None = None
     message: tuple[Column, ...] = ()
+    calibrations: Mapping[str, str] = field(default_factory=dict)

@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 ARCSEC = np.degrees(1.0) * 3600.0
 
@@ -179,7 +180,7 @@ def extinction_transmission(wave: F8, curve_wave: F8, curve_magnitude: F8, airma
     return np.asarray(10.0 ** (-0.4 * airmass * np.interp(wave, curve_wave, curve_magnitude)))
 
 
-def transmission_in_bins(wave: F8, table_wave: F8, transmission: F8, depth: float = 1.0) -> F8:
+def transmission_in_bins(wave: Floats, table_wave: Floats, transmission: Floats, depth: float = 1.0) -> F8:
     """Mean transmission in bins about wavelengths: of light, as bands are finer than bins, and not of optical depth.
 
     Parameters

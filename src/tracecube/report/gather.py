@@ -134,7 +134,12 @@ class _Folder:
     parts: Mapping[tuple[str, str], str]
 
 
-def gather_nights(ledger: Ledger, pictures: Path, parts: Mapping[tuple[str, str], str]) -> list[Night]:
+def gather_nights(
+    ledger: Ledger,
+    pictures: Path,
+    parts: Mapping[tuple[str, str], str],
+    named: Mapping[tuple[str, str], str],
+) -> list[Night]:
     """Read the ledger of an output folder and draw what changed; one `Night` each, by date."""
     made = queries.products(ledger)
     run = queries.last_run(ledger)
@@ -142,7 +147,7 @@ def gather_nights(ledger: Ledger, pictures: Path, parts: Mapping[tuple[str, str]
     raw = sorted(queries.raw_files(ledger).values(), key=lambda file: (file.mjd or 0.0, file.name))
     folder = _Folder(run, made, planned, raw, _jobs(ledger, made, planned), parts)
     names = sorted({p.night for p in made if p.night} | {p.night for p in planned if p.night})
-    return [_night(name, folder, pictures) for name in names]
+    return [_night(name, folder, pictures, named) for name in names]
 
 
 def _jobs(
@@ -154,7 +159,7 @@ def _jobs(
     return {(job.task, job.name, job.night): job for job in found}
 
 
-def _night(name: str, folder: _Folder, pictures: Path) -> Night:
+def _night(name: str, folder: _Folder, pictures: Path, named: Mapping[tuple[str, str], str]) -> Night:
     own = [product for product in folder.made if product.night == name]
     tasks = [
         TaskRow(p, folder.jobs.get((p.task, p.name, p.night)), folder.parts.get((p.instrument, p.task), ""))
@@ -173,7 +178,7 @@ def _night(name: str, folder: _Folder, pictures: Path) -> Night:
             *_cubes(own, pictures),
             *_aligned(own, pictures),
         ],
-        pictures=draw_all(pictures, CALIBRATION_PICTURES, own),
+        pictures=draw_all(pictures, CALIBRATION_PICTURES, own, named),
         numbers=numbers_of(own),
         tasks=tasks,
         raw=[file for file in folder.raw if file.night in {name, None}],

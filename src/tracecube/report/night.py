@@ -17,7 +17,12 @@ __all__ = ["render", "write_report"]
 _MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)  # definition of the modified Julian date
 
 
-def write_report(out: Path, *, parts: Mapping[tuple[str, str], str] | None = None) -> Path:
+def write_report(
+    out: Path,
+    *,
+    parts: Mapping[tuple[str, str], str] | None = None,
+    names: Mapping[tuple[str, str], str] | None = None,
+) -> Path:
     """Write ``out/report/index.html``, and the pictures that changed since the last time.
 
     Parameters
@@ -26,6 +31,8 @@ def write_report(out: Path, *, parts: Mapping[tuple[str, str], str] | None = Non
         Output folder of a reduction.
     parts : mapping of (instrument, task) to str, optional
         Sub-workflow in which a task stands.
+    names : mapping of (instrument, kind) to str, optional
+        File names of pictures of a night's calibrations, as `tracecube.report.pictures.draw_all` takes them.
 
     Returns
     -------
@@ -41,7 +48,7 @@ def write_report(out: Path, *, parts: Mapping[tuple[str, str], str] | None = Non
     pictures = folder / "pictures"
     with Ledger.open(folder.parent) as ledger:
         pictures.mkdir(parents=True, exist_ok=True)
-        nights = gather_nights(ledger, pictures, parts or {})
+        nights = gather_nights(ledger, pictures, parts or {}, names or {})
     index = folder / "index.html"
     if len(nights) == 1:
         _write(index, "night.html", night=nights[0], beside=_beside(folder, nights[0].name), page=index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tracecube.report.figures.style import png
 
 __all__ = ["Picture", "PictureKind", "Source", "draw_all"]
 
+Names = Mapping[tuple[str, str], str]
 _HEAD = 1024  # bytes of a picture, in which its comment stands
 
 DRAWING = "7"
@@ -92,10 +93,14 @@ class PictureKind:
     draw: Callable[..., Figure]
     named: str = ""
 
-    def file(self, digest: str, products: Iterable[ProductRecord]) -> str:
+    def file(self, digest: str, products: Sequence[ProductRecord], names: Names) -> str:
         """Return the name of a picture's file."""
-        names = [str(made.header[self.named]) for made in products if made.header.get(self.named)] if self.named else []
-        return f"{names[0].replace('/', '-')}.png" if names else f"{self.name}-{digest}.png"
+        told = [str(made.header[self.named]) for made in products if made.header.get(self.named)] if self.named else []
+        for made in products:
+            pattern = names.get((made.instrument, self.name))
+            if pattern and made.night:
+                told.append(pattern.format(date=made.night.replace("-", "")))
+        return f"{told[0].replace('/', '-')}.png" if told else f"{self.name}-{digest}.png"
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,9 @@ class Picture:
     problem: str = ""
 
 
-def draw_all(folder: Path, kinds: Sequence[PictureKind], made: Sequence[ProductRecord]) -> list[Picture]:
+def draw_all(
+    folder: Path, kinds: Sequence[PictureKind], made: Sequence[ProductRecord], names: Names | None = None
+) -> list[Picture]:
     """Draw the pictures that these products allow, and return them.
 
     Parameters
@@ -118,20 +125,22 @@ def draw_all(folder: Path, kinds: Sequence[PictureKind], made: Sequence[ProductR
     kinds : sequence of PictureKind
     made : sequence of ProductRecord
         Products of one night, one exposure or one target.
+    names : mapping of (instrument, kind) to str, optional
+        Names by which an observatory knows pictures; ``{date}`` is the night, YYYYMMDD.
     """
     found = []
     for kind in kinds:
         chosen = [source.among(made) for source in kind.sources]
         if all(products for source, products in zip(kind.sources, chosen, strict=True) if source.needed):
-            found.append(_picture(folder, kind, chosen))
+            found.append(_picture(folder, kind, chosen, names or {}))
     return found
 
 
-def _picture(folder: Path, kind: PictureKind, chosen: Sequence[Sequence[ProductRecord]]) -> Picture:
+def _picture(folder: Path, kind: PictureKind, chosen: Sequence[Sequence[ProductRecord]], names: Names) -> Picture:
     """Return a picture, drawn now unless one of the same content is there."""
     content = "".join("".join(product.sha256 for product in products) or "-" for products in chosen)
     digest = hashlib.sha256(f"{DRAWING}{kind.name}{content}".encode()).hexdigest()[:16]
-    path = folder / kind.file(digest, (product for products in chosen for product in products))
+    path = folder / kind.file(digest, [product for products in chosen for product in products], names)
     if not _shows(path, digest):
         try:
             nouns = [source.read(products) for source, products in zip(kind.sources, chosen, strict=True)]

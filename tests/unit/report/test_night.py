@@ -120,3 +120,14 @@ def test_several_nights_have_a_page_each(reduced: Reduced) -> None:
 def test_nothing_reduced_here(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"no tracecube\.db here"):
         write_report(tmp_path)
+
+
+def test_pictures_of_calibrations_have_the_names_that_the_observatory_gives_them(reduced: Reduced) -> None:
+    out = reduced("2021-04-21", only=["WAVELENGTH", "LAYOUT", "LENSLET_FLAT"])
+    with Ledger.open(out) as ledger:
+        instrument = products(ledger)[0].instrument
+    names = {(instrument, "wavelength"): "{date}_wavesolution_dispersionmap", ("another", "flat"): "{date}_flat3d"}
+    text = write_report(out, names=names).read_text(encoding="utf-8")
+    assert 'src="pictures/20210421_wavesolution_dispersionmap.png"' in text
+    assert (out / "report" / "pictures" / "20210421_wavesolution_dispersionmap.png").is_file()
+    assert "_flat3d" not in text

@@ -252,4 +252,5 @@ reporting = Reporting(
         instrument_ids={"fritz.science": 2},
     ),
     message=(UT, OBJECT, QUALITY, NOISE, TYPE, REDSHIFT, UPLOAD),
+    calibrations={"wavelength": "{date}_wavesolution_dispersionmap", "flat": "{date}_flat3d"},
 )
