@@ -62,8 +62,9 @@ def bound(jobs: Jobs, task: str, argument: str) -> set[int]:
 @pytest.mark.parametrize(
     ("choice", "task", "argument", "count"),
     [
-        ("", "preprocess_science", "dark", 1), ("", "preprocess_science", "dark_model", 0),
-        ("use_darks=yes", "preprocess_science", "dark_model", 1), ("use_darks=no", "preprocess_science", "dark", 0),
+        ("", "preprocess_science", "dark", 1), ("", "preprocess_science", "dark_model", 1),
+        ("use_darks=hot", "preprocess_science", "dark", 1),
+        ("use_darks=hot", "preprocess_science", "dark_model", 0), ("use_darks=no", "preprocess_science", "dark", 0),
         ("", "preprocess_science", "twilight", 1), ("use_skyflats=no", "preprocess_science", "twilight", 0),
         ("", "science_sky", "sky_exposure", 1), ("skysubtraction=own", "science_sky", "sky_exposure", 0),
         ("skysubtraction=model", "science_sky", "sky_exposure", 1),

@@ -34,7 +34,7 @@ LONG_TERM_OPTIONS = (
     Option("recompute_geometry", ("no", "yes"), "whether a geometry made of MASK exposures takes the table's place"),
     Option("recompute_astrometry", ("no", "yes"), "whether ASTROMETRY exposures take the place of ASTROMETRY_WCS"),
     Option("use_linearity", ("no", "yes"), "whether gain and linearity made of LINGAIN frames take the headers' place"),
-    Option("use_darks", ("hot", "yes", "no"), "of darks hot pixels count, the smooth current too, or nothing"),
+    Option("use_darks", ("yes", "hot", "no"), "whether of darks hot pixels and current count, hot pixels, or nothing"),
     Option("use_skyflats", ("yes", "no"), "whether the twilight tells how evenly the sky lights the slices"),
 )
 

@@ -37,7 +37,7 @@ def test_the_workflow_closes_with_every_choice():
     }  # fmt: skip
     options = {option.name: option.values[0] for option in instrument.workflow.options}
     assert options["recompute_geometry"] == options["recompute_astrometry"] == options["use_linearity"] == "no"
-    assert (options["use_skyflats"], options["lsfmode"], options["use_darks"]) == ("yes", "any", "hot")
+    assert (options["use_skyflats"], options["lsfmode"], options["use_darks"]) == ("yes", "any", "yes")
 
 
 def test_a_measured_scale_moves_places_and_turns_with_the_field(tmp_path):
