@@ -128,7 +128,7 @@ def _weights(frame: Frame) -> FloatArray:
     return np.where(bad, 0.0, 1.0 / np.where(bad, 1.0, frame.variance)).astype(np.float32)
 
 
-@recipe(version="3")
+@recipe(version="4")
 def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: WaveCalibParams) -> Wavelengths:
     """Give every trace sample its wavelength: the prism's law through the night's lasers."""
     from tracecube.instruments.sphere_ifs.exposure import mode_of_frame  # noqa: PLC0415 - brings numba

@@ -23,10 +23,10 @@ from tracecube.core.optics import Lenslets
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.lattice import NEIGHBOURS
 from tracecube.kernels.polynomials import fit_field
-from tracecube.kernels.spots import SpotFit
+from tracecube.kernels.spots import SpotFit, SpotTemplate, core_centre
 from tracecube.recipes.optics.lasers import Columns
 
-__all__ = ["PrismLaw", "lattice_scale", "lenslets_of_lasers", "place_at", "place_error", "rows_of"]
+__all__ = ["PrismLaw", "foot_shift", "lattice_scale", "lenslets_of_lasers", "place_at", "place_error", "rows_of"]
 
 # Of the polynomial through the lasers: that of CHARIS for this prism is a cubic in ln wavelength (Samland et al. 2022,
 # A&A 668, A84; Brandt et al. 2017, JATIS 3, 048002).
@@ -35,6 +35,9 @@ _CLIP = 5.0
 _COMPANY = 4  # of six neighbours: beyond a straight edge of the field a node has two, in a notch three
 _FILLS = 3
 _FAR = 0.3  # px: a spot this far from the model and from the lenslet's other spots is not this laser's light
+_BESIDE = (2.6, 3.2)  # px from a spot's centre: outside its core, where the feet of its neighbours show
+_UNDER = 0.6
+"""Slope of the feet under a core over that beside it, for wings bend: 0.56 to 0.67 in simulated lattices."""
 
 
 @dataclass(frozen=True)
@@ -263,19 +266,46 @@ def place_error(lenslets: Lenslets, wave: FloatArray, law: PrismLaw) -> FloatArr
     """Error (n, k) of `place_at` along dispersion at wavelengths (k,), px: of the lenslet's offset and of the lasers.
 
     Beyond the lasers the polynomial carries the error of the smooth model outwards; and the first term that so
-    many lasers cannot tell is as large as `PrismLaw.varies` says (the remainder of Newton's interpolation).
+    many lasers cannot tell is as large as `PrismLaw.varies` says (the remainder of Newton's interpolation). All
+    lenslets share what the feet of neighbouring spots do to a laser's places (`foot_shift`).
     """
     weights = _lagrange(np.log(lenslets.laser), np.log(np.asarray(wave, float)))
     seen = np.isfinite(lenslets.y_residual)
     scatter = np.array([_spread(lenslets.y_residual[seen[:, k], k]) for k in range(lenslets.laser.size)])
-    own = float(np.median(scatter)) / np.sqrt(np.maximum(seen.sum(axis=1), 1))
+    lasers = lenslets.laser.size
+    single = float(np.median(scatter)) * np.sqrt(lasers / max(lasers - 1, 1))  # one offset of them all is taken off
+    own = single / np.sqrt(np.maximum(seen.sum(axis=1), 1))
     terms = 21.0  # of the polynomial of fifth degree over the lattice
-    smooth = np.sqrt(weights**2 @ (scatter**2 * terms / np.maximum(seen.sum(axis=0), 1)))
+    common = scatter**2 * terms / np.maximum(seen.sum(axis=0), 1) + foot_shift(lenslets) ** 2
+    smooth = np.sqrt(weights**2 @ common)
     unknown = np.zeros(weights.shape[0])
     if lenslets.laser.size <= len(law.varies):
         nodes = np.log(np.asarray(wave, float))[:, None] - np.log(lenslets.laser)
         unknown = law.varies[lenslets.laser.size - 1] * np.abs(nodes.prod(axis=1))
     return np.asarray(np.hypot(own[:, None], np.hypot(smooth, unknown)))
+
+
+def foot_shift(lenslets: Lenslets) -> float:
+    """How far (px, r.m.s. of the lasers) feet of neighbouring spots move the cores of a laser along dispersion.
+
+    Feet are a slope under a core, and a slope moves its centre. A spot that is itself lopsided has such a slope, too:
+    no frame of lasers tells which it is, so it is an error, and nothing is corrected by it.
+    """
+    size = lenslets.template.shape[-1]
+    t = (np.arange(size) - size // 2) * lenslets.step
+    x, y = np.meshgrid(t, t)
+    beside = (np.hypot(x, y) > _BESIDE[0]) & (np.hypot(x, y) < _BESIDE[1])
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)[beside]
+    moved = []
+    for laser in lenslets.template:
+        zones = laser.reshape(-1, size, size)
+        seen = zones[np.isfinite(zones).all(axis=(1, 2))]
+        if len(seen) and len(terms) > terms.shape[1]:
+            spot = seen.mean(axis=0, dtype=float)
+            slope = _UNDER * np.linalg.lstsq(terms, spot[beside], rcond=None)[0][2]
+            both = (core_centre(SpotTemplate(one, lenslets.step))[1] for one in (spot, spot - slope * y))
+            moved.append(float(np.subtract(*both)))
+    return float(np.sqrt(np.mean(np.square(moved)))) if moved else 0.0
 
 
 def _lagrange(nodes: FloatArray, at: FloatArray) -> FloatArray:

@@ -9,11 +9,12 @@ import pytest
 
 from tracecube.core.errors import BadData
 from tracecube.core.optics import WavelengthSolution
-from tracecube.kernels.spots import SpotFit, gaussian_template, render_spots
+from tracecube.kernels.spots import SpotFit, SpotTemplate, core_centre, gaussian_template, render_spots
 from tracecube.recipes.optics.lasers import LensletGuess, find_lattice, measure_lasers
 from tracecube.recipes.optics.lenslet_traces import _spectra_numbers
 from tracecube.recipes.optics.lenslets import (
     PrismLaw,
+    foot_shift,
     lattice_scale,
     lenslets_of_lasers,
     place_at,
@@ -158,6 +159,40 @@ def test_the_error_without_a_laser_holds_the_term_that_the_others_cannot_tell(ni
     assert extra[0] == pytest.approx(0.0, abs=1e-6)
     assert extra[1] == pytest.approx(1.07 * node, rel=1e-3)
     assert extra[2] > 1.8 * extra[1]
+
+
+def test_the_error_of_a_place_is_what_lenslets_scatter_by() -> None:
+    rng = np.random.default_rng(6)
+    _, place = truth(rng, jitter=0.06)  # so far off that hardly any of it is taken for noise
+    lenslets, _, _ = solved(*frame(place, rng))
+    own, found = matched(lenslets, place)
+    miss = lenslets.y[found] - place[own, :, 1]
+    miss -= np.median(miss, axis=0)  # all lenslets share it
+    no_feet = replace(lenslets, template=np.full_like(lenslets.template, np.nan))
+    claimed = np.median(place_error(no_feet, lenslets.laser, LAW))
+    assert 1.4826 * np.median(np.abs(miss)) == pytest.approx(claimed, rel=0.1)
+
+
+def test_feet_of_neighbours_are_an_error_of_all_places_of_a_laser(night) -> None:
+    _, lenslets, _, _ = night
+    size, flat = lenslets.template.shape[-1], gaussian_template(0.95, reach=4.25, step=lenslets.step)
+    assert flat.values.shape == (size, size)
+    t = (np.arange(size) - size // 2) * lenslets.step
+    sloped = flat.values + 2e-4 * t[:, None]
+    moved = core_centre(SpotTemplate(sloped, lenslets.step))[1]
+    template = np.broadcast_to(flat.values, lenslets.template.shape).copy()
+    assert foot_shift(replace(lenslets, template=template)) == pytest.approx(0.0, abs=1e-6)
+    template = np.broadcast_to(sloped, lenslets.template.shape).copy()
+    template[:, 0, 0] = np.where(np.arange(4)[:, None, None] < 3, template[:, 0, 0], np.nan)  # a zone with no template
+    shift = foot_shift(replace(lenslets, template=template))
+    assert shift == pytest.approx(
+        0.6 * abs(moved), rel=0.1
+    )  # wings bend: so much of the slope beside is under the core
+    none, feet = (
+        place_error(replace(lenslets, template=one), np.array([15451.0]), LAW)[0, 0]
+        for one in (np.full_like(template, np.nan), template)
+    )
+    assert feet**2 - none**2 == pytest.approx(shift**2, rel=0.05)
 
 
 def test_a_laser_keeps_its_number_where_another_is_off() -> None:
