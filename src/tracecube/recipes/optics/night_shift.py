@@ -10,7 +10,7 @@ those that the spectrum itself makes most likely (Rasmussen & Williams 2006, cha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -43,6 +43,7 @@ _DEPTH_ERROR = 0.5  # of ln of the depth of the air's bands over the table's
 _HYDROGEN = (9548.6, 10052.1, 10941.1, 12821.6, 15560.7, 15704.9, 15884.9, 16113.7, 16411.7, 16811.1)
 _LINE_WIDTH, _LINE_DEPTH = 35.0, 0.1  # Angstrom; one sigma: hydrogen in a star of any type
 _FLOOR = 0.02  # px: what edges and bands disagree by in simulated nights beyond the error that they give
+_LIT = 5.0  # significance of a whole spectrum's light
 _TRIALS = 0.25  # px between trial shifts
 _NEAR, _KEPT = 6.0, 4  # in -2 ln of the likelihood, and how many at most: models that are averaged
 
@@ -86,7 +87,7 @@ def shift_along(
     NoConvergence
         The best shift lies at the edge of what was tried, or nothing in the spectrum tells of it.
     """
-    model = _Night(mean_spectrum(night), lamp, air, params.smooth_degree, lsf)
+    model = _Night(mean_spectrum(_lit(night)), lamp, air, params.smooth_degree, lsf)
     start = _coarse(model, params.reach)
     models = list(product(_SPREADS, _LENGTHS, _NOISES))
     worth = np.array([model.misfit(start, *one) for one in models])
@@ -104,6 +105,22 @@ def shift_along(
             f"the band lies more than {params.reach:g} px from the lamp's", hint="raise reach; look at the frame"
         )
     return dy, float(np.sqrt(share @ (error**2 + (place - dy) ** 2) + _FLOOR**2))
+
+
+def _lit(night: Spectra) -> Spectra:
+    """Keep the spectra that have light: a star beside its mask lights a hundred lenslets, the rest show background.
+
+    Raises
+    ------
+    NoConvergence
+        None has.
+    """
+    known = (night.flags == 0) & np.isfinite(night.flux) & np.isfinite(night.variance)
+    light, noise = (np.where(known, one, 0.0).sum(axis=1, dtype=float) for one in (night.flux, night.variance))
+    lit = light > _LIT * np.sqrt(noise)
+    if not (lit & ((night.dq & int(Flag.NOT_MEASURED)) == 0)).any():
+        raise NoConvergence("no spectrum has light", hint="look at the frame")
+    return replace(night, dq=np.where(lit, night.dq, night.dq | int(Flag.NOT_MEASURED)).astype(night.dq.dtype))
 
 
 def _coarse(model: _Night, reach: float) -> FloatArray:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
+from tracecube.core.errors import NoConvergence
 from tracecube.core.frame import Frame
 from tracecube.core.optics import LampSpectrum, TraceSet
 from tracecube.core.spectra import Spectra
@@ -149,3 +150,21 @@ def test_the_mean_spectrum_ends_where_most_spectra_do() -> None:
     assert pixel == pytest.approx(190.0)
     assert np.isfinite(flux).all()
     assert np.median(noise) == pytest.approx(3.0 / np.sqrt(60.0), rel=0.1)
+
+
+def test_a_star_in_few_lenslets_is_not_drowned_by_what_the_background_left_in_all_others() -> None:
+    rng = np.random.default_rng(8)
+    star, lamp, air = night(0.3, rng)
+    left = 3.0 * np.exp(-0.5 * ((star.wave - 15900.0) / 900.0) ** 2)  # brighter in the mean than the star
+    rest = np.concatenate([left + rng.normal(0.0, 3.0, left.shape) - 2.0 for _ in range(20)])
+    drowned = replace(star, flux=np.concatenate([star.flux[:6] * 0.3, rest]), variance=np.full((1206, 42), 9.0))
+    for name in ("wave", "flags", "covariance"):
+        part = getattr(star, name)
+        drowned = replace(drowned, **{name: np.concatenate([part[:6], *[part] * 20])})
+    drowned = replace(drowned, **{name: np.zeros(1206) for name in ("x", "y")}, aperture=np.arange(1206))
+    drowned = replace(drowned, dq=np.zeros(1206, np.int32))
+    found, error = shift_along(drowned, lamp, air, ShiftParams(), lsf=0.05)
+    assert found == pytest.approx(0.3, abs=0.1)
+    assert abs(found - 0.3) < 3.0 * error
+    with pytest.raises(NoConvergence, match="no spectrum has light"):
+        shift_along(replace(star, flux=rng.normal(0.0, 3.0, star.flux.shape)), lamp, air, ShiftParams(), lsf=0.05)
