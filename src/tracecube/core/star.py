@@ -90,6 +90,8 @@ class StarPsf:
     tilt : array (n_wave,) or None
         Relative error of ``flux``, common to all channels, by the error of the wavelengths: a neutral density filter
         changes by a per cent a nanometre.
+    at_x, at_y : float, arcsec
+        Place of the star in the coordinates of its `Spectra`; NaN where it was not told.
     """
 
     wave: FloatArray = column("STAR_PSF", "WAVE", unit="Angstrom")
@@ -106,6 +108,8 @@ class StarPsf:
     dit: float = card("PSFDIT", unit="s", text="science DIT that FLUX is for")
     width: float = card("PSFWIDTH", text="core width over ideal")
     tilt: FloatArray | None = column("STAR_PSF", "TILT", default=None)
+    at_x: float = card("PSFX", unit="arcsec", text="star beside the mask", default=float("nan"))
+    at_y: float = card("PSFY", unit="arcsec", text="star beside the mask", default=float("nan"))
     meta: Meta = meta()
 
 

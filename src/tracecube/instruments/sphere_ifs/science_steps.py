@@ -31,7 +31,7 @@ class FoundCompanions(Outputs):
     contrast_curve: ContrastCurve
 
 
-@recipe(version="8")
+@recipe(version="9")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],

@@ -22,14 +22,14 @@ from tracecube.recipes.extract.apertures import extract_by
 from tracecube.recipes.extract.grid import GridParams, on_grid
 from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extract, trace_matrix
 from tracecube.recipes.extract.trace_flags import flags_on_traces
-from tracecube.recipes.optics.flat_evenness import flat_unevenness
+from tracecube.recipes.optics.flat_evenness import FlatSurface, flat_surface
 from tracecube.recipes.optics.lenslet_shift import Expected, Shift, moved, shift_across
 from tracecube.recipes.optics.night_shift import ShiftParams, shift_along
 
-__all__ = ["UNEVEN", "ClearPixels", "Optics", "SkySpectra", "sky_spectra"]
+__all__ = ["BENT", "SLOPE", "UNEVEN", "ClearPixels", "Optics", "SkySpectra", "sky_spectra"]
 
-UNEVEN = "FLATSMTH"
-"""Card: rms of the smooth part of the lenslet flat, relative."""
+UNEVEN, SLOPE, BENT = "FLATSMTH", "FLATSLOP", "FLATBENT"
+"""Cards: relative rms of what is smooth in the lenslet flat, its slope in 1 / arcsec, and the rms about that."""
 SHIFT_ERROR = "SHIFTEY"
 """Card: error of the light's shift along dispersion since the day, px."""
 
@@ -143,7 +143,7 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     )
     low, high, count = mode_of_frame(raw).channels
     grid = GridParams(wave_low=low, wave_high=high, n_wave=count)
-    meta = _cards(raw, frame, shift, flat_unevenness(optics.flat, optics.layout))
+    meta = _cards(raw, frame, shift, flat_surface(optics.flat, optics.layout))
     full = _full_samples(frame, traces)
     native = replace(native, flags=native.flags | full)
     channels = on_grid(
@@ -204,11 +204,11 @@ def _numbers(shift: Shift, found: Extraction) -> tuple[QualityNumber, ...]:
     )
 
 
-def _cards(raw: RawFrame, frame: Frame, shift: Shift, uneven: float) -> Meta:
+def _cards(raw: RawFrame, frame: Frame, shift: Shift, uneven: FlatSurface) -> Meta:
     """Header of the spectra: the raw one, noise and shift, and how uneven the flat's lamp may have been."""
     return {
         **raw.meta,
-        **({UNEVEN: uneven} if np.isfinite(uneven) else {}),
+        **({UNEVEN: uneven.rms, SLOPE: uneven.slope, BENT: uneven.bent} if np.isfinite(uneven.rms) else {}),
         "ARCFILE": raw.meta.get("ARCFILE") or f"{raw.name}.fits",  # by which all that follows knows a frame
         "NOISEFLR": frame.meta["NOISEFLR"],
         "SHIFTDX": shift.dx,

@@ -92,7 +92,7 @@ def spectra_of(raw: RawFrame, known: Known, params: Sky, *, like: Spectra | None
     return sky_spectra(raw, known.masters(), optics, params.extraction(), params.shifts(), clear=clear, like=like)
 
 
-@recipe(version="12")
+@recipe(version="13")
 def coronagraph_center(
     *,
     raw: RawFrame,
@@ -111,7 +111,7 @@ def coronagraph_center(
     )
 
 
-@recipe(version="10")
+@recipe(version="11")
 def science_flux(
     *,
     raw: RawFrame,
@@ -133,7 +133,7 @@ def science_flux(
     )
 
 
-@recipe(version="11")
+@recipe(version="12")
 def science(
     *,
     raw: RawFrame,

@@ -13,6 +13,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Image, Spectra
 from tracecube.core.star import StarCentre, StarPsf
+from tracecube.instruments.sphere_ifs.lamp_evenness import even_lamp
 from tracecube.instruments.sphere_ifs.observing import orientation, pointing
 from tracecube.instruments.sphere_ifs.science_parameters import CompanionParams
 from tracecube.recipes.science.companion_products import (
@@ -27,8 +28,6 @@ from tracecube.recipes.science.star_sequence import star_sequence
 from tracecube.recipes.science.strehl import Strehl, core_light
 
 __all__ = ["StarSurroundings", "find", "in_order"]
-
-_ASSUMED_UNEVEN = 0.03  # of spectra that do not say how smooth their flat was
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,11 @@ def find(
     spectra, placed = in_order(channels, centres)
     turned = [orientation(one.meta, _dit(one.meta)[0]) for one in spectra]
     level = core_light(psf, *with_spots, spectra, params.strehl())
-    uneven = _unevenness(spectra[0].meta, params)
-    star_error = float(np.hypot(level.error, uneven[0]))
     angles = [o.angle for o in turned]
-    sequence = star_sequence(spectra, placed, angles, psf, brightness=level.light, diameter=params.diameter)
+    light, tilt = level.light, level.tilt(np.asarray(psf.wave, float))
+    sequence = star_sequence(spectra, placed, angles, psf, brightness=light, tilt=tilt, diameter=params.diameter)
+    lit = even_lamp(sequence, psf, spectra[0].meta, params.illumination)
+    sequence, star_error = lit.sequence, float(np.hypot(level.error, lit.error))
     method = params.method(sequence.rotation, len(spectra))
     settings = params.contrast(method)
     found = surroundings(sequence, settings)
@@ -88,7 +88,7 @@ def find(
         caveats.append(f"the field turned by {sequence.rotation:.1f} degree only: its rotation is not used")
     if any((np.asarray(c.dq) & int(Flag.ASTROMETRY)).any() for c in placed):
         caveats.append("the star's place is not known in every DIT: places of companions are not to be trusted")
-    caveats += [*_level_caveats(level, spectra, star_error), *uneven[1]]
+    caveats += [*_level_caveats(level, spectra, star_error), *lit.caveats]
     meta = {**spectra[0].meta, "ESO PRO CATG": "IFS_SCIENCE_DR", "HCMETHOD": method}
     return StarSurroundings(
         sources=sources(found, star_error=star_error, centre_error=centre_error, target=target, meta=meta),
@@ -100,21 +100,10 @@ def find(
             *quality_of(found, sequence),
             QualityNumber("CENTRE ERROR", 1e3 * centre_error, "mas", high=1.0),
             *_level_numbers(level),
+            *lit.quality,
         ),
         caveats=tuple(caveats),
     )
-
-
-def _unevenness(meta: Meta, params: CompanionParams) -> tuple[float, list[str]]:
-    """Error of a flux ratio by the lamp of the lenslet flat, relative, and a caveat where nothing tells it."""
-    from tracecube.instruments.sphere_ifs.sky import UNEVEN  # noqa: PLC0415 - brings numba
-
-    told = meta.get(UNEVEN)
-    if params.illumination is not None:
-        return params.illumination, []
-    if isinstance(told, float):
-        return told, []
-    return _ASSUMED_UNEVEN, [f"how evenly the flat's lamp lights the field is not known: {_ASSUMED_UNEVEN:.0%} taken"]
 
 
 def in_order(channels: list[Spectra], centres: list[StarCentre]) -> tuple[list[Spectra], list[StarCentre]]:

@@ -87,9 +87,7 @@ def companion_spectra(
     made = []
     for number, one in enumerate(found.companions):
         contrast = one.fitted.contrast
-        known = np.where(np.isfinite(contrast), contrast, 0.0)
-        tilt = known * sequence.tilt
-        covariance = one.covariance + np.diag((known * sequence.light_error) ** 2) + np.outer(tilt, tilt)
+        covariance = one.covariance + sequence.light_covariance(contrast)
         variance = np.where(np.isfinite(contrast), np.diag(covariance), np.nan)
         flags = np.where(np.isfinite(contrast), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
         made.append(

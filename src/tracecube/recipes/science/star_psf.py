@@ -265,6 +265,8 @@ def _psf(
         share_variance=spread,
         dit=float("nan"),
         width=float(np.exp(fit.values[4])),
+        at_x=float(fit.values[0]),
+        at_y=float(fit.values[1]),
         meta=spectra.meta,
     )
 

@@ -51,8 +51,9 @@ class StarSequence:
         Relative error of it, channel by channel.
     lsf_sigma : array (n_wave,), Angstrom
         Width of the line-spread function.
-    tilt : array (n_wave,)
-        Relative error of the star's flux that all channels share, by the error of their wavelengths.
+    tilt : array (n_wave,) or (m, n_wave)
+        Relative errors of the star's flux that all channels share: by the error of their wavelengths, by that of the
+        Strehl ratio.
     """
 
     wave: F8
@@ -80,6 +81,12 @@ class StarSequence:
     def radius(self) -> F8:
         """Distance of each lenslet from the star's mean place, array (n,), arcsec."""
         return np.asarray(np.hypot(self.lattice.x - self.star_x.mean(), self.lattice.y - self.star_y.mean()))
+
+    def light_covariance(self, contrast: F8) -> F8:
+        """Covariance (n_wave, n_wave) that the errors of the star's flux give a contrast (n_wave,); NaN counts as 0."""
+        known = np.where(np.isfinite(contrast), contrast, 0.0)
+        tilts = known * np.atleast_2d(self.tilt)
+        return np.asarray(np.diag((known * self.light_error) ** 2) + tilts.T @ tilts)
 
     def places(self, east: F8, north: F8) -> tuple[F8, F8]:
         """Place (n_source, n_time, n_wave) in the lenslet plane of sources at offsets (arcsec) on the sky."""
@@ -131,6 +138,7 @@ def star_sequence(
     psf: StarPsf,
     *,
     brightness: F8 | None = None,
+    tilt: F8 | None = None,
     diameter: float = 8.0,
     reach: float = 3.0,
 ) -> StarSequence:
@@ -148,6 +156,8 @@ def star_sequence(
         The star beside its mask; its flux is that of one exposure.
     brightness : array (n_time, n_wave), optional
         Of the star in each exposure over that in ``psf``; 1 where not given.
+    tilt : array (n_wave,), optional
+        Relative error of ``brightness`` that all exposures and channels share.
     diameter : float, m
         Of lambda / D.
     reach : float, lambda / D
@@ -183,7 +193,7 @@ def star_sequence(
         profile=_profile(psf, light, unit, (hexagon_area(pitch), reach)),
         light=light,
         light_error=error,
-        tilt=np.zeros(wave.size) if psf.tilt is None else np.asarray(psf.tilt, float),
+        tilt=np.stack([np.zeros(wave.size) if one is None else np.asarray(one, float) for one in (psf.tilt, tilt)]),
         lsf_sigma=np.broadcast_to(np.nan_to_num(np.asarray(first.lsf_sigma, float)), wave.shape).copy(),
     )
 

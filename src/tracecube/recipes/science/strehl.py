@@ -90,6 +90,8 @@ class Strehl:
         spots do not tell.
     halo : array (n_time,)
         Brightness of the outer halo over that of the frame with spots; NaN where it does not tell, or is not used.
+    colour : float
+        Part of ``error`` that is the Strehl ratio's: other wavelengths have it times (12500 / wave)**2.
     """
 
     light: F8
@@ -97,6 +99,11 @@ class Strehl:
     change: float
     change_error: float
     halo: F8
+    colour: float = 0.0
+
+    def tilt(self, wave: F8) -> F8:
+        """Relative error of the light in channels (n_wave,) less that at 1.25 micrometres, common to all."""
+        return self.colour * ((MIDDLE / np.asarray(wave, float)) ** 2 - 1.0)
 
 
 def spot_colour(psf: StarPsf, centre: StarCentre, params: StrehlParams) -> tuple[float, float]:
@@ -244,16 +251,17 @@ def core_light(
     expected = params.change or usual_change(halo, params)
     if not np.isfinite(change):
         error_ = float(np.hypot(expected, params.transmission))
-        return Strehl(np.ones((len(frames), wave.size)), error_, change, error, untold)
+        return Strehl(np.ones((len(frames), wave.size)), error_, change, error, untold, expected)
     trust = expected**2 / (expected**2 + error**2)  # halos that do not change at all leave the spots nothing
     known = np.isfinite(halo)
     filled = np.where(known, halo, 1.0)
     light = np.exp(trust * change * (MIDDLE / wave) ** 2) * (1.0 - filled[:, None] * (1.0 - core)) / core
     slope = float((2.0 * np.pi * params.wavefront / MIDDLE) ** 2)
     parts = [
-        expected * np.sqrt(1.0 - trust),  # what spots leave open
         params.transmission * np.sqrt(1.0 + 1.0 / len(frames)),
+        expected * np.sqrt(1.0 - trust),  # what spots leave open
         2.0 * params.wavefront_error * slope * abs(float(np.mean(np.log(filled)))),
         expected * np.sqrt(float(np.mean(~known))),  # exposures whose halo does not tell
     ]
-    return Strehl(light, float(np.sqrt(np.sum(np.square(parts)))), change, error, halo)
+    whole, strehl = (float(np.sqrt(np.sum(np.square(some)))) for some in (parts, parts[1:]))
+    return Strehl(light, whole, change, error, halo, strehl)

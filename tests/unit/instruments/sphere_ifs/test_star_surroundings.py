@@ -8,9 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tracecube.instruments.sphere_ifs.science_parameters import CompanionParams
-from tracecube.instruments.sphere_ifs.sky import UNEVEN
-from tracecube.instruments.sphere_ifs.star_surroundings import _level_caveats, _level_numbers, _unevenness
+from tracecube.instruments.sphere_ifs.star_surroundings import _level_caveats, _level_numbers
 from tracecube.recipes.science.strehl import Strehl
 
 DITS = [SimpleNamespace(meta={"ARCFILE": "a.fits", "PLANE": k}) for k in (1, 2, 3)]
@@ -29,11 +27,3 @@ def test_dits_whose_halo_tells_nothing_are_named_and_do_not_count() -> None:
     [caveat] = _level_caveats(silent, DITS, 0.04)
     assert caveat.startswith("no satellite spots tell")
     assert np.isnan(_level_numbers(silent)[2].value)
-
-
-def test_the_lamps_unevenness_is_the_flats_the_users_or_assumed_and_said() -> None:
-    assert _unevenness({UNEVEN: 0.017}, CompanionParams()) == (0.017, [])
-    assert _unevenness({UNEVEN: 0.017}, CompanionParams(illumination=0.01)) == (0.01, [])
-    value, [caveat] = _unevenness({}, CompanionParams())
-    assert value == pytest.approx(0.03)
-    assert "not known: 3% taken" in caveat

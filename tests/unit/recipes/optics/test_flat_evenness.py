@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tracecube.core.optics import Layout, Throughput
-from tracecube.recipes.optics.flat_evenness import flat_unevenness
+from tracecube.recipes.optics.flat_evenness import flat_surface, flat_unevenness
 
 
 def field(count: int, slope: float) -> tuple[Throughput, Layout]:
@@ -38,3 +38,15 @@ def test_lenslets_that_miss_a_channel_and_edges_that_are_dim_count() -> None:
 
 def test_too_few_lenslets_tell_nothing() -> None:
     assert np.isnan(flat_unevenness(*field(100, 0.05)))
+
+
+def test_a_slope_is_told_from_what_is_bent() -> None:
+    flat, layout = field(6000, 0.05)
+    found = flat_surface(flat, layout)
+    assert found.rms == flat_unevenness(flat, layout)
+    assert found.slope == pytest.approx(0.05 / 0.8, rel=0.05)
+    assert found.bent < 0.002
+    bent = flat.value * (1.0 + 0.06 * (layout.y[:, None] / 0.8) ** 2).astype(np.float32)
+    found = flat_surface(Throughput(flat.aperture, flat.dq, flat.mean, bent, flat.error, flat.wave), layout)
+    assert found.slope == pytest.approx(0.05 / 0.8, rel=0.05)
+    assert found.bent == pytest.approx(0.06 * np.sqrt(1.0 / 5.0 - 1.0 / 9.0), rel=0.1)

@@ -231,6 +231,19 @@ def test_products_name_companions(found: list[Surroundings], sequences: list[Sta
     assert image.meta["CD1_1"] < 0.0
 
 
+def test_errors_of_the_stars_flux_add_up_each_with_its_own_colour(sequences: list[StarSequence]) -> None:
+    contrast = np.linspace(1e-4, 2e-4, WAVES)
+    contrast[3] = np.nan
+    known = np.nan_to_num(contrast)
+    tilts = np.stack([np.linspace(-0.02, 0.02, WAVES), np.full(WAVES, 0.01)])
+    one, other, both = (
+        replace(sequences[0], tilt=tilt, light_error=np.zeros(WAVES)).light_covariance(contrast)
+        for tilt in (tilts[0], tilts[1], tilts)
+    )
+    assert both == pytest.approx(one + other)
+    assert one == pytest.approx(np.outer(known * tilts[0], known * tilts[0]))
+
+
 def test_companions_taken_off_leave_nothing(found: list[Surroundings], sequences: list[StarSequence]) -> None:
     learnt = learn_speckles(sequences[0], PARAMS.speckles, plane=found[0].learnt.model.plane)
     left = cleaned(learnt, [c.fitted for c in found[0].companions])

@@ -141,3 +141,16 @@ def test_a_filter_that_wavelength_errors_tilt_makes_the_colour_worth_less() -> N
     tilted = spot_colour(replace(psf, tilt=tilt), centre, PARAMS)
     assert tilted[0] == change
     assert tilted[1] == pytest.approx(np.hypot(error, 0.03))
+
+
+def test_what_is_open_of_the_strehl_ratio_has_a_colour_and_the_air_has_none(halos) -> None:
+    reference, frames = halos
+    psf, centre = both(reference.wave)
+    made = core_light(psf, centre, reference, frames, PARAMS)
+    air = PARAMS.transmission * np.sqrt(1.0 + 1.0 / len(frames))
+    assert made.error == pytest.approx(np.hypot(made.colour, air))
+    assert made.colour > 0.0
+    tilt = made.tilt(np.array([MIDDLE / np.sqrt(2.0), MIDDLE, MIDDLE * 2.0]))
+    assert tilt == pytest.approx([made.colour, 0.0, -0.75 * made.colour])
+    alone = core_light(psf, None, None, frames, PARAMS)
+    assert alone.error == pytest.approx(np.hypot(alone.colour, PARAMS.transmission))
