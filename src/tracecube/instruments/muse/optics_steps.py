@@ -53,18 +53,18 @@ def wavelength_calibration(
     the errors of the line list among the unknowns. A lamp may be missing: a caveat says so.
     """
     channels, notes = open_channels(raw)
-    frames, floors, absent, mixed = _by_lamp(channels, bias)
+    frames, absent, mixed = _by_lamp(channels, bias, dark=True)
     lines = line_list(line_catalog)
     guess = first_guess(frames, traces, lines, law, shift=_SHIFT)
     parts = [
-        measure_lines(frames[one.lamp], floors[one.lamp], traces, one, guess, least=params.least)
+        measure_lines(frames[one.lamp], frames[one.lamp].variance, traces, one, guess, least=params.least)
         for one in lines
         if one.lamp in frames
     ]
     samples = LineSamples(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(LineSamples)))
     first = np.cumsum([0, *(one.wave.size for one in lines)])
     wave, line = np.concatenate([one.wave for one in lines]), samples.line + first[samples.lamp]
-    del frames, floors  # before the map, which takes as much
+    del frames  # before the map, which takes as much
     rows = bias.data.shape[0]
     scale = (0.5 * (rows - 1), 0.5 * (rows - 1), 0.5 * float(np.nanmedian(traces.right - traces.left)))
     found = solve_wavelengths(samples, wave, line, len(traces.aperture), scale, params)
@@ -101,7 +101,7 @@ def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
 ) -> Lsf:
     """Measure the line-spread function of every slice of a channel, of any shape, with its change along wavelength."""
     channels, notes = open_channels(raw)
-    frames, _, absent, mixed = _by_lamp(channels, bias)
+    frames, absent, mixed = _by_lamp(channels, bias)
     lsf, rms = measure_lsf(frames, flat, traces, wavelengths, line_list(line_catalog), params)
     caveats = [f"no lamp {name}: the line-spread function rests on the others" for name in absent]
     if lsf.dq.any():
@@ -116,9 +116,12 @@ def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
 
 
 def _by_lamp(
-    channels: Sequence[Channel], bias: Frame
-) -> tuple[Mapping[int, Frame], Mapping[int, FloatArray], list[str], list[str]]:
-    """Return mean exposures by lamp, the variance of their pixels without light, absent lamps, and what is left out."""
+    channels: Sequence[Channel], bias: Frame, *, dark: bool = False
+) -> tuple[Mapping[int, Frame], list[str], list[str]]:
+    """Return mean exposures by lamp, absent lamps, and what is left out.
+
+    Their variance is that of pixels without light if ``dark``: that of lines follows from their fits.
+    """
     groups: dict[int, list[Channel]] = {}
     mixed: list[str] = []
     for channel in channels:
@@ -133,17 +136,22 @@ def _by_lamp(
             f"{channels[0].raw.name}: no arc lamp alone is on (ESO INS LAMPi ST and SHUTi ST)",
             hint="; ".join(["take arcs one lamp at a time, or repair the cards", *mixed]),
         )
-    frames, floors = {}, {}
+    frames = {}
     for lamp, members in groups.items():
         found = combine_lamps(members, bias, clip=5.0, tolerance=0.02)
+        if dark:
+            _put_floor(found.variance, members, bias)
         frames[lamp] = Frame(found.data, found.variance, found.flags, members[0].meta)
-        read = reader(members[0], bias)
-        floors[lamp] = np.empty_like(found.variance)
-        for y0 in range(0, found.data.shape[0], _ROWS):
-            own = slice(y0, min(y0 + _ROWS, found.data.shape[0]))
-            floor = read(own.start, own.stop).floor - bias.variance[own]
-            floors[lamp][own] = floor / len(members) + bias.variance[own]
-    return frames, floors, [name for number, name in enumerate(LAMPS) if number not in groups], mixed
+    return frames, [name for number, name in enumerate(LAMPS) if number not in groups], mixed
+
+
+def _put_floor(variance: FloatArray, members: Sequence[Channel], bias: Frame) -> None:
+    """Write the variance of a mean's pixels without light (in place)."""
+    read = reader(members[0], bias)
+    for y0 in range(0, variance.shape[0], _ROWS):
+        own = slice(y0, min(y0 + _ROWS, variance.shape[0]))
+        floor = read(own.start, own.stop).floor - bias.variance[own]
+        variance[own] = floor / len(members) + bias.variance[own]
 
 
 def _noun(
