@@ -282,7 +282,7 @@ def _nucleus(doubt: Doubt, width: float) -> list[str]:
     if doubt.nucleus < max(doubt.fit, doubt.detail, _LEVEL):
         return []
     where, share = f"{doubt.distance * width:.1f} arcsec", f"{100.0 * min(doubt.nucleus, 1.0):.0f} per cent"
-    return [f"the target lies {where} from the brightest place of its galaxy: {share} of its flux may be a nucleus"]
+    return [f"the target lies {where} from the centre of its galaxy: {share} of its flux may be a nucleus"]
 
 
 def _fit_numbers(source: PointSource, start: Start) -> list[QualityNumber]:

@@ -36,6 +36,9 @@ F8 = NDArray[np.float64]
 # Of the scatter of stars at empty places, from which a curved sky is worth its noise: both see the same places, so
 # that their ratio is better known than either, but with thirty of them not to less than a few per cent.
 _BETTER = 0.9
+# Of the scatter of smooth light, from which a peak of it is no error of the flat: of a hundred seeing discs in a field
+# one is as bright as 4 sigma in one field of a hundred. A small galaxy scatters little over a field.
+_COMPACT = 4.0
 
 
 @dataclass(frozen=True)
@@ -243,8 +246,9 @@ def _with_host(setting: Setting, prior: Prior, choices: Choices) -> Host | None:
     share, pictures = setting.share(fit.values), extended.in_slices(setting, fit.values)
     found = slice_solution(setting.slices, fit.weight, setting.columns(fit.values, pictures))
     peak = float(np.mean(found[:, 0] * share.max(axis=1)))
-    scatter = float(np.std(np.mean(np.einsum("ka,kan->kn", found[:, 1 + setting.sky.shape[1] :], pictures), axis=0)))
+    light = np.mean(np.einsum("ka,kan->kn", found[:, 1 + setting.sky.shape[1] :], pictures), axis=0)
     sky = float(np.mean(found[:, 1]))
     least = max(choices.minimum_share * peak, choices.minimum_sky_share * sky)
-    real = extended.gain > choices.minimum_gain * extended.freedom and scatter > least
+    bright = max(float(np.std(light)), float(np.ptp(light)) / _COMPACT)
+    real = extended.gain > choices.minimum_gain * extended.freedom and bright > least
     return host if real else None

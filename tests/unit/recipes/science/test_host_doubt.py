@@ -223,3 +223,28 @@ def test_knots_give_the_error_their_colours() -> None:
     assert np.sqrt(covariance.sum()) == pytest.approx(0.4 * 6.0, rel=0.3)
     dull = host_doubt._detail(0.0 * found, noise, passed, beneath)
     np.testing.assert_allclose(dull / dull.sum(), np.outer(beneath, beneath) / 36.0, rtol=1e-6)
+
+
+def test_the_centre_of_a_galaxy_is_not_its_brightest_place(sim: ModuleType) -> None:
+    """A source that took part of the nucleus leaves the other side brightest: the light around tells the centre."""
+    setting, values = setting_of(sim, disc(sim, 0.0, 0.0, 60.0)), told(sim).mean.copy()
+    x, y = setting.scene.x, setting.scene.y
+    values[:2] = 0.6, 0.0
+    light = np.exp(-np.hypot(x, y) / 2.0)
+    left = light - 0.9 * np.exp(-((x - 0.6) ** 2 + y**2))
+    brightest = int(np.argmax(left))
+    assert np.hypot(x[brightest] - 0.6, y[brightest]) > 1.0
+    assert host_doubt._off_centre(setting, values, left) == pytest.approx(0.6, abs=0.15)
+    assert host_doubt._off_centre(setting, values, 0.0 * left) == np.inf
+
+
+def test_a_small_galaxy_is_fitted_too(sim: ModuleType) -> None:
+    """Its light scatters little over the field, yet adds a tenth to the target's."""
+    truth = np.full(WAVE.size, 1e3)
+    x, y = sim.field()
+    path = sim.track()
+    radius2 = (x - 1.3 - path.east[:, None]) ** 2 + (y - 0.4 - path.north[:, None]) ** 2
+    small = 4.5 * np.exp(-0.5 * radius2 / 1.1**2) * (WAVE / 6500.0)[:, None]
+    found, _ = extracted(sim, sim.light_of_star(truth, *PLACE) + small, 7)
+    off = abs(float(np.mean(found.flux[MIDDLE] / truth[MIDDLE])) - 1.0)
+    assert off < 3.0 * np.hypot(found.level_error.total, 0.005)
