@@ -25,6 +25,7 @@ from tracecube.report.surroundings import Surroundings, gather_surroundings
 
 __all__ = ["Exposure", "Night", "TaskRow", "Verdict", "gather_nights"]
 
+_TYPE, _ERRORS = ("CLSTYPE", "CLSSUBT", "CLSZ", "CLSZERR", "CLSPROB"), ("LEVELERR", "COLERR")
 _OF_FIELD = {"SKY", "SKY_SUBTRACTED", "FIELD", "SPECTRA", "SOURCES", "SPECTRUM", "LINES", "CUBE"}
 """What is made of an observation's exposures."""
 
@@ -44,6 +45,13 @@ class Verdict:
         """Where it was found in the field, in words; empty when it is not known."""
         x, y = self.cards.get("XPOS"), self.cards.get("YPOS")
         return f"{x:.2f}″, {y:.2f}″" if isinstance(x, float) and isinstance(y, float) else ""
+
+    @property
+    def errors(self) -> str:
+        """How sure flux and colour are that all samples share, in words; empty when it is not known."""
+        level, colour = self.cards.get("LEVELERR"), self.cards.get("COLERR")
+        said = f"{100.0 * level:.1f} %" if isinstance(level, float) else ""
+        return f"{said}, colour {100.0 * colour:.1f} %" if said and isinstance(colour, float) else said
 
 
 @dataclass(frozen=True)
@@ -282,9 +290,14 @@ def _plane(product: ProductRecord) -> int:
 def _verdicts(own: Sequence[ProductRecord]) -> list[Verdict]:
     """Return what was concluded of every target, science before standards."""
     shown = {"SPECTRUM", "CUBE", "SPECTRA", "PSF_FIT"}
+    later = {"CLASSIFICATION": _TYPE, "SPECTRUM": _ERRORS}  # what was told of a target after the verdict
+    told: dict[str | None, dict[str, Scalar]] = {}
+    for product in own:
+        cards = {card: product.header[card] for card in later.get(product.tag, ()) if card in product.header}
+        told.setdefault(product.raw, {}).update(cards)
     found = [
         Verdict(
-            cards=product.header,
+            cards={**product.header, **told[product.raw]},
             raw=product.raw or "",
             exptime=product.exptime,
             is_standard=product.setup.get("raw_tag") == "STANDARD",

@@ -28,7 +28,7 @@ from tracecube.report.text_tables import cells, text_table
 
 __all__ = ["SummaryFiles", "summary_folder", "tables_of", "write_summary", "write_tables"]
 
-DRAWING = "3"
+DRAWING = "4"
 """Changes when a picture of the same products is drawn differently."""
 
 _DRAWN = ".drawn.json"

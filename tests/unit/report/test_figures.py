@@ -155,3 +155,19 @@ def test_limits_of_nothing_and_of_equal_values() -> None:
     assert robust_limits(np.array([np.nan])) == (0.0, 1.0)
     low, high = robust_limits(np.full(5, 2.0))
     assert high > low
+
+
+def test_a_spaxel_without_light_is_no_hole_in_the_outline(sketch: Sketch) -> None:
+    layout = sketch["LAYOUT"]
+    radius = np.hypot(layout.x, layout.y)
+    inside, dead = radius < 1.4, np.arange(radius.size) == int(np.argmin(radius))
+
+    def edges(chosen: np.ndarray, blank: np.ndarray | None) -> int:
+        ax = sheet(2.0, 2.0).subplots()
+        outline(ax, layout.x, layout.y, chosen, blank=blank)
+        return len(ax.collections[0].get_segments())
+
+    whole = edges(inside, None)
+    assert edges(inside & ~dead, None) == whole + 6
+    assert edges(inside & ~dead, dead) == whole
+    assert edges(inside, ~inside) == whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,13 @@ def test_pictures_of_calibrations_have_the_names_that_the_observatory_gives_them
     assert 'src="pictures/20210421_wavesolution_dispersionmap.png"' in text
     assert (out / "report" / "pictures" / "20210421_wavesolution_dispersionmap.png").is_file()
     assert "_flat3d" not in text
+
+
+def test_targets_show_their_type_and_how_sure_the_flux_is(
+    reduced: Reduced, sketch: Mapping[str, Any], typed: Any
+) -> None:
+    spectrum = sketch["SPECTRUM"]
+    sure = replace(spectrum, meta={**spectrum.meta, "LEVELERR": 0.0213, "COLERR": 0.0341})
+    out = reduced.func(reduced.args[0], {**sketch, "SPECTRUM": sure, "CLASSIFICATION": typed}, "2021-04-21")  # type: ignore[attr-defined]
+    text = write_report(out).read_text(encoding="utf-8")
+    assert '<td>Ia</td><td class="n">0.0333</td><td>2.1 %, colour 3.4 %</td>' in text

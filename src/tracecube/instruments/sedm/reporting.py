@@ -93,6 +93,10 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100.0 * value:.1f}%"
+
+
 UT = Column("UTStart", _clock)
 OBJECT = Column("Object", lambda it: it.object)
 EXPTIME = Column("Exptime", lambda it: _number(it.exptime, ".1f"), right=True)
@@ -106,6 +110,8 @@ X = Column("X", lambda it: _number(it.number("XPOS"), "+.2f"), right=True)
 Y = Column("Y", lambda it: _number(it.number("YPOS"), "+.2f"), right=True)
 SOURCE = Column("Position", lambda it: it.text("SRCPOS"))
 NOISE = Column("S/N", lambda it: _number(it.numbers.get("SIGNAL TO NOISE"), ".1f"), right=True)
+LEVEL = Column("Flux err", lambda it: _percent(it.number("LEVELERR")), right=True)
+COLOUR = Column("Colour err", lambda it: _percent(it.number("COLERR")), right=True)
 TYPE = Column("Type", _type)
 REDSHIFT = Column("z", lambda it: _number(_redshift(it), ".4f"), right=True)
 RLAP = Column("Rlap", lambda it: _number(_rlap(it), ".2f"), right=True)
@@ -227,7 +233,7 @@ def annotations(it: Extraction, sent: str) -> tuple[Annotation, ...]:
 
 reporting = Reporting(
     columns=(
-        *(UT, OBJECT, EXPTIME, AIRMASS, QUALITY, REASON, CENTROID, SOURCE, NOISE),
+        *(UT, OBJECT, EXPTIME, AIRMASS, QUALITY, REASON, CENTROID, SOURCE, NOISE, LEVEL, COLOUR),
         *(TYPE, REDSHIFT, RLAP, PROBABILITY, CALIBRATION, UPLOAD),
     ),
     tables=(

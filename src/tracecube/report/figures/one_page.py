@@ -131,7 +131,7 @@ def _field(ax: Axes, spectra: Spectra | None, fit: PointSourceFit | None, target
     where, marks = "field", []
     if fit is not None:
         marks.append("region (white), FWHM (circle)")
-        outline(ax, fit.x, fit.y, fit.used != 0, colors="white", linewidths=0.9)
+        outline(ax, fit.x, fit.y, fit.used != 0, blank=np.isnan(fit.data).all(axis=0), colors="white", linewidths=0.9)
         if len(fit.wave):
             half = len(fit.wave) // 2
             seat = (float(fit.centre_x[half]), float(fit.centre_y[half]))

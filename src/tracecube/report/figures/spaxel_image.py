@@ -53,7 +53,7 @@ def spaxel_image(
     scale_bar(cells, ax, "median of flux − typical flux of the field (electron / Å)", shrink=0.85)
     marks = []
     if fit is not None:
-        outline(ax, fit.x, fit.y, fit.used != 0, colors="white", linewidths=1.0)
+        outline(ax, fit.x, fit.y, fit.used != 0, blank=np.isnan(fit.data).all(axis=0), colors="white", linewidths=1.0)
         marks.append("extraction region (white)")
         if len(fit.wave):
             half = len(fit.wave) // 2

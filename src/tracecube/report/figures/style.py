@@ -166,9 +166,18 @@ def names_of_flags(bits: int) -> str:
     return " + ".join(words) or "good"
 
 
-def outline(ax: Axes, x: NDArray[Any], y: NDArray[Any], chosen: NDArray[Any], **line: Any) -> None:
-    """Draw the edge of the region that the chosen spaxels (n,) of a lattice make."""
+def outline(
+    ax: Axes, x: NDArray[Any], y: NDArray[Any], chosen: NDArray[Any], *, blank: Any = None, **line: Any
+) -> None:
+    """Draw the edge of the region that the chosen spaxels (n,) of a lattice make.
+
+    Those that are ``blank`` (array (n,), optional), for they have no light to show, are no holes in it.
+    """
     cells = cells_of(x, y)
+    if blank is not None and len(x) > _NEIGHBOURS:
+        places = np.column_stack([x, y])
+        around = cKDTree(places).query(places, k=_NEIGHBOURS + 1)[1][:, 1:]
+        chosen = chosen | (np.asarray(blank) & (chosen[around].sum(axis=1) > _NEIGHBOURS // 2))
     edges = np.stack([cells, np.roll(cells, -1, axis=1)], axis=2)[chosen].reshape(-1, 2, 2)
     if len(edges) < 2:
         return

@@ -106,7 +106,7 @@ def _field(ax: Axes, spectra: Spectra, target: Target, fit: PointSourceFit | Non
     if fit is not None:
         used = fit.used != 0
         ax.plot(fit.x[used], fit.y[used], ".", color="black", ms=2.6, mew=0)
-        outline(ax, fit.x, fit.y, used, colors="white", linewidths=1.2)
+        outline(ax, fit.x, fit.y, used, blank=np.isnan(fit.data).all(axis=0), colors="white", linewidths=1.2)
     _mark(ax, target)
     ax.set_title("IFU: spaxels used (dots), centroid")
 
