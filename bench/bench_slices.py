@@ -1,9 +1,10 @@
 """What a night of an image slicer costs, beside the observatory's pipeline, and what all 24 channels cost at once.
 
-Jobs of a reduced night of few channels tell the CPU time and memory of each task; all but sky and cube go by channel.
+Jobs of a reduced night tell the CPU time and memory of each task; all but sky and cube go by channel.
 The sky of 24 channels is found here from that night's pieces of slices; with ``--cube`` an exposure of a whole field
 goes from its raw image to its cube: each channel is calibrated, one after the other, then sky and cube of all of them.
-Those that the night lacks are others given again under their names; calibrations are those of the night.
+Calibrations are those of the night. In a night of fewer channels, those that it lacks are others given again under
+their names; what is printed says how many were there.
 
     tracecube reduce NIGHT -o OUT -j 1
     python bench/bench_slices.py OUT [--cube NIGHT]
@@ -89,12 +90,17 @@ def timed(name: str, call: Callable[[], Any]) -> Any:
     made = call()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{name:28s} {cpu:8.1f} CPU s {wall:8.1f} s {peak:6.2f} GB")
+    print(f"{name:52s} {cpu:8.1f} CPU s {wall:8.1f} s {peak:6.2f} GB")
     return made
 
 
 def _products(out: Path, ending: str) -> list[Path]:
     return sorted(out.rglob(f"*_{ending}.fits"))
+
+
+def _raw_file(night: Path, name: str) -> Path | None:
+    """Return a raw file by its name without suffix, compressed or not."""
+    return next(iter(sorted(night.glob(f"{name}.fits*"))), None)
 
 
 def whole_calibration(out: Path, night: Path) -> None:
@@ -111,17 +117,17 @@ def whole_calibration(out: Path, night: Path) -> None:
     def all_of_them() -> None:
         for number in range(CHANNELS):
             name = names[number % len(names)]
-            illum = night / "illum.fits"
+            illum = _raw_file(night, "illum")
             preprocess(
-                raw=read_raw(night / f"{first}.fits", "OBJECT", extension=name),
+                raw=read_raw(_raw_file(night, first) or night / first, "OBJECT", extension=name),
                 bias=of(name, "MASTER_BIAS", Frame), dark=of(name, "MASTER_DARK", Frame),
                 flat=of(name, "MASTER_FLAT", Frame), traces=of(name, "TRACES", SliceTraces),
                 wavelengths=of(name, "WAVELENGTHS", SliceWavelengths), geometry=geometry,
-                illum=read_raw(illum, "ILLUM", extension=name) if illum.exists() else None,
+                illum=read_raw(illum, "ILLUM", extension=name) if illum else None,
                 twilight=of(name, "TWILIGHT", SliceIllumination), params=preprocess.params(),
             )  # fmt: skip
 
-    timed(f"raw to pixels, {CHANNELS} channels", all_of_them)
+    timed(f"raw to pixels, {CHANNELS} channels ({min(len(names), CHANNELS)} of them different)", all_of_them)
 
 
 def whole_sky(out: Path) -> Any:

@@ -125,9 +125,9 @@ def draw_optics(rng: np.random.Generator, number: int) -> Optics:
     k = np.arange(SLICES)
     across = (k - 23.5) / 23.5
     stack, row = (np.array(SKY_SLICES) - 1) // 12, (np.array(SKY_SLICES) - 1) % 12
-    width = 75.6 + 2.2 * across**2 + rng.uniform(-0.4, 0.4, SLICES) + rng.uniform(-0.3, 0.3)
+    width = 75.1 + 4.1 * across**2 + rng.uniform(-0.3, 0.3, SLICES) + rng.uniform(-0.15, 0.15)
     first, last = rng.uniform(64.0, 91.0), rng.uniform(3998.0, 4022.0)
-    gap = rng.normal(1.0, 0.1, SLICES - 1)
+    gap = rng.normal(1.0, 0.09, SLICES - 1)
     room = last - first - 0.5 * (width[1:] + width[:-1]).sum()
     step = 0.5 * (width[1:] + width[:-1]) + gap * room / gap.sum()
     stagger = np.array([138.0, -12.0, -172.0])[k % 3] + np.array([32.0, 28.0, 30.0])[k % 3] * across
