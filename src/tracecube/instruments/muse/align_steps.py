@@ -51,7 +51,7 @@ class _Told:
     method: list[str]
 
 
-@recipe(version="5")
+@recipe(version="6")
 def align_exposures(
     *,
     images: Sequence[Image],

@@ -19,6 +19,8 @@ F8 = NDArray[np.float64]
 
 _LIGHT = 4.0  # sigma of the smoothed image beyond which light of extended objects tells of the place
 _WIDE = 3.0  # px, that smoothing
+_CERTAIN = 30.0  # sigma beyond which it is no structure that flat fields leave: one to two per cent of the sky
+_TENTH = 1.2816  # standard deviations between the median and the tenth per cent of a normal distribution
 _TRIED = 3  # peaks of the correlation that are fitted
 _NEAR = 3.0  # px that a fit may end from its candidate
 _BLOCK = 16  # px of the map of what tells of the place
@@ -191,13 +193,22 @@ def _telling(
 
 
 def _extended(one: White) -> BoolArray:
+    """Return where light of extended objects stands above noise, strips of slices, and what else a blank field shows.
+
+    Flat fields leave structure of a few thousandths of the sky that moves with the telescope. What little light there
+    is must stand above the scatter of the fainter half of the field; light far above the noise counts as it is, for a
+    nebula may fill that half, too.
+    """
     if not one.known.any():
         return np.zeros(one.known.shape, bool)
     middle = float(np.median(one.data[one.known]))
     smooth = gaussian_filter(np.where(one.known, one.data - middle, 0.0), _WIDE)
-    smooth = smooth - float(np.percentile(smooth[one.known], 25.0))
-    noise = np.sqrt(np.where(one.known, one.variance, np.inf) / (4.0 * np.pi * _WIDE**2))
-    bright = smooth > _LIGHT * noise
+    faintest, faint, half = np.percentile(smooth[one.known], [10.0, 25.0, 50.0])
+    # strips are as wide as a pixel and longer than the smoothing: they are smoothed in one direction
+    strips = one.pattern**2 / (2.0 * np.sqrt(np.pi) * _WIDE)
+    noise = np.sqrt(np.where(one.known, one.variance, np.inf) / (4.0 * np.pi * _WIDE**2) + strips)
+    structure = np.minimum(_LIGHT * (half - faintest) / _TENTH, _CERTAIN * noise)
+    bright = smooth - faint > np.maximum(_LIGHT * noise, structure)
     return np.asarray(binary_dilation(bright, iterations=3) & one.known) if bright.any() else bright
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates, median_filter
+from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
+from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter, map_coordinates, median_filter
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import BoolArray
@@ -14,12 +15,17 @@ from tracecube.core.spectra import Image
 from tracecube.kernels.registration import Picture, prepare
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 
-__all__ = ["White", "background", "flattened", "mapped", "sky_of", "white"]
+__all__ = ["White", "background", "flattened", "mapped", "pattern_of", "sky_of", "white"]
 
 F8 = NDArray[np.float64]
 
 _BLOCK, _AROUND = 10, 5  # px of a block, and blocks of the median that is taken off where images are compared
 _SIGMA = 2.0  # px, of the convolution there
+_LONG, _SMOOTH = 8.0, 1.5  # px: sigma along strips, of smoothing that is taken off across them
+_TURNS = 12  # directions in which strips are looked for
+_RIM, _FEWEST = 2, 2000  # px from what is not known, and pixels that tell of strips
+_ROBUST = 5.0  # scatters beyond which light is cut off: stars
+_TOLD = 0.5  # of the scatter in most directions, from which on strips are told
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class White:
     x0, y0, side : float, arcsec
         Middle of the first spaxel to the west and north of it, width of a spaxel.
     picture : Picture
+    pattern : float
+        Scatter from strip to strip that slices of the field leave: no light of the sky.
     """
 
     data: F8
@@ -46,6 +54,7 @@ class White:
     y0: float
     side: float
     picture: Picture
+    pattern: float = 0.0
 
 
 def white(image: Image, *, weigh: bool = True) -> White:
@@ -75,6 +84,7 @@ def white(image: Image, *, weigh: bool = True) -> White:
     if not weigh and known.any():
         variance = np.where(known, float(np.median(variance[known])), 0.0)
     level = float(np.median(data[known])) if known.any() else 0.0
+    strips = pattern_of(data, known)
     return White(
         data=data,
         variance=variance,
@@ -84,8 +94,50 @@ def white(image: Image, *, weigh: bool = True) -> White:
         x0=(1.0 - float(told["CRPIX1"])) * side,
         y0=(1.0 - float(told["CRPIX2"])) * side,
         side=side,
-        picture=prepare(np.where(known, data, level), variance, known),
+        picture=prepare(np.where(known, data, level), variance + np.where(known, strips**2, 0.0), known),
+        pattern=strips,
     )
+
+
+def pattern_of(data: F8, known: BoolArray) -> float:
+    """Return the scatter from strip to strip of an image of slices, whichever way they lie; 0 where none is told.
+
+    Slices of an image that are not equally bright leave long strips, a spaxel wide, which stay where they are on the
+    detector when the telescope moves. Smoothed along one direction and sharpened across it, the image scatters more
+    there than in most directions; stars and clouds of gas have no such direction.
+
+    Parameters
+    ----------
+    data : array (y, x)
+    known : bool array (y, x)
+    """
+    inside = binary_erosion(known, iterations=_RIM, border_value=0)
+    if np.count_nonzero(inside) < _FEWEST:
+        return 0.0
+    flat = np.where(known, data - background(data, known), 0.0)
+    bright = _ROBUST * 1.4826 * float(np.median(np.abs(flat[inside])))
+    wave = [part.astype(np.float64) for part in np.meshgrid(*_waves(flat.shape), indexing="ij")]
+    spectrum = rfft2(np.clip(flat, -bright, bright))
+    scatter = []
+    for turn in np.linspace(0.0, np.pi, _TURNS, endpoint=False):
+        along = wave[1] * np.cos(turn) + wave[0] * np.sin(turn)
+        across = wave[0] * np.cos(turn) - wave[1] * np.sin(turn)
+        passed = np.exp(-0.5 * (_LONG * along) ** 2) * _sharp(across)
+        seen = irfft2(spectrum * passed, flat.shape)[inside]
+        scatter.append((1.4826 * float(np.median(np.abs(seen - np.median(seen))))) ** 2)
+    excess = max(scatter) - float(np.median(scatter))
+    if excess < _TOLD * float(np.median(scatter)):
+        return 0.0
+    return float(np.sqrt(excess / np.mean(_sharp(np.linspace(-np.pi, np.pi, 256)) ** 2)))
+
+
+def _sharp(across: F8) -> F8:
+    """Return by how much waves pass that are not smooth across strips."""
+    return np.asarray(1.0 - np.exp(-0.5 * (_SMOOTH * across) ** 2))
+
+
+def _waves(shape: tuple[int, ...]) -> tuple[F8, F8]:
+    return 2.0 * np.pi * fftfreq(shape[0]), 2.0 * np.pi * rfftfreq(shape[1])
 
 
 def background(data: F8, known: BoolArray) -> F8:

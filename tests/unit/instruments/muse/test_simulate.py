@@ -299,8 +299,10 @@ def test_slices_lie_on_the_ccd_as_those_of_the_instrument_do() -> None:
     """Widths and gaps (px) of 24 channels: quality-control numbers of three nights, QC TRACE WIDTHS and GAPS."""
     drawn = [draw_optics(np.random.default_rng([3, n]), n) for n in range(1, 25)]
     widths = np.array([one.width for one in drawn])
-    assert (widths.min(axis=1) > 74.5).all() and (widths.min(axis=1) < 75.3).all()  # 74.6 to 75.1
-    assert (widths.max(axis=1) > 78.7).all() and (widths.max(axis=1) < 79.8).all()  # 79.0 to 79.4
+    assert (widths.min(axis=1) > 74.5).all()
+    assert (widths.min(axis=1) < 75.3).all()
+    assert (widths.max(axis=1) > 78.7).all()
+    assert (widths.max(axis=1) < 79.8).all()
     assert widths.mean(axis=1) == pytest.approx(np.full(24, 76.5), abs=0.3)
     assert widths.std(axis=1) == pytest.approx(np.full(24, 1.29), abs=0.15)
     gaps = np.array([np.diff(one.x0) - 0.5 * (one.width[1:] + one.width[:-1]) for one in drawn])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.unit.recipes.align.drawn_field import exposure, nebula
 from tracecube.recipes.align.align import AlignParams, align
 from tracecube.recipes.align.network import Link, solve_network
+from tracecube.recipes.align.pairs import _extended
 from tracecube.recipes.align.sources import SourceParams, detect
 from tracecube.recipes.align.white import mapped, sky_of, white
 
@@ -150,3 +153,57 @@ def test_pairs_that_nothing_checks_have_no_chi_square():
     nothing = solve_network([], 3, 0, size=2)
     assert np.isnan(nothing.chi2)
     assert nothing.value.shape == (3, 2)
+
+
+def strips(seed: int, level: float, shape: tuple[int, int], *, upright: bool = False) -> np.ndarray:
+    """What slices leave that are not equally bright: strips of 77 spaxels, one wide, the same in every exposure."""
+    rows, columns = shape[::-1] if upright else shape
+    made = np.random.default_rng(seed).normal(0.0, level, (rows, -(-columns // 77)))
+    image = np.repeat(made, 77, axis=1)[:, :columns]
+    return image.T if upright else image
+
+
+def with_strips(stars, level: float, *, upright: bool = False, extended=None):
+    shape = (200, 310)
+    pictures = []
+    for i in range(2):
+        one = exposure(
+            50 + i, stars, offset=OFFSETS[i], dither=DITHERS[i], flux=FLUXES[i], shape=shape, extended=extended
+        )
+        data = one.data + strips(9, level, shape, upright=upright).astype(np.float32)
+        pictures.append(white(replace(one, data=data)))
+    return pictures
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_strips_of_slices_tell_nothing_of_the_place(upright):
+    pictures = with_strips([], 1.0, upright=upright)
+    assert [one.pattern for one in pictures] == pytest.approx([1.0, 1.0], abs=0.15)
+    found = align(pictures, AlignParams())
+    assert np.isnan(found.shift[1]).all()
+    assert "nothing in both" in found.pairs[0][2].reason
+
+
+def test_one_star_is_aligned_among_strips_of_slices():
+    found = align(with_strips([(180.0, 100.0, 3000.0)], 1.0), AlignParams())
+    error = np.sqrt(np.diag(found.shift_covariance[1]))
+    assert np.abs(found.shift[1] - OFFSETS[1]).max() < 0.1
+    assert np.abs((found.shift[1] - OFFSETS[1]) / error).max() < 4.0
+
+
+@pytest.mark.parametrize("stars", [[], [(180.0, 100.0, 60000.0)], crowd(180)])
+def test_stars_gas_and_noise_are_no_strips(stars):
+    assert with_strips(stars, 0.0, extended=nebula)[0].pattern == 0.0
+
+
+def test_structure_of_flats_tells_nothing_beside_a_star():
+    """Waves of some thousandths of the sky, fixed to the detector: six times the noise where it is smoothed."""
+    wave = 0.6 * np.sin(np.arange(310) / 12.0)[None, :] * np.cos(np.arange(200) / 30.0)[:, None]
+    pictures = []
+    for i in range(2):
+        one = exposure(60 + i, [(180.0, 100.0, 3000.0)], offset=OFFSETS[i], dither=DITHERS[i], shape=(200, 310))
+        pictures.append(white(replace(one, data=one.data + wave.astype(np.float32))))
+    used = _extended(pictures[0])
+    assert 0 < used.sum() < 0.05 * used.size
+    found = align(pictures, AlignParams())
+    assert np.abs(found.shift[1] - OFFSETS[1]).max() < 0.06
