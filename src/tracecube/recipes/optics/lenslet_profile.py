@@ -28,7 +28,7 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.profiles import profile_knots
 from tracecube.kernels.shapes import BASIS_STEP, RowTraces, shape_equations
-from tracecube.recipes.optics.profile_leak import leak_errors
+from tracecube.recipes.optics.profile_leak import leak_errors, level_covariance
 
 __all__ = ["LensletProfile", "ProfileParams", "fit_lenslet_profile"]
 
@@ -175,21 +175,22 @@ def fit_lenslet_profile(
 
 
 def _leak_numbers(told: _Told | None, splines: _Splines, traces: RowTraces) -> tuple[QualityNumber, ...]:
-    """Errors of the light found in the first and second neighbour: by the frames alone, and with calm wings."""
+    """What the profile leaves open, by the frames alone, and with calm wings.
+
+    Light found in the first and second neighbour, and flux at one place of the spectrum against that at the others.
+    """
     gaps = np.diff(traces.place)
     gaps = gaps[gaps > 0.0]  # where a row ends the next begins
     if told is None or not gaps.size:
         return ()
-    spacing, u = float(np.median(gaps)), np.asarray(splines.u, float)
-    alone, calm = (
-        100.0 * leak_errors(u, splines.values, np.asarray(told.common, float), normal, spacing=spacing)
-        for normal in (told.frames, told.frames + told.calm)
-    )
-    return tuple(
-        QualityNumber(f"LEAK{number + 1} {name}", float(errors[number]), "%")
-        for number in (0, 1)
-        for name, errors in (("UNTOLD", alone), ("ERROR", calm))
-    )
+    spacing, u, common = float(np.median(gaps)), np.asarray(splines.u, float), np.asarray(told.common, float)
+    numbers = []
+    for name, normal in (("UNTOLD", told.frames), ("ERROR", told.frames + told.calm)):
+        leak = 100.0 * leak_errors(u, splines.values, common, normal, spacing=spacing)
+        level = level_covariance(u, splines.values, common, normal, traces, spacing=spacing)
+        numbers += [QualityNumber(f"LEAK{number + 1} {name}", float(leak[number]), "%") for number in (0, 1)]
+        numbers.append(QualityNumber(f"LEVEL {name}", 100.0 * float(np.sqrt(np.trace(level) / len(level))), "%"))
+    return tuple(numbers)
 
 
 def _by_row(start: IntArray, centre: NDArray[np.float64], node: NDArray[np.float64], n_rows: int) -> RowTraces:
