@@ -95,6 +95,8 @@ class DetectorFlat:
     level : array (n_lamp,), electron
         Brightest typical signal of each lamp's exposures.
     reference : float, Angstrom
+    open_response : float or None
+        Response on large scales that the lamps leave open, r.m.s. over the field; None where a single lamp was seen.
     """
 
     data: FloatArray = image("DATA")
@@ -108,6 +110,7 @@ class DetectorFlat:
     wave: FloatArray = column("LAMPS", "wave", unit="Angstrom")
     level: FloatArray = column("LAMPS", "level", unit="electron")
     reference: float = card("WAVEREF", unit="Angstrom")
+    open_response: float | None = card("RESPOPEN", text="rms, large scales: lamps leave open", default=None)
     meta: Meta = meta()
 
     def response(self, wave: FloatArray | float | None = None) -> tuple[FloatArray, FloatArray]:

@@ -308,7 +308,7 @@ def broad_band_flat(
     return _lamp_flat(raw, master_dark, params)
 
 
-@recipe(version="2")
+@recipe(version="3")
 def detector_flat(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: FlatParams = FlatParams()
 ) -> SuperFlat:

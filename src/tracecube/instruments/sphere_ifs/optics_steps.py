@@ -67,7 +67,7 @@ class Distortion(Outputs):
     layout: Layout
 
 
-@recipe(version="6")
+@recipe(version="7")
 def spectra_positions(
     *,
     raw: Sequence[RawFrame],
@@ -158,7 +158,7 @@ def _without_laser(laser: float, solution: WavelengthSolution) -> str:
     return f"laser {laser / 10:.1f} nm off: wavelengths near it rest on the prism's law, known to {error / 10:.2f} nm"
 
 
-@recipe(version="7")
+@recipe(version="8")
 def ifu_flat(
     *,
     raw: Sequence[RawFrame],
@@ -191,9 +191,20 @@ def ifu_flat(
         spectra=replace(spectra, meta=lamp.meta),
         lenslet_flat=replace(flat, meta=lamp.meta),
         lamp_spectrum=LampSpectrum(*mean_spectrum(spectra)[:2], meta=lamp.meta),
-        quality=(QualityNumber("EXTRACTION CHI2", extraction.chi2, "", high=2.0), *numbers),
+        quality=(
+            QualityNumber("EXTRACTION CHI2", extraction.chi2, "", high=2.0),
+            *numbers,
+            *_common_error(detector_flat),
+        ),
         caveats=caveats,
     )
+
+
+def _common_error(flat: DetectorFlat | None) -> tuple[QualityNumber, ...]:
+    """What neighbours' fluxes have in common and no variance holds: the detector's response on large scales."""
+    if flat is None or flat.open_response is None:
+        return ()
+    return (QualityNumber("FLUX COMMON ERROR", flat.open_response, ""),)
 
 
 @recipe(version="8")

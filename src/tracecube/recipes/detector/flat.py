@@ -148,6 +148,7 @@ def super_flat(
         wave=np.array(waves),
         level=np.array(level),
         reference=params.reference,
+        open_response=found.open_response,
         meta=lamps[0].clean.exposure.meta,
     )
     numbers = (
@@ -156,4 +157,6 @@ def super_flat(
         QualityNumber("FLAT SLOPE RMS", fit.slope_spread, "1/um"),
         QualityNumber("N LAMPS", float(len(waves))),
     )
+    if found.open_response is not None:
+        numbers = (*numbers, QualityNumber("RESPONSE OPEN", found.open_response))
     return SuperFlat(detector_flat=flat, quality=numbers, caveats=caveats)

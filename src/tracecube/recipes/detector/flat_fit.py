@@ -21,6 +21,7 @@ from tracecube.kernels.responses import ResponseFit, fit_responses
 from tracecube.kernels.smooth import smooth_surface
 from tracecube.recipes.detector.array import CleanExposure
 from tracecube.recipes.detector.dark import dark_for
+from tracecube.recipes.detector.large_scale import open_response
 
 __all__ = ["PER_MICROMETRE", "FlatFit", "FlatParams", "LampExposure", "fit_flat", "typical_chi2"]
 
@@ -95,6 +96,8 @@ class FlatFit:
         Smooth light of the brightest exposure.
     spread : float
         Standard deviation of the responses of good pixels, noise included.
+    open_response : float or None
+        Of the response on large scales, r.m.s. over the field, what the lamps leave open; None for a single lamp.
     caveats : tuple of str
     """
 
@@ -106,6 +109,7 @@ class FlatFit:
     levels: tuple[float, ...]
     bright: FloatArray
     spread: float
+    open_response: float | None
     caveats: tuple[str, ...]
 
 
@@ -149,7 +153,20 @@ def fit_flat(lamps: Sequence[LampExposure], darks: Sequence[Master], detector: D
     least = int(np.argmin(typical))
     departure = _relative(lights[least] - np.float32(times[least]) * fit.offset, surfaces[least], fit.response)
     bright = surfaces[int(np.argmax(typical))]
-    return FlatFit(tuple(lamps), fit, departure, amplifiers, flags, tuple(typical), bright, spread, caveats)
+    doubt = _open_response(lamps, typical, surfaces, lit)
+    return FlatFit(tuple(lamps), fit, departure, amplifiers, flags, tuple(typical), bright, spread, doubt, caveats)
+
+
+def _open_response(
+    lamps: Sequence[LampExposure], typical: Sequence[float], surfaces: Sequence[FloatArray], lit: BoolArray
+) -> float | None:
+    """Return what the brightest exposures of all lamps leave open of the response on large scales."""
+    brightest: dict[float, int] = {}
+    for number, lamp in enumerate(lamps):
+        if typical[number] > typical[brightest.setdefault(lamp.wave, number)]:
+            brightest[lamp.wave] = number
+    by_degree = open_response([surfaces[number] for number in brightest.values()], lit)
+    return None if by_degree is None else float(np.sqrt(np.sum(by_degree**2)))
 
 
 def _relative(light: FloatArray, surface: FloatArray, response: FloatArray) -> FloatArray:

@@ -77,7 +77,7 @@ def _company(traces: RowTraces, nodes: int, spacing: float, reach: int) -> F8:
         gap = traces.place[there] - traces.place[here] - step * spacing
         on = (row[there] == row[here]) & (np.abs(gap) < 0.5 * spacing)
         total[:, step + reach] = hats[here[on]].T @ hats[there[on]]
-    return total / hats.sum(axis=0)[:, None, None]
+    return np.asarray(total / hats.sum(axis=0)[:, None, None])
 
 
 def _carried(normal: F8, rows: F8) -> F8:
