@@ -25,14 +25,10 @@ from scipy.stats import norm
 
 from tracecube.core.companions import Companions, CompanionSpectrum
 from tracecube.core.optics import TraceSet, WavelengthSolution
-from tracecube.core.pixels import Master
+from tracecube.core.pixels import DetectorFlat
 from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre, StarPsf
-from tracecube.instruments.sphere_ifs.detectors import detector, exposure_of, lamp_wave
 from tracecube.io.products import read_product
-from tracecube.io.raw import read_raw
-from tracecube.kernels.smooth import smooth_surface
-from tracecube.recipes.detector.array import clean_smooth_scene
 from tracecube.recipes.science.strehl import StrehlParams, spot_colour
 
 ORDERS, DIAGONALS, DIAMETER = 13.718, (57.3, 147.3), 8.0  # of the satellite spots; lambda / D, degree, m
@@ -67,7 +63,10 @@ class Truth:
 
 def product(out: Path, task: str, ending: str) -> Path:
     """The only, or first, product of a task."""
-    return min(out.glob(f"*/{task}/*{ending}"))
+    found = sorted(out.glob(f"*/{task}/*{ending}"))
+    if not found:
+        raise FileNotFoundError(f"no {ending} of {task}")
+    return found[0]
 
 
 def image_offset(truth: Truth) -> None:
@@ -173,38 +172,10 @@ def flat(truth: Truth, out: Path) -> None:
 
 
 def response(truth: Truth, out: Path) -> None:
-    """What the detector flats' lamps leave open of the detector's response on large scales.
-
-    A lamp's light times the response is all that a flat shows. Lamps have light of their own, smooth, and what they
-    have in common can be the response: it is known as well as the lamps agree, over the root of their number.
-    """
-    raw = product_raw(truth)
-    if not raw:
+    """What the detector flats' lamps leave open of the detector's response on large scales, and what follows."""
+    unknown = read_product(product(out, "ifs_detector_flat", "_FLAT.fits"), DetectorFlat).open_response
+    if unknown is None:
         return
-    dark = read_product(product(out, "ifs_dark", "1.65_MASTER_DARK.fits"), Master)
-    good = ~detector().dark() & (dark.flags == 0)
-    frames = [exposure_of(read_raw(path, "DETFLAT"))[0] for path in raw]
-    light: dict[float, list[np.ndarray]] = {}
-    for frame in frames:
-        image = clean_smooth_scene(frame, detector(), scale=25.0).data - dark.data
-        wave = lamp_wave(frame.meta, frame.name)
-        usable = good & (np.abs(image / np.median(image[good]) - 1.0) < 0.7)
-        light.setdefault(wave, []).append(smooth_surface(image, usable.astype(np.float32), 64.0)[::32, ::32])
-    y, x = np.mgrid[-1.0:1.0:64j, -1.0:1.0:64j]
-    inside = (np.hypot(x, y) < 0.95) & np.all([np.isfinite(one).all(axis=0) for one in light.values()], axis=0)
-    powers = [(i, j) for i in range(5) for j in range(5 - i)]
-    columns, _ = np.linalg.qr(np.stack([x[inside] ** i * y[inside] ** j for i, j in sorted(powers, key=sum)], axis=1))
-    columns *= np.sqrt(inside.sum())  # of rms 1 over the field
-    found = []
-    for one in light.values():
-        brightest = one[-1][inside] / np.median(one[-1][inside])
-        found.append(columns.T @ brightest / inside.sum())
-    spread = np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
-    degrees = np.array([sum(power) for power in sorted(powers, key=sum)])
-    for degree in range(1, 5):
-        doubt = float(np.sqrt(np.sum(spread[degrees == degree] ** 2)))
-        print(f"response of the detector, degree {degree}: {len(found)} lamps leave {doubt:.4f} rms open")
-    unknown = float(np.sqrt(np.sum(spread[1:] ** 2)))
     seen = truth.lenslets["F_FLAT"][truth.whole]
     photons = float(np.median([photon_share(seen[:, band]) for band in range(len(truth.bands))]))
     print(
@@ -213,19 +184,8 @@ def response(truth: Truth, out: Path) -> None:
     )
     print(
         f"flat, limit of its pull: {np.hypot(1.0, unknown / photons):.1f}, as errors claimed of a spectrum hold "
-        "photons and read noise, and not what is common to all its neighbours"
+        "photons and read noise, and not what is common to all its neighbours: that is FLUX COMMON ERROR of the product"
     )
-
-
-def product_raw(truth: Truth) -> list[Path]:
-    """Raw detector flats of the night, by their headers; none where they do not lie beside the truth."""
-    kept = []
-    for path in sorted((truth.folder.parent / "raw").glob("*.fits*")):
-        with fits.open(path) as units:
-            head = {**units[0].header, **units[-1].header}
-        if "FLAT" in str(head.get("ESO DPR TYPE")) and "IMAGE" in str(head.get("ESO DPR TECH")):
-            kept.append(path)
-    return kept
 
 
 def crosstalk(truth: Truth, out: Path) -> None:
@@ -262,11 +222,9 @@ def crosstalk(truth: Truth, out: Path) -> None:
 
 def neighbours_light(out: Path) -> None:
     """How much of a neighbour's light the night's lamps leave open: degeneracy of wings and fluxes."""
-    with fits.open(product(out, "ifs_spectra_positions", "_TRACES.fits")) as units:
-        head = units[0].header
     for number, distance in ((1, 5.1), (2, 10.2)):
-        told = [head.get(f"QC LEAK{number} {name}") for name in ("UNTOLD", "ERROR")]
-        if all(isinstance(one, float) for one in told):
+        told = [trace_number(out, f"LEAK{number} {name}") for name in ("UNTOLD", "ERROR")]
+        if all(told):
             print(
                 f"light found {distance} px away: lamps alone leave +- {told[0]:.3f} % open, with calm wings "
                 f"+- {told[1]:.3f} % (one sigma, from the fit's own equations)"
@@ -274,7 +232,11 @@ def neighbours_light(out: Path) -> None:
 
 
 def bands(truth: Truth, out: Path) -> None:
-    """Flux of the IFU flat from band to band, against the truth's spectrum seen with several lines."""
+    """Flux of the IFU flat from band to band, against the truth's spectrum seen with several lines.
+
+    The truth states sums of its own samples in each band; the score compares with them as samples of sharp lines, or of
+    Gaussian ones, see the mean spectrum: what other lines would give is found the same way.
+    """
     flux, variance, wave, place = spectra_of(out, "ifs_ifu_flat")
     middle = truth.lenslets["x"].shape[1] // 2
     which = nearest(place, np.stack([truth.lenslets["x"][:, middle], truth.lenslets["y"][:, middle]], axis=1))
@@ -285,12 +247,12 @@ def bands(truth: Truth, out: Path) -> None:
             for i, band in enumerate(truth.bands)
         ]
     )
-    grid, light = truth.waves["wave"].astype(float), truth.spectra["FLAT"].astype(float).mean(axis=0)
-    pixel = truth.pixels(grid)
+    grid = truth.waves["wave"].astype(float)
+    pixel, typical = truth.pixels(grid), np.nanmedian(wave, axis=0)
     away = pixel[:, None] - pixel
     traces = read_product(product(out, "ifs_spectra_positions", "_TRACES.fits"), TraceSet)
     own = own_width(out, grid)
-    plain = None
+    sharp: np.ndarray | None = None
     for name, kernel in (
         ("lines of 0.93 px", np.exp(-0.5 * (away / (FWHM / 2.355)) ** 2)),
         (
@@ -298,18 +260,52 @@ def bands(truth: Truth, out: Path) -> None:
             np.exp(-0.5 * (away / own) ** 2) / own,
         ),
         ("lines of 1.43 px, second moment of the real PSFlets", np.exp(-0.5 * (away / 1.43) ** 2)),
-        ("the cross-dispersion profile by wavelength", profile_kernel(traces, np.nanmedian(wave, axis=0), grid, away)),
+        ("the cross-dispersion profile by wavelength", profile_kernel(traces, typical, grid, away)),
     ):
-        step = np.gradient(pixel)
-        area = np.median((kernel * step[:, None]).sum(axis=0))  # 1, but at the ends
-        seen = (kernel @ light) * step / area
-        inside = [(grid > a) & (grid < b) for a, b in truth.bands]
-        kept = np.array([seen[one].sum() / light[one].sum() for one in inside])
-        found = ratio / kept
-        print(f"flat, band to band with {name}: {np.round(100 * (found / np.median(found) - 1), 2)} %")
-        plain = plain if plain is not None else kept
-        best = kept / plain
-        print(f"    a faultless extraction would score {100 * np.max(np.abs(best / np.median(best) - 1)):.2f} %")
+        kept = seen_in_bands(truth, kernel, typical)
+        sharp = kept if sharp is None else sharp
+        print(f"flat, band to band with {name}: {np.round(100 * relative(ratio / kept), 2)} %")
+        print(f"    a faultless extraction would score {100 * np.max(np.abs(relative(kept / sharp))):.2f} %")
+    told = [trace_number(out, f"LEVEL {name}") for name in ("UNTOLD", "ERROR")]
+    if all(told):
+        row = [
+            100.0 * value for value in np.percentile(score_of_levels(told[1] / 100.0, len(truth.bands)), [16, 50, 84])
+        ]
+        print(
+            f"flat, band to band: lamps alone leave the flux of one wavelength against another's open by {told[0]:.2f}"
+            f" % rms, with calm wings {told[1]:.2f} %; then the row is {row[1]:.1f} % ({row[0]:.1f} to {row[2]:.1f})"
+        )
+
+
+def relative(values: np.ndarray) -> np.ndarray:
+    """Departures from the median."""
+    return np.asarray(values / np.median(values) - 1.0)
+
+
+def score_of_levels(rms: float, count: int) -> np.ndarray:
+    """Largest departures from the median of so many independent levels about their mean, of many draws."""
+    draws = np.random.default_rng(1).normal(size=(4000, count))
+    draws = 1.0 + rms * np.sqrt(count / (count - 1.0)) * (draws - draws.mean(axis=1, keepdims=True))
+    return np.asarray(np.max(np.abs(draws / np.median(draws, axis=1)[:, None] - 1.0), axis=1))
+
+
+def seen_in_bands(truth: Truth, kernel: np.ndarray, wave: np.ndarray) -> np.ndarray:
+    """Electrons that samples at ``wave`` (nm) see of the mean flat in each band, over what the truth states."""
+    grid, light = truth.waves["wave"].astype(float), truth.spectra["FLAT"].astype(float).mean(axis=0)
+    step = np.gradient(truth.pixels(grid))
+    density = (kernel @ light) * step / np.median((kernel * step[:, None]).sum(axis=0)) / (grid[1] - grid[0])
+    samples = np.interp(wave, grid, density, left=0.0, right=0.0)[None]
+    samples = np.where(np.isfinite(wave), samples, np.nan)
+    total = [band_sum(samples, np.zeros_like(samples), wave[None], *band)[0][0] for band in truth.bands]
+    return np.array(
+        [one / light[(grid > low) & (grid < high)].sum() for one, (low, high) in zip(total, truth.bands, strict=True)]
+    )
+
+
+def trace_number(out: Path, name: str) -> float:
+    """A quality number of the traces; 0 where it is not there."""
+    with fits.open(product(out, "ifs_spectra_positions", "_TRACES.fits")) as units:
+        return float(units[0].header.get(f"QC {name}") or 0.0)
 
 
 def own_width(out: Path, grid: np.ndarray) -> np.ndarray:
@@ -482,7 +478,10 @@ def main() -> None:
         return
     out, truth = given[0], Truth(given[1])
     for part in (star_centre, flat, response, bands, crosstalk, strehl, companions):
-        part(truth, out)
+        try:
+            part(truth, out)
+        except FileNotFoundError as error:  # calibrations alone
+            print(f"{part.__name__}: {error}")
     lamp_between(truth)
     neighbours_light(out)
 

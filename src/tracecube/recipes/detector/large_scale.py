@@ -20,6 +20,7 @@ __all__ = ["open_response"]
 _DEGREE = 4  # of the polynomials over the field: lamps agree to 1e-4 on what is finer
 _SIDE = 64  # places a side of the detector: surfaces are smooth
 _LEAST = 3  # places a coefficient
+_FIELD = 0.95  # of half a side: in the corners, where polynomials are largest, an instrument has hardly any light
 _FEW = 2  # lamps
 
 
@@ -38,14 +39,17 @@ def open_response(surfaces: Sequence[FloatArray], lit: BoolArray) -> NDArray[np.
     array (4,) or None
         None for less than two lamps, or where too little is lit.
     """
+    if len(surfaces) < _FEW:
+        return None
     every = max(1, max(lit.shape) // _SIDE)
     seen = [np.asarray(one[::every, ::every], float) for one in surfaces]
-    inside = lit[::every, ::every] & np.all([np.isfinite(one) & (one > 0.0) for one in seen], axis=0)
+    y, x = np.meshgrid(*(np.linspace(-1.0, 1.0, size) for size in seen[0].shape), indexing="ij")
+    inside = lit[::every, ::every] & (np.hypot(x, y) < _FIELD)
+    inside &= np.all([np.isfinite(one) & (one > 0.0) for one in seen], axis=0)
     powers = sorted(((i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)), key=sum)
-    if len(seen) < _FEW or inside.sum() < _LEAST * len(powers):
+    if inside.sum() < _LEAST * len(powers):
         return None
-    y, x = (np.linspace(-1.0, 1.0, size) for size in inside.shape)
-    columns = [(x[None, :] ** i * y[:, None] ** j)[inside] for i, j in powers]
+    columns = [(x**i * y**j)[inside] for i, j in powers]
     basis = np.linalg.qr(np.stack(columns, axis=1))[0] * np.sqrt(inside.sum())  # of rms 1 over the field
     found = [basis.T @ (one[inside] / one[inside].mean()) / inside.sum() for one in seen]
     doubt = np.std(found, axis=0, ddof=1) / np.sqrt(len(found))

@@ -16,7 +16,7 @@ def test_lamps_leave_open_what_they_differ_by_over_the_root_of_their_number() ->
     response = 1.0 + 0.02 * X * Y  # in all of them: nobody can tell it from a lamp
     found = open_response([level * (1.0 + tilt * X) * response for level, tilt in enumerate(tilts, start=1)], LIT)
     assert found is not None
-    rms = np.sqrt(np.mean(X**2))
+    rms = np.sqrt(np.mean(X[np.hypot(X, Y) < 0.95] ** 2))
     assert found[0] == pytest.approx(np.std(tilts, ddof=1) / np.sqrt(5.0) * rms, rel=0.01)
     assert np.abs(found[1:]).max() < 0.02 * found[0]
 

@@ -93,8 +93,9 @@ def test_the_spread_of_slopes_and_the_noise_model_are_numbers(array, lamps, dark
 
 
 def test_the_large_scale_response_that_lamps_leave_open_is_stated(array, flat, darks):
-    tilts = [0.2 * (wave - 12500.0) / 3000.0 for wave in LAMPS]  # of x - y, which has an r.m.s. of 0.41 over the field
-    assert flat.open_response == pytest.approx(np.std(tilts, ddof=1) / np.sqrt(5.0) * np.sqrt(2.0 / 12.0), rel=0.05)
+    tilts = [0.2 * (wave - 12500.0) / 3000.0 for wave in LAMPS]  # of x - y, which has an r.m.s. of 0.34 in the circle
+    rms = np.sqrt(2.0) * 0.95 / 4.0
+    assert flat.open_response == pytest.approx(np.std(tilts, ddof=1) / np.sqrt(5.0) * rms, rel=0.05)
     single = [lamp(array, 12500.0, level, 100, f"bb{level}") for level in (90.0, 500.0)]
     made = super_flat(single, darks, array.detector, FlatParams(), noise_range=RANGE)
     assert made.detector_flat.open_response is None
