@@ -4,6 +4,7 @@ Of a piece of a slice, u = 1 + c + o: the light in it over the sky's, once its s
 c is what that brightness lacks, o the light of objects over the sky. Along a column of pieces, slice above slice, o is
 the sum of a broad part (any level, slope and bend) and of a Gaussian process that is as smooth as the seeing makes
 it, as strong as what is seen around. c is another one, without any smoothness, as wide as the errors of the lines say.
+How smooth the seeing makes the field the pieces tell: of some lengths the one counts that makes them most probable.
 All pieces of the slices of a stack together tell c (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning,
 section 2.7). Where objects are bright, or fill the field, less of c is told, and the lines stand.
 """
@@ -22,8 +23,12 @@ __all__ = ["Columns", "Evened", "columns", "continuum_excess", "even_slices"]
 F8 = NDArray[np.float64]
 I4 = NDArray[np.integer]
 
-_SMOOTH = 1.2  # slices: an image of 2 slices full width, 0.4 arcsec in the wide field, is the sharpest there is
+_SMOOTH = (1.2, 1.6, 2.1, 2.8)
+"""Slices over which light is alike, 0.6 of the full width of images: of the sharpest that there is in the wide field, 2
+slices or 0.4 arcsec, to 4.7 slices."""
+
 _BROAD = 12.0  # slices of the broad part
+_SHARP = 0.1  # of the power of light, that is as sharp as the sharpest image: a Moffat function has a cusp
 _AROUND = 1.5  # slices over which the strength of objects is measured: in their wings it is that of the wings
 _FAINT = 0.25  # share of a column, the faintest, above which light is that of objects
 _FLOOR = 1e-3  # of the sky, the least strength: nothing is as even
@@ -123,11 +128,14 @@ class Evened(NamedTuple):
         Of brightness with the change.
     told : array (s,)
         Share of the variance of the lines that the continuum takes away.
+    evidence : float
+        Natural logarithm of the probability of the pieces, but for a constant.
     """
 
     change: F8
     error: F8
     told: F8
+    evidence: float
 
 
 def even_slices(excess: F8, variance: F8, where: Columns, error: F8) -> tuple[Evened, float]:
@@ -146,7 +154,8 @@ def even_slices(excess: F8, variance: F8, where: Columns, error: F8) -> tuple[Ev
     error : array (s,)
         Of the brightness of slices by lines, over it; infinite for a slice without.
     """
-    found, scale = _even(excess, variance, where, error), 1.0
+    tried = [(_even(excess, variance, where, error, smooth), smooth) for smooth in _SMOOTH]
+    (found, smooth), scale = max(tried, key=lambda one: one[0].evidence), 1.0
     for _ in range(_ROUNDS):
         sure = found.told > _SURE
         if sure.sum() < _FEWEST:
@@ -155,29 +164,30 @@ def even_slices(excess: F8, variance: F8, where: Columns, error: F8) -> tuple[Ev
         if ratio <= _SAME:
             break
         scale = min(scale * float(np.sqrt(ratio)), _WIDEST)
-        found = _even(excess, variance, where, scale * error)
+        found = _even(excess, variance, where, scale * error, smooth)
     return found, scale
 
 
-def _even(excess: F8, variance: F8, where: Columns, error: F8) -> Evened:
-    """Find what the brightness of slices lacks, errors of the lines being what they are."""
-    change, spread, told = np.zeros(error.size), error.copy(), np.zeros(error.size)
+def _even(excess: F8, variance: F8, where: Columns, error: F8, smooth: float) -> Evened:
+    """Find what the brightness of slices lacks, errors of the lines and the smoothness of light being what they are."""
+    change, spread, told, evidence = np.zeros(error.size), error.copy(), np.zeros(error.size), 0.0
     known = np.isfinite(excess) & (variance > 0) & np.isfinite(variance) & np.isfinite(error[where.slice])
     groups = _stacks(where, known)
     for pieces in groups:
         own, at = np.unique(where.slice[pieces], return_inverse=True)
         if own.size < _FEWEST:
             continue
-        part = _Stack(excess[pieces], variance[pieces], where.column[pieces], where.place[pieces], at)
-        found, covariance = part.solved(error[own])
+        part = _Stack(excess[pieces], variance[pieces], where.column[pieces], where.place[pieces], at, smooth)
+        found, covariance, probable = part.solved(error[own])
         odd = np.abs(found) > _ODD * error[own]
         if odd.any():  # something else than brightness: the lines stand
             part = part._replace(variance=np.where(odd[at], np.inf, part.variance))
-            found, covariance = part.without().solved(error[own])
+            found, covariance, _ = part.without().solved(error[own])
+        evidence += probable
         change[own] = found
         spread[own] = np.sqrt(np.diag(covariance))
         told[own] = 1.0 - np.diag(covariance) / error[own] ** 2
-    return Evened(change, spread, told)
+    return Evened(change, spread, told, evidence)
 
 
 def _stacks(where: Columns, known: NDArray[np.bool_]) -> list[I4]:
@@ -198,36 +208,43 @@ def _stacks(where: Columns, known: NDArray[np.bool_]) -> list[I4]:
 
 
 class _Stack(NamedTuple):
-    """Pieces of slices that lie above each other; ``slice`` counts from 0 within the stack."""
+    """Pieces of slices that lie above each other; ``slice`` counts from 0 within the stack, light is ``smooth``."""
 
     excess: F8
     variance: F8
     column: I4
     place: F8
     slice: I4
+    smooth: float
 
     def without(self) -> _Stack:
         """Return the stack without the pieces of infinite variance."""
         kept = np.isfinite(self.variance)
-        return _Stack(self.excess[kept], self.variance[kept], self.column[kept], self.place[kept], self.slice[kept])
+        excess, variance, place = self.excess[kept], self.variance[kept], self.place[kept]
+        return _Stack(excess, variance, self.column[kept], place, self.slice[kept], self.smooth)
 
-    def solved(self, error: F8) -> tuple[F8, F8]:
-        """Return c of the slices and its covariance."""
+    def solved(self, error: F8) -> tuple[F8, F8, float]:
+        """Return c of the slices, its covariance, and the logarithm of the probability of what is seen."""
         change: F8 = np.zeros(error.size)
+        chi2 = 0.0
         covariance: F8 = np.asarray(np.diag(error**2), np.float64)
         columns = [np.flatnonzero(self.column == one) for one in np.unique(self.column)]
         light: list[F8] = [self.excess[pieces] for pieces in columns]
         for _ in range(_ROUNDS):
             matrix, right = np.diag(1.0 / error**2), np.zeros(error.size)
+            chi2 = float(np.sum(np.log(error**2)))
             for k, pieces in enumerate(columns):
-                inverse = np.linalg.inv(self._objects(pieces, light[k]))
-                own = self.slice[pieces]
+                expected = self._objects(pieces, light[k])
+                inverse = np.linalg.inv(expected)
+                own, seen = self.slice[pieces], self.excess[pieces]
                 matrix[np.ix_(own, own)] += inverse
-                right[own] += inverse @ self.excess[pieces]
+                right[own] += inverse @ seen
+                chi2 += float(seen @ inverse @ seen + np.linalg.slogdet(expected)[1])
             covariance = np.asarray(np.linalg.inv(matrix), np.float64)
             change = covariance @ right
+            chi2 += float(np.linalg.slogdet(matrix)[1] - right @ change)
             light = [self.excess[pieces] - change[self.slice[pieces]] for pieces in columns]
-        return change, covariance
+        return change, covariance, -0.5 * chi2
 
     def _objects(self, pieces: I4, light: F8) -> F8:
         """Return the covariance of what is seen in a column besides c: objects, their level, and noise."""
@@ -237,6 +254,8 @@ class _Stack(NamedTuple):
         above = light - float(np.quantile(light, _FAINT))
         extra = near @ (above**2 - self.variance[pieces]) / near.sum(axis=1)
         strength = np.sqrt(np.maximum(extra, _FLOOR**2))
-        smooth = strength[:, None] * strength[None, :] * np.exp(-0.5 * far / _SMOOTH**2)
+        alike = (1.0 - _SHARP) * np.exp(-0.5 * far / self.smooth**2) + _SHARP * np.exp(-0.5 * far / _SMOOTH[0] ** 2)
+        smooth = strength[:, None] * strength[None, :] * alike
         broad = _LEVEL**2 + (0.01 + strength[:, None]) * (0.01 + strength[None, :]) * np.exp(-0.5 * far / _BROAD**2)
-        return np.asarray(smooth + broad + np.diag(self.variance[pieces] + (_UNLIKE * above) ** 2))
+        unlike = _UNLIKE * np.maximum(above, strength)
+        return np.asarray(smooth + broad + np.diag(self.variance[pieces] + unlike**2))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tracecube.recipes.slices import continuity
 from tracecube.recipes.slices.continuity import Columns, columns, continuum_excess, even_slices
 
 SLICES, PARTS, LINES, NOISE = 36, 8, 0.002, 0.002
 
 
-def star(x0: float, y0: float, flux: float) -> np.ndarray:
-    """A Moffat function of 0.8 arcsec, in spaxels of 0.2."""
+def star(x0: float, y0: float, flux: float, wide: float = 4.0) -> np.ndarray:
+    """A Moffat function of 0.8 arcsec, or as wide as it is told, in spaxels of 0.2."""
     y, x = np.mgrid[:SLICES, :72.0]
-    a2 = 4.0 / (2.0 ** (1.0 / 2.8) - 1.0)
+    a2 = (0.5 * wide) ** 2 / (2.0 ** (1.0 / 2.8) - 1.0)
     return flux * 1.8 / np.pi / a2 * (1.0 + ((x - x0) ** 2 + (y - y0) ** 2) / a2) ** -2.8
 
 
@@ -97,3 +98,28 @@ def test_the_excess_of_a_piece_is_that_of_its_continuum():
     assert value == pytest.approx(0.01, abs=4.0 * np.sqrt(variance))
     assert np.sqrt(variance) < 0.002
     assert np.isnan(continuum_excess(flux, 0.0 * weight, sky)[0])
+
+
+def _in_seeing(wide: float, monkeypatch: pytest.MonkeyPatch, tried: tuple[float, ...]) -> tuple[float, float]:
+    """What is left of brightness beside stars as wide as told (slices), over the lines' error, and over its own."""
+    monkeypatch.setattr(continuity, "_SMOOTH", tried)
+    left, pull, noise = [], [], 0.5 * NOISE
+    row = np.repeat(np.arange(SLICES), PARTS)
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        stars = sum(star(*rng.uniform(0, (72, SLICES)), 10 ** rng.uniform(0.5, 2.3), wide) for _ in range(6))
+        light, change = stars.reshape(SLICES, PARTS, 9).mean(axis=2), rng.normal(0.0, LINES, SLICES)
+        excess = change[:, None] * (1.0 + light) + light + rng.normal(0.0, noise, light.shape)
+        where = Columns(row, np.tile(np.arange(PARTS), SLICES), row + rng.normal(0.0, 0.15, row.size))
+        found, _ = even_slices(excess.ravel(), np.full(row.size, noise**2), where, np.full(SLICES, LINES))
+        left.append(change - found.change)
+        pull.append(left[-1] / found.error)
+    return float(np.std(left)) / LINES, float(np.std(pull))
+
+
+def test_the_pieces_tell_how_smooth_the_seeing_makes_the_field(monkeypatch):
+    every = continuity._SMOOTH
+    for wide in (2.0, 8.0):
+        sharp, (found, pull) = _in_seeing(wide, monkeypatch, every[:1])[0], _in_seeing(wide, monkeypatch, every)
+        assert found < (0.96 if wide > 4.0 else 1.0) * sharp
+        assert 0.75 < pull < 1.1
