@@ -147,7 +147,9 @@ def flat(truth: Truth, out: Path) -> None:
     own = np.stack([truth.lenslets["x"][:, middle], truth.lenslets["y"][:, middle]], axis=1)
     which = nearest(place, own)
     ok = (which >= 0) & truth.whole[np.maximum(which, 0)]
+    unknown = read_product(product(out, "ifs_detector_flat", "_FLAT.fits"), DetectorFlat).open_response
     surfaces: list[np.ndarray] = []
+    pulls: list[float] = []
     for band, (low, high) in enumerate(truth.bands):
         light, noise = band_sum(flux[ok], error[ok], wave[ok], low, high)
         expected = truth.lenslets["F_FLAT"][which[ok], band]
@@ -159,11 +161,14 @@ def flat(truth: Truth, out: Path) -> None:
         smooth = columns @ np.linalg.lstsq(columns[good], ratio[good], rcond=None)[0]
         photons = photon_share(expected)
         surfaces.append(smooth)
+        claimed = noise / expected / np.nanmedian(light / expected)
+        pulls.append(width((ratio - 1.0) / np.hypot(claimed, unknown or 0.0)))
         print(
             f"flat, {low:.0f}-{high:.0f} nm: scatter {width(ratio):.4f}, {width(ratio / smooth):.4f} "
             f"after a surface of degree 6 (from {smooth.min():.3f} to {smooth.max():.3f}); photons {photons:.4f}; pull "
-            f"{width((ratio / smooth - 1.0) * expected / noise * np.nanmedian(light / expected)):.2f}"
+            f"{width((ratio / smooth - 1.0) / claimed):.2f}"
         )
+    print(f"flat: pull of each band with FLUX COMMON ERROR {unknown or 0.0:.4f} added once: {np.round(pulls, 2)}")
     colour = [float(np.std(one / surfaces[1])) for one in surfaces]
     print(
         f"flat: surfaces differ over the field by {np.round(colour, 4)} rms from the second band's: the response has "
