@@ -15,7 +15,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
-from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates, spline_filter
+from scipy.ndimage import (
+    binary_dilation,
+    binary_erosion,
+    binary_fill_holes,
+    gaussian_filter,
+    map_coordinates,
+    spline_filter,
+)
 
 __all__ = ["Picture", "Shift", "fit_shift", "prepare"]
 
@@ -81,12 +88,25 @@ class Shift(NamedTuple):
     converged: bool
 
 
-def prepare(image: F8, variance: F8, known: B1) -> Picture:
-    """Return an image made ready; pixels not known, and those that they reach by the smoothing, do not count."""
+def prepare(image: F8, variance: F8, known: B1, level: float = 0.0) -> Picture:
+    """Return an image made ready; pixels not known do not count, nor those beside the edge, nor those about a hole.
+
+    Parameters
+    ----------
+    image : array (y, x)
+        Where it is not known, what is thought to be there: smoothing brings some of it in.
+    variance : array (y, x)
+    known : bool array (y, x)
+    level : float
+        Light outside the image.
+    """
     shape = [next_fast_len(image.shape[0] + _PAD), 2 * next_fast_len((image.shape[1] + _PAD + 1) // 2)]
     wave = _waves(shape)
-    spectrum = rfft2(np.where(known, image, 0.0), shape) * np.exp(-0.5 * _SMOOTH**2 * (wave[0] ** 2 + wave[1] ** 2))
-    inside = binary_erosion(known, iterations=_REACH, border_value=0)
+    full = np.full(shape, level)
+    full[: image.shape[0], : image.shape[1]] = image
+    spectrum = rfft2(full, shape) * np.exp(-0.5 * _SMOOTH**2 * (wave[0] ** 2 + wave[1] ** 2))
+    whole = binary_fill_holes(known)
+    inside = binary_erosion(whole, border_value=0) & ~binary_dilation(whole & ~known, iterations=_REACH)
     smoothed = _image(spectrum, known.shape)
     return Picture(spectrum, smoothed, np.where(known, variance, 0.0), inside)
 

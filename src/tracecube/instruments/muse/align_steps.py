@@ -51,7 +51,7 @@ class _Told:
     method: list[str]
 
 
-@recipe(version="6")
+@recipe(version="7")
 def align_exposures(
     *,
     images: Sequence[Image],

@@ -14,6 +14,7 @@ from tracecube.core.fields import BoolArray
 from tracecube.core.spectra import Image
 from tracecube.kernels.registration import Picture, prepare
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
+from tracecube.recipes.align.beyond import continued
 
 __all__ = ["White", "background", "flattened", "mapped", "pattern_of", "sky_of", "white"]
 
@@ -85,6 +86,7 @@ def white(image: Image, *, weigh: bool = True) -> White:
         variance = np.where(known, float(np.median(variance[known])), 0.0)
     level = float(np.median(data[known])) if known.any() else 0.0
     strips = pattern_of(data, known)
+    light = continued(data, variance, known, level)
     return White(
         data=data,
         variance=variance,
@@ -94,7 +96,7 @@ def white(image: Image, *, weigh: bool = True) -> White:
         x0=(1.0 - float(told["CRPIX1"])) * side,
         y0=(1.0 - float(told["CRPIX2"])) * side,
         side=side,
-        picture=prepare(np.where(known, data, level), variance + np.where(known, strips**2, 0.0), known),
+        picture=prepare(light, variance + np.where(known, strips**2, 0.0), known, level),
         pattern=strips,
     )
 

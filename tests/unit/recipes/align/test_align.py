@@ -207,3 +207,26 @@ def test_structure_of_flats_tells_nothing_beside_a_star():
     assert 0 < used.sum() < 0.05 * used.size
     found = align(pictures, AlignParams())
     assert np.abs(found.shift[1] - OFFSETS[1]).max() < 0.06
+
+
+@pytest.mark.parametrize(("row", "far"), [(9.0, 0.03), (37.0, 0.05)])
+def test_a_star_that_the_edge_cuts_is_continued(row, far):
+    """The seeing changes, and in one exposure the star's middle is three spaxels from the edge."""
+    settings = [{"fwhm": 4.15}, {"fwhm": 4.65, "offset": (1.44, -2.2), "dither": (2.5, -4.0)}]
+    pictures = [white(exposure(70 + i, [(180.0, row + 3.0, 33000.0)], **own)) for i, own in enumerate(settings)]
+    found = align(pictures, AlignParams())
+    error = np.sqrt(np.diag(found.shift_covariance[1]))
+    assert np.abs(found.shift[1] - (1.44, -2.2)).max() < far
+    assert np.abs((found.shift[1] - (1.44, -2.2)) / error).max() < 4.5
+    assert found.flux[1] == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_saturated_star_tells_by_its_wings():
+    pictures = []
+    for i in range(2):
+        one = exposure(80 + i, [(180.0, 100.0, 60000.0)], offset=OFFSETS[i], dither=DITHERS[i], shape=(200, 310))
+        hole = one.data > 0.4 * np.nanmax(one.data)
+        pictures.append(white(replace(one, flags=np.where(hole, 2, one.flags).astype(np.int32))))
+    found = align(pictures, AlignParams())
+    assert np.abs(found.shift[1] - OFFSETS[1]).max() < 0.05
+    assert abs(found.flux[1] - 1.0) < 4.0 * found.flux_error[1]
