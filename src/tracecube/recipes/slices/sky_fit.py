@@ -16,6 +16,7 @@ from tracecube.kernels import sky_spline
 from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece
 from tracecube.recipes.slices.alike import drawn_to_alike
 from tracecube.recipes.slices.continuity import columns, continuum_excess, even_slices
+from tracecube.recipes.slices.own_lines import clearest_line, pieces_with_lines
 from tracecube.recipes.slices.sky_pieces import BORDERS, Slices
 
 __all__ = [
@@ -126,6 +127,7 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
         elif moved < SETTLED:
             break
     error = state.error * max(1.0, chi2) ** 0.5
+    blank = _without_lines(slices, state, blank)
     state.coefficient = _spectrum(slices, state, blank)
     told, scale = _evened(slices, state, error, without) if params.even else (np.zeros(len(error)), 1.0)
     if params.alike:
@@ -135,6 +137,23 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
         state.coefficient = _spectrum(slices, state, blank)
     dq = np.where(np.isfinite(error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
     return SkyFit(state.coefficient, state.first, params.knots, state.value, error, blank, chi2, moved, dq, told, scale)
+
+
+def _without_lines(slices: Slices, state: _State, blank: BoolArray) -> BoolArray:
+    """Return the blank pieces without lines of their own; all of them where most have such."""
+    clearest = np.full(blank.size, np.nan)
+    for row, pieces in enumerate(state.pieces):
+        own = pieces[np.isfinite(slices.white[pieces])]
+        if not own.size:
+            continue
+        spread = float(np.mean(slices.spread[pieces]))
+        shapes = state.shapes(row, spread)
+        for piece in own:
+            light, _ = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
+            weight = slices.weight[piece].astype(np.float64)  # with what was clipped: the middle of a line is
+            clearest[piece] = clearest_line(slices.flux[piece], weight, state.value[row, 0] * light[0])
+    lit = pieces_with_lines(clearest, columns(slices.slice, slices.piece, slices.x, slices.y))
+    return blank if 2 * (lit & blank).sum() > blank.sum() else np.asarray(blank & ~lit)
 
 
 def _evened(slices: Slices, state: _State, error: FloatArray, without: Windows) -> tuple[FloatArray, float]:

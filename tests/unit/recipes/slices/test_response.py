@@ -121,3 +121,21 @@ def test_beyond_the_last_sample_the_response_goes_on_straight_and_the_band_is_wh
     bands, _ = transmission(wave, measured, (1e-3 * measured) ** 2, curve.value, 1.0)
     assert bands[red] == pytest.approx(0.8, rel=0.05)
     assert bands * curve.value == pytest.approx(measured, rel=0.02)  # a star at the same airmass comes out right
+
+
+def test_a_bend_of_the_response_is_followed_and_noise_is_not():
+    bent = np.exp(-0.0005 * np.maximum(5000.0 - WAVE, 0.0))
+    value, variance = measured(np.random.default_rng(4), noise=0.001)
+    found = smooth_response(WAVE, value * bent, variance * bent**2)
+    near = (WAVE > 4850) & (WAVE < 5200)
+    assert np.abs(found.value / (curve(WAVE) * bent) - 1.0)[near].max() < 0.009
+    value, variance = measured(np.random.default_rng(5), noise=0.01)
+    rough = smooth_response(WAVE, value, variance)
+    assert np.std(rough.value[near] / curve(WAVE)[near]) < 0.004
+
+
+def test_the_curve_goes_on_at_its_end_without_a_step():
+    value, variance = measured(np.random.default_rng(6), noise=0.001)
+    found = smooth_response(WAVE, value, variance)
+    last = int(np.flatnonzero(found.used)[-1])
+    assert abs(found.value[last + 1] / found.value[last] - curve(WAVE[last + 1]) / curve(WAVE[last])) < 0.003

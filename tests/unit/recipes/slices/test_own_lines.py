@@ -1,0 +1,70 @@
+"""Lines that pieces of slices have of their own: found where gas is, not where sky and hits are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.unit.recipes.slices.sky_pieces import Sky
+from tracecube.kernels.sky_spline import derivatives
+from tracecube.recipes.slices.continuity import Columns
+from tracecube.recipes.slices.own_lines import clearest_line, pieces_with_lines
+from tracecube.recipes.slices.sky_fit import SkyParams, fit_sky
+from tracecube.recipes.slices.sky_pieces import gather
+
+SAMPLES = np.arange(3800.0)
+SKY = 40.0 + 10.0 * np.sin(SAMPLES / 700.0) + 2000.0 * np.exp(-0.5 * ((SAMPLES - 1500.0) / 1.1) ** 2)
+
+
+def piece(rng, height, at=2500.3):
+    line = height * np.exp(-0.5 * ((SAMPLES - at) / 1.2) ** 2)
+    return SKY + 0.03 * SKY * np.sin(SAMPLES / 900.0) + line + rng.normal(0.0, np.sqrt(SKY))
+
+
+@pytest.mark.parametrize(("height", "least", "most"), [(0.0, 0.0, 5.0), (25.0, 4.5, 11.0)])
+def test_a_line_is_as_clear_as_its_light(height, least, most):
+    rng = np.random.default_rng(1)
+    found = [clearest_line(piece(rng, height), 1.0 / SKY, SKY) for _ in range(30)]
+    assert least < np.min(found)
+    assert np.max(found) < most
+
+
+def test_what_is_left_of_the_sky_and_what_was_hit_is_no_line():
+    rng = np.random.default_rng(2)
+    flux, weight = piece(rng, 0.0) + 0.05 * (SKY - 45.0) * (SKY > 100.0), 1.0 / SKY
+    assert clearest_line(flux, weight, SKY) < 5.0
+    flux[2000] += 1000.0
+    assert clearest_line(flux, weight, SKY) < 5.0
+    assert clearest_line(flux, np.where(SAMPLES < 3500.0, 0.0, weight), SKY) == 0.0
+
+
+def test_pieces_among_such_with_lines_have_fainter_ones():
+    row = np.repeat(np.arange(10), 8)
+    where = Columns(row, np.tile(np.arange(8), 10), row.astype(float))
+    clearest = np.zeros((10, 8))
+    clearest[4, 3:5] = 9.0  # gas
+    clearest[8, 0] = 6.0  # a hit
+    found = pieces_with_lines(clearest.ravel(), where).reshape(10, 8)
+    assert found[3:6, 3:5].all()
+    assert not found[:2].any()
+    assert found[8, 0]
+    assert found[7:, :2].sum() == 1
+
+
+@pytest.mark.parametrize("height", [0.15, 0.3])
+def test_faint_gas_in_pieces_of_sky_does_not_get_into_the_spectrum(height):
+    """A line in a sixth of the pieces, too faint for their brightness to tell."""
+    sky, spectra, at = Sky(noise=0.03), [], np.arange(5020.0, 5040.0, 0.3)
+    for gas in (0.0, height):
+        made = [
+            replace(one, x=3.75 * (one.piece - 1.5), y=0.2 * (one.aperture + 12.0 * number))
+            for number, one in enumerate(sky.segments(2))
+        ]
+        for one in made:
+            lit = one.aperture % 12 < 2
+            one.flux[lit] += gas * np.exp(-0.5 * ((one.wave[lit] - 5029.4) / 1.3) ** 2)
+        found = fit_sky(gather(made), SkyParams(fraction=0.9, ignore=0.0, rounds=4))
+        spectra.append(derivatives(at, found.coefficient, found.first, found.step)[0])
+    assert np.sum(spectra[1] - spectra[0]) * 0.3 < 0.02 * height * 3.3
