@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracecube.core.errors import NoConvergence
+from tracecube.core.fields import IntArray
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
@@ -22,12 +23,13 @@ from tracecube.instruments.sedm.refraction import refraction
 if TYPE_CHECKING:
     from tracecube.instruments.sedm.exposure import Exposed
 
-__all__ = ["ifu"]
+__all__ = ["ifu", "saturated_spectra"]
 
 # Wavelength at which the telescope guides, Angstrom: no refraction shift there [night log].
 GUIDE_WAVE = 6200.0
 # Flexure beyond this is unusual: the spread over real nights is 0.31 px along dispersion, px.
 USUAL_FLEXURE = 1.5
+SATURATED_STRETCH = 10  # px along a spectrum: no cosmic ray is so long but those that lie along it
 NO_MAP = "no map of static bad pixels: hot pixels are left to the search for cosmic rays (try: take domes and arcs)"
 
 
@@ -73,6 +75,7 @@ def ifu(
     spectra = on_grid(final, traces, wavelength, lenslet_flat, layout, params.grid(), shift=along, meta=meta)
     shift, more = refraction(meta, raw.name, spectra.wave, GUIDE_WAVE)
     cube = build_cube(spectra, shift, params.cube(), pitch=layout.pitch, pointing=pointing(meta))
+    full = saturated_spectra(frame.flags, traces)
     hit = float(np.mean((frame.flags & Flag.COSMIC_RAY) != 0))
     variance = np.asarray(np.maximum(final.model, 0.0) + float(frame.meta["NOISEFLR"]), np.float32)  # type: ignore[arg-type]
     return Exposure(
@@ -85,9 +88,25 @@ def ifu(
             QualityNumber("FLEXURE DY ERROR", exposed.error, "pix", high=0.02),
             QualityNumber("EXTRACTION CHI2", final.chi2, "", 0.8, 1.3),
             QualityNumber("COSMIC RAYS", hit, "", high=0.02),
+            QualityNumber("SATURATED SPECTRA", float(full), "", high=0.0),
         ),
-        caveats=(*caveats, *more, *(() if static_badpix else (NO_MAP,))),
+        caveats=(*caveats, *more, *(() if static_badpix else (NO_MAP,)), *_saturated(full)),
     )
+
+
+def saturated_spectra(flags: IntArray, traces: TraceSet) -> int:
+    """Count the spectra that are saturated along a stretch: a hit or a hot pixel is shorter."""
+    from tracecube.recipes.extract.trace_flags import flags_on_traces  # noqa: PLC0415
+
+    seen = flags_on_traces(flags, traces, int(Flag.SATURATED), reach=2) != 0
+    return int(np.count_nonzero(seen.sum(axis=1) >= SATURATED_STRETCH))
+
+
+def _saturated(count: int) -> tuple[str, ...]:
+    if not count:
+        return ()
+    spectra = "one spectrum is" if count == 1 else f"{count} spectra are"
+    return (f"{spectra} saturated: light there is known from the edges of the traces alone, if at all",)
 
 
 def _shift_along(

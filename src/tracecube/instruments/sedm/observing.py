@@ -10,7 +10,7 @@ from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
 from tracecube.instruments.sedm.headers import exposure_time, number, start_mjd, text
 
-__all__ = ["Air", "Site", "airmass", "parallactic_angle", "pointing", "site", "weather"]
+__all__ = ["Air", "Site", "airmass", "airmass_told", "parallactic_angle", "pointing", "site", "weather"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ def airmass(header: Meta, name: str, *, fraction: float = 0.0) -> float:
     height = math.sin(latitude) * math.sin(declination) + math.cos(latitude) * math.cos(declination) * math.cos(angle)
     x = 1.0 / max(height, 1.0 / _AIRMASS_LIMIT) - 1.0
     return 1.0 + x - 0.0018167 * x - 0.002875 * x**2 - 0.0008083 * x**3  # Hardie 1962, eq. in 8.2
+
+
+def airmass_told(header: Meta) -> bool:
+    """Whether the header tells the airmass at both ends of an exposure."""
+    return all(_plausible(number(header, key)) is not None for key in ("AIRMASS", "ENDAIR"))
 
 
 def _plausible(value: float | None) -> float | None:

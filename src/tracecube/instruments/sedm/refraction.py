@@ -6,7 +6,7 @@ import numpy as np
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import FloatArray, Meta
-from tracecube.instruments.sedm.observing import airmass, parallactic_angle, weather
+from tracecube.instruments.sedm.observing import airmass, airmass_told, parallactic_angle, weather
 from tracecube.kernels.atmosphere import refraction_shift
 
 __all__ = ["refraction"]
@@ -36,5 +36,7 @@ def refraction(
     shift = refraction_shift(
         wave, reference, masses, angles, pressure=air.pressure, temperature=air.temperature, humidity=air.humidity
     )
-    caveats = () if air.known else ("OUT_AIR or OUT_HUM not usable: refraction with 10 C and 30 per cent humidity",)
-    return shift, caveats
+    caveats = [] if air.known else ["OUT_AIR or OUT_HUM not usable: refraction with 10 C and 30 per cent humidity"]
+    if not airmass_told(meta):
+        caveats.append(f"AIRMASS or ENDAIR not usable: {masses[0]:.2f} to {masses[1]:.2f} follows from the coordinates")
+    return shift, tuple(caveats)

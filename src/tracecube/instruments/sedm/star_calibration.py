@@ -27,6 +27,7 @@ __all__ = ["calibrated", "night_response"]
 
 F8 = NDArray[np.float64]
 COLLECTING_AREA = 18000.0  # cm2, telescope of Palomar
+EFFICIENCY_WAVE = 6500.0  # Angstrom
 _PLANCK_LIGHT = 1.98645e-8  # erg Angstrom: h c, for photon energies
 
 
@@ -112,15 +113,28 @@ def _star(spectrum: Spectrum, params: ResponseParams, caveats: list[str]) -> Sta
         reference=reference,
     )
     smoothness = Smoothness(knots=params.knots, line_error=params.line_error, floor=params.floor)
-    return fit_star(star, extinction(), absorbers(), smoothness)
+    found = fit_star(star, extinction(), absorbers(), smoothness)
+    seen = efficiency_at(EFFICIENCY_WAVE, found, spectrum.wave)
+    if seen > 1.0:
+        raise BadData(
+            f"{seen:.1f} times the light that the telescope collects of it: not this star, or a fault of the exposure",
+            hint="look at its picture; leave it out with --only, or name the star that it is",
+        )
+    return found
+
+
+def efficiency_at(wavelength: float, star: StarResponse, wave: F8) -> float:
+    """Electrons over photons that fall on the mirror, as one standard tells."""
+    response = float(np.exp(np.interp(wavelength, wave, star.log_response)))
+    return response * _PLANCK_LIGHT / wavelength / COLLECTING_AREA
 
 
 def _numbers(found: Response, together: Combination, stars: list[StarResponse]) -> list[QualityNumber]:
     """Quality numbers of a response."""
     inside = (found.wave >= 4000.0) & (found.wave <= 9000.0)
     error = np.sqrt(found.variance[inside]) / found.response[inside]
-    photon = _PLANCK_LIGHT / 6500.0
-    efficiency = float(np.interp(6500.0, found.wave, found.response)) * photon / COLLECTING_AREA
+    photon = _PLANCK_LIGHT / EFFICIENCY_WAVE
+    efficiency = float(np.interp(EFFICIENCY_WAVE, found.wave, found.response)) * photon / COLLECTING_AREA
     return [
         QualityNumber("STANDARDS USED", float(np.count_nonzero(found.used)), "", low=2.0),
         QualityNumber("RESPONSE ERROR", float(np.sqrt(np.mean(error**2))), "", high=0.02),

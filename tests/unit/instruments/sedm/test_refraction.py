@@ -36,3 +36,11 @@ def test_no_airmass_and_no_coordinates_mean_no_refraction_and_a_caveat() -> None
     assert not east.any()
     assert not north.any()
     assert "not known" in caveats[0]
+
+
+def test_an_airmass_that_the_header_does_not_tell_follows_from_the_coordinates_and_is_said() -> None:
+    (east, north), _ = refraction(HEADER, "a", WAVE, 6200.0)
+    for lost in ({"AIRMASS": None}, {"ENDAIR": -999.0}, {"AIRMASS": None, "ENDAIR": None}):
+        (other_east, other_north), [caveat] = refraction({**HEADER, **lost}, "a", WAVE, 6200.0)
+        assert "AIRMASS or ENDAIR not usable: 1." in caveat
+        np.testing.assert_allclose(np.hypot(other_east, other_north), np.hypot(east, north), rtol=0.5)

@@ -209,3 +209,14 @@ def test_text_form_is_what_classifiers_read(science: Spectra, night: Any) -> Non
 def test_same_inputs_give_the_same_numbers(science: Spectra) -> None:
     one, two = (extract_star(spectra=science) for _ in range(2))
     np.testing.assert_array_equal(one.spectrum_uncal.flux_uncal, two.spectrum_uncal.flux_uncal)
+
+
+def test_a_standard_of_more_light_than_falls_on_the_mirror_is_refused(stars: list[Any], night: Any) -> None:
+    """It is not the star that its name says, and would pass for the one standard seen through no clouds."""
+    good, other = (star.spectrum_uncal for star in stars)
+    wrong = replace(other, flux_uncal=60.0 * other.flux_uncal, variance_uncal=3600.0 * other.variance_uncal)
+    found = response(spectrum_uncal=[good, wrong])
+    [caveat] = [one for one in found.caveats if "not used" in one]
+    assert "times the light that the telescope collects" in caveat
+    assert list(found.response.star) == [raw_name(FEIGE)]
+    np.testing.assert_allclose((found.response.response / night.response.response)[MIDDLE], 1.0, atol=0.03)
