@@ -318,7 +318,11 @@ def _sky_excess(deviation: F8, variance: F8, faint: NDArray[np.bool_]) -> F8:
 
 
 def slice_solution(slices: Slices, weight: F8, columns: F8) -> F8:
-    """Amplitudes (k, c) of columns (k, c, n) in the slices."""
+    """Amplitudes (k, c) of columns (k, c, n) in the slices; that of a column without light is zero."""
     weighted = columns * weight[:, None, :]
-    normal = np.matmul(weighted, np.swapaxes(columns, 1, 2)) + 1e-300 * np.eye(columns.shape[1])
-    return np.asarray(np.linalg.solve(normal, np.matmul(weighted, slices.flux[..., None]))[..., 0])
+    normal = np.matmul(weighted, np.swapaxes(columns, 1, 2))
+    size = np.sqrt(np.maximum(np.einsum("kcc->kc", normal), 1e-30))
+    # A trillionth keeps columns that vanish, as those of a faint galaxy's further pictures, from being free.
+    normal = normal / (size[:, :, None] * size[:, None, :]) + 1e-12 * np.eye(columns.shape[1])
+    found = np.linalg.solve(normal, np.matmul(weighted, slices.flux[..., None]) / size[..., None])
+    return np.asarray(found[..., 0] / size)

@@ -22,7 +22,7 @@ from tracecube.recipes.science.host_doubt import Doubt, Seen, doubt_of
 from tracecube.recipes.science.point_lattice import Points, points_with_patterns, refraction_of
 from tracecube.recipes.science.scene import Slices, Track
 
-__all__ = ["ExtendedLight", "fit_with_extended"]
+__all__ = ["ROUGH", "ExtendedLight", "fit_with_extended"]
 
 F8 = NDArray[np.float64]
 FAINT, BRIGHT = 5.0, 90.0  # per cent: before it is known, light is as strong as lies between these shares of lenslets

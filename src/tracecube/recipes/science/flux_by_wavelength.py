@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tracecube.core.flags import Flag
 from tracecube.recipes.science.scene import Scene
 
-__all__ = ["Solution", "find_outliers", "solution_flags", "solve"]
+__all__ = ["Solution", "find_outliers", "light_of", "solution_flags", "solve"]
 
 F8 = NDArray[np.float64]
 
@@ -26,9 +26,18 @@ class Solution(NamedTuple):
     model: F8
 
 
-def solve(region: Scene, columns: F8) -> Solution:
-    """Weighted least squares at every wavelength, with the covariance of neighbours carried along."""
-    weight = np.where(region.good, 1.0 / region.variance, 0.0)
+def solve(region: Scene, columns: F8, doubt: F8 | None = None) -> Solution:
+    """Weighted least squares at every wavelength, with the covariance of neighbours carried along.
+
+    Parameters
+    ----------
+    region : Scene
+    columns : array (m, c, n)
+        The source, the sky, and what else there is.
+    doubt : array (m, n), optional
+        Variance that the model has in each sample: it lowers the weight, and is no noise.
+    """
+    weight = np.where(region.good, 1.0 / (region.variance + (0.0 if doubt is None else doubt)), 0.0)
     weighted = columns * weight[:, None, :]
     normal = np.matmul(weighted, np.swapaxes(columns, 1, 2))
     scale = np.sqrt(np.einsum("kcc->kc", normal))
@@ -50,11 +59,16 @@ def solve(region: Scene, columns: F8) -> Solution:
     return Solution(flux, variance, covariance, sky, covered, model)
 
 
-def find_outliers(region: Scene, columns: F8, solution: Solution, model_error: float, clip: float) -> NDArray[np.bool_]:
+def light_of(solution: Solution) -> F8:
+    """Light of source and galaxy (m, n), the sky's apart."""
+    return np.asarray(solution.model - np.nan_to_num(solution.sky)[:, None])
+
+
+def find_outliers(region: Scene, solution: Solution, model_error: float, clip: float) -> NDArray[np.bool_]:
     """Samples that no model of this scene explains."""
-    own = np.nan_to_num(solution.flux)[:, None] * columns[:, 0]
-    # Up to a tenth of the star's own light in one lenslet is blamed on the shape, never on the sample.
-    total = region.variance + (np.maximum(3.0 * model_error, 0.1) * own) ** 2
+    # Up to a tenth of the light in one lenslet, the sky's apart, is blamed on the shape of star and galaxy, never on
+    # the sample: a bright galaxy has its noise far below what its model leaves.
+    total = region.variance + (np.maximum(3.0 * model_error, 0.1) * light_of(solution)) ** 2
     return np.asarray(region.good & (np.abs(region.flux - solution.model) > clip * np.sqrt(total)))
 
 

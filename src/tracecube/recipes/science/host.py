@@ -15,6 +15,7 @@ from tracecube.recipes.science.extended import ExtendedLight, fit_with_extended
 __all__ = ["Host", "fit_host", "leaves_light"]
 
 F8 = NDArray[np.float64]
+TOGETHER = 3.0  # by chance once in a thousand fields; whether it is a galaxy is then asked of its fit
 BELIEF, HALO_BELIEF = 0.3, 1.0 / 3.0
 """Of the widths of the priors of place and width, and of the halo. No galaxy is quite as its model has it, and a source
 that is free would walk to where it mends that: the likelihood is tempered to a tenth, and so are the errors that it
@@ -63,7 +64,7 @@ def fit_host(setting: Setting, prior: Prior, *, detail: float, pictures: int, cl
 def leaves_light(setting: Setting, fit: ChromaticFit) -> bool:
     """Whether neighbouring lenslets deviate together, as they do where light was left out of the model.
 
-    Mean product of normalised residuals over pairs of neighbours (Moran 1950, Biometrika 37, 17), against five
+    Mean product of normalised residuals over pairs of neighbours (Moran 1950, Biometrika 37, 17), against `TOGETHER`
     times its error for white noise.
     """
     from scipy.spatial import cKDTree  # noqa: PLC0415 - slow to import
@@ -75,4 +76,4 @@ def leaves_light(setting: Setting, fit: ChromaticFit) -> bool:
     points = np.column_stack([scene.x, scene.y])
     first, second = cKDTree(points).query_pairs(1.2 * lattice_pitch(scene.x, scene.y), output_type="ndarray").T
     product = residual[:, first] * residual[:, second]
-    return bool(product.sum() > 5.0 * np.sqrt(np.count_nonzero(product)))
+    return bool(product.sum() > TOGETHER * np.sqrt(np.count_nonzero(product)))

@@ -24,8 +24,8 @@ from tracecube.recipes.science.chromatic_fit import (
     shape_of,
     slice_solution,
 )
-from tracecube.recipes.science.extended import ExtendedLight
-from tracecube.recipes.science.flux_by_wavelength import find_outliers, solution_flags, solve
+from tracecube.recipes.science.extended import ROUGH, ExtendedLight
+from tracecube.recipes.science.flux_by_wavelength import find_outliers, light_of, solution_flags, solve
 from tracecube.recipes.science.level_error import (
     LevelError,
     Structure,
@@ -127,10 +127,12 @@ def extract_point_source(
     found, structure = fit_scene(Field(scene, scene if region is None else region), track, prior, choices, taught)
     setting, fit, extended = found.setting, found.fit, found.extended
     columns = np.concatenate([_columns(setting, track, fit, extended), found.others(setting, track)], axis=1)
-    used = setting.scene.without(np.broadcast_to(found.core, setting.scene.good.shape))
+    used = setting.scene.without(found.core | _given_up(found))
     solution = solve(used, columns)
-    bad = find_outliers(used, columns, solution, fit.model_error, choices.clip)
-    solution = solve(used.without(bad), columns)
+    bad = find_outliers(used, solution, fit.model_error, choices.clip)
+    # Weighed as in the fit: where a galaxy is bright its model, not the noise, says how well a sample is known.
+    doubt = None if extended is None else (ROUGH * light_of(solution)) ** 2
+    solution = solve(used.without(bad), columns, doubt)
     return PointSource(
         flux=solution.flux,
         variance=solution.variance,
@@ -146,6 +148,18 @@ def extract_point_source(
         picture=_picture(setting, fit, extended),
         untold=found.untold,
     )
+
+
+def _given_up(found: Fitted) -> NDArray[np.bool_]:
+    """Samples (m, n) of slices in which the fit of a galaxy gave a lenslet up: its light follows no picture."""
+    setting, wave = found.setting, found.setting.scene.wave
+    if found.extended is None:
+        return np.zeros(setting.scene.good.shape, dtype=bool)
+    slices = setting.slices
+    nearest = np.argmin(np.abs(wave[:, None] - slices.wave), axis=1)
+    for number, member in enumerate(slices.members):
+        nearest[member] = number
+    return np.asarray(((slices.weight > 0) & (found.fit.weight <= 0))[nearest])
 
 
 def _level_error(found: Fitted, structure: Structure, halos: F8) -> LevelError:

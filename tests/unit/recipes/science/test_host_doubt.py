@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tracecube.kernels.psf import full_width
-from tracecube.recipes.science import extended, host_doubt
+from tracecube.recipes.science import extended, host_doubt, point_source
 from tracecube.recipes.science.chromatic_fit import HALO, NAMES, Prior, Setting, shape_of
 from tracecube.recipes.science.extended import ExtendedLight
 from tracecube.recipes.science.galaxy_system import linearise, patterns_of, solve
@@ -248,3 +248,32 @@ def test_a_small_galaxy_is_fitted_too(sim: ModuleType) -> None:
     found, _ = extracted(sim, sim.light_of_star(truth, *PLACE) + small, 7)
     off = abs(float(np.mean(found.flux[MIDDLE] / truth[MIDDLE])) - 1.0)
     assert off < 3.0 * np.hypot(found.level_error.total, 0.005)
+
+
+def test_a_bright_galaxy_does_not_lose_its_samples(sim: ModuleType) -> None:
+    """Its noise lies far below what any model of its knots leaves: that is no fault of samples."""
+    rng = np.random.default_rng(8)
+    light = sim.light_of_star(np.full(WAVE.size, 2e4), *PLACE) + disc(sim, 3.0, 0.5, 8e4)
+    for _ in range(12):
+        away, turn = rng.uniform(0.5, 6.0), rng.uniform(0.0, 2.0 * np.pi)
+        line = 1.0 + 3.0 * np.exp(-0.5 * ((WAVE - rng.uniform(5000.0, 7000.0)) / 27.0) ** 2)
+        light += sim.light_of_star(rng.uniform(1e4, 6e4) * line, 3.0 + away * np.cos(turn), 0.5 + away * np.sin(turn))
+    found, _ = extracted(sim, light, 9)
+    assert not found.flags[MIDDLE].any()
+    assert found.outliers < 0.02
+
+
+def test_lenslets_that_the_fit_gave_up_are_given_up_at_every_wavelength() -> None:
+    """Samples of a slice, and beyond the range of the fit those next to its first and last."""
+    wave = np.arange(10.0)
+    slices = SimpleNamespace(wave=np.array([3.0, 6.5]), weight=np.ones((2, 3)), members=(slice(2, 5), slice(5, 9)))
+    slices.weight[0, 0] = 0.0  # never measured
+    kept = np.array([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+    setting = SimpleNamespace(scene=SimpleNamespace(wave=wave, good=np.ones((10, 3), bool)), slices=slices)
+    found = SimpleNamespace(setting=setting, fit=SimpleNamespace(weight=kept), extended=object())
+    given = point_source._given_up(found)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(np.flatnonzero(given[:, 1]), [0, 1, 2, 3, 4])
+    np.testing.assert_array_equal(np.flatnonzero(given[:, 2]), [5, 6, 7, 8, 9])
+    assert not given[:, 0].any()
+    found.extended = None
+    assert not point_source._given_up(found).any()  # type: ignore[arg-type]
