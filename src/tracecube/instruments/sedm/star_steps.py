@@ -41,7 +41,7 @@ class CalibratedSpectrum(Outputs):
     spectrum: Spectrum
 
 
-@recipe(version="12")
+@recipe(version="13")
 def extract_star(
     *,
     spectra: Spectra,
