@@ -24,11 +24,15 @@ from scipy.spatial import cKDTree
 from scipy.stats import norm
 
 from tracecube.core.companions import Companions, CompanionSpectrum
+from tracecube.core.flags import NOT_USABLE
 from tracecube.core.optics import TraceSet, WavelengthSolution
 from tracecube.core.pixels import DetectorFlat
 from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre, StarPsf
+from tracecube.instruments.sphere_ifs.observing import orientation
+from tracecube.instruments.sphere_ifs.star_surroundings import in_order
 from tracecube.io.products import read_product
+from tracecube.recipes.science.star_sequence import star_sequence
 from tracecube.recipes.science.strehl import StrehlParams, spot_colour
 
 ORDERS, DIAGONALS, DIAMETER = 13.718, (57.3, 147.3), 8.0  # of the satellite spots; lambda / D, degree, m
@@ -403,6 +407,81 @@ def companions(truth: Truth, out: Path) -> None:
         line_spread(truth, spectrum, out)
 
 
+def photon_errors(found: Companions, out: Path) -> list[tuple[float, np.ndarray]]:
+    """Cramer and Rao's limit of each companion's contrast, relative: of a flat spectrum, and channel by channel.
+
+    All else is known: the speckles, the star's flux and its image, the place. What is left are the photons and read
+    noise of the DITs, and how the samples of a lenslet are correlated along wavelength.
+    """
+    spectra = [read_product(path, Spectra) for path in sorted(out.glob("*/ifs_science/*_CHANNELS.fits"))]
+    centres = [read_product(path, StarCentre) for path in sorted(out.glob("*/ifs_science/*_DIT_CENTRE.fits"))]
+    psf = read_product(product(out, "ifs_science_flux", "STAR_PSF.fits"), StarPsf)
+    spectra, centres = in_order(spectra, centres)
+    turned = [orientation(one.meta, "").angle for one in spectra]
+    sequence = star_sequence(spectra, centres, turned, psf)
+    rows = np.flatnonzero(np.isfinite(spectra[0].x) & np.isfinite(spectra[0].y) & ((spectra[0].dq & NOT_USABLE) == 0))
+    beside = [np.nan_to_num(np.asarray(one.covariance, float)[rows].T) for one in spectra]
+    made = []
+    for i in range(found.object.size):
+        angle, far = np.radians(found.pa_deg[i]), 1e-3 * found.sep_mas[i]
+        light = np.where(sequence.light > 0, 1.0, 0.0)[None]
+        image = sequence.image(np.array([far * np.sin(angle)]), np.array([far * np.cos(angle)]), light)
+        fisher = np.zeros((sequence.wave.size, sequence.wave.size))
+        for t, n in zip(*np.nonzero((image > 0).any(axis=1)), strict=True):
+            known = np.flatnonzero(sequence.weight[t, :, n] > 0)
+            cover = np.diag(1.0 / sequence.weight[t, known, n].astype(float))
+            near = np.flatnonzero(np.diff(known) == 1)
+            cover[near, near + 1] = cover[near + 1, near] = beside[t][known[near], n]
+            seen = image[t, known, n]
+            fisher[np.ix_(known, known)] += seen[:, None] * np.linalg.inv(cover) * seen
+        told = np.diag(fisher) > 0
+        single = np.full(told.size, np.nan)
+        single[told] = np.sqrt(np.diag(np.linalg.inv(fisher[np.ix_(told, told)])))
+        made.append((float(fisher.sum() ** -0.5 / found.contrast[i]), single / found.contrast[i]))
+    return made
+
+
+def chances(truth: Truth, out: Path) -> None:
+    """What each companion's rows can reach at best, and in how many nights they then pass."""
+    found = read_product(product(out, "ifs_companions", "SOURCES.fits"), Companions)
+    dits = len(truth.planes("OBJECT"))
+    air = StrehlParams().transmission * np.sqrt(1.0 + 1.0 / dits)
+    meta = read_product(min(out.glob("*/ifs_science/*_CHANNELS.fits")), Spectra).meta
+    bent = float(meta.get("FLATBENT", meta.get("FLATSMTH", 0.03)))
+    level = float(np.hypot(air, bent))
+    print(
+        f"star's level at best {level:.3f}: transmission of the air {air:.3f}, what is bent in the lenslet flat "
+        f"{bent:.3f}; Strehl ratio and slope of the lamp known"
+    )
+    names = {one["name"]: one for one in truth.night["companions"]}
+    for i, (mean, single) in enumerate(photon_errors(found, out)):
+        name = str(found.object[i])
+        spectrum = read_product(product(out, "ifs_companions", f"SPECTRUM_{name}.fits"), CompanionSpectrum)
+        seen = np.isfinite(spectrum.contrast) & np.isfinite(single)
+        seen &= np.interp(spectrum.wave / 10.0, truth.waves["wave"], truth.waves["throughput"]) > 0.3
+        value = abs(found.contrast[i] / names[name]["mean_contrast"] - 1.0)
+        claimed = float(found.contrast_err[i] / found.contrast[i])
+        noise = float(np.sqrt(np.mean(single[seen] ** 2)))
+        goal, best = _GOALS[name][0], float(np.hypot(mean, level))
+        chance, claims = (2.0 * norm.cdf(goal / one) - 1.0 for one in (best, claimed))
+        print(
+            f"companion {name}, photometry and bias: {value:.3f} off, target {goal:.2f}; limit {best:.3f}, photons "
+            f"{mean:.3f}: met in {chance:.0%} of nights at best, in {claims:.0%} with the error claimed, {claimed:.3f}"
+        )
+        rng = np.random.default_rng(1)
+        draws = np.sqrt(
+            noise**2 * rng.chisquare(seen.sum(), 20000) / seen.sum() + (level * rng.normal(size=20000)) ** 2
+        )
+        print(
+            f"companion {name}, channel rms: target {_GOALS[name][1]:.2f}; photons {noise:.3f} a channel: met in "
+            f"{np.mean(draws < _GOALS[name][1]):.0%} of nights at best"
+        )
+
+
+_GOALS = {"b": (0.03, 0.06), "c": (0.06, 0.15), "d": (0.10, 0.25)}
+"""Of contrast and mean spectrum, and of the rms of the channels, relative."""
+
+
 def line_spread(truth: Truth, spectrum: CompanionSpectrum, out: Path) -> None:
     """Spectrum against the truth as lines of several widths make it, the best level taken out."""
     wave, contrast = spectrum.wave / 10.0, spectrum.contrast
@@ -482,7 +561,7 @@ def main() -> None:
     if given is None:
         return
     out, truth = given[0], Truth(given[1])
-    for part in (star_centre, flat, response, bands, crosstalk, strehl, companions):
+    for part in (star_centre, flat, response, bands, crosstalk, strehl, companions, chances):
         try:
             part(truth, out)
         except FileNotFoundError as error:  # calibrations alone
