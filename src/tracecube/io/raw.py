@@ -126,6 +126,12 @@ def _read_units(
                 tables[1][name] = {key: card for key, card in hdu.header.items() if not STRUCTURAL.fullmatch(key)}
             else:
                 cube = wanted.plane is not None and len(hdu.shape) > 2  # noqa: PLR2004 - planes, rows, columns
+                if cube and cast("int", wanted.plane) >= hdu.shape[0]:
+                    raise BadData(
+                        f"{path}: no integration {wanted.plane}, counted from 0: the file holds {hdu.shape[0]}, fewer "
+                        "than its header says",
+                        hint="the exposure was cut short, or the copy: fetch the file again, or use the others",
+                    )
                 images[name] = _pixels(hdu.section[wanted.plane] if cube else hdu.data)
 
 

@@ -196,3 +196,9 @@ def test_tables_of_one_name_are_all_there_with_their_headers(tmp_path):
     assert found.tables["STAR 2"]["a"].tolist() == [2.0, 2.0]
     assert found.headers["STAR 3"]["RA"] == 30.0
     assert "NAXIS" not in found.headers["STAR"]
+
+
+def test_an_exposure_that_was_cut_short_says_how_many_integrations_it_holds(tmp_path: Path) -> None:
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((2, 8, 8), np.float32))]).writeto(tmp_path / "a.fits")
+    with pytest.raises(BadData, match=r"no integration 2, counted from 0: the file holds 2, fewer than its header"):
+        read_raw(tmp_path / "a.fits", "OBJECT", plane=2)
