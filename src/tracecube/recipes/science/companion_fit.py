@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import vstack
 
 from tracecube.core.errors import NoConvergence
+from tracecube.core.fields import FloatArray
 from tracecube.kernels.few_samples import resolution_elements
 from tracecube.recipes.science.speckle_learning import LearntSpeckles
 from tracecube.recipes.science.speckles import SpeckleModel
@@ -125,7 +126,7 @@ def fit_companion(learnt: LearntSpeckles, east: float, north: float, *, spectrum
     """
     rows = near(learnt.sequence, east, north)
     sequence, model = learnt.sequence.only(rows), learnt.model.only(rows)
-    data = learnt.residual[..., rows]
+    data = learnt.residual[..., rows].astype(float)
     light = np.ones(sequence.wave.size) if spectrum is None else np.where(np.isfinite(spectrum), spectrum, 0.0)
     light = np.where(sequence.light > 0, light, 0.0)
     place, shape = _settle(sequence, model, data, np.array([east, north]), light)
@@ -138,7 +139,7 @@ def fit_companion(learnt: LearntSpeckles, east: float, north: float, *, spectrum
     return FittedCompanion(float(place[0]), float(place[1]), light, shape, contrast, normal)
 
 
-def _settle(sequence: StarSequence, model: SpeckleModel, data: F8, start: F8, shape: F8) -> tuple[F8, F8]:
+def _settle(sequence: StarSequence, model: SpeckleModel, data: FloatArray, start: F8, shape: F8) -> tuple[F8, F8]:
     """Place of a source of given spectrum by Gauss and Newton, and the normal matrix of its brightness and place."""
     place = start.copy()
     for _ in range(ROUNDS):
@@ -161,7 +162,7 @@ def _settle(sequence: StarSequence, model: SpeckleModel, data: F8, start: F8, sh
     raise NoConvergence(f"the place of a source near {start} arcsec does not settle", hint="raise the threshold")
 
 
-def _columns(sequence: StarSequence, place: F8, shape: F8) -> list[F8]:
+def _columns(sequence: StarSequence, place: F8, shape: F8) -> list[FloatArray]:
     """Image of a source and its slopes eastwards and northwards."""
     at = place + STEP * np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     images = [sequence.image(one[:1], one[1:], shape[None]) for one in at]
@@ -182,7 +183,9 @@ def _normal(sequence: StarSequence, model: SpeckleModel, place: F8) -> F8:
     return normal
 
 
-def noise_at(fitted: FittedCompanion, learnt: LearntSpeckles, back: F8, sources: F8, *, space: float = 2.0) -> Noise:
+def noise_at(
+    fitted: FittedCompanion, learnt: LearntSpeckles, back: FloatArray, sources: F8, *, space: float = 2.0
+) -> Noise:
     """Measure contrasts at places as far from the star as a companion, where there is none.
 
     Parameters
@@ -207,10 +210,10 @@ def noise_at(fitted: FittedCompanion, learnt: LearntSpeckles, back: F8, sources:
     free = np.ones(east.size, bool)
     for e, n in sources:
         free &= np.hypot(east - e, north - n) > space * size
-    seen = sequence.under(east, north, (sequence.weight > 0).astype(float)).sum(axis=1)
-    wanted = sequence.under(
-        np.array([fitted.east]), np.array([fitted.north]), (sequence.weight > 0).astype(float)
-    ).sum()
+    told = (sequence.weight > 0).astype(sequence.weight.dtype)
+    seen = sequence.under(east, north, told).sum(axis=1)
+    wanted = sequence.under(np.array([fitted.east]), np.array([fitted.north]), told).sum()
+    del told
     free &= seen > 0.85 * wanted
     east, north = east[free], north[free]
     found = sequence.under(east, north, back)
@@ -222,7 +225,7 @@ def noise_at(fitted: FittedCompanion, learnt: LearntSpeckles, back: F8, sources:
     return Noise(spectra, moves, whole * np.count_nonzero(free) / max(free.size, 1))
 
 
-def _moves(fitted: FittedCompanion, sequence: StarSequence, back: F8, places: tuple[F8, F8, F8]) -> F8:
+def _moves(fitted: FittedCompanion, sequence: StarSequence, back: FloatArray, places: tuple[F8, F8, F8]) -> F8:
     """Shift (n, 2) that the noise at places would give to the companion: outwards, along the circle."""
     east, north, found = places
     radius = np.hypot(east, north)

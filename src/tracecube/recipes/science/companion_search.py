@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tracecube.core.fields import BoolArray
+from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.params import Params
 from tracecube.kernels.few_samples import few_sample_threshold, resolution_elements
 from tracecube.recipes.science.speckle_learning import LearntSpeckles
@@ -65,7 +65,7 @@ class SearchMap:
     elements: F8
     signal: F8
     full: F8
-    weight: F8
+    weight: FloatArray
 
     def threshold(self, sigma: float) -> F8:
         """Return how large ``snr`` must be at each place of the grid."""
@@ -139,9 +139,9 @@ def kept_signal(learnt: LearntSpeckles, rings: F8, core: float) -> F8:
         image = sequence.image(east, north, np.broadcast_to(light, (number, light.size)))
         left = learnt.model.transpose(sequence.weight * learnt.model.apply(image))
         inner = sequence.core(core).image(east, north, np.broadcast_to(light, (number, light.size)))
-        whole = np.vdot(inner, sequence.weight * inner)
+        whole = np.sum(inner * sequence.weight * inner, dtype=float)
         if whole > 0.0:
-            kept[r] = max(float(np.vdot(inner, left)) / float(whole), 1e-3)
+            kept[r] = max(float(np.sum(inner * left, dtype=float)) / float(whole), 1e-3)
     return kept
 
 

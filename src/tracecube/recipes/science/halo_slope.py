@@ -79,7 +79,7 @@ def halo_slope(sequence: StarSequence) -> HaloSlope | None:
 def _mean_light(sequence: StarSequence, channel: int) -> F8:
     """Mean of all exposures in a channel, array (n,); NaN where one is missing: speckles differ between exposures."""
     whole = (sequence.weight[:, channel] > 0).all(axis=0)
-    return np.where(whole, sequence.flux[:, channel].mean(axis=0), np.nan)
+    return np.where(whole, sequence.flux[:, channel].mean(axis=0, dtype=float), np.nan)
 
 
 def _above(light: F8, rings: I8, inside: BoolArray) -> F8:
@@ -160,5 +160,5 @@ def evened(sequence: StarSequence, slope: F8, at: F8) -> StarSequence:
         Of the star beside its mask, whose flux contrasts are told by.
     """
     x, y = sequence.lattice.x - at[0], sequence.lattice.y - at[1]
-    level = 1.0 + slope[0] * x + slope[1] * y
+    level = (1.0 + slope[0] * x + slope[1] * y).astype(sequence.flux.dtype)
     return replace(sequence, flux=sequence.flux / level, weight=sequence.weight * level**2)

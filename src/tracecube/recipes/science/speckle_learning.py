@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tracecube.core.errors import BadData
+from tracecube.core.fields import FloatArray
 from tracecube.core.params import Params
 from tracecube.kernels.running import running_median
 from tracecube.recipes.science.speckles import Magnified, SpeckleModel, magnified_plane
@@ -83,7 +84,7 @@ class LearntSpeckles:
 
     model: SpeckleModel
     sequence: StarSequence
-    residual: F8
+    residual: FloatArray
     excess: F8
 
 
@@ -124,7 +125,7 @@ def learn_speckles(
         model = replace(model, plane=plane, spectra=spectra, fit=fit)
         still = model.apply(source.flux)
     excess = _excess(source, still, rings, _freedom(source, courses.shape[0]))
-    noisy = np.where(rings >= 0, excess.T[:, np.maximum(rings, 0)], excess[0][:, None])
+    noisy = np.where(rings >= 0, excess.T[:, np.maximum(rings, 0)], excess[0][:, None]).astype(source.flux.dtype)
     done = _without_offset(sequence, offset)
     done = replace(done, weight=done.weight / noisy)
     return LearntSpeckles(model, done, model.apply(done.flux), excess)
@@ -146,7 +147,7 @@ def _rings(sequence: StarSequence, params: SpeckleParams) -> NDArray[np.int64]:
     return np.where(used, np.minimum(rings, last), -1)
 
 
-def _courses(sequence: StarSequence, params: SpeckleParams, rings: NDArray[np.int64]) -> tuple[F8, F8]:
+def _courses(sequence: StarSequence, params: SpeckleParams, rings: NDArray[np.int64]) -> tuple[F8, FloatArray]:
     """Courses of brightness (n_course, n_time, n_wave) and changes of what is smooth (n_time, n_wave, n or 1)."""
     times, waves = sequence.flux.shape[:2]
     inside = rings >= 0
@@ -155,32 +156,42 @@ def _courses(sequence: StarSequence, params: SpeckleParams, rings: NDArray[np.in
     number = 1 + (params.modes if params.learnt else 0)
     if number >= times:
         raise BadData(f"{number} courses along time from {times} exposures", hint="lower 'modes'")
-    flux, weight = sequence.flux[..., inside], sequence.weight[..., inside]
-    gain, offset = np.ones((times, waves)), np.zeros((times, waves))
+    gain, smooth = np.ones((times, waves)), np.zeros_like(sequence.flux)
+    matrix, surfaces = np.zeros((times, times)), None
+    if params.smooth:
+        place = (sequence.lattice.x[inside], sequence.lattice.y[inside])
+        surfaces = _surfaces(place, _degree(params.smooth, int(inside.sum())))
+    for k in range(waves):
+        flux, weight = (np.asarray(one[:, k, inside], float) for one in (sequence.flux, sequence.weight))
+        gain[:, k], offset, mean = _brightness(flux, weight)
+        left = flux - offset[:, None] - gain[:, [k]] * mean
+        found = np.zeros_like(left) if surfaces is None else _smooth(left, weight, rings[inside], surfaces)
+        smooth[:, k] = offset[:, None]
+        smooth[:, k, inside] += found
+        # Components along time of everything that moved: few against the samples they come from.
+        left = np.sqrt(weight) * (left - found)
+        matrix += left @ left.T
+    modes = np.linalg.eigh(matrix)[1][:, ::-1][:, : number - 1]
+    extra = [np.broadcast_to(mode[:, None], gain.shape) for mode in modes.T]
+    return np.stack([gain, *extra]), smooth
+
+
+def _brightness(flux: F8, weight: F8) -> tuple[F8, F8, F8]:
+    """Brightness and offset of each exposure (n_time,) about a mean image (n,), of one channel (n_time, n)."""
+    times = len(flux)
+    gain, offset = np.ones(times), np.zeros(times)
     for _ in range(ROUNDS):
-        above = np.einsum("tk,tki->ki", gain, weight * (flux - offset[..., None]))
-        mean = above / np.maximum(np.einsum("tk,tki->ki", gain**2, weight), 1e-300)
-        sums = [np.einsum("tki,ki->tk", weight, mean**p) for p in range(3)]
-        seen = [np.einsum("tki,ki->tk", weight * flux, mean**p) for p in range(2)]
+        above = np.einsum("t,ti->i", gain, weight * (flux - offset[:, None]))
+        mean = above / np.maximum(np.einsum("t,ti->i", gain**2, weight), 1e-300)
+        sums = [weight @ mean**p for p in range(3)]
+        seen = [(weight * flux) @ mean**p for p in range(2)]
         det = sums[0] * sums[2] - sums[1] ** 2
         known = det > 1e-12 * sums[0] * sums[2]
         det = np.where(known, det, 1.0)
         gain = np.where(known, (sums[0] * seen[1] - sums[1] * seen[0]) / det, 1.0)
         offset = np.where(known, (sums[2] * seen[0] - sums[1] * seen[1]) / det, 0.0)
-        gain, offset = gain / gain.mean(axis=0), offset - offset.mean(axis=0)
-    left = flux - offset[..., None] - gain[..., None] * mean
-    smooth = np.zeros(sequence.flux.shape)
-    if params.smooth:
-        place = (sequence.lattice.x[inside], sequence.lattice.y[inside])
-        surfaces = _surfaces(place, _degree(params.smooth, int(inside.sum())))
-        smooth[..., inside] = _smooth(left, weight, rings[inside], surfaces)
-    smooth += offset[..., None]
-    left = np.sqrt(weight) * (flux - smooth[..., inside] - gain[..., None] * mean)
-    # Components along time of everything that moved: few against the samples they come from.
-    matrix = np.einsum("tki,ski->ts", left, left)
-    modes = np.linalg.eigh(matrix)[1][:, ::-1][:, : number - 1]
-    extra = [np.broadcast_to(mode[:, None], gain.shape) for mode in modes.T]
-    return np.stack([gain, *extra]), smooth
+        gain, offset = gain / gain.mean(), offset - offset.mean()
+    return gain, offset, mean
 
 
 def _degree(most: int, lenslets: int) -> int:
@@ -198,25 +209,25 @@ def _surfaces(place: tuple[F8, F8], degree: int) -> F8:
 
 
 def _smooth(left: F8, weight: F8, rings: NDArray[np.int64], surfaces: F8) -> F8:
-    """Smooth part of what is left (n_time, n_wave, n), exposure by exposure and channel by channel.
+    """Smooth part of what is left in a channel (n_time, n), exposure by exposure.
 
     Rings whose speckles are strong weigh by what they scatter, not by their photons.
     """
     found = np.zeros(left.shape)
-    for k in range(left.shape[1]):
-        count = np.bincount(rings, (weight[:, k] > 0).sum(axis=0))
-        scatter = np.bincount(rings, (weight[:, k] * left[:, k] ** 2).sum(axis=0)) / np.maximum(count, 1)
-        share = 1.0 / np.maximum(scatter, 1.0)[rings]
-        for t in range(left.shape[0]):
-            weighted = surfaces * (weight[t, k] * share)[:, None]
-            normal = weighted.T @ surfaces
-            if np.count_nonzero(weight[t, k]) > 10 * len(normal):  # noqa: PLR2004 - otherwise noise would be fitted
-                found[t, k] = surfaces @ np.linalg.solve(normal, weighted.T @ left[t, k])
+    count = np.bincount(rings, (weight > 0).sum(axis=0))
+    scatter = np.bincount(rings, (weight * left**2).sum(axis=0)) / np.maximum(count, 1)
+    share = 1.0 / np.maximum(scatter, 1.0)[rings]
+    for t in range(len(left)):
+        weighted = surfaces * (weight[t] * share)[:, None]
+        normal = weighted.T @ surfaces
+        if np.count_nonzero(weight[t]) > 10 * len(normal):  # noqa: PLR2004 - otherwise noise would be fitted
+            found[t] = surfaces @ np.linalg.solve(normal, weighted.T @ left[t])
     return found
 
 
-def _without_offset(sequence: StarSequence, offset: F8) -> StarSequence:
-    flux = np.where(sequence.weight > 0, sequence.flux - offset, 0.0)
+def _without_offset(sequence: StarSequence, offset: FloatArray) -> StarSequence:
+    flux = sequence.flux - offset.astype(sequence.flux.dtype)
+    flux[sequence.weight <= 0] = 0.0
     return replace(sequence, flux=flux)
 
 
@@ -224,7 +235,8 @@ def _halo(sequence: StarSequence, rings: NDArray[np.int64]) -> F8:
     """Brightness of the halo in each channel: weighted mean over the inner third of the rings."""
     inside = (rings >= 0) & (rings <= max(1, rings.max() // 3))
     weight = sequence.weight[..., inside]
-    mean = (weight * sequence.flux[..., inside]).sum(axis=(0, 2)) / np.maximum(weight.sum(axis=(0, 2)), 1e-300)
+    total = weight.sum(axis=(0, 2), dtype=float)
+    mean = (weight * sequence.flux[..., inside]).sum(axis=(0, 2), dtype=float) / np.maximum(total, 1e-300)
     # Never less than a thousandth of the brightest: an empty channel must not blow up.
     return np.asarray(np.maximum(mean, max(1e-3 * float(mean.max()), 1e-30)))
 
@@ -246,7 +258,7 @@ def _per_ring(rings: NDArray[np.int64], values: F8) -> F8:
     return found
 
 
-def _power(sequence: StarSequence, still: F8, rings: NDArray[np.int64], freedom: F8) -> F8:
+def _power(sequence: StarSequence, still: FloatArray, rings: NDArray[np.int64], freedom: F8) -> F8:
     """Variance of what moved above the noise's, array (n_ring, n_wave)."""
     used = (sequence.weight > 0) & (freedom > 0)
     number = np.maximum(used.sum(axis=0), 1)
@@ -256,7 +268,7 @@ def _power(sequence: StarSequence, still: F8, rings: NDArray[np.int64], freedom:
     return np.maximum(_per_ring(rings, above), 0.0)
 
 
-def _excess(sequence: StarSequence, still: F8, rings: NDArray[np.int64], freedom: F8) -> F8:
+def _excess(sequence: StarSequence, still: FloatArray, rings: NDArray[np.int64], freedom: F8) -> F8:
     """Variance of the residual over that of the noise, at least 1, smooth along wavelength."""
     used = (sequence.weight > 0) & (freedom > 0)
     number = used.sum(axis=0)
@@ -273,7 +285,7 @@ def _at(plane: Magnified, power: F8, params: SpeckleParams) -> F8:
     return np.interp(np.hypot(plane.x, plane.y), centre, middle)
 
 
-def _spectra(sequence: StarSequence, params: SpeckleParams, found: tuple[F8, F8, Magnified]) -> F8:
+def _spectra(sequence: StarSequence, params: SpeckleParams, found: tuple[FloatArray, F8, Magnified]) -> F8:
     """Spectra of speckles over the halo's, array (n_wave, n_spectrum)."""
     still, scale, plane = found
     wave = sequence.wave
@@ -285,7 +297,7 @@ def _spectra(sequence: StarSequence, params: SpeckleParams, found: tuple[F8, F8,
     if np.count_nonzero(whole) < 4 * wave.size:
         raise BadData("too few places are seen at all wavelengths for components", hint="use method 'asdi'")
     rows = nodes[:, whole].reshape(wave.size, -1)
-    noise = np.median(1.0 / np.sqrt(np.maximum(sequence.weight.max(axis=(0, 2)), 1e-300)) / scale)
+    noise = np.median(1.0 / np.sqrt(np.maximum(sequence.weight.max(axis=(0, 2)).astype(float), 1e-300)) / scale)
     vectors = np.linalg.eigh(rows @ rows.T / max(noise, 1e-300) ** 2)[1][:, ::-1]
     return np.asarray(vectors[:, : params.spectral_modes] * np.sqrt(wave.size))
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
+from tracecube.core.fields import FloatArray
 from tracecube.kernels.moving import cubic_weights, parabola_weights
 from tracecube.recipes.science.star_sequence import StarSequence
 
@@ -90,24 +91,31 @@ class SpeckleModel:
     """
 
     courses: F8
-    weight: F8
+    weight: FloatArray
     plane: Magnified | None
     scale: F8
     spectra: F8
     fit: F8
 
-    def apply(self, samples: F8) -> F8:
-        """Take speckles out of samples (n_time, n_wave, n)."""
-        found = self._still(samples)
-        if self.plane is None:
-            return found
-        return np.where(self.weight > 0, found - self._speckles(found), 0.0)
+    def apply(self, samples: FloatArray) -> FloatArray:
+        """Take speckles out of samples (n_time, n_wave, n), channel by channel: copies of all would need gigabytes."""
+        found = np.empty_like(samples)
+        fitted = self._nothing(samples.shape[0])
+        for k in range(samples.shape[1]):
+            still = self._still(np.asarray(samples[:, k], float), k)
+            found[:, k] = still
+            if self.plane is not None:
+                fitted += self.fit[:, :, [k]] * (self.plane.onto[k] @ still.T / self.scale[k])[:, None]
+        for k, m in enumerate(() if self.plane is None else self.plane.back):
+            found[:, k] -= self.scale[k] * (m @ np.einsum("p,npt->nt", self.spectra[k], fitted)).T
+            found[:, k][self.weight[:, k] <= 0] = 0.0
+        return found
 
     def turned(self) -> list[csr_array]:
         """Transposes of ``plane.back``: rows are nodes, so that few nodes cost little."""
         return [] if self.plane is None else [csr_array(m.T.tocsr()) for m in self.plane.back]
 
-    def response(self, channel: int, samples: F8) -> Response:
+    def response(self, channel: int, samples: FloatArray) -> Response:
         """Apply the projection to samples (n_time, n) of one channel alone; samples that are zero cost nothing."""
         alone = replace(self, courses=self.courses[:, :, [channel]], weight=self.weight[:, [channel]], plane=None)
         still = csr_array(alone.apply(samples[:, None])[:, 0])
@@ -133,12 +141,23 @@ class SpeckleModel:
         taken = csr_array((values, nodes.indices, nodes.indptr), nodes.shape) @ turned
         return csr_array((response.still - taken).tocsr() if own else -taken)
 
-    def transpose(self, samples: F8) -> F8:
+    def transpose(self, samples: FloatArray) -> FloatArray:
         """Transpose of `apply`."""
-        found = np.where(self.weight > 0, samples, 0.0)
-        if self.plane is not None:
-            found = found - self._speckles_transposed(found)
-        return self._still_transposed(found)
+        found = np.empty_like(samples)
+        fitted = self._nothing(samples.shape[0])
+        for k, m in enumerate(() if self.plane is None else self.plane.back):
+            known = np.where(self.weight[:, k] > 0, samples[:, k], 0.0)
+            fitted += self.spectra[k][:, None] * (self.scale[k] * (m.T @ known.T))[:, None]
+        for k in range(samples.shape[1]):
+            still = np.where(self.weight[:, k] > 0, np.asarray(samples[:, k], float), 0.0)
+            if self.plane is not None:
+                still -= (self.plane.onto[k].T @ np.einsum("np,npt->nt", self.fit[:, :, k], fitted)).T / self.scale[k]
+            found[:, k] = self._still_transposed(still, k)
+        return found
+
+    def _nothing(self, times: int) -> F8:
+        """Coefficients of the spectra (n_node, n_spectrum, n_time) before any channel has told of them."""
+        return np.zeros((0 if self.plane is None else self.plane.x.size, self.spectra.shape[1], times))
 
     def only(self, rows: I8) -> SpeckleModel:
         """Return the model of some lenslets: right for images that lie well within them."""
@@ -156,55 +175,41 @@ class SpeckleModel:
             fit = fit[nodes]
         return replace(self, weight=self.weight[..., rows], plane=plane, fit=fit)
 
-    def _inverse(self) -> F8:
-        """Inverse of the normal matrix of the courses, array (n_wave, n, n_course, n_course)."""
-        normal = np.einsum("atk,btk,tki->kiab", self.courses, self.courses, self.weight)
+    def _inverse(self, k: int) -> F8:
+        """Inverse of the normal matrix of the courses in a channel, array (n, n_course, n_course)."""
+        courses = self.courses[:, :, k]
+        normal = np.einsum("at,bt,ti->iab", courses, courses, np.asarray(self.weight[:, k], float))
         # Lenslets measured less often than there are courses tell nothing: their samples are left as they are.
-        number = self.courses.shape[0]
-        full = (self.weight > 0).sum(axis=0) > number
-        normal = np.where(full[..., None, None], normal, np.eye(number))
+        number = len(courses)
+        full = self._full(k)[:, None, None]
+        normal = np.where(full, normal, np.eye(number))
         inverse = 1.0 / normal if number == 1 else np.linalg.inv(normal)
-        return np.asarray(np.where(full[..., None, None], inverse, 0.0))
+        return np.asarray(np.where(full, inverse, 0.0))
 
-    def _still(self, samples: F8) -> F8:
-        samples = np.where(self.weight > 0, samples, 0.0)
-        if not self.courses.shape[0]:
+    def _full(self, k: int) -> NDArray[np.bool_]:
+        """Lenslets (n,) that are measured more often in a channel than there are courses."""
+        return np.asarray((self.weight[:, k] > 0).sum(axis=0) > len(self.courses))
+
+    def _still(self, samples: F8, k: int) -> F8:
+        """What does not follow the courses, of samples (n_time, n) in a channel."""
+        samples = np.where(self.weight[:, k] > 0, samples, 0.0)
+        if not len(self.courses):
             return samples
-        seen = np.einsum("atk,tki->kia", self.courses, self.weight * samples)
-        fitted = np.einsum("kiab,kib->kia", self._inverse(), seen)
-        found = samples - np.einsum("atk,kia->tki", self.courses, fitted)
-        return self._kept(found)
+        courses = self.courses[:, :, k]
+        seen = np.einsum("at,ti->ia", courses, self.weight[:, k] * samples)
+        fitted = np.einsum("iab,ib->ia", self._inverse(k), seen)
+        return self._kept(samples - np.einsum("at,ia->ti", courses, fitted), k)
 
-    def _still_transposed(self, samples: F8) -> F8:
-        if not self.courses.shape[0]:
+    def _still_transposed(self, samples: F8, k: int) -> F8:
+        if not len(self.courses):
             return samples
-        samples = self._kept(samples)
-        seen = np.einsum("atk,tki->kia", self.courses, samples)
-        fitted = np.einsum("kiab,kib->kia", self._inverse(), seen)
-        return np.asarray(samples - self.weight * np.einsum("atk,kia->tki", self.courses, fitted))
+        courses, samples = self.courses[:, :, k], self._kept(samples, k)
+        fitted = np.einsum("iab,ib->ia", self._inverse(k), np.einsum("at,ti->ia", courses, samples))
+        return np.asarray(samples - self.weight[:, k] * np.einsum("at,ia->ti", courses, fitted))
 
-    def _kept(self, samples: F8) -> F8:
+    def _kept(self, samples: F8, k: int) -> F8:
         """Zero where not measured, or too seldom to be told from what stands still."""
-        full = (self.weight > 0).sum(axis=0) > self.courses.shape[0]
-        return np.where((self.weight > 0) & full, samples, 0.0)
-
-    def _speckles(self, samples: F8) -> F8:
-        assert self.plane is not None
-        nodes = np.stack([m @ samples[:, k].T / self.scale[k] for k, m in enumerate(self.plane.onto)])
-        fitted = np.einsum("npk,knt->pnt", self.fit, nodes)
-        found = np.empty_like(samples)
-        for k, m in enumerate(self.plane.back):
-            found[:, k] = self.scale[k] * (m @ np.einsum("p,pnt->nt", self.spectra[k], fitted)).T
-        return found
-
-    def _speckles_transposed(self, samples: F8) -> F8:
-        assert self.plane is not None
-        nodes = np.stack([self.scale[k] * (m.T @ samples[:, k].T) for k, m in enumerate(self.plane.back)])
-        fitted = np.einsum("kp,knt->pnt", self.spectra, nodes)
-        found = np.empty_like(samples)
-        for k, m in enumerate(self.plane.onto):
-            found[:, k] = (m.T @ np.einsum("np,pnt->nt", self.fit[:, :, k], fitted)).T / self.scale[k]
-        return found
+        return np.where((self.weight[:, k] > 0) & self._full(k), samples, 0.0)
 
 
 def magnified_plane(sequence: StarSequence, *, inner: float, step: float) -> Magnified:

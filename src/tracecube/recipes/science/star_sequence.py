@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import BoolArray
+from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre, StarPsf
@@ -24,6 +24,7 @@ I8 = NDArray[np.int64]
 BAD = NOT_USABLE | int(Flag.NOT_ILLUMINATED | Flag.LOW_THROUGHPUT)
 # Step of the tabulated image in (lambda / D)**2 of the bluest channel: linear interpolation good to 1e-4 of the peak.
 _PROFILE_STEP = 0.005
+_PLACES = 1024  # looked at together: each has a place in every exposure and channel
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class StarSequence:
     wave : array (n_wave,), Angstrom
     unit : array (n_wave,), arcsec
         lambda / D.
-    flux, weight : array (n_time, n_wave, n)
+    flux, weight : float32 array (n_time, n_wave, n)
         electron / Angstrom in a DIT, and inverse variance: 0 where not usable, the flux then 0 too.
     star_x, star_y : array (n_time, n_wave), arcsec
     angle : array (n_time,), degree
@@ -58,8 +59,8 @@ class StarSequence:
 
     wave: F8
     unit: F8
-    flux: F8
-    weight: F8
+    flux: FloatArray
+    weight: FloatArray
     star_x: F8
     star_y: F8
     angle: F8
@@ -96,17 +97,21 @@ class StarSequence:
         py = self.star_y + (n * np.cos(turn) + e * np.sin(turn))
         return np.ascontiguousarray(px), np.ascontiguousarray(py)
 
-    def image(self, east: F8, north: F8, contrast: F8) -> F8:
+    def image(self, east: F8, north: F8, contrast: F8) -> FloatArray:
         """Samples (n_time, n_wave, n) that sources of contrasts (n_source, n_wave) make."""
         px, py = self.places(east, north)
         light = np.asarray(contrast, float)[:, None, :] * self.brightness
-        return np.asarray(paint(self.lattice, self.profile, px, py, np.broadcast_to(light, px.shape).copy()))
+        made = paint(self.lattice, self.profile, px, py, np.broadcast_to(light, px.shape).copy())
+        return np.asarray(made, self.flux.dtype)
 
-    def under(self, east: F8, north: F8, samples: F8) -> F8:
+    def under(self, east: F8, north: F8, samples: FloatArray) -> F8:
         """Sum samples under the images of sources of contrast 1, array (n_source, n_wave)."""
-        px, py = self.places(east, north)
-        scaled = np.ascontiguousarray(samples * self.brightness[..., None])
-        return np.asarray(gather(self.lattice, self.profile, px, py, scaled))
+        scaled = np.ascontiguousarray(samples * self.brightness[..., None].astype(samples.dtype))
+        found = np.zeros((np.size(east), self.wave.size))
+        for first in range(0, len(found), _PLACES):
+            some = slice(first, first + _PLACES)
+            found[some] = gather(self.lattice, self.profile, *self.places(east[some], north[some]), scaled)
+        return found
 
     def core(self, reach: float) -> StarSequence:
         """Return the sequence with images cut at ``reach`` (lambda / D)."""
@@ -118,15 +123,16 @@ class StarSequence:
         if np.size(east) == 0:
             return self
         flux = self.flux - self.image(east, north, contrast)
-        return replace(self, flux=np.where(self.weight > 0, flux, 0.0))
+        flux[self.weight <= 0] = 0.0
+        return replace(self, flux=flux)
 
     def only(self, rows: I8) -> StarSequence:
-        """Return the sequence of some lenslets."""
+        """Return the sequence of some lenslets, in double precision: they are few."""
         old = self.lattice
         return replace(
             self,
-            flux=self.flux[..., rows],
-            weight=self.weight[..., rows],
+            flux=self.flux[..., rows].astype(float),
+            weight=self.weight[..., rows].astype(float),
             lattice=lattice_of(old.x[rows], old.y[rows], old.cell),
         )
 
@@ -173,18 +179,21 @@ def star_sequence(
     wave = np.asarray(first.wave, float)
     rows = np.flatnonzero(np.isfinite(first.x) & np.isfinite(first.y) & ((first.dq & NOT_USABLE) == 0))
     good = np.stack([_good(one)[rows].T for one in spectra])
-    flux = np.stack([np.asarray(one.flux[rows], float).T for one in spectra])
-    variance = np.stack([np.asarray(one.variance[rows], float).T for one in spectra])
+    # Samples are as exact as in files; whatever sums many of them does so in double precision, channel by channel.
+    flux = np.stack([np.asarray(one.flux[rows], np.float32).T for one in spectra])
+    weight = np.stack([np.asarray(one.variance[rows], np.float32).T for one in spectra])
     x, y = np.asarray(first.x[rows], float), np.asarray(first.y[rows], float)
     unit = np.degrees(wave * 1e-10 / diameter) * 3600.0
     pitch = lattice_pitch(x, y)
     light, error = _light(psf, wave)
-    used = good & (light > 0.0)[None, :, None]
+    good &= (light > 0.0)[None, :, None]
+    flux[~good] = weight[~good] = 0.0
+    weight[good] = 1.0 / weight[good]
     return StarSequence(
         wave=wave,
         unit=unit,
-        flux=np.where(used, flux, 0.0),
-        weight=np.where(used, 1.0 / np.where(good, variance, 1.0), 0.0),
+        flux=flux,
+        weight=weight,
         star_x=np.stack([np.asarray(c.x, float) for c in centres]),
         star_y=np.stack([np.asarray(c.y, float) for c in centres]),
         angle=np.asarray(angles, float),

@@ -274,3 +274,17 @@ def test_the_map_has_the_core_of_a_bright_companion() -> None:
         assert np.isfinite(found.snr[j - 1 : j + 2, i]).all()
         assert np.isfinite(found.snr[j, i - 1 : i + 2]).all()
         assert found.snr[j, i] > 30.0
+
+
+def test_samples_are_kept_as_exact_as_in_files_and_summed_in_double_precision(sequences: list[StarSequence]) -> None:
+    one = sequences[0]
+    assert one.flux.dtype == one.weight.dtype == np.float32
+    model = learn_speckles(one, PARAMS.speckles).model
+    single, double = model.apply(one.flux), model.apply(one.flux.astype(float))
+    assert single.dtype == np.float32
+    assert single == pytest.approx(double, abs=1e-5 * float(np.abs(one.flux).max()))
+    back = model.transpose(one.weight * single)
+    assert back.dtype == np.float32
+    assert one.under(SCENE.east, SCENE.north, back) == pytest.approx(
+        one.under(SCENE.east, SCENE.north, model.transpose(one.weight * double)), rel=1e-3
+    )
