@@ -25,9 +25,11 @@ from tracecube.recipes.science.companion_products import (
 )
 from tracecube.recipes.science.high_contrast import contrast_curve, surroundings
 from tracecube.recipes.science.star_sequence import star_sequence
-from tracecube.recipes.science.strehl import Strehl, core_light
+from tracecube.recipes.science.strehl import Strehl, core_light, halo_share
 
 __all__ = ["StarSurroundings", "find", "in_order"]
+
+_LEAST_HALO, _MOST_HALO = 0.02, 1.0  # of the star's light: a Strehl ratio of 0.98, and all that there is
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def find(
         caveats.append(f"the field turned by {sequence.rotation:.1f} degree only: its rotation is not used")
     if any((np.asarray(c.dq) & int(Flag.ASTROMETRY)).any() for c in placed):
         caveats.append("the star's place is not known in every DIT: places of companions are not to be trusted")
-    caveats += [*_level_caveats(level, spectra, star_error), *lit.caveats]
+    halo = halo_share(psf, spectra[0], placed[0], params.strehl())
+    caveats += [*_level_caveats(level, spectra, star_error), *_halo_caveats(halo), *lit.caveats]
     meta = {**spectra[0].meta, "ESO PRO CATG": "IFS_SCIENCE_DR", "HCMETHOD": method}
     return StarSurroundings(
         sources=sources(found, star_error=star_error, centre_error=centre_error, target=target, meta=meta),
@@ -100,6 +103,7 @@ def find(
             *quality_of(found, sequence),
             QualityNumber("CENTRE ERROR", 1e3 * centre_error, "mas", high=1.0),
             *_level_numbers(level),
+            QualityNumber("HALO LIGHT", 100.0 * halo, "%", 100.0 * _LEAST_HALO, 100.0 * _MOST_HALO),
             *lit.quality,
         ),
         caveats=tuple(caveats),
@@ -131,6 +135,17 @@ def _level_caveats(level: Strehl, spectra: list[Spectra], star_error: float) -> 
     else:
         return []
     return [f"{what}: contrasts are uncertain by {star_error:.1%}"]
+
+
+def _halo_caveats(share: float) -> list[str]:
+    """Say that the star's flux can not be right where its halo has more than all of it, or next to nothing."""
+    if not np.isfinite(share) or _LEAST_HALO <= share <= _MOST_HALO:
+        return []
+    what = (
+        f"the halo around the mask holds {100.0 * share:.1f} % of the star's light by the flux frame, of 5 to 50 usual"
+    )
+    hint = "look at the flux frame: its DIT, its neutral density filter (ESO INS4 FILT2 NAME)"
+    return [f"{what}: contrasts are not to be trusted (try: {hint})"]
 
 
 def _level_numbers(level: Strehl) -> tuple[QualityNumber, ...]:

@@ -27,7 +27,7 @@ from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.recipes.science.star_centre import good_samples
 
-__all__ = ["Strehl", "StrehlParams", "core_light", "halo_ratio", "spot_colour", "usual_change"]
+__all__ = ["Strehl", "StrehlParams", "core_light", "halo_ratio", "halo_share", "spot_colour", "usual_change"]
 
 F8 = NDArray[np.float64]
 
@@ -173,6 +173,35 @@ def halo_ratio(frame: Spectra, reference: Spectra, centre: StarCentre, params: S
     told = np.flatnonzero(away.sum(axis=0) >= _LEAST_LENSLETS)
     ratios = [_ratio(frame, reference, rows[away[:, k]], int(k)) for k in told]
     return float(np.median(ratios)) if len(ratios) >= _LEAST_CHANNELS else np.nan
+
+
+def halo_share(psf: StarPsf, frame: Spectra, centre: StarCentre, params: StrehlParams) -> float:
+    """Light around the mask, out to the halo's outer radius, over all that the star sends: median of the channels.
+
+    Some five to fifty per cent; more than all, or next to nothing, is a star whose flux is wrong. NaN where too little
+    is seen.
+
+    Parameters
+    ----------
+    psf : StarPsf
+    frame : Spectra
+        Of a DIT with the star behind its mask, on the same channels.
+    centre : StarCentre
+        Of that DIT.
+    params : StrehlParams
+    """
+    light = np.asarray(psf.flux, float)
+    inside = np.hypot(frame.x - centre.centre_x, frame.y - centre.centre_y) < params.outer
+    inside &= frame.dq == 0
+    if frame.flux.shape[1] != light.size or np.count_nonzero(inside) < _LEAST_LENSLETS:
+        return np.nan
+    good = good_samples(frame)[inside]
+    known = good.sum(axis=0) > 0.5 * len(good)  # noqa: PLR2004 - half of the lenslets
+    known &= np.isfinite(light) & (light > params.band * np.nanmax(light))
+    if not known.any():
+        return np.nan
+    mean = np.where(good, frame.flux[inside], 0.0).sum(axis=0, dtype=float) / np.maximum(good.sum(axis=0), 1)
+    return float(np.median((mean * len(good) / light)[known]))
 
 
 def _halo_samples(reference: Spectra, centre: StarCentre, params: StrehlParams) -> tuple[NDArray[np.int64], BoolArray]:

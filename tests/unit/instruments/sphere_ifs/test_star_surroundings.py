@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tracecube.instruments.sphere_ifs.star_surroundings import _level_caveats, _level_numbers
+from tracecube.instruments.sphere_ifs.star_surroundings import _halo_caveats, _level_caveats, _level_numbers
 from tracecube.recipes.science.strehl import Strehl
 
 DITS = [SimpleNamespace(meta={"ARCFILE": "a.fits", "PLANE": k}) for k in (1, 2, 3)]
@@ -27,3 +27,13 @@ def test_dits_whose_halo_tells_nothing_are_named_and_do_not_count() -> None:
     [caveat] = _level_caveats(silent, DITS, 0.04)
     assert caveat.startswith("no satellite spots tell")
     assert np.isnan(_level_numbers(silent)[2].value)
+
+
+def test_a_halo_with_more_than_all_of_the_stars_light_or_next_to_none_is_said() -> None:
+    for usual in (0.05, 0.3, float("nan")):
+        assert _halo_caveats(usual) == []
+    [thick], [thin] = _halo_caveats(15.4), _halo_caveats(0.005)  # ND_2.0 taken for none, and for ND_3.5
+    assert thick.startswith("the halo around the mask holds 1540.0 % of the star's light by the flux frame")
+    assert "holds 0.5 % of" in thin
+    assert "contrasts are not to be trusted" in thin
+    assert "ESO INS4 FILT2 NAME" in thin

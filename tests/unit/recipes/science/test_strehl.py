@@ -9,7 +9,15 @@ import pytest
 
 from tests.unit.recipes.star_field import ANGLES, ORDERS, Star, unit
 from tracecube.core.star import StarCentre, StarPsf
-from tracecube.recipes.science.strehl import MIDDLE, StrehlParams, core_light, halo_ratio, spot_colour, usual_change
+from tracecube.recipes.science.strehl import (
+    MIDDLE,
+    StrehlParams,
+    core_light,
+    halo_ratio,
+    halo_share,
+    spot_colour,
+    usual_change,
+)
 
 WAVE = np.linspace(9600.0, 16600.0, 39)
 PARAMS = StrehlParams(inner=0.35, outer=0.6)
@@ -154,3 +162,15 @@ def test_what_is_open_of_the_strehl_ratio_has_a_colour_and_the_air_has_none(halo
     assert tilt == pytest.approx([made.colour, 0.0, -0.75 * made.colour])
     alone = core_light(psf, None, None, frames, PARAMS)
     assert alone.error == pytest.approx(np.hypot(alone.colour, PARAMS.transmission))
+
+
+def test_share_of_the_stars_light_that_is_around_the_mask(halos) -> None:
+    reference, _ = halos
+    psf, centre = both(reference.wave)
+    inside = np.hypot(reference.x - centre.centre_x, reference.y - centre.centre_y) < PARAMS.outer
+    bright = replace(psf, flux=np.full(psf.wave.size, 4.0 * inside.sum()))
+    even = replace(reference, flux=np.full(reference.flux.shape, 0.8), flags=np.zeros_like(reference.flags))
+    assert halo_share(bright, even, centre, PARAMS) == pytest.approx(0.2)
+    blind = replace(even, flags=np.where(np.arange(len(even.flux))[:, None] % 3 == 0, 1, 0).astype(np.int32))
+    assert halo_share(bright, blind, centre, PARAMS) == pytest.approx(0.2)
+    assert np.isnan(halo_share(bright, replace(even, flux=np.full_like(even.flux, np.nan)), centre, PARAMS))
