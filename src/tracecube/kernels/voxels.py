@@ -8,6 +8,9 @@ Trans. ASSP 29, 1153, eq. 15), n of inverse variance W. With F = G^T W G = D^1/2
 are uncorrelated with variance 1 / r^2 (Bolton and Schlegel 2010, PASP 122, 248, for spectra): they have the resolution
 of the samples, an even field keeps its value, and nothing is smoothed. p is a polynomial, so that the square
 root costs a few interpolations; where A has no inverse (patterns that fall between the samples) it stays finite.
+
+Weights that follow the light of a line make its flux too large (0.6 per cent at 16 times the noise between, 1.9 at 60):
+W is to change slowly. Then the variance is that of W times the mean of what samples vary by more, W g^2 their weights.
 """
 
 from __future__ import annotations
@@ -107,6 +110,24 @@ def _scatter(  # noqa: PLR0913, PLR0917 - the arrays of one loop
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _diagonal(place: F4, weight: F4, out: F4) -> None:
+    """Add the diagonal of G^T W G (z, y, x), with its border."""
+    for i in range(weight.size):
+        z, y, x, there = _corner(place, i, out.shape)
+        if not (there and weight[i] > 0.0):
+            continue
+        wz = _weights(place[i, 0] - np.floor(place[i, 0]))
+        wy = _weights(place[i, 1] - np.floor(place[i, 1]))
+        wx = _weights(place[i, 2] - np.floor(place[i, 2]))
+        for p in range(_TAPS):
+            for q in range(_TAPS):
+                g = wz[p] * wy[q]
+                for s in range(_TAPS):
+                    h = g * wx[s]
+                    out[z + p, y + q, x + s] += h * h * weight[i]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
 def _apply(place: F4, weight: F4, shape: tuple[int, int, int], v: F4, out: F4) -> None:
     """Add G^T W G v for two fields (z, y, 2 x), border included and flat: eight neighbours in memory at a time."""
     row, plane = np.uint64(2 * shape[2]), np.uint64(2 * shape[2] * shape[1])
@@ -143,8 +164,15 @@ def _apply(place: F4, weight: F4, shape: tuple[int, int, int], v: F4, out: F4) -
                 out[at + u7] += g * s7
 
 
-def solve_voxels(
-    place: F4, data: F4, weight: F4, shape: tuple[int, int, int], *, root: F8, least: float = 0.1
+def solve_voxels(  # noqa: PLR0913 - samples, and how they are solved
+    place: F4,
+    data: F4,
+    weight: F4,
+    shape: tuple[int, int, int],
+    *,
+    root: F8,
+    least: float = 0.1,
+    excess: F4 | None = None,
 ) -> Voxels:
     """Solve for the voxels of a grid.
 
@@ -160,6 +188,8 @@ def solve_voxels(
         From `inverse_root`.
     least : float
         Cover below which a voxel is not measured: samples, however noisy they are.
+    excess : array (k,), optional
+        Variance of samples times their weight; 1 if not given.
     """
     nz, ny, nx = (length + 2 * _BORDER for length in shape)
     both = np.zeros((nz, ny, 2 * nx), np.float32)
@@ -175,7 +205,12 @@ def solve_voxels(
     good = known[inner] & (r * scale[inner] > _TOLD)
     nothing = np.full(shape, np.nan, np.float32)
     found = np.divide(value, r, out=nothing.copy(), where=good)
-    return Voxels(found, np.divide(1.0, r * r, out=nothing, where=good), cover[inner])
+    variance = np.divide(1.0, r * r, out=nothing, where=good)
+    if excess is not None:
+        noisy = np.zeros((nz, ny, nx), np.float32)
+        _diagonal(place, weight * excess, noisy)
+        np.multiply(variance, noisy[inner] / np.where(good, diagonal[inner], 1.0), out=variance, where=good)
+    return Voxels(found, variance, cover[inner])
 
 
 def _clenshaw(b: F4, root: F8, place: F4, weight: F4, scale: F4) -> F4:

@@ -181,3 +181,38 @@ def test_a_voxel_whose_samples_all_go_to_its_neighbours_is_not_measured(monkeypa
     lost = solved(place, data, shape=(20, 12, 12))
     assert np.argwhere(np.isnan(lost.data) & np.isfinite(whole.data)).tolist() == [[8, 5, 6]]
     assert np.isnan(lost.variance[8, 5, 6])
+
+
+def _bright_line(rng: np.random.Generator | None, *, slow: bool):
+    """The cube of a bright narrow line, wide in the field; its samples have the noise of their light."""
+    shape = (60, 9, 12)
+    parts = []
+    for iy in range(-1, shape[1] + 2):
+        for ix in range(-2, shape[2] + 3):
+            z = np.arange(-3.0, shape[0] + 3.0) + (0.37 * iy + 0.02 * ix) % 1.0
+            parts.append(np.stack([z, np.full(z.size, iy + 0.13), np.full(z.size, 0.985 * ix + 0.21)], axis=1))
+    place = np.concatenate(parts)
+    light = 400.0 * np.exp(-0.5 * ((place[:, 0] - 30.2) / 1.25) ** 2)
+    variance = 25.0 + light
+    level = np.full(variance.size, 40.0) if slow else variance
+    data = light if rng is None else light + rng.normal(0.0, np.sqrt(variance))
+    place, data, weight, excess = (one.astype(np.float32) for one in (place, data, 1.0 / level, variance / level))
+    return solve_voxels(place, data, weight, shape, root=ROOT, excess=excess)
+
+
+def test_a_bright_line_keeps_its_flux_where_weights_do_not_follow_it():
+    true = 400.0 * 1.25 * np.sqrt(2.0 * np.pi)
+    found = [_bright_line(None, slow=slow).data[20:41, 3:-3, 3:-3].sum(axis=0).mean() for slow in (True, False)]
+    assert abs(found[0] / true - 1.0) < 5e-4
+    assert found[1] / true - 1.0 > 2e-3  # what weights that follow it do
+
+
+def test_variances_are_those_of_the_samples_where_weights_are_not():
+    clean, rng = _bright_line(None, slow=True), np.random.default_rng(3)
+    pulls = []
+    for _ in range(20):
+        found = _bright_line(rng, slow=True)
+        pulls.append(((found.data - clean.data) / np.sqrt(found.variance))[10:50, 3:-3, 3:-3])
+    spread = np.std(np.array(pulls), axis=(0, 2, 3))
+    assert np.abs(spread[np.r_[0:12, 28:40]] - 1.0).max() < 0.1
+    assert np.abs(spread[17:23] - 1.0).max() < 0.15

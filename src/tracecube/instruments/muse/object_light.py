@@ -23,7 +23,7 @@ from tracecube.kernels.atmosphere import extinction_transmission
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.optics.slice_map import columns_of, lit_pixels
 from tracecube.recipes.slices.alone import SliceView, beside, find_alone
-from tracecube.recipes.slices.cube import Grid, Samples, Source
+from tracecube.recipes.slices.cube import Grid, Samples, Source, slow_variance
 from tracecube.recipes.slices.hits import find_hits
 from tracecube.recipes.slices.segments import place_of
 from tracecube.recipes.slices.sky_light import seen, shifted
@@ -142,14 +142,14 @@ class ExposureLight:
         wanted = {row: rows for row, rows in near.items() if rows is not None}
         if not wanted:
             empty = np.zeros(0, np.float32)
-            return Samples(np.zeros((0, 3), np.float32), empty, empty)
+            return Samples(np.zeros((0, 3), np.float32), empty, empty, empty)
         first, last = min(rows.start for rows in wanted.values()), max(rows.stop for rows in wanted.values())
         cut = _Cut(exposure, first, *exposure.rows(first, last))
         views = {row: self._view(cut, parts, row, rows) for row, rows in wanted.items()}
         found = [self._placed(view, beside(views, parts[2], row), parts[2], row, target) for row, view in views.items()]
-        place, value, weight = (np.concatenate(column) for column in zip(*found, strict=True))
+        place, value, weight, excess = (np.concatenate(column) for column in zip(*found, strict=True))
         self.pixels += value.size
-        return Samples(place, value, weight)
+        return Samples(place, value, weight, excess)
 
     def _view(self, cut: _Cut, parts: _Parts, row: int, rows: slice) -> SliceView:
         """Return what a slice sees without the sky, as bright as all slices, and which of its pixels are hit."""
@@ -174,22 +174,25 @@ class ExposureLight:
 
     def _placed(
         self, view: SliceView, others: Sequence[SliceView], geometry: SliceGeometry, row: int, target: _Target
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return places (k, 3), values and weights of the pixels of one slice that were not hit."""
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Return places (k, 3), values, weights and excess of the pixels of one slice that were not hit."""
         alone, grid = find_alone(view, others, limit=self.limit), target.grid
         plane = self._plane(view.wave, grid)
         inside = (plane > target.planes[0]) & (plane < target.planes[1])
         self.hits += int(((view.hit | alone) & inside).sum())
         kept = view.usable & ~alone & inside
         if not kept.any():
-            return np.zeros((0, 3), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32)
+            nothing = np.zeros(0, np.float32)
+            return np.zeros((0, 3), np.float32), nothing, nothing, nothing
         wave, west = view.wave[kept], view.along[kept].astype(np.float64)
         north = geometry.y[row] + (west - geometry.x[row]) * np.tan(np.radians(geometry.angle[row]))
         x, y = target.placed(*self._refracted(west, north, wave))
         factor = target.scale * np.interp(wave, *self._worth)
         place = np.stack([plane[kept], (y - grid.y0) / grid.side, (x - grid.x0) / grid.side], axis=1)
-        weight = 1.0 / (view.variance[kept] * factor**2)
-        return place.astype(np.float32), (view.light[kept] * factor).astype(np.float32), weight.astype(np.float32)
+        level = slow_variance(view.variance, view.usable)[kept]
+        weight, excess = 1.0 / (level * factor**2), view.variance[kept] / level
+        value = (view.light[kept] * factor).astype(np.float32)
+        return place.astype(np.float32), value, weight.astype(np.float32), excess.astype(np.float32)
 
     def _plane(self, wave: FloatArray, grid: Grid) -> FloatArray:
         """Return where wavelengths (air, observed) lie in a grid."""

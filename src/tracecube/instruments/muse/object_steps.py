@@ -68,7 +68,7 @@ class AlignedOut(Outputs):
     cube: Cube
 
 
-@recipe(version="11")
+@recipe(version="12")
 def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     """Make the cube of one exposure.
 
@@ -83,7 +83,7 @@ def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     return ObjectOut(cube=cube, image_fov=fov_image(cube, wave), quality=numbers, caveats=_notes(light))
 
 
-@recipe(version="9")
+@recipe(version="10")
 def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
     light = _light(given, params)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
-from tracecube.core.fields import FloatArray, Meta, Scalar
+from tracecube.core.fields import BoolArray, FloatArray, Meta, Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.spectra import Cube, Image
 from tracecube.kernels.voxels import inverse_root, solve_voxels
 
-__all__ = ["Grid", "Samples", "Source", "build_cube", "flat_cards", "planes_at_once", "white_image"]
+__all__ = ["Grid", "Samples", "Source", "build_cube", "flat_cards", "planes_at_once", "slow_variance", "white_image"]
 
 F4 = NDArray[np.float32]
 
@@ -24,6 +25,7 @@ _FEWEST = 160  # planes, for those beside them are asked for twice
 _MARGIN = 14  # planes on either side: the polynomial of degree 6 reaches 6 times 2 of them
 _DEGREE, _SMALLEST = 6, 0.1  # of the inverse root: noise of voxels and of 5 x 5 bins is right to 2 per cent
 _SPECTRAL = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX)3|CD(3_[123]|[12]_3)")
+_ROWS = 15  # six widths of a line, and no more than the rows that are read beside a slab on both sides
 _LEAST = 0.1  # samples in a voxel, by the square of their share: with less it is not measured
 
 
@@ -79,15 +81,28 @@ class Grid:
 
 @dataclass(frozen=True)
 class Samples:
-    """Pixels of one detector: place in voxels (k, 3; z, y, x), value, and weight (inverse variance, 0 if bad)."""
+    """Pixels of one detector: place in voxels (k, 3; z, y, x), value, weight (0 if bad), and variance times weight.
+
+    Weights are inverse variances that change slowly along dispersion: see `tracecube.kernels.voxels`.
+    """
 
     place: F4
     value: F4
     weight: F4
+    excess: F4
 
 
 Source = Callable[[float, float], Sequence[Samples]]
 """``(low, high) -> samples``: those between two planes, one set a detector."""
+
+
+def slow_variance(variance: FloatArray, good: BoolArray) -> FloatArray:
+    """Return a variance (y, x) that does not follow lines: the geometric mean over some rows, of good pixels."""
+    known = good & (variance > 0) & np.isfinite(variance)
+    logs = np.log(np.where(known, variance, 1.0))
+    share = uniform_filter1d(known.astype(np.float32), _ROWS, axis=0, mode="nearest")
+    mean = uniform_filter1d(logs.astype(np.float32), _ROWS, axis=0, mode="nearest") / np.maximum(share, 0.5 / _ROWS)
+    return np.asarray(np.where(known, np.exp(mean), variance))
 
 
 def planes_at_once(grid: Grid, samples: float) -> int:
@@ -147,10 +162,10 @@ def _fill_slab(samples: Sequence[Samples], start: int, stop: int, data: F4, vari
         near = np.flatnonzero((one.place[:, 0] > low - 2) & (one.place[:, 0] < high + 1) & (one.weight > 0))
         place = one.place[near]
         place[:, 0] -= low
-        parts.append((place, one.value[near], one.weight[near]))
-    place, value, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+        parts.append((place, one.value[near], one.weight[near], one.excess[near]))
+    place, value, weight, excess = (np.concatenate(column) for column in zip(*parts, strict=True))
     root = inverse_root(_DEGREE, smallest=_SMALLEST)
-    found = solve_voxels(place, value, weight, (high - low, *data.shape[1:]), root=root, least=_LEAST)
+    found = solve_voxels(place, value, weight, (high - low, *data.shape[1:]), root=root, least=_LEAST, excess=excess)
     own = slice(_MARGIN, _MARGIN + stop - start)
     data[start:stop], variance[start:stop] = found.data[own], found.variance[own]
 

@@ -8,7 +8,7 @@ from astropy.wcs import WCS
 
 from tests.unit.kernels.test_voxels import binned, detector
 from tracecube.core.flags import Flag
-from tracecube.recipes.slices.cube import Grid, Samples, build_cube, planes_at_once, white_image
+from tracecube.recipes.slices.cube import Grid, Samples, build_cube, planes_at_once, slow_variance, white_image
 
 SHAPE = (230, 16, 18)
 GRID = Grid(wave0=4750.0, step=1.25, x0=-1.7, y0=-1.5, side=0.2, shape=SHAPE)
@@ -21,7 +21,7 @@ def source(samples):
         found = []
         for one in samples:
             near = (one.place[:, 0] > low) & (one.place[:, 0] < high)
-            found.append(Samples(one.place[near], one.value[near], one.weight[near]))
+            found.append(Samples(one.place[near], one.value[near], one.weight[near], one.excess[near]))
         return found
 
     return between
@@ -40,7 +40,7 @@ def made():
     samples = []
     for own in (left, ~left):
         value = 10.0 + rng.normal(0, 1, own.sum())
-        samples.append(Samples(place[own], value.astype(np.float32), np.ones(own.sum(), np.float32)))
+        samples.append(Samples(place[own], value.astype(np.float32), *[np.ones(own.sum(), np.float32)] * 2))
     return build_cube(source(samples), GRID, {"ESO DET OUT3": 1.0, "RDNOISE3": 2.5, **GRID.cards(10.0, -30.0)})
 
 
@@ -59,12 +59,12 @@ def test_slabs_have_no_seam():
     rng = np.random.default_rng(2)
     place = detector(rng, SHAPE)
     value = slope(place)
-    cube, _ = build_cube(source([Samples(place, value, np.ones(len(place), np.float32))]), GRID, {}, planes=110)
+    cube, _ = build_cube(source([Samples(place, value, *[np.ones(len(place), np.float32)] * 2)]), GRID, {}, planes=110)
     y, z = np.arange(3, 13), np.arange(190, 210)
     expected = 0.05 * y[None, :, None] + 0.02 * z[:, None, None]
     off = cube.data[190:210, 3:13, 4:14] - expected
     assert np.abs(off).max() < 0.01
-    whole, _ = build_cube(source([Samples(place, value, np.ones(len(place), np.float32))]), GRID, {})
+    whole, _ = build_cube(source([Samples(place, value, *[np.ones(len(place), np.float32)] * 2)]), GRID, {})
     seams = np.abs(cube.data - whole.data)[:, 3:13, 4:14]  # ranges end at 110 and 220, slabs at 128
     assert seams[100:225].max() < 2e-3
     assert seams.max() < 5e-3
@@ -78,7 +78,9 @@ def test_bad_samples_and_empty_places():
     weight = np.ones(len(place), np.float32)
     value = np.ones(len(place), np.float32)
     value[::13], weight[::13] = 1e5, 0.0
-    cube, _ = build_cube(source([Samples(place, value, weight)]), Grid(4750.0, 1.25, 0.0, 0.0, 0.2, shape), {})
+    cube, _ = build_cube(
+        source([Samples(place, value, weight, np.ones_like(weight))]), Grid(4750.0, 1.25, 0.0, 0.0, 0.2, shape), {}
+    )
     inner = cube.data[10:-10, 2:-2, 1:5]
     assert np.isfinite(inner).mean() > 0.95  # a voxel whose only sample is bad is not measured
     assert np.nanmax(np.abs(inner - 1.0)) < 1e-3
@@ -116,3 +118,15 @@ def test_planes_at_once_hold_few_samples_but_not_few_planes():
     assert planes_at_once(grid, 1e6) == 3600
     assert planes_at_once(grid, 42e6) == 515
     assert planes_at_once(grid, 336e6) == 160
+
+
+def test_a_variance_that_does_not_follow_lines():
+    y = np.arange(200.0)[:, None]
+    line = np.exp(-0.5 * ((y - 100.0) / 1.2) ** 2)
+    variance, good = (25.0 + 0.05 * y + 400.0 * line) * np.ones((200, 5)), np.ones((200, 5), bool)
+    variance[50, 2], good[50, 2] = np.inf, False
+    found = slow_variance(variance, good)
+    assert np.isinf(found[50, 2])
+    quiet = (np.abs(y[:, 0] - 100.0) > 12.0) & (np.abs(y[:, 0] - 99.5) < 92.0)
+    assert np.abs(found[quiet][:, [0, 1, 3, 4]] / (25.0 + 0.05 * y[quiet]) - 1.0).max() < 0.02
+    assert np.ptp(found[94:106, 0]) < 0.2 * found[100, 0]
