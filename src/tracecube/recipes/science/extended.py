@@ -22,7 +22,7 @@ from tracecube.recipes.science.host_doubt import Doubt, Seen, doubt_of
 from tracecube.recipes.science.point_lattice import Points, points_with_patterns, refraction_of
 from tracecube.recipes.science.scene import Slices, Track
 
-__all__ = ["ROUGH", "ExtendedLight", "fit_with_extended"]
+__all__ = ["ROUGH", "ExtendedLight", "NoLight", "fit_with_extended"]
 
 F8 = NDArray[np.float64]
 FAINT, BRIGHT = 5.0, 90.0  # per cent: before it is known, light is as strong as lies between these shares of lenslets
@@ -91,6 +91,10 @@ class ExtendedLight:
         return self.points.pictures(self.amplitude, x, y, track, refraction_of(values, track))
 
 
+class NoLight(Exception):
+    """Nothing of a galaxy stands out of the noise."""
+
+
 class _Found(NamedTuple):
     """Result of a round: place and shape, galaxy, its patterns, and the weights of the samples (k, n)."""
 
@@ -113,6 +117,11 @@ def fit_with_extended(
         Of the galaxy, as in `tracecube.recipes.science.point_lattice.points_with_patterns`.
     pictures : int
         Two let the bulge and the disc of a galaxy have their own colours, three and four its knots and lines.
+
+    Raises
+    ------
+    NoLight
+        Nothing stands out of the noise.
     """
     slices = setting.slices
     values, sound = prior.mean, _rough(slices)
@@ -121,6 +130,8 @@ def fit_with_extended(
     spectrum = _first_spectra(setting, sound, values, pictures)
     for most, steps, near in ROUNDS:
         points = points_with_patterns(setting, weight, values, brightness, detail, most=most)
+        if not len(points.pattern):
+            raise NoLight
         none = np.zeros((pictures, len(points.pattern)))
         extended = ExtendedLight(points, none, spectrum, np.ones(pictures))
         found = _iterate(setting, weight, prior, values, extended, steps=steps, near=near)

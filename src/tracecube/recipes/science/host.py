@@ -47,6 +47,8 @@ def fit_host(setting: Setting, prior: Prior, *, detail: float, pictures: int, cl
     ------
     NoConvergence
         The fit ends nowhere.
+    NoLight
+        Nothing stands out of the noise.
     """
     # Wings of the source and light of the galaxy look alike: the prior of the halo rules here.
     held = np.where(np.isin(NAMES, HALO), HALO_BELIEF, BELIEF)

@@ -23,14 +23,14 @@ from tracecube.recipes.science.chromatic_fit import (
     fractions,
     slice_solution,
 )
-from tracecube.recipes.science.extended import ExtendedLight
+from tracecube.recipes.science.extended import ExtendedLight, NoLight
 from tracecube.recipes.science.flux_by_wavelength import solve
 from tracecube.recipes.science.host import Host, fit_host, leaves_light
 from tracecube.recipes.science.level_error import Look, Structure, colour_weights, structure_of
 from tracecube.recipes.science.neighbours import find_neighbours, neighbour_columns, with_neighbours
 from tracecube.recipes.science.scene import Scene, Track, make_slices, sky_surface
 
-__all__ = ["Choices", "Field", "Fitted", "fit_scene", "fit_with_sky", "setting_of", "stacked"]
+__all__ = ["Choices", "Field", "Fitted", "fit_scene", "fit_with_sky", "setting_of", "stacked", "stands_out"]
 
 F8 = NDArray[np.float64]
 # Of the scatter of stars at empty places, from which a curved sky is worth its noise: both see the same places, so
@@ -39,6 +39,7 @@ _BETTER = 0.9
 # Of the scatter of smooth light, from which a peak of it is no error of the flat: of a hundred seeing discs in a field
 # one is as bright as 4 sigma in one field of a hundred. A small galaxy scatters little over a field.
 _COMPACT = 4.0
+_PROFILE = 0.05  # of the source's peak: less may be what the profile leaves of a bright star, and no galaxy
 
 
 @dataclass(frozen=True)
@@ -241,14 +242,31 @@ def stacked(share: F8, sky: F8, pictures: F8 | None) -> F8:
 
 def _with_host(setting: Setting, prior: Prior, choices: Choices) -> Host | None:
     """Fit source and host galaxy together; None if there is no such light."""
-    host = fit_host(setting, prior, detail=choices.host_detail, pictures=choices.pictures, clip=choices.clip)
+    try:
+        host = fit_host(setting, prior, detail=choices.host_detail, pictures=choices.pictures, clip=choices.clip)
+    except NoLight:
+        return None
     setting, fit, extended = host.setting, host.fit, host.extended
     share, pictures = setting.share(fit.values), extended.in_slices(setting, fit.values)
     found = slice_solution(setting.slices, fit.weight, setting.columns(fit.values, pictures))
     peak = float(np.mean(found[:, 0] * share.max(axis=1)))
     light = np.mean(np.einsum("ka,kan->kn", found[:, 1 + setting.sky.shape[1] :], pictures), axis=0)
-    sky = float(np.mean(found[:, 1]))
-    least = max(choices.minimum_share * peak, choices.minimum_sky_share * sky)
-    bright = max(float(np.std(light)), float(np.ptp(light)) / _COMPACT)
-    real = extended.gain > choices.minimum_gain * extended.freedom and bright > least
-    return host if real else None
+    real = extended.gain > choices.minimum_gain * extended.freedom
+    return host if real and stands_out(light, peak, float(np.mean(found[:, 1])), choices) else None
+
+
+def stands_out(light: F8, peak: float, sky: float, choices: Choices) -> bool:
+    """Whether smooth light (n,) is more than errors of flat and profile: over the field, or in a peak.
+
+    Parameters
+    ----------
+    light : array (n,)
+        In the lenslets.
+    peak, sky : float
+        Brightness of the source at its peak, and of the sky.
+    choices : Choices
+    """
+    bright, top = float(np.std(light)), float(np.ptp(light))
+    if top > _PROFILE * peak:
+        bright = max(bright, top / _COMPACT)
+    return bright > max(choices.minimum_share * peak, choices.minimum_sky_share * sky)

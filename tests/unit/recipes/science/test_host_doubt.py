@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tracecube.kernels.psf import full_width
-from tracecube.recipes.science import extended, host_doubt, point_source
+from tracecube.recipes.science import extended, host_doubt, point_source, source_fit
 from tracecube.recipes.science.chromatic_fit import HALO, NAMES, Prior, Setting, shape_of
 from tracecube.recipes.science.extended import ExtendedLight
 from tracecube.recipes.science.galaxy_system import linearise, patterns_of, solve
@@ -17,7 +17,7 @@ from tracecube.recipes.science.host_doubt import Doubt, Seen, doubt_of
 from tracecube.recipes.science.point_lattice import points_with_patterns
 from tracecube.recipes.science.point_source import PointSource, extract_point_source
 from tracecube.recipes.science.scene import make_scene
-from tracecube.recipes.science.source_fit import Field
+from tracecube.recipes.science.source_fit import Field, stands_out
 from tracecube.recipes.science.source_fit import setting_of as _setting
 
 WAVE = np.arange(3800.0, 9250.0, 25.57)
@@ -277,3 +277,24 @@ def test_lenslets_that_the_fit_gave_up_are_given_up_at_every_wavelength() -> Non
     assert not given[:, 0].any()
     found.extended = None
     assert not point_source._given_up(found).any()  # type: ignore[arg-type]
+
+
+def test_what_flat_and_profile_leave_is_no_galaxy_and_a_small_galaxy_is_one(sim: ModuleType) -> None:
+    x, y = sim.field()
+    choices, sky = sim.choices(), 30.0
+    small = np.exp(-0.5 * (x**2 + y**2) / 0.9**2)
+    assert np.std(small) < 0.07
+    assert stands_out(3.2 * small, 37.0, sky, choices)  # a tenth of the source's light in a few lenslets
+    assert not stands_out(3.2 * small, 300.0, sky, choices)  # one per cent of it: an error of the profile
+    assert not stands_out(1.5 * small, 20.0, sky, choices)  # of the sky's: an error of the flat
+    assert stands_out(5.0 * np.exp(-np.hypot(x, y) / 4.0), 300.0, sky, choices)
+
+
+def test_a_galaxy_without_a_pattern_that_stands_out_is_none(sim: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it stop the extraction."""
+    monkeypatch.setattr(source_fit, "leaves_light", lambda *_: True)
+    monkeypatch.setattr(extended, "_brightness", lambda *_: 0.0)
+    scene = make_scene(sim.observe(sim.light_of_star(np.full(WAVE.size, 4e3), *PLACE), 12))
+    found = extract_point_source(scene, sim.track(), told(sim), sim.choices(extended=True))
+    assert found.extended is None
+    assert not found.untold
