@@ -201,6 +201,7 @@ def _numbers(shift: Shift, found: Extraction) -> tuple[QualityNumber, ...]:
         QualityNumber("FLEXURE STRETCH", 1e3 * shift.stretch, "1e-3"),
         QualityNumber("EXTRACTION CHI2", found.chi2, "", high=2.0),
         QualityNumber("EXTRACTION OUTLIERS", flagged, "", high=0.02),
+        QualityNumber("GROUND LAST STEP", found.step, "", high=0.05),
     )
 
 

@@ -141,6 +141,9 @@ class Extraction:
         Pixels far off the model.
     chi2 : float
         Reduced chi-square of the good pixels under the footprints.
+    step : float
+        Root mean square by which the last solution still moved what lies beneath the spectra, over the noise of a pixel
+        without light; 0 where that was not found in steps.
     """
 
     flux: FloatArray
@@ -150,6 +153,7 @@ class Extraction:
     scattered: FloatArray
     outlier: BoolArray
     chi2: float
+    step: float = 0.0
 
 
 def trace_matrix(
@@ -249,7 +253,7 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
             scattered, surface = fit_scattered(
                 data, ivar, matrix.a, matrix.band, pieces=params.scatter_pieces, start=surface
             )
-        last = number == params.passes
+        last, before = number == params.passes, beneath
         solution, scattered, beneath = _solution(
             matrix, data, scattered, ivar, beneath, errors=last, stripes=params.stripes and last
         )
@@ -265,6 +269,7 @@ def extract(frame: Frame, matrix: TraceMatrix, params: ExtractionParams, *, floo
         scattered=matrix.canonical(scattered),
         outlier=outlier if matrix.axis == 1 else outlier.T,
         chi2=reduced_chi2(matrix, deviation, ivar),
+        step=0.0 if before is None or beneath is None else beneath.moved(before) / float(np.sqrt(floor)),
     )
 
 
@@ -275,6 +280,11 @@ class _Beneath:
     ground: Ground
     coefficients: NDArray[np.float64]
     curvature: Curvature | None
+
+    def moved(self, before: _Beneath) -> float:
+        """Root mean square of the change since then, electron."""
+        change = self.ground.image(self.coefficients - before.coefficients)
+        return float(np.sqrt(np.mean(np.square(change), dtype=float)))
 
 
 def _solution(

@@ -127,3 +127,18 @@ def test_flagged_and_wild_pixels_do_no_harm() -> None:
     assert found.outlier[wild & ~hit].mean() > 0.95
     pull = (found.flux - flux) / np.sqrt(found.variance)
     assert 1.4826 * np.nanmedian(np.abs(pull)) == pytest.approx(1.0, abs=0.06)
+
+
+def test_how_far_the_last_solution_still_moved_what_lies_beneath_is_told() -> None:
+    rng, flux = np.random.default_rng(15), truth(40.0)
+    level = 8.0 + rng.normal(0.0, 1.0, 14)
+    seen = frame(FIELD.image(flux) + np.repeat(level, SHAPE[0] // 14)[:, None], rng)
+    params = ExtractionParams(scatter_pieces=2, strips=14, strip_pieces=1, strip_reference=16)
+    first, second, fourth = (
+        extract(seen, MATRIX, params.model_copy(update={"passes": n}), floor=16.0) for n in (1, 2, 4)
+    )
+    assert first.step == pytest.approx(np.sqrt(np.mean(first.scattered**2)) / 4.0, rel=1e-4)  # all of it at once
+    moved = np.sqrt(np.mean((second.scattered - first.scattered) ** 2)) / 4.0
+    assert second.step == pytest.approx(moved, rel=1e-3)
+    assert fourth.step < 0.5 * second.step < 0.2 * first.step
+    assert extract(seen, MATRIX, params.model_copy(update={"strips": 0}), floor=16.0).step == 0.0
