@@ -232,39 +232,49 @@ def magnified_plane(sequence: StarSequence, *, inner: float, step: float) -> Mag
     half = int(outer / width) + 1
     line = np.asarray(width * np.arange(-half, half + 1), float)
     grid_x, grid_y = (a.ravel() for a in np.meshgrid(line, line))
-    onto, back, seen = [], [], []
-    for k in range(ratio.size):
-        place = np.column_stack([sx[k] + ratio[k] * grid_x, sy[k] + ratio[k] * grid_y])
-        inside = np.flatnonzero(
-            (np.hypot(grid_x, grid_y) >= inner) & (tree.query(place, distance_upper_bound=pitch)[0] <= pitch)
-        )
-        _, near = tree.query(place[inside], k=NEIGHBOURS)
-        weights = parabola_weights(points[near] - place[inside][:, None], 0.8 * pitch)
-        shape = (grid_x.size, lattice.x.size)
-        onto.append(_sparse(inside, near, weights, shape))
-        mask = np.zeros(grid_x.size, bool)
-        mask[inside] = True
-        seen.append(mask)
-        back.append(_interpolation(points, (sx[k], sy[k], ratio[k]), line, mask))
-    used = np.flatnonzero(np.any(seen, axis=0))
-    return Magnified(
-        grid_x[used],
-        grid_y[used],
-        tuple(csr_array(m[used]) for m in onto),
-        tuple(csr_array(m[:, used]) for m in back),
-        np.stack(seen)[:, used],
-    )
+    views = [(float(x), float(y), float(r)) for x, y, r in zip(sx, sy, ratio, strict=True)]
+    far = np.hypot(grid_x, grid_y) >= inner
+    seen = np.stack([far & _reached(tree, (grid_x, grid_y), view, pitch) for view in views])
+    used = np.flatnonzero(seen.any(axis=0))
+    number = np.full(grid_x.size, -1)
+    number[used] = np.arange(used.size)
+    x, y = grid_x[used], grid_y[used]
+    onto, back = [], []
+    for view, mask in zip(views, seen, strict=True):
+        inside = np.flatnonzero(mask[used])
+        place = np.column_stack([view[0] + view[2] * x[inside], view[1] + view[2] * y[inside]])
+        _, near = tree.query(place, k=NEIGHBOURS)
+        weights = parabola_weights(points[near] - place[:, None], 0.8 * pitch)
+        onto.append(_sparse(inside, near, weights, (used.size, points.shape[0])))
+        back.append(_interpolation(points, view, (line, np.where(mask, number, -1), used.size)))
+    return Magnified(x, y, tuple(onto), tuple(back), seen[:, used])
+
+
+def _reached(tree: cKDTree, grid: tuple[F8, F8], view: tuple[float, float, float], pitch: float) -> NDArray[np.bool_]:
+    """Nodes (n,) that have a lenslet near enough in a channel with a view: star's x and y, magnification."""
+    place = np.column_stack([view[0] + view[2] * grid[0], view[1] + view[2] * grid[1]])
+    return np.asarray(tree.query(place, distance_upper_bound=pitch)[0] <= pitch)
 
 
 def _sparse(rows: I8, columns: I8, values: F8, shape: tuple[int, int]) -> csr_array:
-    """Sparse array of rows that have the same number of entries."""
-    at = np.repeat(rows, columns.shape[1]), columns.ravel()
+    """Sparse array of rows that have the same number of entries; numbers of 32 bits, half of the memory."""
+    at = np.repeat(rows, columns.shape[1]).astype(np.int32), columns.ravel().astype(np.int32)
     return csr_array((values.ravel().astype(np.float32), at), shape=shape)  # weights of order 1: 1e-7 is enough
 
 
-def _interpolation(points: F8, view: tuple[float, float, float], line: F8, mask: NDArray[np.bool_]) -> csr_array:
-    """From nodes to samples by cubic convolution; samples off the known nodes get nothing."""
-    x, y, ratio = view
+def _interpolation(points: F8, view: tuple[float, float, float], grid: tuple[F8, I8, int]) -> csr_array:
+    """From nodes to samples by cubic convolution; samples off the known nodes get nothing.
+
+    Parameters
+    ----------
+    points : array (n, 2)
+    view : (float, float, float)
+        Star's place and magnification.
+    grid : (array (m,), int array (m * m,), int)
+        Coordinates of a square grid along either axis, number of each of its nodes (-1 where it is not known), and
+        how many nodes there are.
+    """
+    (x, y, ratio), (line, number, nodes) = view, grid
     width, size = line[1] - line[0], line.size
     u = ((points[:, 0] - x) / ratio - line[0]) / width
     v = ((points[:, 1] - y) / ratio - line[0]) / width
@@ -275,5 +285,6 @@ def _interpolation(points: F8, view: tuple[float, float, float], line: F8, mask:
     shift = np.arange(-1, 3)
     columns = ((j[:, None] + shift)[:, :, None] * size + (i[:, None] + shift)[:, None, :]).reshape(rows.size, -1)
     values = (across[:, :, None] * along[:, None, :]).reshape(rows.size, -1)
-    known = mask[columns].all(axis=1)
-    return _sparse(rows[known], columns[known], values[known], (points.shape[0], mask.size))
+    columns = number[columns]
+    known = (columns >= 0).all(axis=1)
+    return _sparse(rows[known], columns[known], values[known], (points.shape[0], nodes))
