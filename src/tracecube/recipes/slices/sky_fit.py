@@ -127,7 +127,7 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
         elif moved < SETTLED:
             break
     error = state.error * max(1.0, chi2) ** 0.5
-    blank = _without_lines(slices, state, blank)
+    blank = _without_lines(slices, state, blank, fixed=allowed is not None)
     state.coefficient = _spectrum(slices, state, blank)
     told, scale = _evened(slices, state, error, without) if params.even else (np.zeros(len(error)), 1.0)
     if params.alike:
@@ -139,8 +139,11 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
     return SkyFit(state.coefficient, state.first, params.knots, state.value, error, blank, chi2, moved, dq, told, scale)
 
 
-def _without_lines(slices: Slices, state: _State, blank: BoolArray) -> BoolArray:
-    """Return the blank pieces without lines of their own; all of them where most have such."""
+def _without_lines(slices: Slices, state: _State, blank: BoolArray, *, fixed: bool) -> BoolArray:
+    """Return the blank pieces without lines of their own; all of them where most have such.
+
+    As many of the next faintest take the place of those with lines, unless it is ``fixed`` which pieces are blank.
+    """
     clearest = np.full(blank.size, np.nan)
     for row, pieces in enumerate(state.pieces):
         own = pieces[np.isfinite(slices.white[pieces])]
@@ -153,7 +156,16 @@ def _without_lines(slices: Slices, state: _State, blank: BoolArray) -> BoolArray
             weight = slices.weight[piece].astype(np.float64)  # with what was clipped: the middle of a line is
             clearest[piece] = clearest_line(slices.flux[piece], weight, state.value[row, 0] * light[0])
     lit = pieces_with_lines(clearest, columns(slices.slice, slices.piece, slices.x, slices.y))
-    return blank if 2 * (lit & blank).sum() > blank.sum() else np.asarray(blank & ~lit)
+    lost = int((lit & blank).sum())
+    if 2 * lost > blank.sum():
+        return blank
+    made = blank & ~lit
+    if not fixed and lost:
+        next_white = np.where(np.isfinite(slices.white) & ~lit & ~blank, slices.white, np.inf)
+        next_white[slices.white < np.min(slices.white[blank])] = np.inf  # the very faintest stay out
+        order = np.argsort(next_white)[:lost]
+        made[order[np.isfinite(next_white[order])]] = True
+    return np.asarray(made)
 
 
 def _evened(slices: Slices, state: _State, error: FloatArray, without: Windows) -> tuple[FloatArray, float]:
