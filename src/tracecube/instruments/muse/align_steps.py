@@ -51,7 +51,7 @@ class _Told:
     method: list[str]
 
 
-@recipe(version="7")
+@recipe(version="8")
 def align_exposures(
     *,
     images: Sequence[Image],

@@ -25,6 +25,7 @@ _TRIED = 3  # peaks of the correlation that are fitted
 _NEAR = 3.0  # px that a fit may end from its candidate
 _BLOCK = 16  # px of the map of what tells of the place
 _LEAST = 400  # pixels that both must see
+_UNLIKE = 5.0  # reduced chi-square of images that are not alike
 _SURE = 6.0  # errors of the flux beyond which images show the same
 
 
@@ -76,7 +77,8 @@ def measure_pair(one: White, other: White, sources: tuple[F8, F8], search: Searc
     candidates = _candidates(one, other, place, sources, search)
     if not candidates:
         return _nothing("the images do not overlap")
-    fits = []
+    fits: list[tuple[float, Shift]] = []
+    unsettled = False
     for start in candidates:
         use = _telling(other, place, sources, start, search, listed=listed)
         if use.sum() < _LEAST // 8:
@@ -87,6 +89,9 @@ def measure_pair(one: White, other: White, sources: tuple[F8, F8], search: Searc
         sure = fit.value[2] / error if error > 0 and np.isfinite(error) else 0.0
         if fit.converged and np.hypot(*(fit.value[:2] - start)) < near and sure > _SURE:
             fits.append((sure / np.sqrt(max(fit.chi2, 1.0)), fit))
+        unsettled |= not fit.converged and sure > _SURE and fit.chi2 > _UNLIKE
+    if not fits and unsettled:
+        return _nothing("both images show sources, but not alike, as in very different seeing: no fit settles")
     if not fits:
         return _nothing("nothing in both images tells of their place: too few or too faint sources")
     sure, fit = max(fits, key=lambda one: one[0])

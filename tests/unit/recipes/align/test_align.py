@@ -230,3 +230,14 @@ def test_a_saturated_star_tells_by_its_wings():
     found = align(pictures, AlignParams())
     assert np.abs(found.shift[1] - OFFSETS[1]).max() < 0.05
     assert abs(found.flux[1] - 1.0) < 4.0 * found.flux_error[1]
+
+
+def test_a_crowd_in_very_unlike_seeing_says_why_not():
+    stars = [(x, 4.0 * y, flux) for x, y, flux in crowd(180)]
+    pictures = []
+    for i, fwhm in enumerate((3.0, 7.0)):
+        one = exposure(50 + i, stars, offset=OFFSETS[i], dither=DITHERS[i], flux=FLUXES[i], fwhm=fwhm, shape=(200, 310))
+        pictures.append(white(one))
+    found = align(pictures, AlignParams())
+    assert np.isnan(found.shift[1]).all()
+    assert "seeing" in found.pairs[0][2].reason
