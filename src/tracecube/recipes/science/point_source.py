@@ -25,7 +25,7 @@ from tracecube.recipes.science.chromatic_fit import (
     slice_solution,
 )
 from tracecube.recipes.science.extended import ROUGH, ExtendedLight
-from tracecube.recipes.science.flux_by_wavelength import find_outliers, light_of, solution_flags, solve
+from tracecube.recipes.science.flux_by_wavelength import Solution, find_outliers, light_of, solution_flags, solve
 from tracecube.recipes.science.level_error import (
     LevelError,
     Structure,
@@ -125,29 +125,34 @@ def extract_point_source(
     """
     taught = np.empty((0, len(HALO))) if halos is None else halos
     found, structure = fit_scene(Field(scene, scene if region is None else region), track, prior, choices, taught)
-    setting, fit, extended = found.setting, found.fit, found.extended
-    columns = np.concatenate([_columns(setting, track, fit, extended), found.others(setting, track)], axis=1)
-    used = setting.scene.without(found.core | _given_up(found))
-    solution = solve(used, columns)
-    bad = find_outliers(used, solution, fit.model_error, choices.clip)
-    # Weighed as in the fit: where a galaxy is bright its model, not the noise, says how well a sample is known.
-    doubt = None if extended is None else (ROUGH * light_of(solution)) ** 2
-    solution = solve(used.without(bad), columns, doubt)
+    solution, given_up = _by_wavelength(found, track, choices.clip)
     return PointSource(
         flux=solution.flux,
         variance=solution.variance,
         covariance=solution.covariance,
         sky=solution.sky,
         flags=solution_flags(solution),
-        fit=fit,
-        extended=extended,
+        fit=found.fit,
+        extended=found.extended,
         level_error=_level_error(found, structure, taught),
         sky_degree=found.degree,
-        outliers=float(bad.sum() / max(1, used.good.sum())),
+        outliers=given_up,
         neighbours=found.neighbours,
-        picture=_picture(setting, fit, extended),
+        picture=_picture(found.setting, found.fit, found.extended),
         untold=found.untold,
     )
+
+
+def _by_wavelength(found: Fitted, track: Track, clip: float) -> tuple[Solution, float]:
+    """Solve flux and sky at every wavelength; with the share of samples given up."""
+    setting, extended = found.setting, found.extended
+    columns = np.concatenate([_columns(setting, track, found.fit, extended), found.others(setting, track)], axis=1)
+    used = setting.scene.without(found.core | _given_up(found))
+    solution = solve(used, columns)
+    bad = find_outliers(used, solution, found.fit.model_error, clip)
+    # Weighed as in the fit: where a galaxy is bright its model, not the noise, says how well a sample is known.
+    doubt = None if extended is None else (ROUGH * light_of(solution)) ** 2
+    return solve(used.without(bad), columns, doubt), float(bad.sum() / max(1, used.good.sum()))
 
 
 def _given_up(found: Fitted) -> NDArray[np.bool_]:
