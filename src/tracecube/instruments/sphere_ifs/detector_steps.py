@@ -33,6 +33,7 @@ from tracecube.recipes.detector.background import (
     settle_sky,
 )
 from tracecube.recipes.detector.dark import DarkParams, MasterDark, combine_darks, dark_for
+from tracecube.recipes.detector.dark_agreement import unlike_darks
 from tracecube.recipes.detector.flat import LampFlat, SuperFlat, lamp_flat, super_flat
 from tracecube.recipes.detector.flat_fit import FlatParams, LampExposure
 from tracecube.recipes.detector.linearity import GainParams, MeasuredLinearity, measure_linearity
@@ -220,6 +221,7 @@ def master_dark(*, raw: Sequence[RawFrame], params: DarkParams = DarkParams()) -
     """Combine the darks of one DIT; measure the read noise and find hot pixels."""
     cleaned, caveats = _cleaned(raw, _DARK_SCALE)
     made = combine_darks(cleaned, params, noise_range=read_noise_range())
+    caveats = (*caveats, *unlike_darks([one.data for one in cleaned], [one.exposure.name for one in cleaned]))
     return _with(made, caveats, master_dark=_named(made.master_dark, "IFS_MASTER_DARK"))
 
 
