@@ -176,7 +176,13 @@ def _places(setting: Setting, values: F8, bright: F8, width: float) -> NDArray[n
 
 
 def _elsewhere(setting: Setting, seen: Seen, frame: _Frame, values: F8, places: NDArray[np.intp]) -> tuple[F8, F8, F8]:
-    """Flux (p, k) that a source finds where none is, its covariance (p, k, k), and the light beneath (p,)."""
+    """Flux (p, k) that a source finds where none is, its covariance (p, k, k), and the light beneath (p,).
+
+    A region drawn closely about the source has no place elsewhere: p is 0.
+    """
+    if not places.size:
+        slices = setting.slices.wave.size
+        return np.empty((0, slices)), np.empty((0, slices, slices)), np.empty(0)
     scene, track = setting.scene, setting.slices.track
     at, shape = (scene.x[places], scene.y[places]), shape_of(values)
     rows = [

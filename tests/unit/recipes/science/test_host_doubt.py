@@ -298,3 +298,18 @@ def test_a_galaxy_without_a_pattern_that_stands_out_is_none(sim: ModuleType, mon
     found = extract_point_source(scene, sim.track(), told(sim), sim.choices(extended=True))
     assert found.extended is None
     assert not found.untold
+
+
+def test_a_region_with_no_place_elsewhere_leaves_detail_open(sim: ModuleType) -> None:
+    """Drawn closely about the target: the error is what any galaxy may hide, and the extraction does not fail."""
+    truth = np.full(WAVE.size, 2e3)
+    scene = make_scene(sim.observe(sim.light_of_star(truth, *PLACE) + disc(sim, 2.4, 0.4, 200.0), 4))
+    region = scene.only((np.abs(scene.x - PLACE[0]) < 2.5) & (np.abs(scene.y - PLACE[1]) < 2.5))
+    found = extract_point_source(scene, sim.track(), told(sim), sim.choices(extended=True), region=region)
+    assert not found.untold
+    assert found.extended is not None
+    doubt = found.extended.doubt
+    assert doubt is not None
+    flux = float((found.flux / truth)[MIDDLE].mean())
+    assert flux == pytest.approx(1.0, abs=0.05)
+    assert doubt.detail > max(doubt.fit, doubt.nucleus)
