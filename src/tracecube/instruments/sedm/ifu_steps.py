@@ -95,11 +95,13 @@ def ifu(
 
 
 def saturated_spectra(flags: IntArray, traces: TraceSet) -> int:
-    """Count the spectra that are saturated along a stretch: a hit or a hot pixel is shorter."""
+    """Count the spectra that are saturated along a stretch: hits and hot pixels are shorter, however many."""
+    from scipy.ndimage import binary_erosion  # noqa: PLC0415 - slow to import
+
     from tracecube.recipes.extract.trace_flags import flags_on_traces  # noqa: PLC0415
 
     seen = flags_on_traces(flags, traces, int(Flag.SATURATED), reach=2) != 0
-    return int(np.count_nonzero(seen.sum(axis=1) >= SATURATED_STRETCH))
+    return int(np.count_nonzero(binary_erosion(seen, np.ones((1, SATURATED_STRETCH))).any(axis=1)))
 
 
 def _saturated(count: int) -> tuple[str, ...]:
