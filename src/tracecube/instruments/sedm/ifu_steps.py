@@ -42,7 +42,7 @@ class Exposure(Outputs):
     cube: Cube
 
 
-@recipe(version="2")
+@recipe(version="3")
 def ifu(
     *,
     raw: RawFrame,

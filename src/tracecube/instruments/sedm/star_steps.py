@@ -74,7 +74,7 @@ def extract_star(
     )
 
 
-@recipe(version="1")
+@recipe(version="2")
 def response(*, spectrum_uncal: Sequence[Spectrum], params: ResponseParams = _RESPONSE) -> NightResponse:
     """Measure the response of a night from all its good standards together.
 
