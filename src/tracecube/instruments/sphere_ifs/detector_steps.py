@@ -216,7 +216,7 @@ def _with(outputs: Made, caveats: tuple[str, ...], **products: object) -> Made:
     return replace(outputs, caveats=(*caveats, *outputs.caveats), **products)  # type: ignore[arg-type]
 
 
-@recipe(version="2")
+@recipe(version="3")
 def master_dark(*, raw: Sequence[RawFrame], params: DarkParams = DarkParams()) -> MasterDark:
     """Combine the darks of one DIT; measure the read noise and find hot pixels."""
     cleaned, caveats = _cleaned(raw, _DARK_SCALE)

@@ -31,7 +31,7 @@ class FoundCompanions(Outputs):
     contrast_curve: ContrastCurve
 
 
-@recipe(version="10")
+@recipe(version="11")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],

@@ -23,7 +23,7 @@ from tracecube.recipes.science.companion_products import (
     significance_image,
     sources,
 )
-from tracecube.recipes.science.high_contrast import contrast_curve, surroundings
+from tracecube.recipes.science.high_contrast import contrast_curve, in_band, surroundings
 from tracecube.recipes.science.star_sequence import star_sequence
 from tracecube.recipes.science.strehl import Strehl, core_light, halo_share
 
@@ -82,6 +82,7 @@ def find(
     sequence, star_error = lit.sequence, float(np.hypot(level.error, lit.error))
     method = params.method(sequence.rotation, len(spectra))
     settings = params.contrast(method)
+    of_mean = float(np.hypot(level.mean_error(sequence.wave[in_band(sequence, settings.band)]), lit.error))
     found = surroundings(sequence, settings)
     target = pointing(spectra[0].meta)
     centre_error = float(np.sqrt(np.mean([c.centre_x_error**2 + c.centre_y_error**2 for c in placed]) / 2.0))
@@ -94,7 +95,7 @@ def find(
     caveats += [*_level_caveats(level, spectra, star_error), *_halo_caveats(halo), *lit.caveats]
     meta = {**spectra[0].meta, "ESO PRO CATG": "IFS_SCIENCE_DR", "HCMETHOD": method}
     return StarSurroundings(
-        sources=sources(found, star_error=star_error, centre_error=centre_error, target=target, meta=meta),
+        sources=sources(found, star_error=of_mean, centre_error=centre_error, target=target, meta=meta),
         spectra=companion_spectra(found, sequence, star_error=star_error, meta=meta),
         image=contrast_image(found.raw, target, meta),
         significance=significance_image(found.raw, target, meta),

@@ -27,10 +27,10 @@ def unlike_darks(images: Sequence[FloatArray], names: Sequence[str]) -> tuple[st
         return ()
     mean = np.mean([np.nan_to_num(one) for one in images], axis=0)
     hot = mean >= np.quantile(mean, 1.0 - _HOT)
-    level = np.array([float(np.median(one[hot]) - np.median(one)) for one in images])
+    level = np.array([float(np.nanmedian(one[hot]) - np.nanmedian(one)) for one in images])
     found = []
     for number, name in enumerate(names):
-        others = float(np.median(np.delete(level, number)))
+        others = float(np.nanmedian(np.delete(level, number)))
         ratio = level[number] / others if others > 0.0 else np.nan
         if ratio > _FAR or ratio < 1.0 / _FAR:
             found.append(

@@ -105,6 +105,14 @@ class Strehl:
         """Relative error of the light in channels (n_wave,) less that at 1.25 micrometres, common to all."""
         return self.colour * ((MIDDLE / np.asarray(wave, float)) ** 2 - 1.0)
 
+    def mean_error(self, wave: F8) -> float:
+        """Relative error of the light's mean over channels (n_wave,), less what `tilt` makes of it (in quadrature).
+
+        The Strehl ratio's part of ``error`` and `tilt` are one quantity: a mean of m = <(12500 / wave)**2> has it m
+        times, which is not the root of 1 and (m - 1)**2.
+        """
+        return float(np.sqrt(self.error**2 + 2.0 * self.colour * float(np.mean(self.tilt(wave)))))
+
 
 def spot_colour(psf: StarPsf, centre: StarCentre, params: StrehlParams) -> tuple[float, float]:
     """Change of ln S at 1.25 micrometres from the star beside the mask to its spots, and its error; NaN if unknown.

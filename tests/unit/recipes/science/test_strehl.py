@@ -164,6 +164,18 @@ def test_what_is_open_of_the_strehl_ratio_has_a_colour_and_the_air_has_none(halo
     assert alone.error == pytest.approx(np.hypot(alone.colour, PARAMS.transmission))
 
 
+def test_the_strehl_ratios_error_of_a_mean_is_one_quantity_not_two(halos) -> None:
+    reference, frames = halos
+    psf, centre = both(reference.wave)
+    made = replace(core_light(psf, centre, reference, frames, PARAMS), colour=0.03, error=0.035)
+    wave = np.linspace(9600.0, 13300.0, 39)
+    drawn = np.random.default_rng(5).normal(size=(40000, 2)) * [made.colour, np.sqrt(made.error**2 - made.colour**2)]
+    light = drawn[:, :1] * (MIDDLE / wave) ** 2 + drawn[:, 1:]
+    stated = np.hypot(made.mean_error(wave), np.mean(made.tilt(wave)))
+    assert stated == pytest.approx(light.mean(axis=1).std(), rel=0.02)
+    assert stated > 1.05 * np.hypot(made.error, np.mean(made.tilt(wave)))
+
+
 def test_share_of_the_stars_light_that_is_around_the_mask(halos) -> None:
     reference, _ = halos
     psf, centre = both(reference.wave)
