@@ -61,7 +61,7 @@ def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     return Frame(band.data, band.floor + signal, band.flags, channel.meta)
 
 
-@recipe(version="7")
+@recipe(version="8")
 def preprocess(  # noqa: PLR0913 - what an exposure goes with
     *,
     raw: RawFrame,

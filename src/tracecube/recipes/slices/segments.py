@@ -10,6 +10,7 @@ from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.slices import SliceExposure, SliceGeometry, SliceSegments, SliceTraces, SliceWavelengths
 from tracecube.recipes.optics.slice_map import columns_of
+from tracecube.recipes.slices.shape_along import BLOCK, FEWEST, levels, shapes
 
 __all__ = ["cut_segments", "place_of"]
 
@@ -19,9 +20,6 @@ I4 = NDArray[np.int32]
 _INSIDE = 2.0  # px from the edges of a slice that are left out
 _CLIP = 4.0  # errors off what a piece's row and an object's shape let expect, beyond which a pixel is hit
 _ROUGH = 0.2  # of the shape: an object's image moves over the rows of a block
-_BLOCK = 32  # rows in which objects have one shape along the slice
-_KNOWN = 0.25  # of the rows of a block: fewer do not tell the shape
-_FEWEST = 3  # pixels of a piece in a row
 _CLEAR = (5600.0, 7500.0)  # Angstrom, about the band that tells how bright a piece is
 
 
@@ -116,73 +114,45 @@ def _white(flux: F4, variance: F4, wave: FloatArray) -> tuple[FloatArray, FloatA
     return white, error
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _levels(data: F4, part: I4, pieces: int) -> F4:
-    """Return the median of the pixels of each piece in each row (pieces, y); NaN for fewer than three."""
-    rows, columns = data.shape
-    level, value = np.full((pieces, rows), np.nan, np.float32), np.empty(columns, np.float32)
-    for y in range(rows):
-        for piece in range(pieces):
-            n = 0
-            for x in range(columns):
-                if part[y, x] == piece:
-                    value[n] = data[y, x]
-                    n += 1
-            if n >= _FEWEST:
-                level[piece, y] = np.median(value[:n])
-    return level
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _shapes(data: F4, part: I4, level: F4) -> F4:
-    """Return by how much pixels are brighter than their piece, by blocks of rows (blocks, x): an object's shape.
-
-    That is the median over the rows of a block; NaN where few of them are good.
-    """
-    rows, columns = data.shape
-    shape, value = np.full((-(-rows // _BLOCK), columns), np.nan, np.float32), np.empty(_BLOCK, np.float32)
-    for block in range(len(shape)):
-        first, last = block * _BLOCK, min((block + 1) * _BLOCK, rows)
-        for x in range(columns):
-            n = 0
-            for y in range(first, last):
-                if part[y, x] >= 0 and not np.isnan(level[part[y, x], y]):
-                    value[n] = data[y, x] - level[part[y, x], y]
-                    n += 1
-            if n > _KNOWN * (last - first):
-                shape[block, x] = np.median(value[:n])
-    return shape
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _row_means(data: F4, variance: F4, part: I4, across: F4, pieces: int) -> tuple[F4, F4, F4]:
     """Return clipped mean, its variance and mean place of the pixels of each piece in each row (pieces, y).
 
     Pixels are hit that stand out of an object's shape along the slice. That shape is not clipped, nor is its place
     empty where a pixel is hit: else more of an object would count in rows of more noise, and its light would seem to
-    have lines of the sky.
+    have lines of the sky. Columns that are not as light can be do not count.
     """
+    level = levels(data, part, pieces)
+    shape, spoilt = shapes(data, variance, part, level)
+    return _about_shapes(data, variance, part, across, level, shape, spoilt)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _about_shapes(  # noqa: PLR0913, PLR0917 - pixels, and what is known of them
+    data: F4, variance: F4, part: I4, across: F4, level: F4, shape: F4, spoilt: BoolArray
+) -> tuple[F4, F4, F4]:
+    """Return mean, variance and place (pieces, y) of the pixels that are neither spoilt nor off the shape."""
     rows, columns = data.shape
+    pieces = len(level)
     mean = np.full((pieces, rows), np.nan, np.float32)
     noise, place = mean.copy(), mean.copy()
-    level = _levels(data, part, pieces)
-    shape = _shapes(data, part, level)
     for y in range(rows):
         for piece in range(pieces):
             n, expected, used, total, weight, at = 0, 0.0, 0, 0.0, 0.0, 0.0
             for x in range(columns):
-                above = shape[y // _BLOCK, x]
+                above = shape[y // BLOCK, x]
                 if part[y, x] != piece or np.isnan(above) or np.isnan(level[piece, y]):
                     continue
                 n += 1
                 expected += above
                 left = data[y, x] - above
+                if spoilt[y // BLOCK, x]:
+                    continue
                 if abs(left - level[piece, y]) < _CLIP * np.sqrt(variance[y, x]) + _ROUGH * abs(above):
                     total += left
                     weight += variance[y, x]
                     at += across[y, x]
                     used += 1
-            if n >= _FEWEST and 2 * used > n:
+            if n >= FEWEST and 2 * used > n:
                 mean[piece, y] = total / used + expected / n
                 noise[piece, y], place[piece, y] = weight / used**2, at / used
     return mean, noise, place

@@ -118,3 +118,56 @@ def test_a_hit_on_a_star_takes_none_of_its_light():
     found = cut(replace(exposure, data=data))
     change = found.flux[PIECES : 2 * PIECES, y] - clean.flux[PIECES : 2 * PIECES, y]
     assert np.nanmax(np.abs(change)) < 3.0 * 0.01 / np.sqrt(8)
+
+
+def _sky_with(added):
+    """Sky and noise of 0.01 with something on single columns (y, x)."""
+    noise = np.random.default_rng(4).normal(0.0, 0.01, FIELD.shape)
+    return FIELD.exposure(0.05 + added + noise, np.full(FIELD.shape, 0.01**2))
+
+
+@pytest.mark.parametrize("size", [0.2, 0.05, -0.2])
+def test_a_column_that_no_star_explains_does_not_count(size):
+    x, added = int(FIELD.traces.centre[1, 2000]) + 4, np.zeros(FIELD.shape)
+    added[:, x] = size
+    found, clean = cut(_sky_with(added)), cut(_sky_with(0.0 * added))
+    change = (found.flux - clean.flux)[PIECES : 2 * PIECES]
+    inside = np.abs(np.arange(FIELD.rows) - 2000) < 500
+    assert np.abs(np.nanmean(change[:, inside], axis=1)).max() < 3e-4  # a tenth of the size where it counts
+    assert np.isfinite(found.flux).all()
+
+
+def test_a_hit_along_dispersion_does_not_count_nor_does_it_lend_its_light_to_other_rows():
+    x, added = int(FIELD.traces.centre[1, 2000]) + 4, np.zeros(FIELD.shape)
+    first = 2000 // 32 * 32
+    added[first + 3 : first + 28, x] = 2.0
+    found, clean = cut(_sky_with(added)), cut(_sky_with(0.0 * added))
+    assert np.abs(found.flux - clean.flux).max() < 3.0 * 0.01 / np.sqrt(8)
+
+
+def _narrow_star(middle, peak, fwhm=2.0):
+    """A star on fixed columns of the middle slice (y, x), as narrow as there are."""
+    x = np.arange(FIELD.shape[1])
+    return peak * np.exp(-4.0 * np.log(2.0) * ((x - middle) / fwhm) ** 2) * np.ones((FIELD.rows, 1))
+
+
+@pytest.mark.parametrize("off", [0.0, 0.25, 0.5])
+@pytest.mark.parametrize("peak", [0.1, 5.0])
+@pytest.mark.parametrize("bad", [None, -1, 1])
+def test_all_light_of_the_narrowest_star_counts(off, peak, bad):
+    middle = int(FIELD.traces.centre[1, 2000]) + 4
+    star = _narrow_star(middle + off, peak)
+    with_it, without = (_sky_with(one) for one in (star, 0.0 * star))
+    if bad:
+        for one in (with_it, without):
+            one.flags[:, middle + bad] = int(Flag.BAD_PIXEL)
+    light = (cut(with_it).flux - cut(without).flux)[PIECES : 2 * PIECES]
+    across = np.arange(FIELD.shape[1]) - FIELD.traces.centre[1][:, None]
+    half = 0.5 * (FIELD.traces.right[1] - FIELD.traces.left[1])[:, None]
+    part = np.floor((across / (half - 2.0) + 1.0) * 0.5 * PIECES)
+    good = with_it.flags[:1] == 0
+    for piece in (3, 4, 5):
+        own = (part == piece) & good
+        expected = (star * own).sum(axis=1) / own.sum(axis=1)
+        rows = np.abs(np.arange(FIELD.rows) - 2000) < 100
+        assert np.abs(light[piece] - expected)[rows].mean() < 0.004 + 0.01 * expected[rows].max()
