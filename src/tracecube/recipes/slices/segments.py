@@ -123,7 +123,8 @@ def _row_means(data: F4, variance: F4, part: I4, across: F4, pieces: int) -> tup
     """
     level = levels(data, part, pieces)
     shape, spoilt = shapes(data, variance, part, level)
-    return _about_shapes(data, variance, part, across, level, shape, spoilt)
+    found: tuple[F4, F4, F4] = _about_shapes(data, variance, part, across, level, shape, spoilt)
+    return found
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
