@@ -38,7 +38,10 @@ BIAS = Association("bias", ("MASTER_BIAS",), near(*CHANNEL), hint="biases of thi
 
 DARK = Association("dark", ("MASTER_DARK",), near(*CHANNEL, days=60.0), minimum=0, when={"use_darks": ("hot", "yes")})
 
-DARK_MODEL = replace(DARK, argument="dark_model", tags=("DARK_MODEL",), when={"use_darks": ("yes",)})
+DARK_MODEL = replace(
+    DARK, argument="dark_model", tags=("DARK_MODEL",), ladder=DARK.ladder[:-1], when={"use_darks": ("yes",)}
+)
+"""Of darks of any age hot pixels count, not the smooth current."""
 
 TRACES = Association("traces", ("TRACES",), near("mode", *CHANNEL), hint="lamp flats of this channel")
 

@@ -18,6 +18,13 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slices import SliceTraces
 from tracecube.instruments.muse.ccd import Channel, Quadrant, noise_card
+from tracecube.instruments.muse.dark_current import (
+    DARK_SECONDS,
+    HIGHEST_CURRENT,
+    HIGHEST_GLOW,
+    effective_seconds,
+    level_error,
+)
 from tracecube.instruments.muse.exposure import combine_lamps, open_channels, reader
 from tracecube.instruments.muse.known_pixels import linearity_cards, listed_flags
 from tracecube.kernels.combine import ROUNDING, clipped_moments, combine_stack
@@ -175,12 +182,13 @@ def _bias_numbers(channels: Sequence[Channel], index: int, noise: float, share: 
     ]
 
 
-@recipe(version="3")
+@recipe(version="4")
 def master_dark(*, raw: Sequence[RawFrame], bias: Frame, params: DarkParams) -> Dark:
     """Combine the darks of one channel; what stands out of the typical pixel is hot.
 
     Electrons per hour. The current of a cold chip is far below the noise of a pixel, and a surface through all of them
     is not: a quarter of an electron in 600 s is 1.2 per cent of the dark sky, and each slice has its own throughput.
+    The surface is no better known than the bias level of a frame, which all pixels share.
     """
     channels, notes = open_channels(raw)
     shape = channels[0].shape
@@ -192,17 +200,26 @@ def master_dark(*, raw: Sequence[RawFrame], bias: Frame, params: DarkParams) -> 
     hot = found.data - middle > params.hot * np.maximum(noise, scatter)
     flags = found.flags | np.where(hot, int(Flag.HOT_PIXEL), 0)
     numbers = (
-        QualityNumber("DARK CURRENT", middle, "electron/h", high=10.0),
+        QualityNumber("DARK CURRENT", middle, "electron/h", high=HIGHEST_CURRENT),
         QualityNumber("NUM HOTPIXELS", float(hot.sum()), high=0.01 * hot.size),
         QualityNumber("REJECTED", found.rejected / found.data.size / len(channels)),
         QualityNumber("N FRAMES", float(len(channels))),
     )
     meta = {**channels[0].meta, "BUNIT": "electron/h"}
     smooth = model_dark(found.data, found.variance, flags & NOT_USABLE == 0, order=params.order)
-    numbers = (*numbers, QualityNumber("DARK MODEL CHI2", smooth.chi2), _glow(smooth))
+    lasted, level = effective_seconds(seconds), level_error(channels, readers, found.data, seconds / _HOUR)
+    shared = np.float32((level * _HOUR / lasted) ** 2)
+    numbers = (
+        *numbers,
+        QualityNumber("DARK MODEL CHI2", smooth.chi2),
+        QualityNumber("DARK LEVEL ERROR", level, "electron"),
+        _glow(smooth),
+    )
     return Dark(
         master_dark=Frame(found.data, found.variance, flags.astype(np.int32), meta),
-        dark_model=Frame(smooth.data, smooth.variance, flags.astype(np.int32), meta),
+        dark_model=Frame(
+            smooth.data, smooth.variance + shared, flags.astype(np.int32), {**meta, DARK_SECONDS: round(lasted, 3)}
+        ),
         quality=numbers,
         caveats=notes,
     )
@@ -210,7 +227,7 @@ def master_dark(*, raw: Sequence[RawFrame], bias: Frame, params: DarkParams) -> 
 
 def _glow(smooth: DarkModel) -> QualityNumber:
     """By how much the dark current differs over the detector."""
-    return QualityNumber("DARK GLOW", float(np.ptp(smooth.data)), "electron/h", high=20.0)
+    return QualityNumber("DARK GLOW", float(np.ptp(smooth.data)), "electron/h", high=HIGHEST_GLOW)
 
 
 @recipe(version="4")

@@ -17,6 +17,7 @@ from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_light import SliceIllumination
 from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.ccd import Channel
+from tracecube.instruments.muse.dark_current import why_not
 from tracecube.instruments.muse.exposure import combine_lamps, open_channels, reader
 from tracecube.instruments.muse.geometry import channel_of, geometry_of
 from tracecube.instruments.muse.headers import exposure_time
@@ -61,7 +62,7 @@ def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     return Frame(band.data, band.floor + signal, band.flags, channel.meta)
 
 
-@recipe(version="8")
+@recipe(version="9")
 def preprocess(  # noqa: PLR0913 - what an exposure goes with
     *,
     raw: RawFrame,
@@ -83,9 +84,9 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     the edges otherwise than that of the lamp and can feign a tenth of a pixel.
     """
     opened, doubts = _opened(raw, bias, dark)
-    frame = _without_dark(opened, dark_model, raw)
+    frame, current = _without_dark(opened, dark_model, raw)
     lamp, unlit = (None, ()) if illum is None else _opened(illum, bias, dark)
-    caveats = [*doubts, *unlit]
+    caveats = [*doubts, *unlit, *current]
     if illum is None:
         caveats.append("no illumination flat: slices are as bright as in the flat of the day")
     gain, gain_error, shift = _illumination(lamp, flat, traces)
@@ -132,12 +133,17 @@ def _opened(raw: RawFrame, bias: Frame, dark: Frame | None) -> tuple[Frame, tupl
     return calibrated(channels[0], bias, () if dark is None else (dark,)), doubts
 
 
-def _without_dark(frame: Frame, model: Frame | None, raw: RawFrame) -> Frame:
-    """Return an exposure without the smooth dark current, where there is a model of it."""
+def _without_dark(frame: Frame, model: Frame | None, raw: RawFrame) -> tuple[Frame, tuple[str, ...]]:
+    """Return an exposure without the smooth dark current, where a dark tells it; else why it stays in."""
     if model is None:
-        return frame
-    share = np.float32(exposure_time(raw.meta, raw.name) / _HOUR)
-    return Frame(frame.data - share * model.data, frame.variance + share**2 * model.variance, frame.flags, frame.meta)
+        return frame, ("no smooth dark current is taken off: it stays in",)
+    seconds = exposure_time(raw.meta, raw.name)
+    doubt = why_not(model, seconds)
+    if doubt:
+        return frame, (f"the smooth dark current stays in, hot pixels count: {doubt}",)
+    share = np.float32(seconds / _HOUR)
+    clean = Frame(frame.data - share * model.data, frame.variance + share**2 * model.variance, frame.flags, frame.meta)
+    return clean, ()
 
 
 class TwilightParams(Params):
