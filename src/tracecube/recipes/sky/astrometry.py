@@ -17,6 +17,8 @@ from tracecube.recipes.sky.stars import Stars
 
 __all__ = ["PlateSolution", "Search", "solve_plate", "tangent_plane"]
 
+_PEAKS, _STARTS = 3, 20  # cells at each angle that are kept, and how many of all are tried
+
 F8 = NDArray[np.float64]
 
 
@@ -145,8 +147,9 @@ def solve_plate(
     reach = np.hypot(-search.scale * (x - centre[0]), search.scale * (y - centre[1])).max() + search.offset
     chosen = np.flatnonzero(np.isfinite(east) & (np.hypot(east, north) <= reach))
     order = chosen[np.argsort(magnitude[chosen], kind="stable")]
-    first = _vote(x - centre[0], y - centre[1], east[order], north[order], search)
-    solution = _refine(stars, east[chosen], north[chosen], first, search, centre)
+    starts = _vote(x - centre[0], y - centre[1], east[order], north[order], search)
+    refined = [_refine(stars, east[chosen], north[chosen], one, search, centre) for one in starts]
+    solution = max(refined, key=lambda one: one.matched)
     if solution.matched < search.minimum or abs(solution.scale / search.scale - 1.0) > search.scale_error:
         raise NoConvergence(
             f"guide image: {solution.matched} of {stars.number} stars match the catalogue",
@@ -170,8 +173,11 @@ def _design(dx: F8, dy: F8) -> tuple[F8, F8]:
     return np.column_stack([one, none, dx, dy]), np.column_stack([none, one, -dy, dx])
 
 
-def _vote(dx: F8, dy: F8, east: F8, north: F8, search: Search) -> F8:
-    """Find rotation and offset on which most pairs agree; return the four coefficients.
+def _vote(dx: F8, dy: F8, east: F8, north: F8, search: Search) -> list[F8]:
+    """Find rotations and offsets on which most pairs agree; return the four coefficients of each, most votes first.
+
+    Of a dozen stars with a hundred in the catalogue, chance gathers as many in one of a hundred thousand cells as the
+    truth does: the fit must tell.
 
     Cells of 4 arcsec are wide enough for the nominal scale and steps of half a degree. Ten times as
     many catalogue stars as detections leave room for a wide search and for detections of noise.
@@ -179,7 +185,7 @@ def _vote(dx: F8, dy: F8, east: F8, north: F8, search: Search) -> F8:
     cell, step = 4.0, 0.5
     few = slice(0, 10 * dx.size)
     edges = np.arange(-search.offset - cell, search.offset + 2 * cell, cell)
-    best, winner = -1.0, np.zeros(4)
+    found: list[tuple[float, F8]] = []
     for angle in np.radians(np.arange(-search.rotation, search.rotation + step, step)):
         a, b = -search.scale * np.cos(angle), search.scale * np.sin(angle)
         gap_east = (east[few, None] - (a * dx + b * dy)).ravel()
@@ -187,11 +193,11 @@ def _vote(dx: F8, dy: F8, east: F8, north: F8, search: Search) -> F8:
         votes, _, _ = np.histogram2d(gap_east, gap_north, bins=(edges, edges))
         # Pairs near the border of a cell fall into its neighbours.
         summed = votes[:-1, :-1] + votes[1:, :-1] + votes[:-1, 1:] + votes[1:, 1:]
-        peak = np.unravel_index(int(np.argmax(summed)), summed.shape)
-        if summed[peak] > best:
-            best = float(summed[peak])
-            winner = np.array([edges[peak[0] + 1], edges[peak[1] + 1], a, b])
-    return winner
+        for peak in np.argsort(summed, axis=None)[: -_PEAKS - 1 : -1]:
+            i, j = np.unravel_index(peak, summed.shape)
+            found.append((float(summed[i, j]), np.array([edges[i + 1], edges[j + 1], a, b])))
+    found.sort(key=lambda one: -one[0])
+    return [start for _, start in found[:_STARTS]]
 
 
 def _refine(
