@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.recipes.slices.continuity import Columns
 
-__all__ = ["clearest_line", "pieces_with_lines"]
+__all__ = ["clearest_line", "next_faintest", "pieces_with_lines"]
 
 _LINE = np.exp(-0.5 * (np.arange(-3, 4) / 1.1) ** 2)  # of samples: a line of 2.6
 _SMOOTH = 151  # samples of what is taken for continuum
@@ -24,6 +24,7 @@ _MOST = 4.0  # standard deviations that a sample counts: a line is in several, a
 _FEWEST = 500  # samples that tell
 _CLEAR = 4.5  # standard deviations of a line: of a hundred pieces of sky alone, one has such
 _BESIDE = 1.6  # slices: those next to a piece
+_BLANK = 3.0  # scatters of blank pieces: brighter ones hold light of objects
 _TOGETHER = 2  # pieces beside one with clear lines of their own, which then has fainter ones
 
 
@@ -68,3 +69,23 @@ def pieces_with_lines(clearest: FloatArray, where: Columns) -> BoolArray:
         found = cKDTree(at[lit[placed]]).query_ball_point(at, 1.01, p=np.inf, return_length=True)
         around[placed] = found - lit[placed]
     return np.asarray(lit | (around >= _TOGETHER))
+
+
+def next_faintest(white: FloatArray, blank: BoolArray, lit: BoolArray) -> BoolArray:
+    """Return which pieces take the place of blank ones with lines: the next faintest, no brighter than blank ones.
+
+    Parameters
+    ----------
+    white : array (n,)
+        Brightness of pieces; NaN for a piece of which it is not known.
+    blank, lit : bool array (n,)
+        Pieces taken for sky; pieces with lines of their own. The very faintest, below all blank ones, stay out.
+    """
+    usual = white[blank & ~lit]
+    middle = np.median(usual)
+    most = middle + _BLANK * 1.4826 * np.median(np.abs(usual - middle))
+    free = np.isfinite(white) & ~lit & ~blank & (white >= np.min(white[blank])) & (white <= most)
+    chosen = np.flatnonzero(free)[np.argsort(white[free], kind="stable")][: int((lit & blank).sum())]
+    made = np.zeros(white.size, bool)
+    made[chosen] = True
+    return made

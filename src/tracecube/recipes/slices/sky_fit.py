@@ -16,7 +16,7 @@ from tracecube.kernels import sky_spline
 from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece
 from tracecube.recipes.slices.alike import drawn_to_alike
 from tracecube.recipes.slices.continuity import columns, continuum_excess, even_slices
-from tracecube.recipes.slices.own_lines import clearest_line, pieces_with_lines
+from tracecube.recipes.slices.own_lines import clearest_line, next_faintest, pieces_with_lines
 from tracecube.recipes.slices.sky_pieces import BORDERS, Slices
 
 __all__ = [
@@ -142,7 +142,8 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
 def _without_lines(slices: Slices, state: _State, blank: BoolArray, *, fixed: bool) -> BoolArray:
     """Return the blank pieces without lines of their own; all of them where most have such.
 
-    As many of the next faintest take the place of those with lines, unless it is ``fixed`` which pieces are blank.
+    As many of the next faintest take the place of those with lines, as far as there are such that are no brighter than
+    blank pieces are, unless it is ``fixed`` which pieces are blank.
     """
     clearest = np.full(blank.size, np.nan)
     for row, pieces in enumerate(state.pieces):
@@ -159,13 +160,8 @@ def _without_lines(slices: Slices, state: _State, blank: BoolArray, *, fixed: bo
     lost = int((lit & blank).sum())
     if 2 * lost > blank.sum():
         return blank
-    made = blank & ~lit
-    if not fixed and lost:
-        next_white = np.where(np.isfinite(slices.white) & ~lit & ~blank, slices.white, np.inf)
-        next_white[slices.white < np.min(slices.white[blank])] = np.inf  # the very faintest stay out
-        order = np.argsort(next_white)[:lost]
-        made[order[np.isfinite(next_white[order])]] = True
-    return np.asarray(made)
+    made = np.asarray(blank & ~lit)
+    return made if fixed or not lost else made | next_faintest(slices.white, blank, lit)
 
 
 def _evened(slices: Slices, state: _State, error: FloatArray, without: Windows) -> tuple[FloatArray, float]:

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.recipes.slices.sky_pieces import Sky
 from tracecube.kernels.sky_spline import derivatives
 from tracecube.recipes.slices.continuity import Columns
-from tracecube.recipes.slices.own_lines import clearest_line, pieces_with_lines
+from tracecube.recipes.slices.own_lines import clearest_line, next_faintest, pieces_with_lines
 from tracecube.recipes.slices.sky_fit import SkyParams, fit_sky
 from tracecube.recipes.slices.sky_pieces import gather
 
@@ -70,3 +70,16 @@ def test_faint_gas_in_pieces_of_sky_does_not_get_into_the_spectrum(height):
         spectra.append(derivatives(at, found.coefficient, found.first, found.step)[0])
     assert np.sum(spectra[1] - spectra[0]) * 0.3 < 0.02 * height * 3.3
     assert blank[1] == blank[0]  # the next faintest take their place
+
+
+def test_light_of_objects_does_not_take_the_place_of_pieces_with_lines():
+    """Sky in half of the pieces, in a third of that gas; objects of three to forty times that in the other half."""
+    rng = np.random.default_rng(3)
+    white = np.append(rng.normal(1.0, 0.01, 200), rng.uniform(3.0, 40.0, 200))
+    white[7] = np.nan
+    lit = np.arange(400) % 3 == 0
+    blank = white < np.nanquantile(white, 0.4)
+    found = next_faintest(white, blank, lit)
+    assert 0 < found.sum() < (lit & blank).sum()
+    assert not (found & (blank | lit)).any()
+    assert white[found].max() < 1.04
