@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.sendings import MessageRecord, begin_message, end_message, messages
@@ -18,11 +19,12 @@ from tracecube.sending.finish import Ended
 
 __all__ = ["NotSaid", "address_of", "message_state", "say_once", "settle_messages"]
 
-_OK = 200
-_AGAIN = {408, 425, 429}  # client errors that ask to come again (RFC 9110, 8470, 6585)
+_AGAIN = {408, 425, 429, 500, 503}  # nothing was taken, and it may go later (RFC 9110, 8470, 6585)
 _PATIENCE = 60.0  # s, that a server may ask for before the next attempt
 _FIRST_PAUSE = 1.0  # s, between attempts; each twice the one before
-_LONGEST = 200  # characters of a server's answer
+_READ = 4096  # bytes of a server's answer
+_LONGEST = 200  # characters of it that are told
+_SECRET = 6  # characters of a part of an address that are too many to be told
 _UNSURE = {"sending", "unclear"}
 
 
@@ -146,27 +148,69 @@ def _post(address: str, message: Mapping[str, Any], timeout: float) -> str:
         try:
             link.connect()
         except OSError as error:
-            what = f"{said}: cannot be reached ({error or type(error).__name__})"
+            what = f"{said}: cannot be reached ({_harmless(str(error), address) or type(error).__name__})"
             raise NotSaid(what, hint="try later", again=True) from error
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         try:
             link.request("POST", path or "/", body, {"Content-Type": "application/json"})
             answer = link.getresponse()
-            text = answer.read(_LONGEST).decode("utf-8", "replace")
+        except http.client.InvalidURL:  # before the first byte; what it says names the path
+            raise NotSaid(f"{said}: no address to write to", hint=f"correct {WEBHOOK}") from None
         except (OSError, http.client.HTTPException) as error:
-            return f"no answer after the text ({error or type(error).__name__})"
-        _judge(said, answer, " ".join(text.replace(address, "[address]").split()))
+            return f"no answer after the text ({_harmless(str(error), address) or type(error).__name__})"
+        return _judged(said, answer, _harmless(_body(answer, len(address)) or answer.reason, address))
     finally:
         link.close()
-    return ""
 
 
-def _judge(said: str, answer: http.client.HTTPResponse, text: str) -> None:
-    """Raise what an answer of another status than success means."""
-    if answer.status == _OK:
-        return
-    what = f"{said}: will not have the message ({answer.status} {text or answer.reason})"
-    if answer.status in _AGAIN or answer.status >= http.client.INTERNAL_SERVER_ERROR:
+def _body(answer: http.client.HTTPResponse, margin: int) -> str:
+    """Return the beginning of what a server says; where it goes on, less a margin in which an address may be cut."""
+    try:
+        text = answer.read(_READ)
+    except (OSError, http.client.HTTPException):  # the status says enough
+        return ""
+    return (text if len(text) < _READ else text[:-margin]).decode("utf-8", "replace")
+
+
+def _harmless(text: str, address: str) -> str:
+    """Return a text of bearable length in which nothing of the address of a channel is left.
+
+    Who refuses a request likes to name its path, and the path of a webhook is its secret.
+
+    Examples
+    --------
+    >>> _harmless("cannot POST /services/T0/B0/s3cret", "https://hooks.slack.com/services/T0/B0/s3cret")
+    'cannot POST [address]'
+    >>> _harmless("no S3CRET here", "https://hooks.slack.com/services/T0/B0/s3cret")
+    'no [address] here'
+    """
+    parts = urlsplit(address)
+    asked = parts.path + (f"?{parts.query}" if parts.query else "")
+    pieces = {one for one in re.split(r"[/?&=;]", asked) if len(one) >= _SECRET}
+    secrets = {address, *({asked, parts.path} - {"", "/"}), *pieces}
+    secrets |= {unquote(one) for one in secrets}
+    longest_first = sorted(secrets, key=len, reverse=True)
+    found = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+    return " ".join(found.sub("[address]", text).split())[:_LONGEST]
+
+
+def _judged(said: str, answer: http.client.HTTPResponse, text: str) -> str:
+    """Return what is not sure about a message after an answer, empty when the server took it.
+
+    That a gateway heard nothing from the server behind it (502, 504) does not say that the server heard nothing.
+
+    Raises
+    ------
+    NotSaid
+        The server surely did not take it.
+    """
+    if http.client.OK <= answer.status < http.client.MULTIPLE_CHOICES:
+        return ""
+    what = f"{answer.status} {text}".strip()
+    if answer.status >= http.client.INTERNAL_SERVER_ERROR and answer.status not in _AGAIN:
+        return f"{said}: may have the message ({what})"
+    what = f"{said}: will not have the message ({what})"
+    if answer.status in _AGAIN:
         raise NotSaid(what, hint="try later", again=True, after=_seconds(answer.headers.get("Retry-After")))
     raise NotSaid(what, hint="see what the server says; a channel that is gone needs a new webhook")
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
@@ -191,7 +191,8 @@ class SlackSettings(_Section):
             return None
         plain = webhook.get_secret_value().strip()
         parts = urlsplit(plain)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or not (plain.isascii() and plain.isprintable()):
+        clean = plain.isascii() and plain.isprintable() and not any(one.isspace() for one in plain)
+        if parts.scheme not in {"http", "https"} or not clean or not _can_be_called(parts):
             raise ValueError("an address such as https://hooks.slack.com/services/... is needed")
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError("the address of a channel would travel in the clear: use https")
@@ -203,6 +204,14 @@ class SlackSettings(_Section):
         if value is not None and urlsplit(value).scheme not in {"http", "https"}:
             raise ValueError("an address such as https://observatory.example.org/redux/report is needed")
         return None if value is None else value.rstrip("/")
+
+
+def _can_be_called(parts: SplitResult) -> bool:
+    """Whether host and port are such that a connection can be tried; the standard library finds out but then."""
+    try:
+        return bool((parts.hostname or "").encode("idna")) and parts.port != 0
+    except ValueError:  # no number, or a name with an empty or too long part
+        return False
 
 
 def is_address(text: str) -> bool:
