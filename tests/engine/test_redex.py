@@ -22,6 +22,7 @@ from tracecube.archive.ledger import Ledger
 from tracecube.archive.records import ProductRecord
 from tracecube.cli import redex
 from tracecube.cli.main import app
+from tracecube.core.errors import BadData
 from tracecube.workflow.discover import Found, load
 
 STAMP = "10_47_05"
@@ -335,4 +336,30 @@ def test_a_recovery_can_be_tried_too(out, call, sent):
     done = call("--recover", "--reject")
     assert done.exit_code == 0, done.output
     assert contents(out) == before
+    assert sent == []
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_channel_is_told_after_the_upload_and_whatever_became_of_it(call, sent, monkeypatch, stopped):
+    def send(*given: Any) -> None:
+        sent.append(given)
+        if stopped:
+            raise BadData("others can read the secrets in it", hint="chmod 600")
+
+    monkeypatch.setattr("tracecube.cli.outgoing.send_extraction", send)
+    monkeypatch.setattr("tracecube.cli.outgoing.say_extraction", lambda *given: sent.append(given))
+    done = call("0", "-5", "--accept")
+    assert done.exit_code == int(stopped), done.output
+    assert [len(given) for given in sent] == [3, 4]
+    assert sent[1][3].startswith("accepted as redo")
+    assert ("accepted, but not sent: " in done.output) == stopped
+
+
+def test_who_interrupts_the_upload_has_nothing_said(call, sent, monkeypatch):
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tracecube.cli.outgoing.send_extraction", stop)
+    monkeypatch.setattr("tracecube.cli.outgoing.say_extraction", lambda *given: sent.append(given))
+    assert call("0", "-5", "--accept").exit_code != 0
     assert sent == []

@@ -209,10 +209,12 @@ def end_notice(ledger: Ledger, number: int, state: str, remark: str | None = Non
         connection.execute(sa.update(tables.notice).where(tables.notice.c.id == number).values(**values))
 
 
-def messages(ledger: Ledger, night: str, raw: str = "") -> list[MessageRecord]:
-    """Return the messages about a night, or about one of its exposures, oldest first."""
+def messages(ledger: Ledger, night: str, raw: str | None = "") -> list[MessageRecord]:
+    """Return the messages about a night, about one of its exposures, or (None) about either, oldest first."""
     column = tables.message.c
-    query = sa.select(tables.message).where(column.night == night, column.raw == raw).order_by(column.id)
+    query = sa.select(tables.message).where(column.night == night).order_by(column.id)
+    if raw is not None:
+        query = query.where(column.raw == raw)
     return [MessageRecord(**row) for row in _rows(ledger, tables.message, query)]
 
 

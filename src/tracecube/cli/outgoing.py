@@ -19,8 +19,8 @@ from tracecube.core.reporting import Reporting
 from tracecube.report.channel import extraction_message, night_message
 from tracecube.report.extractions import NightSummary, gather_summary, nights_of
 from tracecube.report.summary import SummaryFiles, summary_folder, write_summary
-from tracecube.sending.channel import NotSaid, message_state, say_once, settle_messages
-from tracecube.sending.config import Configuration, SkyPortalSettings, SlackSettings, is_address, load
+from tracecube.sending.channel import NotSaid, message_state, say_once, settle_messages, unsure_messages
+from tracecube.sending.config import Configuration, SkyPortalSettings, SlackSettings, is_address, load, survey_of
 from tracecube.sending.finish import Ended, changed_since, compose, mail_state, send_summary, settle
 from tracecube.sending.lock import only_sender
 from tracecube.sending.skyportal import SkyPortal
@@ -106,6 +106,8 @@ def _tell(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequen
     if known is not None and known.state == "sent":
         since = "; the night has changed since" if changed_since(ledger, summary, sender) else ""
         say(f"mail: sent {known.finished} to {', '.join(known.recipients)}{since}")
+    elif _unsure_mail(ledger, summary.night):
+        say("mail: unclear; it is not known whether it went out: say --arrived or --lost", style="magenta")
     elif settings is None:
         say("mail: not sent; there is no section [smtp] in the configuration")
     else:
@@ -119,9 +121,29 @@ def _tell_channel(ledger: Ledger, summary: NightSummary, settings: SlackSettings
     known = message_state(ledger, summary.night)
     if known is not None and known.state == "sent":
         say(f"channel: said {known.finished} through {known.server}")
-        return
-    say("channel: nothing said; --send would say")
-    say(str(night_message(summary, settings.pages)["text"]))
+    elif known is not None and known.state != "failed":
+        _tell_unsure(f"channel: unclear since {known.started}")
+    else:
+        say("channel: nothing said; --send would say")
+        say(str(night_message(summary, settings.pages)["text"]))
+    exposures = {one.raw for one in unsure_messages(ledger, summary.night) if one.raw}
+    if exposures:
+        _tell_unsure(f"channel: unclear about {', '.join(sorted(exposures))}")
+
+
+def _tell_unsure(what: str) -> None:
+    """Say of a message of which it is not known what it is, and what a person is to do."""
+    say(what)
+    say("it is not known whether it went out: look into the channel, then say --arrived or --lost", style="magenta")
+
+
+def _tell_ended(ended: Ended) -> None:
+    """Say what became of a message to the channel."""
+    what = f"channel: {ended.state}{': ' + ended.remark if ended.remark else ''}"
+    if ended.state == "unclear":
+        _tell_unsure(what)
+    else:
+        say(what)
 
 
 def _check(addresses: Sequence[str]) -> None:
@@ -133,15 +155,19 @@ def _check(addresses: Sequence[str]) -> None:
 def _send(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequence[str], *, again: bool) -> None:
     """Send the mail and the message to the channel, and end with the status that says what became of them."""
     configuration = _configuration()
-    statuses = []
+    statuses: list[int] = []
+    failed: TracecubeError | None = None
     try:
         if configuration.slack is None or configuration.smtp is not None or to:
             statuses.append(_mail(ledger, summary, files, to, again=again))
         else:
             say("mail: not sent; there is no section [smtp] in the configuration")
-    finally:
-        if configuration.slack is not None:
-            statuses.append(_say_night(ledger, summary, configuration.slack, again=again))
+    except TracecubeError as error:  # and no other: who interrupts it wants nothing said
+        failed = error
+    if configuration.slack is not None:
+        statuses.append(_say_night(ledger, summary, configuration.slack, again=again))
+    if failed is not None:
+        raise failed
     raise typer.Exit(max(statuses))
 
 
@@ -173,10 +199,7 @@ def _say_night(ledger: Ledger, summary: NightSummary, settings: SlackSettings, *
     except TracecubeError as error:
         say(f"channel: nothing said: {error}", style="magenta")
         return 1 if isinstance(error, NotSaid) else 2
-    say(f"channel: {ended.state}{': ' + ended.remark if ended.remark else ''}")
-    if ended.state == "unclear":
-        said = "it is not known whether it went out: look into the channel, then say --arrived or --lost"
-        say(said, style="magenta")
+    _tell_ended(ended)
     return _status_of(ended)
 
 
@@ -255,12 +278,16 @@ def upload(out: Path, night: str | None, objects: Sequence[str], *, send: bool, 
 
 
 def summarise(out: Path, night: str, raw: str) -> None:
-    """Write the summary of a night anew, and say where the picture of an exposure is, if its observatory has one."""
+    """Write the summary of a night anew, and say where the picture of an exposure is, if its observatory has one.
+
+    Settings that cannot be read do not keep it from that: who wants to send finds out.
+    """
     reportings = _reportings()
     with Ledger.open(out) as ledger:
         if night not in nights_of(ledger, reportings):
             return
-        files = write_summary(out, _gathered(ledger, night, reportings))
+        server = survey_of(os.environ, Path.home())
+        files = write_summary(out, gather_summary(ledger, reportings, night, server=server))
     if raw in files.pictures:
         say(f"report picture: {files.pictures[raw]}")
 
@@ -291,18 +318,18 @@ def say_extraction(out: Path, night: str, raw: str, said: str) -> None:
     said : str
         What became of it, in a few words.
     """
-    settings = _configuration().slack
-    if settings is None:
-        return
-    with Ledger.open(out) as ledger:
-        message = extraction_message(_gathered(ledger, night), raw, said, settings.pages)
-        try:
+    try:
+        settings = _configuration().slack
+        if settings is None:
+            return
+        with Ledger.open(out) as ledger:
+            message = extraction_message(_gathered(ledger, night), raw, said, settings.pages)
             with only_sender(ledger.folder):
                 ended = say_once(ledger, night, message, settings, raw=raw)
-        except TracecubeError as error:
-            say(f"channel: nothing said: {error}", style="magenta")
-            return
-    say(f"channel: {ended.state}{': ' + ended.remark if ended.remark else ''}")
+    except TracecubeError as error:
+        say(f"channel: nothing said: {error}", style="magenta")
+        return
+    _tell_ended(ended)
 
 
 def for_survey() -> SkyPortalSettings:

@@ -316,12 +316,14 @@ def _keep(
     outgoing.summarise(out, str(case.job.night), case.job.name)
     if not local:
         said = f"accepted as {adjustment.tag} by {adjustment.reviewer}, quality {new.quality}"
+        sent = _send(out, case)
         outgoing.say_extraction(out, str(case.job.night), case.job.name, said)
-        _send(out, case)
+        if not sent:
+            raise typer.Exit(1)
 
 
-def _send(out: Path, case: Case) -> None:
-    """Send the spectrum; what stops that undoes nothing."""
+def _send(out: Path, case: Case) -> bool:
+    """Send the spectrum; return whether nothing stopped that, which undoes nothing."""
     from tracecube.cli import outgoing  # noqa: PLC0415 - takes long to import
 
     try:
@@ -331,4 +333,5 @@ def _send(out: Path, case: Case) -> None:
             f"accepted, but not sent: {error}; then: tracecube upload {out} --night {case.job.night} --send",
             style="red",
         )
-        raise typer.Exit(1) from error
+        return False
+    return True

@@ -17,7 +17,7 @@ from tracecube.core.errors import MissingInput, TracecubeError
 from tracecube.sending.config import WEBHOOK, SlackSettings
 from tracecube.sending.finish import Ended
 
-__all__ = ["NotSaid", "address_of", "message_state", "say_once", "settle_messages"]
+__all__ = ["NotSaid", "address_of", "message_state", "say_once", "settle_messages", "unsure_messages"]
 
 _AGAIN = {408, 425, 429, 500, 503}  # nothing was taken, and it may go later (RFC 9110, 8470, 6585)
 _PATIENCE = 60.0  # s, that a server may ask for before the next attempt
@@ -67,9 +67,20 @@ def message_state(ledger: Ledger, night: str) -> MessageRecord | None:
     return None
 
 
+def unsure_messages(ledger: Ledger, night: str) -> list[MessageRecord]:
+    """Return the messages about a night and its exposures of which it is not known whether they arrived."""
+    return [one for one in messages(ledger, night, None) if one.state in _UNSURE]
+
+
 def settle_messages(ledger: Ledger, night: str, *, arrived: bool) -> int:
-    """Note by hand whether messages about a night arrived of which it was not known; return how many there were."""
-    unsure = [one for one in messages(ledger, night) if one.state in _UNSURE]
+    """Note by hand whether messages about a night and its exposures arrived of which it was not known.
+
+    Returns
+    -------
+    int
+        How many there were.
+    """
+    unsure = unsure_messages(ledger, night)
     for one in unsure:
         end_message(ledger, one.id, "sent" if arrived else "failed", "by hand")
     return len(unsure)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from tracecube.archive.ledger import Ledger
-from tracecube.archive.sendings import messages
+from tracecube.archive.sendings import end_message, messages
 from tracecube.cli import outgoing
 from tracecube.cli.main import app
 from tracecube.core.errors import BadData, MissingInput
@@ -192,3 +192,70 @@ def test_nothing_in_a_name_is_taken_for_a_mark(put_night, reportings):
         message = text.night_message(gather_summary(ledger, reportings))["text"]
     assert "<!" not in message
     assert "&lt;!channel&gt;" in message
+
+
+RAW = "ifu20210421_01_00_00"
+
+
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_without_send_it_is_told_of_what_it_is_not_known(out, run, channel, cut_short):
+    channel.answers = ["drop"]
+    run("night", "finish", out, "--send", status=3)
+    if cut_short:
+        with Ledger.open(out) as ledger:
+            end_message(ledger, messages(ledger, NIGHT)[-1].id, "sending")
+    said = run("night", "finish", out)
+    assert "channel: unclear since " in said
+    assert "then say --arrived or --lost" in said
+    assert "nothing said" not in said
+    run("night", "finish", out, "--lost")
+    assert "channel: nothing said; --send would say" in run("night", "finish", out)
+
+
+def test_without_send_it_is_told_that_of_the_mail_it_is_not_known(out, run, post, configure):
+    smtp = {"host": post.host, "port": post.port, "security": "none", "from": "sedm@here", "to": ["a@there"]}
+    configure(smtp={**smtp, "attempts": 1})
+    post.answers["TEXT"] = ["drop"]
+    run("night", "finish", out, "--send", status=3)
+    said = run("night", "finish", out)
+    assert "mail: unclear; it is not known whether it went out: say --arrived or --lost" in said
+    assert "would send it" not in said
+
+
+def test_a_message_about_one_exposure_is_settled_with_its_night(out, run, channel, capsys):
+    channel.answers = ["drop"]
+    outgoing.say_extraction(out, NIGHT, RAW, "accepted")
+    assert "then say --arrived or --lost" in capsys.readouterr().out
+    said = run("night", "finish", out)
+    assert "channel: nothing said; --send would say" in said
+    assert f"channel: unclear about {RAW}" in said
+    assert "noted that what was sent arrived" in run("night", "finish", out, "--arrived")
+    with Ledger.open(out) as ledger:
+        assert [(one.raw, one.state) for one in messages(ledger, NIGHT, None)] == [(RAW, "sent")]
+    assert "unclear" not in run("night", "finish", out)
+    outgoing.say_extraction(out, NIGHT, RAW, "accepted")
+    assert len(channel.said) == 1
+
+
+def test_settings_that_others_can_read_stop_the_message_alone(out, run, channel, tmp_path, capsys):
+    (tmp_path / ".config" / "tracecube" / "config.toml").chmod(0o644)
+    outgoing.summarise(out, NIGHT, RAW)
+    outgoing.say_extraction(out, NIGHT, RAW, "accepted")
+    said = capsys.readouterr().out
+    assert f"report picture: {out / 'report' / NIGHT}" in said.replace("\n", "")
+    assert "channel: nothing said: " in said
+    assert "others can read the secrets in it" in said.replace("\n", " ")
+    assert channel.said == []
+
+
+@pytest.mark.parametrize(("raised", "count"), [(KeyboardInterrupt(), 0), (BadData("no mail", hint="none"), 1)])
+def test_who_interrupts_the_mail_has_nothing_said(out, run, channel, post, configure, monkeypatch, raised, count):
+    smtp = {"host": post.host, "port": post.port, "security": "none", "from": "sedm@here", "to": ["a@there"]}
+    configure(smtp=smtp, slack={"webhook": channel.url, "attempts": 1})
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr(outgoing, "send_summary", stop)
+    assert CliRunner().invoke(app, ["night", "finish", str(out), "--send"]).exit_code != 0
+    assert len(channel.said) == count
