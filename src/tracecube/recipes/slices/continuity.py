@@ -64,7 +64,8 @@ def columns(slice_: I4, piece: I4, x: FloatArray, y: FloatArray) -> Columns:
     ends = np.full((2, count), np.nan)
     np.fmin.at(ends[0], slice_[known], x[known])
     np.fmax.at(ends[1], slice_[known], x[known])
-    length = float(np.nanmedian(ends[1] - ends[0])) * parts / max(parts - 1, 1)
+    each = np.unique(piece[known]).size  # every other one may be given
+    length = float(np.nanmedian(ends[1] - ends[0])) * each / max(each - 1, 1)
     stack = np.rint((middle - np.min(middle[many > 1], initial=middle.max())) / max(length, 1e-9)).astype(int)
     column = np.maximum(stack, 0)[slice_] * parts + piece
     gaps = [np.diff(np.sort(y[known & (column == one)])) for one in np.unique(column[known])]

@@ -23,7 +23,7 @@ _QUIET = 1.3  # of that: where the sky is brighter, its own lines are
 _MOST = 4.0  # standard deviations that a sample counts: a line is in several, a hit in one
 _FEWEST = 500  # samples that tell
 _CLEAR = 4.5  # standard deviations of a line: of a hundred pieces of sky alone, one has such
-_BESIDE = 1.6  # slices: those next to a piece
+_BESIDE = 1.6  # pieces along a slice, slices across: those next to a piece
 _BLANK = 3.0  # scatters of blank pieces: brighter ones hold light of objects
 _TOGETHER = 2  # pieces beside one with clear lines of their own, which then has fainter ones
 
@@ -52,21 +52,26 @@ def clearest_line(flux: FloatArray, weight: FloatArray, sky: FloatArray) -> floa
     return float(np.max(np.where(quiet & (power > 0), signal / np.sqrt(np.maximum(power, 1e-300)), 0.0)))
 
 
-def pieces_with_lines(clearest: FloatArray, where: Columns) -> BoolArray:
+def pieces_with_lines(clearest: FloatArray, where: Columns, x: FloatArray) -> BoolArray:
     """Return which pieces have lines of their own, or lie among such: gas fades slowly, hits stand alone.
+
+    Neighbours are those of the field: numbers along a slice may run against it.
 
     Parameters
     ----------
     clearest : array (n,)
         Standard deviations of the clearest line; NaN for a piece that is not asked for.
     where : Columns
+    x : array (n,), arcsec
+        Along slices; NaN for a piece without a place.
     """
     lit = np.nan_to_num(clearest, nan=0.0) > _CLEAR
-    placed = np.flatnonzero(np.isfinite(where.place))
+    places = np.stack([x / _pitch(where.slice, x), where.place], axis=1).astype(np.float64) / _BESIDE
+    placed = np.flatnonzero(np.isfinite(places).all(axis=1))
     around = np.zeros(lit.size, int)
     if lit[placed].any():
-        at = np.stack([where.column[placed], where.place[placed] / _BESIDE], axis=1).astype(np.float64)
-        found = cKDTree(at[lit[placed]]).query_ball_point(at, 1.01, p=np.inf, return_length=True)
+        at = places[placed]
+        found = cKDTree(at[lit[placed]]).query_ball_point(at, 1.0, p=np.inf, return_length=True)
         around[placed] = found - lit[placed]
     return np.asarray(lit | (around >= _TOGETHER))
 
@@ -89,3 +94,10 @@ def next_faintest(white: FloatArray, blank: BoolArray, lit: BoolArray) -> BoolAr
     made = np.zeros(white.size, bool)
     made[chosen] = True
     return made
+
+
+def _pitch(slice_: NDArray[np.integer], x: FloatArray) -> float:
+    """Return the distance of pieces next to each other in a slice, in units of x; NaN where none is told."""
+    order = np.lexsort((x, slice_))
+    gaps = np.diff(x[order])[np.diff(slice_[order]) == 0]
+    return float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else float("nan")

@@ -156,7 +156,7 @@ def _without_lines(slices: Slices, state: _State, blank: BoolArray, *, fixed: bo
             light, _ = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
             weight = slices.weight[piece].astype(np.float64)  # with what was clipped: the middle of a line is
             clearest[piece] = clearest_line(slices.flux[piece], weight, state.value[row, 0] * light[0])
-    lit = pieces_with_lines(clearest, columns(slices.slice, slices.piece, slices.x, slices.y))
+    lit = pieces_with_lines(clearest, columns(slices.slice, slices.piece, slices.x, slices.y), slices.x)
     lost = int((lit & blank).sum())
     if 2 * lost > blank.sum():
         return blank

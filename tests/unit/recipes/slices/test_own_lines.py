@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from tests.unit.recipes.slices.sky_pieces import Sky
+from tracecube.core.slices import SliceGeometry
 from tracecube.kernels.sky_spline import derivatives
-from tracecube.recipes.slices.continuity import Columns
+from tracecube.recipes.slices.continuity import Columns, columns
 from tracecube.recipes.slices.own_lines import clearest_line, next_faintest, pieces_with_lines
+from tracecube.recipes.slices.segments import place_of
 from tracecube.recipes.slices.sky_fit import SkyParams, fit_sky
 from tracecube.recipes.slices.sky_pieces import gather
 
@@ -46,11 +48,74 @@ def test_pieces_among_such_with_lines_have_fainter_ones():
     clearest = np.zeros((10, 8))
     clearest[4, 3:5] = 9.0  # gas
     clearest[8, 0] = 6.0  # a hit
-    found = pieces_with_lines(clearest.ravel(), where).reshape(10, 8)
+    found = pieces_with_lines(clearest.ravel(), where, 1.9 * where.column).reshape(10, 8)
     assert found[3:6, 3:5].all()
     assert not found[:2].any()
     assert found[8, 0]
     assert found[7:, :2].sum() == 1
+
+
+STACKS, ROWS, PIECES = 4, 12, 8
+
+
+def field(every: int = 1):
+    """Slices of a channel in four stacks, cut in pieces: numbers fall with x, those of stacks do not matter."""
+    count = STACKS * ROWS
+    stack, row = np.divmod(np.arange(count), ROWS)
+    nothing = np.zeros(count)
+    geometry = SliceGeometry(
+        aperture=np.arange(1, count + 1),
+        x=15.0 * (stack - 1.5),
+        y=0.2 * row,
+        angle=nothing,
+        width=np.full(count, 15.0),
+        dq=np.zeros(count, np.int32),
+    )
+    number = np.arange(PIECES)
+    across = 76.0 * ((number + 0.5) / PIECES - 0.5)
+    x, y = np.stack([place_of(geometry, one, across, np.full(PIECES, 76.0)) for one in range(count)], axis=1)
+    owner, piece = np.repeat(np.arange(count), PIECES), np.tile(number, count)
+    own = piece % every == 0
+    return owner[own], piece[own], x.ravel()[own], y.ravel()[own]
+
+
+def lit_among(lines, every: int = 1):
+    """Return which pieces (stack, row, piece) are taken to have lines, of places where there is one."""
+    owner, piece, x, y = field(every)
+    clearest = np.zeros((STACKS, ROWS, PIECES))
+    for place in lines:
+        clearest[place] = 9.0
+    own = clearest.reshape(-1, PIECES)[owner, piece]
+    found = np.zeros((STACKS * ROWS, PIECES), bool)
+    found[owner, piece] = pieces_with_lines(own, columns(owner, piece, x, y), x)
+    return found.reshape(STACKS, ROWS, PIECES)
+
+
+def test_pieces_beside_each_other_in_the_field_are_neighbours_whatever_their_numbers():
+    found = lit_among([(0, 4, 0), (1, 4, 7)])  # gas where two stacks meet
+    assert found[0, 3:6, 0].all()
+    assert found[1, 3:6, 7].all()
+    assert found.sum() == 6
+
+
+def test_pieces_whose_numbers_follow_each_other_far_apart_are_no_neighbours():
+    found = lit_among([(0, 4, 7), (0, 5, 7)])  # at the edge of the field, 28 arcsec from piece 0 of the next stack
+    assert not found[1:].any()
+    assert found[0, 4:6, 6:].all()
+
+
+def test_of_every_other_piece_the_next_is_a_neighbour():
+    found = lit_among([(2, 4, 2), (2, 5, 2)], every=2)
+    assert found[2, 4:6, [0, 2, 4]].all()
+    assert found.sum() == 6
+
+
+def test_stacks_are_told_apart_by_every_other_piece():
+    for every in (1, 2):
+        owner, piece, x, y = field(every)
+        where = columns(owner, piece, x + 0.3 * np.sin(owner.astype(float)), y)
+        stack = where.column // (int(piece.max()) + 1)
+        assert np.array_equal(stack, owner // ROWS)
 
 
 @pytest.mark.parametrize("height", [0.15, 0.3])
