@@ -25,7 +25,7 @@ from tracecube.instruments.muse.sky_sources import (
 )
 from tracecube.recipes.slices.nebular import Nebula, gas_windows, nebula_in
 from tracecube.recipes.slices.sky_exposure import continuum_of, sampled
-from tracecube.recipes.slices.sky_fit import SETTLED, SkyFit, SkyParams, fit_sky
+from tracecube.recipes.slices.sky_fit import MOST_LIT, SETTLED, SkyFit, SkyParams, fit_sky
 from tracecube.recipes.slices.sky_pieces import Slices, gather
 from tracecube.recipes.slices.sky_zero import Zero, find_zero
 
@@ -71,7 +71,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="19")
+@recipe(version="20")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],
@@ -113,13 +113,13 @@ def sky_model(  # noqa: PLR0913 - what the sky is told by
         sky_continuum=base,
         sky_mask=mask_image(segments, fit.blank, pointing),
         quality=(*_numbers(fit, value, zero), *numbers, gas),
-        caveats=(*caveats, *unused, *said, *_crowd(fit), *doubts),
+        caveats=(*caveats, *unused, *said, *_crowd(fit), *_lit(fit, method, masked=allowed is not None), *doubts),
     )
 
 
 def _nebula(fit: SkyFit) -> Nebula | None:
-    """Return the gas in the spectrum that the pieces share, if there is any."""
-    wave, light = sampled(fit.coefficient.astype(np.float64), fit.first, fit.step)
+    """Return the gas in the spectrum that the pieces share, if there is any: also of those that do not count for it."""
+    wave, light = sampled(fit.shared.astype(np.float64), fit.first, fit.step)
     return nebula_in(wave, light[0], continuum_of(light[0], float(wave[1] - wave[0])))
 
 
@@ -132,6 +132,17 @@ def _crowd(fit: SkyFit) -> tuple[str, ...]:
         "shifts of slices are less sure, and lines of stars may stand in the sky; give a SKY exposure or a SKY_MASK"
     )
     return (said,)
+
+
+def _lit(fit: SkyFit, method: str, *, masked: bool) -> tuple[str, ...]:
+    """Say so where pieces that were taken for sky have lines of their own, and what became of them."""
+    share = f"{100.0 * fit.lit:.0f} per cent"
+    if fit.lit > MOST_LIT and method not in {"none", "subtract-model"}:
+        said = "have lines of their own: an object fills the field, and its lines are taken for the sky's"
+        return (f"{share} of the pieces taken for sky {said}; give a SKY exposure or a SKY_MASK",)
+    if masked and 0.0 < fit.lit <= MOST_LIT:
+        return (f"{share} of the pieces that SKY_MASK takes for sky have lines of their own, and do not count",)
+    return ()
 
 
 def _gas(spectrum: SkySpectrum, base: SkyContinuum, method: str) -> tuple[QualityNumber, tuple[str, ...]]:
@@ -166,6 +177,7 @@ def _numbers(fit: SkyFit, value: FloatArray, zero: Zero) -> tuple[QualityNumber,
     known = fit.dq == 0
     return (
         QualityNumber("SKY CHI2", fit.chi2, low=0.8, high=_UNLIKE),
+        QualityNumber("SKY PIECES LIT", fit.lit, high=MOST_LIT),
         QualityNumber("SKY LAST STEP", fit.moved, high=SETTLED),
         QualityNumber("SLICE GAIN RMS", float(np.std(value[known, 0])), high=0.05),
         QualityNumber("SLICE GAIN ERROR", float(np.median(fit.error[known, 0])), high=0.005),

@@ -20,6 +20,7 @@ from tracecube.recipes.slices.own_lines import clearest_line, next_faintest, pie
 from tracecube.recipes.slices.sky_pieces import BORDERS, Slices
 
 __all__ = [
+    "MOST_LIT",
     "REACH",
     "REFERENCE",
     "SETTLED",
@@ -38,6 +39,9 @@ REACH = 1.05
 
 SETTLED = 0.1
 """Errors: rms over all slices of the change that ends the fit."""
+
+MOST_LIT = 0.5
+"""Of the pieces taken for sky may have lines of their own and be left out: of more, they are the sky."""
 
 _CONTINUUM = 14  # nodes of the free continuum of a piece: 350 Angstrom, no line is as wide
 _ALIKE = 0.95  # correlation of light of objects in a piece with that 350 Angstrom further: it is smooth
@@ -75,7 +79,9 @@ class SkyFit:
     ``step`` place the spline's knots; ``blank`` tells the pieces that see sky alone; ``chi2`` is the typical reduced
     chi-square of a piece; ``moved`` is the rms over slices of the last round's change, in errors, of the parameter that
     changed most: above `SETTLED`, more rounds would bring others. ``told`` (s,) is the share of the variance of gains
-    by lines that the continuum takes away, ``scale`` by what their errors were widened for it.
+    by lines that the continuum takes away, ``scale`` by what their errors were widened for it. ``lit`` is the share of
+    the pieces taken for sky that have lines of their own: beyond `MOST_LIT` they count all the same. ``shared`` is the
+    spectrum with all of them, as coefficients.
     """
 
     coefficient: FloatArray
@@ -89,6 +95,8 @@ class SkyFit:
     dq: IntArray
     told: FloatArray
     scale: float
+    lit: float
+    shared: FloatArray
 
 
 def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = None, without: Windows = ()) -> SkyFit:
@@ -127,7 +135,8 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
         elif moved < SETTLED:
             break
     error = state.error * max(1.0, chi2) ** 0.5
-    blank = _without_lines(slices, state, blank, fixed=allowed is not None)
+    shared = state.coefficient = _spectrum(slices, state, blank)
+    blank, lit = _without_lines(slices, state, blank, fixed=allowed is not None)
     state.coefficient = _spectrum(slices, state, blank)
     told, scale = _evened(slices, state, error, without) if params.even else (np.zeros(len(error)), 1.0)
     if params.alike:
@@ -136,11 +145,25 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
     for _ in range(2):
         state.coefficient = _spectrum(slices, state, blank)
     dq = np.where(np.isfinite(error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
-    return SkyFit(state.coefficient, state.first, params.knots, state.value, error, blank, chi2, moved, dq, told, scale)
+    return SkyFit(
+        coefficient=state.coefficient,
+        first=state.first,
+        step=params.knots,
+        value=state.value,
+        error=error,
+        blank=blank,
+        chi2=chi2,
+        moved=moved,
+        dq=dq,
+        told=told,
+        scale=scale,
+        lit=lit,
+        shared=shared,
+    )
 
 
-def _without_lines(slices: Slices, state: _State, blank: BoolArray, *, fixed: bool) -> BoolArray:
-    """Return the blank pieces without lines of their own; all of them where most have such.
+def _without_lines(slices: Slices, state: _State, blank: BoolArray, *, fixed: bool) -> tuple[BoolArray, float]:
+    """Return the blank pieces without lines of their own, all of them where most have such; and the share that has.
 
     As many of the next faintest take the place of those with lines, as far as there are such that are no brighter than
     blank pieces are, unless it is ``fixed`` which pieces are blank.
@@ -157,11 +180,11 @@ def _without_lines(slices: Slices, state: _State, blank: BoolArray, *, fixed: bo
             weight = slices.weight[piece].astype(np.float64)  # with what was clipped: the middle of a line is
             clearest[piece] = clearest_line(slices.flux[piece], weight, state.value[row, 0] * light[0])
     lit = pieces_with_lines(clearest, columns(slices.slice, slices.piece, slices.x, slices.y), slices.x)
-    lost = int((lit & blank).sum())
-    if 2 * lost > blank.sum():
-        return blank
+    share = float(np.mean(lit[blank]))
+    if share > MOST_LIT:
+        return blank, share
     made = np.asarray(blank & ~lit)
-    return made if fixed or not lost else made | next_faintest(slices.white, blank, lit)
+    return made if fixed or not share else made | next_faintest(slices.white, blank, lit), share
 
 
 def _evened(slices: Slices, state: _State, error: FloatArray, without: Windows) -> tuple[FloatArray, float]:

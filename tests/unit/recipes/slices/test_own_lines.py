@@ -13,7 +13,7 @@ from tracecube.kernels.sky_spline import derivatives
 from tracecube.recipes.slices.continuity import Columns, columns
 from tracecube.recipes.slices.own_lines import clearest_line, next_faintest, pieces_with_lines
 from tracecube.recipes.slices.segments import place_of
-from tracecube.recipes.slices.sky_fit import SkyParams, fit_sky
+from tracecube.recipes.slices.sky_fit import MOST_LIT, SkyParams, fit_sky
 from tracecube.recipes.slices.sky_pieces import gather
 
 SAMPLES = np.arange(3800.0)
@@ -148,3 +148,30 @@ def test_light_of_objects_does_not_take_the_place_of_pieces_with_lines():
     assert 0 < found.sum() < (lit & blank).sum()
     assert not (found & (blank | lit)).any()
     assert white[found].max() < 1.04
+
+
+def with_gas(apertures: int, spread: float = 0.0):
+    """Pieces of two channels, the first of every twelve slices with a line of their own, at places that differ."""
+    made = [
+        replace(one, x=3.75 * (one.piece - 1.5), y=0.2 * (one.aperture + 12.0 * number))
+        for number, one in enumerate(Sky(noise=0.03).segments(2))
+    ]
+    for one in made:
+        lit = one.aperture % 12 < apertures
+        middle = 5029.4 + spread * (one.aperture[lit] % 12)[:, None]
+        one.flux[lit] += 0.3 * np.exp(-0.5 * ((one.wave[lit] - middle) / 1.3) ** 2)
+    return gather(made)
+
+
+def test_it_is_said_how_many_pieces_have_lines_and_what_the_spectrum_was_with_them():
+    found = fit_sky(with_gas(2), SkyParams(fraction=0.4, rounds=4))
+    assert 0.15 < found.lit < 0.4
+    assert not np.array_equal(found.shared, found.coefficient)
+    assert fit_sky(with_gas(0), SkyParams(fraction=0.4, rounds=4)).lit == 0.0
+
+
+def test_where_most_pieces_have_lines_they_stay_and_it_is_told():
+    slices = with_gas(12, spread=6.0)
+    found = fit_sky(slices, SkyParams(fraction=0.4, rounds=4), allowed=np.ones(len(slices.slice), bool))
+    assert found.lit > MOST_LIT
+    assert found.blank.all()

@@ -26,18 +26,21 @@ def splined(spectrum, noise: float = 0.0, seed: int = 1) -> np.ndarray:
 
 def own_fit(spectrum) -> SkyFit:
     empty = np.zeros((0, 8))
+    found = splined(spectrum, 0.003)
     return SkyFit(
-        splined(spectrum, 0.003),
-        FIRST,
-        STEP,
-        empty,
-        empty,
-        np.zeros(0, bool),
-        1.0,
-        0.0,
-        np.zeros(0, np.int32),
-        np.zeros(0),
-        1.0,
+        coefficient=found,
+        first=FIRST,
+        step=STEP,
+        value=empty,
+        error=empty,
+        blank=np.zeros(0, bool),
+        chi2=1.0,
+        moved=0.0,
+        dq=np.zeros(0, np.int32),
+        told=np.zeros(0),
+        scale=1.0,
+        lit=0.0,
+        shared=found,
     )
 
 
