@@ -65,7 +65,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="15")
+@recipe(version="16")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],

@@ -109,7 +109,12 @@ def _drawn(wave: FloatArray, level: FloatArray, noise: FloatArray, given: BoolAr
         left = np.abs(level - logs)
         spread = 1.4826 * float(np.median(left[used]))
         now = given & (left < 5.0 * spread)
-        if now.sum() == used.sum() or now.sum() < _FEWEST:
+        if now.sum() < _FEWEST:
+            raise NoConvergence(
+                f"{now.sum()} bins of the spectrum follow a smooth curve, {_FEWEST} are needed",
+                hint="is it a star with a smooth spectrum? Look at the picture of the exposure",
+            )
+        if np.array_equal(now, used):
             break
         used = now
     terms, scatter = knots.size + 4, max(1.4826 * float(np.median(left[given])), 1e-6)

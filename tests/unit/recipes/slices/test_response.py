@@ -105,6 +105,18 @@ def test_a_spectrum_without_light_is_an_error_in_words():
         smooth_response(WAVE, nothing, nothing)
 
 
+def test_too_few_bins_that_follow_a_curve_are_an_error_in_words():
+    value, variance = measured(np.random.default_rng(4))
+    usable = np.flatnonzero(smooth_response(WAVE, value, variance).used)
+    few = usable[:: usable.size // 41][:41]
+    some = np.zeros(WAVE.size, bool)
+    some[few] = True
+    assert smooth_response(WAVE, value, np.where(some, variance, 0.0)).used.sum() >= 40
+    value[few[[5, 11]]] *= 3.0
+    with pytest.raises(NoConvergence, match="follow a smooth curve"):
+        smooth_response(WAVE, value, np.where(some, variance, 0.0))
+
+
 def test_beyond_the_last_sample_the_response_goes_on_straight_and_the_band_is_what_is_left():
     """From 8925 Angstrom on water covers all: its depth must not go into the response, nor be lost."""
     wave = np.arange(4700.0, 9350.0, 12.5)
