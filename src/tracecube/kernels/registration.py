@@ -208,7 +208,7 @@ def _wide_flux(sky: _Seen, other: Picture, value: F8) -> _Flux | None:
     first = spline_filter(_image(one.spectrum * wide * np.exp(-value[3] * square ** (5.0 / 6.0)), one.known.shape))
     square = sum(part**2 for part in _waves(_whole_shape(other)))
     second = _image(other.spectrum * np.exp(-0.5 * (_WIDE**2 - _SMOOTH**2) * square), other.known.shape)
-    inside = [binary_erosion(part.known, iterations=int(2 * _WIDE) - _REACH + 1) for part in (one, other)]
+    inside = [binary_erosion(part.known, iterations=int(2 * _WIDE)) for part in (one, other)]  # one is off already
     at = [sky.there[0] - value[0], sky.there[1] - value[1]]
     good = inside[1][sky.at] & (map_coordinates(inside[0].astype(np.float32), at, order=1, mode="constant") > _WHOLE)
     if good.sum() < _FEWEST:

@@ -51,7 +51,7 @@ class _Told:
     method: list[str]
 
 
-@recipe(version="8")
+@recipe(version="9")
 def align_exposures(
     *,
     images: Sequence[Image],
