@@ -197,11 +197,18 @@ def transmission_in_bins(wave: Floats, table_wave: Floats, transmission: Floats,
     array (n_wave,)
         1 in bins that the table knows nothing of.
 
+    Raises
+    ------
+    ValueError
+        A single wavelength has no bin.
+
     Examples
     --------
     >>> transmission_in_bins(np.array([2.0, 4.0, 9.0]), np.arange(6.0), np.array([1.0, 1.0, 0.0, 1.0, 1.0, 1.0]))
     array([0.50005, 1.     , 1.     ])
     """
+    if len(wave) < 2:  # noqa: PLR2004 - its width is the distance of neighbours
+        raise ValueError("bins need at least two wavelengths")
     middle = 0.5 * (wave[1:] + wave[:-1])
     edges = np.concatenate([[2.0 * wave[0] - middle[0]], middle, [2.0 * wave[-1] - middle[-1]]])
     step = np.gradient(table_wave)

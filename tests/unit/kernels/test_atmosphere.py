@@ -13,6 +13,7 @@ from tracecube.kernels.atmosphere import (
     refraction_shift,
     refractive_index,
     standard_pressure,
+    transmission_in_bins,
 )
 
 AIR = {"pressure": 630.0, "temperature": 9.0, "humidity": 30.0}
@@ -105,3 +106,8 @@ def test_a_gaussian_line_gets_the_width_of_both() -> None:
     sigma2 = 30.0**2 + 40.0**2 + (4.0**2 + 2.0**2) / 12.0
     expected = 30.0 / np.sqrt(sigma2) * np.exp(-0.5 * (wave - 6000.0) ** 2 / sigma2)
     np.testing.assert_allclose(seen, expected, atol=2e-4)
+
+
+def test_a_single_wavelength_has_no_bin() -> None:
+    with pytest.raises(ValueError, match="at least two wavelengths"):
+        transmission_in_bins(np.array([5000.0]), np.arange(4990.0, 5010.0), np.ones(20))
