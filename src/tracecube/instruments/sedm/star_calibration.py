@@ -114,7 +114,7 @@ def _star(spectrum: Spectrum, params: ResponseParams, caveats: list[str]) -> Sta
     )
     smoothness = Smoothness(knots=params.knots, line_error=params.line_error, floor=params.floor)
     found = fit_star(star, extinction(), absorbers(), smoothness)
-    seen = efficiency_at(EFFICIENCY_WAVE, found, spectrum.wave)
+    seen = _efficiency(spectrum.wave, np.exp(found.log_response))
     if seen > 1.0:
         raise BadData(
             f"{seen:.1f} times the light that the telescope collects of it: not this star, or a fault of the exposure",
@@ -123,18 +123,16 @@ def _star(spectrum: Spectrum, params: ResponseParams, caveats: list[str]) -> Sta
     return found
 
 
-def efficiency_at(wavelength: float, star: StarResponse, wave: F8) -> float:
-    """Electrons over photons that fall on the mirror, as one standard tells."""
-    response = float(np.exp(np.interp(wavelength, wave, star.log_response)))
-    return response * _PLANCK_LIGHT / wavelength / COLLECTING_AREA
+def _efficiency(wave: F8, response: F8) -> float:
+    """Electrons over photons that fall on the mirror, at EFFICIENCY_WAVE."""
+    return float(np.interp(EFFICIENCY_WAVE, wave, response)) * _PLANCK_LIGHT / EFFICIENCY_WAVE / COLLECTING_AREA
 
 
 def _numbers(found: Response, together: Combination, stars: list[StarResponse]) -> list[QualityNumber]:
     """Quality numbers of a response."""
     inside = (found.wave >= 4000.0) & (found.wave <= 9000.0)
     error = np.sqrt(found.variance[inside]) / found.response[inside]
-    photon = _PLANCK_LIGHT / EFFICIENCY_WAVE
-    efficiency = float(np.interp(EFFICIENCY_WAVE, found.wave, found.response)) * photon / COLLECTING_AREA
+    efficiency = _efficiency(found.wave, found.response)
     return [
         QualityNumber("STANDARDS USED", float(np.count_nonzero(found.used)), "", low=2.0),
         QualityNumber("RESPONSE ERROR", float(np.sqrt(np.mean(error**2))), "", high=0.02),
