@@ -54,13 +54,10 @@ PEER = {
 
 
 def jobs(out: Path) -> dict[str, tuple[int, float, float]]:
-    """Number, mean CPU s and least peak memory (GB) of the jobs of each task that were done.
-
-    Memory is the highest of the worker up to then: it tells of a task only where no earlier one took more.
-    """
+    """Number, mean CPU s and peak memory (GB) of the jobs of each task that were done."""
     with closing(sqlite3.connect(f"file:{out / 'tracecube.db'}?mode=ro", uri=True)) as base:
         rows = base.execute(
-            "select task, count(*), avg(cpu_seconds), min(peak_memory) from job where state = 'done'"
+            "select task, count(*), avg(cpu_seconds), max(peak_memory) from job where state = 'done'"
             " and id in (select max(id) from job where state = 'done' group by task, name) group by task"
         )
         return {task: (int(n), float(cpu), float(peak) / 1e9) for task, n, cpu, peak in rows}

@@ -136,7 +136,7 @@ class JobRecord:
         ISO 8601, UTC.
     seconds, cpu_seconds : float
     peak_memory : int, byte
-        Largest resident size of the worker up to the end of the job.
+        Largest resident size of the worker while the job ran; up to its end where the system is not Linux.
     """
 
     instrument: str

@@ -115,7 +115,7 @@ job = sa.Table(
     sa.Column("started", sa.Text, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("cpu_seconds", sa.Float, nullable=False),
-    sa.Column("peak_memory", sa.BigInteger, nullable=False),  # bytes, of the worker so far
+    sa.Column("peak_memory", sa.BigInteger, nullable=False),  # bytes, while it ran
     sa.Index("job_name", "instrument", "task", "name"),
 )
 

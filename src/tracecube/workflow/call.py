@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import resource
-import sys
 import time
 import traceback
 import warnings
@@ -30,6 +28,7 @@ from tracecube.core.text import TextFile
 from tracecube.core.workflow import Task
 from tracecube.workflow.discover import load
 from tracecube.workflow.items import as_file_name
+from tracecube.workflow.memory import forget_peak, peak_memory
 from tracecube.workflow.provenance import provenance_cards, quality_cards, quality_record
 
 __all__ = ["JobCall", "JobResult", "Made", "Noun", "call_recipe"]
@@ -97,6 +96,8 @@ class JobResult:
     started : str
     seconds, cpu_seconds : float
     peak_memory : int, byte
+        Largest resident size while it ran, what the worker kept of earlier jobs among it; of the worker so far
+        where the system does not tell (other than Linux).
     """
 
     made: tuple[Made, ...] = ()
@@ -112,6 +113,7 @@ class JobResult:
 
 def call_recipe(call: JobCall) -> JobResult:
     """Read the inputs, call the recipe, write its products; a failure is a result, never raised."""
+    forget_peak()
     started, wall, cpu = now(), time.perf_counter(), time.process_time()
     done = JobResult(qc={})
     with _recorded() as log:
@@ -133,14 +135,8 @@ def call_recipe(call: JobCall) -> JobResult:
         started=started,
         seconds=time.perf_counter() - wall,
         cpu_seconds=time.process_time() - cpu,
-        peak_memory=_peak_memory(),
+        peak_memory=peak_memory(),
     )
-
-
-def _peak_memory() -> int:
-    """Return the largest resident size of this process so far, bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): kilobytes on Linux, bytes on macOS
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @contextmanager
