@@ -16,7 +16,7 @@ from typing import Any
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta
-from tracecube.instruments.sphere_ifs.headers import start_mjd
+from tracecube.instruments.sphere_ifs.headers import integration_time, start_mjd
 from tracecube.instruments.sphere_ifs.sky_angles import Pole, Site, parallactic_angle, pole_of_date
 
 __all__ = ["Astrometry", "Moment", "Orientation", "astrometry", "moment", "orientation", "pointing", "site"]
@@ -128,12 +128,7 @@ def moment(meta: Meta, name: str) -> Moment:
         No DATE-OBS, MJD-OBS nor archive name, or no DIT.
     """
     caveats: list[str] = []
-    dit, count = _number(meta, "ESO DET SEQ1 DIT"), _number(meta, "ESO DET NDIT")
-    if dit is None or dit <= 0.0:
-        raise MissingInput(
-            f"{name}: header card ESO DET SEQ1 DIT is {meta.get('ESO DET SEQ1 DIT')!r}",
-            hint="write the integration time (s) into the header, or leave the file out",
-        )
+    dit, count = integration_time(meta, name), _number(meta, "ESO DET NDIT")
     begin = _begin(meta, name, caveats)
     plane = int(_number(meta, "PLANE") or 0)
     if count is None:

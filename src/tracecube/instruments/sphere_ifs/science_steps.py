@@ -31,7 +31,7 @@ class FoundCompanions(Outputs):
     contrast_curve: ContrastCurve
 
 
-@recipe(version="11")
+@recipe(version="12")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],
@@ -71,7 +71,7 @@ class FramePhotometry(Outputs):
     star_brightness: StarBrightness | None
 
 
-@recipe(version="1")
+@recipe(version="2")
 def ifs_frame_photometry(*, centres: Sequence[StarCentre], params: Params = Params()) -> FramePhotometry:
     """Measure how the star's brightness changed from DIT to DIT, by its satellite spots.
 
@@ -100,7 +100,7 @@ class Stacked(Outputs):
     cube: Cube
 
 
-@recipe(version="1")
+@recipe(version="2")
 def ifs_stack(
     *, channels: Sequence[Spectra], dit_centre: Sequence[StarCentre], params: StackParams = _STACK
 ) -> Stacked:

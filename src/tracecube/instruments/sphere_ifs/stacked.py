@@ -11,6 +11,8 @@ from tracecube.core.flags import Flag
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Cube, Spectra
 from tracecube.core.star import StarCentre
+from tracecube.instruments.sphere_ifs.dits import on_one_dit
+from tracecube.instruments.sphere_ifs.headers import integration_time
 from tracecube.instruments.sphere_ifs.observing import orientation, pointing
 from tracecube.instruments.sphere_ifs.science_parameters import StackParams
 from tracecube.instruments.sphere_ifs.star_place import frame_name
@@ -34,15 +36,17 @@ def stacked(
         No coordinates of the target, or DITs on different channels.
     """
     spectra, placed = in_order(channels, centres)
-    turned = [orientation(one.meta, frame_name(one.meta)) for one in spectra]
+    names = [frame_name(one.meta) for one in spectra]
+    turned = [orientation(one.meta, name) for one, name in zip(spectra, names, strict=True)]
     target = pointing(spectra[0].meta)
     if target is None:
         raise BadData("no coordinates of the target: north is not known", hint="write RA and DEC into the headers")
     frames = [
         StarFrame(centre.centre_x, centre.centre_y, o.angle, *target) for centre, o in zip(placed, turned, strict=True)
     ]
+    spectra, unlike = on_one_dit(spectra, integration_time(spectra[0].meta, names[0]))
     cube = stack_star(spectra, frames, StarCubeParams(pixel=params.pixel, size=params.size))
-    caveats = [caveat for one in turned for caveat in one.caveats]
+    caveats = [*(caveat for one in turned for caveat in one.caveats), *unlike]
     if any((np.asarray(one.dq) & int(Flag.ASTROMETRY)).any() for one in placed):
         caveats.append("the star's place is not known in every DIT: the stack is blurred")
     angles = np.unwrap(np.radians([o.angle for o in turned]))

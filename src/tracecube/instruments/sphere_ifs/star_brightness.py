@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tracecube.core.star import StarBrightness, StarCentre
+from tracecube.instruments.sphere_ifs.headers import integration_time
 from tracecube.instruments.sphere_ifs.observing import moment
 from tracecube.recipes.science.spot_photometry import spot_amplitudes
 
@@ -17,6 +19,8 @@ _LEAST = 2  # DITs: brightness is told by their ratio
 
 def brightness_of(centres: Sequence[StarCentre]) -> tuple[StarBrightness | None, float, tuple[str, ...]]:
     """Return the brightness of the DITs that show satellite spots, the reduced chi-square, and caveats.
+
+    Spots are brought to one integration time: DITs of unlike ones compare.
 
     Parameters
     ----------
@@ -39,7 +43,8 @@ def brightness_of(centres: Sequence[StarCentre]) -> tuple[StarBrightness | None,
     times = [moment(one.meta, str(one.file[0])) for one in shown]
     order = np.argsort([time.middle for time in times], kind="stable")
     shown, times = [shown[i] for i in order], [times[i] for i in order]
-    found = spot_amplitudes(shown)
+    dits = [integration_time(one.meta, str(one.file[0])) for one in shown]
+    found = spot_amplitudes([_longer(one, dits[0] / dit) for one, dit in zip(shown, dits, strict=True)])
     caveats += [caveat for time in times for caveat in time.caveats]
     table = StarBrightness(
         file=np.array([str(one.file[0]) for one in shown]),
@@ -51,3 +56,8 @@ def brightness_of(centres: Sequence[StarCentre]) -> tuple[StarBrightness | None,
         meta=shown[0].meta,
     )
     return table, found.chi2, tuple(dict.fromkeys(caveats))
+
+
+def _longer(one: StarCentre, factor: float) -> StarCentre:
+    """Return the centre with spots as an integration so many times as long has them."""
+    return replace(one, spot_flux=one.spot_flux * factor, spot_variance=one.spot_variance * factor**2)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tracecube.core.errors import MissingInput, TracecubeError
+from tracecube.core.errors import TracecubeError
 from tracecube.core.fields import BoolArray, FloatArray, Meta
 from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
@@ -14,6 +14,7 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre
 from tracecube.instruments.sphere_ifs.filters import neutral_density
+from tracecube.instruments.sphere_ifs.headers import integration_time
 from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, FluxParams, ScienceParams
 from tracecube.recipes.science.halo_shift import halo_move
 from tracecube.recipes.science.spot_windows import SpotPattern
@@ -74,13 +75,13 @@ def star_beside_mask(spectra: Spectra, science: Spectra | None, params: FluxPara
     name = frame_name(spectra.meta)
     curve = neutral_density(spectra.meta, name)
     track = track_of(spectra, params.reference_wave)
-    own = _dit(spectra.meta, name)
+    own = integration_time(spectra.meta, name)
     caveats: tuple[str, ...] = ()
     wanted = own
     if science is None:
         caveats = ("no science frame given: the star's flux is for the DIT of the flux frame itself",)
     else:
-        wanted = _dit(science.meta, frame_name(science.meta))
+        wanted = integration_time(science.meta, frame_name(science.meta))
     transmission = filter_transmission(track, *curve)
     found = measure_psf(
         spectra,
@@ -104,15 +105,6 @@ def _wave_error(spectra: Spectra) -> FloatArray:
         return np.zeros(wave.size)
     mode = mode_of_frame(RawFrame("star", "FLUX", spectra.meta, {}, {}))
     return np.asarray(shift / np.abs(np.gradient(mode.law(wave), wave)))
-
-
-def _dit(meta: Meta, name: str) -> float:
-    value = meta.get("ESO DET SEQ1 DIT")
-    if not isinstance(value, int | float) or not value > 0.0:
-        raise MissingInput(
-            f"{name}: header card ESO DET SEQ1 DIT is {value!r}", hint="write the integration time (s) into the header"
-        )
-    return float(value)
 
 
 def place_star(

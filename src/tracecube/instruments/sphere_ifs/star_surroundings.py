@@ -13,6 +13,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Image, Spectra
 from tracecube.core.star import StarCentre, StarPsf
+from tracecube.instruments.sphere_ifs.dits import on_one_dit
 from tracecube.instruments.sphere_ifs.lamp_evenness import even_lamp
 from tracecube.instruments.sphere_ifs.observing import orientation, pointing
 from tracecube.instruments.sphere_ifs.science_parameters import CompanionParams
@@ -74,7 +75,10 @@ def find(
     """
     spectra, placed = in_order(channels, centres)
     turned = [orientation(one.meta, _dit(one.meta)[0]) for one in spectra]
-    level = core_light(psf, *with_spots, spectra, params.strehl())
+    spectra, unlike = on_one_dit(spectra, psf.dit)
+    spots, seen = with_spots
+    [seen], other = on_one_dit([seen], psf.dit) if seen is not None else ([None], ())
+    level = core_light(psf, spots, seen, spectra, params.strehl())
     angles = [o.angle for o in turned]
     light, tilt = level.light, level.tilt(np.asarray(psf.wave, float))
     sequence = star_sequence(spectra, placed, angles, psf, brightness=light, tilt=tilt, diameter=params.diameter)
@@ -86,7 +90,7 @@ def find(
     found = surroundings(sequence, settings)
     target = pointing(spectra[0].meta)
     centre_error = float(np.sqrt(np.mean([c.centre_x_error**2 + c.centre_y_error**2 for c in placed]) / 2.0))
-    caveats = [*dict.fromkeys(caveat for one in turned for caveat in one.caveats), *found.caveats]
+    caveats = [*dict.fromkeys(caveat for one in turned for caveat in one.caveats), *unlike, *other, *found.caveats]
     if params.use_adi and "a" not in method.removeprefix("pca-").replace("sdi", ""):
         caveats.append(f"the field turned by {sequence.rotation:.1f} degree only: its rotation is not used")
     if any((np.asarray(c.dq) & int(Flag.ASTROMETRY)).any() for c in placed):
