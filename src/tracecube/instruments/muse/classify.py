@@ -18,6 +18,7 @@ from tracecube.instruments.muse.headers import (
     number,
     start_mjd,
     text,
+    wavelength_range,
 )
 
 __all__ = ["GIVEN_TAGS", "RAW_TAGS", "STATIC_TAGS", "classify", "recognises"]
@@ -136,6 +137,7 @@ def classify(name: str, header: Meta) -> Classification:
         "night": night_of(mjd),
         "mode": mode(header),
         "fov": field_size(header),
+        "range": wavelength_range(header),
         "readout": f"{as_written(header, 'ESO DET READ CURID')}/{as_written(header, 'ESO DET BINX')}",
         "lamp": "+".join(lamps(header)),
         "template": as_written(header, "ESO TPL START"),
@@ -168,6 +170,8 @@ def _given(name: str, header: Meta, tag: str) -> Classification:
     setup: dict[str, Scalar] = {
         "night": None,
         "mode": mode(header),
+        "fov": field_size(header),
+        "range": wavelength_range(header),
         "readout": f"{as_written(header, 'ESO DET READ CURID')}/{as_written(header, 'ESO DET BINX')}",
         "raw_tag": tag,
     }

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tracecube.core.workflow import Association, Instead, Main, Match, Task
-from tracecube.instruments.muse.associations import BAD_PIXELS, LINEARITY, TWILIGHT, near
+from tracecube.instruments.muse.associations import (
+    BAD_PIXELS,
+    CHANNEL,
+    LINEARITY,
+    OPTICS,
+    TWILIGHT,
+    in_mode,
+    near,
+)
 from tracecube.instruments.muse.given_steps import (
     given_bias,
     given_dark,
@@ -19,7 +27,6 @@ from tracecube.instruments.muse.given_steps import (
 
 __all__ = ["GIVEN_TASKS", "with_given"]
 
-_CHANNEL = ("readout", "detector")
 _LEVEL = 1  # of what was made by another pipeline: good for science, but not our own
 
 
@@ -31,8 +38,8 @@ _INSTEAD = {
     **_near("MASTER_BIAS", "detector"),
     **_near("MASTER_DARK", "detector"),
     **_near("MASTER_FLAT", "mode", "detector"),
-    **_near("TRACES", "mode", "detector"),
-    **_near("WAVELENGTHS", "mode", "detector"),
+    **_near("TRACES", *OPTICS, "detector"),
+    **_near("WAVELENGTHS", *OPTICS, "detector"),
     **_near("RESPONSE", "mode"),
     **_near("TELLURIC", "mode"),
 }
@@ -55,13 +62,16 @@ def _rule(rule: Association) -> Association:
     return replace(rule, tags=(*rule.tags, *found.tags), instead=found)
 
 
-def _one(argument: str, tag: str, *same: str) -> Association:
-    ladder = (Match(level=0, same=("night", *same)), Match(level=0, same=same))
-    return _rule(Association(argument, (tag,), ladder))
+def _whenever(*same: str) -> tuple[Match, ...]:
+    return (Match(level=0, same=("night", *same)), Match(level=0, same=same))
+
+
+def _one(argument: str, tag: str) -> Association:
+    return _rule(Association(argument, (tag,), in_mode(_whenever, *CHANNEL)))
 
 
 def _all(argument: str, tag: str) -> Association:
-    return _rule(Association(argument, (tag,), near("mode"), maximum=None))
+    return _rule(Association(argument, (tag,), near("mode") if tag == "MASTER_FLAT" else in_mode(near), maximum=None))
 
 
 def _task(name: str, tag: str, output: str, recipe: object, text: str, *rules: Association) -> Task:
@@ -94,7 +104,7 @@ GIVEN_TASKS = (
         "traces",
         given_traces,
         "traces of the observatory's pipeline",
-        _one("flat", "MASTER_FLAT", "mode", *_CHANNEL),
+        _one("flat", "MASTER_FLAT"),
     ),
     _task(
         "given_wavelengths",
@@ -102,7 +112,7 @@ GIVEN_TASKS = (
         "wavelengths",
         given_waves,
         "wavelengths of the observatory's pipeline",
-        _one("traces", "TRACES", "mode", *_CHANNEL),
+        _one("traces", "TRACES"),
     ),
     _task(
         "given_response",

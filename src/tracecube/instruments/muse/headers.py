@@ -25,6 +25,7 @@ __all__ = [
     "number",
     "start_mjd",
     "text",
+    "wavelength_range",
 ]
 
 SAME_EXPOSURE = 1.5 / 86400.0
@@ -114,6 +115,27 @@ def field_size(header: Meta) -> str | None:
         return told
     side = 3600.0 * math.hypot(number(header, "CD1_1") or 0.0, number(header, "CD2_1") or 0.0)
     return next((name for name, nominal in _SIDES.items() if 0.5 * nominal < side < 2.0 * nominal), None)
+
+
+def wavelength_range(header: Meta) -> str | None:
+    """Return nominal or extended: the range of the mode; without one, whether the filter against the blue is in.
+
+    None where neither tells. Modes of one field and one range share arcs, traces and twilights, with the laser or
+    without it (the observatory's rules, muse.oca).
+
+    Examples
+    --------
+    >>> wavelength_range({"ESO INS MODE": "WFM-AO-E"}), wavelength_range({"ESO INS OPTI1 NAME": "Blue"})
+    ('extended', 'nominal')
+    """
+    told = mode(header).rpartition("-")[2]
+    if told in _RANGES:
+        return _RANGES[told]
+    blocking = text(header, "ESO INS OPTI1 NAME")
+    return _RANGES["N" if blocking.startswith("BLUE") else "E"] if blocking else None
+
+
+_RANGES = {"N": "nominal", "E": "extended"}
 
 
 def lamps(header: Meta) -> tuple[str, ...]:

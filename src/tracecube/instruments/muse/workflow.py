@@ -81,7 +81,7 @@ LSF_ARCS = Task(
     name="line_spread_function_arc",
     recipe=line_spread_function,
     main=Main("raw", ("ARC",), group_by=("night", "mode", *CHANNEL)),
-    associations=(BIAS, FLAT, TRACES, WAVELENGTHS, LINES),
+    associations=(BIAS, replace(FLAT, ladder=TRACES.ladder), TRACES, WAVELENGTHS, LINES),
     targets=("calibration",),
     text="line-spread function of a channel, from the arcs",
 )
@@ -174,7 +174,7 @@ RESPONSES = Task(
         _of_exposure("segments", "SEGMENTS_STD"),
         ALL_TRACES,
         ALL_WAVELENGTHS,
-        of_all("flats", "MASTER_FLAT", "mode", hint="lamp flats of all channels"),
+        of_all("flats", "MASTER_FLAT", hint="lamp flats of all channels", flat=True),
         *GEOMETRY,
         STD_TABLE,
         EXTINCTION,
