@@ -154,6 +154,7 @@ def _check(addresses: Sequence[str]) -> None:
 
 def _send(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequence[str], *, again: bool) -> None:
     """Send the mail and the message to the channel, and end with the status that says what became of them."""
+    _check(to)
     configuration = _configuration()
     statuses: list[int] = []
     failed: TracecubeError | None = None
@@ -174,7 +175,6 @@ def _send(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequen
 def _mail(ledger: Ledger, summary: NightSummary, files: SummaryFiles, to: Sequence[str], *, again: bool) -> int:
     """Send the mail; return the status that says what became of it."""
     settings = _configuration().for_mail()
-    _check(to)
     with only_sender(ledger.folder):
         message = compose(ledger, summary, files, settings.sender, tuple(to) or settings.to)
         since = changed_since(ledger, summary, settings.sender)

@@ -259,3 +259,8 @@ def test_who_interrupts_the_mail_has_nothing_said(out, run, channel, post, confi
     monkeypatch.setattr(outgoing, "send_summary", stop)
     assert CliRunner().invoke(app, ["night", "finish", str(out), "--send"]).exit_code != 0
     assert len(channel.said) == count
+
+
+def test_a_mistyped_address_is_told_before_the_night_is(out, run, channel):
+    assert "no address" in run("night", "finish", out, "--send", "--to", "nobody", status=2)
+    assert channel.said == []
