@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +27,9 @@ def register(app: typer.Typer) -> None:
         "simulate",
         epilog=examples(
             "tracecube simulate INSTRUMENT --out night/ --seed 1",
-            "tracecube simulate INSTRUMENT --out night/ --seed 1 --choice size=night",
+            "tracecube simulate INSTRUMENT --out night/ --seed 1 --size night   # a choice of its own",
         ),
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(simulate)
     app.command("demo", epilog=examples("tracecube demo", "tracecube demo first-night/"))(demo)
 
@@ -74,6 +75,7 @@ def write_night(instrument: Instrument, out: Path, seed: int, choices: Mapping[s
 
 
 def simulate(
+    context: typer.Context,
     instrument: Annotated[str, typer.Argument(metavar="INSTRUMENT", help="Which one.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the raw files.")],
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same night.")] = 1,
@@ -81,11 +83,38 @@ def simulate(
         list[str] | None, typer.Option("--choice", "-c", metavar="NAME=VALUE", help="A choice of this simulator.")
     ] = None,
 ) -> None:
-    """Simulate a night of raw frames with the forward model that also reduces it."""
+    """Simulate a night of raw frames with the forward model that also reduces it.
+
+    A choice may also be an option of its own: --size night is -c size=night.
+    """
     choices = {name: value for name, _, value in (text.partition("=") for text in choice or ())}
+    choices |= own_options(context.args)
     count = write_night(simulator(instrument), out, seed, choices)
     say(f"{count} files in {out}")
     say(f"next: tracecube ls {out}   tracecube reduce {out} -o {out}-reduced")
+
+
+def own_options(words: Sequence[str]) -> dict[str, str]:
+    """Return the choices among words of the command line that no option of `simulate` took.
+
+    Raises
+    ------
+    BadData
+        A word is no option, or an option has no value.
+
+    Examples
+    --------
+    >>> own_options(["--ifus", "1,2", "--size=night"])
+    {'ifus': '1,2', 'size': 'night'}
+    """
+    found: dict[str, str] = {}
+    left = list(words)
+    while left:
+        name, equals, value = left.pop(0).partition("=")
+        if not name.startswith("--") or not (equals or left):
+            raise BadData(f"{name!r} is no choice with a value", hint="--NAME VALUE, or -c NAME=VALUE")
+        found[name.removeprefix("--").replace("-", "_")] = value if equals else left.pop(0)
+    return found
 
 
 def demo(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where.")] = Path("demo")) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from tracecube.core.errors import BadData
 from tracecube.core.workflow import Association, Match, Option, Task, Workflow
 from tracecube.workflow.discover import Found
-from tracecube.workflow.settings import Settings, merged, near
+from tracecube.workflow.settings import Settings, merged, near, spelt
 
 __all__ = ["opened"]
 
@@ -39,11 +39,13 @@ def opened(instruments: Mapping[str, Found], settings: Settings) -> tuple[dict[s
     made, told = {}, []
     for name, found in instruments.items():
         flow = found.instrument.workflow
-        values = _values(name, flow, settings.get(name, {}))
+        known = {one.name for one in (*flow.windows, *flow.options)}
+        chosen = {spelt(one, known): value for one, value in settings.get(name, {}).items()}
+        values = _values(name, flow, chosen)
         told += [
             {task: {to: values[one.name]}} for one in flow.options if values[one.name] for task, to in one.sets.items()
         ]
-        flow = _chosen(name, flow, settings.get(name, {}), values)
+        flow = _chosen(name, flow, chosen, values)
         made[name] = replace(found, instrument=replace(found.instrument, workflow=flow))
     return made, merged(*told, {task: values for task, values in settings.items() if task not in instruments})
 
@@ -74,8 +76,10 @@ def _number(name: str, option: str, value: str) -> float:
 
 
 def _value(name: str, option: Option, chosen: Any) -> str:
-    """Return the value of an option: words of a parameter file may be true or false."""
-    text = ("yes" if chosen else "no") if isinstance(chosen, bool) else str(chosen)
+    """Return the value of an option: yes and no may be said as true and false, of a file or as observatories do."""
+    text = str(chosen)
+    if text not in option.values:
+        text = {"true": "yes", "false": "no"}.get(text.casefold(), text)
     if text not in option.values and not option.free:
         raise BadData(f"{name}.{option.name}={text}: not among {', '.join(option.values)}", hint=option.text)
     return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tracecube.core.instrument import Instrument
 from tracecube.core.params import Params
 from tracecube.core.workflow import Task
 
-__all__ = ["Settings", "from_command_line", "from_file", "merged", "near", "params_of", "resolve"]
+__all__ = ["Settings", "from_command_line", "from_file", "merged", "near", "params_of", "resolve", "spelt"]
 
 Settings = Mapping[str, Mapping[str, Any]]
 """Task -> parameter -> value."""
@@ -36,6 +36,18 @@ def near(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3)
     return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
+
+
+def spelt(name: str, known: Collection[str]) -> str:
+    """Return the known name that was meant: observatories write hyphens where others write underscores.
+
+    Examples
+    --------
+    >>> spelt("skymodel-fraction", {"skymodel_fraction"}), spelt("other-name", {"order"})
+    ('skymodel_fraction', 'other-name')
+    """
+    plain = name.replace("-", "_")
+    return plain if name not in known and plain in known else name
 
 
 def from_command_line(options: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -115,7 +127,7 @@ def resolve(settings: Settings, instruments: Sequence[Instrument]) -> dict[tuple
     for key, task in tasks.items():
         own = task.parameter_names()
         others = {one for (_, name), other in tasks.items() if name == task.name for one in other.parameter_names()}
-        chosen = settings.get(task.name, {})
+        chosen = {spelt(name, own): value for name, value in settings.get(task.name, {}).items()}
         found[key] = params_of(task, {name: chosen[name] for name in chosen if name in own or name not in others})
     return found
 
@@ -163,11 +175,21 @@ def _by_field(chosen: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
 
 
 def _decoded(value: Any) -> Any:
-    """Read text of the command line that is not a plain word or number: a list, a truth value, null."""
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
+    """Read text of the command line that is not a plain word or number: a list, a truth value, null.
+
+    A list may stand without brackets, as observatories write it.
+
+    Examples
+    --------
+    >>> _decoded("[10, 4]"), _decoded("true"), _decoded("10.,4.")
+    ([10, 4], True, ['10.', '4.'])
+    """
+    if not isinstance(value, str):
         return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return [part.strip() for part in value.split(",")] if "," in value else value
 
 
 def _not_allowed(task: Task, error: ValidationError) -> BadData:

@@ -66,3 +66,16 @@ def test_one_instrument_offers_its_night_to_who_tries_the_system(monkeypatch):
     monkeypatch.setattr(nights, "discover", discover)  # what is installed
     first = [found.instrument.name for found in discover().values() if found.instrument.first_night]
     assert [nights.simulator(None).name] == first
+
+
+@pytest.mark.parametrize("words", [("--size", "night"), ("--size=night",)])
+def test_a_choice_may_be_an_option_of_its_own(tmp_path, words):
+    done = run("able", *words, "-o", tmp_path / "n", "--seed", 5)
+    assert "3 files" in done.output
+
+
+@pytest.mark.parametrize("words", [("--size",), ("night",)])
+def test_words_that_are_no_choice_are_told(tmp_path, words):
+    done = run("able", "-o", tmp_path / "n", *words)
+    assert done.exit_code == 2
+    assert "is no choice with a value" in done.output

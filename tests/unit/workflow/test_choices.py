@@ -90,3 +90,14 @@ def test_rules_that_never_count_together_exclude_each_other():
     assert one.excludes(replace(one, when={"how": ("y", "z")}))
     assert not one.excludes(replace(one, when={"how": ("x", "z")}))
     assert not one.excludes(replace(one, when={"other": ("y",)}))
+
+
+@pytest.mark.parametrize("said", ["FALSE", "false", False, "no"])
+def test_no_may_be_said_as_an_observatory_does(ways, said):
+    flow = ways.instrument.workflow
+    told = Option("with_dark", ("yes", "no"), "whether", sets={"flat": "note"})
+    found = replace(ways, instrument=replace(ways.instrument, workflow=replace(flow, options=(*flow.options, told))))
+    for name in ("with_dark", "with-dark"):
+        assert opened({"spec": found}, {"spec": {name: said}})[1] == {"flat": {"note": "no"}}
+    with pytest.raises(BadData, match="with_dark=perhaps"):
+        opened({"spec": found}, {"spec": {"with-dark": "perhaps"}})

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.params import Params
 from tracecube.workflow.settings import from_command_line, from_file, merged, near, params_of, resolve
 
 
@@ -108,3 +109,24 @@ def test_resolve_gives_every_task_of_every_instrument(small):
 
 def test_near_lists_all_when_nothing_is_close():
     assert near("zzz", ["b", "a"]) == "known are a, b"
+
+
+@pytest.mark.parametrize("words", ["x,y", '["x", "y"]', "x, y"])
+def test_a_list_may_stand_without_brackets(flat, words):
+    assert params_of(flat, {"names": words}).names == ("x", "y")
+
+
+def test_hyphens_may_stand_for_underscores(flat, small):
+    long = replace(flat, recipe=replace(flat.recipe, params=Wide))
+    assert params_of(long, {"sky_share": 0.3}).sky_share == 0.3
+    flow = replace(small.instrument.workflow, tasks=(long,))
+    found = resolve({"flat": {"sky-share": "0.4"}}, [replace(small.instrument, workflow=flow)])
+    assert found[small.instrument.name, "flat"].sky_share == 0.4
+    with pytest.raises(BadData, match="no parameter 'sky-shore'"):
+        resolve({"flat": {"sky-shore": "0.4"}}, [replace(small.instrument, workflow=flow)])
+
+
+class Wide(Params):
+    """A parameter of two words."""
+
+    sky_share: float = 0.1
