@@ -83,9 +83,10 @@ class LampFlatProducts(Outputs):
 
 @dataclass(frozen=True, kw_only=True)
 class SkyBackground(Outputs):
-    """Background of the sky (electron / s)."""
+    """Background of the sky (electron / s), and a polynomial surface through it on demand."""
 
     sky_background: Background
+    background_fit: Master | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,18 +232,21 @@ def _background(
     """Make a background of either kind."""
     cleaned, caveats = _cleaned(raw, scale)
     made = combine_backgrounds(cleaned, darks, params, noise_range=read_noise_range())
-    return _with(made, caveats, background=_named(made.background, "IFS_CAL_BACKGROUND"))
+    fit = None if made.background_fit is None else _named(made.background_fit, "IFS_CAL_BACKGROUND_FIT")
+    return _with(made, caveats, background=_named(made.background, "IFS_CAL_BACKGROUND"), background_fit=fit)
 
 
-@recipe(version="2")
+@recipe(version="3")
 def instrument_background(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: BackgroundParams = BackgroundParams()
 ) -> InstrumentBackground:
     """Combine frames with the shutter open and no source: thermal light of the instrument, electron / s."""
     made = _background(raw, master_dark, params, _THERMAL_SCALE)
-    fit = None if made.background_fit is None else _named(made.background_fit, "IFS_CAL_BACKGROUND_FIT")
     return InstrumentBackground(
-        instrument_background=made.background, background_fit=fit, quality=made.quality, caveats=made.caveats
+        instrument_background=made.background,
+        background_fit=made.background_fit,
+        quality=made.quality,
+        caveats=made.caveats,
     )
 
 
@@ -250,7 +254,7 @@ class SkyParams(BackgroundParams, MatchParams):
     """How the background of a sky is made."""
 
 
-@recipe(version="2")
+@recipe(version="3")
 def sky_background(
     *,
     raw: Sequence[RawFrame],
@@ -261,11 +265,17 @@ def sky_background(
     """Combine frames of the sky beside the target: thermal light of instrument and sky, electron / s.
 
     The level is the sky's, over large scales; the pattern of pixels that of the instrument background, which
-    has less noise. Three frames or more tell the shapes by which it changes too.
+    has less noise. Three frames or more tell the shapes by which it changes too. The surface on demand goes through
+    the sky's own light, dark current taken off.
     """
     made = _background(raw, master_dark, params, None)
     settled, notes = settle_sky(made.background, instrument_background, master_dark, params)
-    return SkyBackground(sky_background=settled, quality=made.quality, caveats=(*made.caveats, *notes))
+    return SkyBackground(
+        sky_background=settled,
+        background_fit=made.background_fit,
+        quality=made.quality,
+        caveats=(*made.caveats, *notes),
+    )
 
 
 def _lamps(raw: Sequence[RawFrame]) -> tuple[list[LampExposure], tuple[str, ...]]:

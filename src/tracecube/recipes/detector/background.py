@@ -9,17 +9,16 @@ from typing import TypeVar
 import numpy as np
 from pydantic import Field
 
-from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.params import Params
 from tracecube.core.pixels import Background, Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs
 from tracecube.kernels.combine import clipped_moments
-from tracecube.kernels.polynomials import fit_field
-from tracecube.kernels.smooth import smooth_surface
 from tracecube.recipes.detector.array import CleanExposure, check_same, noise_numbers
 from tracecube.recipes.detector.background_components import ComponentParams, find_components, robust_surface
+from tracecube.recipes.detector.background_surface import polynomial_surface
 from tracecube.recipes.detector.collapse import CollapseParams, collapse
 from tracecube.recipes.detector.dark import DIT_CARD, dark_for, dit_of
 
@@ -120,8 +119,8 @@ def combine_backgrounds(
     made, told, more = find_components(frames, made, kept, params)
     fitted = None
     if params.fit:
-        field = _polynomial(light, kept, params)
-        fitted = _per_second(replace(master, data=field, flags=np.zeros_like(master.flags)), dit)
+        field, error = polynomial_surface(light, kept, degree=params.fit_order, samples=params.samples)
+        fitted = _per_second(replace(master, data=field, variance=error, flags=np.zeros_like(master.flags)), dit)
     shown = made.data[kept]
     middle, spread, _ = clipped_moments(shown)
     numbers = (
@@ -230,23 +229,6 @@ def _difference(sky: Master, base: Master, scale: float) -> tuple[FloatArray, Fl
     surface, _ = robust_surface(sky.data - base.data, variance, known, scale, _CLIP)
     # a Gaussian weight of scale s averages 4 pi s^2 pixels
     return surface, np.asarray(variance / np.float32(4.0 * np.pi * scale**2), np.float32)
-
-
-def _polynomial(light: FloatArray, kept: BoolArray, params: BackgroundParams) -> FloatArray:
-    """Return a polynomial surface through evenly spread samples, each the mean of its cell."""
-    side = int(np.ceil(np.sqrt(params.samples)))
-    smooth = smooth_surface(light, kept.astype(np.float32), light.shape[0] / side / 2.0)
-    y, x = (np.linspace(0, size - 1, side).astype(int) for size in light.shape)
-    gy, gx = (axis.ravel() for axis in np.meshgrid(y, x, indexing="ij"))
-    value = smooth[gy, gx].astype(float)
-    told = np.isfinite(value)
-    points = np.column_stack([gx, gy]).astype(float)
-    field = fit_field(points[told], value[told][:, None], degree=params.fit_order)
-    rows = [
-        field(np.column_stack([np.arange(light.shape[1]), np.full(light.shape[1], float(row))]))[:, 0]
-        for row in range(light.shape[0])
-    ]
-    return np.asarray(rows, np.float32)
 
 
 def _per_second(master: Made, dit: float) -> Made:

@@ -125,3 +125,30 @@ def test_a_frame_whose_counts_below_zero_were_cut_off_is_refused_by_name(dark):
     with pytest.raises(BadData, match=r"cut\.fits: the reference pixels show no noise") as error:
         calibrated(spoilt, DetectorMasters([dark]))
     assert "counts below 0 cut off" in error.value.hint
+
+
+def test_a_surface_through_the_sky_is_made_where_it_is_asked_for(dark, background):
+    row, column = (np.mgrid[:SIZE, :SIZE] / SIZE - 0.5).astype(np.float32)
+    bowl = 30.0 + 12.0 * row - 20.0 * column**2
+    plane = frame("sky", "SKY", 0.0, PLANE=0)
+    plane.data[INSIDE] += np.round(bowl[INSIDE] / 1.8)
+
+    def surface(**chosen: object) -> Master | None:
+        params = sky_background.params(fit=True, **chosen)
+        given = {"master_dark": [dark], "instrument_background": background, "params": params}
+        return sky_background(raw=[plane], **given).background_fit
+
+    fine, plain = surface(fit_order=4, samples=400), surface(fit_order=0)
+    assert fine is not None
+    assert plain is not None
+    assert fine.meta["ESO PRO CATG"] == "IFS_CAL_BACKGROUND_FIT"
+    assert fine.meta["BUNIT"] == "electron/s"
+    off = (fine.data - bowl / 16.0)[INSIDE] * 16.0
+    assert np.std(off) < 0.15  # electron, of pixels with a noise of 7
+    assert np.std(off) < 1.5 * 16.0 * np.sqrt(fine.variance[INSIDE].mean())
+    assert np.ptp(plain.data) < 1e-3  # of degree 0: the asked degree is the one that is fitted
+    few = surface(fit_order=4, samples=100)
+    assert few is not None
+    assert not np.array_equal(few.data, fine.data)
+    usual = sky_background(raw=[plane], master_dark=[dark], instrument_background=background)
+    assert usual.background_fit is None

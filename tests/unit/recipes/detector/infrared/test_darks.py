@@ -17,6 +17,7 @@ from tracecube.recipes.detector.background import (
     combine_backgrounds,
     settle_sky,
 )
+from tracecube.recipes.detector.background_surface import polynomial_surface
 from tracecube.recipes.detector.collapse import CollapseParams, collapse
 from tracecube.recipes.detector.dark import DarkParams, combine_darks, dark_for, dit_of
 
@@ -153,6 +154,16 @@ def test_a_background_is_per_second_and_its_errors_hold(array, darks):
     assert numbers["BACKGROUND MEDIAN"] == pytest.approx(THERMAL, rel=0.06)
     assert made.background_fit is not None
     assert np.std((made.background_fit.data - array.light(THERMAL))[usual(array)]) < 0.02
+
+
+def test_errors_of_a_surface_through_a_background_hold():
+    rng, (y, x) = np.random.default_rng(4), np.mgrid[:256, :256] / 256.0
+    truth, pulls = 5.0 + 3.0 * x * y - 2.0 * y**3, []
+    for _ in range(6):
+        seen = (truth + rng.normal(0.0, 1.0, truth.shape)).astype(np.float32)
+        surface, variance = polynomial_surface(seen, np.ones(seen.shape, bool), degree=4, samples=400)
+        pulls.append(((surface - truth) / np.sqrt(variance))[::16, ::16])
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.3)  # 15 numbers a fit, six fits
 
 
 def test_a_sky_gives_the_level_and_little_noise(array, darks):
