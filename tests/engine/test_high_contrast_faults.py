@@ -27,6 +27,7 @@ pytestmark = [
 ]
 FLUX, CENTER, SCIENCE, SKY = "T03:36:20.061", "T03:37:32.740", "T03:38:50.598", "T04:04:37.800"
 SHORT_DARK, SPECPOS, WAVE, IFU_FLAT = "T12:05:10.575", "T13:44:20.617", "T13:46:43.304", "T13:49:05.480"
+DISTORT = "T13:51:28.314"
 YJ = {"HIERARCH ESO INS2 COMB IFS": "OBS_YJ", "HIERARCH ESO INS2 OPTI2 NAME": "PRI_YJ"}
 QUICK = {
     "ifs_spectra_positions": {"profile_every": 40, "profile_zones": 2, "profile_shapes": 3},
@@ -194,6 +195,15 @@ def test_a_saturated_star_is_refused_and_the_science_goes_on(night):
     assert failed.reason is not None
     assert failed.reason.startswith(f"BadData: {name}: the star is saturated in ")
     assert "(try: take a flux frame with a shorter DIT or a denser neutral density filter)" in failed.reason
+
+
+def test_without_pinholes_lenslets_stand_where_the_constants_put_them(tmp_path):
+    raw = linked(NIGHT, tmp_path / "raw", lambda name: kept(name) and DISTORT not in name)
+    plan = prepare(raw, tmp_path / "out", discover(), targets=("ifs_science",)).plan
+    [job] = (job for job in plan.jobs if job.task.name == "ifs_science")
+    assert job.complete
+    [layout] = (binding for binding in job.bindings if binding.role == "layout")
+    assert (layout.level, [item.tag for item in layout.items]) == (3, ["NOMINAL_LAYOUT"])
 
 
 def further_skies(raw: Path, change: np.ndarray, amounts: tuple[float, ...]) -> None:

@@ -67,7 +67,7 @@ __all__ = [
     "VERIFICATION",
 ]
 
-_LAYOUT = Source(("LAYOUT",), Layout)
+_LAYOUT = Source(("LAYOUT", "NOMINAL_LAYOUT"), Layout)
 _FLAT = Source(("LENSLET_FLAT", "FIBRE_FLAT"), Throughput)
 _SOLUTION = Source(("WAVELENGTH",), WavelengthSolution)
 _SOURCES = Source(("SOURCES",), Companions, needed=False)

@@ -34,7 +34,8 @@ _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 class Astrometry:
     """Constants of the orientation at a date: degree; ``scale_x``, ``scale_y`` sky-true over nominal.
 
-    ``fixed_error`` is that of true north and instrument offset together.
+    ``fixed_error`` is that of true north and instrument offset together, ``pitch_error`` the relative one of the
+    lenslets' nominal distance.
     """
 
     true_north: float
@@ -44,6 +45,7 @@ class Astrometry:
     scale_y: float
     fixed_error: float
     pupil_error: float
+    pitch_error: float
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ def astrometry(mjd: float) -> Astrometry:
                 row["scale_y"],
                 math.hypot(row["true_north_error"], row["instrument_error"]),
                 row["pupil_error"],
+                row["pitch_error"],
             )
     raise BadData(f"no astrometric constants for {day}", hint="check DATE-OBS, or add a row to static/astrometry.toml")
 

@@ -44,10 +44,11 @@ class Positions(Outputs):
 
 @dataclass(frozen=True, kw_only=True)
 class Wavelengths(Outputs):
-    """Wavelength of every trace sample, and the same as a map of the detector."""
+    """Wavelength of every trace sample, the same as a map of the detector, and where lenslets are without pinholes."""
 
     wavelength: WavelengthSolution
     pixel_map: PixelMap
+    nominal_layout: Layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +129,14 @@ def _weights(frame: Frame) -> FloatArray:
     return np.where(bad, 0.0, 1.0 / np.where(bad, 1.0, frame.variance)).astype(np.float32)
 
 
-@recipe(version="4")
+@recipe(version="5")
 def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: WaveCalibParams) -> Wavelengths:
-    """Give every trace sample its wavelength: the prism's law through the night's lasers."""
+    """Give every trace sample its wavelength: the prism's law through the night's lasers.
+
+    NOMINAL_LAYOUT has the lenslets where the known constants put them, for nights without a frame of pinholes.
+    """
     from tracecube.instruments.sphere_ifs.exposure import mode_of_frame  # noqa: PLC0415 - brings numba
+    from tracecube.instruments.sphere_ifs.nominal_layout import nominal_layout  # noqa: PLC0415
     from tracecube.recipes.optics.lenslet_traces import lenslet_wavelengths  # noqa: PLC0415
     from tracecube.recipes.optics.wavelength import pixel_map  # noqa: PLC0415
 
@@ -146,6 +151,7 @@ def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: Wave
     return Wavelengths(
         wavelength=solution,
         pixel_map=replace(pixel_map(whole, solution, shape, half_width=HALF_TRACE), meta=lenslets.meta),
+        nominal_layout=nominal_layout(traces, lenslets.meta, "lenslets"),
         quality=numbers,
         caveats=caveats,
     )

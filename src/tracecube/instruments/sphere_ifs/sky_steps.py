@@ -85,11 +85,20 @@ def spectra_of(raw: RawFrame, known: Known, params: Sky, *, like: Spectra | None
     like : Spectra, optional
         Of the frame with satellite spots, whose shift is well known.
     """
+    from tracecube.instruments.sphere_ifs.nominal_layout import SCALE_ERROR, said_of  # noqa: PLC0415
     from tracecube.instruments.sphere_ifs.sky import ClearPixels, Optics, sky_spectra  # noqa: PLC0415 - brings numba
 
     optics = Optics(known.traces, known.wavelength, known.pixel_map, known.layout, known.lenslet_flat, known.lamp)
     clear = ClearPixels(params.clear_distance, params.clear_star_radius)
-    return sky_spectra(raw, known.masters(), optics, params.extraction(), params.shifts(), clear=clear, like=like)
+    made = sky_spectra(raw, known.masters(), optics, params.extraction(), params.shifts(), clear=clear, like=like)
+    said = said_of(known.layout)
+    if not said:
+        return made
+    native, channels = (
+        replace(one, meta={**one.meta, SCALE_ERROR: known.layout.meta[SCALE_ERROR]})
+        for one in (made.native, made.channels)
+    )
+    return replace(made, native=native, channels=channels, caveats=(*made.caveats, *said))
 
 
 @recipe(version="13")

@@ -14,7 +14,9 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Image, Spectra
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.instruments.sphere_ifs.dits import on_one_dit
+from tracecube.instruments.sphere_ifs.headers import number
 from tracecube.instruments.sphere_ifs.lamp_evenness import even_lamp
+from tracecube.instruments.sphere_ifs.nominal_layout import SCALE_ERROR
 from tracecube.instruments.sphere_ifs.observing import orientation, pointing
 from tracecube.instruments.sphere_ifs.science_parameters import CompanionParams
 from tracecube.recipes.science.companion_products import (
@@ -88,7 +90,7 @@ def find(
     settings = params.contrast(method)
     of_mean = float(np.hypot(level.mean_error(sequence.wave[in_band(sequence, settings.band)]), lit.error))
     found = surroundings(sequence, settings)
-    target = pointing(spectra[0].meta)
+    target, scale = pointing(spectra[0].meta), number(spectra[0].meta, SCALE_ERROR) or 0.0
     centre_error = float(np.sqrt(np.mean([c.centre_x_error**2 + c.centre_y_error**2 for c in placed]) / 2.0))
     caveats = [*dict.fromkeys(caveat for one in turned for caveat in one.caveats), *unlike, *other, *found.caveats]
     if params.use_adi and "a" not in method.removeprefix("pca-").replace("sdi", ""):
@@ -99,7 +101,9 @@ def find(
     caveats += [*_level_caveats(level, spectra, star_error), *_halo_caveats(halo), *lit.caveats]
     meta = {**spectra[0].meta, "ESO PRO CATG": "IFS_SCIENCE_DR", "HCMETHOD": method}
     return StarSurroundings(
-        sources=sources(found, star_error=of_mean, centre_error=centre_error, target=target, meta=meta),
+        sources=sources(
+            found, star_error=of_mean, centre_error=centre_error, scale_error=scale, target=target, meta=meta
+        ),
         spectra=companion_spectra(found, sequence, star_error=star_error, meta=meta),
         image=contrast_image(found.raw, target, meta),
         significance=significance_image(found.raw, target, meta),

@@ -154,7 +154,13 @@ LAMPS_OF_MODE = "SPECPOS,LAMP and WAVE,LAMP frames of this mode"
 TRACES = Association("traces", ("TRACES",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
 WAVELENGTH = Association("wavelength", ("WAVELENGTH",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
 PIXEL_MAP = Association("pixel_map", ("PIXEL_MAP",), SAME_MODE_FIRST, hint=LAMPS_OF_MODE)
-LAYOUT_IF_ANY = Association("layout", ("LAYOUT",), SAME_MODE_FIRST, minimum=0)
+PINHOLES_FIRST = (
+    *(replace(rung, tags=("LAYOUT",)) for rung in SAME_MODE_FIRST),
+    *(replace(rung, level=3, tags=("NOMINAL_LAYOUT",)) for rung in SAME_MODE_FIRST),
+)
+"""Frames of pinholes are rare; without one lenslets stand where the known constants put them."""
+LAYOUT = Association("layout", ("LAYOUT", "NOMINAL_LAYOUT"), PINHOLES_FIRST, hint=LAMPS_OF_MODE)
+LAYOUT_IF_ANY = replace(LAYOUT, minimum=0)
 IFU_FLAT_OF = Association(
     "lenslet_flat", ("LENSLET_FLAT",), SAME_MODE_FIRST, hint="FLAT,LAMP / IFU or SPECPOS,LAMP of this mode"
 )
@@ -216,7 +222,6 @@ SAME_DIT_FIRST = (
 )
 """Backgrounds: best of the same integration time."""
 
-LAYOUT = Association("layout", ("LAYOUT",), SAME_MODE_FIRST, hint="a LAMP,DISTORT frame of this mode")
 LAMP_SPECTRUM = Association("lamp", ("LAMP_SPECTRUM",), SAME_MODE_FIRST, minimum=0)
 ON_SKY = (
     *PIXELS,

@@ -31,6 +31,7 @@ def sources(
     *,
     star_error: float,
     centre_error: float,
+    scale_error: float = 0.0,
     target: tuple[float, float] | None = None,
     meta: Meta | None = None,
 ) -> Companions:
@@ -42,6 +43,8 @@ def sources(
         Relative error of the star's flux common to all channels.
     centre_error : float, arcsec
         Of the star's place, along each axis.
+    scale_error : float
+        Relative error of the plate scale.
     target : (float, float), optional
         Right ascension and declination of the star, degree.
     """
@@ -50,6 +53,7 @@ def sources(
     north = np.array([c.fitted.north for c in all_])
     separation = np.hypot(east, north)
     errors = np.array([_polar_errors(c, centre_error) for c in all_]).reshape(-1, 2)
+    errors[:, 0] = np.hypot(errors[:, 0], scale_error * separation)
     contrast = np.array([c.contrast for c in all_])
     ra, dec = np.full(east.size, np.nan), np.full(east.size, np.nan)
     if target is not None:

@@ -288,3 +288,9 @@ def test_samples_are_kept_as_exact_as_in_files_and_summed_in_double_precision(se
     assert one.under(SCENE.east, SCENE.north, back) == pytest.approx(
         one.under(SCENE.east, SCENE.north, model.transpose(one.weight * double)), rel=1e-3
     )
+
+
+def test_an_error_of_the_plate_scale_is_one_of_the_separation(found: list[Surroundings]) -> None:
+    exact, rough = (sources(found[0], star_error=0.0, centre_error=1e-4, scale_error=e) for e in (0.0, 0.005))
+    assert rough.sep_err == pytest.approx(np.hypot(exact.sep_err, 0.005 * exact.sep_mas))
+    assert rough.pa_err == pytest.approx(exact.pa_err)
