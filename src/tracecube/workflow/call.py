@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tracecube.archive.hashing import hash_of_file
 from tracecube.archive.ledger import now
@@ -172,10 +172,19 @@ def _argument(argument: Argument, inputs: tuple[InputRecord, ...]) -> Noun:
     mine = tuple(given for given in inputs if given.role == argument.name)
     if argument.many and argument.noun is not RawFrame:
         return _Unread(mine, argument.noun)
-    nouns = tuple(_noun(given, argument.noun) for given in mine)
     if argument.many:
-        return nouns
+        return tuple(_opened(given) for given in mine)
+    nouns = tuple(_noun(given, argument.noun) for given in mine)
     return nouns[0] if nouns else None
+
+
+def _opened(given: InputRecord) -> RawFrame:
+    """Open one of several raw files: of one with many images the pixels wait until they are asked for."""
+    if given.extension is None or given.plane is not None:
+        return cast("RawFrame", _noun(given, RawFrame))
+    from tracecube.io.unread import open_raw  # noqa: PLC0415 - the reader of pixels takes long to import
+
+    return open_raw(given.path, given.tag, extension=given.extension)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.polynomial import legendre
+from numpy.typing import NDArray
 
 from tracecube.core.detector import Section
 from tracecube.core.errors import BadData, MissingInput
@@ -30,6 +31,7 @@ __all__ = [
     "trimmed_outputs",
 ]
 
+CountArray = NDArray[np.uint16] | FloatArray
 OUTPUTS = (1, 2, 3, 4)
 SATURATED = 65500.0  # adu, of a converter of 16 bits
 _IGNORED = 3  # columns of overscan beside the data that hold light left behind by the charge transfer
@@ -93,9 +95,10 @@ def quadrants(raw: RawFrame) -> tuple[Quadrant, ...]:
     found = described_quadrants(raw)
     high = sum({q.chip.y0: q.data.shape[0] + 2 * _card(raw, q.output, "PRSCY") for q in found}.values())
     wide = sum({q.chip.x0: q.data.shape[1] + 2 * _card(raw, q.output, "PRSCX") for q in found}.values())
-    if (high, wide) != raw.data.shape:
+    shape = raw.data.shape
+    if (high, wide) != shape:
         raise BadData(
-            f"{raw.name}: image of {raw.data.shape} pixels (y, x), its OUT cards describe {(high, wide)}",
+            f"{raw.name}: image of {shape} pixels (y, x), its OUT cards describe {(high, wide)}",
             hint="is it binned or windowed? Leave it out",
         )
     return found
@@ -178,6 +181,8 @@ class Channel:
     Parameters
     ----------
     raw : RawFrame
+    counts : array (y, x), adu
+        Its pixels, as the converter had them: in two bytes.
     parts : tuple of Quadrant
     levels : tuple of array (y,), adu
         Bias level of each row of each quadrant.
@@ -186,6 +191,7 @@ class Channel:
     """
 
     raw: RawFrame
+    counts: CountArray
     parts: tuple[Quadrant, ...]
     levels: tuple[FloatArray, ...]
     noise: tuple[float, ...]
@@ -205,10 +211,13 @@ class Channel:
         """
         if raw.meta.get("ESO DET CHIP LIVE") is False:
             raise BadData(f"{raw.name}: its chip is not live (ESO DET CHIP LIVE)", hint="the other channels go on")
+        pixels = raw.data
         parts = quadrants(raw)
-        found = [_level(np.asarray(part.overscan.of(raw.data), np.float64)) for part in parts]
+        counts = _narrow(pixels)
+        found = [_level(np.asarray(part.overscan.of(counts), np.float64)) for part in parts]
         made = cls(
             raw,
+            counts,
             parts,
             tuple(level for level, _ in found),
             tuple(noise * part.gain for (_, noise), part in zip(found, parts, strict=True)),
@@ -225,7 +234,7 @@ class Channel:
     @cached_property
     def dead(self) -> tuple[int, ...]:
         """Outputs whose read-out is dead: constant, or stuck at the end of the converter."""
-        blocks = {part.output: part.data.of(self.raw.data) for part in self.parts}
+        blocks = {part.output: part.data.of(self.counts) for part in self.parts}
         return tuple(
             output
             for output, counts in blocks.items()
@@ -257,7 +266,7 @@ class Channel:
             if first >= last:
                 continue
             own = slice(first - part.chip.y0, last - part.chip.y0)
-            counts = part.data.of(self.raw.data)[own]
+            counts = part.data.of(self.counts)[own]
             at = slice(first - y0, last - y0), slice(part.chip.x0, part.chip.x1)
             data[at] = (counts - level[own, None].astype(np.float32)) * np.float32(part.gain)
             flags[at] = np.where(counts >= SATURATED, int(Flag.SATURATED), 0)
@@ -281,6 +290,14 @@ class Channel:
                 value = (noise or {}).get(part.output, own)
                 variance[first - y0 : last - y0, part.chip.x0 : part.chip.x1] = value**2
         return variance
+
+
+def _narrow(pixels: FloatArray) -> CountArray:
+    """Return counts in two bytes each, where they are whole and fit: a night's exposures lie in memory together."""
+    if not (pixels.min() >= 0 and pixels.max() <= np.iinfo(np.uint16).max):
+        return pixels
+    narrow = pixels.astype(np.uint16)
+    return narrow if np.array_equal(narrow, pixels) else pixels
 
 
 def _level(covered: FloatArray) -> tuple[FloatArray, float]:

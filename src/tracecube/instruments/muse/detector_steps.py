@@ -150,7 +150,7 @@ def _levelled(channels: Sequence[Channel], index: int) -> FloatArray:
     for channel in channels:
         part = channel.parts[index]
         level = channel.levels[index].astype(np.float32)
-        stack.append((part.data.of(channel.raw.data) - level[:, None]) * np.float32(part.gain))
+        stack.append((part.data.of(channel.counts) - level[:, None]) * np.float32(part.gain))
     return np.stack(stack)
 
 

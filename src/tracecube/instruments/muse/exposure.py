@@ -40,6 +40,7 @@ def open_channels(raw: Sequence[RawFrame]) -> tuple[list[Channel], tuple[str, ..
     """
     channels, notes = [], []
     for frame in sorted(raw, key=lambda frame: frame.name):
+        held = tuple(frame.images.values())  # a file whose pixels cannot be read fails the job, it is not left out
         try:
             channel = Channel.of(frame)
         except BadData as error:
@@ -47,6 +48,7 @@ def open_channels(raw: Sequence[RawFrame]) -> tuple[list[Channel], tuple[str, ..
         else:
             channels.append(channel)
             notes += channel.doubts
+        del held
     if not channels:
         raise BadData("no exposure of this channel can be used", hint="; ".join(notes))
     return channels, tuple(notes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from tracecube.core.errors import BadData, MissingInput
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, Meta
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import PixelMap
 from tracecube.core.quality import QualityNumber
@@ -52,8 +52,8 @@ def wavelength_calibration(
     Lines are told apart by the pattern of each lamp, measured in every column, and fitted in all slices at once, with
     the errors of the line list among the unknowns. A lamp may be missing: a caveat says so.
     """
-    channels, notes = open_channels(raw)
-    frames, absent, mixed = _by_lamp(channels, bias, dark=True)
+    frames, absent, notes = _by_lamp(raw, bias, dark=True)
+    meta = next(iter(frames.values())).meta
     lines = line_list(line_catalog)
     guess = first_guess(frames, traces, lines, law, shift=_SHIFT)
     parts = [
@@ -68,7 +68,7 @@ def wavelength_calibration(
     rows = bias.data.shape[0]
     scale = (0.5 * (rows - 1), 0.5 * (rows - 1), 0.5 * float(np.nanmedian(traces.right - traces.left)))
     found = solve_wavelengths(samples, wave, line, len(traces.aperture), scale, params)
-    solution = _noun(found, samples, wave, line, scale, channels[0])
+    solution = _noun(found, samples, wave, line, scale, meta)
     caveats = [f"no lamp {name}: the wavelengths rest on the others" for name in absent]
     lost = solution.aperture[found.dq != 0]
     if lost.size:
@@ -77,7 +77,7 @@ def wavelength_calibration(
         wavelengths=solution,
         pixel_map=pixel_map(traces, solution, bias.data.shape) if params.pixel_map else None,
         quality=_numbers(found, samples, lines),
-        caveats=(*notes, *mixed, *caveats),
+        caveats=(*notes, *caveats),
     )
 
 
@@ -100,8 +100,7 @@ def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
     params: LsfParams,
 ) -> Lsf:
     """Measure the line-spread function of every slice of a channel, of any shape, with its change along wavelength."""
-    channels, notes = open_channels(raw)
-    frames, absent, mixed = _by_lamp(channels, bias)
+    frames, absent, notes = _by_lamp(raw, bias)
     lsf, rms = measure_lsf(frames, flat, traces, wavelengths, line_list(line_catalog), params)
     caveats = [f"no lamp {name}: the line-spread function rests on the others" for name in absent]
     if lsf.dq.any():
@@ -112,41 +111,69 @@ def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
         QualityNumber("LSF RMS", float(np.nanmedian(rms)), high=0.05),
         QualityNumber("NUM LOST SLICES", float(np.count_nonzero(lsf.dq)), high=0.0),
     )
-    return Lsf(lsf=lsf, quality=numbers, caveats=(*notes, *mixed, *caveats))
+    return Lsf(lsf=lsf, quality=numbers, caveats=(*notes, *caveats))
 
 
 def _by_lamp(
-    channels: Sequence[Channel], bias: Frame, *, dark: bool = False
+    raw: Sequence[RawFrame], bias: Frame, *, dark: bool = False
 ) -> tuple[Mapping[int, Frame], list[str], list[str]]:
-    """Return mean exposures by lamp, absent lamps, and what is left out.
+    """Return mean exposures by lamp, absent lamps, and what is left out, in words.
 
-    Their variance is that of pixels without light if ``dark``: that of lines follows from their fits.
+    One lamp's exposures lie in memory at a time. Their variance is that of pixels without light if ``dark``: that of
+    lines follows from their fits.
     """
-    groups: dict[int, list[Channel]] = {}
-    mixed: list[str] = []
-    for channel in channels:
-        lit = [name for name in lamps(channel.raw.meta) if name in LAMPS]
-        if len(lit) == 1:
-            groups.setdefault(LAMPS.index(lit[0]), []).append(channel)
-        else:
-            what = f"lamps {' and '.join(lit)} shine together" if lit else "no arc lamp shines"
-            mixed.append(f"{channel.raw.name}: {what}: it is left out")
+    groups, notes = _lit(raw)
     if not groups:
         raise BadData(
-            f"{channels[0].raw.name}: no arc lamp alone is on (ESO INS LAMPi ST and SHUTi ST)",
-            hint="; ".join(["take arcs one lamp at a time, or repair the cards", *mixed]),
+            f"{min(frame.name for frame in raw)}: no arc lamp alone is on (ESO INS LAMPi ST and SHUTi ST)",
+            hint="; ".join(["take arcs one lamp at a time, or repair the cards", *notes]),
         )
-    frames = {}
-    for lamp, members in groups.items():
-        found = combine_lamps(members, bias, clip=5.0, tolerance=0.02)
-        if dark:
-            _put_floor(found.variance, members, bias)
-        frames[lamp] = Frame(found.data, found.variance, found.flags, members[0].meta)
-    return frames, [name for number, name in enumerate(LAMPS) if number not in groups], mixed
+    frames: dict[int, Frame] = {}
+    floors: dict[int, FloatArray] = {}
+    lost: list[str] = []
+    for lamp, exposures in groups.items():
+        try:
+            frames[lamp], doubts = _mean_of(exposures, bias, floors if dark else None)
+        except BadData as error:
+            lost.append(error.hint)
+        else:
+            notes += doubts
+    if not frames:
+        raise BadData("no exposure of this channel can be used", hint="; ".join(lost))
+    return frames, [name for number, name in enumerate(LAMPS) if number not in frames], [*lost, *notes]
+
+
+def _mean_of(
+    exposures: Sequence[RawFrame], bias: Frame, floors: dict[int, FloatArray] | None
+) -> tuple[Frame, tuple[str, ...]]:
+    """Return the mean of one lamp's exposures, and doubts; with variances without light (by number of exposures)."""
+    members, doubts = open_channels(exposures)
+    found = combine_lamps(members, bias, clip=5.0, tolerance=0.02)
+    variance = found.variance
+    if floors is not None:
+        if len(members) not in floors:
+            _put_floor(variance, members, bias)
+            floors[len(members)] = variance
+        variance = floors[len(members)]
+    return Frame(found.data, variance, found.flags, members[0].meta), doubts
+
+
+def _lit(raw: Sequence[RawFrame]) -> tuple[Mapping[int, list[RawFrame]], list[str]]:
+    """Return exposures in which one lamp alone shines, by lamp, and what is wrong with the others."""
+    groups: dict[int, list[RawFrame]] = {}
+    notes: list[str] = []
+    for frame in sorted(raw, key=lambda frame: frame.name):
+        lit = [name for name in lamps(frame.meta) if name in LAMPS]
+        if len(lit) == 1:
+            groups.setdefault(LAMPS.index(lit[0]), []).append(frame)
+        else:
+            what = f"lamps {' and '.join(lit)} shine together" if lit else "no arc lamp shines"
+            notes.append(f"{frame.name}: {what}: it is left out")
+    return groups, notes
 
 
 def _put_floor(variance: FloatArray, members: Sequence[Channel], bias: Frame) -> None:
-    """Write the variance of a mean's pixels without light (in place)."""
+    """Write the variance of a mean's pixels without light (in place): alike for all lamps of as many exposures."""
     read = reader(members[0], bias)
     for y0 in range(0, variance.shape[0], _ROWS):
         own = slice(y0, min(y0 + _ROWS, variance.shape[0]))
@@ -160,7 +187,7 @@ def _noun(
     wave: FloatArray,
     line: np.ndarray,
     scale: tuple[float, float, float],
-    channel: Channel,
+    meta: Meta,
 ) -> SliceWavelengths:
     if not np.isfinite(found.rms).any():
         raise MissingInput("no wavelength solution in any slice", hint="look at the arc frames")
@@ -185,7 +212,7 @@ def _noun(
         half=half,
         reach=reach,
         medium="AWAV",
-        meta=channel.meta,
+        meta=meta,
     )
 
 

@@ -14,8 +14,8 @@ from tracecube.kernels.combine import combine_stack, relative_scale, typical
 
 __all__ = ["Band", "Combined", "combine_bands", "relative_scales"]
 
-BAND = 256
-"""Rows that are combined at a time."""
+BAND = 64
+"""Rows that are combined at a time: with more of them what is thrown away again takes as much as a frame."""
 
 _FAINT = 0.2  # of the typical light: another state of the lamp
 

@@ -189,3 +189,19 @@ def test_a_read_out_that_is_dead_in_one_bias_is_that_of_the_others():
     )
     assert (part_of(lost.master_bias.flags, 2) & int(Flag.BAD_PIXEL) > 0).all()
     assert not part_of(lost.master_bias.flags, 1).any()
+
+
+def test_whole_counts_take_two_bytes_and_others_stay_as_they_are():
+    frame = raw(np.random.default_rng(21), np.full((2 * HIGH, 2 * WIDE), 500.0))
+    whole = Channel.of(frame)
+    assert whole.counts.dtype == np.uint16
+    np.testing.assert_array_equal(whole.counts, frame.data)
+    pixels = frame.data.copy()
+    pixels[5, 5] += 0.25
+    broken = Channel.of(replace(frame, images={"CHAN07": pixels}))
+    assert broken.counts.dtype == np.float32
+    np.testing.assert_array_equal(broken.counts, pixels)
+    data, flags = whole.rows(0, whole.shape[0])
+    other, marks = broken.rows(0, broken.shape[0])
+    assert (data != other).sum() <= 1
+    np.testing.assert_array_equal(flags, marks)

@@ -9,7 +9,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.flags import Flag
 from tracecube.recipes.detector.bands import BAND, Band, combine_bands, relative_scales
 
-SHAPE, NOISE = (2 * BAND + 40, 60), 3.0
+SHAPE, NOISE = (8 * BAND + 40, 60), 3.0
 LIGHT = np.linspace(200.0, 3000.0, SHAPE[1])[None, :] * np.ones((SHAPE[0], 1))
 
 

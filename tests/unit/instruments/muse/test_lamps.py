@@ -1,0 +1,91 @@
+"""Arc exposures by lamp: which lamp shines, what is left out, and one lamp in memory at a time."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from tests.unit.instruments.muse.raw_channel import HIGH, WIDE, raw
+from tracecube.core.errors import BadData
+from tracecube.instruments.muse import optics_steps
+from tracecube.instruments.muse.detector_steps import BiasParams, master_bias
+
+NE, XE, HG = (3, 4, 5)  # lamps as the headers count them
+
+
+def lit(*numbers: int):
+    """Cards of the lamps that shine."""
+    found = {"ESO INS LAMPNUM": 6}
+    for number in range(1, 7):
+        shines = number in numbers
+        found |= {
+            f"ESO INS LAMP{number} NAME": f"CU-LAMP{number}",
+            f"ESO INS LAMP{number} ST": shines, f"ESO INS SHUT{number} ST": shines,
+        }  # fmt: skip
+    return found
+
+
+@pytest.fixture(scope="module")
+def bias():
+    rng = np.random.default_rng(1)
+    return master_bias(raw=[raw(rng, name=f"bias{k}") for k in range(3)], params=BiasParams()).master_bias
+
+
+def arcs(numbers, seed=2, count=2):
+    rng, light = np.random.default_rng(seed), np.full((2 * HIGH, 2 * WIDE), 400.0)
+    return [raw(rng, light, name=f"arc_{k}_{i}", **lit(k)) for k in numbers for i in range(count)]
+
+
+def test_lamps_are_told_apart_and_one_that_is_absent_is_named(bias):
+    frames, absent, notes = optics_steps._by_lamp(arcs((NE, XE)), bias, dark=True)
+    assert len(frames) == 2
+    assert len(absent) == 1
+    assert not notes
+    for frame in frames.values():
+        assert abs(np.median(frame.data) - 400.0) < 3.0
+
+
+def test_variance_without_light_is_alike_for_lamps_of_as_many_exposures(bias):
+    frames, _, _ = optics_steps._by_lamp([*arcs((NE, XE)), *arcs((HG,), count=3)], bias, dark=True)
+    two, other, three = frames.values()
+    alike = [pair for pair in ((two, other), (two, three), (other, three)) if pair[0].variance is pair[1].variance]
+    assert len(alike) == 1
+    alone = optics_steps._by_lamp(arcs((NE,)), bias, dark=True)[0]
+    same = next(iter(alone.values())).variance
+    assert any(np.array_equal(same, frame.variance) for frame in frames.values())
+    lines = optics_steps._by_lamp(arcs((NE,)), bias)[0]
+    assert np.median(next(iter(lines.values())).variance) > 5.0 * np.median(same)
+
+
+def test_two_lamps_together_and_one_that_cannot_be_used_are_left_out_in_words(bias):
+    rng = np.random.default_rng(5)
+    both, dark = raw(rng, name="both", **lit(NE, XE)), raw(rng, name="dark", **lit())
+    dead = raw(rng, name="dead", **{**lit(XE), "ESO DET CHIP LIVE": False})
+    frames, absent, notes = optics_steps._by_lamp([both, dark, dead, *arcs((NE,))], bias)
+    assert len(frames) == 1
+    assert len(absent) == 2
+    text = " ".join(notes)
+    assert all(word in text for word in ("shine together", "no arc lamp shines", "dead: its chip is not live"))
+    with pytest.raises(BadData, match="no arc lamp alone is on"):
+        optics_steps._by_lamp([both, dark], bias)
+    with pytest.raises(BadData, match="no exposure of this channel can be used"):
+        optics_steps._by_lamp([dead], bias)
+
+
+def test_exposures_of_one_lamp_are_gone_when_those_of_the_next_are_opened(bias, monkeypatch):
+    held, alive = [], []
+    opening = optics_steps.open_channels
+
+    def watched(frames):
+        gc.collect()
+        alive.append(sum(one() is not None for one in held))
+        channels, notes = opening(frames)
+        held.extend(weakref.ref(channel.counts) for channel in channels)
+        return channels, notes
+
+    monkeypatch.setattr(optics_steps, "open_channels", watched)
+    optics_steps._by_lamp(arcs((NE, XE, HG)), bias)
+    assert alive == [0, 0, 0]
