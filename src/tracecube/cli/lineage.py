@@ -161,6 +161,10 @@ def _explain_use(owner: Instrument, task: Task) -> None:
     table(["input", "tags", "which"], rows)
     for name, value in task.params.items():
         say(f"here {name} = {value}")
+    for name, tables in owner.presets.items():
+        if task.name in tables:
+            chosen = ", ".join(f"{parameter} = {value}" for parameter, value in tables[task.name].items())
+            say(f"with --params {name}: {chosen}")
     if task.namesake is not None:
         start = f"{task.namesake.prefix}."
         theirs = [(name, field) for name, field in task.parameter_names().items() if name.startswith(start)]

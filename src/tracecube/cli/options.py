@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from tracecube.workflow.settings import Settings, from_command_line, from_file, merged
+from tracecube.workflow.discover import discover
+from tracecube.workflow.settings import Settings, from_command_line, from_file, merged, preset
 
 __all__ = [
     "Cluster",
@@ -55,7 +56,12 @@ Parameters = Annotated[
     ),
 ]
 Files = Annotated[
-    Path | None, typer.Option("--params", metavar="FILE", help="TOML file with one table of parameters a task.")
+    Path | None,
+    typer.Option(
+        "--params",
+        metavar="FILE",
+        help="TOML file with one table of parameters a task; or the name of a preset, as `tracecube explain TASK` lists.",
+    ),
 ]
 Jobs = Annotated[
     int | None,
@@ -83,5 +89,7 @@ def processors() -> int:
 
 
 def settings_of(parameters: Sequence[str] | None, file: Path | None) -> Settings:
-    """Return the parameters given on the command line over those of a file."""
-    return merged(from_file(file) if file else {}, from_command_line(parameters or []))
+    """Return the parameters given on the command line over those of a file, or of a preset where there is no file."""
+    named = preset(str(file), (one.instrument for one in discover().values())) if file and not file.exists() else None
+    below = named if named is not None else from_file(file) if file else {}
+    return merged(below, from_command_line(parameters or []))

@@ -68,6 +68,9 @@ class Instrument:
         How its observatory reports a night, and what of it is published.
     by_hand : ByHand or None
         Which extractions a person may change.
+    presets : mapping of str to mapping
+        Sets of parameters by name: task -> parameter -> value, what an observatory's workflow takes unlike the defaults
+        of its own recipes, which are ours.
     """
 
     name: str
@@ -82,3 +85,4 @@ class Instrument:
     quality_reasons: Mapping[int, str] = field(default_factory=dict)
     reporting: Reporting | None = None
     by_hand: ByHand | None = None
+    presets: Mapping[str, Mapping[str, Mapping[str, Scalar]]] = field(default_factory=dict)

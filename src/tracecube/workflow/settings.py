@@ -17,7 +17,7 @@ from tracecube.core.instrument import Instrument
 from tracecube.core.params import Params
 from tracecube.core.workflow import Task
 
-__all__ = ["Settings", "from_command_line", "from_file", "merged", "near", "params_of", "resolve", "spelt"]
+__all__ = ["Settings", "from_command_line", "from_file", "merged", "near", "params_of", "preset", "resolve", "spelt"]
 
 Settings = Mapping[str, Mapping[str, Any]]
 """Task -> parameter -> value."""
@@ -93,6 +93,12 @@ def from_file(path: Path) -> dict[str, dict[str, Any]]:
     if loose:
         raise BadData(f"{path}: {', '.join(loose)} outside a task's table", hint="put it under a line like [traces]")
     return content
+
+
+def preset(name: str, instruments: Iterable[Instrument]) -> dict[str, dict[str, Any]] | None:
+    """Return what the presets of this name set, or None where no instrument has one."""
+    found = [one.presets[name] for one in instruments if name in one.presets]
+    return merged(*found) if found else None
 
 
 def merged(*layers: Settings) -> dict[str, dict[str, Any]]:

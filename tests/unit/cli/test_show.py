@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import typer
@@ -104,3 +105,19 @@ def test_outside_a_terminal_each_finished_task_is_a_line(capsys):
         "failed ifu c: BadData: x [y]",
         "ifu: 1 done, 1 failed",
     ]
+
+
+def test_a_preset_is_taken_by_its_name_unless_there_is_such_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = options.settings_of(["ifs_dark.smoothing=7"], Path("edps"))
+    assert found["ifs_dark"] == {"ifs.master_dark.sigma_clip": 3.0, "smoothing": "7"}
+    assert found["ifs_companions"]["ifs.science_dr.use_adi"] == 0
+    (tmp_path / "edps").write_text("[bias]\nclip = 3\n")
+    assert options.settings_of(None, Path("edps")) == {"bias": {"clip": 3}}
+    with pytest.raises(MissingInput, match="no such parameter file"):
+        options.settings_of(None, Path("edsp"))
+
+
+def test_explain_says_what_a_preset_sets():
+    found = CliRunner().invoke(app, ["explain", "ifs_dark"])
+    assert "with --params edps: ifs.master_dark.sigma_clip = 3.0" in found.output

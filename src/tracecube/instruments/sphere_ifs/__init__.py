@@ -9,6 +9,7 @@ from tracecube.core.frame import RawFrame
 from tracecube.core.instrument import Instrument
 from tracecube.instruments.sphere_ifs.classify import RAW_TAGS, classify, recognises
 from tracecube.instruments.sphere_ifs.eso_layout import FORMS
+from tracecube.instruments.sphere_ifs.namesakes import PRESETS
 from tracecube.instruments.sphere_ifs.workflow import workflow
 
 __all__ = ["instrument"]
@@ -30,4 +31,5 @@ instrument = Instrument(
     workflow=workflow,
     exports={"eso": FORMS},
     simulate=_simulate,
+    presets=PRESETS,
 )

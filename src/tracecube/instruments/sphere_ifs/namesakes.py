@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from tracecube.core.fields import Scalar
 from tracecube.core.workflow import Namesake
 
-__all__ = ["NAMESAKES"]
+__all__ = ["NAMESAKES", "PRESETS"]
 
 _MEAN = "frames are averaged by their numbers of integrations, outliers found by the model"
 _FILES = "calibrations are found by association"
@@ -142,3 +143,15 @@ NAMESAKES: Mapping[str, Namesake] = {
     task: replace(namesake, quality=_QUALITY, quality_prefix="ESO QC") for task, namesake in _OF_TASK.items()
 }
 """Task -> ESO's recipe."""
+
+PRESETS: Mapping[str, Mapping[str, Mapping[str, Scalar]]] = {
+    "edps": {
+        "ifs_dark": {"ifs.master_dark.sigma_clip": 3.0},
+        "ifs_companions": {"ifs.science_dr.use_adi": 0, "ifs.science_dr.spec_deconv": False},
+    }
+}
+"""What ESO's workflow (EDPS documentation, 2026) sets unlike its recipes' own defaults (manual 1.53), which are ours.
+
+Its ``min_acceptable`` of 0 is not among them: it suits darks that keep the level of the readout. Ours have none, their
+good pixels lie about 0, and a third of them would be lost.
+"""

@@ -10,7 +10,7 @@ from tracecube.core.quality import QualityNumber
 from tracecube.instruments.sphere_ifs import instrument
 from tracecube.instruments.sphere_ifs.namesakes import NAMESAKES
 from tracecube.workflow.provenance import quality_cards
-from tracecube.workflow.settings import from_command_line, from_file, params_of
+from tracecube.workflow.settings import from_command_line, from_file, params_of, preset, resolve
 
 TASKS = {task.name: task for task in instrument.workflow.tasks}
 
@@ -99,3 +99,14 @@ def test_quality_numbers_that_eso_has_too_are_written_under_its_names_besides():
     lasers = quality_cards((QualityNumber("FLUX LASER4", 2e3, "electron"),), TASKS["ifs_spectra_positions"].namesake)
     assert "ESO QC FLUX LASER4" in lasers
     assert all(PER_PRODUCT.fullmatch(key) for key in (*cards, *lasers))  # no later product inherits them
+
+
+def test_the_preset_sets_what_esos_workflow_sets_otherwise():
+    chosen = preset("edps", [instrument])
+    assert chosen is not None
+    made = resolve(chosen, [instrument])
+    dark, search = (made["sphere_ifs", name] for name in ("ifs_dark", "ifs_companions"))
+    assert (dark.hot_clip, dark.least) == (3.0, -100.0)  # 0 would take good pixels
+    assert (search.use_adi, search.spec_deconv) == (0, False)
+    assert search.method(30.0, 8) == "none"
+    assert preset("no such", [instrument]) is None
