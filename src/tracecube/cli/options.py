@@ -60,7 +60,7 @@ Files = Annotated[
     typer.Option(
         "--params",
         metavar="FILE",
-        help="TOML file with one table of parameters a task; or the name of a preset, as `tracecube explain TASK` lists.",
+        help="TOML file with a table of parameters a task; or the name of a preset, see `tracecube explain TASK`.",
     ),
 ]
 Jobs = Annotated[
