@@ -6,27 +6,21 @@ called like the detector; pixels of tables count from 1, on the trimmed image.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
-
 import numpy as np
 
-from tracecube.core.alignment import Offsets
-from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.errors import MissingInput
 from tracecube.core.field_wcs import FieldWcs
 from tracecube.core.fields import Meta
-from tracecube.core.foreign import Cards, CardValue, ForeignFile, ForeignTable, Form, Plane, dicd_head
+from tracecube.core.foreign import Cards, CardValue, ForeignFile, Plane
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.outputs import OutputLinearity
 from tracecube.core.slice_field import FieldGeometry
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceSky
 from tracecube.core.slices import SliceExposure, SliceLsf, SliceTraces, SliceWavelengths
-from tracecube.core.spectra import Cube, Image
 from tracecube.instruments.muse.ccd import level_card, noise_card, trimmed_outputs
-from tracecube.instruments.muse.classify import RAW_TAGS
+from tracecube.instruments.muse.eso_fields import FIELD_FORMS
+from tracecube.instruments.muse.eso_forms import form, head, table_file
 from tracecube.instruments.muse.eso_long_term import astrometry_wcs, geometry_table, nonlinearity_gain
 from tracecube.instruments.muse.eso_pixels import (
     SAMPLING,
@@ -54,15 +48,6 @@ __all__ = ["FORMS"]
 
 _OVERSCAN = {"overscan": "vpoly", "ovscreject": "dcr", "ovscsigma": "30.", "ovscignore": "3"}
 """ESO's parameters for a level that is a smooth curve along y, three columns beside the data left out."""
-
-AXIS = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX)\d|CD\d_\d|SPECSYS|RADESYS")
-"""Cards of the axes of a cube or image."""
-
-_RAW = {tag: tag for tag in RAW_TAGS}
-
-
-def _head(category: str, recipe: str, meta: Meta, **more: CardValue) -> Cards:
-    return {**dicd_head(category, recipe, meta, _RAW, **more), "ESO PRO TECH": "IFU"}
 
 
 def _detector(meta: Meta, category: str) -> str:
@@ -101,7 +86,7 @@ def _bias(category: str, recipe: str, product: Frame) -> ForeignFile:
         cards[f"ESO PRO REC1 PARAM{number} VALUE"] = (value, "what comes nearest to what was done")
     cards["ESO QC BIAS MASTER NBADPIX"] = int(np.count_nonzero(product.flags))
     planes = three_planes(data, product.flags, variance, "adu")
-    return _image(category, planes, product.meta, _head(category, recipe, product.meta, **cards))
+    return _image(category, planes, product.meta, head(category, recipe, product.meta, **cards))
 
 
 def _image(category: str, planes: tuple[Plane, ...], meta: Meta, cards: Cards) -> ForeignFile:
@@ -112,7 +97,7 @@ def _dark(category: str, recipe: str, product: Frame) -> ForeignFile:
     """Lay out a master dark: electrons in an hour."""
     planes = three_planes(product.data, product.flags, product.variance, "count")
     hour: CardValue = (3600.0, "[s] that its counts are of")
-    cards = _head(category, recipe, product.meta, EXPTIME=hour, **dark_quality(product))
+    cards = head(category, recipe, product.meta, EXPTIME=hour, **dark_quality(product))
     return _image(category, planes, product.meta, cards)
 
 
@@ -122,29 +107,20 @@ def _flat(category: str, recipe: str, product: Frame, traces: SliceTraces) -> Fo
     planes = three_planes(product.data / np.float32(mean), product.flags, product.variance / np.float32(mean**2),
                           "count")  # fmt: skip
     cards = flat_quality(product, traces)
-    return _image(category, planes, product.meta, _head(category, recipe, product.meta, **cards))
+    return _image(category, planes, product.meta, head(category, recipe, product.meta, **cards))
 
 
 def _traces(category: str, recipe: str, product: SliceTraces) -> ForeignFile:
     """Lay out the traces: polynomials of centre and edges of each slice."""
-    cards = trace_quality(product)
-    return _table(category, trace_columns(product), product.meta, _head(category, recipe, product.meta, **cards))
-
-
-def _table(category: str, columns: tuple[Plane, ...], meta: Meta, cards: Cards) -> ForeignFile:
-    """Lay out the table of a detector."""
-    return ForeignFile((), (ForeignTable(category, columns),), meta, cards, primary=_detector(meta, category))
+    cards = head(category, recipe, product.meta, **trace_quality(product))
+    return table_file(category, trace_columns(product), product.meta, cards, primary=_detector(product.meta, category))
 
 
 def _wavelengths(category: str, recipe: str, product: SliceWavelengths, traces: SliceTraces) -> ForeignFile:
     """Lay out the wavelengths: polynomials of the pixel's place."""
     columns = wavelength_columns(traces, product)
-    cards = _head(category, recipe, product.meta, **wavelength_quality(traces, product))
-    return _table(category, columns, product.meta, cards)
-
-
-def _curve(category: str, columns: tuple[Plane, ...], meta: Meta, cards: Cards) -> ForeignFile:
-    return ForeignFile((), (ForeignTable(category, columns),), meta, cards, primary="")
+    cards = head(category, recipe, product.meta, **wavelength_quality(traces, product))
+    return table_file(category, columns, product.meta, cards, primary=_detector(product.meta, category))
 
 
 def _response(
@@ -164,8 +140,8 @@ def _response(
     )
     with_lamp: CardValue = (True, "the lamp's spectrum is given back to counts")
     more = {"ESO DRS MUSE FLUX FFCORR": with_lamp, **response_quality(product)}
-    cards = _head(category, recipe, product.meta, **more)
-    return _curve(category, columns, product.meta, cards)
+    cards = head(category, recipe, product.meta, **more)
+    return table_file(category, columns, product.meta, cards)
 
 
 def _telluric(category: str, recipe: str, product: Telluric) -> ForeignFile:
@@ -179,8 +155,8 @@ def _telluric(category: str, recipe: str, product: Telluric) -> ForeignFile:
         )
     )
     with_lamp: CardValue = (True, "measured in counts with the lamp's spectrum")
-    cards = _head(category, recipe, product.meta, **{"ESO DRS MUSE FLUX FFCORR": with_lamp})
-    return _curve(category, columns, product.meta, cards)
+    cards = head(category, recipe, product.meta, **{"ESO DRS MUSE FLUX FFCORR": with_lamp})
+    return table_file(category, columns, product.meta, cards)
 
 
 def _pixels(  # noqa: PLR0913, PLR0917 - what a pixel's place and wavelength follow from
@@ -191,9 +167,12 @@ def _pixels(  # noqa: PLR0913, PLR0917 - what a pixel's place and wavelength fol
     wavelengths: SliceWavelengths,
     flat: Frame,
     geometry: RawFrame,
-    sky: SliceSky,
+    sky: SliceSky | None = None,
 ) -> ForeignFile:
-    """Lay out an exposure on its pixels as a pixel table: counts over a flat whose mean is 1, sky not subtracted."""
+    """Lay out an exposure on its pixels as a pixel table: counts over a flat whose mean is 1, sky not subtracted.
+
+    Without the sky of the exposure (short ones, of stars) wavelengths are those of the day.
+    """
     detector = _detector(product.meta, category)
     channel = channel_of(product.meta, detector)
     mean, level = float(np.mean(flat.data, dtype=np.float64)), needed(product.meta, category, LEVEL_CARD)
@@ -202,7 +181,7 @@ def _pixels(  # noqa: PLR0913, PLR0917 - what a pixel's place and wavelength fol
         traces,
         wavelengths,
         geometry_of(geometry, channel, product.meta),
-        sky=sky.of(detector),
+        sky=None if sky is None else sky.of(detector),
         channel=channel,
         side=spaxel(product.meta),
         scale=mean * level,
@@ -210,8 +189,8 @@ def _pixels(  # noqa: PLR0913, PLR0917 - what a pixel's place and wavelength fol
     )
     flux = mean * flat.data.size
     more = {"ESO DRS MUSE FLAT FLUX LAMP": flux, "ESO DRS MUSE FLAT FLUX SKY": flux * level}
-    more |= {**limits(rows, channel), **shift_quality(sky.of(detector))}
-    cards = _head(category, recipe, product.meta, **more)
+    more |= {**limits(rows, channel), **({} if sky is None else shift_quality(sky.of(detector)))}
+    cards = head(category, recipe, product.meta, **more)
     lamp = spectrum_of_flat(flat, traces, wavelengths, mean)
     return ForeignFile(pixel_planes(rows), (lamp,), product.meta, cards, primary=detector)
 
@@ -228,95 +207,34 @@ def _line_profile(category: str, recipe: str, product: SliceLsf) -> ForeignFile:
     axes: dict[str, CardValue] = {"WCSAXES": 2, "CTYPE1": "PARAM", "CTYPE2": "AWAV", "CUNIT1": "Angstrom"}
     axes |= {"CUNIT2": "Angstrom", "CRPIX1": 1.0, "CRPIX2": 1.0, "CRVAL1": offset[0], "CRVAL2": wave[0]}
     axes |= {"CD1_1": offset[1] - offset[0], "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": wave[1] - wave[0]}
-    cards = _head(category, recipe, product.meta, **lsf_quality(product))
+    cards = head(category, recipe, product.meta, **lsf_quality(product))
     return _image(category, (Plane("LSF_PROFILE", cube, "", "", axes),), product.meta, cards)
 
 
-def _cube(category: str, recipe: str, product: Cube, image: Image) -> ForeignFile:
-    """Lay out a cube: DATA and STAT, NaN where nothing was measured, then its image in white light.
-
-    Raises
-    ------
-    BadData
-        The image is on another grid.
-    """
-    if image.data.shape != product.data.shape[1:]:
-        raise BadData(
-            f"{category}: a cube of {product.data.shape} and its image of {image.data.shape}",
-            hint="make both again in one run",
-        )
-    unit = str(product.meta.get("BUNIT") or "")
-    axes = {key: value for key, value in product.meta.items() if AXIS.fullmatch(key)}
-    planes = [replace(plane, cards={**plane.cards, **axes}) for plane in _measured(product, unit)]
-    flat = {key: value for key, value in image.meta.items() if AXIS.fullmatch(key)}
-    white = zip(_measured(image, unit), ("white", "white_STAT"), strict=True)
-    planes += [replace(plane, name=name, cards={**plane.cards, **flat}) for plane, name in white]
-    return ForeignFile(tuple(planes), (), product.meta, _head(category, recipe, product.meta), primary="")
-
-
-def _measured(product: Cube | Image, unit: str) -> tuple[Plane, ...]:
-    """Return data and variance, NaN where flags say that a value is not to be used."""
-    bad = product.flags != 0
-    return three_planes(np.where(bad, np.nan, product.data), None, np.where(bad, np.nan, product.variance), unit)
-
-
-def _image_fov(category: str, recipe: str, product: Image) -> ForeignFile:
-    """Lay out the image of a field in white light."""
-    unit = str(product.meta.get("BUNIT") or "")
-    axes = {key: value for key, value in product.meta.items() if AXIS.fullmatch(key)}
-    planes = three_planes(product.data, product.flags, product.variance, unit)
-    planes = tuple(replace(plane, cards={**plane.cards, **axes}) for plane in planes)
-    cards = _head(category, recipe, product.meta, **{"ESO DRS MUSE FILTER NAME": "white"})
-    return ForeignFile(planes, (), product.meta, cards, primary="")
-
-
-def _offset_list(category: str, recipe: str, product: Offsets) -> ForeignFile:
-    """Lay out the offsets of the exposures of a field, and their flux scales."""
-    columns = (
-        Plane("DATE_OBS", np.asarray(product.date)),
-        Plane("MJD_OBS", np.asarray(product.mjd, np.float64), "d"),
-        Plane("RA_OFFSET", np.asarray(product.ra, np.float64), "deg"),
-        Plane("DEC_OFFSET", np.asarray(product.dec, np.float64), "deg"),
-        Plane("FLUX_SCALE", np.asarray(product.flux_scale, np.float64)),
-    )
-    return _curve(category, columns, product.meta, _head(category, recipe, product.meta))
-
-
 def _geometry(category: str, recipe: str, product: FieldGeometry) -> ForeignFile:
-    return geometry_table(_head(category, recipe, product.meta), product)
+    return geometry_table(head(category, recipe, product.meta), product)
 
 
 def _astrometry(category: str, recipe: str, product: FieldWcs) -> ForeignFile:
-    return astrometry_wcs(_head(category, recipe, product.meta), product)
+    return astrometry_wcs(head(category, recipe, product.meta), product)
 
 
 def _linearity(category: str, recipe: str, product: OutputLinearity) -> ForeignFile:
-    return nonlinearity_gain(_head(category, recipe, product.meta), product)
-
-
-def _form(
-    arrange: Callable[..., ForeignFile],
-    noun: type,
-    tag: str,
-    category: str,
-    recipe: str,
-    beside: Mapping[str, tuple[str | tuple[str, ...], type]] | None = None,
-) -> Form:
-    return Form(category, tag, noun, partial(arrange, category, recipe), beside or {})
+    return nonlinearity_gain(head(category, recipe, product.meta), product)
 
 
 _TRACES = {"traces": ("TRACES", SliceTraces)}
 _WAVES = {"wavelengths": ("WAVELENGTHS", SliceWavelengths)}
 
 FORMS = (
-    _form(_bias, Frame, "MASTER_BIAS", "MASTER_BIAS", "muse_bias"),
-    _form(_dark, Frame, "MASTER_DARK", "MASTER_DARK", "muse_dark"),
-    _form(_flat, Frame, "MASTER_FLAT", "MASTER_FLAT", "muse_flat", _TRACES),
-    _form(_traces, SliceTraces, "TRACES", "TRACE_TABLE", "muse_flat"),
-    _form(_wavelengths, SliceWavelengths, "WAVELENGTHS", "WAVECAL_TABLE", "muse_wavecal", _TRACES),
-    _form(_line_profile, SliceLsf, "LSF", "LSF_PROFILE", "muse_lsf"),
+    form(_bias, Frame, "MASTER_BIAS", "MASTER_BIAS", "muse_bias"),
+    form(_dark, Frame, "MASTER_DARK", "MASTER_DARK", "muse_dark"),
+    form(_flat, Frame, "MASTER_FLAT", "MASTER_FLAT", "muse_flat", _TRACES),
+    form(_traces, SliceTraces, "TRACES", "TRACE_TABLE", "muse_flat"),
+    form(_wavelengths, SliceWavelengths, "WAVELENGTHS", "WAVECAL_TABLE", "muse_wavecal", _TRACES),
+    form(_line_profile, SliceLsf, "LSF", "LSF_PROFILE", "muse_lsf"),
     *(
-        _form(
+        form(
             _pixels,
             SliceExposure,
             f"CALIBRATED_{tag}",
@@ -327,20 +245,17 @@ FORMS = (
                 **_WAVES,
                 "flat": ("MASTER_FLAT", Frame),
                 "geometry": ("GEOMETRY_TABLE", RawFrame),
-                "sky": (f"SKY_{tag}", SliceSky),
+                **({"sky": (f"SKY_{tag}", SliceSky)} if tag in {"OBJECT", "SKY"} else {}),
             },
         )
-        for tag in ("OBJECT", "SKY")
+        for tag in ("OBJECT", "SKY", "STD", "ASTROMETRY")
     ),
-    _form(_response, SliceResponse, "RESPONSE", "STD_RESPONSE", "muse_standard", {**_TRACES, **_WAVES}),
-    _form(_telluric, Telluric, "TELLURIC", "STD_TELLURIC", "muse_standard"),
-    _form(_cube, Cube, "CUBE", "DATACUBE_FINAL", "muse_scipost", {"image": (("IMAGE_FOV", "IMAGE"), Image)}),
-    _form(_geometry, FieldGeometry, "GEOMETRY", "GEOMETRY_TABLE", "muse_geometry"),
-    _form(_astrometry, FieldWcs, "FIELD_WCS", "ASTROMETRY_WCS", "muse_astrometry"),
-    _form(_linearity, OutputLinearity, "NONLINEARITY_GAIN", "NONLINEARITY_GAIN", "muse_lingain"),
-    _form(_dark, Frame, "DARK_MODEL", "MODEL_DARK", "muse_dark"),
-    _form(_image_fov, Image, "IMAGE_FOV", "IMAGE_FOV", "muse_scipost"),
-    _form(_image_fov, Image, "IMAGE", "IMAGE_FOV", "muse_exp_combine"),
-    _form(_offset_list, Offsets, "OFFSETS", "OFFSET_LIST", "muse_exp_align"),
+    form(_response, SliceResponse, "RESPONSE", "STD_RESPONSE", "muse_standard", {**_TRACES, **_WAVES}),
+    form(_telluric, Telluric, "TELLURIC", "STD_TELLURIC", "muse_standard"),
+    form(_geometry, FieldGeometry, "GEOMETRY", "GEOMETRY_TABLE", "muse_geometry"),
+    form(_astrometry, FieldWcs, "FIELD_WCS", "ASTROMETRY_WCS", "muse_astrometry"),
+    form(_linearity, OutputLinearity, "NONLINEARITY_GAIN", "NONLINEARITY_GAIN", "muse_lingain"),
+    form(_dark, Frame, "DARK_MODEL", "MODEL_DARK", "muse_dark"),
+    *FIELD_FORMS,
 )
 """One a kind of file."""
