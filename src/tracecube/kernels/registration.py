@@ -10,6 +10,7 @@ Measurement Error Models, section 2.2).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,12 +53,16 @@ _MOST = 0.9  # of the normal matrix that may be noise of I
 
 
 class Picture(NamedTuple):
-    """An image made ready: its transform, smoothed, and arrays (y, x): smoothed, variance, and which pixels count."""
+    """An image made ready: its transform, and arrays (y, x): smoothed, variance, and which pixels count.
+
+    ``rim`` px about it, what is thought to be there is known, too.
+    """
 
     spectrum: C16
     smoothed: F8
     variance: F8
     known: B1
+    rim: int
 
 
 class Shift(NamedTuple):
@@ -88,27 +93,39 @@ class Shift(NamedTuple):
     converged: bool
 
 
-def prepare(image: F8, variance: F8, known: B1, level: float = 0.0) -> Picture:
-    """Return an image made ready; pixels not known do not count, nor those beside the edge, nor those about a hole.
+def prepare(image: F8, variance: F8, known: B1, level: float = 0.0, *, trusted: B1 | None = None) -> Picture:
+    """Return an image made ready; pixels not known do not count, nor those so near that smoothing brings them in.
 
     Parameters
     ----------
-    image : array (y, x)
-        Where it is not known, what is thought to be there: smoothing brings some of it in.
+    image : array (y + 2 r, x + 2 r)
+        Where it is not known, what is thought to be there: smoothing brings some of it in. As many px on each side as
+        it has more than ``known`` (8 at most) lie beyond the array.
     variance : array (y, x)
     known : bool array (y, x)
     level : float
-        Light outside the image.
+        Light farther outside.
+    trusted : bool array like the image, optional
+        Where that is good: of the pixels beside, one row does not count. All but holes, if it is not said. Pixels that
+        are known and not good do not count.
     """
-    shape = [next_fast_len(image.shape[0] + _PAD), 2 * next_fast_len((image.shape[1] + _PAD + 1) // 2)]
+    rim = (image.shape[0] - known.shape[0]) // 2
+    shape = [next_fast_len(known.shape[0] + _PAD), 2 * next_fast_len((known.shape[1] + _PAD + 1) // 2)]
     wave = _waves(shape)
     full = np.full(shape, level)
-    full[: image.shape[0], : image.shape[1]] = image
+    full[_around(shape, known.shape, rim)] = image
     spectrum = rfft2(full, shape) * np.exp(-0.5 * _SMOOTH**2 * (wave[0] ** 2 + wave[1] ** 2))
-    whole = binary_fill_holes(known)
-    inside = binary_erosion(whole, border_value=0) & ~binary_dilation(whole & ~known, iterations=_REACH)
+    seen = np.pad(known, rim + 1)  # a row beyond all: the frame is an edge, too
+    good = seen | ~binary_fill_holes(seen) if trusted is None else np.pad(trusted, 1, mode="edge")
+    near = binary_dilation(~seen) | binary_dilation(~seen & ~good, iterations=_REACH) | ~good
+    inner = slice(rim + 1, -(rim + 1))
     smoothed = _image(spectrum, known.shape)
-    return Picture(spectrum, smoothed, np.where(known, variance, 0.0), inside)
+    return Picture(spectrum, smoothed, np.where(known, variance, 0.0), known & ~near[inner, inner], rim)
+
+
+def _around(whole: Sequence[int], shape: tuple[int, ...], rim: int) -> tuple[NDArray[np.intp], ...]:
+    """Return where an image and its rim lie in an array that goes round."""
+    return np.ix_(*(np.arange(-rim, count + rim) % size for size, count in zip(whole, shape, strict=True)))
 
 
 def _whole_shape(picture: Picture) -> list[int]:
@@ -126,16 +143,16 @@ def _waves(shape: list[int]) -> tuple[F8, F8]:
     return 2.0 * np.pi * fftfreq(shape[0])[:, None], 2.0 * np.pi * rfftfreq(shape[1])[None, :]
 
 
-def _image(spectrum: C16, shape: tuple[int, ...]) -> F8:
+def _image(spectrum: C16, shape: tuple[int, ...], rim: int = 0) -> F8:
     full = (spectrum.shape[0], 2 * (spectrum.shape[1] - 1))
-    return np.asarray(irfft2(spectrum, full)[: shape[0], : shape[1]])
+    return np.asarray(irfft2(spectrum, full)[_around(full, shape, rim)])
 
 
 class _Parts(NamedTuple):
     """The image as a change of seeing makes it.
 
-    Splines of the image, its slopes and its change with seeing; of white noise, what is left of its variance, of that
-    of its slopes, its covariance with its change, and the variance of that.
+    Splines of the image, its slopes and its change with seeing, with their rim; of white noise, what is left of its
+    variance, of that of its slopes, its covariance with its change, and the variance of that.
     """
 
     images: list[F8]
@@ -153,7 +170,7 @@ def _parts(picture: Picture, seeing: float) -> _Parts:
     factor = np.exp(-seeing * blur)
     own = picture.spectrum * factor
     images = [
-        spline_filter(_image(part, picture.known.shape), order=3, mode="constant")
+        spline_filter(_image(part, picture.known.shape, picture.rim), order=3, mode="constant")
         for part in (own, 1j * wave[0] * own, 1j * wave[1] * own, -blur * own)
     ]
     power = (factor * np.exp(-0.5 * _SMOOTH**2 * square)) ** 2
@@ -305,8 +322,9 @@ def _equations(sky: _Seen, parts: _Parts, value: F8, *, free: bool) -> _Equation
     if (good & tells).sum() < 3 * _TERMS:
         zero = np.zeros((_TERMS, good.size))
         return _Equations(np.zeros((_TERMS, _TERMS)), zero[:, 0], 0.0, zero[:, 0], zero, zero[0], np.inf)
+    with_rim = [axis + one.rim for axis in at]
     light, dy, dx, blur = (
-        map_coordinates(part, at, order=3, prefilter=False, mode="constant") for part in parts.images
+        map_coordinates(part, with_rim, order=3, prefilter=False, mode="constant") for part in parts.images
     )
     light = light + (value[3] - parts.seeing) * blur
     noise = map_coordinates(one.variance, at, order=1, mode="constant")

@@ -51,7 +51,7 @@ class _Told:
     method: list[str]
 
 
-@recipe(version="9")
+@recipe(version="10")
 def align_exposures(
     *,
     images: Sequence[Image],

@@ -86,7 +86,8 @@ def white(image: Image, *, weigh: bool = True) -> White:
         variance = np.where(known, float(np.median(variance[known])), 0.0)
     level = float(np.median(data[known])) if known.any() else 0.0
     strips = pattern_of(data, known)
-    light = continued(data, variance, known, level)
+    beyond = continued(data, variance, known, level)
+    unsure = variance + np.where(known, strips**2, 0.0)
     return White(
         data=data,
         variance=variance,
@@ -96,7 +97,7 @@ def white(image: Image, *, weigh: bool = True) -> White:
         x0=(1.0 - float(told["CRPIX1"])) * side,
         y0=(1.0 - float(told["CRPIX2"])) * side,
         side=side,
-        picture=prepare(light, variance + np.where(known, strips**2, 0.0), known, level),
+        picture=prepare(beyond.light, unsure, known, level, trusted=beyond.trusted),
         pattern=strips,
     )
 
