@@ -206,6 +206,16 @@ def test_without_pinholes_lenslets_stand_where_the_constants_put_them(tmp_path):
     assert (layout.level, [item.tag for item in layout.items]) == (3, ["NOMINAL_LAYOUT"])
 
 
+def test_sky_and_background_of_the_other_prism_are_not_subtracted(tmp_path):
+    raw = linked(NIGHT, tmp_path / "raw", kept)
+    for frame in (SKY, "T12:14:26.818"):
+        rewritten(raw, frame, cards=YJ)
+    plan = prepare(raw, tmp_path / "out", discover(), targets=("ifs_science",)).plan
+    [job] = (job for job in plan.jobs if job.task.name == "ifs_science")
+    assert job.complete
+    assert not [binding for binding in job.bindings if binding.role in {"sky", "instrument"} and binding.items]
+
+
 def further_skies(raw: Path, change: np.ndarray, amounts: tuple[float, ...]) -> None:
     """Skies of later minutes, with the light (counts) that a changing background adds, and noise of their own."""
     [path] = (path for path in raw.iterdir() if SKY in path.name)

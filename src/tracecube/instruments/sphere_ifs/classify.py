@@ -48,6 +48,8 @@ ON_SKY = frozenset({"SKY", "FLUX", "CENTER", "OBJECT", "STD_ASTROMETRY", "STD_FL
 
 _DISPERSED = ON_SKY | {"SPECPOS", "IFUFLAT", "WAVE", "DISTORT"}
 _MODES = (("YJH", r"(OBS_H|_YJH)$"), ("YJ", r"(OBS_YJ|_YJ)$"))  # OBS_H is Y-JH: the prism that reaches H
+_DICHROICS = {"DIC_H": "YJ", "DIC_K": "YJH"}
+"""The common path's dichroic gives IRDIS its band, and the IFS what is bluer: H leaves Y-J, K leaves Y-JH."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def classify(name: str, header: Meta) -> Classification:
 
 
 def _mode(header: Meta, name: str, tag: str) -> str | None:
-    """Return "YJ" or "YJH": of the combination of prism and filter, else of the prism.
+    """Return "YJ" or "YJH": of the combination of prism and filter, else of the prism, else of the dichroic.
 
     Raises
     ------
@@ -152,7 +154,7 @@ def _mode(header: Meta, name: str, tag: str) -> str | None:
         if re.search(pattern, told[1]):
             return mode
     if tag not in _DISPERSED:
-        return None
+        return _DICHROICS.get(text(header, "ESO INS4 OPTI13 NAME"))
     raise MissingInput(
         f"{name}: INS2 COMB IFS {told[0]!r} and INS2 OPTI2 NAME {told[1]!r} tell no mode",
         hint="write ESO INS2 COMB IFS (OBS_YJ or OBS_H) into the header",

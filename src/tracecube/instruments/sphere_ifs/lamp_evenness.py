@@ -58,9 +58,12 @@ def even_lamp(sequence: StarSequence, psf: StarPsf, meta: Meta, illumination: fl
         what = f"how evenly the flat's lamp lights the field is not known: {_ASSUMED_UNEVEN:.0%} taken"
         return Evened(sequence, _ASSUMED_UNEVEN, caveats=(what,))
     slope, bent, at = meta.get(SLOPE), meta.get(BENT), np.array([psf.at_x, psf.at_y], float)
-    found = halo_slope(sequence) if np.isfinite(at).all() else None
-    if not isinstance(slope, float) or not isinstance(bent, float) or found is None:
+    if not isinstance(slope, float) or not isinstance(bent, float) or not np.isfinite(at).all():
         return Evened(sequence, told)
+    found = halo_slope(sequence)
+    if found is None:
+        what = f"the star's halo does not tell how the flat's lamp lit the field: contrasts are uncertain by {told:.1%}"
+        return Evened(sequence, told, caveats=(f"{what} for that alone",))
     lamp, error = expected_slope(found, 0.5 * slope)
     away = np.stack([sequence.lattice.x - at[0], sequence.lattice.y - at[1]])
     left = float(np.sqrt(np.mean(np.sum((error[:, None] * away) ** 2, axis=0))))

@@ -31,7 +31,7 @@ class FoundCompanions(Outputs):
     contrast_curve: ContrastCurve
 
 
-@recipe(version="12")
+@recipe(version="13")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],

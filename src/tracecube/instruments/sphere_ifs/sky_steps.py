@@ -142,7 +142,7 @@ def science_flux(
     )
 
 
-@recipe(version="12")
+@recipe(version="13")
 def science(
     *,
     raw: RawFrame,

@@ -21,7 +21,15 @@ from tracecube.recipes.science.spot_windows import SpotPattern
 from tracecube.recipes.science.star_centre import centre_at, centre_of_spots, good_samples, track_of
 from tracecube.recipes.science.star_psf import PsfFound, filter_transmission, measure_psf
 
-__all__ = ["frame_name", "place_standard", "place_star", "star_beside_mask", "star_in_frame"]
+__all__ = [
+    "another_star",
+    "frame_name",
+    "place_standard",
+    "place_star",
+    "star_beside_mask",
+    "star_in_frame",
+    "star_name",
+]
 
 # Halo within this distance of a satellite spot belongs to the spot, lambda / D.
 SPOT_REACH = 4.0
@@ -31,6 +39,17 @@ def frame_name(meta: Meta) -> str:
     """Return the name of the raw file without .fits: ARCFILE, or from DATE-OBS as the archive makes it."""
     given = str(meta.get("ARCFILE") or "").strip()
     return given.removesuffix(".fits") if given else f"SPHER.{str(meta.get('DATE-OBS') or 'unknown').strip()}"
+
+
+def star_name(meta: Meta) -> str:
+    """Return the name of the target, OBJECT or ESO OBS TARG NAME, empty where neither tells it."""
+    return str(meta.get("OBJECT") or meta.get("ESO OBS TARG NAME") or "").strip()
+
+
+def another_star(one: Meta, other: Meta) -> bool:
+    """Whether two frames are known to be of different stars."""
+    names = ["".join(star_name(meta).upper().split()) for meta in (one, other)]
+    return all(names) and names[0] != names[1]
 
 
 def _spots_on(meta: Meta) -> bool:
@@ -140,6 +159,9 @@ def place_star(
         values, covariance = np.zeros(4), np.diag([0.05**2, 0.05**2, 0.0, 0.0])  # stars are put within 50 mas of it
         centre = centre_at(spectra, values, covariance, CentreParams().reference_wave, method="none", name=name)
         return replace(centre, dq=np.full(centre.wave.size, int(Flag.ASTROMETRY), np.int32)), tuple(caveats)
+    if another_star(spectra.meta, star.meta):
+        reference = None  # speckles of another star tell of no move
+        caveats.append(f"no frame with satellite spots of this star: that of {star_name(star.meta)} stands in")
     return _moved(spectra, star, reference, params, caveats, name)
 
 

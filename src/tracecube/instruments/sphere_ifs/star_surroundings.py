@@ -19,6 +19,7 @@ from tracecube.instruments.sphere_ifs.lamp_evenness import even_lamp
 from tracecube.instruments.sphere_ifs.nominal_layout import SCALE_ERROR
 from tracecube.instruments.sphere_ifs.observing import orientation, pointing
 from tracecube.instruments.sphere_ifs.science_parameters import CompanionParams
+from tracecube.instruments.sphere_ifs.star_place import another_star, frame_name, star_name
 from tracecube.recipes.science.companion_products import (
     companion_spectra,
     contrast_image,
@@ -77,10 +78,8 @@ def find(
     """
     spectra, placed = in_order(channels, centres)
     turned = [orientation(one.meta, _dit(one.meta)[0]) for one in spectra]
-    spectra, unlike = on_one_dit(spectra, psf.dit)
-    spots, seen = with_spots
-    [seen], other = on_one_dit([seen], psf.dit) if seen is not None else ([None], ())
-    level = core_light(psf, spots, seen, spectra, params.strehl())
+    spectra, with_spots, said = _comparable(spectra, psf, with_spots)
+    level = core_light(psf, *with_spots, spectra, params.strehl())
     angles = [o.angle for o in turned]
     light, tilt = level.light, level.tilt(np.asarray(psf.wave, float))
     sequence = star_sequence(spectra, placed, angles, psf, brightness=light, tilt=tilt, diameter=params.diameter)
@@ -92,7 +91,7 @@ def find(
     found = surroundings(sequence, settings)
     target, scale = pointing(spectra[0].meta), number(spectra[0].meta, SCALE_ERROR) or 0.0
     centre_error = float(np.sqrt(np.mean([c.centre_x_error**2 + c.centre_y_error**2 for c in placed]) / 2.0))
-    caveats = [*dict.fromkeys(caveat for one in turned for caveat in one.caveats), *unlike, *other, *found.caveats]
+    caveats = [*dict.fromkeys(caveat for one in turned for caveat in one.caveats), *said, *found.caveats]
     if params.use_adi and "a" not in method.removeprefix("pca-").replace("sdi", ""):
         caveats.append(f"the field turned by {sequence.rotation:.1f} degree only: its rotation is not used")
     if any((np.asarray(c.dq) & int(Flag.ASTROMETRY)).any() for c in placed):
@@ -130,6 +129,21 @@ def in_order(channels: list[Spectra], centres: list[StarCentre]) -> tuple[list[S
     spectra = sorted(channels, key=lambda one: _dit(one.meta))
     by_dit = {(str(c.file[0]), int(c.plane[0])): c for c in centres}
     return spectra, [_centre_of(one.meta, by_dit) for one in spectra]
+
+
+def _comparable(
+    spectra: list[Spectra], psf: StarPsf, with_spots: tuple[StarCentre | None, Spectra | None]
+) -> tuple[list[Spectra], tuple[StarCentre | None, Spectra | None], list[str]]:
+    """Bring all frames to the integration time of the star's flux; spots of another star tell nothing of this one."""
+    meta, (spots, seen) = spectra[0].meta, with_spots
+    said = []
+    if another_star(meta, psf.meta):
+        what = f"the flux frame is of {star_name(psf.meta)}, not of {star_name(meta)}: contrasts are over another star"
+        said.append(f"{what} (try: add the OBJECT,FLUX frame of this star)")
+    if spots is None or said or another_star(meta, spots.meta):
+        spots, seen = None, None
+    frames, unlike = on_one_dit([*spectra, *(() if seen is None else (seen,))], psf.dit)
+    return frames[: len(spectra)], (spots, None if seen is None else frames[-1]), [*said, *unlike]
 
 
 def _level_caveats(level: Strehl, spectra: list[Spectra], star_error: float) -> list[str]:
@@ -170,8 +184,6 @@ def _level_numbers(level: Strehl) -> tuple[QualityNumber, ...]:
 
 def _dit(meta: Meta) -> tuple[str, int]:
     """Raw file and plane of a DIT."""
-    from tracecube.instruments.sphere_ifs.star_place import frame_name  # noqa: PLC0415 - brings scipy
-
     plane = meta.get("PLANE")
     return frame_name(meta), int(plane) if isinstance(plane, int | float) else 0
 

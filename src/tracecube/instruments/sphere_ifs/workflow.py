@@ -43,7 +43,14 @@ DARKS = Association(
     "master_dark", ("MASTER_DARK",), SAME_NIGHT_FIRST, maximum=None, hint="darks (ESO DPR TYPE DARK) of any DIT"
 )
 DARKS_IF_ANY = Association("master_dark", ("MASTER_DARK",), SAME_NIGHT_FIRST, minimum=0, maximum=None)
-BACKGROUND_IF_ANY = Association("instrument_background", ("INSTRUMENT_BACKGROUND",), SAME_NIGHT_FIRST, minimum=0)
+SAME_DIT_FIRST = (
+    Match(level=0, same=("night", "dit", "mode")),
+    Match(level=1, same=("night", "mode")),
+    Match(level=2, same=("mode",), days=(-14.0, 14.0)),
+)
+"""Backgrounds: best of the same integration time, and never of the other prism, to which another dichroic and another
+filter belong: both send warm light of their own, and the sky's is dispersed."""
+BACKGROUND_IF_ANY = Association("instrument_background", ("INSTRUMENT_BACKGROUND",), SAME_DIT_FIRST, minimum=0)
 FLAT_IF_ANY = Association("detector_flat", ("DETECTOR_FLAT",), SAME_NIGHT_FIRST, minimum=0)
 
 DARK = Task(
@@ -57,7 +64,7 @@ DARK = Task(
 INSTRUMENT_BACKGROUND = Task(
     name="ifs_instrument_background",
     recipe=instrument_background,
-    main=Main("raw", ("BACKGROUND",), group_by=("night", "dit")),
+    main=Main("raw", ("BACKGROUND",), group_by=("night", "dit", "mode")),
     associations=(DARKS_IF_ANY,),
     targets=("calibration",),
     text="thermal light of the instrument",
@@ -214,13 +221,6 @@ DISTORTION = Task(
 )
 
 OPTICS_TASKS = (SPECTRA_POSITIONS, WAVELENGTHS, IFU_FLAT, DISTORTION)
-
-SAME_DIT_FIRST = (
-    Match(level=0, same=("night", "dit")),
-    Match(level=1, same=("night",)),
-    Match(level=2, days=(-14.0, 14.0)),
-)
-"""Backgrounds: best of the same integration time."""
 
 LAMP_SPECTRUM = Association("lamp", ("LAMP_SPECTRUM",), SAME_MODE_FIRST, minimum=0)
 ON_SKY = (

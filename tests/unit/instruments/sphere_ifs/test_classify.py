@@ -135,3 +135,9 @@ def test_only_this_arm_of_the_instrument():
     assert not recognises("a", {**CARDS, "ESO SEQ ARM": "IRDIS"})
     assert not recognises("a", {**CARDS, "INSTRUME": "NACO"})
     assert recognises("a", {"INSTRUME": "SPHERE", "ESO DET NAME": "IFS"})
+
+
+def test_a_background_without_prism_is_of_the_mode_that_its_dichroic_leaves():
+    for dichroic, mode in (("DIC_K", "YJH"), ("DIC_H", "YJ"), ("MIRROR", None)):
+        cards = header("CALIB", "DARK,BACKGROUND", "CLEAR", **{"ESO INS4 OPTI13 NAME": dichroic})
+        assert classify("a", cards).setup["mode"] == mode

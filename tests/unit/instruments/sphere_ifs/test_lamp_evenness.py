@@ -46,6 +46,18 @@ def test_a_slope_that_the_halo_tells_is_taken_off_and_its_error_stays() -> None:
     assert numbers["HALO SLOPE Y"] == pytest.approx(2.0, abs=0.4)
 
 
+def test_a_halo_that_tells_nothing_is_said_and_the_whole_of_the_flat_is_the_error() -> None:
+    sequence = halo(1, (-0.03, 0.02))
+    few = sequence.only(np.arange(500))
+    found = even_lamp(few, STAR, {UNEVEN: 0.05, SLOPE: 0.1, BENT: 0.004}, None)
+    assert found.sequence is few
+    assert found.error == pytest.approx(0.05)
+    assert found.quality == ()
+    [caveat] = found.caveats
+    assert caveat.startswith("the star's halo does not tell how the flat's lamp lit the field")
+    assert "uncertain by 5.0%" in caveat
+
+
 def test_a_flat_without_a_slope_leaves_none_to_the_lamp() -> None:
     sequence = halo(1, (-0.03, 0.02))
     found = even_lamp(sequence, STAR, {UNEVEN: 0.02, SLOPE: 0.0, BENT: 0.02}, None)

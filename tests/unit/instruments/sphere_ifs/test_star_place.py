@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,3 +35,16 @@ def test_a_place_given_by_the_user_is_taken_and_said(science):
     assert centre.centre_y == pytest.approx(-7.46e-3)
     assert not np.asarray(centre.dq).any()
     assert caveats == ("star placed by the user",)
+
+
+def test_spots_of_another_star_place_this_one_roughly_and_it_is_said(science):
+    star = Star(1, channels=5, extent=0.3)
+    spots = star.frame(meta={**META, "OBJECT": "HD 1", "ESO OCS WAFFLE AMPL": 0.05})
+    given, _ = place_star(science, None, None, ScienceParams(user_cent=True))
+    ours = replace(science, meta={**META, "OBJECT": "HIP 2"})
+    centre, caveats = place_star(ours, replace(given, meta=spots.meta), spots, ScienceParams())
+    assert centre.method == "carried"
+    assert caveats[0] == "no frame with satellite spots of this star: that of HD 1 stands in"
+    same, said = place_star(ours, replace(given, meta={**META, "OBJECT": "hip2 "}), None, ScienceParams())
+    assert same.method == "carried"
+    assert not any("stands in" in text for text in said)

@@ -8,7 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tracecube.instruments.sphere_ifs.star_surroundings import _halo_caveats, _level_caveats, _level_numbers
+from tests.unit.instruments.sphere_ifs.test_stacked import centre, dit
+from tracecube.instruments.sphere_ifs.star_surroundings import (
+    _comparable,
+    _halo_caveats,
+    _level_caveats,
+    _level_numbers,
+)
 from tracecube.recipes.science.strehl import Strehl
 
 DITS = [SimpleNamespace(meta={"ARCFILE": "a.fits", "PLANE": k}) for k in (1, 2, 3)]
@@ -37,3 +43,16 @@ def test_a_halo_with_more_than_all_of_the_stars_light_or_next_to_none_is_said() 
     assert "holds 0.5 % of" in thin
     assert "contrasts are not to be trusted" in thin
     assert "ESO INS4 FILT2 NAME" in thin
+
+
+def test_a_flux_of_another_star_is_said_and_spots_of_one_tell_nothing() -> None:
+    frame = replace(dit(0), meta={**dit(0).meta, "OBJECT": "HIP 2"})
+    ours, theirs = ({"OBJECT": name} for name in ("HIP 2", "HD 1"))
+    spots = replace(centre(0), meta=ours)
+    psf = SimpleNamespace(meta=ours, dit=16.0)
+    assert _comparable([frame], psf, (spots, frame))[1:] == ((spots, frame), [])
+    alone = ([frame], (None, None), [])
+    assert _comparable([frame], psf, (replace(spots, meta=theirs), frame)) == alone
+    _, with_spots, [caveat] = _comparable([frame], SimpleNamespace(meta=theirs, dit=16.0), (spots, frame))
+    assert with_spots == (None, None)
+    assert caveat.startswith("the flux frame is of HD 1, not of HIP 2: contrasts are over another star (try: ")
