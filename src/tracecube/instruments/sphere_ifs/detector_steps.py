@@ -304,7 +304,7 @@ def _lamp_flat(raw: Sequence[RawFrame], darks: Sequence[Master], params: LampFla
     )
 
 
-@recipe(version="2")
+@recipe(version="3")
 def narrow_band_flat(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: LampFlatParams = LampFlatParams()
 ) -> LampFlatProducts:
@@ -312,7 +312,7 @@ def narrow_band_flat(
     return _lamp_flat(raw, master_dark, params)
 
 
-@recipe(version="2")
+@recipe(version="3")
 def broad_band_flat(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: LampFlatParams = LampFlatParams()
 ) -> LampFlatProducts:

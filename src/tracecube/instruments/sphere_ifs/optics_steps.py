@@ -129,7 +129,7 @@ def _weights(frame: Frame) -> FloatArray:
     return np.where(bad, 0.0, 1.0 / np.where(bad, 1.0, frame.variance)).astype(np.float32)
 
 
-@recipe(version="5")
+@recipe(version="6")
 def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: WaveCalibParams) -> Wavelengths:
     """Give every trace sample its wavelength: the prism's law through the night's lasers.
 

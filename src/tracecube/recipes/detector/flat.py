@@ -13,7 +13,6 @@ from tracecube.core.flags import Flag
 from tracecube.core.pixels import DetectorFlat, Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs
-from tracecube.kernels.combine import clipped_moments
 from tracecube.recipes.detector.array import noise_numbers
 from tracecube.recipes.detector.flat_fit import (
     PER_MICROMETRE,
@@ -23,6 +22,7 @@ from tracecube.recipes.detector.flat_fit import (
     fit_flat,
     typical_chi2,
 )
+from tracecube.recipes.detector.flat_linearity import nonlinearity_numbers
 
 __all__ = ["LampFlat", "SuperFlat", "lamp_flat", "super_flat"]
 
@@ -88,11 +88,7 @@ def lamp_flat(
     caveats = found.caveats
     if len(lamps) < 2:
         caveats = (*caveats, "a single level of light: linearity is not tested")
-    numbers = (
-        *_numbers(found, noise_range),
-        # how bright a lamp was is not known: only departures from what pixels do on average can be seen
-        QualityNumber("FLAT NONLINEARITY", clipped_moments(found.departure[found.flags == 0])[1]),
-    )
+    numbers = (*_numbers(found, noise_range), *nonlinearity_numbers(found, darks))
     meta = {**lamps[0].clean.exposure.meta, "BUNIT": "", "LAMPWAVE": lamps[0].wave}
     count = np.full(fit.response.shape, float(sum(lamp.clean.count for lamp in lamps)), np.float32)
     zero = np.zeros_like(fit.response)

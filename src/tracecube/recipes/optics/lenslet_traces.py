@@ -23,6 +23,7 @@ along a column, and the larger part of what a bright even frame leaves."""
 _OUT_OF_DISPERSION = 3.0
 """Dispersion steps, one a pixel, by which an end of the band may lie off the law (as the observatory counts
 them: it keeps its model's wavelengths there, here the lasers' hold)."""
+_LEAST_DETERMINED = 0.9999  # R^2: wavelengths off by a hundredth of what lines differ by, 2 nm
 _BAND_PERIOD = 10.0  # px: of the bands of companions and air that a line-spread function blurs
 _NEAR_WINGS, _CORE_REACH = 4.0, 2.0  # px
 _WORST_OFF = 3.0  # px: a spectrum of which more rows than this lie off the detector is not whole
@@ -175,6 +176,12 @@ def _spectra_numbers(
     )
 
 
+def _determination(solution: WavelengthSolution) -> float:
+    """Coefficient of determination (R^2) of a straight line between wavelengths found at lines and those they have."""
+    found = solution.line_wave + solution.line_residual
+    return float(np.corrcoef(solution.line_wave, found)[0, 1] ** 2)
+
+
 def _dispersion_at(lenslets: Lenslets, law: PrismLaw) -> FloatArray:
     """Angstrom a pixel (n_laser,) at the lasers, of the median lenslet."""
     step = 20.0
@@ -234,6 +241,7 @@ def _wave_numbers(
     numbers = [1 + int(np.argmin(np.abs(lasers - one))) for one in lenslets.laser]
     return (
         QualityNumber("WAVE RMS", spread, "Angstrom", high=10.0),
+        QualityNumber("DISPERSION RMS", _determination(solution), "", low=_LEAST_DETERMINED),
         QualityNumber("WAVE ERROR", float(np.nanmedian(solution.error)), "Angstrom", high=10.0),
         QualityNumber("MEDIAN DISPERSION", float(np.median(per_px)), "Angstrom/pix"),
         QualityNumber("MEDIAN RESOLVING POWER", float(np.median(lenslets.laser / (fwhm * per_px))), ""),

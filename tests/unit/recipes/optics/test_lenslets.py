@@ -11,7 +11,7 @@ from tracecube.core.errors import BadData
 from tracecube.core.optics import WavelengthSolution
 from tracecube.kernels.spots import SpotFit, SpotTemplate, core_centre, gaussian_template, render_spots
 from tracecube.recipes.optics.lasers import LensletGuess, find_lattice, measure_lasers
-from tracecube.recipes.optics.lenslet_traces import _spectra_numbers
+from tracecube.recipes.optics.lenslet_traces import _determination, _spectra_numbers
 from tracecube.recipes.optics.lenslets import (
     PrismLaw,
     foot_shift,
@@ -226,3 +226,13 @@ def test_a_lost_lenslet_among_others_is_kept_and_flagged(night) -> None:
     on_column = np.abs(place[own, 1, 0] - lost_column(place)) < 0.6
     assert on_column.any()
     assert (lenslets.dq[found[on_column]] != 0).all()
+
+
+def test_how_straight_wavelengths_are_at_the_lasers_is_a_number() -> None:
+    rng = np.random.default_rng(2)
+    lasers = np.tile([9877.2, 11237.1, 13093.7, 15451.0], 500)
+    none, off = np.zeros(0), rng.normal(0.0, 20.0, lasers.size)
+    solution = WavelengthSolution(none, none, none, none, none, none, none, lasers, none, off, none, none)
+    assert _determination(solution) == pytest.approx(1.0 - 20.0**2 / np.var(lasers), abs=1e-5)
+    bent = replace(solution, line_residual=2e-5 * (lasers - 12500.0) ** 2)  # up to 17 nm: no straight line follows
+    assert _determination(bent) < 0.9999

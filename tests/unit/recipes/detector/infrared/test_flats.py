@@ -221,3 +221,19 @@ def test_a_hit_is_flagged_and_keeps_its_value(array, darks, flat):
     frame = calibrate_plane(hit, array.detector, PixelCalibration(background, flat))
     assert frame.flags[y, x] & int(Flag.COSMIC_RAY)
     assert frame.data[y, x] > 3000.0
+
+
+def test_departures_from_linearity_are_told_from_noise(array, darks):
+    pair = [lamp(array, 12500.0, level, 100, f"nl{level}") for level in (90.0, 500.0)]
+
+    def numbers(lamps: list[LampExposure]) -> dict[str, float]:
+        made = lamp_flat(lamps, darks, array.detector, FlatParams(), noise_range=RANGE)
+        return {q.name: q.value for q in made.quality}
+
+    plain = numbers(pair)
+    assert plain["FLAT NONLINEARITY"] < 0.005  # noise alone is 0.013 of the fainter exposure
+    assert plain["FLAT NONLINEARITY ERROR"] < 0.005
+    own = 1.0 + np.random.default_rng(8).normal(0.0, 0.03, array.inside.shape).astype(np.float32)
+    faint = replace(pair[0], clean=replace(pair[0].clean, data=pair[0].clean.data * own))
+    assert numbers([faint, pair[1]])["FLAT NONLINEARITY"] == pytest.approx(0.03, rel=0.15)
+    assert "FLAT NONLINEARITY" not in numbers(pair[1:])
