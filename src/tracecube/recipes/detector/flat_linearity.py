@@ -52,4 +52,4 @@ def _leverage(found: FlatFit, darks: Sequence[Master], good: BoolArray) -> float
     weight = 1.0 / np.array([*noise, float(np.median(dark.variance[good]))])
     row = design[int(np.argmin(level))]
     inverse = np.linalg.inv(design.T @ (weight[:, None] * design))
-    return float(min(row @ inverse @ row * weight[int(np.argmin(level))], 0.95))
+    return float(np.minimum(row @ inverse @ row * weight[int(np.argmin(level))], 0.95))
