@@ -35,7 +35,7 @@ def nonlinearity_numbers(found: FlatFit, darks: Sequence[Master]) -> tuple[Quali
     spread = clipped_moments(found.departure[good])[1] / (1.0 - _leverage(found, darks, good))
     freedom = max(found.fit.freedom, 1.0)
     excess = freedom * (typical_chi2(found.fit, good) - 1.0)
-    doubt = max(-excess, float(np.sqrt(2.0 * freedom / max(np.count_nonzero(good), 1))))
+    doubt = max(-excess, float(np.sqrt(2.0 * freedom / max(int(np.count_nonzero(good)), 1))))
     value, least = (float(spread * np.sqrt(e / (1.0 + e))) for e in (max(excess, 0.0), doubt))
     return QualityNumber("FLAT NONLINEARITY", value), QualityNumber("FLAT NONLINEARITY ERROR", least)
 
