@@ -16,6 +16,7 @@ from tracecube.core.star import StarCentre
 from tracecube.instruments.sphere_ifs.filters import neutral_density
 from tracecube.instruments.sphere_ifs.headers import integration_time
 from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, FluxParams, ScienceParams
+from tracecube.recipes.science.filter_light import passed_light
 from tracecube.recipes.science.halo_shift import halo_move
 from tracecube.recipes.science.spot_windows import SpotPattern
 from tracecube.recipes.science.star_centre import centre_at, centre_of_spots, good_samples, track_of
@@ -110,8 +111,11 @@ def star_beside_mask(spectra: Spectra, science: Spectra | None, params: FluxPara
         dit=wanted,
         name=name,
     )
+    psf = found.psf
+    right = transmission / passed_light(track.wave, track.spread, curve, psf.flux * transmission)
     tilt = np.gradient(np.log(transmission), track.wave) * _wave_error(spectra)
-    return replace(found, psf=replace(found.psf, tilt=tilt)), (*found.caveats, *caveats)
+    psf = replace(psf, flux=psf.flux * right, variance=psf.variance * right**2, tilt=tilt)
+    return replace(found, psf=psf), (*found.caveats, *caveats)
 
 
 def _wave_error(spectra: Spectra) -> FloatArray:
