@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
+from tracecube.recipes.optics.night_shift import Transmission
 
-__all__ = ["neutral_density"]
+__all__ = ["neutral_density", "passed_by"]
 
 F8 = NDArray[np.float64]
 
@@ -43,3 +44,12 @@ def neutral_density(meta: Meta, name: str) -> tuple[F8, F8]:
             hint=f"filters with a curve: OPEN, {', '.join(key for key in curves if key != 'wave')}",
         )
     return curves["wave"], curves[filter_name]
+
+
+def passed_by(meta: Meta, name: str) -> tuple[Transmission | None, tuple[str, ...]]:
+    """Return what the filter of a frame lets through, None without one; a caveat where that is not known."""
+    try:
+        curve = Transmission(*neutral_density(meta, name))
+    except MissingInput as failure:
+        return None, (f"the shift along dispersion is measured as if no filter had been in: {failure}",)
+    return (None if np.ptp(curve.transmission) == 0.0 else curve), ()

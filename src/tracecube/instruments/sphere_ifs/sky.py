@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Spectra
 from tracecube.instruments.sphere_ifs.clear_pixels import clear_pixels
 from tracecube.instruments.sphere_ifs.detector_steps import DetectorMasters
+from tracecube.instruments.sphere_ifs.drift import HOUR, Drift, drift
 from tracecube.instruments.sphere_ifs.exposure import calibrated, mode_of_frame, native_spectra
+from tracecube.instruments.sphere_ifs.filters import passed_by
 from tracecube.instruments.sphere_ifs.static_data import air_transmission
 from tracecube.recipes.detector.calibrate import noise_floor
 from tracecube.recipes.extract.apertures import extract_by
@@ -24,7 +27,7 @@ from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extrac
 from tracecube.recipes.extract.trace_flags import flags_on_traces
 from tracecube.recipes.optics.flat_evenness import FlatSurface, flat_surface
 from tracecube.recipes.optics.lenslet_shift import Expected, Shift, moved, shift_across
-from tracecube.recipes.optics.night_shift import ShiftParams, shift_along
+from tracecube.recipes.optics.night_shift import ShiftParams, Transmission, shift_along
 
 __all__ = ["BENT", "SLOPE", "UNEVEN", "ClearPixels", "Optics", "SkySpectra", "sky_spectra"]
 
@@ -37,9 +40,10 @@ SHIFT_ERROR = "SHIFTEY"
 USUAL_SHIFT = 1.0
 # Spreads from frame to frame beyond which an amount of a background's component is unusual.
 _USUAL_REACH = 5.0
-# Between day and night, and within a night: shift (px), turn and stretch, one sigma.
+# Between day and night: shift (px), turn and stretch, one sigma; within a night the shift follows the law of drift.
 _DAY_ACROSS, _DAY_TURN = 1.0, 5e-5
-_NIGHT_DRIFT, _NIGHT_TURN = 0.1, 1e-5
+_NIGHT_TURN = 1e-5
+_AN_HOUR = Drift(HOUR)
 _EVERY = 5  # rows: enough to measure the shift
 _ROUNDS, _MET = 4, 0.005  # of it at most, and the last step (px) after which it is met
 
@@ -128,21 +132,21 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     """
     frame, caveats = calibrated(raw, masters, wave=optics.pixel_map.wave, clear=_clear(masters, optics, clear))
     shape = (frame.data.shape[0], frame.data.shape[1])
-    expected = _expected(like)
+    drifting = drift(raw.meta, like.meta, raw.name) if _tells(like) else _AN_HOUR
+    expected = _expected(like, drifting)
     across = _shift_across(frame, optics, extraction, expected)
     traces, wave = moved(optics.traces, optics.wavelength.wave, across, shape)
     matrix = trace_matrix(traces, shape, half_width=extraction.half_width)
     found = extract_by(frame, matrix, extraction, floor=noise_floor(frame))
     night = native_spectra(found, traces, wave, optics.wavelength)
-    shift, more = _shift_along(night, optics, across, shifts, expected)
+    passed, unknown = passed_by(raw.meta, raw.name)
+    shift, more = _shift_along(night, optics, across, shifts, expected, passed=passed)
     wave = moved(optics.traces, optics.wavelength.wave, shift, shape)[1]
     solution = replace(optics.wavelength, wave=np.where(np.isfinite(traces.centre), wave, np.nan))
     beside = matrix.beside()
     native = native_spectra(
         found, traces, solution.wave, solution, flat=optics.flat, layout=optics.layout, beside=beside
     )
-    low, high, count = mode_of_frame(raw).channels
-    grid = GridParams(wave_low=low, wave_high=high, n_wave=count)
     meta = _cards(raw, frame, shift, flat_surface(optics.flat, optics.layout))
     full = _full_samples(frame, traces)
     native = replace(native, flags=native.flags | full)
@@ -152,7 +156,7 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
         solution,
         optics.flat,
         optics.layout,
-        grid,
+        _grid(raw),
         shift=0.0,
         meta=meta,
         sample_flags=full,
@@ -164,7 +168,7 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
         extraction=found,
         frame=frame,
         quality=(*_numbers(shift, found), *_background_numbers(frame)),
-        caveats=tuple(dict.fromkeys((*caveats, *more))),
+        caveats=tuple(dict.fromkeys((*caveats, *drifting.caveats, *unknown, *more))),
     )
 
 
@@ -187,6 +191,12 @@ def _background_numbers(frame: Frame) -> tuple[QualityNumber, ...]:
         QualityNumber("BACKGROUND LEFT", number["BGRMS"], "electron"),
         QualityNumber("BACKGROUND REACH", number["BGREACH"], "", high=_USUAL_REACH),
     )
+
+
+def _grid(raw: RawFrame) -> GridParams:
+    """Channels of the frame's mode."""
+    low, high, count = mode_of_frame(raw).channels
+    return GridParams(wave_low=low, wave_high=high, n_wave=count)
 
 
 def _numbers(shift: Shift, found: Extraction) -> tuple[QualityNumber, ...]:
@@ -245,32 +255,45 @@ def _shift_across(frame: Frame, optics: Optics, extraction: ExtractionParams, ex
     return shift
 
 
-def _expected(like: Spectra | None) -> Expected:
-    """What the frame with satellite spots says of the others: they drift by little in an hour."""
-    if like is None or not isinstance(like.meta.get("SHIFTDX"), float):
+def _tells(like: Spectra | None) -> TypeGuard[Spectra]:
+    """Whether the frame with satellite spots is there and says where its light was."""
+    return like is not None and isinstance(like.meta.get("SHIFTDX"), float)
+
+
+def _expected(like: Spectra | None, drifting: Drift = _AN_HOUR) -> Expected:
+    """What the frame with satellite spots says of another: the light drifts by little, the less the sooner."""
+    if not _tells(like):
         return Expected(Shift(), _DAY_ACROSS, np.inf, _DAY_TURN)
     dx, dy, turn, stretch = (float(like.meta[f"SHIFT{key}"]) for key in ("DX", "DY", "TN", "ST"))  # type: ignore[arg-type]
     base = like.meta.get(SHIFT_ERROR)
     known = float(base) if isinstance(base, float) else 0.0
-    return Expected(Shift(dx, dy, turn, stretch), _NIGHT_DRIFT, _NIGHT_DRIFT, _NIGHT_TURN, known)
+    return Expected(Shift(dx, dy, turn, stretch), drifting.sigma, drifting.sigma, _NIGHT_TURN, known)
 
 
-def _shift_along(
-    night: Spectra, optics: Optics, across: Shift, shifts: ShiftParams, expected: Expected
+def _shift_along(  # noqa: PLR0913 - a spectrum, and all that is known of it
+    night: Spectra,
+    optics: Optics,
+    across: Shift,
+    shifts: ShiftParams,
+    expected: Expected,
+    *,
+    passed: Transmission | None = None,
 ) -> tuple[Shift, tuple[str, ...]]:
     """Add how far the light has moved along dispersion; where that is not known, what was expected is taken visibly."""
     known = np.isfinite(expected.along)
+    # what moved across dispersion beyond the drift may have moved along it as well
+    drifted = float(np.hypot(expected.along, across.dx - expected.shift.dx))
     instead = f"that of the frame with satellite spots, {expected.shift.dy:.2f} px," if known else "0"
-    alone = float(np.hypot(expected.along, expected.base)) if known else _DAY_ACROSS
+    alone = float(np.hypot(drifted, expected.base)) if known else _DAY_ACROSS
     across = replace(across, dy=expected.shift.dy, dy_error=alone)
     if optics.lamp is None:
         return across, (f"no spectrum of the white lamp: the shift along dispersion is not known, {instead} is taken",)
     lsf = float(np.nanmedian(optics.wavelength.lsf_sigma))
     try:
-        dy, error = shift_along(night, optics.lamp, air_transmission(), shifts, lsf=lsf)
+        dy, error = shift_along(night, optics.lamp, air_transmission(), shifts, lsf=lsf, passed=passed)
     except NoConvergence as failure:
         return across, (f"the shift along dispersion is not known, {instead} is taken: {failure}",)
-    trust = error**-2, expected.along**-2
+    trust = error**-2, drifted**-2
     dy = (dy * trust[0] + expected.shift.dy * trust[1]) / sum(trust)
     # the frame before fails where this one does: what it leaves open is not made less by both
     return replace(across, dy=dy, dy_error=float(np.hypot(sum(trust) ** -0.5, expected.base))), ()

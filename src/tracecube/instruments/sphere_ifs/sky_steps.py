@@ -120,7 +120,7 @@ def coronagraph_center(
     )
 
 
-@recipe(version="11")
+@recipe(version="12")
 def science_flux(
     *,
     raw: RawFrame,

@@ -26,7 +26,7 @@ from tracecube.core.params import Params
 from tracecube.core.spectra import Spectra
 from tracecube.kernels.atmosphere import transmission_in_bins
 
-__all__ = ["AirTransmission", "ShiftParams", "mean_spectrum", "shift_along"]
+__all__ = ["AirTransmission", "ShiftParams", "Transmission", "mean_spectrum", "shift_along"]
 
 _STEP = 0.25  # px, and of the blur's sigma at most: of the spectra before the line-spread function
 _BEYOND = 6.0  # px of them beyond the ends of what is seen
@@ -56,15 +56,30 @@ class ShiftParams(Params):
 
 
 @dataclass(frozen=True)
-class AirTransmission:
-    """What the air lets through at one airmass: arrays (k,), wave in Angstrom."""
+class Transmission:
+    """What something lets through: arrays (k,), wave in Angstrom."""
 
     wave: FloatArray
     transmission: FloatArray
 
+    def at(self, wave: FloatArray) -> FloatArray:
+        """Transmission at wavelengths over its mean there; constant beyond the table's ends."""
+        found = np.interp(wave, self.wave, self.transmission)
+        return np.asarray(found / found.mean())
 
-def shift_along(
-    night: Spectra, lamp: LampSpectrum, air: AirTransmission, params: ShiftParams, *, lsf: float
+
+class AirTransmission(Transmission):
+    """What the air lets through at one airmass."""
+
+
+def shift_along(  # noqa: PLR0913 - a spectrum, and all that its light went through
+    night: Spectra,
+    lamp: LampSpectrum,
+    air: AirTransmission,
+    params: ShiftParams,
+    *,
+    lsf: float,
+    passed: Transmission | None = None,
 ) -> tuple[float, float]:
     """Measure the shift along dispersion from the ends of the band and the bands of the atmosphere.
 
@@ -77,6 +92,8 @@ def shift_along(
     params : ShiftParams
     lsf : float, px
         Width of the line-spread function.
+    passed : Transmission, optional
+        Filter that the night's light went through and the lamp's did not: one as steep as the band's end moves it.
 
     Returns
     -------
@@ -87,7 +104,7 @@ def shift_along(
     NoConvergence
         The best shift lies at the edge of what was tried, or nothing in the spectrum tells of it.
     """
-    model = _Night(mean_spectrum(_lit(night)), lamp, air, params.smooth_degree, lsf)
+    model = _Night(mean_spectrum(_lit(night)), lamp, air, params.smooth_degree, lsf, passed)
     start = _coarse(model, params.reach)
     models = list(product(_SPREADS, _LENGTHS, _NOISES))
     worth = np.array([model.misfit(start, *one) for one in models])
@@ -140,6 +157,7 @@ class _Night:
         air: AirTransmission,
         degree: int,
         lsf: float,
+        passed: Transmission | None = None,
     ) -> None:
         wave, own, pixel, noise = mean
         self.lsf, self.air = lsf, air
@@ -147,6 +165,7 @@ class _Night:
         place = np.concatenate([[0.0], np.cumsum(np.diff(wave) / (0.5 * (pixel[1:] + pixel[:-1])))])
         self.fine = np.arange(place[0] - _BEYOND, place[-1] + _BEYOND, self.step)
         self.wave = _extended(self.fine, place, wave, pixel)
+        self.passed = np.ones(self.wave.size) if passed is None else passed.at(self.wave)
         inside = (lamp.wave >= self.wave[0]) & (lamp.wave <= self.wave[-1])
         self.lamp_place = np.interp(lamp.wave[inside], self.wave, self.fine)
         light = lamp.flux[inside] * np.interp(lamp.wave[inside], wave, pixel)
@@ -213,7 +232,7 @@ class _Night:
         width = self.lsf * float(np.exp(_LSF_ERROR * values[2]))
         depth = float(np.exp(_DEPTH_ERROR * values[1]))
         through = transmission_in_bins(self.wave, self.air.wave, self.air.transmission, depth)
-        light = self._lamp(width) * through
+        light = self._lamp(width) * through * self.passed
         return _blur(self.place - values[0], self.fine, width), light, -np.log(np.maximum(through, 1e-3))
 
     def _lamp(self, width: float) -> FloatArray:

@@ -15,7 +15,7 @@ from tracecube.core.spectra import Spectra
 from tracecube.kernels.forward import project
 from tracecube.recipes.extract.joint import ExtractionParams, extract, trace_matrix
 from tracecube.recipes.optics.lenslet_shift import Expected, Shift, moved, shift_across
-from tracecube.recipes.optics.night_shift import AirTransmission, ShiftParams, mean_spectrum, shift_along
+from tracecube.recipes.optics.night_shift import AirTransmission, ShiftParams, Transmission, mean_spectrum, shift_along
 
 SHAPE = (240, 240)
 OPEN = Expected(Shift(), 1.0, np.inf, 1e-3)
@@ -168,3 +168,22 @@ def test_a_star_in_few_lenslets_is_not_drowned_by_what_the_background_left_in_al
     assert abs(found - 0.3) < 3.0 * error
     with pytest.raises(NoConvergence, match="no spectrum has light"):
         shift_along(replace(star, flux=rng.normal(0.0, 3.0, star.flux.shape)), lamp, air, ShiftParams(), lsf=0.05)
+
+
+def test_a_steep_filter_does_not_move_the_night() -> None:
+    spectra, _, air = night(0.2, np.random.default_rng(6))
+    fine, pixel, dy = air.wave, 190.0, 0.2
+    band = 1.0 / (1 + np.exp(-(fine - 9700) / 70)) / (1 + np.exp((fine - 16400) / 90))
+    curve = Transmission(fine, 0.02 * np.exp(-((fine - 9400.0) / 300.0)) + 0.003)
+    lights = band * air.transmission * (12000.0 / fine) ** 2 * curve.transmission, band
+    star, white = (gaussian_filter1d(light, 1.05 * pixel / 10.0) for light in lights)
+    seen, day = (
+        replace(spectra, flux=np.array([np.interp(row - by * pixel, fine, light) for row in spectra.wave]) * scale)
+        for light, by, scale in ((star, dy, 1e5), (white, 0.0, 1e3))
+    )
+    lamp = LampSpectrum(*mean_spectrum(day)[:2])
+    found, error = shift_along(seen, lamp, air, ShiftParams(), lsf=1.05, passed=curve)
+    plain, _ = shift_along(seen, lamp, air, ShiftParams(), lsf=1.05)
+    assert abs(found - dy) < 0.04
+    assert abs(plain - dy) > 2.0 * abs(found - dy)
+    assert error < 0.08
