@@ -19,6 +19,7 @@ __all__ = [
     "ForeignTable",
     "Form",
     "GatheredForm",
+    "JobForm",
     "Plane",
     "dicd_head",
 ]
@@ -146,6 +147,29 @@ class Form:
         """Return the tags that what stands beside may have."""
         tag, _ = self.beside[argument]
         return (tag,) if isinstance(tag, str) else tag
+
+
+@dataclass(frozen=True)
+class JobForm:
+    """One kind of file that is made of what a product was made of: it tells more than the product.
+
+    Parameters
+    ----------
+    category : str
+        The observatory's name of the kind; file names end with it.
+    tag : str
+        Of the product: one file each.
+    tasks : tuple of str
+        Only products of these tasks.
+    arrange : callable
+        ``(params, **given) -> ForeignFile``: parameters and inputs of the recipe as when the product was made, inputs
+        of a kind read when they are wanted; raises `TracecubeError` where it cannot.
+    """
+
+    category: str
+    tag: str
+    tasks: tuple[str, ...]
+    arrange: Callable[..., ForeignFile]
 
 
 @dataclass(frozen=True)

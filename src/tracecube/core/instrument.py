@@ -8,7 +8,7 @@ from typing import Any
 
 from tracecube.core.by_hand import ByHand
 from tracecube.core.fields import Meta, Scalar
-from tracecube.core.foreign import Form, GatheredForm
+from tracecube.core.foreign import Form, GatheredForm, JobForm
 from tracecube.core.reporting import Reporting
 from tracecube.core.workflow import Workflow
 
@@ -56,7 +56,7 @@ class Instrument:
     raw_tags : mapping of str to str
         Every tag that ``classify`` can give, with one line on it.
     workflow : Workflow
-    exports : mapping of str to tuple of Form and GatheredForm
+    exports : mapping of str to tuple of Form, GatheredForm and JobForm
         Layouts of an observatory's own pipeline by their name ("eso"), in which products can be written out.
     simulate : callable or None
         ``(seed, **choices) -> iterator of simulated raw files`` (see `tracecube.simulate.night`).
@@ -79,7 +79,7 @@ class Instrument:
     classify: Callable[[str, Meta], Classification]
     raw_tags: Mapping[str, str]
     workflow: Workflow
-    exports: Mapping[str, tuple[Form | GatheredForm, ...]] = field(default_factory=dict)
+    exports: Mapping[str, tuple[Form | GatheredForm | JobForm, ...]] = field(default_factory=dict)
     simulate: Callable[..., Any] | None = None
     first_night: bool = False
     quality_reasons: Mapping[int, str] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from tracecube.archive.records import InputRecord
 from tracecube.core.errors import TracecubeError
 from tracecube.core.fields import Scalar
 from tracecube.core.frame import RawFrame
-from tracecube.core.recipe import Argument, Outputs
+from tracecube.core.recipe import Argument, Outputs, Recipe
 from tracecube.core.slices import SliceExposureOnDisk
 from tracecube.core.spectra import CubeOnDisk
 from tracecube.core.text import TextFile
@@ -31,7 +31,7 @@ from tracecube.workflow.items import as_file_name
 from tracecube.workflow.memory import forget_peak, peak_memory
 from tracecube.workflow.provenance import provenance_cards, quality_cards, quality_record
 
-__all__ = ["JobCall", "JobResult", "Made", "Noun", "call_recipe"]
+__all__ = ["JobCall", "JobResult", "Made", "Noun", "arguments_of", "call_recipe"]
 
 Noun = Any
 """An instance of one of the frozen dataclasses of ``core``."""
@@ -158,13 +158,18 @@ def _recorded() -> Iterator[io.StringIO]:
 
 def _called(call: JobCall) -> JobResult:
     task = next(task for task in load(call.reference).workflow.tasks if task.name == call.task)
-    arguments = {argument.name: _argument(argument, call.inputs) for argument in task.recipe.inputs}
+    arguments = arguments_of(task.recipe, call.inputs)
     outputs: Outputs = task.recipe(**arguments, params=task.recipe.params.model_validate(dict(call.params)))
     main = next(given for given in call.inputs if given.main)
     first = arguments[main.role]
     first = first[0] if isinstance(first, Sequence) else first
     made = _put(call, task, outputs, getattr(first, "meta", {}))
     return JobResult(made=made, qc=quality_record(outputs.quality), caveats=tuple(outputs.caveats))
+
+
+def arguments_of(recipe: Recipe, inputs: tuple[InputRecord, ...]) -> dict[str, Noun]:
+    """Read what fills the arguments of a recipe."""
+    return {argument.name: _argument(argument, inputs) for argument in recipe.inputs}
 
 
 def _argument(argument: Argument, inputs: tuple[InputRecord, ...]) -> Noun:

@@ -14,10 +14,12 @@ from tracecube.archive.queries import find_product, job_of, products
 from tracecube.archive.records import ProductRecord
 from tracecube.core.errors import MissingInput, TracecubeError
 from tracecube.core.fields import PER_PRODUCT, Scalar
-from tracecube.core.foreign import ForeignStream, Form, GatheredForm
+from tracecube.core.foreign import ForeignFile, ForeignStream, Form, GatheredForm, JobForm
 from tracecube.core.frame import RawFrame
 from tracecube.core.instrument import Instrument
+from tracecube.workflow.call import arguments_of
 from tracecube.workflow.discover import Found
+from tracecube.workflow.rerun import found_again
 from tracecube.workflow.settings import near
 
 __all__ = ["Exported", "export"]
@@ -86,7 +88,7 @@ def _files(
     ledger: Ledger,
     folder: Path,
     having: Mapping[str, Instrument],
-    forms: Mapping[str, Sequence[Form | GatheredForm]],
+    forms: Mapping[str, Sequence[Form | GatheredForm | JobForm]],
     names: Sequence[str],
 ) -> Iterator[Exported]:
     current = list(products(ledger))
@@ -94,6 +96,10 @@ def _files(
     for made in current:
         for form in forms.get(made.instrument, ()):
             if form.tag != made.tag or (names and not {form.category, form.tag} & set(names)):
+                continue
+            if isinstance(form, JobForm):
+                if made.task in form.tasks:
+                    yield _of_job(ledger, folder, having[made.instrument], form, made)
                 continue
             if isinstance(form, Form):
                 yield _exported(ledger, folder, having[made.instrument], form, made)
@@ -108,11 +114,8 @@ def _files(
 
 def _exported(ledger: Ledger, folder: Path, instrument: Instrument, form: Form, made: ProductRecord) -> Exported:
     """Write one file."""
-    from tracecube.io.foreign import write_foreign  # noqa: PLC0415 - what writes pixels takes long to import
-    from tracecube.io.products import read_product  # noqa: PLC0415
+    from tracecube.io.products import read_product  # noqa: PLC0415 - what reads pixels takes long to import
 
-    name = Path(made.path).name.removesuffix(".fits").removesuffix(f"_{made.tag}")
-    path = folder / (made.night or "") / f"{name}_{form.category}.fits"
     try:
         wanted = [argument for argument, (_, noun) in form.beside.items() if noun is not RawFrame]
         records = {argument: _beside(ledger, made, form.tags(argument)) for argument in wanted}
@@ -124,11 +127,38 @@ def _exported(ledger: Ledger, folder: Path, instrument: Instrument, form: Form, 
         file = form.arrange(read_product(made.path, form.noun), **nouns)
     except TracecubeError as error:
         return Exported(form.category, made, None, str(error))
+    path = _path(folder, form.category, made)
+    _write(path, file, _cards(instrument, made, records.get(form.numbers_of, made)))
+    return Exported(form.category, made, path)
+
+
+def _of_job(ledger: Ledger, folder: Path, instrument: Instrument, form: JobForm, made: ProductRecord) -> Exported:
+    """Write one file of what the job of a product was given."""
+    job, task = job_of(ledger, made.job_id), next(one for one in instrument.workflow.tasks if one.name == made.task)
+    try:
+        inputs = tuple(found_again(ledger, one) for one in job.inputs)
+        params = task.recipe.params.model_validate(dict(job.params))
+        file = form.arrange(params, **arguments_of(task.recipe, inputs))
+    except TracecubeError as error:
+        return Exported(form.category, made, None, str(error))
+    path = _path(folder, form.category, made)
+    _write(path, file, _cards(instrument, made, made))
+    return Exported(form.category, made, path)
+
+
+def _path(folder: Path, category: str, made: ProductRecord) -> Path:
+    name = Path(made.path).name.removesuffix(".fits").removesuffix(f"_{made.tag}")
+    return folder / (made.night or "") / f"{name}_{category}.fits"
+
+
+def _write(path: Path, file: ForeignFile, cards: Cards) -> None:
+    """Write a file, and only then give it its name."""
+    from tracecube.io.foreign import write_foreign  # noqa: PLC0415 - what writes pixels takes long to import
+
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    write_foreign(part, file, cards=_cards(instrument, made, records.get(form.numbers_of, made)))
+    write_foreign(part, file, cards=cards)
     part.replace(path)
-    return Exported(form.category, made, path)
 
 
 @dataclass(frozen=True)
@@ -148,7 +178,7 @@ def _gathered(
     folder: Path, form: GatheredForm, made: ProductRecord, current: Sequence[ProductRecord]
 ) -> Iterator[Exported]:
     """Write a file of many products, or those that they are split into."""
-    from tracecube.io.foreign import write_foreign, write_stream  # noqa: PLC0415
+    from tracecube.io.foreign import write_stream  # noqa: PLC0415
 
     key = form.key(made.setup)
     nights = {None, made.night} if "night" in form.by else {one.night for one in current}
@@ -166,9 +196,7 @@ def _gathered(
             if isinstance(file, ForeignStream):
                 write_stream(path, file, cards=cards)
             else:
-                part = path.with_suffix(".part")
-                write_foreign(part, file, cards=cards)
-                part.replace(path)
+                _write(path, file, cards)
             yield Exported(form.category, made, path)
     except TracecubeError as error:
         yield Exported(form.category, made, None, str(error))

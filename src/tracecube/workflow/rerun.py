@@ -18,7 +18,7 @@ from tracecube.workflow.discover import Found
 from tracecube.workflow.executor import InProcess
 from tracecube.workflow.settings import near
 
-__all__ = ["Comparison", "rerun"]
+__all__ = ["Comparison", "found_again", "rerun"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def rerun(ledger: Ledger, product: ProductRecord, instruments: Mapping[str, Foun
     tasks = {task.name: task for task in found.instrument.workflow.tasks}
     if job.task not in tasks:
         raise BadData(f"{job.instrument} has no task {job.task} any more", hint=near(job.task, tasks))
-    inputs = tuple(_found_again(ledger, given) for given in job.inputs)
+    inputs = tuple(found_again(ledger, given) for given in job.inputs)
     with tempfile.TemporaryDirectory(prefix="tracecube-rerun-") as folder:
         suffixes = tasks[job.task].output_suffixes()
         outputs = {output: str(Path(folder) / f"{output}{suffix}") for output, suffix in suffixes.items()}
@@ -95,8 +95,14 @@ def rerun(ledger: Ledger, product: ProductRecord, instruments: Mapping[str, Foun
     )
 
 
-def _found_again(ledger: Ledger, given: InputRecord) -> InputRecord:
-    """Return the input at a place where its recorded content is."""
+def found_again(ledger: Ledger, given: InputRecord) -> InputRecord:
+    """Return an input of a job at a place where its recorded content is.
+
+    Raises
+    ------
+    MissingInput
+        There is none any more.
+    """
     places = [given.path, *(raw.path for raw in raw_with_hash(ledger, given.sha256))]
     other = find_product(ledger, sha256=given.sha256)
     if other is not None:

@@ -40,6 +40,7 @@ from tracecube.instruments.muse.eso_quality import (
     trace_quality,
     wavelength_quality,
 )
+from tracecube.instruments.muse.eso_reduced import REDUCED_FORMS
 from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
 from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
 from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, needed
@@ -257,5 +258,6 @@ FORMS = (
     form(_linearity, OutputLinearity, "NONLINEARITY_GAIN", "NONLINEARITY_GAIN", "muse_lingain"),
     form(_dark, Frame, "DARK_MODEL", "MODEL_DARK", "muse_dark"),
     *FIELD_FORMS,
+    *REDUCED_FORMS,
 )
 """One a kind of file."""

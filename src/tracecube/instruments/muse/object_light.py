@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray, IntArray
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.frame import RawFrame
 from tracecube.core.recipe import Inputs
 from tracecube.core.scattered_lines import ScatteredLines
@@ -28,7 +28,7 @@ from tracecube.recipes.slices.hits import find_hits
 from tracecube.recipes.slices.segments import place_of
 from tracecube.recipes.slices.sky_light import seen, shifted
 
-__all__ = ["ExposureLight", "ObjectInputs", "Placement", "displaced", "own_grid"]
+__all__ = ["ExposureLight", "ObjectInputs", "Placement", "SlicePixels", "displaced", "own_grid"]
 
 _UNIT = 1e20
 """Cubes are in 10**(-20) erg/s/cm**2/Angstrom."""
@@ -61,6 +61,27 @@ class ObjectInputs(Inputs):
 
 
 _Parts = tuple[SliceTraces, SliceWavelengths, SliceGeometry, SliceSky]
+_Pixels = tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray]
+
+
+@dataclass(frozen=True)
+class SlicePixels:
+    """Pixels of one slice, ready for a cube.
+
+    Parameters
+    ----------
+    aperture, column : int
+        Number of the slice, and the first column that was looked at.
+    y, x : int array (k,)
+        Place on the detector.
+    samples : Samples
+    """
+
+    aperture: int
+    column: int
+    y: IntArray
+    x: IntArray
+    samples: Samples
 
 
 @dataclass(frozen=True)
@@ -95,6 +116,11 @@ class ExposureLight:
         What makes wavelengths those at the barycentre.
     limit : float
         Errors beyond which a pixel is hit.
+
+    Attributes
+    ----------
+    worth : (array, array)
+        Wavelength (air, observed), and the flux (10**(-20) erg/s/cm**2/Angstrom) of unit light relative to the lamp.
     """
 
     def __init__(self, given: ObjectInputs, pointing: Pointing, *, velocity: float, limit: float) -> None:
@@ -106,7 +132,7 @@ class ExposureLight:
         if given.user_factors is not None:
             self.factors = user_factors(given.user_factors)
         self.places = _places(given.exposures, given.geometry)
-        self._worth = _worth(given, pointing)
+        self.worth = _worth(given, pointing)
         meta = given.exposures[0].meta
         self.trace_of = closest_by_detector(given.traces, meta, "traces")
         self._wave_of = closest_by_detector(given.wavelengths, meta, "wavelengths")
@@ -133,7 +159,26 @@ class ExposureLight:
 
         return between
 
+    def slices(self, exposure: SliceExposureOnDisk, grid: Grid, placed: Placement) -> Iterator[SlicePixels]:
+        """Yield the pixels of an exposure that a grid takes, slice by slice, with their places on the detector."""
+        traces = self.given.traces[self.trace_of[str(exposure.meta.get("DETECTOR"))]]
+        for row, rows, found in self._found(exposure, _Target(grid, placed, 1.0, (-0.5, grid.shape[0] - 0.5))):
+            *sample, kept = found
+            column, _ = columns_of(traces, row, exposure.shape[1], beyond=1.0)
+            y, x = np.nonzero(kept)
+            yield SlicePixels(int(traces.aperture[row]), column, y + rows.start, x + column, Samples(*sample))
+
     def _samples(self, exposure: SliceExposureOnDisk, target: _Target) -> Samples:
+        found = [one[:4] for _, _, one in self._found(exposure, target)]
+        if not found:
+            empty = np.zeros(0, np.float32)
+            return Samples(np.zeros((0, 3), np.float32), empty, empty, empty)
+        place, value, weight, excess = (np.concatenate(column) for column in zip(*found, strict=True))
+        self.pixels += value.size
+        return Samples(place, value, weight, excess)
+
+    def _found(self, exposure: SliceExposureOnDisk, target: _Target) -> list[tuple[int, slice, _Pixels]]:
+        """Return row of the traces, rows of the detector, and pixels of each slice that sees the target."""
         name = str(exposure.meta.get("DETECTOR"))
         traces, solution = self.given.traces[self.trace_of[name]], self.given.wavelengths[self._wave_of[name]]
         parts = (traces, solution, self.places[name], self.given.sky.of(name))
@@ -141,15 +186,14 @@ class ExposureLight:
         near = {int(row): self._rows(parts, int(row), target, exposure.shape[0]) for row in usable}
         wanted = {row: rows for row, rows in near.items() if rows is not None}
         if not wanted:
-            empty = np.zeros(0, np.float32)
-            return Samples(np.zeros((0, 3), np.float32), empty, empty, empty)
+            return []
         first, last = min(rows.start for rows in wanted.values()), max(rows.stop for rows in wanted.values())
         cut = _Cut(exposure, first, *exposure.rows(first, last))
         views = {row: self._view(cut, parts, row, rows) for row, rows in wanted.items()}
-        found = [self._placed(view, beside(views, parts[2], row), parts[2], row, target) for row, view in views.items()]
-        place, value, weight, excess = (np.concatenate(column) for column in zip(*found, strict=True))
-        self.pixels += value.size
-        return Samples(place, value, weight, excess)
+        return [
+            (row, wanted[row], self._placed(view, beside(views, parts[2], row), parts[2], row, target))
+            for row, view in views.items()
+        ]
 
     def _view(self, cut: _Cut, parts: _Parts, row: int, rows: slice) -> SliceView:
         """Return what a slice sees without the sky, as bright as all slices, and which of its pixels are hit."""
@@ -174,8 +218,8 @@ class ExposureLight:
 
     def _placed(
         self, view: SliceView, others: Sequence[SliceView], geometry: SliceGeometry, row: int, target: _Target
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Return places (k, 3), values, weights and excess of the pixels of one slice that were not hit."""
+    ) -> _Pixels:
+        """Return places (k, 3), values, weights, excess of the pixels of a slice that were not hit; which (y, x)."""
         alone, grid = find_alone(view, others, limit=self.limit), target.grid
         plane = self._plane(view.wave, grid)
         inside = (plane > target.planes[0]) & (plane < target.planes[1])
@@ -183,16 +227,16 @@ class ExposureLight:
         kept = view.usable & ~alone & inside
         if not kept.any():
             nothing = np.zeros(0, np.float32)
-            return np.zeros((0, 3), np.float32), nothing, nothing, nothing
+            return np.zeros((0, 3), np.float32), nothing, nothing, nothing, kept
         wave, west = view.wave[kept], view.along[kept].astype(np.float64)
         north = geometry.y[row] + (west - geometry.x[row]) * np.tan(np.radians(geometry.angle[row]))
         x, y = target.placed(*self._refracted(west, north, wave))
-        factor = target.scale * np.interp(wave, *self._worth)
+        factor = target.scale * np.interp(wave, *self.worth)
         place = np.stack([plane[kept], (y - grid.y0) / grid.side, (x - grid.x0) / grid.side], axis=1)
         level = slow_variance(view.variance, view.usable)[kept]
         weight, excess = 1.0 / (level * factor**2), view.variance[kept] / level
         value = (view.light[kept] * factor).astype(np.float32)
-        return place.astype(np.float32), value, weight.astype(np.float32), excess.astype(np.float32)
+        return place.astype(np.float32), value, weight.astype(np.float32), excess.astype(np.float32), kept
 
     def _plane(self, wave: FloatArray, grid: Grid) -> FloatArray:
         """Return where wavelengths (air, observed) lie in a grid."""

@@ -28,7 +28,7 @@ from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_o
 from tracecube.instruments.muse.references import extinction_notes
 from tracecube.recipes.slices.cube import Grid, build_cube, planes_at_once
 
-__all__ = ["ObjectParams", "aligned_cube", "object_cube"]
+__all__ = ["ObjectParams", "aligned_cube", "exposure_band", "exposure_light", "object_cube"]
 
 _PIXELS = 14e6  # of a detector that see light
 
@@ -75,8 +75,10 @@ def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
     Each slice loses the sky as it sees it, its own brightness and shift; hits are looked for in what is left. Flux,
     refraction and the Earth's motion follow, and all pixels become a cube in one step, with uncorrelated noise.
     """
-    light = _light(given, params)
-    grid = own_grid(light, spaxel(given.exposures[0].meta)[0], _band(given.exposures[0].meta, params), params.step)
+    light = exposure_light(given, params)
+    grid = own_grid(
+        light, spaxel(given.exposures[0].meta)[0], exposure_band(given.exposures[0].meta, params), params.step
+    )
     centre = (light.pointing.ra, light.pointing.dec)
     cube, numbers = _made(light, grid, centre, lambda x, y: (x, y), scale=1.0)
     wave = grid.wave0 + grid.step * np.arange(grid.shape[0])
@@ -86,11 +88,11 @@ def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
 @recipe(version="10")
 def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
-    light = _light(given, params)
+    light = exposure_light(given, params)
     meta = given.exposures[0].meta
     row = _row(offsets, meta)
     scale = _scale(offsets, row, params.flux_scale)
-    blue, red = _band(meta, params)
+    blue, red = exposure_band(meta, params)
     step = offsets.grid_step or params.step
     planes = offsets.grid_planes or int((red - blue) / step) + 1
     grid = Grid(
@@ -111,7 +113,8 @@ def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams
     return AlignedOut(cube=cube, quality=numbers, caveats=tuple(caveats))
 
 
-def _light(given: ObjectInputs, params: ObjectParams) -> ExposureLight:
+def exposure_light(given: ObjectInputs, params: ObjectParams) -> ExposureLight:
+    """Return an exposure ready to become a cube: its pointing by the astrometry, its wavelengths at the barycentre."""
     meta = given.exposures[0].meta
     pointing = with_astrometry(pointing_of(meta, "exposure"), given.astrometry, spaxel(meta))
     velocity = barycentric_velocity(pointing) if params.barycentric else 0.0
@@ -129,7 +132,8 @@ def _notes(light: ExposureLight) -> tuple[str, ...]:
     return (*light.pointing.caveats, *extinction_notes(given.extinct_table), *bands, *factors, *lacking, *notes)
 
 
-def _band(meta: Meta, params: ObjectParams) -> tuple[float, float]:
+def exposure_band(meta: Meta, params: ObjectParams) -> tuple[float, float]:
+    """Return first and last wavelength of a cube (Angstrom)."""
     return params.lowest or first_wavelength(mode(meta)), params.highest
 
 
