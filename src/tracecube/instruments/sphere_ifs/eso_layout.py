@@ -225,6 +225,9 @@ FORMS = (
     _form(_distortion, Layout, "LAYOUT", "IFS_DISTORTION_MAP", "sph_ifs_distortion_map",
           {"traces": ("TRACES", TraceSet)}),
     _form(_cube, Cube, "CUBE", "IFS_SCIENCE_DR", "sph_ifs_science_dr"),
-    _form(_cube, Cube, "STANDARD_CUBE", "IFS_SCIENCE_DR", "sph_ifs_science_dr"),
+    *(
+        _form(_cube, Cube, tag, "IFS_SCIENCE_DR", "sph_ifs_science_dr")
+        for tag in ("FLUX_CUBE", "CENTER_CUBE", "STANDARD_CUBE")
+    ),
 )  # fmt: skip
 """One a kind of file."""

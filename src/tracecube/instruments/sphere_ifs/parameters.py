@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from tracecube.core.params import Params
-from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, FluxParams, ScienceParams
+from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, CubeParams, FluxParams, ScienceParams
 
 if TYPE_CHECKING:
     from tracecube.recipes.extract.joint import ExtractionParams
@@ -87,11 +87,11 @@ class Sky(Extracting):
         return ShiftParams(reach=self.shift_reach, smooth_degree=self.shift_degree)
 
 
-class CenterTaskParams(Sky, CentreParams):
+class CenterTaskParams(Sky, CentreParams, CubeParams):
     """How a frame with satellite spots is reduced."""
 
 
-class FluxTaskParams(Sky, FluxParams):
+class FluxTaskParams(Sky, FluxParams, CubeParams):
     """How the star beside its mask is reduced."""
 
 

@@ -24,19 +24,21 @@ __all__ = ["Known", "coronagraph_center", "science", "science_flux", "spectra_of
 
 @dataclass(frozen=True, kw_only=True)
 class CenterSpectra(Outputs):
-    """Spectra of a frame with satellite spots, on their own rows and on the common grid, and where the star is."""
+    """Spectra of a frame with satellite spots, native and on the common grid, its cube, and where the star is."""
 
     spectra: Spectra
     channels: Spectra
+    cube: Cube
     star_centre: StarCentre
 
 
 @dataclass(frozen=True, kw_only=True)
 class FluxSpectra(Outputs):
-    """Spectra of the star beside the mask, and its image."""
+    """Spectra of the star beside the mask, their cube, and its image."""
 
     spectra: Spectra
     channels: Spectra
+    cube: Cube
     star_psf: StarPsf | None
 
 
@@ -101,22 +103,25 @@ def spectra_of(raw: RawFrame, known: Known, params: Sky, *, like: Spectra | None
     return replace(made, native=native, channels=channels, caveats=(*made.caveats, *said))
 
 
-@recipe(version="13")
+@recipe(version="14")
 def coronagraph_center(
     *,
     raw: RawFrame,
     known: Known,
     params: CenterTaskParams,
 ) -> CenterSpectra:
-    """Extract a frame with satellite spots, and find the star behind its mask."""
+    """Extract a frame with satellite spots, find the star behind its mask, and build the frame's cube about it."""
     made = spectra_of(raw, known, params)
     found = star_steps.ifs_coronagraph_center(spectra=made.channels, params=params)
+    star = found.star_centre
+    cube, _, more = star_steps.cube_at(made.channels, (star.centre_x, star.centre_y), params)
     return CenterSpectra(
         spectra=made.native,
         channels=made.channels,
-        star_centre=found.star_centre,
+        cube=cube,
+        star_centre=star,
         quality=(*made.quality, *found.quality),
-        caveats=(*made.caveats, *found.caveats),
+        caveats=tuple(dict.fromkeys((*made.caveats, *found.caveats, *more))),
     )
 
 
@@ -129,16 +134,21 @@ def science_flux(
     centre_spectra: Spectra | None = None,
     params: FluxTaskParams,
 ) -> FluxSpectra:
-    """Extract the star beside its mask, and measure its image and flux for the science DIT."""
+    """Extract the star beside its mask, and measure its image and flux for the science DIT.
+
+    The cube is what was seen: its own DIT, through the neutral density filter.
+    """
     made = spectra_of(raw, known, params, like=centre_spectra)
     like = None if target is None else replace(made.channels, meta=target.meta)
     found = star_steps.ifs_science_flux(spectra=made.channels, science=like, params=params)
+    cube, _, more = star_steps.cube_at(made.channels, (found.star_psf.at_x, found.star_psf.at_y), params)
     return FluxSpectra(
         spectra=made.native,
         channels=made.channels,
+        cube=cube,
         star_psf=found.star_psf,
         quality=(*made.quality, *found.quality),
-        caveats=(*made.caveats, *found.caveats),
+        caveats=tuple(dict.fromkeys((*made.caveats, *found.caveats, *more))),
     )
 
 

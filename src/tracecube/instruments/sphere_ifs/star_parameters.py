@@ -10,7 +10,7 @@ from tracecube.recipes.science.halo_shift import HaloParams
 from tracecube.recipes.science.star_centre import StarCentreParams
 from tracecube.recipes.science.star_psf import StarPsfParams
 
-__all__ = ["CentreParams", "FluxParams", "ScienceParams"]
+__all__ = ["CentreParams", "CubeParams", "FluxParams", "ScienceParams"]
 
 # Diagonals of the satellite spots: 57.3 and 147.3 deg from +X_L with OCS WAFFLE ORIENT = "x", 45 deg less with "+"
 # [instrument facts; the pipeline's 102 deg + 45 deg].
@@ -40,11 +40,20 @@ class FluxParams(StarPsfParams):
     """How the star's image beside the mask is measured."""
 
 
-class ScienceParams(Params):
-    """How a science DIT becomes a cube."""
+class CubeParams(Params):
+    """The grid of a cube."""
 
     pixel: float = Field(7.46e-3, gt=1e-3, description="side of a pixel, arcsec")
     size: int = Field(291, ge=11, description="pixels a side")
+
+    def cube(self) -> StarCubeParams:
+        """Return the parameters of the resampling."""
+        return StarCubeParams(pixel=self.pixel, size=self.size)
+
+
+class ScienceParams(CubeParams):
+    """How a science DIT becomes a cube."""
+
     halo_inner: float = Field(0.10, ge=0.0, description="inner radius of the halo that tells the star's move, arcsec")
     halo_outer: float = Field(0.35, gt=0.0, description="outer radius of that halo, arcsec")
     move_error: float = Field(
@@ -57,10 +66,6 @@ class ScienceParams(Params):
     )
     cx: float = Field(146.0, alias="ifs.science_dr.cx", description="star along x, pixel of the cube counted from 1")
     cy: float = Field(146.0, alias="ifs.science_dr.cy", description="star along y, pixel of the cube counted from 1")
-
-    def cube(self) -> StarCubeParams:
-        """Return the parameters of the resampling."""
-        return StarCubeParams(pixel=self.pixel, size=self.size)
 
     def halo(self) -> HaloParams:
         """Return the parameters of the registration."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, Spectra
 from tracecube.core.star import StarCentre, StarPsf
-from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, FluxParams, ScienceParams
+from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, CubeParams, FluxParams, ScienceParams
 
-__all__ = ["ScienceCube", "cube_about", "ifs_coronagraph_center", "ifs_science", "ifs_science_flux"]
+if TYPE_CHECKING:
+    from tracecube.instruments.sphere_ifs.observing import Orientation
+
+__all__ = ["ScienceCube", "cube_about", "cube_at", "ifs_coronagraph_center", "ifs_science", "ifs_science_flux"]
 
 _CENTRE, _FLUX, _SCIENCE = CentreParams(), FluxParams(), ScienceParams()
 
@@ -87,22 +91,30 @@ def ifs_science(
     return cube_about(spectra, centre, params, caveats)
 
 
-def cube_about(spectra: Spectra, centre: StarCentre, params: ScienceParams, caveats: tuple[str, ...]) -> ScienceCube:
-    """Resample spectra to a cube with the coordinates of a star whose place is known."""
+def cube_at(
+    spectra: Spectra, place: tuple[float, float], params: CubeParams
+) -> tuple[Cube, Orientation, tuple[str, ...]]:
+    """Resample spectra to a cube with the coordinates of a star at a place (arcsec); how it lay on the sky, caveats."""
     from tracecube.instruments.sphere_ifs.observing import orientation, pointing  # noqa: PLC0415
     from tracecube.instruments.sphere_ifs.star_place import frame_name  # noqa: PLC0415
     from tracecube.recipes.cube.star_cube import StarFrame, build_star_cube  # noqa: PLC0415
 
     turned, target = orientation(spectra.meta, frame_name(spectra.meta)), pointing(spectra.meta)
-    frame = None
+    frame, caveats = None, turned.caveats
     if target is None:
-        caveats = (*caveats, "no coordinates of the target: the cube has offsets from the field centre, north not up")
+        caveats = ("no coordinates of the target: the cube has offsets from the field centre, north not up", *caveats)
     else:
-        frame = StarFrame(centre.centre_x, centre.centre_y, turned.angle, *target)
+        frame = StarFrame(*place, turned.angle, *target)
     cube = build_star_cube(spectra, params.cube(), frame=frame)
     cards = {"ESO PRO CATG": "IFS_SCIENCE_DR", "PARANGM": turned.parallactic, "POSANGY": turned.angle}
+    return replace(cube, meta={**cube.meta, **cards}), turned, caveats
+
+
+def cube_about(spectra: Spectra, centre: StarCentre, params: ScienceParams, caveats: tuple[str, ...]) -> ScienceCube:
+    """Resample spectra to a cube with the coordinates of a star whose place is known."""
+    cube, turned, more = cube_at(spectra, (centre.centre_x, centre.centre_y), params)
     return ScienceCube(
-        cube=replace(cube, meta={**cube.meta, **cards}),
+        cube=cube,
         dit_centre=replace(centre, meta={**centre.meta, "ESO PRO CATG": "IFS_STAR_CENTER"}),
         quality=(
             QualityNumber("PARANG MID", turned.parallactic, "deg"),
@@ -112,5 +124,5 @@ def cube_about(spectra: Spectra, centre: StarCentre, params: ScienceParams, cave
             QualityNumber("STAR CENTRE X", 1e3 * centre.centre_x, "mas"),
             QualityNumber("STAR CENTRE Y", 1e3 * centre.centre_y, "mas"),
         ),
-        caveats=(*caveats, *turned.caveats),
+        caveats=(*caveats, *more),
     )

@@ -244,7 +244,7 @@ CENTER = Task(
     main=Main("raw", ("CENTER",)),
     associations=ON_SKY,
     targets=("spectra",),
-    tags={"channels": "CENTER_CHANNELS"},
+    tags={"channels": "CENTER_CHANNELS", "cube": "CENTER_CUBE"},
     text="spectra of a frame with satellite spots, and where the star is",
 )
 
@@ -254,7 +254,7 @@ FLUX = Task(
     main=Main("raw", ("FLUX",)),
     associations=(*ON_SKY, CENTER_CHANNELS, Association("target", ("OBJECT",), SAME_SEQUENCE, minimum=0)),
     targets=("spectra",),
-    tags={"channels": "FLUX_CHANNELS"},
+    tags={"channels": "FLUX_CHANNELS", "cube": "FLUX_CUBE"},
     text="spectra of the star beside its mask, its image and flux",
 )
 

@@ -9,8 +9,9 @@ from tests.unit.instruments.sphere_ifs.test_observing import HEADER
 from tests.unit.recipes.star_field import Star, lattice, source, spectra_of
 from tracecube.core.errors import MissingInput
 from tracecube.core.spectra import Spectra
-from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, FluxParams, ScienceParams
-from tracecube.instruments.sphere_ifs.star_steps import ifs_coronagraph_center, ifs_science, ifs_science_flux
+from tracecube.instruments.sphere_ifs import instrument
+from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, CubeParams, FluxParams, ScienceParams
+from tracecube.instruments.sphere_ifs.star_steps import cube_at, ifs_coronagraph_center, ifs_science, ifs_science_flux
 
 META = {**HEADER, "ARCFILE": "SPHER.2018-11-18T03:43:25.807.fits", "ESO OCS WAFFLE AMPL": 0.0}
 WAFFLE = {**META, "ESO OCS WAFFLE AMPL": 0.05, "ESO OCS WAFFLE ORIENT": "x"}
@@ -131,3 +132,17 @@ def test_a_frame_without_spots_follows_the_one_that_has_them(star, spots):
     assert carried.dit_centre.centre_x == pytest.approx(centre.centre_x)
     assert carried.dit_centre.centre_x_error > 1.9e-3
     assert any("star assumed where that frame had it" in text for text in carried.caveats)
+
+
+def test_frames_for_flux_and_centre_have_cubes_about_their_star(beside, spots, star):
+    for frame, place in ((beside, (-0.21, 0.13)), (spots, star.place)):
+        cube, turned, caveats = cube_at(frame, place, CubeParams(size=91))
+        assert cube.data.shape == (5, 91, 91)
+        assert cube.meta["ESO PRO CATG"] == "IFS_SCIENCE_DR"
+        assert [0.00746 * (cube.meta[f"CRPIX{k}"] - 46) for k in (1, 2)] == pytest.approx(place, abs=1e-6)
+        assert cube.meta["POSANGY"] == pytest.approx(turned.angle)
+        assert caveats == turned.caveats
+    tasks = {task.name: task for task in instrument.workflow.tasks}
+    for name, tag in (("ifs_science_flux", "FLUX_CUBE"), ("ifs_coronagraph_center", "CENTER_CUBE")):
+        assert tasks[name].output_tags()["cube"] == tag
+        assert "size" in tasks[name].recipe.params.model_fields
