@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tracecube.cli.nights import simulator
+from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.simulation import exposing, night, readout
 from tracecube.io.raw import write_raw
 from tracecube.workflow.discover import discover
@@ -90,3 +91,17 @@ def test_factors_of_the_closest_sky_are_made_of_it(planned):
 def test_skies_can_be_science(planned):
     jobs = planned("", "sky_science")
     assert [job.complete for job in jobs["object_sky"]] == [True]
+
+
+@pytest.mark.parametrize(("category", "count"), [("OUTPUT_WCS", 1), ("OFFSET_LIST", 1), ("FILTER_LIST", 0)])
+def test_a_single_exposure_is_put_on_a_grid_or_moved_where_that_is_asked_for(raw, tmp_path, category, count):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for path in raw.iterdir():
+        if path.name.partition(".")[0] not in {"object1", "filter_list"}:
+            (folder / path.name).symlink_to(path)
+    write_raw(folder, RawFrame("asked.fits", category, {"INSTRUME": "MUSE", "ESO PRO CATG": category}, {}, {}))
+    jobs = [job.task.name for job in prepare(folder, tmp_path / "out", {"muse": discover()["muse"]}).plan.jobs]
+    for task in ("alignment", "object_combination"):
+        assert jobs.count(task) == count
+    assert jobs.count("object") == 1

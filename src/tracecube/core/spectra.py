@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
@@ -91,13 +93,15 @@ class CubeOnDisk:
         n_wave, n_y, n_x.
     planes : callable
         ``planes(start, stop)`` -> data, variance, flags of these planes, each (stop - start, n_y, n_x).
-    meta : mapping
+    meta, covariance_offset, covariance_value
         As of a `Cube`.
     """
 
     shape: tuple[int, int, int]
     planes: Callable[[int, int], tuple[FloatArray, FloatArray, IntArray]]
     meta: Meta
+    covariance_offset: IntArray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
+    covariance_value: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)

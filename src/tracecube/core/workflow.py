@@ -132,6 +132,8 @@ class Main:
         Tags of which the group needs at least one file each.
     pass_small : bool
         A group below the minimum is nothing to run on; otherwise it lacks files.
+    alone_with : tuple of str
+        Raw tags; where a file of one of them is there, a group of one is worth running.
     """
 
     argument: str
@@ -141,6 +143,7 @@ class Main:
     where: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
     require: tuple[str, ...] = ()
     pass_small: bool = False
+    alone_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

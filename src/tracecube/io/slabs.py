@@ -32,7 +32,11 @@ def open_cube(path: Path | str) -> CubeOnDisk:
     head, axes = _cards(path)
     meta = head | {key: value for key, value in axes.items() if AXES.fullmatch(key)}
     shape = tuple(int(str(axes[f"NAXIS{i}"])) for i in (3, 2, 1))
-    return CubeOnDisk((shape[0], shape[1], shape[2]), partial(_section, path), meta)
+    with fits.open(path, memmap=False) as hdus:
+        table = hdus["COVAR"].data
+        offset = np.array(table["offset"], np.int32).reshape(-1, 3)
+        alike = np.array(table["correlation"], np.float64)
+    return CubeOnDisk((shape[0], shape[1], shape[2]), partial(_section, path), meta, offset, alike)
 
 
 def open_exposure(path: Path | str) -> SliceExposureOnDisk:

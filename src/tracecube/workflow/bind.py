@@ -82,6 +82,8 @@ class _Offers:
 
 def jobs_of(found: Found, task: Task, pool: Pool, out: Path) -> Iterable[PlannedJob]:
     """Yield one job a group of main inputs."""
+    if task.main.alone_with and pool.of(task.main.alone_with):
+        task = replace(task, main=replace(task.main, minimum=1))
     offers = _Offers(
         poor={item.identity for item in pool.of(task.main.tags, poor=True)},
         rules=[(rule, Candidates(pool.offers(rule.tags), rule)) for rule in task.associations],

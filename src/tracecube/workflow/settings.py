@@ -168,7 +168,7 @@ def params_of(task: Task, chosen: Mapping[str, Any]) -> Params:
 def _no_parameter(task: Task, name: str, names: Iterable[str]) -> BadData:
     """Say that there is no such parameter; of an observatory's, why."""
     if task.namesake is not None:
-        plain = name.removeprefix(f"{task.namesake.prefix}.")
+        plain = name.removeprefix(f"{task.namesake.prefix}.").replace("-", "_")
         for pattern, why in task.namesake.without.items():
             if fnmatchcase(plain, pattern):
                 return BadData(f"task {task.name}: {name} has no counterpart here", hint=f"leave it out: {why}")

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
 from tracecube.core.alignment import Offsets
-from tracecube.core.errors import MissingInput
-from tracecube.core.fields import FloatArray, Scalar
+from tracecube.core.fields import FloatArray, IntArray, Scalar
 from tracecube.core.frame import RawFrame
 from tracecube.core.labelled import FilterImage
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, CubeOnDisk, Image
-from tracecube.instruments.muse.field_image import fov_image
+from tracecube.instruments.muse.field_image import filter_curves, fov_image, through_filters
 from tracecube.instruments.muse.headers import exposure_time, needed, start_mjd
-from tracecube.instruments.muse.references import filter_curve
 from tracecube.recipes.cube.combine import combine_cubes
-from tracecube.recipes.slices.filters import filter_image
 
 __all__ = ["combine_exposures"]
 
@@ -47,7 +44,7 @@ class CombineOut(Outputs):
     filter_images: tuple[FilterImage, ...]
 
 
-@recipe(version="2")
+@recipe(version="3")
 def combine_exposures(
     *, cubes: Sequence[CubeOnDisk], offsets: Offsets, filter_list: RawFrame | None, params: CombineParams
 ) -> CombineOut:
@@ -56,7 +53,7 @@ def combine_exposures(
     Each cube was made on this grid from its pixels; nothing is resampled. Planes are read slab by slab: memory does not
     grow with the number of exposures.
     """
-    curves = _curves(filter_list, params.filters)
+    curves = filter_curves(filter_list, params.filters)
     opened = sorted(cubes, key=lambda one: start_mjd(one.meta, "cube"))
     weights = [_weight(one, params.weight) for one in opened]
     found = combine_cubes(opened, weights, clip=params.clip)
@@ -67,9 +64,9 @@ def combine_exposures(
         "ESO PRO CATG": "DATACUBE_FINAL",
     }
     meta.pop("FLUXSCAL", None)
-    cube = Cube(found.data, found.variance, found.flags, np.zeros((0, 3), np.int32), np.zeros(0), meta)
+    cube = Cube(found.data, found.variance, found.flags, *_alike(opened), meta)
     wave = needed(meta, "cube", "CRVAL3") + needed(meta, "cube", "CD3_3") * np.arange(cube.data.shape[0])
-    images, caveats = _filtered(cube, wave, curves)
+    images, caveats = through_filters(cube, wave, curves)
     measured = found.exposures[found.exposures > 0]
     lost = int(np.count_nonzero(np.asarray(offsets.dq)))
     if lost:
@@ -89,6 +86,19 @@ def combine_exposures(
     )
 
 
+def _alike(cubes: Sequence[CubeOnDisk]) -> tuple[IntArray, FloatArray]:
+    """Return offsets and mean correlation of voxels of a mean of cubes; where one tells none, its noise has none."""
+    told = [one for one in cubes if len(one.covariance_offset)]
+    if not told:
+        return np.zeros((0, 3), np.int32), np.zeros(0)
+    offset = max((one.covariance_offset for one in told), key=len)
+    total = np.zeros(len(offset))
+    for one in told:
+        own = {tuple(at): value for at, value in zip(one.covariance_offset.tolist(), one.covariance_value, strict=True)}
+        total += [own.get(tuple(at), 0.0) for at in offset.tolist()]
+    return offset, total / len(cubes)
+
+
 def _weight(one: CubeOnDisk, by: str) -> float:
     """Return the weight of an exposure.
 
@@ -106,32 +116,3 @@ def _weight(one: CubeOnDisk, by: str) -> float:
         return seconds
     ends = [needed(one.meta, "cube", f"ESO TEL AMBI FWHM {end}") for end in ("START", "END")]
     return seconds / (0.5 * sum(ends)) ** 2
-
-
-def _curves(table: RawFrame | None, wanted: str) -> dict[str, tuple[FloatArray, FloatArray]]:
-    """Return the curves of the filters that are wanted, by name: before anything long is begun.
-
-    Raises
-    ------
-    MissingInput
-        Filters are wanted, and there is no FILTER_LIST, or none has the name.
-    """
-    names = [name for one in wanted.split(",") if (name := one.strip()) and name != "white"]
-    if not names:
-        return {}
-    if table is None:
-        raise MissingInput(f"no FILTER_LIST for {', '.join(names)}", hint="put it beside the raw files")
-    return {name: filter_curve(table, name) for name in names}
-
-
-def _filtered(
-    cube: Cube, wave: FloatArray, curves: Mapping[str, tuple[FloatArray, FloatArray]]
-) -> tuple[tuple[FilterImage, ...], list[str]]:
-    """Return images through filters, and which filters the cube does not hold whole."""
-    made, caveats = [], []
-    for name, curve in curves.items():
-        image, share = filter_image(cube, wave, *curve)
-        if share < 1.0:
-            caveats.append(f"{name}: {100 * (1 - share):.1f} % of the filter lies outside the cube")
-        made.append(FilterImage(image.data, image.variance, image.flags, {**image.meta, "FILTER": name}))
-    return tuple(made), caveats

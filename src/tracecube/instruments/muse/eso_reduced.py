@@ -14,7 +14,7 @@ from tracecube.core.slices import SliceExposureOnDisk
 from tracecube.instruments.muse.eso_forms import head, table_file
 from tracecube.instruments.muse.geometry import channel_of, spaxel
 from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs, SlicePixels, own_grid
-from tracecube.instruments.muse.object_steps import ObjectParams, exposure_band, exposure_light
+from tracecube.instruments.muse.object_steps import ObjectParams, exposure_light
 from tracecube.instruments.muse.pointing import REFERENCE
 from tracecube.instruments.muse.sky_sources import spectra_of
 from tracecube.recipes.slices.autocalibration import EDGES
@@ -64,7 +64,7 @@ def _reduced(params: ObjectParams, **given: Any) -> ForeignFile:
     """Lay out the pixels of an exposure of which its cube was made: sky off, in flux, on the sky, none that was hit."""
     inputs = ObjectInputs(**given)
     light, meta = exposure_light(inputs, params), inputs.exposures[0].meta
-    grid = own_grid(light, spaxel(meta)[0], exposure_band(meta, params), params.step)
+    grid = own_grid(light, spaxel(meta)[0], params.band(meta), params.step)
     parts = [_of_channel(light, one, grid) for one in inputs.exposures]
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in _COLUMNS}
     cards: dict[str, CardValue] = {**_axes(meta), **_state(light, len(parts)), **_limits(columns)}

@@ -18,6 +18,7 @@ __all__ = ["FACTORS", "FIELDS", "OPTIONS", "factor_rules", "field_tasks"]
 
 _GROUP = ("combine_science", "mode", "field")
 _ANY = (Match(level=0),)
+_ASKED = ("OUTPUT_WCS", "OFFSET_LIST")  # with which a single exposure is put on a grid, or moved, too
 _CUBES = ("object", "object_aligned", "object_sky", "object_sky_aligned")
 
 OPTIONS = (
@@ -69,6 +70,9 @@ def _factors(kind: str) -> Task:
 FACTORS = (_factors("OBJECT"), _factors("SKY"))
 
 
+FILTERS = Association("filter_list", ("FILTER_LIST",), _ANY, minimum=0)
+
+
 def factor_rules(kind: str) -> tuple[Association, ...]:
     """Return where the factors of slices come from."""
     near = (Match(level=0, same=("night", "mode")), Match(level=1, same=("mode",), days=(-3.0, 3.0)))
@@ -91,7 +95,6 @@ _ALIGN = Namesake(
         "bkgfraction": "the background is the median about each place",
     },
 )
-_COMBINE = Namesake("muse.muse_exp_combine")
 
 
 @dataclass(frozen=True)
@@ -129,9 +132,13 @@ def _tasks(names: _Names, rules: tuple[Association, ...]) -> tuple[Task, ...]:
         name=names.cube,
         recipe=object_cube,
         main=main,
-        associations=rules,
+        associations=(*rules, FILTERS),
         targets=(names.target,),
-        tags={"cube": f"CUBE{names.end}", "image_fov": f"IMAGE_FOV{names.end}"},
+        tags={
+            "cube": f"CUBE{names.end}",
+            "image_fov": f"IMAGE_FOV{names.end}",
+            "filter_images": f"IMAGE_FOV_FILTER{names.end}",
+        },
         text="cube of an exposure: sky off, flux, one resampling",
     )
     grid = Task(
@@ -149,7 +156,7 @@ def _alignment(names: _Names) -> Task:
     return Task(
         name=names.align,
         recipe=align_exposures,
-        main=Main("images", (f"IMAGE_FOV{names.end}",), group_by=_GROUP, minimum=2, pass_small=True),
+        main=Main("images", (f"IMAGE_FOV{names.end}",), group_by=_GROUP, minimum=2, pass_small=True, alone_with=_ASKED),
         associations=(
             Association("source_list", ("USER_SOURCES",), _ANY, minimum=0, maximum=None),
             Association("offset_list", ("OFFSET_LIST",), _ANY, minimum=0),
@@ -166,8 +173,10 @@ def _combination(names: _Names, offsets: Association) -> Task:
     return Task(
         name=names.combine,
         recipe=combine_exposures,
-        main=Main("cubes", (f"CUBE_ALIGNED{names.end}",), group_by=_GROUP, minimum=2, pass_small=True),
-        associations=(offsets, Association("filter_list", ("FILTER_LIST",), _ANY, minimum=0)),
+        main=Main(
+            "cubes", (f"CUBE_ALIGNED{names.end}",), group_by=_GROUP, minimum=2, pass_small=True, alone_with=_ASKED
+        ),
+        associations=(offsets, FILTERS),
         targets=(names.target,),
         tags={
             "datacube_final": f"CUBE{names.end}",
@@ -175,5 +184,4 @@ def _combination(names: _Names, offsets: Association) -> Task:
             "filter_images": f"IMAGE_FILTER{names.end}",
         },
         text="cube of a field: exposures combined, outliers between them left out",
-        namesake=_COMBINE,
     )

@@ -12,15 +12,17 @@ from tracecube.core.alignment import Offsets
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta, Scalar
 from tracecube.core.flags import Flag
-from tracecube.core.params import Params
+from tracecube.core.frame import RawFrame
+from tracecube.core.labelled import FilterImage
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_light import SliceFactors
 from tracecube.core.slices import SliceExposureOnDisk, SliceTraces
 from tracecube.core.spectra import Cube, Image
-from tracecube.instruments.muse.field_image import fov_image
+from tracecube.instruments.muse.cube_params import DROP_TEXT, CubeParams, Drop
+from tracecube.instruments.muse.field_image import filter_curves, fov_image, through_filters
 from tracecube.instruments.muse.geometry import channel_of, spaxel
-from tracecube.instruments.muse.headers import LAST_WAVELENGTH, SAME_EXPOSURE, first_wavelength, mode, start_mjd
+from tracecube.instruments.muse.headers import SAME_EXPOSURE, mode, start_mjd
 from tracecube.instruments.muse.modes import LASER_MODES
 from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs, Placement, displaced, own_grid
 from tracecube.instruments.muse.of_detector import closest_by_detector
@@ -28,24 +30,22 @@ from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_o
 from tracecube.instruments.muse.references import extinction_notes
 from tracecube.recipes.slices.cube import Grid, build_cube, planes_at_once
 
-__all__ = ["ObjectParams", "aligned_cube", "exposure_band", "exposure_light", "object_cube"]
+__all__ = ["ObjectParams", "aligned_cube", "exposure_light", "object_cube"]
 
 _PIXELS = 14e6  # of a detector that see light
 
 
-class ObjectParams(Params):
-    """Numbers of the cube."""
+class ObjectParams(CubeParams):
+    """Numbers of the cube of an exposure, and its images."""
 
-    step: float = Field(default=1.25, gt=0.1, alias="dlambda", description="Angstrom between planes")
-    hit: float = Field(default=6.0, gt=0, alias="crsigma", description="Errors beyond which a pixel is hit")
-    lowest: float = Field(default=0.0, ge=0, alias="lambdamin", description="First wavelength; 0 for that of the mode")
-    highest: float = Field(default=LAST_WAVELENGTH, gt=0, alias="lambdamax", description="Last wavelength, Angstrom")
-    barycentric: bool = Field(default=True, alias="rvcorr", description="Wavelengths at the barycentre")
+    side: float = Field(default=0.0, ge=0, alias="dx", description="Side of a spaxel, arcsec; 0 for that of the mode")
+    filters: str = Field(default="white", alias="filter", description="Filters of the images, with commas between")
 
 
-class AlignedParams(ObjectParams):
+class AlignedParams(CubeParams):
     """Numbers of the cube of an exposure on the grid of its field."""
 
+    pixfrac: Drop = Field(default=(0.6, 0.6), description=DROP_TEXT)
     flux_scale: str = Field(
         default="significant",
         pattern="^(measured|significant|none)$",
@@ -55,10 +55,11 @@ class AlignedParams(ObjectParams):
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectOut(Outputs):
-    """Cube of an exposure, and its image in white light."""
+    """Cube of an exposure, its image in white light, and through filters."""
 
     cube: Cube
     image_fov: Image
+    filter_images: tuple[FilterImage, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,44 +69,42 @@ class AlignedOut(Outputs):
     cube: Cube
 
 
-@recipe(version="12")
-def object_cube(*, given: ObjectInputs, params: ObjectParams) -> ObjectOut:
+@recipe(version="13")
+def object_cube(*, given: ObjectInputs, filter_list: RawFrame | None = None, params: ObjectParams) -> ObjectOut:
     """Make the cube of one exposure.
 
     Each slice loses the sky as it sees it, its own brightness and shift; hits are looked for in what is left. Flux,
-    refraction and the Earth's motion follow, and all pixels become a cube in one step, with uncorrelated noise.
+    refraction and the Earth's motion follow, and all pixels become a cube in one step: voxels of uncorrelated noise,
+    or, with ``resample``, weighted means, whose mean correlation the table COVAR tells.
     """
+    curves = filter_curves(filter_list, params.filters)
     light = exposure_light(given, params)
-    grid = own_grid(
-        light, spaxel(given.exposures[0].meta)[0], exposure_band(given.exposures[0].meta, params), params.step
-    )
+    meta = given.exposures[0].meta
+    grid = own_grid(light, params.side or spaxel(meta)[0], params.band(meta), params.step)
     centre = (light.pointing.ra, light.pointing.dec)
-    cube, numbers = _made(light, grid, centre, lambda x, y: (x, y), scale=1.0)
+    cube, numbers = _made(light, grid, centre, lambda x, y: (x, y), params, scale=1.0)
     wave = grid.wave0 + grid.step * np.arange(grid.shape[0])
-    return ObjectOut(cube=cube, image_fov=fov_image(cube, wave), quality=numbers, caveats=_notes(light))
+    images, outside = through_filters(cube, wave, curves)
+    return ObjectOut(
+        cube=cube,
+        image_fov=fov_image(cube, wave),
+        filter_images=images,
+        quality=numbers,
+        caveats=(*_notes(light), *outside),
+    )
 
 
-@recipe(version="10")
+@recipe(version="11")
 def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
     light = exposure_light(given, params)
     meta = given.exposures[0].meta
     row = _row(offsets, meta)
     scale = _scale(offsets, row, params.flux_scale)
-    blue, red = exposure_band(meta, params)
-    step = offsets.grid_step or params.step
-    planes = offsets.grid_planes or int((red - blue) / step) + 1
-    grid = Grid(
-        offsets.grid_wave or blue,
-        step,
-        offsets.grid_x,
-        offsets.grid_y,
-        offsets.grid_side,
-        (planes, offsets.grid_rows, offsets.grid_columns),
-    )
+    grid = _common_grid(offsets, params, meta)
     centre = (offsets.grid_ra, offsets.grid_dec)
     placed = displaced(light.pointing, (float(offsets.ra[row]), float(offsets.dec[row])), centre)
-    cube, numbers = _made(light, grid, centre, placed, scale=scale)
+    cube, numbers = _made(light, grid, centre, placed, params, scale=scale)
     caveats = list(_notes(light))
     if int(offsets.dq[row]) & Flag.ASTROMETRY:
         caveats.append("the offset of this exposure is not measured: it lies where its header says")
@@ -113,11 +112,26 @@ def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams
     return AlignedOut(cube=cube, quality=numbers, caveats=tuple(caveats))
 
 
-def exposure_light(given: ObjectInputs, params: ObjectParams) -> ExposureLight:
-    """Return an exposure ready to become a cube: its pointing by the astrometry, its wavelengths at the barycentre."""
+def _common_grid(offsets: Offsets, params: AlignedParams, meta: Meta) -> Grid:
+    """Return the grid of a field."""
+    blue, red = params.band(meta)
+    step = offsets.grid_step or params.step
+    planes = offsets.grid_planes or int((red - blue) / step) + 1
+    return Grid(
+        offsets.grid_wave or blue,
+        step,
+        offsets.grid_x,
+        offsets.grid_y,
+        offsets.grid_side,
+        (planes, offsets.grid_rows, offsets.grid_columns),
+    )
+
+
+def exposure_light(given: ObjectInputs, params: CubeParams) -> ExposureLight:
+    """Return an exposure ready to become a cube: pointing by the astrometry, wavelengths at rest with a frame."""
     meta = given.exposures[0].meta
     pointing = with_astrometry(pointing_of(meta, "exposure"), given.astrometry, spaxel(meta))
-    velocity = barycentric_velocity(pointing) if params.barycentric else 0.0
+    velocity = barycentric_velocity(pointing, params.frame)
     return ExposureLight(given, pointing, velocity=velocity, limit=params.hit)
 
 
@@ -132,27 +146,36 @@ def _notes(light: ExposureLight) -> tuple[str, ...]:
     return (*light.pointing.caveats, *extinction_notes(given.extinct_table), *bands, *factors, *lacking, *notes)
 
 
-def exposure_band(meta: Meta, params: ObjectParams) -> tuple[float, float]:
-    """Return first and last wavelength of a cube (Angstrom)."""
-    return params.lowest or first_wavelength(mode(meta)), params.highest
+_SYSTEMS = {"bary": "BARYCENT", "helio": "HELIOCEN", "geo": "GEOCENTR", "none": "TOPOCENT"}
+"""SPECSYS (Greisen et al. 2006, A&A 446, 747)."""
 
 
-def _made(
-    light: ExposureLight, grid: Grid, centre: tuple[float, float], placed: Placement, *, scale: float
+def _made(  # noqa: PLR0913 - an exposure, and where and how it goes
+    light: ExposureLight,
+    grid: Grid,
+    centre: tuple[float, float],
+    placed: Placement,
+    params: CubeParams,
+    *,
+    scale: float,
 ) -> tuple[Cube, tuple[QualityNumber, ...]]:
     """Return the cube of an exposure on a grid, and its quality numbers."""
+    meta = light.given.exposures[0].meta
+    weighting = params.weighting(meta, grid.step, grid.side)
     source, channels = light.source(grid, placed, scale=scale), len(light.places)
     cards: dict[str, Scalar] = {
-        **light.given.exposures[0].meta,
+        **meta,
         **grid.cards(*centre),
         "BUNIT": "10**(-20)*erg/s/cm**2/Angstrom",
+        "SPECSYS": _SYSTEMS[params.frame],
         "BARYVEL": round(light.velocity, 5),
         "EXPTIME": light.pointing.exptime,
         "ESO PRO CATG": "DATACUBE_FINAL",
         "FLUXSCAL": scale,
     }
     cards.pop("DETECTOR", None)
-    cube, share = build_cube(source, grid, cards, planes=planes_at_once(grid, channels * _PIXELS))
+    planes = planes_at_once(grid, channels * _PIXELS)
+    cube, share = build_cube(source, grid, cards, planes=planes, weighting=weighting)
     numbers = (
         QualityNumber("NUM CHANNELS", float(channels)),
         QualityNumber("HITS", light.hits / max(light.pixels, 1), high=0.01),

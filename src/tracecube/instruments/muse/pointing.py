@@ -180,15 +180,25 @@ def refraction(pointing: Pointing, wave: FloatArray) -> tuple[FloatArray, FloatA
     return -east * np.cos(angle) + north * np.sin(angle), north * np.cos(angle) + east * np.sin(angle)
 
 
-def barycentric_velocity(pointing: Pointing) -> float:
-    """Return the velocity (km/s) that makes observed wavelengths those at the barycentre: wave (1 + v / c)."""
+def barycentric_velocity(pointing: Pointing, frame: str = "bary") -> float:
+    """Return the velocity (km/s) that makes observed wavelengths those at the barycentre: wave (1 + v / c).
+
+    Or those at the Sun (``helio``), at the centre of the Earth (``geo``), as observed (``none``).
+    """
     from astropy import units as u  # noqa: PLC0415 - slow to import
     from astropy.coordinates import EarthLocation, SkyCoord  # noqa: PLC0415
     from astropy.time import Time  # noqa: PLC0415
     from astropy.utils import iers  # noqa: PLC0415
 
+    if frame == "none":
+        return 0.0
     place = EarthLocation.from_geodetic(_LONGITUDE * u.deg, _LATITUDE * u.deg, _ALTITUDE * u.m)
-    target = SkyCoord(pointing.ra * u.deg, pointing.dec * u.deg)
+    target, time = SkyCoord(pointing.ra * u.deg, pointing.dec * u.deg), Time(pointing.mjd, format="mjd")
     with iers.conf.set_temp("auto_download", False):
-        found = target.radial_velocity_correction(obstime=Time(pointing.mjd, format="mjd"), location=place)
+        if frame == "geo":
+            moved = place.get_gcrs_posvel(time)[1].xyz
+            found = np.sum(target.cartesian.xyz * moved)
+        else:
+            kind = {"bary": "barycentric", "helio": "heliocentric"}[frame]
+            found = target.radial_velocity_correction(kind, obstime=time, location=place)
     return float(found.to(u.km / u.s).value)

@@ -34,6 +34,7 @@ from tracecube.instruments.muse.flux_steps import standard_response
 from tracecube.instruments.muse.given import GIVEN_TASKS, with_given
 from tracecube.instruments.muse.long_term import LONG_TERM, LONG_TERM_OPTIONS, LONG_TERM_PART
 from tracecube.instruments.muse.modes import LASER_MODES
+from tracecube.instruments.muse.namesakes import NAMESAKES
 from tracecube.instruments.muse.optics_steps import line_spread_function, wavelength_calibration
 from tracecube.instruments.muse.raman_steps import raman_light
 from tracecube.instruments.muse.sky_steps import sky_model
@@ -251,4 +252,5 @@ workflow = Workflow(
     options=(*OPTIONS, *LONG_TERM_OPTIONS, SKYSUBTRACTION),
     fields=FIELDS,
 )
-workflow = replace(workflow, tasks=(*with_given(workflow.tasks), *GIVEN_TASKS))
+_NAMED = [replace(task, namesake=NAMESAKES.get(task.name, task.namesake)) for task in with_given(workflow.tasks)]
+workflow = replace(workflow, tasks=(*_NAMED, *GIVEN_TASKS))

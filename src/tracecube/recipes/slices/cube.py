@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from tracecube.core.fields import BoolArray, FloatArray, Meta, Scalar
+from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta, Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.spectra import Cube, Image
 from tracecube.kernels.voxels import inverse_root, solve_voxels
+from tracecube.kernels.weighted_voxels import Weighting, correlation_sums, half_offsets, weigh_voxels
 
-__all__ = ["Grid", "Samples", "Source", "build_cube", "flat_cards", "planes_at_once", "slow_variance", "white_image"]
+__all__ = [
+    "Grid",
+    "Samples",
+    "Source",
+    "build_cube",
+    "flat_cards",
+    "planes_at_once",
+    "slow_variance",
+    "spectral_factor",
+    "white_image",
+]
 
 F4 = NDArray[np.float32]
 
@@ -26,6 +37,9 @@ _MARGIN = 14  # planes on either side: the polynomial of degree 6 reaches 6 time
 _DEGREE, _SMALLEST = 6, 0.1  # of the inverse root: noise of voxels and of 5 x 5 bins is right to 2 per cent
 _SPECTRAL = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX)3|CD(3_[123]|[12]_3)")
 _ROWS = 15  # six widths of a line, and no more than the rows that are read beside a slab on both sides
+_APART = {1: 16, 2: 48, 3: 128}
+"""Planes between those in which correlations are summed, by the reach: the cost grows with its fifth power."""
+
 _LEAST = 0.1  # samples in a voxel, by the square of their share: with less it is not measured
 
 
@@ -111,8 +125,10 @@ def planes_at_once(grid: Grid, samples: float) -> int:
     return min(max(-(-grid.shape[0] // parts), _FEWEST), grid.shape[0])
 
 
-def build_cube(source: Source, grid: Grid, meta: Meta, *, planes: int | None = None) -> tuple[Cube, float]:
-    """Solve for the voxels.
+def build_cube(
+    source: Source, grid: Grid, meta: Meta, *, planes: int | None = None, weighting: Weighting | None = None
+) -> tuple[Cube, float]:
+    """Solve for the voxels, or take weighted means of samples.
 
     Parameters
     ----------
@@ -123,40 +139,65 @@ def build_cube(source: Source, grid: Grid, meta: Meta, *, planes: int | None = N
         With the axes.
     planes : int, optional
         In a range; all at once if not given.
+    weighting : Weighting, optional
+        How samples count in means; solved for if not given.
 
     Returns
     -------
     cube : Cube
-        Noise uncorrelated between voxels.
+        Noise uncorrelated between voxels; of means it is not, and the cube tells the mean correlation by offset.
     share : float
         Of the voxels within the field that were measured.
     """
     nz = grid.shape[0]
+    alike = _Alike.none() if weighting is None else _Alike(half_offsets(2 * weighting.reach))
     data = np.full(grid.shape, np.nan, np.float32)
     variance = np.full(grid.shape, np.nan, np.float32)
     for first in range(0, nz, planes or nz):
         last = min(first + (planes or nz), nz)
         samples = source(first - _MARGIN - 2, last + _MARGIN + 1)
         for start in range(first, last, _SLAB):
-            _fill_slab(samples, start, min(start + _SLAB, last), data, variance)
+            if weighting is None:
+                _fill_slab(samples, start, min(start + _SLAB, last), data, variance)
+            else:
+                _weigh_slab(samples, (start, min(start + _SLAB, last)), data, variance, weighting, alike)
         del samples
     flags = np.zeros(grid.shape, np.int32)
     np.copyto(flags, np.int32(Flag.NOT_MEASURED), where=np.isnan(data))
-    field = (flags == 0).any(axis=0)
+    seen = (flags == 0).any(axis=0)
     cube = Cube(
         data=data,
         variance=variance,
         flags=flags,
-        covariance_offset=np.zeros((0, 3), np.int32),
-        covariance_value=np.zeros(0),
+        covariance_offset=alike.offset.astype(np.int32),
+        covariance_value=alike.mean(),
         meta=meta,
     )
-    return cube, float((flags[:, field] == 0).mean())
+    return cube, float((flags[:, seen] == 0).mean())
 
 
-def _fill_slab(samples: Sequence[Samples], start: int, stop: int, data: F4, variance: F4) -> None:
-    """Solve for the planes from ``start`` to ``stop`` (in place)."""
-    low, high = start - _MARGIN, stop + _MARGIN
+@dataclass
+class _Alike:
+    """Sums of correlations by offset (n, 3) between voxels, and of the pairs they are of."""
+
+    offset: IntArray
+    total: FloatArray = field(init=False)
+    pairs: IntArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.total, self.pairs = np.zeros(len(self.offset)), np.zeros(len(self.offset), np.int64)
+
+    @classmethod
+    def none(cls) -> _Alike:
+        return cls(np.zeros((0, 3), np.int32))
+
+    def mean(self) -> FloatArray:
+        """Return the mean correlation coefficient of voxels that far apart."""
+        return np.asarray(self.total / np.maximum(self.pairs, 1))
+
+
+def _near(samples: Sequence[Samples], low: int, high: int) -> tuple[F4, F4, F4, F4]:
+    """Return place from plane ``low`` on, value, weight and excess of the good samples up to plane ``high``."""
     parts = []
     for one in samples:
         near = np.flatnonzero((one.place[:, 0] > low - 2) & (one.place[:, 0] < high + 1) & (one.weight > 0))
@@ -164,10 +205,41 @@ def _fill_slab(samples: Sequence[Samples], start: int, stop: int, data: F4, vari
         place[:, 0] -= low
         parts.append((place, one.value[near], one.weight[near], one.excess[near]))
     place, value, weight, excess = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return place, value, weight, excess
+
+
+def _weigh_slab(  # noqa: PLR0913 - samples, and what they fill
+    samples: Sequence[Samples], planes: tuple[int, int], data: F4, variance: F4, how: Weighting, alike: _Alike
+) -> None:
+    """Take weighted means from the first plane up to the second (in place), and how alike they are in some."""
+    start, stop = planes
+    low, high = start - _MARGIN, stop + _MARGIN
+    place, value, weight, excess = _near(samples, low, high)
+    spread = excess / weight
+    found, noise = weigh_voxels(place, value, spread, (high - low, *data.shape[1:]), how)
+    own = slice(_MARGIN, _MARGIN + stop - start)
+    data[start:stop], variance[start:stop] = found.data[own], found.variance[own]
+    for plane in range(start - start % _APART[how.reach] + _APART[how.reach] // 2, stop, _APART[how.reach]):
+        if plane >= start:
+            total, pairs = correlation_sums(place, spread, noise, how, plane=plane - low)
+            alike.total += total
+            alike.pairs += pairs
+
+
+def _fill_slab(samples: Sequence[Samples], start: int, stop: int, data: F4, variance: F4) -> None:
+    """Solve for the planes from ``start`` to ``stop`` (in place)."""
+    low, high = start - _MARGIN, stop + _MARGIN
+    place, value, weight, excess = _near(samples, low, high)
     root = inverse_root(_DEGREE, smallest=_SMALLEST)
     found = solve_voxels(place, value, weight, (high - low, *data.shape[1:]), root=root, least=_LEAST, excess=excess)
     own = slice(_MARGIN, _MARGIN + stop - start)
     data[start:stop], variance[start:stop] = found.data[own], found.variance[own]
+
+
+def spectral_factor(cube: Cube) -> float:
+    """Return by how much the variance of a sum over planes is larger than the sum of their variances."""
+    along = ~np.asarray(cube.covariance_offset)[:, 1:].any(axis=1)
+    return 1.0 + 2.0 * float(np.sum(np.asarray(cube.covariance_value)[along]))
 
 
 def white_image(cube: Cube, wave: FloatArray, band: tuple[float, float]) -> Image:
@@ -181,6 +253,7 @@ def white_image(cube: Cube, wave: FloatArray, band: tuple[float, float]) -> Imag
         noise[known] += cube.variance[plane][known]
         count += known
     some = np.maximum(count, 1)
+    noise *= spectral_factor(cube)
     measured = count > 0.5 * planes.size
     return Image(
         data=np.where(measured, total / some, np.nan).astype(np.float32),

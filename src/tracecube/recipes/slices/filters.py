@@ -7,7 +7,7 @@ import numpy as np
 from tracecube.core.fields import FloatArray
 from tracecube.core.flags import Flag
 from tracecube.core.spectra import Cube, Image
-from tracecube.recipes.slices.cube import flat_cards
+from tracecube.recipes.slices.cube import flat_cards, spectral_factor
 
 __all__ = ["filter_image"]
 
@@ -45,6 +45,7 @@ def filter_image(cube: Cube, wave: FloatArray, curve_wave: FloatArray, curve: Fl
         total[good] += weight[plane] * cube.data[plane][good]
         noise[good] += weight[plane] ** 2 * cube.variance[plane][good]
         known += weight[plane] * good
+    noise *= spectral_factor(cube)
     measured = known > _HALF * max(float(weight.sum()), 1e-300)
     with np.errstate(divide="ignore", invalid="ignore"):
         data = np.where(measured, total / known, np.nan).astype(np.float32)

@@ -185,3 +185,20 @@ def test_places_of_an_exposure_on_a_grid_about_another_point():
     sky = axes(pointing.ra, pointing.dec).all_pix2world([-30.0, 25.0], [28.0, -29.0], 0)
     expected = axes(RA, DEC).all_world2pix(sky[0] - 1e-3, sky[1] + 2e-3, 0)
     assert np.allclose([west, north], expected, atol=1e-4)
+
+
+def test_a_single_exposure_lies_where_a_list_says():
+    image = exposure(1, STARS)
+    listed = table(
+        "OFFSET_LIST", {"MJD_OBS": [58500.0], "RA_OFFSET": [1e-4], "DEC_OFFSET": [2e-4], "FLUX_SCALE": [0.9]}
+    )
+    found = align_exposures(
+        images=[image], source_list=[], offset_list=listed, output_wcs=None, params=AlignParams(srcmin=3)
+    )
+    assert (found.offsets.ra[0], found.offsets.dec[0], found.offsets.flux_scale[0]) == (1e-4, 2e-4, 0.9)
+    assert list(found.offsets.method) == ["list"]
+    assert np.isfinite(found.preview_fov.data).any()
+    few = AlignParams(srcmin=3)
+    plain = align_exposures(images=[image], source_list=[], offset_list=None, output_wcs=None, params=few)
+    assert list(plain.offsets.method) == ["reference"]
+    assert not plain.caveats

@@ -97,3 +97,12 @@ def test_the_earth_moves_towards_what_rises_after_midnight():
     behind = at(RA=90.0, DEC=23.4, **{"MJD-OBS": 58562.3})
     assert barycentric_velocity(ahead) == pytest.approx(29.9, abs=0.7)
     assert barycentric_velocity(behind) == pytest.approx(-29.9, abs=0.7)
+
+
+def test_whose_rest_is_meant():
+    """The Sun moves by metres a second about the barycentre, the telescope by 0.42 km/s at most about the Earth."""
+    ahead = at(RA=270.0, DEC=-23.4, **{"MJD-OBS": 58562.3})
+    bary, helio, geo, none = (barycentric_velocity(ahead, frame) for frame in ("bary", "helio", "geo", "none"))
+    assert 0.0 < abs(helio - bary) < 0.02
+    assert 0.0 < abs(geo) < 0.43
+    assert none == 0.0

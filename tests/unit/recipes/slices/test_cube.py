@@ -8,7 +8,16 @@ from astropy.wcs import WCS
 
 from tests.unit.kernels.test_voxels import binned, detector
 from tracecube.core.flags import Flag
-from tracecube.recipes.slices.cube import Grid, Samples, build_cube, planes_at_once, slow_variance, white_image
+from tracecube.kernels.weighted_voxels import Weighting
+from tracecube.recipes.slices.cube import (
+    Grid,
+    Samples,
+    build_cube,
+    planes_at_once,
+    slow_variance,
+    spectral_factor,
+    white_image,
+)
 
 SHAPE = (230, 16, 18)
 GRID = Grid(wave0=4750.0, step=1.25, x0=-1.7, y0=-1.5, side=0.2, shape=SHAPE)
@@ -130,3 +139,27 @@ def test_a_variance_that_does_not_follow_lines():
     quiet = (np.abs(y[:, 0] - 100.0) > 12.0) & (np.abs(y[:, 0] - 99.5) < 92.0)
     assert np.abs(found[quiet][:, [0, 1, 3, 4]] / (25.0 + 0.05 * y[quiet]) - 1.0).max() < 0.02
     assert np.ptp(found[94:106, 0]) < 0.2 * found[100, 0]
+
+
+@pytest.mark.parametrize("method", ["drizzle", "renka"])
+def test_weighted_means_tell_how_voxels_correlate(method):
+    rng = np.random.default_rng(7)
+    place = detector(rng, SHAPE)
+    samples = source(
+        [Samples(place, rng.normal(5, 1, len(place)).astype(np.float32), *[np.ones(len(place), np.float32)] * 2)]
+    )
+    cube, share = build_cube(samples, GRID, {}, planes=120, weighting=Weighting(method))
+    assert share > 0.99
+    assert cube.covariance_offset.shape[1] == 3
+    near = dict(zip(map(tuple, cube.covariance_offset.tolist()), cube.covariance_value, strict=True))
+    assert 0.02 < near[0, 0, 1] < 0.9
+    assert spectral_factor(cube) > 1.02
+    pull = (cube.data - 5.0) / np.sqrt(cube.variance)
+    assert np.nanstd(pull) == pytest.approx(1.0, abs=0.02)
+    assert np.nanmean(pull[:, :, 1:] * pull[:, :, :-1]) == pytest.approx(near[0, 0, 1], abs=0.02)
+    assert np.nanmean(pull[1:] * pull[:-1]) == pytest.approx(near[1, 0, 0], abs=0.02)
+    wave = GRID.wave0 + GRID.step * np.arange(SHAPE[0])
+    white = white_image(cube, wave, (4760.0, 5030.0))
+    assert ((white.data - 5.0) / np.sqrt(white.variance))[3:-3, 3:-3].std() == pytest.approx(1.0, abs=0.2)
+    whole, _ = build_cube(samples, GRID, {}, weighting=Weighting(method))
+    assert whole.data == pytest.approx(cube.data, rel=1e-3, nan_ok=True)  # places are of single precision

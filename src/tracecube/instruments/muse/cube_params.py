@@ -1,0 +1,95 @@
+"""What users choose of a cube: its planes, how pixels become voxels, whose motion wavelengths are freed of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from tracecube.core.errors import BadData
+from tracecube.core.fields import Meta
+from tracecube.core.params import Params
+from tracecube.instruments.muse.geometry import spaxel
+from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode
+from tracecube.kernels.weighted_voxels import Weighting
+
+__all__ = ["DROP_TEXT", "CubeParams", "Drop"]
+
+_SAMPLING = 1.25  # Angstrom that a pixel of the detector is wide, nominally
+_FEWEST = 50.0  # Angstrom that a cube holds at least
+_FINEST = 0.75  # of a pixel of the detector: smaller voxels are not told by solving for them
+
+DROP_TEXT = "Side of a pixel's drop over that of the pixel: of all axes; sky and wavelength; or x, y, wavelength"
+
+
+def _several(value: object) -> object:
+    """Return one number as a list of one."""
+    return [value] if isinstance(value, int | float | str) and "," not in str(value) else value
+
+
+Drop = Annotated[tuple[float, ...], BeforeValidator(_several), Field(min_length=1, max_length=3)]
+"""One to three numbers, as the observatory's ``pixfrac``."""
+
+
+class CubeParams(Params):
+    """Numbers of a cube that is made of pixels."""
+
+    step: float = Field(default=1.25, gt=0.1, alias="dlambda", description="Angstrom between planes")
+    hit: float = Field(default=6.0, gt=0, alias="crsigma", description="Errors beyond which a pixel is hit")
+    lowest: float = Field(default=0.0, ge=0, alias="lambdamin", description="First wavelength; 0 for that of the mode")
+    highest: float = Field(default=LAST_WAVELENGTH, gt=0, alias="lambdamax", description="Last wavelength, Angstrom")
+    frame: Literal["bary", "helio", "geo", "none"] = Field(
+        default="bary",
+        alias="rvcorr",
+        description="At rest with: the solar system's barycentre, the Sun, the Earth's centre; none: as observed",
+    )
+    resample: Literal["decorrelated", "nearest", "linear", "quadratic", "renka", "drizzle", "lanczos"] = Field(
+        default="decorrelated",
+        description="Voxels of uncorrelated noise, or weighted means of pixels, whose correlation COVAR tells",
+    )
+    pixfrac: Drop = Field(default=(0.8, 0.8), description=DROP_TEXT)
+    reach: int = Field(default=1, ge=1, le=3, alias="ld", description="Voxels away at which pixels count in means")
+    radius: float = Field(default=1.25, gt=0, alias="rc", description="Critical radius of renka, voxel")
+
+    @model_validator(mode="after")
+    def _has_planes(self) -> Self:
+        if self.highest - self.lowest < _FEWEST or not all(0.0 < one <= 10.0 for one in self.pixfrac):
+            raise ValueError(f"from {self.lowest:g} to {self.highest:g} Angstrom is no cube, or pixfrac not of 0 to 10")
+        return self
+
+    def band(self, meta: Meta) -> tuple[float, float]:
+        """Return first and last wavelength (Angstrom) of the cube of an exposure.
+
+        Raises
+        ------
+        BadData
+            The mode is not known, or ends where the cube is to begin.
+        """
+        first = self.lowest or first_wavelength(mode(meta))
+        if self.highest - first < _FEWEST:
+            raise BadData(
+                f"from {first:g} to {self.highest:g} Angstrom is no cube", hint="larger lambdamax, or smaller lambdamin"
+            )
+        return first, self.highest
+
+    def weighting(self, meta: Meta, step: float, side: float) -> Weighting | None:
+        """Return how pixels count in voxels of this step (Angstrom) and side (arcsec); None where these are solved for.
+
+        Raises
+        ------
+        BadData
+            Voxels are smaller than pixels, and to be solved for.
+        """
+        pixel = spaxel(meta)
+        if self.resample == "decorrelated":
+            if min(step / _SAMPLING, side / pixel[0]) < _FINEST:
+                raise BadData(
+                    f"voxels of {side:g} arcsec, {step:g} Angstrom are finer than pixels: they can not be solved for",
+                    hint="-p object.resample=drizzle, and -p object_aligned.resample=drizzle",
+                )
+            return None
+        along, across, spectral = {1: self.pixfrac * 3, 2: (*self.pixfrac[:1] * 2, *self.pixfrac[1:])}.get(
+            len(self.pixfrac), self.pixfrac
+        )
+        drop = (spectral * _SAMPLING / step, across * pixel[1] / side, along * pixel[0] / side)
+        return Weighting(self.resample, self.reach, self.radius, drop)

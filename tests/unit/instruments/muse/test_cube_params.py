@@ -1,0 +1,62 @@
+"""What users choose of a cube: the observatory's words, and what is refused before anything long is begun."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from tracecube.core.errors import BadData
+from tracecube.instruments.muse import instrument
+from tracecube.instruments.muse.cube_params import CubeParams
+from tracecube.instruments.muse.object_steps import AlignedParams, ObjectParams
+from tracecube.kernels.weighted_voxels import Weighting
+from tracecube.workflow.settings import params_of
+
+META = {"ESO INS MODE": "WFM-NOAO-N"}
+[OBJECT] = [task for task in instrument.workflow.tasks if task.name == "object"]
+
+
+@pytest.mark.parametrize(
+    ("words", "drop"),
+    [
+        ({"pixfrac": "0.6"}, (0.6, 0.6, 0.6)),
+        ({"pixfrac": "0.6,0.9"}, (0.9, 0.6, 0.6)),
+        ({"pixfrac": "0.5,0.6,0.9"}, (0.9, 0.6, 0.5)),
+        ({"dx": "0.4"}, (0.8, 0.4, 0.4)),
+        ({"dlambda": "2.5"}, (0.4, 0.8, 0.8)),
+        ({}, (0.8, 0.8, 0.8)),
+    ],
+)
+def test_drops_are_as_large_as_the_observatory_has_them(words, drop):
+    params = params_of(OBJECT, {"resample": "drizzle", **words})
+    found = params.weighting(META, params.step, params.side or 0.2)
+    assert found.method == "drizzle"
+    assert found.drop == pytest.approx(drop)
+
+
+def test_what_other_methods_are_told():
+    params = params_of(OBJECT, {"resample": "renka", "rc": "1.5", "ld": "2"})
+    assert params.weighting(META, 1.25, 0.2) == Weighting("renka", 2, 1.5, pytest.approx((0.8, 0.8, 0.8)))
+    assert AlignedParams().pixfrac == (0.6, 0.6)
+
+
+def test_voxels_that_are_solved_for_are_no_finer_than_pixels():
+    assert CubeParams().weighting(META, 1.0, 0.2) is None
+    for step, side in ((0.6, 0.2), (1.25, 0.1)):
+        with pytest.raises(BadData, match="finer than pixels"):
+            CubeParams().weighting(META, step, side)
+        assert CubeParams(resample="drizzle").weighting(META, step, side) is not None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lambdamin": 9500.0}, {"pixfrac": (0.8, -1.0)}, {"rvcorr": "moon"}, {"ld": 0}, {"resample": "cubic"}]
+)
+def test_what_can_not_be_is_refused_before_the_night_is_reduced(wrong):
+    with pytest.raises(ValidationError):
+        ObjectParams(**wrong)
+
+
+def test_a_cube_that_ends_before_its_mode_begins_is_refused():
+    with pytest.raises(BadData, match="is no cube"):
+        CubeParams(highest=4700.0).band(META)
+    assert CubeParams(lowest=4600.0, highest=4700.0).band(META) == (4600.0, 4700.0)
