@@ -22,7 +22,7 @@ from tracecube.instruments.muse.sky_axes import SkyAxes
 from tracecube.kernels.tangent_plane import plane_to_sky
 from tracecube.recipes.slices.cube import Grid, flat_cards
 from tracecube.recipes.slices.sky_exposure import borrowed_sky, continuum_of, sampled
-from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, SkyFit
+from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, SkyFit, Windows
 from tracecube.recipes.slices.sky_pieces import Slices
 from tracecube.recipes.slices.sky_zero import Zero
 
@@ -59,9 +59,9 @@ def _scatter(slices: Slices) -> float:
 
 
 def with_method(
-    fit: SkyFit, method: str, exposure: SliceSky | None, meta: Meta, zero: Zero
+    fit: SkyFit, method: str, exposure: SliceSky | None, meta: Meta, zero: Zero, without: Windows = ()
 ) -> tuple[SkyFit, tuple[QualityNumber, ...]]:
-    """Return the fit with the spectrum that the method takes, and numbers of it."""
+    """Return the fit with the spectrum that the method takes, and numbers of it; gas has lines ``without``."""
     if method == "none":
         return replace(fit, coefficient=np.zeros_like(fit.coefficient)), ()
     if method == "simple":
@@ -71,10 +71,12 @@ def with_method(
     if exposure is None or method == "own":
         return fit, ()
     scale = exposure_time(meta, "exposure") / exposure_time(exposure.meta, "SKY exposure")
-    found = borrowed_sky(fit, exposure, zero=(zero.shift, zero.stretch), scale=scale, refit=method == "model")
+    place = zero.shift, zero.stretch
+    found = borrowed_sky(fit, exposure, zero=place, scale=scale, refit=method == "model", without=without)
     numbers = (
         QualityNumber("SKY LINES RATIO", found.strength, low=0.3, high=3.0),
         QualityNumber("SKY LINES CHANGE", found.change),
+        QualityNumber("SKY LINES APART", found.apart),
         QualityNumber("SKY LINES LEFT", found.left, high=0.02),
     )
     return replace(fit, coefficient=found.coefficient), numbers if method == "model" else ()

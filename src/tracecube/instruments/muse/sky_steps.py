@@ -71,7 +71,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="20")
+@recipe(version="21")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],
@@ -95,10 +95,13 @@ def sky_model(  # noqa: PLR0913 - what the sky is told by
     own = params.model_copy(update={"fraction": share})
     fit = fit_sky(slices, own, allowed=allowed)
     gas_seen = _nebula(fit)
-    if gas_seen is not None:  # lines of gas are not as bright in all slices: once more without
-        fit = fit_sky(slices, own, allowed=allowed, without=gas_windows(gas_seen.velocity))
+    without = () if gas_seen is None else gas_windows(gas_seen.velocity)
+    if without:  # lines of gas are not as bright in all slices: once more without
+        fit = fit_sky(slices, own, allowed=allowed, without=without)
+    method, more = _lit_everywhere(fit, params.method, method, sky_exposure, masked=allowed is not None)
+    caveats += more
     zero, said = _zero(fit, sky_lines)
-    fit, numbers = with_method(fit, method, sky_exposure, segments[0].meta, zero)
+    fit, numbers = with_method(fit, method, sky_exposure, segments[0].meta, zero, without)
     value = fit.value.copy()
     value[:, 1] += zero.shift
     value[:, 2] += zero.stretch
@@ -113,7 +116,15 @@ def sky_model(  # noqa: PLR0913 - what the sky is told by
         sky_continuum=base,
         sky_mask=mask_image(segments, fit.blank, pointing),
         quality=(*_numbers(fit, value, zero), *numbers, gas),
-        caveats=(*caveats, *unused, *said, *_crowd(fit), *_lit(fit, method, masked=allowed is not None), *doubts),
+        caveats=(
+            *caveats,
+            *more,
+            *unused,
+            *said,
+            *_crowd(fit),
+            *_lit(fit, method, masked=allowed is not None),
+            *doubts,
+        ),
     )
 
 
@@ -121,6 +132,20 @@ def _nebula(fit: SkyFit) -> Nebula | None:
     """Return the gas in the spectrum that the pieces share, if there is any: also of those that do not count for it."""
     wave, light = sampled(fit.shared.astype(np.float64), fit.first, fit.step)
     return nebula_in(wave, light[0], continuum_of(light[0], float(wave[1] - wave[0])))
+
+
+def _lit_everywhere(
+    fit: SkyFit, wanted: str, method: str, exposure: SliceSky | None, *, masked: bool
+) -> tuple[str, tuple[str, ...]]:
+    """Return the method where lines of gas were left in the sky: nebulae may be as even as the sky."""
+    if wanted != "auto" or method != "own" or exposure is None or masked:
+        return method, ()
+    wave, light = sampled(fit.coefficient.astype(np.float64), fit.first, fit.step)
+    found = nebula_in(wave, light[0], continuum_of(light[0], float(wave[1] - wave[0])))
+    if found is None:
+        return method, ()
+    said = "lines of gas stand in all of the field: the sky's continuum is that of the closest SKY exposure"
+    return "model", (said,)
 
 
 def _crowd(fit: SkyFit) -> tuple[str, ...]:
@@ -137,7 +162,7 @@ def _crowd(fit: SkyFit) -> tuple[str, ...]:
 def _lit(fit: SkyFit, method: str, *, masked: bool) -> tuple[str, ...]:
     """Say so where pieces that were taken for sky have lines of their own, and what became of them."""
     share = f"{100.0 * fit.lit:.0f} per cent"
-    if fit.lit > MOST_LIT and method not in {"none", "subtract-model"}:
+    if fit.lit > MOST_LIT and method not in {"none", "model", "subtract-model"}:
         said = "have lines of their own: an object fills the field, and its lines are taken for the sky's"
         return (f"{share} of the pieces taken for sky {said}; give a SKY exposure or a SKY_MASK",)
     if masked and 0.0 < fit.lit <= MOST_LIT:

@@ -4,6 +4,11 @@ With L the lines of the sky exposure above its continuum C, the sky is C + (1 + 
 spectrum by straight lines between nodes 150 A apart, for bands of lines brighten and fade apart; b and c, a shift and a
 width, by parabolas. They are fitted to the exposure's own spectrum beside a free smooth continuum, samples far off left
 out: lines of objects make no line of the sky brighter, and light of objects stays.
+
+Bands overlap, and each brightens by itself: beyond a, single lines are stronger or weaker by some per cent. These
+departures are drawn from a distribution of Student about 0, whose width the lines show (Lange, Little & Taylor 1989,
+J. Am. Stat. Assoc. 84, 881), so that a faint line departs only as far as it is seen to. Where what is there has not the
+shape of the sky's lines, an object has a line upon them, and they do not depart, nor do lines beside known gas.
 """
 
 from __future__ import annotations
@@ -12,11 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, percentile_filter
+from scipy.ndimage import gaussian_filter1d, median_filter, percentile_filter
 
 from tracecube.core.slice_light import SliceSky
 from tracecube.kernels import sky_spline
-from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, SkyFit
+from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, SkyFit, Windows
 
 __all__ = ["BORDERS", "Borrowed", "borrowed_sky", "continuum_of", "sampled"]
 
@@ -29,19 +34,28 @@ _STEP = 0.3  # Angstrom, samples: half the distance of the spline's knots
 _ENVELOPE, _SHARE = 120.0, 20.0  # Angstrom and per cent: the continuum lies at the lower end of such a window
 _NODES, _SMOOTH = 150.0, 80.0  # Angstrom between nodes of the lines' strength and of the free continuum
 _CLIP, _ROUNDS = 5.0, 5
+_FLOOR = 0.02  # of the light of a line, by which samples may be off besides
+_LINE = 6.0  # Angstrom between nodes of single lines' strength: two widths of a line
+_AROUND = 300.0  # Angstrom over which noise is alike
+_ALIKE = 2.5  # samples that go together: knots are two samples apart
+_MOST = 0.3  # by which a line may depart from its band
+_EM, _TAIL = 15, 2.0  # rounds; degrees of freedom of Student's distribution
+_SURE = 1.0  # information of a node, over that of the distribution, from which on it tells of its width
+_UNLIKE, _FAR = 0.2, 4.0  # of what a node leaves, over what was there and over noise: something else is there
 
 
 class Borrowed(NamedTuple):
     """The sky on the exposure's own scale.
 
-    Coefficients, mean strength of its lines over those of the sky exposure, its scatter along the spectrum, and rms of
-    what is left over that of the lines.
+    Coefficients, mean strength of its lines over those of the sky exposure, its scatter along the spectrum, rms of what
+    is left over that of the lines, and by what share single lines depart from their bands.
     """
 
     coefficient: F8
     strength: float
     change: float
     left: float
+    apart: float
 
 
 def continuum_of(spectrum: F8, step: float) -> F8:
@@ -56,7 +70,15 @@ def sampled(coefficient: F8, first: float, step: float) -> tuple[F8, F8]:
     return wave, sky_spline.derivatives(wave, np.asarray(coefficient, np.float64), first, step)[:3]
 
 
-def borrowed_sky(own: SkyFit, other: SliceSky, *, zero: tuple[float, float], scale: float, refit: bool) -> Borrowed:
+def borrowed_sky(  # noqa: PLR0913 - both skies, and how they lie to each other
+    own: SkyFit,
+    other: SliceSky,
+    *,
+    zero: tuple[float, float],
+    scale: float,
+    refit: bool,
+    without: Windows = (),
+) -> Borrowed:
     """Return the sky of an exposure as an exposure of the sky has it.
 
     Parameters
@@ -70,6 +92,8 @@ def borrowed_sky(own: SkyFit, other: SliceSky, *, zero: tuple[float, float], sca
         Exposure time over that of ``other``.
     refit : bool
         Strength, shift and width of lines are those of ``own``.
+    without : sequence of (float, float), Angstrom
+        Ranges where ``own`` has lines of gas, which tell nothing.
     """
     wave = np.arange(*BORDERS, _STEP)
     z = (wave - REFERENCE) / SPAN
@@ -78,26 +102,40 @@ def borrowed_sky(own: SkyFit, other: SliceSky, *, zero: tuple[float, float], sca
         scale * sky_spline.derivatives(there, np.asarray(other.coefficient, np.float64), other.first, other.step)[:3]
     )
     base = continuum_of(light[0], _STEP)
-    made, strength, change, left = light[0], 1.0, 0.0, float("nan")
+    made, strength, change, left, apart = light[0], 1.0, 0.0, float("nan"), 0.0
     if refit:
         spectrum = sky_spline.derivatives(wave, np.asarray(own.coefficient, np.float64), own.first, own.step)[0]
-        made, factor, left = _refitted(wave, z, (light[0] - base, light[1], light[2]), spectrum - base)
-        made = made + base
-        strength, change = float(np.mean(factor)), float(np.std(factor))
+        gas = np.zeros(wave.size, bool)
+        for low, high in without:
+            gas |= (wave + zero[0] + zero[1] * z > low) & (wave + zero[0] + zero[1] * z < high)
+        found = _refitted(wave, z, (light[0] - base, light[1], light[2]), spectrum - base, ~gas)
+        share, apart = _line_by_line(wave, found.lines, found.off, ~gas)
+        made = base + found.lines * (1.0 + share)
+        left = float(np.std((found.off - found.lines * share)[found.kept]) / max(np.std(light[0] - base), 1e-300))
+        strength, change = float(np.mean(found.strength)), float(np.std(found.strength))
     matrix, rhs = np.zeros((sky_spline.BAND, own.coefficient.size)), np.zeros(own.coefficient.size)
     sky_spline.accumulate(wave, made, np.ones_like(wave), 1.0, own.first, own.step, matrix, rhs)
-    return Borrowed(sky_spline.solve(matrix, rhs), strength, change, left)
+    return Borrowed(sky_spline.solve(matrix, rhs), strength, change, left, apart)
 
 
-def _refitted(wave: F8, z: F8, lines: tuple[F8, F8, F8], target: F8) -> tuple[F8, F8, float]:
-    """Return the lines as they are in ``target``, their strength at the nodes, and what is left over the lines' rms."""
+class _Refitted(NamedTuple):
+    """Lines as they are in the exposure, their strength at the nodes, what is left of it, and where that tells."""
+
+    lines: F8
+    strength: F8
+    off: F8
+    kept: NDArray[np.bool_]
+
+
+def _refitted(wave: F8, z: F8, lines: tuple[F8, F8, F8], target: F8, clear: NDArray[np.bool_]) -> _Refitted:
+    """Return the lines as they are in ``target``, bands and all lines alike, where samples are ``clear``."""
     strength, smooth = _hats(wave, _NODES), _hats(wave, _SMOOTH)
     parabola = np.stack([np.ones_like(z), z, z * z], axis=1)
     bent = [lines[1][:, None] * parabola, lines[2][:, None] * parabola]
     design = np.concatenate([lines[0][:, None] * strength, *bent, smooth], axis=1)
-    kept = np.ones(wave.size, bool)
+    kept = clear.copy()
     count = design.shape[1] - smooth.shape[1]
-    found = np.zeros(design.shape[1])
+    found, off = np.zeros(design.shape[1]), target
     for _ in range(_ROUNDS):
         some = design[kept]
         matrix = some.T @ some
@@ -109,9 +147,72 @@ def _refitted(wave: F8, z: F8, lines: tuple[F8, F8, F8], target: F8) -> tuple[F8
         found = np.linalg.lstsq(matrix + np.diag(prior), rhs, rcond=1e-12)[0]
         off = target - design @ found
         spread = 1.4826 * float(np.median(np.abs(off - np.median(off))))
-        kept = np.abs(off) < _CLIP * max(spread, 1e-300) + 0.02 * np.abs(lines[0])
-    left = float(np.std(off[kept]) / max(np.std(lines[0]), 1e-300))
-    return design[:, :count] @ found[:count], found[: strength.shape[1]], left
+        kept = clear & (np.abs(off) < _CLIP * max(spread, 1e-300) + _FLOOR * np.abs(lines[0]))
+    return _Refitted(design[:, :count] @ found[:count], found[: strength.shape[1]], off, kept)
+
+
+def _line_by_line(wave: F8, lines: F8, off: F8, kept: NDArray[np.bool_]) -> tuple[F8, float]:
+    """Return by what share single lines are stronger (k,), and the width of the Gaussian of these shares.
+
+    Parameters
+    ----------
+    wave : array (k,), Angstrom
+    lines : array (k,)
+        As bands of lines and the mean of all make them.
+    off : array (k,)
+        What is left of the exposure.
+    kept : bool array (k,)
+        Samples that tell.
+    """
+    quiet = np.abs(lines) < np.median(np.abs(lines))  # between the lines
+    spread = median_filter(np.abs(off[quiet]), size=int(0.5 * _AROUND / _STEP) | 1, mode="nearest")
+    noise = 1.4826 * np.maximum(np.interp(wave, wave[quiet], spread), 1e-300)
+    weight = np.where(kept & (np.abs(off) < _CLIP * noise + _MOST * np.abs(lines)), noise**-2.0 / _ALIKE, 0.0)
+    nodes = np.arange(wave[0], wave[-1] + _LINE, _LINE)
+    at = np.minimum(((wave - wave[0]) / _LINE).astype(int), nodes.size - 2)
+    rise = (wave - nodes[at]) / _LINE
+    hats = 1.0 - rise, rise
+
+    def at_nodes(values: F8) -> F8:
+        return np.asarray(sum(np.bincount(at + k, hat * values, nodes.size) for k, hat in enumerate(hats)))
+
+    free = np.ones(nodes.size, bool)
+    for _ in range(_ROUNDS):
+        counts = weight * (free[at] & free[at + 1])
+        diagonal = sum(np.bincount(at + k, counts * (hat * lines) ** 2, nodes.size) for k, hat in enumerate(hats))
+        beside = np.bincount(at, counts * hats[0] * hats[1] * lines**2, nodes.size)
+        share, width = _drawn(np.asarray(diagonal), np.asarray(beside, np.float64), at_nodes(counts * lines * off))
+        made = share[at] * hats[0] + share[at + 1] * hats[1]
+        left, before = (at_nodes(counts * part**2) for part in (off - lines * made, off))
+        odd = free & (left > _UNLIKE * before) & (left > _FAR * at_nodes(np.where(counts > 0, 1.0, 0.0) / _ALIKE))
+        if not odd.any():
+            break
+        free &= ~odd
+    return np.asarray(made), width
+
+
+def _drawn(diagonal: F8, beside: F8, right: F8) -> tuple[F8, float]:
+    """Return shares at the nodes (n,), drawn to 0, and the width of the distribution that they are drawn from.
+
+    Parameters
+    ----------
+    diagonal, beside : array (n,)
+        Of the normal equations: of each node, and of it with the next.
+    right : array (n,)
+    """
+    variance = _MOST**2
+    precision = np.full(right.size, 1.0 / variance)
+    share = np.zeros(right.size)
+    for _ in range(_EM):
+        matrix = np.diag(diagonal + precision) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
+        spread = np.linalg.inv(matrix)
+        share = spread @ right
+        power = share**2 + np.diag(spread)
+        told = diagonal > _SURE / variance
+        if told.any():
+            variance = float(np.mean(((_TAIL + 1.0) * power / (_TAIL + power / variance))[told]))
+        precision = (_TAIL + 1.0) / (_TAIL * variance + power)
+    return share, float(np.sqrt(variance))
 
 
 def _hats(wave: F8, step: float) -> F8:

@@ -27,6 +27,7 @@ __all__ = [
     "SPAN",
     "SkyFit",
     "SkyParams",
+    "Windows",
     "fit_sky",
     "shape_intervals",
 ]

@@ -99,3 +99,40 @@ def test_the_continuum_lies_under_the_lines():
     wave = np.arange(4700.0, 9300.0, 0.3)
     found = continuum_of(SKY.seen(wave), 0.3)
     assert np.median(np.abs(found - continuum(wave))) < 0.03
+
+
+@pytest.mark.parametrize("height", [0.0, 1.0, 8.0])
+def test_bands_that_overlap_brighten_each_by_itself_and_an_unknown_line_does_not_count(height):
+    """Six bands change by 6 per cent, their lines mixed along the spectrum; an unknown line of gas lies at 6600 A.
+
+    Strengths that change along the spectrum alone leave 3.8 per cent.
+    """
+    other = Sky()
+    other.strength = SKY.strength * np.exp(np.random.default_rng(5).normal(0, 0.06, 6))[np.arange(130) % 6]
+
+    def seen(wave):
+        return 2.0 * other.seen(wave) + 0.4 + height * np.exp(-0.5 * ((wave - 6600.0) / 1.2) ** 2)
+
+    found = borrowed_sky(own_fit(seen), exposure(), zero=(0.0, 0.0), scale=2.0, refit=True)
+    light = sky_spline.derivatives(WAVE, found.coefficient, FIRST, STEP)[0]
+    off = light - 2.0 * other.seen(WAVE)
+    assert np.sqrt(np.mean(off**2)) < 0.01 * np.std(2.0 * other.seen(WAVE))
+    assert np.abs(off[np.abs(WAVE - 6600.0) < 4.0]).max() < 0.15
+    assert 0.02 < found.apart < 0.1
+
+
+def test_lines_beside_known_gas_do_not_follow_it():
+    """A line of gas on a line of the sky is taken for it, unless it is said where gas is."""
+    at = float(SKY.line_wave[np.argmin(np.abs(SKY.line_wave - 6700.0))])
+
+    def seen(wave):
+        return 2.0 * SKY.seen(wave) + 3.0 * np.exp(-0.5 * ((wave - at) / SIGMA) ** 2)
+
+    near = np.abs(WAVE - at) < 4.0
+    taken = []
+    for without in ((), ((at - 9.0, at + 9.0),)):
+        found = borrowed_sky(own_fit(seen), exposure(), zero=(0.0, 0.0), scale=2.0, refit=True, without=without)
+        light = sky_spline.derivatives(WAVE, found.coefficient, FIRST, STEP)[0]
+        taken.append(np.abs(light - 2.0 * SKY.seen(WAVE))[near].max())
+    assert taken[1] < 0.15
+    assert taken[1] < 0.2 * taken[0]
