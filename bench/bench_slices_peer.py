@@ -12,7 +12,11 @@ Where both have reduced the whole night already, nothing is run again: CPU and w
 of one job or of all, from our ledger and from a table ``step,ifu,user_s,sys_s,wall_s,rss_kB,exit`` of ESO's recipes
 (as `/usr/bin/time -f "STEP,IFU,%U,%S,%e,%M,%x"` writes it), and with files of scores of both, each row that both have.
 
-    python bench/bench_slices_peer.py --out OUT --chain times.csv [--scores OURS.json ... --theirs ESO.json]
+    python bench/bench_slices_peer.py --out OUT [--parallel OUT2] --chain times.csv
+        [--scores OURS.json ... --theirs ESO.json]
+
+OUT was reduced with ``-j 1``; OUT2 with ``-j 2``, of which the wall time of the whole chain is told. A row of scores is
+marked where ESO's is better ("ESO"), and where the target is missed ("missed").
 """
 
 from __future__ import annotations
@@ -26,9 +30,11 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 from bench_slices import PEER
+from slices_rows import accuracy_rows
 
 from tracecube.archive import queries
 from tracecube.archive.ledger import Ledger
@@ -108,19 +114,38 @@ def told(rows: list[tuple[float, float, float]]) -> str:
     return f"{len(rows):5d} {cpu:8.1f} {wall:8.1f} {max(row[2] for row in rows):6.2f}"
 
 
-def both(out: Path, chain: Path) -> None:
-    """Print what every step cost, ours and ESO's, each over all channels and exposures."""
+def over(theirs: list[tuple[float, float, float]], ours: list[tuple[float, float, float]]) -> str:
+    """Return how many times as much ESO's took: CPU seconds, and memory."""
+    if not theirs or not ours:
+        return ""
+    cpu = sum(row[0] for row in theirs) / max(sum(row[0] for row in ours), 1e-9)
+    return f"{cpu:8.2f} {max(row[2] for row in theirs) / max(row[2] for row in ours):6.2f}"
+
+
+def done(out: Path) -> list[tuple[str, float, float, float, str]]:
+    """Return task, CPU and wall seconds, peak memory (byte) and start of the last job of each kind that was done."""
     with closing(sqlite3.connect(f"file:{out / 'tracecube.db'}?mode=ro", uri=True)) as base:
-        jobs = base.execute(
-            "select task, cpu_seconds, seconds, peak_memory from job where state = 'done'"
+        return base.execute(
+            "select task, cpu_seconds, seconds, peak_memory, started from job where state = 'done'"
             " and id in (select max(id) from job where state = 'done' group by task, name)"
         ).fetchall()
+
+
+def lasted(out: Path) -> float:
+    """Return wall seconds from the first job's start to the last one's end."""
+    spans = [(datetime.fromisoformat(start).timestamp(), wall) for _, _, wall, _, start in done(out)]
+    return max(start + wall for start, wall in spans) - min(start for start, _ in spans)
+
+
+def both(out: Path, chain: Path) -> None:
+    """Print what every step cost, ours and ESO's, each over all channels and exposures."""
+    jobs = done(out)
     theirs = [line.split(",") for line in chain.read_text("utf-8").splitlines()[1:]]
     head = f"{'CPU s':>8s} {'wall s':>8s} {'GB':>6s}"
-    print(f"{'step':28s} {'ours':>5s} {head}   {'ESO':>5s} {head}")
+    print(f"{'step':28s} {'ours':>5s} {head}   {'ESO':>5s} {head}   ESO/ours CPU, GB")
     every: list[list[tuple[float, float, float]]] = [[], []]
     for task, name in CHAIN.items():
-        own = [(cpu, wall, peak / 1e9) for of, cpu, wall, peak in jobs if of == task]
+        own = [(cpu, wall, peak / 1e9) for of, cpu, wall, peak, _ in jobs if of == task]
         other = [
             (float(row[2]) + float(row[3]), float(row[4]), float(row[5]) * 1024 / 1e9)
             for row in theirs
@@ -128,17 +153,12 @@ def both(out: Path, chain: Path) -> None:
         ]
         every[0] += own
         every[1] += other
-        print(f"{task:28s} {told(own)}   {told(other)}")
-    print(f"{'all':28s} {told(every[0])}   {told(every[1])}")
-
-
-def scores(ours: list[Path], theirs: Path | None) -> None:
-    """Print every number that both were judged by."""
-    known = json.loads(theirs.read_text("utf-8")) if theirs else {}
-    known = known.get("realistic", known)
-    for path in ours:
-        for name, value in json.loads(path.read_text("utf-8")).items():
-            print(f"{name:70s} {value!s:>40.40s}   ESO {known.get(name, '')!s:.40s}")
+        print(f"{task:28s} {told(own)}   {told(other)}   {over(other, own)}")
+    print(f"{'all':28s} {told(every[0])}   {told(every[1])}   {over(every[1], every[0])}")
+    alike = sum(row[1] for row in every[1])
+    least = 0.5 * sum(row[0] for row in every[1])
+    print(f"from the first job to the last: {lasted(out):.0f} s of wall time; ESO's steps one after the other "
+          f"{alike:.0f} s, by its CPU seconds on two cores not less than {least:.0f} s")  # fmt: skip
 
 
 def main() -> None:
@@ -149,6 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("night", type=Path, nargs="?")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--parallel", type=Path)
     parser.add_argument("--chain", type=Path)
     parser.add_argument("--scores", type=Path, nargs="*", default=[])
     parser.add_argument("--theirs", type=Path)
@@ -159,7 +180,9 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.out and chosen.chain:
         both(chosen.out, chosen.chain)
-        scores(chosen.scores, chosen.theirs)
+        if chosen.parallel:
+            print(f"with jobs side by side ({chosen.parallel}): {lasted(chosen.parallel):.0f} s of wall time")
+        accuracy_rows(chosen.scores, chosen.theirs)
         return
     if chosen.night is None:
         parser.error("a night, or --out and --chain")

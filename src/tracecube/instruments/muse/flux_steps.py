@@ -65,7 +65,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="16")
+@recipe(version="17")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],

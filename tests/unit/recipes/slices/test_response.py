@@ -151,3 +151,41 @@ def test_the_curve_goes_on_at_its_end_without_a_step():
     found = smooth_response(WAVE, value, variance)
     last = int(np.flatnonzero(found.used)[-1])
     assert abs(found.value[last + 1] / found.value[last] - curve(WAVE[last + 1]) / curve(WAVE[last])) < 0.003
+
+
+def test_errors_are_wider_in_gaps_than_beside_them_and_pulls_there_are_of_about_one():
+    pulls, ratio = [], []
+    at = np.searchsorted(WAVE, [6531.25, 7256.25, 8231.25])  # middles of what is left out
+    beside = np.searchsorted(WAVE, [5731.25, 7456.25, 7956.25])
+    for seed in range(12):
+        value, variance = measured(np.random.default_rng(seed), noise=0.001)
+        found = smooth_response(WAVE, value, variance)
+        pulls.append((found.value / curve(WAVE) - 1.0)[at] / (found.error / found.value)[at])
+        ratio.append(np.mean((found.error / found.value)[at]) / np.mean((found.error / found.value)[beside]))
+    assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.6
+    assert np.mean(ratio) > 1.2
+
+
+def test_a_narrow_line_of_the_star_is_left_out():
+    value, variance = measured(np.random.default_rng(8), noise=0.001)
+    line = 1.0 - 0.03 * np.exp(-0.5 * ((WAVE - 5411.0) / 8.0) ** 2)
+    found = smooth_response(WAVE, value * line, variance)
+    near = np.abs(WAVE - 5411.0) < 100.0
+    assert np.abs(found.value / curve(WAVE) - 1.0)[near].max() < 0.003
+    assert not found.used[np.abs(WAVE - 5411.0) < 6.0].any()
+
+
+def test_a_sharp_bend_is_no_line_however_little_it_is_followed_at_first():
+    bent = np.exp(-0.0012 * np.abs(WAVE - 7040.0))
+    value, variance = measured(np.random.default_rng(10), noise=0.0007)
+    found = smooth_response(WAVE, value * bent, variance * bent**2)
+    near = (np.abs(WAVE - 7040.0) < 75.0) & outside(WAVE, TELLURIC)
+    assert found.used[near].mean() > 0.9
+    assert np.abs(found.value / (curve(WAVE) * bent) - 1.0)[near].max() < 0.006
+
+
+def test_the_same_samples_make_the_same_curve():
+    value, variance = measured(np.random.default_rng(9))
+    one, other = (smooth_response(WAVE, value, variance) for _ in range(2))
+    assert np.array_equal(one.value, other.value)
+    assert np.array_equal(one.error, other.error)
