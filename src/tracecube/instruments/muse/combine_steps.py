@@ -64,6 +64,7 @@ def combine_exposures(
         "ESO PRO CATG": "DATACUBE_FINAL",
     }
     meta.pop("FLUXSCAL", None)
+    meta.pop("SKYLEVEL", None)
     cube = Cube(found.data, found.variance, found.flags, *_alike(opened), meta)
     wave = needed(meta, "cube", "CRVAL3") + needed(meta, "cube", "CD3_3") * np.arange(cube.data.shape[0])
     images, caveats = through_filters(cube, wave, curves)

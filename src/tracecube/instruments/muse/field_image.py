@@ -13,9 +13,10 @@ from tracecube.instruments.muse.references import filter_curve
 from tracecube.recipes.slices.cube import white_image
 from tracecube.recipes.slices.filters import filter_image
 
-__all__ = ["Curves", "filter_curves", "fov_image", "through_filters"]
+__all__ = ["WHITE", "Curves", "filter_curves", "fov_image", "through_filters"]
 
-_WHITE = (4800.0, 9200.0)  # Angstrom, that all modes see
+WHITE = (4800.0, 9200.0)
+"""Angstrom, of white light: all modes see these."""
 
 Curves = Mapping[str, tuple[FloatArray, FloatArray]]
 """Name of a filter -> wavelengths (Angstrom) and transmission."""
@@ -23,7 +24,7 @@ Curves = Mapping[str, tuple[FloatArray, FloatArray]]
 
 def fov_image(cube: Cube, wave: FloatArray) -> Image:
     """Return the IMAGE_FOV of a cube whose planes have these wavelengths (n_wave,), Angstrom."""
-    white = white_image(cube, wave, _WHITE)
+    white = white_image(cube, wave, WHITE)
     return Image(white.data, white.variance, white.flags, {**white.meta, "ESO PRO CATG": "IMAGE_FOV"})
 
 

@@ -19,6 +19,7 @@ from tracecube.instruments.muse.geometry import channel_of, geometry_of
 from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import Pointing, on_sky, refraction
 from tracecube.instruments.muse.references import extinction_curve
+from tracecube.instruments.muse.sky_sources import spectra_of
 from tracecube.kernels.atmosphere import extinction_transmission
 from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.optics.slice_map import columns_of, lit_pixels
@@ -138,6 +139,12 @@ class ExposureLight:
         self._wave_of = closest_by_detector(given.wavelengths, meta, "wavelengths")
         self.hits = 0
         self.pixels = 0
+
+    def sky_level(self, low: float, high: float) -> float:
+        """Return the mean brightness of the sky that is taken off, in a cube's unit, between wavelengths (Angstrom)."""
+        sky, _ = spectra_of(self.given.sky)
+        band = (sky.wave >= low) & (sky.wave <= high)
+        return float(np.mean(sky.light[band] * np.interp(sky.wave[band], *self._worth)))
 
     def source(self, grid: Grid, placed: Placement, *, scale: float = 1.0) -> Source:
         """Return what gives the pixels of all detectors between two planes, with their places in the grid.

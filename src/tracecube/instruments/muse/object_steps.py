@@ -20,7 +20,7 @@ from tracecube.core.slice_light import SliceFactors
 from tracecube.core.slices import SliceExposureOnDisk, SliceTraces
 from tracecube.core.spectra import Cube, Image
 from tracecube.instruments.muse.cube_params import DROP_TEXT, CubeParams, Drop
-from tracecube.instruments.muse.field_image import filter_curves, fov_image, through_filters
+from tracecube.instruments.muse.field_image import WHITE, filter_curves, fov_image, through_filters
 from tracecube.instruments.muse.geometry import channel_of, spaxel
 from tracecube.instruments.muse.headers import SAME_EXPOSURE, mode, start_mjd
 from tracecube.instruments.muse.modes import LASER_MODES
@@ -69,7 +69,7 @@ class AlignedOut(Outputs):
     cube: Cube
 
 
-@recipe(version="13")
+@recipe(version="14")
 def object_cube(*, given: ObjectInputs, filter_list: RawFrame | None = None, params: ObjectParams) -> ObjectOut:
     """Make the cube of one exposure.
 
@@ -94,7 +94,7 @@ def object_cube(*, given: ObjectInputs, filter_list: RawFrame | None = None, par
     )
 
 
-@recipe(version="11")
+@recipe(version="12")
 def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
     light = exposure_light(given, params)
@@ -172,6 +172,7 @@ def _made(  # noqa: PLR0913 - an exposure, and where and how it goes
         "EXPTIME": light.pointing.exptime,
         "ESO PRO CATG": "DATACUBE_FINAL",
         "FLUXSCAL": scale,
+        "SKYLEVEL": scale * light.sky_level(*WHITE),
     }
     cards.pop("DETECTOR", None)
     planes = planes_at_once(grid, channels * _PIXELS)

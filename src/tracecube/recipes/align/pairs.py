@@ -19,7 +19,8 @@ F8 = NDArray[np.float64]
 
 _LIGHT = 4.0  # sigma of the smoothed image beyond which light of extended objects tells of the place
 _WIDE = 3.0  # px, that smoothing
-_CERTAIN = 30.0  # sigma beyond which it is no structure that flat fields leave: one to two per cent of the sky
+_CERTAIN = 0.015  # of the sky, beyond which it is no structure that flat fields leave: these leave a few thousandths
+_UNTOLD = 30.0  # sigma instead of that where the brightness of the sky is not told: right for some ten minutes
 _TENTH = 1.2816  # standard deviations between the median and the tenth per cent of a normal distribution
 _TRIED = 3  # peaks of the correlation that are fitted
 _NEAR = 3.0  # px that a fit may end from its candidate
@@ -200,9 +201,9 @@ def _telling(
 def _extended(one: White) -> BoolArray:
     """Return where light of extended objects stands above noise, strips of slices, and what else a blank field shows.
 
-    Flat fields leave structure of a few thousandths of the sky that moves with the telescope. What little light there
-    is must stand above the scatter of the fainter half of the field; light far above the noise counts as it is, for a
-    nebula may fill that half, too.
+    Flat fields leave structure of a few thousandths of the sky that moves with the telescope, however long an exposure
+    is. What little light there is must stand above the scatter of the fainter half of the field; more than a hundredth
+    of the sky counts as it is, for a nebula may fill that half, too.
     """
     if not one.known.any():
         return np.zeros(one.known.shape, bool)
@@ -212,7 +213,8 @@ def _extended(one: White) -> BoolArray:
     # strips are as wide as a pixel and longer than the smoothing: they are smoothed in one direction
     strips = one.pattern**2 / (2.0 * np.sqrt(np.pi) * _WIDE)
     noise = np.sqrt(np.where(one.known, one.variance, np.inf) / (4.0 * np.pi * _WIDE**2) + strips)
-    structure = np.minimum(_LIGHT * (half - faintest) / _TENTH, _CERTAIN * noise)
+    certain = _CERTAIN * one.sky if one.sky > 0 else _UNTOLD * noise
+    structure = np.minimum(_LIGHT * (half - faintest) / _TENTH, certain)
     bright = smooth - faint > np.maximum(_LIGHT * noise, structure)
     return np.asarray(binary_dilation(bright, iterations=3) & one.known) if bright.any() else bright
 

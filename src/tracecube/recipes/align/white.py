@@ -44,6 +44,8 @@ class White:
     picture : Picture
     pattern : float
         Scatter from strip to strip that slices of the field leave: no light of the sky.
+    sky : float
+        Brightness of the sky that was taken off; 0 where nothing tells.
     """
 
     data: F8
@@ -56,6 +58,7 @@ class White:
     side: float
     picture: Picture
     pattern: float = 0.0
+    sky: float = 0.0
 
 
 def white(image: Image, *, weigh: bool = True) -> White:
@@ -86,6 +89,7 @@ def white(image: Image, *, weigh: bool = True) -> White:
         variance = np.where(known, float(np.median(variance[known])), 0.0)
     level = float(np.median(data[known])) if known.any() else 0.0
     strips = pattern_of(data, known)
+    sky = image.meta.get("SKYLEVEL")
     beyond = continued(data, variance, known, level)
     unsure = variance + np.where(known, strips**2, 0.0)
     return White(
@@ -99,6 +103,7 @@ def white(image: Image, *, weigh: bool = True) -> White:
         side=side,
         picture=prepare(beyond.light, unsure, known, level, trusted=beyond.trusted),
         pattern=strips,
+        sky=float(sky) if isinstance(sky, int | float) else 0.0,
     )
 
 
