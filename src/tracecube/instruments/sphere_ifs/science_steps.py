@@ -31,7 +31,7 @@ class FoundCompanions(Outputs):
     contrast_curve: ContrastCurve
 
 
-@recipe(version="13")
+@recipe(version="14")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],
@@ -52,7 +52,7 @@ def ifs_companions(
     """
     from tracecube.instruments.sphere_ifs.star_surroundings import find  # noqa: PLC0415 - brings scipy and numba
 
-    made = find(list(channels), list(dit_centre), star_psf, params, with_spots=(star_centre, centre_spectra))
+    made = find(channels, list(dit_centre), star_psf, params, with_spots=(star_centre, centre_spectra))
     return FoundCompanions(
         sources=made.sources,
         spectrum=made.spectra,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from tracecube.core.spectra import Image, Spectra
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.instruments.sphere_ifs.dits import on_one_dit
 from tracecube.instruments.sphere_ifs.headers import number
-from tracecube.instruments.sphere_ifs.lamp_evenness import even_lamp
+from tracecube.instruments.sphere_ifs.lamp_evenness import Evened, even_lamp
 from tracecube.instruments.sphere_ifs.nominal_layout import SCALE_ERROR
 from tracecube.instruments.sphere_ifs.observing import orientation, pointing
 from tracecube.instruments.sphere_ifs.science_parameters import CompanionParams
@@ -50,7 +52,7 @@ class StarSurroundings:
 
 
 def find(
-    channels: list[Spectra],
+    channels: Sequence[Spectra],
     centres: list[StarCentre],
     psf: StarPsf,
     params: CompanionParams,
@@ -61,7 +63,8 @@ def find(
 
     Parameters
     ----------
-    channels : list of Spectra
+    channels : sequence of Spectra
+        Read one after the other.
     centres : list of StarCentre
         Of the DITs.
     psf : StarPsf
@@ -76,29 +79,22 @@ def find(
     BadData
         DITs of different lenslets or channels.
     """
-    spectra, placed = in_order(channels, centres)
-    turned = [orientation(one.meta, _dit(one.meta)[0]) for one in spectra]
-    spectra, with_spots, said = _comparable(spectra, psf, with_spots)
-    level = core_light(psf, *with_spots, spectra, params.strehl())
-    angles = [o.angle for o in turned]
-    light, tilt = level.light, level.tilt(np.asarray(psf.wave, float))
-    sequence = star_sequence(spectra, placed, angles, psf, brightness=light, tilt=tilt, diameter=params.diameter)
-    lit = even_lamp(sequence, psf, spectra[0].meta, params.illumination)
-    sequence, star_error = lit.sequence, float(np.hypot(level.error, lit.error))
-    method = params.method(sequence.rotation, len(spectra))
+    seen = _together(channels, centres, psf, params, with_spots)
+    sequence, star_error = seen.lit.sequence, float(np.hypot(seen.level.error, seen.lit.error))
+    method = params.method(sequence.rotation, len(seen.placed))
     settings = params.contrast(method)
-    of_mean = float(np.hypot(level.mean_error(sequence.wave[in_band(sequence, settings.band)]), lit.error))
+    band = sequence.wave[in_band(sequence, settings.band)]
+    of_mean = float(np.hypot(seen.level.mean_error(band), seen.lit.error))
     found = surroundings(sequence, settings)
-    target, scale = pointing(spectra[0].meta), number(spectra[0].meta, SCALE_ERROR) or 0.0
-    centre_error = float(np.sqrt(np.mean([c.centre_x_error**2 + c.centre_y_error**2 for c in placed]) / 2.0))
-    caveats = [*dict.fromkeys(caveat for one in turned for caveat in one.caveats), *said, *found.caveats]
+    target, scale = pointing(seen.meta), number(seen.meta, SCALE_ERROR) or 0.0
+    centre_error = float(np.sqrt(np.mean([c.centre_x_error**2 + c.centre_y_error**2 for c in seen.placed]) / 2.0))
+    caveats = [*seen.caveats, *found.caveats]
     if params.use_adi and "a" not in method.removeprefix("pca-").replace("sdi", ""):
         caveats.append(f"the field turned by {sequence.rotation:.1f} degree only: its rotation is not used")
-    if any((np.asarray(c.dq) & int(Flag.ASTROMETRY)).any() for c in placed):
+    if any((np.asarray(c.dq) & int(Flag.ASTROMETRY)).any() for c in seen.placed):
         caveats.append("the star's place is not known in every DIT: places of companions are not to be trusted")
-    halo = halo_share(psf, spectra[0], placed[0], params.strehl())
-    caveats += [*_level_caveats(level, spectra, star_error), *_halo_caveats(halo), *lit.caveats]
-    meta = {**spectra[0].meta, "ESO PRO CATG": "IFS_SCIENCE_DR", "HCMETHOD": method}
+    caveats += [*seen.of_level, *_halo_caveats(seen.halo), *seen.lit.caveats]
+    meta = {**seen.meta, "ESO PRO CATG": "IFS_SCIENCE_DR", "HCMETHOD": method}
     return StarSurroundings(
         sources=sources(
             found, star_error=of_mean, centre_error=centre_error, scale_error=scale, target=target, meta=meta
@@ -110,12 +106,52 @@ def find(
         quality=(
             *quality_of(found, sequence),
             QualityNumber("CENTRE ERROR", 1e3 * centre_error, "mas", high=1.0),
-            *_level_numbers(level),
-            QualityNumber("HALO LIGHT", 100.0 * halo, "%", 100.0 * _LEAST_HALO, 100.0 * _MOST_HALO),
-            *lit.quality,
+            *_level_numbers(seen.level),
+            QualityNumber("HALO LIGHT", 100.0 * seen.halo, "%", 100.0 * _LEAST_HALO, 100.0 * _MOST_HALO),
+            *seen.lit.quality,
         ),
         caveats=tuple(caveats),
     )
+
+
+class _Together(NamedTuple):
+    """All DITs as one sequence, and what was found on the way; caveats of the frames, and of the star's level."""
+
+    lit: Evened
+    level: Strehl
+    halo: float
+    placed: list[StarCentre]
+    meta: Meta
+    caveats: list[str]
+    of_level: list[str]
+
+
+def _together(
+    channels: Sequence[Spectra],
+    centres: list[StarCentre],
+    psf: StarPsf,
+    params: CompanionParams,
+    with_spots: tuple[StarCentre | None, Spectra | None],
+) -> _Together:
+    """Make a sequence of the DITs; their spectra are let go, so that none is in memory twice."""
+    spectra, placed = in_order([_bare(one) for one in channels], centres)
+    turned = [orientation(one.meta, _dit(one.meta)[0]) for one in spectra]
+    spectra, with_spots, said = _comparable(spectra, psf, with_spots)
+    level = core_light(psf, *with_spots, spectra, params.strehl())
+    halo = halo_share(psf, spectra[0], placed[0], params.strehl())
+    light, tilt, angles = level.light, level.tilt(np.asarray(psf.wave, float)), [o.angle for o in turned]
+    sequence = star_sequence(spectra, placed, angles, psf, brightness=light, tilt=tilt, diameter=params.diameter)
+    meta = spectra[0].meta
+    lit = even_lamp(sequence, psf, meta, params.illumination)
+    of_level = _level_caveats(level, spectra, float(np.hypot(level.error, lit.error)))
+    caveats = [*dict.fromkeys(caveat for one in turned for caveat in one.caveats), *said]
+    return _Together(lit, level, halo, placed, meta, caveats, of_level)
+
+
+def _bare(one: Spectra) -> Spectra:
+    """Return spectra without their correlations, which are two thirds of them."""
+    none = np.broadcast_to(np.zeros(1, np.float32), one.flux.shape)
+    return replace(one, covariance=none, beside=None, beside_sample=None, beside_correlation=None)
 
 
 def in_order(channels: list[Spectra], centres: list[StarCentre]) -> tuple[list[Spectra], list[StarCentre]]:

@@ -7,6 +7,7 @@ the errors are is asked of the places at the same distance from the star, where 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -125,13 +126,13 @@ def fit_companion(learnt: LearntSpeckles, east: float, north: float, *, spectrum
         The place does not settle near the start.
     """
     rows = near(learnt.sequence, east, north)
-    sequence, model = learnt.sequence.only(rows), learnt.model.only(rows)
-    data = learnt.residual[..., rows].astype(float)
+    sequence, model = replace(learnt.sequence, flux=learnt.residual).only(rows), learnt.model.only(rows)
+    data = sequence.flux
     light = np.ones(sequence.wave.size) if spectrum is None else np.where(np.isfinite(spectrum), spectrum, 0.0)
     light = np.where(sequence.light > 0, light, 0.0)
     place, shape = _settle(sequence, model, data, np.array([east, north]), light)
     normal = _normal(sequence, model, place)
-    back = model.transpose(sequence.weight * data)
+    back = model.transpose(data, sequence.weight)
     seen = sequence.under(place[:1], place[1:], back)[0]
     told = np.diag(normal) > 1e-6 * np.diag(normal).max()
     contrast = np.full(sequence.wave.size, np.nan)
@@ -144,9 +145,11 @@ def _settle(sequence: StarSequence, model: SpeckleModel, data: FloatArray, start
     place = start.copy()
     for _ in range(ROUNDS):
         columns = [model.apply(column) for column in _columns(sequence, place, shape)]
-        weighted = [sequence.weight * column for column in columns]
-        normal = np.array([[np.vdot(a, b) for b in columns] for a in weighted])
-        found = np.linalg.solve(normal, [np.vdot(a, data) for a in weighted])
+        normal, right = np.empty((3, 3)), np.empty(3)
+        for j, column in enumerate(columns):
+            weighted = sequence.weight * column
+            normal[j], right[j] = [np.vdot(weighted, other) for other in columns], np.vdot(weighted, data)
+        found = np.linalg.solve(normal, right)
         if found[0] <= 0.0:
             raise NoConvergence(
                 f"no light at {place} arcsec", hint="a candidate that is no source: raise the threshold"
@@ -162,11 +165,12 @@ def _settle(sequence: StarSequence, model: SpeckleModel, data: FloatArray, start
     raise NoConvergence(f"the place of a source near {start} arcsec does not settle", hint="raise the threshold")
 
 
-def _columns(sequence: StarSequence, place: F8, shape: F8) -> list[FloatArray]:
-    """Image of a source and its slopes eastwards and northwards."""
-    at = place + STEP * np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
-    images = [sequence.image(one[:1], one[1:], shape[None]) for one in at]
-    return [images[0], (images[1] - images[2]) / (2 * STEP), (images[3] - images[4]) / (2 * STEP)]
+def _columns(sequence: StarSequence, place: F8, shape: F8) -> Iterator[FloatArray]:
+    """Image of a source and its slopes eastwards and northwards, one after the other."""
+    yield sequence.image(place[:1], place[1:], shape[None])
+    for step in STEP * np.eye(2):
+        after, before = (sequence.image(one[:1], one[1:], shape[None]) for one in (place + step, place - step))
+        yield (after - before) / (2 * STEP)
 
 
 def _normal(sequence: StarSequence, model: SpeckleModel, place: F8) -> F8:
@@ -261,8 +265,9 @@ def without(sequence: StarSequence, others: list[FittedCompanion]) -> StarSequen
 
 
 def cleaned(learnt: LearntSpeckles, others: list[FittedCompanion]) -> LearntSpeckles:
-    """Return the same model with the data rid of companions."""
+    """Return the same model with the data rid of companions: of a linear model, less what it leaves of them."""
     if not others:
         return learnt
-    sequence = without(learnt.sequence, others)
-    return replace(learnt, sequence=sequence, residual=learnt.model.apply(sequence.flux))
+    left = learnt.model.apply(without(learnt.sequence, others).flux)  # of their images, negative
+    left += learnt.residual
+    return replace(learnt, residual=left)

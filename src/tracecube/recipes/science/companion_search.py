@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.core.fields import BoolArray
 from tracecube.core.params import Params
 from tracecube.kernels.few_samples import few_sample_threshold, resolution_elements
 from tracecube.recipes.science.speckle_learning import LearntSpeckles
@@ -53,8 +54,8 @@ class SearchMap:
         Share of a source's weight that the speckle model leaves.
     full : array (n_place,)
         Weight of a source at the places of the grid in the field, before the speckle model.
-    weight : array (n_time, n_wave, n)
-        Of the samples, from which ``full`` follows.
+    weights : str
+        Hash of the samples' weights, from which ``full`` follows.
     """
 
     line: F8
@@ -65,7 +66,7 @@ class SearchMap:
     elements: F8
     signal: F8
     full: F8
-    weight: FloatArray
+    weights: str
 
     def threshold(self, sigma: float) -> F8:
         """Return how large ``snr`` must be at each place of the grid."""
@@ -87,10 +88,12 @@ def search_map(learnt: LearntSpeckles, params: SearchParams, *, earlier: SearchM
     sequence = learnt.sequence
     line, inside, rings = _grid(sequence, params)
     north, east = (line[i] for i in np.nonzero(inside))
-    back = learnt.model.transpose(sequence.weight * learnt.residual)
+    back = learnt.model.transpose(learnt.residual, sequence.weight)
     core = sequence.core(params.core)
     seen = core.under(east, north, back).sum(axis=1)
-    if earlier is not None and earlier.weight is sequence.weight:
+    del back  # as large as the data
+    weights = sha256(np.ascontiguousarray(sequence.weight).data).hexdigest()
+    if earlier is not None and earlier.weights == weights:
         full = earlier.full
     else:
         full = _squared(core).under(east, north, sequence.weight).sum(axis=1)
@@ -111,7 +114,7 @@ def search_map(learnt: LearntSpeckles, params: SearchParams, *, earlier: SearchM
     maps = np.full((2, *inside.shape), np.nan)
     maps[:, inside] = contrast, contrast / sigma_here
     typical = sigma / np.sqrt(_usual(rings, full, rings, at=radius))
-    return SearchMap(line, maps[0], maps[1], rings, typical, elements, signal, full, sequence.weight)
+    return SearchMap(line, maps[0], maps[1], rings, typical, elements, signal, full, weights)
 
 
 def brightest_peak(found: SearchMap, sigma: float) -> tuple[float, float, float] | None:
@@ -137,11 +140,12 @@ def kept_signal(learnt: LearntSpeckles, rings: F8, core: float) -> F8:
         separation = float(rings[r])
         east, north = separation * np.sin(angle), separation * np.cos(angle)
         image = sequence.image(east, north, np.broadcast_to(light, (number, light.size)))
-        left = learnt.model.transpose(sequence.weight * learnt.model.apply(image))
+        left = learnt.model.transpose(learnt.model.apply(image), sequence.weight)
         inner = sequence.core(core).image(east, north, np.broadcast_to(light, (number, light.size)))
-        whole = np.sum(inner * sequence.weight * inner, dtype=float)
+        whole = sum(np.sum(one * w * one, dtype=float) for one, w in zip(inner, sequence.weight, strict=True))
         if whole > 0.0:
-            kept[r] = max(float(np.sum(inner * left, dtype=float)) / float(whole), 1e-3)
+            seen = sum(np.sum(a * b, dtype=float) for a, b in zip(inner, left, strict=True))
+            kept[r] = max(float(seen) / float(whole), 1e-3)
     return kept
 
 
@@ -169,10 +173,12 @@ def _bright(sequence: StarSequence, core: StarSequence, at: tuple[F8, F8, F8], r
 
     A bright source's own photons lower its weight; that nothing of it is lost is told by even weights.
     """
-    weight = sequence.weight
-    some = (weight > 0).any(axis=2, keepdims=True)
-    level = np.nanmedian(np.where(weight > 0, weight, np.where(some, np.nan, 0.0)), axis=2, keepdims=True)
-    even = _squared(core).under(at[0], at[1], np.asarray(np.where(weight > 0, level, 0.0))).sum(axis=1)
+    level = np.empty_like(sequence.weight)
+    for one, weight in zip(level, sequence.weight, strict=True):
+        some = (weight > 0).any(axis=1, keepdims=True)
+        usual = np.nanmedian(np.where(weight > 0, weight, np.where(some, np.nan, 0.0)), axis=1, keepdims=True)
+        one[:] = np.where(weight > 0, usual, 0.0)
+    even = _squared(core).under(at[0], at[1], level).sum(axis=1)
     return np.asarray(even > WHOLE * _usual(at[2], even, rings))
 
 

@@ -193,7 +193,7 @@ def measured(
     band : float
         Share of the largest throughput from which a channel is in the band.
     """
-    back = empty.model.transpose(empty.sequence.weight * empty.residual)
+    back = empty.model.transpose(empty.residual, empty.sequence.weight)
     places = np.array([(o.east, o.north) for o in everyone])
     noise = noise_at(fitted, empty, back, places)
     covariance = _covariance(fitted, noise)
@@ -271,7 +271,7 @@ def contrast_curve(found: Surroundings, sequence: StarSequence, params: HighCont
     del flux
     more = np.zeros(limit.size)
     for sign, one in ((1.0, again), (-1.0, found.learnt)):
-        back = one.model.transpose(one.sequence.weight * one.residual)
+        back = one.model.transpose(one.residual, one.sequence.weight)
         more += sign * one.sequence.under(east, north, back).sum(axis=1)
     whole = np.array([_weight(again, e, n) for e, n in zip(east, north, strict=True)])
     return ContrastCurve(

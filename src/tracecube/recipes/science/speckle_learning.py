@@ -75,9 +75,9 @@ class LearntSpeckles:
     ----------
     model : SpeckleModel
     sequence : StarSequence
-        With the background's changes taken off, and weights that count speckles left over as noise.
+        Weights count speckles left over as noise; its flux holds zeros and takes no room.
     residual : array (n_time, n_wave, n)
-        Of the data, speckles taken out.
+        Of the data, the background's changes and speckles taken out.
     excess : array (n_ring, n_wave)
         Variance of the residual over that of the noise.
     """
@@ -111,6 +111,8 @@ def learn_speckles(
     rings = _rings(source, params)
     courses, offset = _courses(source, params, rings)
     source = _without_offset(source, offset)
+    flux = source.flux if clean is None else _without_offset(sequence, offset).flux
+    del offset
     if params.along_wave and plane is None:
         plane = magnified_plane(source, inner=max(0.5 * params.inner, float(source.unit[0])), step=params.step)
     scale = _halo(source, rings)
@@ -126,9 +128,11 @@ def learn_speckles(
         still = model.apply(source.flux)
     excess = _excess(source, still, rings, _freedom(source, courses.shape[0]))
     noisy = np.where(rings >= 0, excess.T[:, np.maximum(rings, 0)], excess[0][:, None]).astype(source.flux.dtype)
-    done = _without_offset(sequence, offset)
-    done = replace(done, weight=done.weight / noisy)
-    return LearntSpeckles(model, done, model.apply(done.flux), excess)
+    if clean is not None:
+        del source, still
+        still = model.apply(flux)
+    none = np.broadcast_to(np.zeros(1, flux.dtype), flux.shape)
+    return LearntSpeckles(model, replace(sequence, flux=none, weight=sequence.weight / noisy), still, excess)
 
 
 def _rings(sequence: StarSequence, params: SpeckleParams) -> NDArray[np.int64]:
@@ -226,7 +230,7 @@ def _smooth(left: F8, weight: F8, rings: NDArray[np.int64], surfaces: F8) -> F8:
 
 
 def _without_offset(sequence: StarSequence, offset: FloatArray) -> StarSequence:
-    flux = sequence.flux - offset.astype(sequence.flux.dtype)
+    flux = sequence.flux - offset.astype(sequence.flux.dtype, copy=False)
     flux[sequence.weight <= 0] = 0.0
     return replace(sequence, flux=flux)
 
@@ -260,20 +264,25 @@ def _per_ring(rings: NDArray[np.int64], values: F8) -> F8:
 
 def _power(sequence: StarSequence, still: FloatArray, rings: NDArray[np.int64], freedom: F8) -> F8:
     """Variance of what moved above the noise's, array (n_ring, n_wave)."""
-    used = (sequence.weight > 0) & (freedom > 0)
-    number = np.maximum(used.sum(axis=0), 1)
-    noise = np.where(used, 1.0 / np.where(used, sequence.weight, 1.0), 0.0).sum(axis=0) / number
-    power = np.where(used, still**2, 0.0).sum(axis=0) / number
-    above = np.where(used.any(axis=0), power - noise * freedom, np.nan)
+    above = np.full(freedom.shape, np.nan)
+    for k in range(len(above)):
+        used = (sequence.weight[:, k] > 0) & (freedom[k] > 0)
+        number = np.maximum(used.sum(axis=0), 1)
+        noise = np.where(used, 1.0 / np.where(used, sequence.weight[:, k], 1.0), 0.0).sum(axis=0) / number
+        power = np.where(used, still[:, k] ** 2, 0.0).sum(axis=0) / number
+        above[k] = np.where(used.any(axis=0), power - noise * freedom[k], np.nan)
     return np.maximum(_per_ring(rings, above), 0.0)
 
 
 def _excess(sequence: StarSequence, still: FloatArray, rings: NDArray[np.int64], freedom: F8) -> F8:
     """Variance of the residual over that of the noise, at least 1, smooth along wavelength."""
-    used = (sequence.weight > 0) & (freedom > 0)
-    number = used.sum(axis=0)
-    ratio = np.where(used, sequence.weight * still**2, 0.0).sum(axis=0) / np.maximum(number * freedom, 1e-300)
-    found = np.maximum(_per_ring(rings, np.where(number > 0, ratio, np.nan)), 1.0)
+    ratio = np.full(freedom.shape, np.nan)
+    for k in range(len(ratio)):
+        used = (sequence.weight[:, k] > 0) & (freedom[k] > 0)
+        number = used.sum(axis=0)
+        square = np.where(used, sequence.weight[:, k] * still[:, k] ** 2, 0.0).sum(axis=0)
+        ratio[k] = np.where(number > 0, square / np.maximum(number * freedom[k], 1e-300), np.nan)
+    found = np.maximum(_per_ring(rings, ratio), 1.0)
     return np.asarray(running_median(found.astype(np.float32), np.isfinite(found), 2), float)
 
 

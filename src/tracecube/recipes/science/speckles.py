@@ -141,15 +141,15 @@ class SpeckleModel:
         taken = csr_array((values, nodes.indices, nodes.indptr), nodes.shape) @ turned
         return csr_array((response.still - taken).tocsr() if own else -taken)
 
-    def transpose(self, samples: FloatArray) -> FloatArray:
-        """Transpose of `apply`."""
+    def transpose(self, samples: FloatArray, weight: FloatArray | None = None) -> FloatArray:
+        """Transpose of `apply`, of samples times ``weight`` where that is given."""
         found = np.empty_like(samples)
         fitted = self._nothing(samples.shape[0])
         for k, m in enumerate(() if self.plane is None else self.plane.back):
-            known = np.where(self.weight[:, k] > 0, samples[:, k], 0.0)
+            known = np.where(self.weight[:, k] > 0, _weighted(samples, weight, k), 0.0)
             fitted += self.spectra[k][:, None] * (self.scale[k] * (m.T @ known.T))[:, None]
         for k in range(samples.shape[1]):
-            still = np.where(self.weight[:, k] > 0, np.asarray(samples[:, k], float), 0.0)
+            still = np.where(self.weight[:, k] > 0, np.asarray(_weighted(samples, weight, k), float), 0.0)
             if self.plane is not None:
                 still -= (self.plane.onto[k].T @ np.einsum("np,npt->nt", self.fit[:, :, k], fitted)).T / self.scale[k]
             found[:, k] = self._still_transposed(still, k)
@@ -210,6 +210,11 @@ class SpeckleModel:
     def _kept(self, samples: F8, k: int) -> F8:
         """Zero where not measured, or too seldom to be told from what stands still."""
         return np.where((self.weight[:, k] > 0) & self._full(k), samples, 0.0)
+
+
+def _weighted(samples: FloatArray, weight: FloatArray | None, k: int) -> FloatArray:
+    """Samples (n_time, n) of a channel, times their weight."""
+    return samples[:, k] if weight is None else np.asarray(weight[:, k] * samples[:, k])
 
 
 def magnified_plane(sequence: StarSequence, *, inner: float, step: float) -> Magnified:

@@ -99,19 +99,37 @@ class StarSequence:
 
     def image(self, east: F8, north: F8, contrast: F8) -> FloatArray:
         """Samples (n_time, n_wave, n) that sources of contrasts (n_source, n_wave) make."""
-        px, py = self.places(east, north)
-        light = np.asarray(contrast, float)[:, None, :] * self.brightness
-        made = paint(self.lattice, self.profile, px, py, np.broadcast_to(light, px.shape).copy())
-        return np.asarray(made, self.flux.dtype)
+        made = np.empty(self.flux.shape, self.flux.dtype)
+        for t in range(len(made)):  # painted in double precision: all at once would need twice the data's room
+            one = self.exposure(t)
+            px, py = one.places(east, north)
+            light = np.asarray(contrast, float)[:, None, :] * one.brightness
+            made[t] = paint(self.lattice, self.profile, px, py, np.broadcast_to(light, px.shape).copy())[0]
+        return made
 
     def under(self, east: F8, north: F8, samples: FloatArray) -> F8:
         """Sum samples under the images of sources of contrast 1, array (n_source, n_wave)."""
-        scaled = np.ascontiguousarray(samples * self.brightness[..., None].astype(samples.dtype))
         found = np.zeros((np.size(east), self.wave.size))
-        for first in range(0, len(found), _PLACES):
-            some = slice(first, first + _PLACES)
-            found[some] = gather(self.lattice, self.profile, *self.places(east[some], north[some]), scaled)
+        for t in range(len(samples)):
+            one = self.exposure(t)
+            scaled = np.ascontiguousarray(samples[t : t + 1] * one.brightness[..., None].astype(samples.dtype))
+            for first in range(0, len(found), _PLACES):
+                some = slice(first, first + _PLACES)
+                found[some] += gather(self.lattice, self.profile, *one.places(east[some], north[some]), scaled)
         return found
+
+    def exposure(self, t: int) -> StarSequence:
+        """Return the sequence of one exposure alone."""
+        some = slice(t, t + 1)
+        return replace(
+            self,
+            flux=self.flux[some],
+            weight=self.weight[some],
+            star_x=self.star_x[some],
+            star_y=self.star_y[some],
+            angle=self.angle[some],
+            brightness=self.brightness[some],
+        )
 
     def core(self, reach: float) -> StarSequence:
         """Return the sequence with images cut at ``reach`` (lambda / D)."""
