@@ -27,7 +27,7 @@ pytestmark = [
 ]
 FLUX, CENTER, SCIENCE, SKY = "T03:36:20.061", "T03:37:32.740", "T03:38:50.598", "T04:04:37.800"
 SHORT_DARK, SPECPOS, WAVE, IFU_FLAT = "T12:05:10.575", "T13:44:20.617", "T13:46:43.304", "T13:49:05.480"
-DISTORT = "T13:51:28.314"
+DISTORT, LONG_DARK = "T13:51:28.314", "T12:08:03.301"
 YJ = {"HIERARCH ESO INS2 COMB IFS": "OBS_YJ", "HIERARCH ESO INS2 OPTI2 NAME": "PRI_YJ"}
 QUICK = {
     "ifs_spectra_positions": {"profile_every": 40, "profile_zones": 2, "profile_shapes": 3},
@@ -214,6 +214,20 @@ def test_sky_and_background_of_the_other_prism_are_not_subtracted(tmp_path):
     [job] = (job for job in plan.jobs if job.task.name == "ifs_science")
     assert job.complete
     assert not [binding for binding in job.bindings if binding.role in {"sky", "instrument"} and binding.items]
+
+
+def test_without_any_dark_backgrounds_stand_in(tmp_path):
+    raw = linked(NIGHT, tmp_path / "raw", lambda name: kept(name) and SHORT_DARK not in name and LONG_DARK not in name)
+    plan = prepare(raw, tmp_path / "out", discover(), targets=("ifs_science",)).plan
+    for task, role in (
+        ("ifs_science", "darks"),
+        ("ifs_detector_flat", "master_dark"),
+        ("ifs_spectra_positions", "darks"),
+    ):
+        [job] = (job for job in plan.jobs if job.task.name == task)
+        assert job.complete
+        [binding] = (one for one in job.bindings if one.role == role)
+        assert (binding.level, [item.tag for item in binding.items]) == (3, ["INSTRUMENT_BACKGROUND"])
 
 
 def further_skies(raw: Path, change: np.ndarray, amounts: tuple[float, ...]) -> None:

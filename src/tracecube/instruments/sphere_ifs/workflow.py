@@ -40,8 +40,16 @@ SAME_NIGHT_FIRST = (
 """Detector and optics: they change little from night to night."""
 
 DARKS = Association(
-    "master_dark", ("MASTER_DARK",), SAME_NIGHT_FIRST, maximum=None, hint="darks (ESO DPR TYPE DARK) of any DIT"
+    "master_dark",
+    ("MASTER_DARK", "INSTRUMENT_BACKGROUND"),
+    (
+        *(replace(rung, tags=("MASTER_DARK",)) for rung in SAME_NIGHT_FIRST),
+        *(replace(rung, level=3, tags=("INSTRUMENT_BACKGROUND",)) for rung in SAME_NIGHT_FIRST),
+    ),
+    maximum=None,
+    hint="darks (ESO DPR TYPE DARK) of any DIT, or backgrounds (DARK,BACKGROUND)",
 )
+"""The archive does not deliver darks with the associations: without any, backgrounds with the shutter open stand in."""
 DARKS_IF_ANY = Association("master_dark", ("MASTER_DARK",), SAME_NIGHT_FIRST, minimum=0, maximum=None)
 SAME_DIT_FIRST = (
     Match(level=0, same=("night", "dit", "mode")),

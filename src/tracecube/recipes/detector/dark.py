@@ -137,14 +137,15 @@ def dark_for(darks: Sequence[Master], dit: float) -> tuple[Master, tuple[str, ..
     Parameters
     ----------
     darks : sequence of Master
-        Master darks of different integration times, electron.
+        Master darks of different integration times, electron. Where there is none a background taken with the shutter
+        open (electron / s) counts as the dark of its time: it holds the instrument's warm light too.
     dit : float, second
 
     Returns
     -------
     dark : Master
     caveats : tuple of str
-        Says so when none has this integration time.
+        Says so when none has this integration time, and when it is no dark.
 
     Raises
     ------
@@ -153,6 +154,8 @@ def dark_for(darks: Sequence[Master], dit: float) -> tuple[Master, tuple[str, ..
     """
     if not darks:
         raise MissingInput(f"no dark for integrations of {dit} s", hint="take darks (shutter closed) of any DIT")
+    lit = all(_is_background(dark) for dark in darks)
+    darks = [_in_one_integration(dark) for dark in darks if lit or not _is_background(dark)]
     times = [dit_of(dark) for dark in darks]
     nearest = min(range(len(darks)), key=lambda i: (abs(np.log(times[i] / dit)), times[i]))
     base = darks[nearest]
@@ -168,11 +171,29 @@ def dark_for(darks: Sequence[Master], dit: float) -> tuple[Master, tuple[str, ..
         mean += scaled / noise
     flags = np.bitwise_or.reduce([dark.flags for dark in darks])
     caveats: tuple[str, ...] = ()
-    if times[nearest] != dit:
-        known = ", ".join(f"{time:g}" for time in sorted(set(times)))
+    known = ", ".join(f"{time:g}" for time in sorted(set(times)))
+    if lit:
+        what = "no dark at all: a background with the shutter open stands in, with the instrument's warm light in it"
+        caveats = (f"{what} (DIT {known} s, for {dit:g} s)",)
+    elif times[nearest] != dit:
         caveats = (f"no dark of DIT {dit:g} s: scaled from darks of {known} s; hot pixels need not scale",)
     meta = {**base.meta, DIT_CARD: dit}
     return Master(mean / total, flags, base.rms, base.weight, 1.0 / total, meta), caveats
+
+
+def _is_background(master: Master) -> bool:
+    """Whether it is a background, which is told per second."""
+    return str(master.meta.get("BUNIT") or "").endswith("/s")
+
+
+def _in_one_integration(master: Master) -> Master:
+    """Return a background as a dark of its own integration time, a dark as it is."""
+    if not _is_background(master):
+        return master
+    dit = dit_of(master)
+    data, variance = _scaled(master, dit)
+    rms = master.rms * np.float32(dit)
+    return Master(data, master.flags, rms, master.weight, variance, {**master.meta, "BUNIT": "electron"})
 
 
 def _scaled(dark: Master, factor: float) -> tuple[FloatArray, FloatArray]:
