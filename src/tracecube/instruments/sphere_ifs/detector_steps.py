@@ -111,6 +111,8 @@ class DetectorMasters:
     bad : BadPixels or None
     linearity : Linearity or None
         None takes what is known of the detector.
+    algorithm : int
+        How several frames of one lamp become one: 0 mean, 1 median, 2 mean without what stands out.
     """
 
     darks: Sequence[Master]
@@ -119,6 +121,7 @@ class DetectorMasters:
     flat: DetectorFlat | None = None
     bad: BadPixels | None = None
     linearity: Linearity | None = None
+    algorithm: int = 2
 
 
 @cache

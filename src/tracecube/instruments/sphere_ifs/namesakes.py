@@ -14,7 +14,7 @@ from tracecube.core.workflow import Namesake
 
 __all__ = ["NAMESAKES", "PRESETS"]
 
-_MEAN = "frames are averaged by their numbers of integrations, outliers found by the model"
+_MEAN = "frames are combined by coll_alg, outliers found by the model"
 _FILES = "calibrations are found by association"
 _BADPIX = "set low, high and chi2 of ifs_detector_flat: bad pixels weigh zero in every lamp frame"
 _ILLUMINATION = "the footprint of every lenslet is measured; none is assumed"
@@ -45,7 +45,6 @@ _DETECTOR_FLAT = Namesake(
 _POSITIONS = Namesake(
     "ifs.spectra_positions",
     {
-        "coll_alg": _MEAN,
         "threshold": "lenslets are found by their lasers, not by regions above a threshold",
         "minpix": "lenslets are found by their lasers, not by regions above a threshold",
         "angle": "the turn of the lattice is measured",
@@ -64,7 +63,7 @@ _WAVELENGTH = Namesake(
         "polyfit_order": "the prism's law goes through the lasers, of degree 3 at most",
         "no_spline_interpol": "the prism's law goes through the lasers, of degree 3 at most",
         "fit_window_size": "spots are measured with templates, and weighed by their errors",
-        "coll_alg": _MEAN,
+        "coll_alg": "a parameter of ifs_spectra_positions, which combines the lasers' frames",
         "save_addprod": "TRACES, LENSLETS and PIXEL_MAP are always written",
     },
 )
@@ -73,7 +72,6 @@ _IFU_FLAT = Namesake(
     {
         "nofit": _MEAN,
         "robust_fit": _MEAN,
-        "coll_alg": _MEAN,
         "badpix_*": _BADPIX,
         "use_illumination": _ILLUMINATION,
         "iff_filename": _FILES,
@@ -83,7 +81,6 @@ _IFU_FLAT = Namesake(
 _DISTORTION = Namesake(
     "ifs.distortion_map",
     {
-        "coll_alg": _MEAN,
         "self_check": "the residual is the quality number DISTMAP RESIDUAL",
         "add_rotation": "the map holds scale, turn and distortion",
         "dither": "frames are not dithered",

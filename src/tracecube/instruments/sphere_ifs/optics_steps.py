@@ -68,7 +68,7 @@ class Distortion(Outputs):
     layout: Layout
 
 
-@recipe(version="7")
+@recipe(version="8")
 def spectra_positions(
     *,
     raw: Sequence[RawFrame],
@@ -92,7 +92,9 @@ def spectra_positions(
     from tracecube.recipes.optics.lenslets import lattice_scale, lenslets_of_lasers  # noqa: PLC0415
 
     mode = mode_of_frame(raw[0])
-    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
+    masters = DetectorMasters(
+        darks, flat=detector_flat, bad=static_badpix, linearity=linearity, algorithm=params.algorithm
+    )
     spots, caveats = mean_frame(lasers, masters)
     weight = _weights(spots)
     image = np.where(weight > 0, spots.data, 0.0).astype(np.float32)
@@ -164,7 +166,7 @@ def _without_laser(laser: float, solution: WavelengthSolution) -> str:
     return f"laser {laser / 10:.1f} nm off: wavelengths near it rest on the prism's law, known to {error / 10:.2f} nm"
 
 
-@recipe(version="8")
+@recipe(version="9")
 def ifu_flat(
     *,
     raw: Sequence[RawFrame],
@@ -187,7 +189,9 @@ def ifu_flat(
     from tracecube.recipes.optics.night_shift import mean_spectrum  # noqa: PLC0415
 
     mode = mode_of_frame(raw[0])
-    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
+    masters = DetectorMasters(
+        darks, flat=detector_flat, bad=static_badpix, linearity=linearity, algorithm=params.algorithm
+    )
     spectra_of = traces, wavelength, pixel_map
     extraction, lamp, caveats = _extract_white(raw, masters, spectra_of, params.extraction())
     wave = np.linspace(*mode.channels[:2], mode.channels[2])
@@ -213,7 +217,7 @@ def _common_error(flat: DetectorFlat | None) -> tuple[QualityNumber, ...]:
     return (QualityNumber("FLUX COMMON ERROR", flat.open_response, ""),)
 
 
-@recipe(version="8")
+@recipe(version="9")
 def distortion_map(
     *,
     raw: Sequence[RawFrame],
@@ -235,7 +239,9 @@ def distortion_map(
     from tracecube.instruments.sphere_ifs.guess import NOMINAL_PITCH  # noqa: PLC0415
     from tracecube.recipes.optics.pinholes import lattice_plane, map_sky  # noqa: PLC0415
 
-    masters = DetectorMasters(darks, flat=detector_flat, bad=static_badpix, linearity=linearity)
+    masters = DetectorMasters(
+        darks, flat=detector_flat, bad=static_badpix, linearity=linearity, algorithm=params.algorithm
+    )
     extraction, caveats = _extract_lamp(raw, masters, traces, pixel_map, params.extraction())
     even, _, more = _extract_white(white, masters, (traces, wavelength, pixel_map), params.extraction())
     spectra = native_spectra(extraction, traces, wavelength.wave, wavelength)

@@ -107,7 +107,19 @@ class StandardFluxParams(Sky, ScienceParams, FluxParams):
     """How a spectrophotometric standard is reduced."""
 
 
-class SpectraPositionsParams(Params):
+class Combining(Params):
+    """How several frames of one lamp become one."""
+
+    algorithm: int = Field(
+        2,
+        ge=0,
+        le=2,
+        alias="coll_alg",
+        description="frames of a lamp: 0 mean, 1 median, 2 clean mean (of three or more)",
+    )
+
+
+class SpectraPositionsParams(Combining):
     """How lenslets and traces are found."""
 
     lattice_degree: int = Field(
@@ -144,13 +156,13 @@ class WaveCalibParams(Params):
     rows: int = Field(2048, gt=0, description="rows and columns of the detector")
 
 
-class IfuFlatParams(Extracting):
+class IfuFlatParams(Extracting, Combining):
     """How the lenslet flat is measured."""
 
     least_signal: float = Field(10.0, gt=0, description="S/N that the median lenslet needs in the median channel")
 
 
-class DistortionParams(Extracting):
+class DistortionParams(Extracting, Combining):
     """How the places of lenslets are measured; defaults of the observatory's recipe."""
 
     grid_pitch: float = Field(0.1677, gt=0, description="distance of pinholes on the sky, arcsec")
