@@ -43,7 +43,7 @@ class Arcs(Outputs):
     pixel_map: PixelMap | None
 
 
-@recipe(version="5")
+@recipe(version="6")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], bias: Frame, traces: SliceTraces, line_catalog: RawFrame, params: ArcParams
 ) -> Arcs:

@@ -25,6 +25,11 @@ _BINS = 5  # places along a slice at which a line's position is kept
 _INSIDE = 2.5  # px from the edges of a slice that are left out
 _SCALES = np.linspace(0.98, 1.02, 21)  # of the nominal dispersion
 _CHANCE = 0.5  # px of scatter; lines that are there by chance scatter by half of the window of 2 px and more
+_PASSES = ((10.0, 1), (6.0, 2), (6.0, 2), (6.0, 3), (6.0, 3), (5.0, 4), (4.0, 4), (3.0, 4), (2.0, 4))
+"""Window (px) and order of each look: more than once alike, for the lines beyond the last one that was found."""
+
+_UNLIKE = 6.0  # px by which the dispersion of a slice may differ from that of the others
+_TRIED = 5  # places of a slice that was not recognised at first
 _CENTRAL = 10  # columns on either side of the middle that make the spectrum in which lines are identified
 
 
@@ -110,6 +115,7 @@ def first_guess(
         scale, pixels = _best(row, spectra, models, int(shift / step))
         start = legendre.legfit(u, _scaled(law, u - 2.0 * pixels / (rows - 1), scale), 4)
         found[row] = _refine(start, {lamp: one[row] for lamp, one in spectra.items()}, known)
+    found = _as_the_others(found, spectra, known)
     lost = ~np.isfinite(found[:, 0])
     if lost.mean() > 0.1:
         raise NoConvergence(
@@ -117,6 +123,62 @@ def first_guess(
             hint="are these the lamps their headers say? Look at the arc frames",
         )
     return found
+
+
+def _as_the_others(found: FloatArray, spectra: Mapping[int, FloatArray], lines: Sequence[LampLines]) -> FloatArray:
+    """Look again for slices that were not recognised, or whose dispersion is unlike that of most: with the typical one.
+
+    Where a lamp is missing, the pattern of the others can fit a slice in a wrong place too; all slices are dispersed
+    alike but for where their spectra lie. What is still unlike is not recognised (NaN).
+    """
+    rows = next(iter(spectra.values())).shape[1]
+    u = np.linspace(-1.0, 1.0, 9)
+    shape = legendre.legval(u, (found * np.r_[0.0, np.ones(found.shape[1] - 1)]).T)  # without their zero
+    known = np.isfinite(shape).all(axis=1)
+    if known.mean() < 0.5:
+        return found
+    typical = np.median(shape[known], axis=0)
+    off = np.max(np.abs(shape - typical), axis=1)
+    speed = float(typical[-1] - typical[0]) / (rows - 1)  # Angstrom / px
+    limit = max(_UNLIKE * speed, 6.0 * float(np.median(off[known])))
+    curve = legendre.legfit(u, typical, found.shape[1] - 1)
+    zeros = legendre.legval(0.0, found[known & (off < limit)].T)
+    reach = float(np.ptp(zeros)) + 20.0 * speed
+    middle = 0.5 * float(zeros.max() + zeros.min())
+    again = found.copy()
+    for row in np.flatnonzero(~(off < limit)):
+        own = {lamp: one[row] for lamp, one in spectra.items()}
+        again[row] = np.nan
+        for start in _places(own, lines, curve, (middle - reach, middle + reach), speed):
+            tried = _refine(start, own, lines)
+            if np.max(np.abs(legendre.legval(u, tried * np.r_[0.0, np.ones(tried.size - 1)]) - typical)) < limit:
+                again[row] = tried
+                break
+    return again
+
+
+def _places(
+    spectra: Mapping[int, FloatArray],
+    lines: Sequence[LampLines],
+    curve: FloatArray,
+    zeros: tuple[float, float],
+    speed: float,
+) -> list[FloatArray]:
+    """Return the zeros of a given dispersion at which a slice's spectra hold most light of the lines, best first."""
+    rows = next(iter(spectra.values())).size
+    fine = np.linspace(-1.0, 1.0, 2 * rows)
+    base = legendre.legval(fine, curve) - legendre.legval(0.0, curve)
+    tried = np.arange(*zeros, speed)
+    light = np.zeros(tried.size)
+    for one in lines:
+        near = np.maximum.reduce([np.roll(spectra[one.lamp], k) for k in (-1, 0, 1)])
+        norm = float(np.sqrt(np.sum(near**2))) + 1e-30
+        for k, zero in enumerate(tried):
+            at = (np.interp(one.wave, base + zero, fine, left=2.0, right=2.0) + 1.0) * 0.5 * (rows - 1)
+            seen = at < rows - 1
+            light[k] += float(np.sum(np.sqrt(one.strength[seen]) * near[np.rint(at[seen]).astype(int)])) / norm
+    best = np.argsort(-light, kind="stable")[:_TRIED]
+    return [np.r_[curve[0] + tried[k] - legendre.legval(0.0, curve), curve[1:]] for k in best]
 
 
 def _central(frame: Frame, traces: SliceTraces) -> FloatArray:
@@ -178,11 +240,12 @@ def _refine(start: FloatArray, spectra: Mapping[int, FloatArray], lines: Sequenc
     rows = next(iter(spectra.values())).size
     fine = np.linspace(-1.0, 1.0, 2 * rows)
     coefficients = start
-    for window, order in ((10.0, 1), (6.0, 2), (4.0, 3), (3.0, 4), (2.0, 4)):
+    for window, order in _PASSES:
         curve = legendre.legval(fine, coefficients)
         place, wave = [], []
         for one in lines:
-            for line in one.wave[one.usable & (one.wave > curve[0]) & (one.wave < curve[-1])]:
+            alone = one.usable & _brightest_within(one, 2.0 * window * float(curve[-1] - curve[0]) / (rows - 1))
+            for line in one.wave[alone & (one.wave > curve[0]) & (one.wave < curve[-1])]:
                 expected = (np.interp(line, curve, fine) + 1.0) * 0.5 * (rows - 1)
                 at = _peak(spectra[one.lamp], expected, window)
                 if at is not None:
@@ -202,6 +265,12 @@ def _refine(start: FloatArray, spectra: Mapping[int, FloatArray], lines: Sequenc
     speed = float(np.median(np.diff(legendre.legval(fine, coefficients)))) * 2.0  # Angstrom / px
     spread = 1.4826 * float(np.median(np.abs(rest[kept])))
     return coefficients if spread < _CHANCE * speed else np.full(start.size, np.nan)
+
+
+def _brightest_within(lines: LampLines, reach: float) -> BoolArray:
+    """Return which lines of a lamp have none that is brighter within a reach (Angstrom), so that they are the peak."""
+    near = np.abs(lines.wave[:, None] - lines.wave[None, :]) < reach
+    return np.asarray(lines.strength >= np.where(near, lines.strength[None, :], 0.0).max(axis=1))
 
 
 def _peak(spectrum: FloatArray, expected: float, window: float) -> float | None:

@@ -17,6 +17,7 @@ from tracecube.recipes.optics.slice_lines import LineSamples
 __all__ = ["Solution", "WavelengthParams", "solve_wavelengths"]
 
 _ROUNDS = 16
+_NO_LIST = 0.3  # Angstrom by which the typical line of a list is never wrong
 _WILD = 6.0  # how much wider the errors of lines with an unknown companion are than those of the list
 
 
@@ -104,7 +105,7 @@ def solve_wavelengths(
     Raises
     ------
     NoConvergence
-        No slice has enough lines.
+        No slice has enough lines, or most do not stand where their list has them.
     """
     middle, half, reach = scale
     u, t = (samples.along - middle) / half, samples.across / reach
@@ -139,6 +140,12 @@ def solve_wavelengths(
         if turn > 3 and (now == used).all():
             break
         used = now
+    off = float(np.median(np.abs(offset[np.bincount(line[used], minlength=wave.size) > 0]))) if used.any() else np.inf
+    if not off < _NO_LIST:
+        raise NoConvergence(
+            f"arc lines are seen {off:.2g} Angstrom off their list, in the middle: other lines were taken for them",
+            hint="are these the lamps their headers say? Look at the arc frames, and at LINE_CATALOG",
+        )
     return _collect(
         slices,
         coefficients,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.unit.recipes.slice_detector import NOISE, SliceDetector, expose, law
 from tracecube.core.errors import NoConvergence
 from tracecube.core.flags import Flag
+from tracecube.recipes.optics import slice_wavelength
 from tracecube.recipes.optics.slice_lines import LampLines, LineSamples, first_guess, measure_lines
 from tracecube.recipes.optics.slice_map import columns_of, lit_pixels, pixel_map
 from tracecube.recipes.optics.slice_wavelength import WavelengthParams, solve_wavelengths
@@ -239,3 +241,15 @@ def test_pixels_of_neighbours_and_gaps_do_not_belong_to_a_slice():
     inside = (x >= FIELD.traces.left[1][:, None]) & (x <= FIELD.traces.right[1][:, None])
     assert not inside.all(axis=0).all()
     assert np.array_equal(lit, inside & (flags == 0))
+
+
+def test_lines_far_off_their_list_are_no_solution(arcs, samples, monkeypatch):
+    joint = slice_wavelength._joint
+
+    def displaced(*given: Any) -> Any:
+        offset, spread, coefficients = joint(*given)
+        return offset + 1.0, spread, coefficients
+
+    monkeypatch.setattr(slice_wavelength, "_joint", displaced)
+    with pytest.raises(NoConvergence, match="Angstrom off their list"):
+        solve(arcs, samples)
