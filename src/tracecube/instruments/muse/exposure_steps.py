@@ -62,7 +62,7 @@ def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     return Frame(band.data, band.floor + signal, band.flags, channel.meta)
 
 
-@recipe(version="9")
+@recipe(version="10")
 def preprocess(  # noqa: PLR0913 - what an exposure goes with
     *,
     raw: RawFrame,

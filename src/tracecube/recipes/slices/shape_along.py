@@ -24,7 +24,7 @@ FEWEST = 3
 _KNOWN = 0.25  # of the rows of a block: fewer do not tell the shape
 _CLIP = 4.0  # errors of a column's shape beyond what its neighbours allow
 _STEEP = 2.5  # a column's light over its neighbours' mean; 2.0 for a star of FWHM 2 px (0.4 arcsec) centred on a pixel
-_STEEP_ACROSS = 5.0  # the same where one neighbour is the next but one, over a bad column: 4.0
+_STEEP_ACROSS = 5.0  # the same where one neighbour is the next but one, over a bad column, and of two columns: 4.0
 _SKY = 0.1  # of the columns of a slice are no brighter than the sky
 
 
@@ -99,8 +99,8 @@ def _unlike_light(height: F4, noise: F4) -> tuple[BoolArray, F4]:
     """Return which columns are not as light can be, and the mean of their neighbours (blocks, x).
 
     Whatever stars there are, none narrower than 2 px, a column has at most twice its neighbours' mean above the sky,
-    and no column is darker than the sky. Columns at the ends of the slice have no neighbours on one side, and are
-    taken as they are.
+    and no column is darker than the sky. Two columns have at most four times what is beside both. A column at an end
+    of the slice may be all that is seen of a star beyond: one that is so steep does not count, be it light or not.
     """
     sky = _lowest(height)[:, None]
     left, right = (_beside(height, noise, way) for way in (1, -1))
@@ -111,7 +111,37 @@ def _unlike_light(height: F4, noise: F4) -> tuple[BoolArray, F4]:
     steep = np.where(left.next & right.next, _STEEP, _STEEP_ACROSS)
     most = sky + steep * (beside - sky) + _CLIP * np.sqrt(noise + steep**2 * beside_noise)
     warm = (left.next | right.next) & (height > most)
-    return (dark & np.isfinite(beside)) | warm, np.asarray(beside)
+    spoilt, shape = (dark & np.isfinite(beside)) | warm, np.asarray(beside)
+    for own, value in (_ends(height, noise, sky, left, right), _pairs(np.where(dark, np.nan, height), noise, sky)):
+        shape = np.where(own, value, shape)
+        spoilt |= own
+    return np.asarray(spoilt), np.asarray(shape)
+
+
+def _ends(height: F4, noise: F4, sky: F4, left: _Neighbours, right: _Neighbours) -> tuple[BoolArray, F4]:
+    """Return which columns at an end are steeper than light beside a column is, and what the neighbour has."""
+    found, value = np.zeros(height.shape, bool), np.zeros_like(height)
+    for inner, outer in ((left, right), (right, left)):
+        most = sky + _STEEP_ACROSS * (inner.height - sky) + _CLIP * np.sqrt(noise + _STEEP_ACROSS**2 * inner.noise)
+        own = ~np.isfinite(outer.height) & inner.next & (height > most)
+        found, value = found | own, np.where(own, inner.height, value)
+    return found, value
+
+
+def _pairs(height: F4, noise: F4, sky: F4) -> tuple[BoolArray, F4]:
+    """Return which columns are, with one beside them, brighter than two of light are, and what is about both."""
+    found, value = np.zeros(height.shape, bool), np.zeros_like(height)
+    both, error = 0.5 * (height + _moved(height, -1)), 0.25 * (noise + _moved(noise, -1))  # of a column and the next
+    about = 0.5 * (_moved(height, 1) + _moved(height, -2))
+    about_error = 0.25 * (_moved(noise, 1) + _moved(noise, -2))
+    own = both > sky + _STEEP_ACROSS * (about - sky) + _CLIP * np.sqrt(error + _STEEP_ACROSS**2 * about_error)
+    own &= np.minimum(height, _moved(height, -1)) - about > _CLIP * np.sqrt(
+        noise + about_error
+    )  # not one of them alone
+    for step in (0, 1):
+        mine = own if step == 0 else _moved(own.astype(np.float32), 1) > 0
+        found, value = found | mine, np.where(mine, about if step == 0 else _moved(about, 1), value)
+    return found, value
 
 
 class _Neighbours(NamedTuple):
