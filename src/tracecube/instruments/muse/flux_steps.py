@@ -24,6 +24,7 @@ from tracecube.instruments.muse.modes import is_narrow
 from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
 from tracecube.instruments.muse.references import extinction_curve, extinction_notes, standard_star
+from tracecube.instruments.muse.star_place import check_throughput, expected_place, star_place
 from tracecube.kernels.atmosphere import extinction_transmission
 from tracecube.recipes.slices.circle_flux import circle_spectrum
 from tracecube.recipes.slices.lamp import lamp_spectrum
@@ -41,7 +42,6 @@ _APERTURE, _CORE = 3.2, 1.2  # arcsec about the star: that its light is summed i
 _INSIDE = 0.6  # share of the reach that an aperture may fill: the sky about it is measured in the rest
 _SEEN, _BESIDE = 0.97, 0.005  # shares of the star's light: with less of it, or more beside it, people should look
 _AREA = 483250.7  # cm2, of the telescope
-_FEWEST = 20  # samples of a piece whose median is not that of hits
 
 
 class ResponseParams(Params):
@@ -55,6 +55,9 @@ class ResponseParams(Params):
     profile: Literal["auto", "moffat", "circle"] = Field(
         default="auto", alias="profile", description="How: by its shape, within a circle, or that in the narrow field"
     )
+    select: Literal["distance", "flux"] = Field(
+        default="distance", description="Which star: the one near the standard's coordinates, or the brightest of all"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="17")
+@recipe(version="18")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],
@@ -80,18 +83,19 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
 ) -> ResponseOut:
     """Measure the response with one exposure of a standard star.
 
-    The star is the brightest piece of all slices; its shape is fitted in wide bands at once, and its light summed in
-    an aperture over its share there. Brightness of slices beyond the illumination flat is that of the sky beside it.
+    The star is the brightest piece near where it should be; its shape is fitted in wide bands at once, and its light
+    summed in an aperture over its share there. Brightness of slices beyond the illumination flat is that of the sky
+    beside it.
     """
-    place = _brightest(segments)
-    slices = brightness_near(segments, place[1])
     first = exposures[0].meta
     pointing = pointing_of(first, "standard star")
+    names = [str(first.get(key) or "") for key in ("ESO OBS TARG NAME", "OBJECT")]
+    star = standard_star(std_flux_table, pointing.ra, pointing.dec, names)
+    place, which = star_place(segments, expected_place(pointing, star.ra, star.dec), params.select)
+    slices = brightness_near(segments, place[1])
     side = spaxel(first)
     pixels, lamp = _collect(exposures, traces, wavelengths, flats, geometry, pointing, place, slices)
     shape = fit_shape(pixels, side, first=place, scale=side[0] / WIDE_SPAXEL if is_narrow(first) else 1.0)
-    names = [str(first.get(key) or "") for key in ("ESO OBS TARG NAME", "OBJECT")]
-    star = standard_star(std_flux_table, pointing.ra, pointing.dec, names)
     air = pointing.mean_airmass
     radius, cut = _aperture(params, narrow=is_narrow(first))
     grids = {}
@@ -110,11 +114,12 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
     beside = None if is_narrow(first) else neighbour_of(pixels, shape, side)
     checks, doubts = _checked(exposures, traces, geometry, shape, (beside, radius))
     response = _noun(wave, curve.value, curve.error, measured, curve.used, np.interp(wave, *lamp), shape, first)
+    check_throughput(throughput(wave, response.response, 7000.0))
     return ResponseOut(
         response=response,
         telluric=Telluric(wave=fine, transmission=bands, error=bands_error, airmass=air, meta=first),
         quality=(*_numbers(response, shape, curve.value, measured, curve.used), *checks, *_of_slices(slices)),
-        caveats=(*pointing.caveats, *star.caveats, *extinction_notes(extinct_table), *cut, *doubts),
+        caveats=(*pointing.caveats, *star.caveats, *which, *extinction_notes(extinct_table), *cut, *doubts),
     )
 
 
@@ -157,24 +162,6 @@ def _aperture(params: ResponseParams, *, narrow: bool) -> tuple[float, tuple[str
 
 def _reach(*, narrow: bool) -> float:
     return 0.5 * _REACH if narrow else _REACH
-
-
-def _brightest(segments: Sequence[SliceSegments]) -> tuple[float, float]:
-    """Return the place of the brightest piece of all slices (arcsec).
-
-    By the median of what samples there are: the steep light of a star, clipped as if it were hits, leaves few.
-    """
-    best = (-np.inf, 0.0, 0.0)
-    for one in segments:
-        known = np.flatnonzero(np.isfinite(one.flux).sum(axis=1) >= _FEWEST)
-        if known.size:
-            white = np.nanmedian(one.flux[known], axis=1)
-            i = int(known[np.argmax(white)])
-            if white.max() > best[0]:
-                best = (float(white.max()), float(one.x[i]), float(one.y[i]))
-    if not np.isfinite(best[0]):
-        raise BadData("no piece of a slice holds light", hint="is it an exposure of a star?")
-    return best[1], best[2]
 
 
 def _collect(  # noqa: PLR0913, PLR0917 - what a star goes with

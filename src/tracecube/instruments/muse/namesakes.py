@@ -147,7 +147,6 @@ NAMESAKES: Mapping[str, Namesake] = {
         "muse.muse_standard",
         {
             **_LIGHT,
-            "select": "the brightest star of the field is taken",
             "smooth": "the curve follows its star as closely as the star's light is told",
             "lambdamin": "the whole range of the mode is measured",
             "lambdamax": "the whole range of the mode is measured",

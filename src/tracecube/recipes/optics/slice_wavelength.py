@@ -140,12 +140,7 @@ def solve_wavelengths(
         if turn > 3 and (now == used).all():
             break
         used = now
-    off = float(np.median(np.abs(offset[np.bincount(line[used], minlength=wave.size) > 0]))) if used.any() else np.inf
-    if not off < _NO_LIST:
-        raise NoConvergence(
-            f"arc lines are seen {off:.2g} Angstrom off their list, in the middle: other lines were taken for them",
-            hint="are these the lamps their headers say? Look at the arc frames, and at LINE_CATALOG",
-        )
+    _check_list(offset, line[used])
     return _collect(
         slices,
         coefficients,
@@ -155,6 +150,23 @@ def solve_wavelengths(
         count,
         params,
     )
+
+
+def _check_list(offset: FloatArray, used: np.ndarray) -> None:
+    """Refuse a solution in which the lines that were used do not stand where their list has them.
+
+    Raises
+    ------
+    NoConvergence
+        The typical line does not.
+    """
+    seen = np.unique(used)
+    off = float(np.median(np.abs(offset[seen]))) if seen.size else np.inf
+    if not off < _NO_LIST:
+        raise NoConvergence(
+            f"arc lines are seen {off:.2g} Angstrom off their list, in the middle: other lines were taken for them",
+            hint="are these the lamps their headers say? Look at the arc frames, and at LINE_CATALOG",
+        )
 
 
 def _slices(
