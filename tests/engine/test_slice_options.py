@@ -105,3 +105,26 @@ def test_a_single_exposure_is_put_on_a_grid_or_moved_where_that_is_asked_for(raw
     for task in ("alignment", "object_combination"):
         assert jobs.count(task) == count
     assert jobs.count("object") == 1
+
+
+@pytest.mark.parametrize(
+    ("choices", "target", "idle"),
+    [
+        ({}, "science", []),
+        ({"lsfmode": "arc"}, "science", ["lsfmode=arc"]),  # no laser shines in this mode
+        ({"recompute_geometry": "yes", "use-linearity": True}, "science", ["recompute_geometry=yes", "use_linearity"]),
+        ({"use_skyflats": "no", "use_darks": "hot", "wavelength_min": "5000"}, "science", []),
+        ({"use_darks": "yes", "max_separation_WFM": "80"}, "science", []),  # as they are without a word; a limit
+        ({"telluric_correction": "no"}, "calibration", ["telluric_correction=no"]),
+        ({"telluric_correction": "no", "autocalibration": "closest_sky"}, "science", []),
+    ],
+)
+def test_what_is_chosen_and_changes_nothing_is_told(raw, tmp_path, choices, target, idle):
+    told = prepare(raw, tmp_path, discover(), targets=(target,), settings={"muse": choices}).idle
+    assert len(told) == len(idle)
+    assert all(f"muse.{name}" in line and "changes nothing here" in line for name, line in zip(idle, told, strict=True))
+
+
+def test_options_and_parameters_of_instruments_without_a_file_here_are_no_hindrance(raw, tmp_path):
+    settings = {"muse": {"lsfmode": "arc"}, "ifs_dark": {}, "sphere_ifs": {}}
+    assert len(prepare(raw, tmp_path, discover(), settings=settings).idle) == 1

@@ -121,6 +121,7 @@ def run(
     started = time.perf_counter()
     settings = settings_of(param, params)
     executor = executor_for(jobs, where)
+    idle: list[str] = []
     try:
         with interruptible(), Bars(console()) as bars:
             summary = reduce_folder(
@@ -132,12 +133,15 @@ def run(
                 settings=settings,
                 watch=bars,
                 earlier=earlier,
+                tell=idle.append,
             )
     except KeyboardInterrupt:
         say("interrupted; what was finished is kept: the same command goes on from there", style="yellow")
         raise typer.Exit(1) from None
     finally:
         executor.close()
+    for line in idle:
+        say(line, style="yellow")
     return summary, time.perf_counter() - started
 
 
@@ -179,6 +183,8 @@ def plan(
     expected = forecast(jobs, prepared.params, ledger, prepared.by_hand)
     table(["task", "name", "would", "because"], [(o.job.task.name, o.job.name, o.state, o.reason) for o in expected])
     show_files(prepared.scan.unclassified, prepared.scan.copies)
+    for line in prepared.idle:
+        say(line, style="yellow")
     counts = Counter(outcome.state for outcome in expected)
     tags = {tag: len(items) for tag, items in prepared.plan.raw.items()}
     said = ", ".join(f"{count} {state}" for state, count in counts.items())

@@ -30,6 +30,7 @@ from tracecube.workflow.discover import Found, discover, references
 from tracecube.workflow.earlier import earlier_items
 from tracecube.workflow.executor import Executor
 from tracecube.workflow.gate import Gate, OpenGate
+from tracecube.workflow.idle import Work, idle_options
 from tracecube.workflow.items import Item
 from tracecube.workflow.jobs import Dataset, JobKey, Plan, PlannedJob
 from tracecube.workflow.only import chosen, only_from
@@ -74,6 +75,8 @@ class Prepared:
         Gives the plan of the same files when some jobs are known to fail.
     by_hand : mapping of JobKey to Params
         Of jobs that a person adjusted.
+    idle : tuple of str
+        Options that were chosen and change nothing, in words.
     """
 
     scan: Scan
@@ -83,6 +86,7 @@ class Prepared:
     params: Mapping[tuple[str, str], Params]
     replan: Callable[[Mapping[JobKey, str]], Plan]
     by_hand: Mapping[JobKey, Params] = field(default_factory=dict)
+    idle: tuple[str, ...] = ()
 
     @property
     def jobs(self) -> list[PlannedJob]:
@@ -136,7 +140,8 @@ def prepare(
     BadData
         A target, task, parameter, value or condition is not known.
     """
-    instruments, settings = opened(instruments, settings or {})
+    offered, told = instruments, settings or {}
+    instruments, settings = opened(offered, told)
     params = resolve(settings, [found.instrument for found in instruments.values()])
     gate = gate or OpenGate()
     unfit = gate.unfit(data_files(folder))
@@ -152,7 +157,14 @@ def prepare(
     wanted = tuple(targets) or default_targets(present)
     wanted += tuple(one for one in also if one in plan.tasks and one not in wanted)
     plan.end_jobs(wanted)  # an unknown target is reported before anything is run
-    return Prepared(found, plan, whole, wanted, params, replan, params_by_hand(params, adjusted))
+
+    def work_of(some: Settings) -> Work:
+        ways, rest = opened(offered, some)
+        other = make_plan([ways[one.instrument.name] for one in present], files, out, earlier=before)
+        return other.needed(other.end_jobs(wanted)), resolve(rest, [one.instrument for one in ways.values()])
+
+    idle = tuple(idle_options({one.instrument.name: one for one in present}, told, work_of))
+    return Prepared(found, plan, whole, wanted, params, replan, params_by_hand(params, adjusted), idle)
 
 
 def reduce_folder(
@@ -170,6 +182,7 @@ def reduce_folder(
     earlier: bool = False,
     gate: Gate | None = None,
     memory: Memory | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> RunSummary:
     """Make the products of the targets from the raw files of a folder.
 
@@ -195,6 +208,8 @@ def reduce_folder(
         Which files are ready; all when not given.
     memory : Memory, optional
         Of a process that runs again and again.
+    tell : callable, optional
+        Is told in words what was chosen and changes nothing.
 
     Raises
     ------
@@ -218,6 +233,9 @@ def reduce_folder(
         chosen_by = partial(prepare, targets=targets, also=also, only=only, settings=settings, adjusted=adjusted)
         given = partial(earlier_items, ledger, folder) if earlier else None
         prepared = chosen_by(folder, out, instruments(), known=known, gate=gate, earlier=given)
+        if tell is not None:
+            for line in prepared.idle:
+                tell(line)
         about = _about(prepared, settings, only, WAITING if gate is not None and gate.waits else mark)
         _save_scan(ledger, prepared, known)
         with _scratch(out) as scratch:
