@@ -7,6 +7,7 @@ from typing import Any
 
 from tracecube.core.frame import RawFrame
 from tracecube.core.instrument import Instrument
+from tracecube.instruments.sphere_ifs import master_cubes
 from tracecube.instruments.sphere_ifs.classify import RAW_TAGS, classify, recognises
 from tracecube.instruments.sphere_ifs.eso_layout import FORMS
 from tracecube.instruments.sphere_ifs.namesakes import PRESETS
@@ -29,7 +30,7 @@ instrument = Instrument(
     classify=classify,
     raw_tags=RAW_TAGS,
     workflow=workflow,
-    exports={"eso": FORMS},
+    exports={"eso": FORMS, "master_cubes": master_cubes.FORMS},
     simulate=_simulate,
     presets=PRESETS,
 )

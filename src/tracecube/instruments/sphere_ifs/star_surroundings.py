@@ -33,7 +33,7 @@ from tracecube.recipes.science.high_contrast import contrast_curve, in_band, sur
 from tracecube.recipes.science.star_sequence import star_sequence
 from tracecube.recipes.science.strehl import Strehl, core_light, halo_share
 
-__all__ = ["StarSurroundings", "find", "in_order"]
+__all__ = ["StarSurroundings", "centre_of", "find", "in_order"]
 
 _LEAST_HALO, _MOST_HALO = 0.02, 1.0  # of the star's light: a Strehl ratio of 0.98, and all that there is
 
@@ -164,7 +164,7 @@ def in_order(channels: list[Spectra], centres: list[StarCentre]) -> tuple[list[S
     """
     spectra = sorted(channels, key=lambda one: _dit(one.meta))
     by_dit = {(str(c.file[0]), int(c.plane[0])): c for c in centres}
-    return spectra, [_centre_of(one.meta, by_dit) for one in spectra]
+    return spectra, [centre_of(one.meta, by_dit) for one in spectra]
 
 
 def _comparable(
@@ -224,7 +224,7 @@ def _dit(meta: Meta) -> tuple[str, int]:
     return frame_name(meta), int(plane) if isinstance(plane, int | float) else 0
 
 
-def _centre_of(meta: Meta, by_dit: dict[tuple[str, int], StarCentre]) -> StarCentre:
+def centre_of(meta: Meta, by_dit: dict[tuple[str, int], StarCentre]) -> StarCentre:
     """Star centre of a DIT."""
     file, plane = _dit(meta)
     found = by_dit.get((file, plane))
