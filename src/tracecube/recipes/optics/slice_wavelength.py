@@ -120,8 +120,7 @@ def solve_wavelengths(
     spread: FloatArray = tau**2 * np.eye(wave.size)
     used = np.ones(u.size, bool)
     coefficients: dict[int, FloatArray] = {}
-    excess = 0.0
-    residual = np.zeros(u.size)
+    excess, residual = 0.0, np.zeros(u.size)
     for turn in range(_ROUNDS):
         if turn == 0:
             speed[:] = _dispersion(slices, u, wave) / half
