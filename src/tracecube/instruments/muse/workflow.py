@@ -36,6 +36,7 @@ from tracecube.instruments.muse.long_term import LONG_TERM, LONG_TERM_OPTIONS, L
 from tracecube.instruments.muse.modes import LASER_MODES
 from tracecube.instruments.muse.namesakes import NAMESAKES
 from tracecube.instruments.muse.optics_steps import line_spread_function, wavelength_calibration
+from tracecube.instruments.muse.parts import ALSO_CALLED, PART_OF, PARTS
 from tracecube.instruments.muse.raman_steps import raman_light
 from tracecube.instruments.muse.sky_steps import sky_model
 from tracecube.instruments.muse.twilight_steps import twilight_image
@@ -248,9 +249,17 @@ workflow = Workflow(
         *LONG_TERM,
     ),
     default_target="science",
-    subworkflows=LONG_TERM_PART,
+    subworkflows={**PARTS, **LONG_TERM_PART},
     options=(*OPTIONS, *LONG_TERM_OPTIONS, SKYSUBTRACTION),
     fields=FIELDS,
 )
-_NAMED = [replace(task, namesake=NAMESAKES.get(task.name, task.namesake)) for task in with_given(workflow.tasks)]
+_NAMED = [
+    replace(
+        task,
+        namesake=NAMESAKES.get(task.name, task.namesake),
+        subworkflow=PART_OF.get(task.name, task.subworkflow),
+        targets=(*task.targets, *ALSO_CALLED.get(task.name, ())),
+    )
+    for task in with_given(workflow.tasks)
+]
 workflow = replace(workflow, tasks=(*_NAMED, *GIVEN_TASKS))

@@ -49,3 +49,13 @@ def test_the_full_name_of_theirs_is_known_too():
     assert params_of(TASKS["object"], {"muse.muse_scipost.rvcorr": "none"}).frame == "none"
     with pytest.raises(BadData, match="refraction is taken off"):
         params_of(TASKS["object"], {"muse.muse_scipost.lambdaref": "6000"})
+
+
+def test_parts_and_names_of_the_observatorys_workflow_are_targets():
+    targets = instrument.workflow.targets()
+    assert targets["twilight"] == ("sky_flat",)
+    assert targets["preprocess_sky_sky"] == ("preprocess_sky",)
+    assert "response" in targets["flux_calibration"]
+    assert {"alignment", "object_combination"} <= set(targets["process_and_combine_object"])
+    assert set(targets["line_spread_function"]) == {"line_spread_function_arc", "line_spread_function_lsf"}
+    assert {"object_sky", "alignment_sky", "combine_sky"} <= set(targets["process_and_combine_sky"])
