@@ -19,8 +19,8 @@ import numpy as np
 
 from tracecube.kernels.around import STATISTICS, standing_out
 from tracecube.kernels.correlated_sums import noise_factor
-from tracecube.kernels.weighted_means import Weights
-from tracecube.recipes.slices.resampling import WAYS, Part, Resampling, correlation
+from tracecube.kernels.weighted_voxels import METHODS, Weighting
+from tracecube.recipes.slices.resampling import Part, correlation, fill, shared
 
 ROWS, COLUMNS = 24, 300
 SIGMA = 1.274  # voxels
@@ -31,7 +31,11 @@ def pixels(planes: int, rng: np.random.Generator) -> np.ndarray:
     found = []
     for y in range(-2, ROWS + 2):
         z, x = np.meshgrid(np.arange(-12, planes + 12), np.arange(-2, COLUMNS + 2) * 0.985, indexing="ij")
-        at = [z * 1.003 + rng.uniform() + 0.05 * rng.normal() * (x % 75.0), np.full(z.shape, y + 0.3), x + rng.uniform()]
+        at = [
+            z * 1.003 + rng.uniform() + 0.05 * rng.normal() * (x % 75.0),
+            np.full(z.shape, y + 0.3),
+            x + rng.uniform(),
+        ]
         found.append(np.stack(at, axis=-1).reshape(-1, 3))
     return np.concatenate(found).astype(np.float32)
 
@@ -50,20 +54,21 @@ def binned(values: np.ndarray, n: int) -> np.ndarray:
     return values[:, : ny // n * n, : nx // n * n].reshape(nz, ny // n, n, nx // n, n).sum(axis=(2, 4))
 
 
-def measure(how: Resampling, part: Part, light: np.ndarray, shape: tuple[int, int, int]) -> list[float]:
+def measure(how: Weighting | None, part: Part, light: np.ndarray, shape: tuple[int, int, int]) -> list[float]:
     """Time (ns a row), that of the correlation besides, factors and pulls of bins, width of the star."""
     each = 1e9 / len(part.value)
-    took = seconds(lambda: how.fill(part, shape)) * each
-    shared = how.shared(part, shape)
-    besides = seconds(lambda: how.shared(part, shape)) * each
-    told = correlation([] if shared is None else [shared])
+    row = [seconds(lambda: fill(part, shape, how)) * each, 0.0]
+    told = correlation([])
+    if how is not None:
+        row[1] = seconds(lambda: shared(part, shape, how)) * each
+        told = correlation([shared(part, shape, how)])
     inner = (slice(14, -14), slice(3, -3), slice(3, -3))
-    data, variance = (one[inner] for one in how.fill(part, shape))
-    row = [took, besides, float((data / np.sqrt(variance)).std())]
+    data, variance = (one[inner] for one in fill(part, shape, how))
+    row.append(float(np.nanstd(data / np.sqrt(variance))))
     for n in (3, 5):
         factor = noise_factor(*told, (1, n, n))
-        row += [factor, float((binned(data, n) / np.sqrt(binned(variance, n))).std()) / factor]
-    star = how.fill(part._replace(value=light), shape)[0][inner].mean(axis=0, dtype=float)
+        row += [factor, float(np.nanstd(binned(data, n) / np.sqrt(binned(variance, n)))) / factor]
+    star = np.nanmean(fill(part._replace(value=light), shape, how)[0][inner], axis=0, dtype=float)
     x = np.arange(star.shape[1]) - star.shape[1] // 2
     return [*row, float(np.sqrt((star * x**2).sum() / star.sum())) / SIGMA]
 
@@ -79,9 +84,8 @@ def main() -> None:
     light = np.exp(-0.5 * ((place[:, 1] - ROWS / 2) ** 2 + (place[:, 2] - middle) ** 2) / SIGMA**2).astype(np.float32)
     names = ("way", "ns a row", "correlation", "1 x 1", "F 3 x 3", "pull", "F 5 x 5", "pull", "width")
     print(f"{len(place)} rows\n{names[0]:14s}" + "".join(f"{name:>12s}" for name in names[1:]))
-    for way in WAYS:
-        how = Resampling(way, Weights(way) if way in WAYS[1:] else Weights("nearest"))
-        found = measure(how, part, light, shape)
+    for way in ("decorrelated", *METHODS):
+        found = measure(Weighting(way, radius=1.25 * 3**0.5) if way in METHODS else None, part, light, shape)
         print(f"{way:14s}" + "".join(f"{value:12.1f}" if k < 2 else f"{value:12.3f}" for k, value in enumerate(found)))
     for statistic in STATISTICS:
         took = seconds(lambda s=statistic: standing_out(place, part.value, one, shape, statistic=s, limit=15.0))

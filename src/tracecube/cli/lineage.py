@@ -168,6 +168,7 @@ def _explain_use(owner: Instrument, task: Task) -> None:
     if task.namesake is not None:
         start = f"{task.namesake.prefix}."
         theirs = [(name, field) for name, field in task.parameter_names().items() if name.startswith(start)]
+        theirs += [(start + name, f"that of {where}") for name, where in task.namesake.elsewhere.items()]
         theirs += [(start + name, f"none: {why}") for name, why in task.namesake.without.items()]
         table(["the observatory's name", "parameter here"], theirs)
 

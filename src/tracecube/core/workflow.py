@@ -214,6 +214,8 @@ class Namesake:
         Stands before its parameters' names; ``prefix.alias`` is then a parameter's name too.
     without : mapping of str to str
         Its parameters that have no counterpart (``*`` stands for any letters) -> why, and what to set instead.
+    elsewhere : mapping of str to str
+        Its parameters that are those of another task -> that task, which gets what is set here.
     quality : tuple of str
         Quality numbers that it has too (``*`` as above); products carry them under its header names besides.
     quality_prefix : str
@@ -222,6 +224,7 @@ class Namesake:
 
     prefix: str
     without: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     quality: tuple[str, ...] = ()
     quality_prefix: str = ""
 

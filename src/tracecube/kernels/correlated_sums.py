@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 __all__ = ["noise_factor"]
 
 
-def noise_factor(offset: NDArray[np.integer[Any]], correlation: NDArray[np.floating[Any]], box: tuple[int, ...]) -> float:
+def noise_factor(
+    offset: NDArray[np.integer[Any]], correlation: NDArray[np.floating[Any]], box: tuple[int, ...]
+) -> float:
     """Return by what the noise of a sum over a box exceeds the root of the sum of its variances.
 
     Of n_1 n_2 ... samples of equal variance: F^2 = sum_o prod_k (1 - |o_k| / n_k) rho(o), over all offsets o and 0.

@@ -1,20 +1,16 @@
-"""A cube from samples at any place: the weighted mean of the samples about each voxel, and how voxels correlate.
+"""A cube of weighted means: each voxel the mean of the samples about it, by how near they lie or how far they overlap.
 
-    c_v = sum_i w_iv d_i / W_v,   var_v = sum_i w_iv^2 s_i / W_v^2,   W_v = sum_i w_iv,
+With w_vi the weight of sample i in voxel v, the value is sum_i w_vi d_i / W_v, W_v = sum_i w_vi, its variance
+sum_i w_vi^2 s_i^2 / W_v^2, and the covariance of two voxels sum_i w_vi w_ui s_i^2 / (W_v W_u). Distances r are in
+voxels. The weights (the choice is that of Weilbacher et al. 2020, A&A 641, A28, section 4.9; formulas of those named):
 
-over the samples i whose nearest voxel is at most some voxels away along each axis. Weights are those of Weilbacher et
-al. (2020, A&A 641, A28, sect. 4.6), r the distance in voxels:
+* nearest: of the samples in the voxel the one closest to its middle, alone; without any it is not measured;
+* linear, quadratic: 1 / r, 1 / r^2 (Shepard 1968, Proc. 23rd ACM conference, 517), r no smaller than 1e-3;
+* renka: ((c - r) / (c r))^2 within c (Renka 1988, ACM Trans. Math. Soft. 14, 139);
+* drizzle: the share of the sample's drop, a box, that the voxel holds (Fruchter and Hook 2002, PASP 114, 144);
+* lanczos: sinc(d) sinc(d / a) on each axis, within a (Duchon 1979, J. Appl. Meteorol. 18, 1016).
 
-    nearest    1 for the sample closest to the voxel, 0 for all others
-    linear     1 / r
-    quadratic  1 / r^2
-    renka      ((R - r) / (R r))^2 within R (Renka 1988, ACM Trans. Math. Softw. 14, 139)
-    drizzle    share of the sample's drop, a box smaller than its pixel, in the voxel
-               (Fruchter and Hook 2002, PASP 114, 144)
-    lanczos    product over the axes of sinc(x) sinc(x / a), a the reach in voxels
-               (Duchon 1979, J. Appl. Meteor. 18, 1016)
-
-One sample counts in several voxels, whose noise is therefore alike: cov(u, v) = sum_i w_iu w_iv s_i / (W_u W_v).
+All but nearest and drizzle reach ``reach`` voxels beyond the one a sample lies in; a drop is laid out whole.
 """
 
 from __future__ import annotations
@@ -24,33 +20,33 @@ from typing import NamedTuple
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
-__all__ = ["METHODS", "Correlated", "Weighting", "correlation_sums", "half_offsets", "weigh_voxels"]
+__all__ = ["METHODS", "Weighted", "Weighting", "shared_noise", "weigh_voxels"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
-I8 = NDArray[np.int64]
 
 METHODS = ("nearest", "linear", "quadratic", "renka", "drizzle", "lanczos")
-_NEAREST, _LINEAR, _QUADRATIC, _RENKA, _DRIZZLE = range(5)
-_CLOSEST = 1e-3  # voxel: a sample nearer than this counts as one so far away
-_SMALLEST = 1e-7  # of the sum of weights: with less a voxel is not measured
-_AXES = 3
+_NEAREST, _LINEAR, _QUADRATIC, _RENKA, _DRIZZLE, _LANCZOS = range(6)
+
+_CLOSEST = 1e-6  # voxels squared: a sample in the very middle has a finite weight
+_SLIVER = 1e-5  # of a sample: drops that touch a voxel by rounding alone do not measure it
+_CANCELLED = 0.1  # sum of weights of both signs below which their noise is blown up
 
 
 class Weighting(NamedTuple):
-    """How samples count.
+    """How samples count in the voxels about them.
 
     Parameters
     ----------
     method : str
         One of `METHODS`.
-    reach : int
-        Voxels away, along each axis, that samples count at.
-    radius : float, voxel
-        Of renka.
-    drop : (float, float, float), voxel
-        Sides (z, y, x) of a sample's drop.
+    reach : int, voxels
+    radius : float, voxels
+        Critical radius of renka.
+    drop : (float, float, float), voxels
+        Of drizzle: width of a sample's drop (z, y, x).
     """
 
     method: str
@@ -58,178 +54,231 @@ class Weighting(NamedTuple):
     radius: float = 1.25
     drop: tuple[float, float, float] = (0.8, 0.8, 0.8)
 
+    @property
+    def span(self) -> int:
+        """Voxels on either side of its own that a sample may count in."""
+        if self.method == "drizzle":
+            return int(0.5 * max(self.drop) + 1.0)
+        return 0 if self.method == "nearest" else self.reach
 
-class Correlated(NamedTuple):
-    """Weighted means on a grid (z, y, x), NaN where no sample tells, and variances."""
+    @property
+    def apart(self) -> int:
+        """Largest distance of two voxels, along an axis, that one sample counts in."""
+        return int(np.ceil(max(self.drop))) if self.method == "drizzle" else 2 * self.span
+
+
+class Weighted(NamedTuple):
+    """Voxels of a grid (z, y, x): data and variance, NaN where no sample counts, and the sum of weights."""
 
     data: F4
     variance: F4
+    weight: F4
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _overlap(distance: float, drop: float) -> float:
-    """Return the share of a drop that lies in a voxel, along one axis."""
-    low, high = max(distance - 0.5 * drop, -0.5), min(distance + 0.5 * drop, 0.5)
-    return max(high - low, 0.0) / drop
-
-
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _windowed(distance: float, reach: float) -> float:
-    """Return Lanczos' windowed sinc."""
-    if abs(distance) >= reach:
-        return 0.0
-    t = np.pi * distance
-    return 1.0 if abs(t) < _CLOSEST else reach * np.sin(t) * np.sin(t / reach) / (t * t)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _weight(d: tuple[float, float, float], method: int, reach: int, radius: float, drop: F8) -> float:
-    """Return the weight of a sample at a distance (z, y, x) from a voxel; of the nearest, how near it is."""
-    if method == _DRIZZLE:
-        return float(_overlap(d[0], drop[0]) * _overlap(d[1], drop[1]) * _overlap(d[2], drop[2]))
-    if method > _DRIZZLE:
-        return float(_windowed(d[0], reach) * _windowed(d[1], reach) * _windowed(d[2], reach))
-    r = max(np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]), _CLOSEST)
-    if method == _RENKA:
-        return float(((radius - r) / (radius * r)) ** 2) if r < radius else 0.0
-    return float(1.0 / (r * r) if method == _QUADRATIC else 1.0 / r)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _sum(  # noqa: PLR0913 - the arrays of one loop
-    place: F4, value: F4, variance: F4, how: tuple[int, int, float], drop: F8, sums: F4
-) -> None:
-    """Add up weights, weighted values and squared weights times variances, sums (3, z, y, x)."""
-    method, reach, radius = how
-    nz, ny, nx = sums.shape[1:]
-    for i in range(value.size):
-        z0, y0, x0 = int(np.rint(place[i, 0])), int(np.rint(place[i, 1])), int(np.rint(place[i, 2]))
-        for z in range(max(z0 - reach, 0), min(z0 + reach + 1, nz)):
-            for y in range(max(y0 - reach, 0), min(y0 + reach + 1, ny)):
-                for x in range(max(x0 - reach, 0), min(x0 + reach + 1, nx)):
-                    d = place[i, 0] - z, place[i, 1] - y, place[i, 2] - x
-                    w = _weight(d, method, reach, radius, drop)
-                    if method == _NEAREST:
-                        if w > sums[0, z, y, x]:
-                            sums[0, z, y, x], sums[1, z, y, x] = w, w * value[i]
-                            sums[2, z, y, x] = w * w * variance[i]
-                    elif w != 0.0:
-                        sums[0, z, y, x] += w
-                        sums[1, z, y, x] += w * value[i]
-                        sums[2, z, y, x] += w * w * variance[i]
-
-
-def weigh_voxels(
-    place: F4, value: F4, variance: F4, shape: tuple[int, int, int], how: Weighting
-) -> tuple[Correlated, F4]:
-    """Return the weighted mean of the samples about each voxel of a grid.
+def weigh_voxels(place: F4, value: F4, variance: F4, shape: tuple[int, int, int], how: Weighting) -> Weighted:
+    """Return the weighted means of samples in the voxels of a grid.
 
     Parameters
     ----------
     place : array (k, 3), voxels
         Place of the samples along the axes of the grid (z, y, x).
     value, variance : array (k,)
+        A sample whose variance is not positive and finite does not count.
     shape : (int, int, int)
     how : Weighting
-
-    Returns
-    -------
-    voxels : Correlated
-    noise : array (z, y, x)
-        Square root of the sum of squared weights times variances, 0 where nothing is measured: for `correlation_sums`.
     """
-    sums = np.zeros((3, *shape), np.float32)
-    _sum(place, value, variance, _plain(how), np.array(how.drop, np.float64), sums)
-    good = sums[0] > _SMALLEST
+    code = METHODS.index(how.method)
+    sums = np.zeros((*shape, 3), np.float32)
+    if code == _NEAREST:
+        _closest(place, value, variance, np.full(shape, np.inf, np.float32), sums)
+    else:
+        _scatter(code, place, value, variance, _numbers(how), how.reach, sums)
+    total = sums[..., 1]
+    known = total > (_CANCELLED if code == _LANCZOS else _SLIVER)
     nothing = np.full(shape, np.nan, np.float32)
-    data = np.divide(sums[1], sums[0], out=nothing.copy(), where=good)
-    noise = np.where(good, np.sqrt(sums[2]), np.float32(0.0))
-    spread = np.square(np.divide(noise, sums[0], out=nothing, where=good))
-    return Correlated(data, spread), noise
+    data = np.divide(sums[..., 0], total, out=nothing.copy(), where=known)
+    noise = np.divide(sums[..., 2], total, out=nothing, where=known)
+    np.divide(noise, total, out=noise, where=known)
+    return Weighted(data, noise, np.ascontiguousarray(total))
 
 
-def _plain(how: Weighting) -> tuple[int, int, float]:
-    number = METHODS.index(how.method)
-    return number, 0 if number == _NEAREST else how.reach, how.radius
+def shared_noise(place: F4, shape: tuple[int, int], how: Weighting, planes: int) -> tuple[F8, F8]:
+    """Return sums of covariances and of mean variances of pairs of voxels, by how they lie to each other.
 
-
-def half_offsets(most: int) -> I8:
-    """Return the offsets (n, 3) between voxels at most so many apart along each axis, one of each pair of opposites.
-
-    Examples
-    --------
-    >>> half_offsets(1).shape, half_offsets(1)[0].tolist()
-    ((13, 3), [0, 0, 1])
-    """
-    line = np.arange(-most, most + 1)
-    all_ = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, _AXES)
-    return np.asarray(all_[len(all_) // 2 + 1 :], np.int64)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _correlate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
-    place: F4, variance: F4, how: tuple[int, int, float], drop: F8, noise: F4, plane: int, most: int, total: F8
-) -> None:
-    """Add the correlations of every voxel of a plane with those that samples share with it, over the samples."""
-    method, reach, radius = how
-    nz, ny, nx = noise.shape
-    side = 2 * most + 1
-    middle = (side**3) // 2
-    for i in range(variance.size):
-        z0, y0, x0 = int(np.rint(place[i, 0])), int(np.rint(place[i, 1])), int(np.rint(place[i, 2]))
-        if abs(z0 - plane) > reach:
-            continue
-        for y in range(max(y0 - reach, 0), min(y0 + reach + 1, ny)):
-            for x in range(max(x0 - reach, 0), min(x0 + reach + 1, nx)):
-                d = place[i, 0] - plane, place[i, 1] - y, place[i, 2] - x
-                own = _weight(d, method, reach, radius, drop)
-                if own == 0.0 or noise[plane, y, x] == 0.0:
-                    continue
-                part = own * variance[i] / noise[plane, y, x]
-                for p in range(plane, min(z0 + reach + 1, nz)):
-                    for q in range(max(y0 - reach, 0), min(y0 + reach + 1, ny)):
-                        for s in range(max(x0 - reach, 0), min(x0 + reach + 1, nx)):
-                            k = ((p - plane + most) * side + q - y + most) * side + s - x + most - middle - 1
-                            if k >= 0 and noise[p, q, s] > 0.0:
-                                d = place[i, 0] - p, place[i, 1] - q, place[i, 2] - s
-                                total[k] += part * _weight(d, method, reach, radius, drop) / noise[p, q, s]
-
-
-def correlation_sums(place: F4, variance: F4, noise: F4, how: Weighting, *, plane: int) -> tuple[F8, I8]:
-    """Return sums of the correlations of the voxels of a plane with others, and of how many pairs each is.
+    Their ratio is a correlation coefficient: that of samples of equal variance, which neighbours nearly have. Voxels
+    with samples near their middle are noisier and share less. Within a plane both count in units of the mean variance
+    of the 3 x 3 voxels around, so that it is right for bins of about that size wherever they lie; between planes as
+    they are, so that it is right for long sums along wavelength.
 
     Parameters
     ----------
     place : array (k, 3), voxels
-    variance : array (k,)
-    noise : array (z, y, x)
-        From `weigh_voxels`.
+        Of the samples that count; those beyond the planes tell of the last ones' neighbours.
+    shape : (int, int)
+        Rows and columns of the grid.
     how : Weighting
-    plane : int
+    planes : int
+        Voxels of the planes from 0 to this are compared with those around.
 
     Returns
     -------
-    total : array (n,)
-        By the offsets of `half_offsets` for twice the reach: samples join no voxels farther apart.
-    pairs : array (n,)
+    shared, mean : array (a + 1, 2 a + 1, 2 a + 1)
+        At ``[dz, dy + a, dx + a]``, a being ``how.apart``; each pair once, so half of the plane dz = 0 is empty.
     """
-    offset = half_offsets(2 * how.reach)
-    total = np.zeros(len(offset))
+    apart = how.apart
+    near = (place[:, 0] > -how.span - 1) & (place[:, 0] < planes + apart + how.span)
+    place, grid = place[near], (planes + apart, *shape)
+    one = np.ones(len(place), np.float32)
+    found = weigh_voxels(place, one, one, grid, how)
+    known = np.isfinite(found.data)
+    shared = np.zeros((apart + 1, 2 * apart + 1, 2 * apart + 1))
+    mean = np.zeros_like(shared)
+    size = _spread(found.variance, known)
     if how.method != "nearest":
-        near = np.abs(place[:, 0] - np.float32(plane)) < how.reach + 1
-        drop = np.array(how.drop, np.float64)
-        _correlate(place[near], variance[near], _plain(how), drop, noise, plane, 2 * how.reach, total)
-    known = noise > 0
-    pairs = np.array([_pairs(known, plane, one) for one in offset], np.int64)
-    return total, pairs
+        scale = np.divide(1.0, found.weight, out=np.zeros(grid, np.float32), where=known)
+        _pairs(METHODS.index(how.method), place, _numbers(how), how.reach, scale, size, planes, shared)
+    for dz, dy, dx in np.ndindex(shared.shape):
+        away = (dz, dy - apart, dx - apart)
+        if away <= (0, 0, 0):
+            continue
+        first = tuple(slice(max(-step, 0), size - max(step, 0)) for step, size in zip(away, grid, strict=True))
+        first = (slice(0, planes), *first[1:])
+        other = tuple(slice(part.start + step, part.stop + step) for part, step in zip(first, away, strict=True))
+        both = known[first] & known[other]
+        unit = 1.0 / (size[first][both] * size[other][both]) if dz == 0 else 1.0
+        mean[dz, dy, dx] = 0.5 * ((found.variance[first][both] + found.variance[other][both]) * unit).sum()
+    return shared, mean
 
 
-def _pairs(known: NDArray[np.bool_], plane: int, offset: I8) -> int:
-    """Return how many voxels of a plane and those at an offset are both measured."""
-    z, y, x = (int(one) for one in offset)
-    if not 0 <= plane + z < len(known):
-        return 0
-    ny, nx = known.shape[1:]
-    here = known[plane, max(0, -y) : ny - max(0, y), max(0, -x) : nx - max(0, x)]
-    there = known[plane + z, max(0, y) : ny - max(0, -y), max(0, x) : nx - max(0, -x)]
-    return int(np.count_nonzero(here & there))
+def _spread(variance: F4, known: NDArray[np.bool_]) -> F4:
+    """Return the root of the mean variance of the 3 x 3 voxels around each that are known (z, y, x)."""
+    box = (1, 3, 3)
+    mean = uniform_filter(np.where(known, variance, 0.0).astype(np.float64), box, mode="constant")
+    share = uniform_filter(known.astype(np.float64), box, mode="constant")
+    return np.asarray(np.sqrt(np.divide(mean, share, out=np.ones_like(mean), where=known)), np.float32)
+
+
+def _numbers(how: Weighting) -> F4:
+    """Return half the widths of a drop (z, y, x), and the critical radius."""
+    return np.array([*(0.5 * width for width in how.drop), how.radius], np.float32)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _axis(code: int, centre: np.float32, half: np.float32, reach: int, out: F4) -> tuple[int, int]:
+    """Put the shares of the voxels along an axis, or their squared distances, into ``out``; return first and number."""
+    side = np.float32(0.5)
+    if code == _DRIZZLE:
+        low, high = centre - half, centre + half
+        first, last = int(np.floor(low + side)), int(np.floor(high + side))
+        for k in range(last - first + 1):
+            middle = np.float32(first + k)
+            out[k] = max(min(high, middle + side) - max(low, middle - side), np.float32(0.0)) / (high - low)
+        return first, last - first + 1
+    first = int(np.floor(centre + side)) - reach
+    for k in range(2 * reach + 1):
+        d = centre - np.float32(first + k)
+        out[k] = d * d
+        if code == _LANCZOS:
+            out[k] = np.float32(np.sinc(d) * np.sinc(d / reach)) if abs(d) < reach else np.float32(0.0)
+    return first, 2 * reach + 1
+
+
+@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _about(code: int, r2: np.float32, radius: np.float32) -> np.float32:
+    """Return the weight at a squared distance."""
+    r2 = max(r2, np.float32(_CLOSEST))
+    if code == _QUADRATIC:
+        return np.float32(np.float32(1.0) / r2)
+    r = np.sqrt(r2)
+    if code == _LINEAR:
+        return np.float32(np.float32(1.0) / r)
+    beyond = max(radius - r, np.float32(0.0)) / (radius * r)
+    return np.float32(beyond * beyond)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _counts(variance: np.float32) -> bool:
+    """Return whether a sample counts."""
+    return bool(np.float32(0.0) < variance < np.float32(np.inf))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _scatter(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    code: int, place: F4, value: F4, variance: F4, numbers: F4, reach: int, sums: F4
+) -> None:
+    """Add w d, w and w^2 s^2 of all samples to ``sums`` (z, y, x, 3)."""
+    apart, longest = code in {_DRIZZLE, _LANCZOS}, 2 * reach + 3 + int(4 * numbers[:3].max())
+    along = np.empty((3, longest), np.float32)
+    lz, ly, lx, _ = sums.shape
+    for i in range(value.size):
+        if not _counts(variance[i]):
+            continue
+        z0, nz = _axis(code, place[i, 0], numbers[0], reach, along[0])
+        y0, ny = _axis(code, place[i, 1], numbers[1], reach, along[1])
+        x0, nx = _axis(code, place[i, 2], numbers[2], reach, along[2])
+        for p in range(max(-z0, 0), min(nz, lz - z0)):
+            for q in range(max(-y0, 0), min(ny, ly - y0)):
+                product, total = along[0, p] * along[1, q], along[0, p] + along[1, q]
+                for s in range(max(-x0, 0), min(nx, lx - x0)):
+                    w = product * along[2, s] if apart else _about(code, total + along[2, s], numbers[3])
+                    sums[z0 + p, y0 + q, x0 + s, 0] += w * value[i]
+                    sums[z0 + p, y0 + q, x0 + s, 1] += w
+                    sums[z0 + p, y0 + q, x0 + s, 2] += w * w * variance[i]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _closest(place: F4, value: F4, variance: F4, best: F4, sums: F4) -> None:
+    """Put the sample closest to the middle of each voxel, ``best`` voxels squared away, into ``sums`` (z, y, x, 3)."""
+    lz, ly, lx = best.shape
+    side = np.float32(0.5)
+    for i in range(variance.size):
+        z, y, x = (
+            int(np.floor(place[i, 0] + side)),
+            int(np.floor(place[i, 1] + side)),
+            int(np.floor(place[i, 2] + side)),
+        )
+        if not _counts(variance[i]) or min(z, y, x) < 0 or z >= lz or y >= ly or x >= lx:
+            continue
+        r2 = (place[i, 0] - z) ** 2 + (place[i, 1] - y) ** 2 + (place[i, 2] - x) ** 2
+        if r2 < best[z, y, x]:
+            best[z, y, x] = r2
+            sums[z, y, x, 0], sums[z, y, x, 1], sums[z, y, x, 2] = value[i], 1.0, variance[i]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _pairs(  # noqa: PLR0913, PLR0917 - the arrays of one loop
+    code: int, place: F4, numbers: F4, reach: int, scale: F4, size: F4, planes: int, total: F8
+) -> None:
+    """Add covariances of pairs of voxels to ``total``, within a plane over the ``size`` of both.
+
+    ``scale`` is 1 / W of each voxel, 0 of none.
+    """
+    apart, longest = code in {_DRIZZLE, _LANCZOS}, 2 * reach + 3 + int(4 * numbers[:3].max())
+    along = np.empty((3, longest), np.float32)
+    at, share = np.empty((longest**3, 3), np.int64), np.empty(longest**3)
+    lz, ly, lx = scale.shape
+    middle = total.shape[0] - 1
+    for i in range(place.shape[0]):
+        z0, nz = _axis(code, place[i, 0], numbers[0], reach, along[0])
+        y0, ny = _axis(code, place[i, 1], numbers[1], reach, along[1])
+        x0, nx = _axis(code, place[i, 2], numbers[2], reach, along[2])
+        n = 0
+        for p in range(max(-z0, 0), min(nz, lz - z0)):
+            for q in range(max(-y0, 0), min(ny, ly - y0)):
+                for s in range(max(-x0, 0), min(nx, lx - x0)):
+                    w = along[0, p] * along[1, q] * along[2, s]
+                    if not apart:
+                        w = _about(code, along[0, p] + along[1, q] + along[2, s], numbers[3])
+                    share[n] = w * scale[z0 + p, y0 + q, x0 + s]
+                    at[n, 0], at[n, 1], at[n, 2] = z0 + p, y0 + q, x0 + s
+                    n += share[n] != 0.0
+        for k in range(n):
+            if at[k, 0] >= planes:
+                continue
+            for m in range(n):
+                dz, dy, dx = at[m, 0] - at[k, 0], at[m, 1] - at[k, 1], at[m, 2] - at[k, 2]
+                if dz > 0:
+                    total[dz, dy + middle, dx + middle] += share[k] * share[m]
+                elif dz == 0 and (dy > 0 or (dy == 0 and dx > 0)):
+                    unit = size[at[k, 0], at[k, 1], at[k, 2]] * size[at[m, 0], at[m, 1], at[m, 2]]
+                    total[dz, dy + middle, dx + middle] += share[k] * share[m] / unit

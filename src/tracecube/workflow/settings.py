@@ -129,6 +129,7 @@ def resolve(settings: Settings, instruments: Sequence[Instrument]) -> dict[tuple
     for name in settings:
         if name not in names:
             raise BadData(f"no task is called {name!r}", hint=near(name, names))
+    settings = _handed_on(settings, tasks.values())
     found: dict[tuple[str, str], Params] = {}
     for key, task in tasks.items():
         own = task.parameter_names()
@@ -136,6 +137,21 @@ def resolve(settings: Settings, instruments: Sequence[Instrument]) -> dict[tuple
         chosen = {spelt(name, own): value for name, value in settings.get(task.name, {}).items()}
         found[key] = params_of(task, {name: chosen[name] for name in chosen if name in own or name not in others})
     return found
+
+
+def _handed_on(settings: Settings, tasks: Iterable[Task]) -> Settings:
+    """Give parameters of an observatory's recipe that another task has to that task, over what that is told."""
+    handed: dict[str, dict[str, Any]] = {}
+    kept = {task: dict(values) for task, values in settings.items()}
+    for task in tasks:
+        if task.namesake is None or task.name not in kept:
+            continue
+        start = f"{task.namesake.prefix}."
+        for name in [one for one in kept[task.name] if one not in task.parameter_names()]:
+            plain = name.removeprefix(start).replace("-", "_")
+            if plain in task.namesake.elsewhere:
+                handed.setdefault(task.namesake.elsewhere[plain], {})[plain] = kept[task.name].pop(name)
+    return merged(kept, handed)
 
 
 def params_of(task: Task, chosen: Mapping[str, Any]) -> Params:
@@ -172,6 +188,9 @@ def _no_parameter(task: Task, name: str, names: Iterable[str]) -> BadData:
         for pattern, why in task.namesake.without.items():
             if fnmatchcase(plain, pattern):
                 return BadData(f"task {task.name}: {name} has no counterpart here", hint=f"leave it out: {why}")
+        if plain in task.namesake.elsewhere:
+            where = task.namesake.elsewhere[plain]
+            return BadData(f"task {task.name}: {name} has no counterpart here", hint=f"leave it out: {where} has it")
     return BadData(f"task {task.name} has no parameter {name!r}", hint=near(name, names))
 
 

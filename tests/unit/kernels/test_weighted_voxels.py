@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from tests.unit.kernels.test_voxels import binned, detector
-from tracecube.kernels.weighted_voxels import METHODS, Weighting, correlation_sums, half_offsets, weigh_voxels
+from tracecube.kernels.weighted_voxels import METHODS, Weighting, shared_noise, weigh_voxels
 
 SHAPE = (24, 26, 28)
 
 
 def means(place, value, how, shape=(5, 5, 5)):
     place, value = np.asarray(place, np.float32), np.asarray(value, np.float32)
-    return weigh_voxels(place, value, np.full(value.size, 4.0, np.float32), shape, how)[0]
+    return weigh_voxels(place, value, np.full(value.size, 4.0, np.float32), shape, how)
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,11 @@ def test_noise_of_bins_is_what_variances_and_correlations_say(how):
     shape = (20, 40, 40)
     place = detector(rng, shape)
     spread = np.full(len(place), 1.0, np.float32)
-    offset = half_offsets(2 * how.reach)
     pulls, plain = [], []
     for _ in range(3):
         value = rng.normal(0.0, 1.0, len(place)).astype(np.float32)
-        found, noise = weigh_voxels(place, value, spread, shape, how)
-        total, pairs = correlation_sums(place, spread, noise, how, plane=9)
-        alike = {tuple(one): t / max(p, 1) for one, t, p in zip(offset, total, pairs, strict=True)}
+        found = weigh_voxels(place, value, spread, shape, how)
+        alike = correlations(place, shape, how, plane=9)
         data, variance = found.data[9, 5:-5, 5:-5], found.variance[9, 5:-5, 5:-5]
         n = 3
         near = [(y, x) for y in range(-n + 1, n) for x in range(-n + 1, n)]
@@ -76,6 +74,13 @@ def test_noise_of_bins_is_what_variances_and_correlations_say(how):
     assert np.concatenate(plain).std() > 1.06 * np.concatenate(pulls).std()  # without them it is too small
 
 
+def correlations(place, shape, how, *, plane):
+    """Correlation of the voxels of a plane with others, by offset."""
+    shared, mean = shared_noise(place - np.array([plane, 0, 0], np.float32), shape[1:], how, 1)
+    where = np.argwhere(mean > 0)
+    return {tuple(at - [0, how.apart, how.apart]): shared[tuple(at)] / mean[tuple(at)] for at in where}
+
+
 def _of(alike, offset):
     if offset == (0, 0, 0):
         return 1.0
@@ -84,9 +89,6 @@ def _of(alike, offset):
 
 def test_nearest_samples_stand_in_one_voxel_each():
     place = detector(np.random.default_rng(3), SHAPE)
-    spread = np.ones(len(place), np.float32)
-    how = Weighting("nearest")
-    _, noise = weigh_voxels(place, spread, spread, SHAPE, how)
-    total, pairs = correlation_sums(place, spread, noise, how, plane=12)
-    assert not total.any()
-    assert pairs.min() > 100
+    shared, mean = shared_noise(place - np.array([12, 0, 0], np.float32), SHAPE[1:], Weighting("nearest"), 1)
+    assert not shared.any()
+    assert mean.shape == (1, 1, 1)

@@ -19,6 +19,7 @@ from tracecube.core.spectra import Cube, CubeOnDisk, Image
 from tracecube.instruments.muse.field_image import filter_curves, fov_image, through_filters
 from tracecube.instruments.muse.headers import exposure_time, needed, start_mjd
 from tracecube.recipes.cube.combine import combine_cubes
+from tracecube.recipes.slices.cube import binned_noise
 
 __all__ = ["combine_exposures"]
 
@@ -44,7 +45,7 @@ class CombineOut(Outputs):
     filter_images: tuple[FilterImage, ...]
 
 
-@recipe(version="3")
+@recipe(version="4")
 def combine_exposures(
     *, cubes: Sequence[CubeOnDisk], offsets: Offsets, filter_list: RawFrame | None, params: CombineParams
 ) -> CombineOut:
@@ -77,6 +78,7 @@ def combine_exposures(
         QualityNumber("EXPOSURES MEDIAN", float(np.median(measured)) if measured.size else 0.0),
         QualityNumber("REJECTED", found.rejected, high=0.01),
         QualityNumber("VOXEL NOISE", float(np.nanmedian(np.sqrt(found.variance[::97])))),
+        *binned_noise(cube),
     )
     return CombineOut(
         datacube_final=cube,

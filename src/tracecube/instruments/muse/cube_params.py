@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from tracecube.core.errors import BadData
@@ -12,11 +13,15 @@ from tracecube.core.params import Params
 from tracecube.instruments.muse.geometry import spaxel
 from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode
 from tracecube.kernels.weighted_voxels import Weighting
+from tracecube.recipes.slices.resampling import Sieve
 
 __all__ = ["DROP_TEXT", "CubeParams", "Drop"]
 
 _SAMPLING = 1.25  # Angstrom that a pixel of the detector is wide, nominally
 _FEWEST = 50.0  # Angstrom that a cube holds at least
+_EARLIEST = 4600.0  # Angstrom, where the spectra of the bluest mode begin
+_SLICES, _VOXELS = 6.0, 15.0  # errors by which a hit stands out: of what slices let expect, of the samples around
+_DIAGONAL = 3.0**0.5  # voxels: what the observatory's cubes show its critical radius to be counted in
 _FINEST = 0.75  # of a pixel of the detector: smaller voxels are not told by solving for them
 
 DROP_TEXT = "Side of a pixel's drop over that of the pixel: of all axes; sky and wavelength; or x, y, wavelength"
@@ -27,6 +32,11 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, int | float | str) and "," not in str(value) else value
 
 
+def _natural(value: object) -> object:
+    """Return the sampling of the detector for 0, as the observatory has it."""
+    return _SAMPLING if str(value).strip() in {"0", "0.", "0.0"} else value
+
+
 Drop = Annotated[tuple[float, ...], BeforeValidator(_several), Field(min_length=1, max_length=3)]
 """One to three numbers, as the observatory's ``pixfrac``."""
 
@@ -34,8 +44,18 @@ Drop = Annotated[tuple[float, ...], BeforeValidator(_several), Field(min_length=
 class CubeParams(Params):
     """Numbers of a cube that is made of pixels."""
 
-    step: float = Field(default=1.25, gt=0.1, alias="dlambda", description="Angstrom between planes")
-    hit: float = Field(default=6.0, gt=0, alias="crsigma", description="Errors beyond which a pixel is hit")
+    step: Annotated[float, BeforeValidator(_natural)] = Field(
+        default=_SAMPLING, gt=0.1, alias="dlambda", description="Angstrom between planes; 0 for the detector's sampling"
+    )
+    crtype: Literal["slices", "median", "mean", "iraf"] = Field(
+        default="slices",
+        description="Hits stand out within slices and of those beside; or of the samples around, by which statistic",
+    )
+    hit: float | None = Field(
+        default=None,
+        alias="crsigma",
+        description="Errors beyond which a pixel is hit; null for 6, of the samples around 15; 0: none is",
+    )
     lowest: float = Field(default=0.0, ge=0, alias="lambdamin", description="First wavelength; 0 for that of the mode")
     highest: float = Field(default=LAST_WAVELENGTH, gt=0, alias="lambdamax", description="Last wavelength, Angstrom")
     frame: Literal["bary", "helio", "geo", "none"] = Field(
@@ -49,28 +69,43 @@ class CubeParams(Params):
     )
     pixfrac: Drop = Field(default=(0.8, 0.8), description=DROP_TEXT)
     reach: int = Field(default=1, ge=1, le=3, alias="ld", description="Voxels away at which pixels count in means")
-    radius: float = Field(default=1.25, gt=0, alias="rc", description="Critical radius of renka, voxel")
+    radius: float = Field(default=1.25, gt=0, alias="rc", description="Critical radius of renka, diagonals of a voxel")
 
     @model_validator(mode="after")
     def _has_planes(self) -> Self:
-        if self.highest - self.lowest < _FEWEST or not all(0.0 < one <= 10.0 for one in self.pixfrac):
+        low, high = max(self.lowest, _EARLIEST), min(self.highest, LAST_WAVELENGTH)
+        if high - low < _FEWEST or not all(0.0 < one <= 10.0 for one in self.pixfrac):
             raise ValueError(f"from {self.lowest:g} to {self.highest:g} Angstrom is no cube, or pixfrac not of 0 to 10")
         return self
 
+    @property
+    def hit_limit(self) -> float:
+        """Errors beyond which pixels are hit by what slices see; infinite where these are not looked at."""
+        if self.crtype != "slices":
+            return np.inf
+        limit = _SLICES if self.hit is None else self.hit
+        return limit if limit > 0 else np.inf
+
+    def sieve(self, default: float = _VOXELS) -> Sieve | None:
+        """Return what holds back samples that stand out of those around; None where these are not looked at."""
+        limit = default if self.hit is None else self.hit
+        return Sieve(self.crtype, limit) if self.crtype != "slices" and limit > 0 else None
+
     def band(self, meta: Meta) -> tuple[float, float]:
-        """Return first and last wavelength (Angstrom) of the cube of an exposure.
+        """Return first and last wavelength (Angstrom) of the cube of an exposure: of those that any mode sees.
 
         Raises
         ------
         BadData
             The mode is not known, or ends where the cube is to begin.
         """
-        first = self.lowest or first_wavelength(mode(meta))
-        if self.highest - first < _FEWEST:
+        first = max(self.lowest, _EARLIEST) if self.lowest else first_wavelength(mode(meta))
+        last = min(self.highest, LAST_WAVELENGTH)
+        if last - first < _FEWEST:
             raise BadData(
-                f"from {first:g} to {self.highest:g} Angstrom is no cube", hint="larger lambdamax, or smaller lambdamin"
+                f"from {first:g} to {last:g} Angstrom is no cube", hint="larger lambdamax, or smaller lambdamin"
             )
-        return first, self.highest
+        return first, last
 
     def weighting(self, meta: Meta, step: float, side: float) -> Weighting | None:
         """Return how pixels count in voxels of this step (Angstrom) and side (arcsec); None where these are solved for.
@@ -92,4 +127,4 @@ class CubeParams(Params):
             len(self.pixfrac), self.pixfrac
         )
         drop = (spectral * _SAMPLING / step, across * pixel[1] / side, along * pixel[0] / side)
-        return Weighting(self.resample, self.reach, self.radius, drop)
+        return Weighting(self.resample, self.reach, self.radius * _DIAGONAL, drop)

@@ -13,6 +13,7 @@ from tracecube.instruments.muse.align_steps import align_exposures
 from tracecube.instruments.muse.autocal_steps import slice_factors
 from tracecube.instruments.muse.combine_steps import combine_exposures
 from tracecube.instruments.muse.object_steps import aligned_cube, object_cube
+from tracecube.kernels.weighted_voxels import METHODS
 
 __all__ = ["FACTORS", "FIELDS", "OPTIONS", "factor_rules", "field_tasks"]
 
@@ -39,6 +40,12 @@ OPTIONS = (
     Option("max_separation_NFM", ("12",), "arcsec between neighbours of one narrow field", free=True),
     Option("wavelength_min", ("",), "Angstrom, of cubes", free=True, sets=dict.fromkeys(_CUBES, "lowest")),
     Option("wavelength_max", ("",), "Angstrom, of cubes", free=True, sets=dict.fromkeys(_CUBES, "highest")),
+    Option(
+        "resample",
+        ("", "decorrelated", *METHODS),
+        "how pixels become voxels of all cubes: with uncorrelated noise, or as one of the weighted means",
+        sets=dict.fromkeys(_CUBES, "resample"),
+    ),
     Option(
         "autocalibration",
         ("none", "deepfield", "closest_sky", "user"),

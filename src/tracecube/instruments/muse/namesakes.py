@@ -30,7 +30,6 @@ _SLICES = "the brightness of slices follows from the lines of the sky"
 _RESAMPLED = {
     "save": "all products are kept",
     "dy": "spaxels are square: dx",
-    "crtype": "hits are told on the detector, before anything is resampled: crsigma",
     "format": "a cube is a cube; `tracecube export` writes DATACUBE_FINAL",
 }
 _LSF = Namesake(
@@ -81,7 +80,7 @@ _POST = Namesake(
     },
 )
 _OF_COMBINATION = ("weight", "filter")
-_OF_ALIGNED = ("resample", "dx", "dlambda", "rc", "pixfrac", "ld", "lambdamin", "lambdamax")
+_OF_ALIGNED = ("resample", "dlambda", "rc", "pixfrac", "ld", "crtype", "lambdamin", "lambdamax")
 _ALIGNED = Namesake(
     "muse.muse_exp_combine",
     {
@@ -91,17 +90,18 @@ _ALIGNED = Namesake(
         "dy": "set object.dx: spaxels are square",
     },
 )
-_COMBINED = Namesake(
-    "muse.muse_exp_combine",
-    {
+
+
+def _combined(aligned: str) -> Namesake:
+    """Return what a combination is called, which averages cubes that another task resampled."""
+    without = {
         "save": "all products are kept",
         "format": "a cube is a cube; `tracecube export` writes DATACUBE_FINAL",
-        "crtype": "of three and more exposures, what is far off their median is left out: crsigma",
-        **dict.fromkeys(_OF_ALIGNED, "set it for object_aligned"),
         "dx": "set it for object",
         "dy": "set object.dx: spaxels are square",
-    },
-)
+    }
+    return Namesake("muse.muse_exp_combine", without, elsewhere=dict.fromkeys(_OF_ALIGNED, aligned))
+
 
 NAMESAKES: Mapping[str, Namesake] = {
     "bias": Namesake(
@@ -156,6 +156,7 @@ NAMESAKES: Mapping[str, Namesake] = {
     **dict.fromkeys(("sky", "science_sky"), _SKY),
     **dict.fromkeys(("object", "object_sky"), _POST),
     **dict.fromkeys(("object_aligned", "object_sky_aligned"), _ALIGNED),
-    **dict.fromkeys(("object_combination", "combine_sky"), _COMBINED),
+    "object_combination": _combined("object_aligned"),
+    "combine_sky": _combined("object_sky_aligned"),
 }
 """Task -> the observatory's recipe of the same purpose."""

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta, Scalar
+from tracecube.core.fields import BoolArray, FloatArray, Meta, Scalar
 from tracecube.core.flags import Flag
+from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Cube, Image
-from tracecube.kernels.voxels import inverse_root, solve_voxels
-from tracecube.kernels.weighted_voxels import Weighting, correlation_sums, half_offsets, weigh_voxels
+from tracecube.kernels.correlated_sums import noise_factor
+from tracecube.kernels.weighted_voxels import Weighting
+from tracecube.recipes.slices.resampling import Part, Sieve, correlation, fill, margin, shared
 
 __all__ = [
     "Grid",
     "Samples",
     "Source",
+    "binned_noise",
     "build_cube",
     "flat_cards",
     "planes_at_once",
@@ -33,14 +36,8 @@ F4 = NDArray[np.float32]
 _SLAB = 128  # planes that are solved together
 _HELD = 6e6  # samples that are held at a time: a tenth of a GB, but for whole fields, where that were few planes
 _FEWEST = 160  # planes, for those beside them are asked for twice
-_MARGIN = 14  # planes on either side: the polynomial of degree 6 reaches 6 times 2 of them
-_DEGREE, _SMALLEST = 6, 0.1  # of the inverse root: noise of voxels and of 5 x 5 bins is right to 2 per cent
 _SPECTRAL = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX)3|CD(3_[123]|[12]_3)")
 _ROWS = 15  # six widths of a line, and no more than the rows that are read beside a slab on both sides
-_APART = {1: 16, 2: 48, 3: 128}
-"""Planes between those in which correlations are summed, by the reach: the cost grows with its fifth power."""
-
-_LEAST = 0.1  # samples in a voxel, by the square of their share: with less it is not measured
 
 
 @dataclass(frozen=True)
@@ -125,8 +122,14 @@ def planes_at_once(grid: Grid, samples: float) -> int:
     return min(max(-(-grid.shape[0] // parts), _FEWEST), grid.shape[0])
 
 
-def build_cube(
-    source: Source, grid: Grid, meta: Meta, *, planes: int | None = None, weighting: Weighting | None = None
+def build_cube(  # noqa: PLR0913 - samples, where they go, and how
+    source: Source,
+    grid: Grid,
+    meta: Meta,
+    *,
+    planes: int | None = None,
+    weighting: Weighting | None = None,
+    sieve: Sieve | None = None,
 ) -> tuple[Cube, float]:
     """Solve for the voxels, or take weighted means of samples.
 
@@ -141,105 +144,63 @@ def build_cube(
         In a range; all at once if not given.
     weighting : Weighting, optional
         How samples count in means; solved for if not given.
+    sieve : Sieve, optional
+        Holds back samples that stand out of those around.
 
     Returns
     -------
     cube : Cube
-        Noise uncorrelated between voxels; of means it is not, and the cube tells the mean correlation by offset.
+        Noise uncorrelated between voxels; of means it is not, and the cube tells the correlation by offset.
     share : float
         Of the voxels within the field that were measured.
     """
-    nz = grid.shape[0]
-    alike = _Alike.none() if weighting is None else _Alike(half_offsets(2 * weighting.reach))
+    nz, beside = grid.shape[0], margin(weighting)
     data = np.full(grid.shape, np.nan, np.float32)
     variance = np.full(grid.shape, np.nan, np.float32)
+    sums = []
     for first in range(0, nz, planes or nz):
         last = min(first + (planes or nz), nz)
-        samples = source(first - _MARGIN - 2, last + _MARGIN + 1)
+        samples = source(first - beside - 2, last + beside + 1)
         for start in range(first, last, _SLAB):
-            if weighting is None:
-                _fill_slab(samples, start, min(start + _SLAB, last), data, variance)
-            else:
-                _weigh_slab(samples, (start, min(start + _SLAB, last)), data, variance, weighting, alike)
+            own = slice(start, min(start + _SLAB, last))
+            part, shape = _slab(samples, own, beside, grid.shape)
+            part = part if sieve is None else sieve.through(part, shape, beside)
+            made = fill(part, shape, weighting)
+            data[own], variance[own] = (one[beside : beside + own.stop - start] for one in made)
+            sums += [] if weighting is None else [shared(part, shape, weighting)]
         del samples
     flags = np.zeros(grid.shape, np.int32)
     np.copyto(flags, np.int32(Flag.NOT_MEASURED), where=np.isnan(data))
     seen = (flags == 0).any(axis=0)
-    cube = Cube(
-        data=data,
-        variance=variance,
-        flags=flags,
-        covariance_offset=alike.offset.astype(np.int32),
-        covariance_value=alike.mean(),
-        meta=meta,
-    )
+    offset, value = correlation(sums)
+    cube = Cube(data=data, variance=variance, flags=flags, covariance_offset=offset, covariance_value=value, meta=meta)
     return cube, float((flags[:, seen] == 0).mean())
 
 
-@dataclass
-class _Alike:
-    """Sums of correlations by offset (n, 3) between voxels, and of the pairs they are of."""
-
-    offset: IntArray
-    total: FloatArray = field(init=False)
-    pairs: IntArray = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.total, self.pairs = np.zeros(len(self.offset)), np.zeros(len(self.offset), np.int64)
-
-    @classmethod
-    def none(cls) -> _Alike:
-        return cls(np.zeros((0, 3), np.int32))
-
-    def mean(self) -> FloatArray:
-        """Return the mean correlation coefficient of voxels that far apart."""
-        return np.asarray(self.total / np.maximum(self.pairs, 1))
-
-
-def _near(samples: Sequence[Samples], low: int, high: int) -> tuple[F4, F4, F4, F4]:
-    """Return place from plane ``low`` on, value, weight and excess of the good samples up to plane ``high``."""
+def _slab(
+    samples: Sequence[Samples], own: slice, beside: int, shape: tuple[int, int, int]
+) -> tuple[Part, tuple[int, int, int]]:
+    """Return the good samples of some planes and of those beside them, and the shape of that slab."""
+    low, high = own.start - beside, own.stop + beside
     parts = []
     for one in samples:
         near = np.flatnonzero((one.place[:, 0] > low - 2) & (one.place[:, 0] < high + 1) & (one.weight > 0))
         place = one.place[near]
         place[:, 0] -= low
         parts.append((place, one.value[near], one.weight[near], one.excess[near]))
-    place, value, weight, excess = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return place, value, weight, excess
-
-
-def _weigh_slab(  # noqa: PLR0913 - samples, and what they fill
-    samples: Sequence[Samples], planes: tuple[int, int], data: F4, variance: F4, how: Weighting, alike: _Alike
-) -> None:
-    """Take weighted means from the first plane up to the second (in place), and how alike they are in some."""
-    start, stop = planes
-    low, high = start - _MARGIN, stop + _MARGIN
-    place, value, weight, excess = _near(samples, low, high)
-    spread = excess / weight
-    found, noise = weigh_voxels(place, value, spread, (high - low, *data.shape[1:]), how)
-    own = slice(_MARGIN, _MARGIN + stop - start)
-    data[start:stop], variance[start:stop] = found.data[own], found.variance[own]
-    for plane in range(start - start % _APART[how.reach] + _APART[how.reach] // 2, stop, _APART[how.reach]):
-        if plane >= start:
-            total, pairs = correlation_sums(place, spread, noise, how, plane=plane - low)
-            alike.total += total
-            alike.pairs += pairs
-
-
-def _fill_slab(samples: Sequence[Samples], start: int, stop: int, data: F4, variance: F4) -> None:
-    """Solve for the planes from ``start`` to ``stop`` (in place)."""
-    low, high = start - _MARGIN, stop + _MARGIN
-    place, value, weight, excess = _near(samples, low, high)
-    root = inverse_root(_DEGREE, smallest=_SMALLEST)
-    found = solve_voxels(place, value, weight, (high - low, *data.shape[1:]), root=root, least=_LEAST, excess=excess)
-    own = slice(_MARGIN, _MARGIN + stop - start)
-    data[start:stop], variance[start:stop] = found.data[own], found.variance[own]
+    return Part(*(np.concatenate(column) for column in zip(*parts, strict=True))), (high - low, *shape[1:])
 
 
 def spectral_factor(cube: Cube) -> float:
     """Return by how much the variance of a sum over planes is larger than the sum of their variances."""
     along = ~np.asarray(cube.covariance_offset)[:, 1:].any(axis=1)
     return 1.0 + 2.0 * float(np.sum(np.asarray(cube.covariance_value)[along]))
+
+
+def binned_noise(cube: Cube) -> tuple[QualityNumber, ...]:
+    """Return by what the noise of sums over 3 x 3 and 5 x 5 spaxels exceeds that of the sums of their variances."""
+    told = cube.covariance_offset, cube.covariance_value
+    return tuple(QualityNumber(f"NOISE {n}X{n}", noise_factor(*told, (1, n, n))) for n in (3, 5))
 
 
 def white_image(cube: Cube, wave: FloatArray, band: tuple[float, float]) -> Image:

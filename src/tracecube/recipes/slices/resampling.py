@@ -1,9 +1,9 @@
-"""Ways from samples to the voxels of a slab, one behind another under one signature: solved for, or weighted means."""
+"""Ways from samples to the voxels of a slab, side by side under one signature: solved for, or weighted means."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from tracecube.core.fields import FloatArray, IntArray
 from tracecube.kernels.around import standing_out
 from tracecube.kernels.voxels import inverse_root, solve_voxels
-from tracecube.kernels.weighted_means import KINDS, Weights, shared_noise, weigh
+from tracecube.kernels.weighted_voxels import Weighting, shared_noise, weigh_voxels
 
-__all__ = ["SOLVED", "WAYS", "Part", "Resampling", "correlation"]
+__all__ = ["Part", "Sieve", "correlation", "fill", "margin", "shared"]
 
 F4 = NDArray[np.float32]
-
-SOLVED = "decorrelated"
-WAYS = (SOLVED, *KINDS)
 
 _DEGREE, _SMALLEST = 6, 0.1  # of the inverse root: noise of voxels and of 5 x 5 bins is right to 2 per cent
 _REACHES = 14  # planes on either side: the polynomial of degree 6 reaches 6 times 2 of them
@@ -37,76 +34,67 @@ class Part(NamedTuple):
     excess: F4
 
 
-@dataclass(frozen=True)
-class Resampling:
-    """How samples become voxels.
+@dataclass
+class Sieve:
+    """What holds back samples that stand out of those around (`tracecube.kernels.around`), and counts them.
 
     Parameters
     ----------
-    way : str
-        One of `WAYS`: the solution with uncorrelated noise, or a weighted mean.
-    weights : Weights
-        Of the weighted mean.
     statistic : str
-        Against which samples are compared with those around before (see `kernels.around`); empty for not at all.
+        Against which they are compared.
     limit : float
-        Spreads by which one stands out and is left out.
+        Spreads by which one stands out.
     """
 
-    way: str = SOLVED
-    weights: Weights = field(default_factory=lambda: Weights(KINDS[0]))
-    statistic: str = ""
-    limit: float = 15.0
+    statistic: str
+    limit: float
+    caught: int = 0
 
-    @property
-    def margin(self) -> int:
-        """Planes on either side of a slab that its samples come from."""
-        return _REACHES if self.way == SOLVED else self.weights.span + self.weights.apart + 1
-
-    def fill(self, part: Part, shape: tuple[int, int, int]) -> tuple[F4, F4]:
-        """Return data and variance of the voxels (z, y, x), NaN where nothing was measured."""
-        if self.way == SOLVED:
-            root = inverse_root(_DEGREE, smallest=_SMALLEST)
-            found = solve_voxels(
-                part.place, part.value, part.weight, shape, root=root, least=_LEAST, excess=part.excess
-            )
-            return found.data, found.variance
-        made = weigh(part.place, part.value, _variance(part), shape, self.weights)
-        return made.data, made.variance
-
-    def without_hits(self, part: Part, shape: tuple[int, int, int]) -> tuple[Part, int]:
-        """Return the samples without those that stand out of the ones around, and how many of the slab these are."""
-        if not self.statistic:
-            return part, 0
+    def through(self, part: Part, shape: tuple[int, int, int], beside: int) -> Part:
+        """Return the samples of a slab, those that stand out without weight; of planes ``beside`` none are counted."""
         out = standing_out(part.place, part.value, _variance(part), shape, statistic=self.statistic, limit=self.limit)
-        height = part.place[:, 0] - (self.margin - 0.5)
-        own = (height >= 0) & (height < shape[0] - 2 * self.margin)
-        return part._replace(weight=np.where(out, np.float32(0.0), part.weight)), int(np.count_nonzero(out & own))
+        height = part.place[:, 0] - (beside - 0.5)
+        self.caught += int(np.count_nonzero(out & (height >= 0) & (height < shape[0] - 2 * beside)))
+        return part._replace(weight=np.where(out, np.float32(0.0), part.weight))
 
-    def shared(self, part: Part, shape: tuple[int, int, int]) -> FloatArray | None:
-        """Return sums of covariances and of variances of pairs of voxels in some planes in the middle; None of none."""
-        if self.way == SOLVED:
-            return None
-        planes = min(_COMPARED, shape[0] - 2 * self.margin)
-        first = (shape[0] - planes) // 2
-        place = part.place[part.weight > 0]
-        near = np.abs(place[:, 0] - first) < planes + 2 * self.margin
-        place = place[near] - np.array([first, 0.0, 0.0], np.float32)
-        return np.stack(shared_noise(place, shape[1:], self.weights, planes))
+
+def margin(how: Weighting | None) -> int:
+    """Return from how many planes on either side of a slab samples are needed."""
+    return _REACHES if how is None else how.span + how.apart + 1
+
+
+def fill(part: Part, shape: tuple[int, int, int], how: Weighting | None) -> tuple[F4, F4]:
+    """Return data and variance of the voxels (z, y, x), NaN where nothing was measured; None is to solve for them."""
+    if how is None:
+        root = inverse_root(_DEGREE, smallest=_SMALLEST)
+        found = solve_voxels(part.place, part.value, part.weight, shape, root=root, least=_LEAST, excess=part.excess)
+        return found.data, found.variance
+    made = weigh_voxels(part.place, part.value, _variance(part), shape, how)
+    return made.data, made.variance
+
+
+def shared(part: Part, shape: tuple[int, int, int], how: Weighting) -> FloatArray:
+    """Return sums of covariances, and of variances, of pairs of voxels in some planes in the middle of a slab."""
+    beside = margin(how)
+    planes = min(_COMPARED, shape[0] - 2 * beside)
+    first = (shape[0] - planes) // 2
+    near = (np.abs(part.place[:, 0] - first) < planes + 2 * beside) & (part.weight > 0)
+    place = part.place[near] - np.array([first, 0.0, 0.0], np.float32)
+    return np.stack(shared_noise(place, shape[1:], how, planes))
+
+
+def correlation(sums: Sequence[FloatArray]) -> tuple[IntArray, FloatArray]:
+    """Return offsets (k, 3) of pairs of voxels, each pair once, and their correlation coefficients (k,), of slabs."""
+    if not sums:
+        return np.zeros((0, 3), np.int32), np.zeros(0)
+    covariance, mean = np.sum(sums, axis=0)
+    value = np.divide(covariance, mean, out=np.zeros_like(mean), where=mean > 0)
+    at = np.argwhere(np.abs(value) > _SLIGHT)
+    middle = value.shape[0] - 1
+    return (at - np.array([0, middle, middle])).astype(np.int32), value[tuple(at.T)]
 
 
 def _variance(part: Part) -> F4:
     """Return the variance of samples, infinite of those that do not count."""
     nothing = np.full(part.weight.shape, np.inf, np.float32)
     return np.divide(part.excess, part.weight, out=nothing, where=part.weight > 0)
-
-
-def correlation(sums: Sequence[FloatArray]) -> tuple[IntArray, FloatArray]:
-    """Return offsets (k, 3) of pairs of voxels, each pair once, and their correlation coefficients (k,)."""
-    if not sums:
-        return np.zeros((0, 3), np.int32), np.zeros(0)
-    shared, mean = np.sum(sums, axis=0)
-    value = np.divide(shared, mean, out=np.zeros_like(mean), where=mean > 0)
-    at = np.argwhere(np.abs(value) > _SLIGHT)
-    middle = value.shape[0] - 1
-    return (at - np.array([0, middle, middle])).astype(np.int32), value[tuple(at.T)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -10,7 +11,9 @@ from tracecube.instruments.muse import instrument
 from tracecube.instruments.muse.cube_params import CubeParams
 from tracecube.instruments.muse.object_steps import AlignedParams, ObjectParams
 from tracecube.kernels.weighted_voxels import Weighting
-from tracecube.workflow.settings import params_of
+from tracecube.workflow.choices import opened
+from tracecube.workflow.discover import discover
+from tracecube.workflow.settings import params_of, resolve
 
 META = {"ESO INS MODE": "WFM-NOAO-N"}
 [OBJECT] = [task for task in instrument.workflow.tasks if task.name == "object"]
@@ -24,6 +27,7 @@ META = {"ESO INS MODE": "WFM-NOAO-N"}
         ({"pixfrac": "0.5,0.6,0.9"}, (0.9, 0.6, 0.5)),
         ({"dx": "0.4"}, (0.8, 0.4, 0.4)),
         ({"dlambda": "2.5"}, (0.4, 0.8, 0.8)),
+        ({"dlambda": "0.0", "dx": "0.0"}, (0.8, 0.8, 0.8)),
         ({}, (0.8, 0.8, 0.8)),
     ],
 )
@@ -36,7 +40,9 @@ def test_drops_are_as_large_as_the_observatory_has_them(words, drop):
 
 def test_what_other_methods_are_told():
     params = params_of(OBJECT, {"resample": "renka", "rc": "1.5", "ld": "2"})
-    assert params.weighting(META, 1.25, 0.2) == Weighting("renka", 2, 1.5, pytest.approx((0.8, 0.8, 0.8)))
+    assert params.weighting(META, 1.25, 0.2) == Weighting(
+        "renka", 2, pytest.approx(1.5 * 3**0.5), pytest.approx((0.8, 0.8, 0.8))
+    )
     assert AlignedParams().pixfrac == (0.6, 0.6)
 
 
@@ -60,3 +66,34 @@ def test_a_cube_that_ends_before_its_mode_begins_is_refused():
     with pytest.raises(BadData, match="is no cube"):
         CubeParams(highest=4700.0).band(META)
     assert CubeParams(lowest=4600.0, highest=4700.0).band(META) == (4600.0, 4700.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "in_slices", "around"),
+    [
+        ({}, 6.0, None),
+        ({"crsigma": "4"}, 4.0, None),
+        ({"crsigma": "0"}, np.inf, None),
+        ({"crtype": "median"}, np.inf, ("median", 15.0)),
+        ({"crtype": "iraf", "crsigma": "8"}, np.inf, ("iraf", 8.0)),
+        ({"crtype": "mean", "crsigma": "-1"}, np.inf, None),
+    ],
+)
+def test_hits_are_told_within_slices_or_by_the_samples_around(words, in_slices, around):
+    params = params_of(OBJECT, words)
+    sieve = params.sieve()
+    assert params.hit_limit == in_slices
+    assert (sieve and (sieve.statistic, sieve.limit)) == around
+    assert AlignedParams(crtype="median").sieve().limit == 10.0
+
+
+def test_the_observatorys_range_ends_where_its_spectra_do():
+    assert CubeParams(lowest=4000.0, highest=10000.0).band(META) == (4600.0, 9350.0)
+    assert CubeParams(highest=10000.0).band(META) == (4750.0, 9350.0)
+
+
+def test_one_word_resamples_all_cubes_in_one_way():
+    _, told = opened({"muse": discover()["muse"]}, {"muse": {"resample": "lanczos"}})
+    found = resolve(told, [instrument])
+    cubes = ("object", "object_aligned", "object_sky", "object_sky_aligned")
+    assert {found["muse", task].resample for task in cubes} == {"lanczos"}

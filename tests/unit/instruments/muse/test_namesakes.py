@@ -6,7 +6,7 @@ import pytest
 
 from tracecube.core.errors import BadData
 from tracecube.instruments.muse import instrument
-from tracecube.workflow.settings import params_of
+from tracecube.workflow.settings import params_of, resolve
 
 DETECTOR = "nifu overscan ovscreject ovscsigma ovscignore"
 STACK = f"{DETECTOR} combine nlow nhigh nkeep lsigma hsigma"
@@ -59,3 +59,16 @@ def test_parts_and_names_of_the_observatorys_workflow_are_targets():
     assert {"alignment", "object_combination"} <= set(targets["process_and_combine_object"])
     assert set(targets["line_spread_function"]) == {"line_spread_function_arc", "line_spread_function_lsf"}
     assert {"object_sky", "alignment_sky", "combine_sky"} <= set(targets["process_and_combine_sky"])
+
+
+@pytest.mark.parametrize(
+    ("combination", "cube"), [("object_combination", "object_aligned"), ("combine_sky", "object_sky_aligned")]
+)
+def test_what_a_combination_is_told_of_resampling_counts_for_the_cubes_that_it_averages(combination, cube):
+    told = {"resample": "drizzle", "muse.muse_exp_combine.pixfrac": "0.7", "crtype": "median", "crsigma": "9"}
+    found = resolve({combination: told, cube: {"resample": "nearest"}}, [instrument])
+    made = found["muse", cube]
+    assert (made.resample, made.pixfrac, made.crtype) == ("drizzle", (0.7,), "median")
+    assert made.hit is None
+    assert found["muse", combination].clip == 9.0
+    assert found["muse", "object"].resample == "decorrelated"

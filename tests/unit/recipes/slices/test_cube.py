@@ -12,12 +12,14 @@ from tracecube.kernels.weighted_voxels import Weighting
 from tracecube.recipes.slices.cube import (
     Grid,
     Samples,
+    binned_noise,
     build_cube,
     planes_at_once,
     slow_variance,
     spectral_factor,
     white_image,
 )
+from tracecube.recipes.slices.resampling import Sieve
 
 SHAPE = (230, 16, 18)
 GRID = Grid(wave0=4750.0, step=1.25, x0=-1.7, y0=-1.5, side=0.2, shape=SHAPE)
@@ -156,10 +158,40 @@ def test_weighted_means_tell_how_voxels_correlate(method):
     assert spectral_factor(cube) > 1.02
     pull = (cube.data - 5.0) / np.sqrt(cube.variance)
     assert np.nanstd(pull) == pytest.approx(1.0, abs=0.02)
-    assert np.nanmean(pull[:, :, 1:] * pull[:, :, :-1]) == pytest.approx(near[0, 0, 1], abs=0.02)
-    assert np.nanmean(pull[1:] * pull[:-1]) == pytest.approx(near[1, 0, 0], abs=0.02)
+    off, variance = (cube.data - 5.0)[:, 3:-3, 3:-3], cube.variance[:, 3:-3, 3:-3]
+    both = 0.5 * np.nanmean(variance[:, :, 1:] + variance[:, :, :-1])
+    assert np.nanmean(off[:, :, 1:] * off[:, :, :-1]) / both == pytest.approx(near[0, 0, 1], abs=0.02)
+    assert np.nanmean(off[1:] * off[:-1]) / np.nanmean(variance) == pytest.approx(near[1, 0, 0], abs=0.02)
     wave = GRID.wave0 + GRID.step * np.arange(SHAPE[0])
     white = white_image(cube, wave, (4760.0, 5030.0))
     assert ((white.data - 5.0) / np.sqrt(white.variance))[3:-3, 3:-3].std() == pytest.approx(1.0, abs=0.2)
     whole, _ = build_cube(samples, GRID, {}, weighting=Weighting(method))
     assert whole.data == pytest.approx(cube.data, rel=1e-3, nan_ok=True)  # places are of single precision
+
+
+@pytest.mark.parametrize("weighting", [None, Weighting("drizzle")])
+def test_samples_that_stand_out_are_held_back_and_each_counted_once(weighting):
+    rng = np.random.default_rng(8)
+    place = detector(rng, SHAPE)
+    value, one = rng.normal(5, 1, len(place)).astype(np.float32), np.ones(len(place), np.float32)
+    inside = np.flatnonzero(((place > 4) & (place < np.array(SHAPE) - 4)).all(axis=1))
+    hit = inside[:: inside.size // 40]
+    value[hit] += 200.0
+    sieve = Sieve("median", 15.0)
+    cube, _ = build_cube(
+        source([Samples(place, value, one, one)]), GRID, {}, planes=110, weighting=weighting, sieve=sieve
+    )
+    assert sieve.caught == hit.size  # slabs overlap, ranges too
+    inner = (cube.data - 5.0)[5:-5, 3:-3, 3:-3] / np.sqrt(cube.variance[5:-5, 3:-3, 3:-3])
+    assert np.nanmax(inner) < 7.0
+
+
+def test_factors_of_bins_are_quality_numbers():
+    rng = np.random.default_rng(9)
+    place = detector(rng, SHAPE)
+    samples = source([Samples(place, *[np.ones(len(place), np.float32)] * 3)])
+    plain, _ = build_cube(samples, GRID, {})
+    means, _ = build_cube(samples, GRID, {}, weighting=Weighting("linear"))
+    assert [(one.name, one.value) for one in binned_noise(plain)] == [("NOISE 3X3", 1.0), ("NOISE 5X5", 1.0)]
+    three, five = (one.value for one in binned_noise(means))
+    assert 1.5 < three < five < 3.0
