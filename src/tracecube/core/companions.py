@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+from tracecube.core.spectra import Cube
 
-__all__ = ["CompanionSpectrum", "Companions", "ContrastCurve"]
+__all__ = ["CompanionSpectrum", "Companions", "ContrastCurve", "ResidualCube"]
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,25 @@ class ContrastCurve:
     signal: FloatArray = column("CONTRAST_CURVE", "signal")
     elements: FloatArray = column("CONTRAST_CURVE", "elements")
     meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class ResidualCube(Cube):
+    """The surroundings of a star with its speckles taken off, north up: the mean of all integrations.
+
+    The speckle model takes some of every source's light; how much it leaves in the middle of a source is stated.
+
+    Parameters
+    ----------
+    separation : array (n_ring,), arcsec
+        Distances from the star.
+    throughput : array (n_ring, n_wave)
+        Share of a source's brightest pixel that is left there; of a source of the star's colour.
+    peak : array (n_wave,), electron / Angstrom
+        What a source as bright as the star has in that pixel where nothing is taken: contrast is the value of a
+        source's middle over ``peak * throughput``.
+    """
+
+    separation: FloatArray | None = column("THROUGHPUT_RADII", "separation", unit="arcsec", default=None)
+    throughput: FloatArray | None = image("THROUGHPUT", text="share of a source's light left", default=None)
+    peak: FloatArray | None = column("STAR_PEAK", "peak", unit="electron/Angstrom", default=None)

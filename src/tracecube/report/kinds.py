@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracecube.core.alignment import Offsets, SourceList
-from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve
+from tracecube.core.companions import Companions
 from tracecube.core.fibre_light import FibreThroughput
 from tracecube.core.fibres import FibreSpectra
 from tracecube.core.finder import Finder
@@ -23,13 +23,9 @@ from tracecube.core.star import StarCentre, StarPsf
 from tracecube.core.target import PointSourceFit, Target
 from tracecube.report.figures.alignment import alignment
 from tracecube.report.figures.bundle_images import bundle_images
-from tracecube.report.figures.centre_drift import centre_drift
 from tracecube.report.figures.centre_fit import centre_fit
-from tracecube.report.figures.companion_spectra import companion_spectra
-from tracecube.report.figures.contrast import contrast
 from tracecube.report.figures.cube_channels import cube_channels
 from tracecube.report.figures.cube_images import cube_images
-from tracecube.report.figures.detection_map import detection_map
 from tracecube.report.figures.detector_flat import detector_flat
 from tracecube.report.figures.fibre_throughput import fibre_throughput
 from tracecube.report.figures.fibre_traces import fibre_traces
@@ -63,7 +59,6 @@ __all__ = [
     "CUBE_PICTURES",
     "EXPOSURE_PICTURES",
     "FIELD_PICTURES",
-    "SURROUNDINGS_PICTURES",
     "VERIFICATION",
 ]
 
@@ -347,54 +342,3 @@ CUBE_PICTURES = (
     ),
 )
 """Of an exposure that goes from its pixels straight to a cube."""
-
-SURROUNDINGS_PICTURES = (
-    PictureKind(
-        "stack",
-        "All DITs in one cube",
-        "Good: north is up, companions are as round as the star's image, and what stood still on the lenslets is "
-        "smeared along arcs about the star.",
-        (Source(("STACKED_CUBE",), Cube),),
-        cube_images,
-    ),
-    PictureKind(
-        "detection",
-        "Search for companions",
-        "Good: without the companions nothing beyond ± 5 is left, and the noise looks alike at all distances. Dark "
-        "wings beside a bright companion are its own light in the speckle model; grey: not measured.",
-        (
-            Source(("DETECTION_MAP",), Image),
-            _SOURCES,
-            Source(("IMAGE",), Image, needed=False),
-        ),
-        detection_map,
-    ),
-    PictureKind(
-        "companions",
-        "Spectra of the companions",
-        "Good: neighbouring channels agree within their errors, and no spectrum repeats the star's water bands.",
-        (Source(("SPECTRUM",), CompanionSpectrum, many=True), _SOURCES),
-        companion_spectra,
-    ),
-    PictureKind(
-        "contrast",
-        "Contrast curve",
-        "Good: the limit lies far below the halo and falls outwards; of injected companions all is found, at every "
-        "distance; companions lie above the limit.",
-        (
-            Source(("CONTRAST_CURVE",), ContrastCurve),
-            _SOURCES,
-            Source(("STAR_PSF",), StarPsf, needed=False),
-            Source(("CHANNELS",), Spectra, needed=False),
-            Source(("DIT_CENTRE",), StarCentre, needed=False),
-        ),
-        contrast,
-    ),
-    PictureKind(
-        "drift",
-        "Star centre of every integration",
-        "Good: the star drifts by a few mas at most, smoothly, and all places are found the same way.",
-        (Source(("DIT_CENTRE",), StarCentre, many=True),),
-        centre_drift,
-    ),
-)

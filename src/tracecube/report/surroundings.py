@@ -10,9 +10,9 @@ from tracecube.archive.records import JobRecord, ProductRecord
 from tracecube.core.companions import Companions
 from tracecube.core.errors import TracecubeError
 from tracecube.io import holds, read_product
-from tracecube.report.kinds import SURROUNDINGS_PICTURES
 from tracecube.report.numbers import Number, numbers_of
 from tracecube.report.pictures import Picture, draw_all
+from tracecube.report.surroundings_kinds import SURROUNDINGS_PICTURES
 
 __all__ = ["Companion", "Surroundings", "gather_surroundings"]
 

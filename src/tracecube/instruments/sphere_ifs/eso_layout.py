@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from tracecube.core.companions import ResidualCube
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta
 from tracecube.core.flags import NOT_USABLE, Flag
@@ -229,5 +230,6 @@ FORMS = (
         _form(_cube, Cube, tag, "IFS_SCIENCE_DR", "sph_ifs_science_dr")
         for tag in ("FLUX_CUBE", "CENTER_CUBE", "STANDARD_CUBE")
     ),
+    _form(_cube, ResidualCube, "RESIDUAL_CUBE", "IFS_SCIENCE_DR", "sph_ifs_science_dr"),
 )  # fmt: skip
 """One a kind of file."""

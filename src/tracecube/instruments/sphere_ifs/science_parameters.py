@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from tracecube.core.params import Params
+from tracecube.recipes.cube.star_cube import StarCubeParams
 from tracecube.recipes.science.companion_search import SearchParams
 from tracecube.recipes.science.high_contrast import HighContrastParams
 from tracecube.recipes.science.speckle_learning import Method, SpeckleParams
@@ -59,6 +60,13 @@ class CompanionParams(Params):
         "the field in the flat itself where not given",
     )
     diameter: float = Field(8.0, gt=0.0, description="diameter of the telescope, m")
+    residual: bool = Field(True, description="write the cube of what the speckle model leaves, too")
+    pixel: float = Field(7.46e-3, gt=1e-3, description="side of its pixels, arcsec")
+    size: int = Field(291, ge=11, description="its pixels a side")
+
+    def grid(self) -> StarCubeParams:
+        """Return the grid of the cube without speckles."""
+        return StarCubeParams(pixel=self.pixel, size=self.size, diameter=self.diameter)
 
     def strehl(self) -> StrehlParams:
         """Return how the star's flux is followed from the frame beside the mask to the DITs."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve
+from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve, ResidualCube
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
@@ -29,9 +29,10 @@ class FoundCompanions(Outputs):
     image: Image
     detection_map: Image
     contrast_curve: ContrastCurve
+    residual_cube: ResidualCube | None
 
 
-@recipe(version="14")
+@recipe(version="15")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],
@@ -46,7 +47,8 @@ def ifs_companions(
     Speckles are what stands still while the field turns and is magnified with wavelength: one linear
     model of all DITs and channels. Companions are solved for through that model, the most significant
     first, until nothing significant is left; errors come from places at the same distance from the star.
-    IMAGE is the contrast of a source at each place, DETECTION_MAP its significance, north up. The frame with
+    IMAGE is the contrast of a source at each place, DETECTION_MAP its significance, RESIDUAL_CUBE what the speckle
+    model leaves in each channel, north up. The frame with
     satellite spots (``star_centre`` and ``centre_spectra``) tells how the Strehl ratio has changed since the frame
     beside the mask.
     """
@@ -59,6 +61,7 @@ def ifs_companions(
         image=made.image,
         detection_map=made.significance,
         contrast_curve=made.curve,
+        residual_cube=made.residual,
         quality=made.quality,
         caveats=made.caveats,
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve
+from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve, ResidualCube
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
 from tracecube.core.flags import Flag
@@ -30,6 +30,7 @@ from tracecube.recipes.science.companion_products import (
     sources,
 )
 from tracecube.recipes.science.high_contrast import contrast_curve, in_band, surroundings
+from tracecube.recipes.science.residual_cube import residual_cube
 from tracecube.recipes.science.star_sequence import star_sequence
 from tracecube.recipes.science.strehl import Strehl, core_light, halo_share
 
@@ -47,6 +48,7 @@ class StarSurroundings:
     image: Image
     significance: Image
     curve: ContrastCurve
+    residual: ResidualCube | None
     quality: tuple[QualityNumber, ...]
     caveats: tuple[str, ...]
 
@@ -89,12 +91,11 @@ def find(
     target, scale = pointing(seen.meta), number(seen.meta, SCALE_ERROR) or 0.0
     centre_error = float(np.sqrt(np.mean([c.centre_x_error**2 + c.centre_y_error**2 for c in seen.placed]) / 2.0))
     caveats = [*seen.caveats, *found.caveats]
-    if params.use_adi and "a" not in method.removeprefix("pca-").replace("sdi", ""):
-        caveats.append(f"the field turned by {sequence.rotation:.1f} degree only: its rotation is not used")
-    if any((np.asarray(c.dq) & int(Flag.ASTROMETRY)).any() for c in seen.placed):
-        caveats.append("the star's place is not known in every DIT: places of companions are not to be trusted")
+    caveats += _sequence_caveats(sequence.rotation, method, seen.placed, params)
     caveats += [*seen.of_level, *_halo_caveats(seen.halo), *seen.lit.caveats]
     meta = {**seen.meta, "ESO PRO CATG": "IFS_SCIENCE_DR", "HCMETHOD": method}
+    curve = contrast_curve(found, sequence, settings)
+    residual, left = residual_cube(found, params.grid(), target=target, meta=meta) if params.residual else (None, ())
     return StarSurroundings(
         sources=sources(
             found, star_error=of_mean, centre_error=centre_error, scale_error=scale, target=target, meta=meta
@@ -102,13 +103,15 @@ def find(
         spectra=companion_spectra(found, sequence, star_error=star_error, meta=meta),
         image=contrast_image(found.raw, target, meta),
         significance=significance_image(found.raw, target, meta),
-        curve=contrast_curve(found, sequence, settings),
+        curve=curve,
+        residual=residual,
         quality=(
             *quality_of(found, sequence),
             QualityNumber("CENTRE ERROR", 1e3 * centre_error, "mas", high=1.0),
             *_level_numbers(seen.level),
             QualityNumber("HALO LIGHT", 100.0 * seen.halo, "%", 100.0 * _LEAST_HALO, 100.0 * _MOST_HALO),
             *seen.lit.quality,
+            *left,
         ),
         caveats=tuple(caveats),
     )
@@ -180,6 +183,16 @@ def _comparable(
         spots, seen = None, None
     frames, unlike = on_one_dit([*spectra, *(() if seen is None else (seen,))], psf.dit)
     return frames[: len(spectra)], (spots, None if seen is None else frames[-1]), [*said, *unlike]
+
+
+def _sequence_caveats(rotation: float, method: str, placed: list[StarCentre], params: CompanionParams) -> list[str]:
+    """What the turn (degree) of the field and the star's places do not allow."""
+    caveats = []
+    if params.use_adi and "a" not in method.removeprefix("pca-").replace("sdi", ""):
+        caveats.append(f"the field turned by {rotation:.1f} degree only: its rotation is not used")
+    if any((np.asarray(c.dq) & int(Flag.ASTROMETRY)).any() for c in placed):
+        caveats.append("the star's place is not known in every DIT: places of companions are not to be trusted")
+    return caveats
 
 
 def _level_caveats(level: Strehl, spectra: list[Spectra], star_error: float) -> list[str]:

@@ -31,9 +31,11 @@ __all__ = [
     "StarCubeParams",
     "StarFrame",
     "build_star_cube",
+    "good_weights",
     "grid_correlations",
     "grid_of",
     "operator_at",
+    "operator_over",
     "resampled",
     "usable_samples",
     "without_axes",
@@ -161,9 +163,14 @@ def operator_at(targets: F8, spectra: Spectra, params: StarCubeParams) -> tuple[
     spectra : Spectra
     params : StarCubeParams
     """
-    wave = float(np.asarray(spectra.wave, float)[0])
-    placed = np.flatnonzero(np.isfinite(spectra.x) & np.isfinite(spectra.y))
-    x, y = np.asarray(spectra.x[placed], float), np.asarray(spectra.y[placed], float)
+    x, y = (np.asarray(axis, float) for axis in (spectra.x, spectra.y))
+    return operator_over(targets, (x, y), float(np.asarray(spectra.wave, float)[0]), params)
+
+
+def operator_over(targets: F8, lenslets: tuple[F8, F8], wave: float, params: StarCubeParams) -> tuple[Operator, float]:
+    """Do the same for lenslets at places x and y (n,), arcsec, NaN where not known, and a bluest channel, Angstrom."""
+    placed = np.flatnonzero(np.isfinite(lenslets[0]) & np.isfinite(lenslets[1]))
+    x, y = (axis[placed] for axis in lenslets)
     pitch = lattice_pitch(x, y)
     tree = cKDTree(np.column_stack([x, y]))
     distance, _ = tree.query(targets)
@@ -176,8 +183,17 @@ def operator_at(targets: F8, spectra: Spectra, params: StarCubeParams) -> tuple[
     return Operator(rows, placed[near], weight, offset, unit), params.pixel**2 / hexagon_area(pitch)
 
 
-def _without_bad(operator: Operator, good: BoolArray, least: float) -> tuple[F8, BoolArray]:
-    """Weights without bad lenslets: pixels that had some are solved again with the others."""
+def good_weights(operator: Operator, good: BoolArray, least: float) -> tuple[F8, BoolArray]:
+    """Weights (m, k) without bad lenslets, and which pixels keep enough of them: those that had some are solved again.
+
+    Parameters
+    ----------
+    operator : Operator
+    good : bool array (n,)
+        Lenslets.
+    least : float
+        Share of the weight that must be left.
+    """
     bad = ~good[operator.near]
     touched = np.flatnonzero((bad & (np.abs(operator.weight) > 1e-3)).any(axis=1))  # noqa: PLR2004
     weight = np.where(bad, 0.0, operator.weight)
@@ -200,7 +216,7 @@ def resampled(
     spectra: Spectra, k: int, good: BoolArray, operator: Operator, least: float
 ) -> tuple[F8, F8, NDArray[np.int32]]:
     """Light, variance and flags (m,) of channel ``k`` in the operator's pixels, per lenslet's area; NaN where none."""
-    weight, ok = _without_bad(operator, good, least)
+    weight, ok = good_weights(operator, good, least)
     near = operator.near
     light = np.einsum("mk,mk->m", weight, np.where(good, spectra.flux[:, k], 0.0)[near])
     noise = np.einsum("mk,mk->m", weight**2, np.where(good, spectra.variance[:, k], 0.0)[near])

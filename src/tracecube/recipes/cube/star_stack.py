@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import Scalar
+from tracecube.core.fields import FloatArray, Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.spectra import Cube, Spectra
 from tracecube.recipes.cube.star_cube import (
@@ -27,7 +27,7 @@ from tracecube.recipes.cube.star_cube import (
     without_axes,
 )
 
-__all__ = ["stack_star"]
+__all__ = ["in_lenslet_plane", "north_up", "stack_star"]
 
 F8 = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def stack_star(spectra: Sequence[Spectra], frames: Sequence[StarFrame], params: 
     bits, inside = np.zeros(shape, np.int32), np.zeros(params.size**2, bool)
     known: dict[tuple[int, int, int], float] = {}
     for one, frame in zip(spectra, frames, strict=True):
-        operator, share = operator_at(_in_lenslet_plane(grid_of(params), frame), one, params)
+        operator, share = operator_at(in_lenslet_plane(grid_of(params), frame), one, params)
         usable = usable_samples(one)
         inside[operator.rows] = True
         for k in range(wave.size):
@@ -81,13 +81,14 @@ def stack_star(spectra: Sequence[Spectra], frames: Sequence[StarFrame], params: 
     scale = np.where(seen, weight, np.nan)
     flags = np.where(seen, bits, np.where(inside, int(Flag.NOT_MEASURED), int(Flag.NOT_ILLUMINATED)))
     size = (wave.size, params.size, params.size)
+    axes = north_up(wave, spectra[0].medium, params, (frames[0].right_ascension, frames[0].declination))
     return Cube(
         data=(total / scale).reshape(size).astype(np.float32),
         variance=(noise / scale**2).reshape(size).astype(np.float32),
         flags=flags.reshape(size).astype(np.int32),
         covariance_offset=np.array(list(known)),
         covariance_value=np.array(list(known.values())),
-        meta={**without_axes(spectra[0].meta), **_axes(spectra[0], params, frames[0]), "NDITS": len(spectra)},
+        meta={**without_axes(spectra[0].meta), **axes, "NDITS": len(spectra)},
     )
 
 
@@ -101,7 +102,7 @@ def _alike(spectra: Sequence[Spectra], frames: Sequence[StarFrame]) -> None:
             raise BadData(f"exposure {number}: other channels than the first", hint="extract all with the same grid")
 
 
-def _in_lenslet_plane(offset: F8, frame: StarFrame) -> F8:
+def in_lenslet_plane(offset: F8, frame: StarFrame) -> F8:
     """Places (n, 2) in an exposure's lenslet plane of offsets (n, 2) from the star, west and north."""
     turn = np.radians(frame.angle)
     west, north = offset.T
@@ -110,26 +111,30 @@ def _in_lenslet_plane(offset: F8, frame: StarFrame) -> F8:
     return np.stack([x, y], axis=1)
 
 
-def _axes(spectra: Spectra, params: StarCubeParams, frame: StarFrame) -> dict[str, Scalar]:
-    """World coordinates: tangent plane about the star, north up, east left."""
-    step, middle = params.pixel / 3600.0, params.size // 2 + 1.0
+def north_up(
+    wave: FloatArray, medium: str, params: StarCubeParams, target: tuple[float, float] | None
+) -> dict[str, Scalar]:
+    """World coordinates of channels (n_wave,), Angstrom: tangent plane about the star, north up, east left.
+
+    ``target`` is the star's right ascension and declination, degree; None gives linear offsets from it, arcsec.
+    """
+    middle, unit = params.size // 2 + 1.0, 3600.0 if target is not None else 1.0
+    names = ("RA---TAN", "DEC--TAN") if target is not None else ("LINEAR", "LINEAR")
+    axes: dict[str, Scalar] = {}
+    for k, value in enumerate(target or (0.0, 0.0), start=1):
+        axes |= {f"CTYPE{k}": names[k - 1], f"CUNIT{k}": "deg" if target is not None else "arcsec"}
+        axes |= {f"CRVAL{k}": value, f"CRPIX{k}": middle}
+    step = params.pixel / unit
     return {
-        "CTYPE1": "RA---TAN",
-        "CTYPE2": "DEC--TAN",
-        "CUNIT1": "deg",
-        "CUNIT2": "deg",
-        "CRVAL1": frame.right_ascension,
-        "CRVAL2": frame.declination,
-        "CRPIX1": middle,
-        "CRPIX2": middle,
+        **axes,
         "CD1_1": -step,
         "CD1_2": 0.0,
         "CD2_1": 0.0,
         "CD2_2": step,
-        "CTYPE3": spectra.medium,
+        "CTYPE3": medium,
         "CUNIT3": "Angstrom",
-        "CRVAL3": float(spectra.wave[0]),
+        "CRVAL3": float(wave[0]),
         "CRPIX3": 1.0,
-        "CD3_3": float(spectra.wave[1] - spectra.wave[0]),
+        "CD3_3": float(wave[1] - wave[0]),
         "BUNIT": "electron/Angstrom",
     }

@@ -91,6 +91,8 @@ class Surroundings:
     learnt : LearntSpeckles
         From data without companions; its own data have none either.
     caveats : tuple of str
+    taken : tuple of FittedCompanion
+        What was taken off these data: the companions, and candidates that were left out in the end.
     """
 
     companions: tuple[Companion, ...]
@@ -98,6 +100,7 @@ class Surroundings:
     clean: SearchMap
     learnt: LearntSpeckles
     caveats: tuple[str, ...]
+    taken: tuple[FittedCompanion, ...] = ()
 
 
 def surroundings(sequence: StarSequence, params: HighContrastParams) -> Surroundings:
@@ -143,7 +146,7 @@ def surroundings(sequence: StarSequence, params: HighContrastParams) -> Surround
     kept = [one for one in found if one.snr > _threshold(clean, one, params.search.sigma)]
     if len(kept) < len(found):
         caveats.append(f"{len(found) - len(kept)} candidates are not significant once their noise is known: left out")
-    return Surroundings(_in_order(kept), first, clean, empty, tuple(caveats))
+    return Surroundings(_in_order(kept), first, clean, empty, tuple(caveats), tuple(fitted))
 
 
 def _in_order(found: list[Companion]) -> tuple[Companion, ...]:
