@@ -75,6 +75,9 @@ GIVEN_TAGS = {
     "ESO_WAVECAL_TABLE": "wavelengths of the observatory's pipeline",
     "ESO_STD_RESPONSE": "response of the observatory's pipeline",
     "ESO_STD_TELLURIC": "bands of the atmosphere by the observatory's pipeline",
+    "ESO_PIXTABLE_OBJECT": "pixels of an exposure by the observatory's pipeline",
+    "ESO_PIXTABLE_SKY": "pixels of an exposure of the sky by the observatory's pipeline",
+    "ESO_PIXTABLE_STD": "pixels of a standard star by the observatory's pipeline",
 }
 """Products of the observatory's pipeline that take the place of ours: ESO_ and their PRO CATG."""
 
@@ -140,18 +143,25 @@ def classify(name: str, header: Meta) -> Classification:
         "range": wavelength_range(header),
         "readout": f"{as_written(header, 'ESO DET READ CURID')}/{as_written(header, 'ESO DET BINX')}",
         "lamp": "+".join(lamps(header)),
-        "template": as_written(header, "ESO TPL START"),
-        "exposure": name,
-        "target": as_written(header, "ESO OBS TARG NAME") or as_written(header, "OBJECT"),
-        "block": as_written(header, "ESO OBS ID"),
-        "seconds": exposure_time(header, name),
-        "ra": number(header, "RA"),
-        "dec": number(header, "DEC"),
+        **_observed(name, header, name),
         "extensions": " ".join(found),
         "raw_tag": tag,
     }
     target = str(setup["target"]) if tag in {"OBJECT", "SKY", "STD", "ASTROMETRY"} else ""
     return Classification(tag, setup, mjd=mjd, exptime=exposure_time(header, name), object=target or None)
+
+
+def _observed(exposure: str, header: Meta, name: str) -> dict[str, Scalar]:
+    """Return what tells of an exposure, and which belong together."""
+    return {
+        "template": as_written(header, "ESO TPL START"),
+        "exposure": exposure,
+        "target": as_written(header, "ESO OBS TARG NAME") or as_written(header, "OBJECT"),
+        "block": as_written(header, "ESO OBS ID"),
+        "seconds": exposure_time(header, name),
+        "ra": number(header, "RA"),
+        "dec": number(header, "DEC"),
+    }
 
 
 def _static(name: str, header: Meta, product: str) -> Classification:
@@ -186,4 +196,14 @@ def _given(name: str, header: Meta, tag: str) -> Classification:
             f"{name}: of which channel this {tag.removeprefix('ESO_')} is is not told",
             hint="the primary header's EXTNAME should be CHANnn, or extensions CHANnn.DATA and so on",
         )
-    return Classification(tag, setup, mjd=start_mjd(header, name))
+    if not tag.startswith("ESO_PIXTABLE"):
+        return Classification(tag, setup, mjd=start_mjd(header, name))
+    shot = as_written(header, "ESO PRO REC1 RAW1 NAME").partition(".fits")[0] or name
+    setup |= {"night": night_of(start_mjd(header, name)), **_observed(f"{shot}_ESO", header, name)}
+    return Classification(
+        tag,
+        setup,
+        mjd=start_mjd(header, name),
+        exptime=exposure_time(header, name),
+        object=str(setup["target"]) or None,
+    )

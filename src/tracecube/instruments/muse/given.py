@@ -9,12 +9,16 @@ from tracecube.core.workflow import Association, Instead, Main, Match, Task
 from tracecube.instruments.muse.associations import (
     BAD_PIXELS,
     CHANNEL,
+    GEOMETRY,
     LINEARITY,
     OPTICS,
+    TRACES,
     TWILIGHT,
+    WAVELENGTHS,
     in_mode,
     near,
 )
+from tracecube.instruments.muse.given_pixels import given_pixels
 from tracecube.instruments.muse.given_steps import (
     given_bias,
     given_dark,
@@ -86,7 +90,20 @@ def _task(name: str, tag: str, output: str, recipe: object, text: str, *rules: A
     )
 
 
+def _pixels(tag: str) -> Task:
+    """Return the task that takes the pixel tables of one kind of exposures, one a channel."""
+    return Task(
+        name=f"given_pixels_{tag.lower()}",
+        recipe=given_pixels,
+        main=Main("raw", (f"ESO_PIXTABLE_{tag}",)),
+        associations=(_rule(TRACES), _rule(WAVELENGTHS), *GEOMETRY),
+        tags={"preprocessed": f"CALIBRATED_{tag}", "segments": f"SEGMENTS_{tag}"},
+        text="an exposure on its pixels, of the observatory's pipeline",
+    )
+
+
 GIVEN_TASKS = (
+    *(_pixels(tag) for tag in ("STD", "SKY", "OBJECT")),
     _task(
         "given_bias",
         "MASTER_BIAS",
