@@ -144,7 +144,7 @@ class ExposureLight:
         """Return the mean brightness of the sky that is taken off, in a cube's unit, between wavelengths (Angstrom)."""
         sky, _ = spectra_of(self.given.sky)
         band = (sky.wave >= low) & (sky.wave <= high)
-        return float(np.mean(sky.light[band] * np.interp(sky.wave[band], *self._worth)))
+        return float(np.mean(sky.light[band] * np.interp(sky.wave[band], *self.worth)))
 
     def source(self, grid: Grid, placed: Placement, *, scale: float = 1.0) -> Source:
         """Return what gives the pixels of all detectors between two planes, with their places in the grid.

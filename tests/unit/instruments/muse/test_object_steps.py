@@ -5,9 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from tests.unit.instruments.muse.small_products import META, traces
 from tracecube.core.frame import RawFrame
+from tracecube.instruments.muse import object_light
 from tracecube.instruments.muse.autocal_steps import user_factors
 from tracecube.instruments.muse.object_steps import _lacking, _notes, _unlisted
 from tracecube.instruments.muse.of_detector import closest_by_detector
@@ -45,3 +47,13 @@ def test_bands_that_stay_in_the_spectra_are_said() -> None:
     assert _notes(light) == ("no TELLURIC is taken off: the bands of the atmosphere stay in",)
     given.telluric = "bands"
     assert _notes(light) == ()
+
+
+def test_the_sky_that_is_taken_off_is_told_in_the_units_of_the_cube(monkeypatch) -> None:
+    wave = np.array([5000.0, 6000.0, 7000.0])
+    seen = SimpleNamespace(wave=wave, light=np.array([2.0, 2.0, 4.0]))
+    monkeypatch.setattr(object_light, "spectra_of", lambda _: (seen, None))
+    light = object_light.ExposureLight.__new__(object_light.ExposureLight)
+    light.given = SimpleNamespace(sky=None)  # type: ignore[assignment]
+    light.worth = wave, np.array([10.0, 20.0, 30.0])
+    assert light.sky_level(4900.0, 6100.0) == pytest.approx(30.0)
