@@ -23,7 +23,7 @@ from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength
 from tracecube.instruments.muse.modes import is_narrow
 from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
-from tracecube.instruments.muse.references import extinction_curve, extinction_notes, standard_star
+from tracecube.instruments.muse.references import extinction_curve, extinction_notes, standard_star, telluric_bands
 from tracecube.instruments.muse.star_place import check_throughput, expected_place, star_place
 from tracecube.kernels.atmosphere import extinction_transmission
 from tracecube.recipes.slices.circle_flux import circle_spectrum
@@ -68,7 +68,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="18")
+@recipe(version="19")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],
@@ -79,6 +79,7 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
     geometry: RawFrame,
     std_flux_table: RawFrame | None,
     extinct_table: RawFrame | None,
+    telluric_regions: RawFrame | None = None,
     params: ResponseParams,
 ) -> ResponseOut:
     """Measure the response with one exposure of a standard star.
@@ -107,10 +108,11 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
         scale = pointing.exptime * above * extinction_transmission(wave, *extinction_curve(extinct_table), air)
         grids[step] = wave, flux / scale, variance / scale**2
     wave, measured, variance = grids[_COARSE]
-    curve = smooth_response(wave, measured, variance)
+    absorbed = telluric_bands(telluric_regions)
+    curve = smooth_response(wave, measured, variance, bands=absorbed)
     fine, measured_fine, variance_fine = grids[_FINE]
     smooth = np.interp(fine, wave, np.nan_to_num(curve.value))
-    bands, bands_error = transmission(fine, measured_fine, variance_fine, smooth, air)
+    bands, bands_error = transmission(fine, measured_fine, variance_fine, smooth, air, bands=absorbed)
     beside = None if is_narrow(first) else neighbour_of(pixels, shape, side)
     checks, doubts = _checked(exposures, traces, geometry, shape, (beside, radius))
     response = _noun(wave, curve.value, curve.error, measured, curve.used, np.interp(wave, *lamp), shape, first)

@@ -9,13 +9,14 @@ from importlib.resources import files
 
 import numpy as np
 
-from tracecube.core.errors import MissingInput
+from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import RawFrame
 from tracecube.core.headers import number
 from tracecube.recipes.flux.standards import canonical_name
+from tracecube.recipes.slices.response import TELLURIC, Regions
 
-__all__ = ["StandardStar", "extinction_curve", "extinction_notes", "filter_curve", "standard_star"]
+__all__ = ["StandardStar", "extinction_curve", "extinction_notes", "filter_curve", "standard_star", "telluric_bands"]
 
 _NEAR = 60.0  # arcsec, the field of the instrument; stars move by some arcsec from the epoch of their table
 _STATIC = files("tracecube.instruments.muse") / "static"
@@ -155,6 +156,23 @@ def filter_curve(table: RawFrame, name: str) -> tuple[FloatArray, FloatArray]:
             f"{table.name} has no filter {name or '(no name is told)'}", hint=f"it has {', '.join(known) or 'none'}"
         )
     return np.asarray(found["lambda"], np.float64), np.asarray(found["throughput"], np.float64)
+
+
+def telluric_bands(table: RawFrame | None) -> Regions:
+    """Return the bands of the atmosphere (Angstrom, air): the project's, and those that a TELLURIC_REGIONS has besides.
+
+    Raises
+    ------
+    BadData
+        It has no columns lmin and lmax, or an interval that ends before it begins.
+    """
+    if table is None:
+        return TELLURIC
+    found = table.table("lmin", "lmax")
+    more = [(float(low), float(high)) for low, high in zip(found["lmin"], found["lmax"], strict=True)]
+    if any(not low < high for low, high in more):
+        raise BadData(f"{table.name}: a band ends before it begins", hint="lmin is to be less than lmax")
+    return (*TELLURIC, *more)
 
 
 def extinction_notes(table: RawFrame | None) -> tuple[str, ...]:

@@ -180,6 +180,7 @@ RESPONSES = Task(
         *GEOMETRY,
         STD_TABLE,
         EXTINCTION,
+        Association("telluric_regions", ("TELLURIC_REGIONS",), (Match(level=0),), minimum=0),
     ),
     targets=("response",),
     text="response, and bands of the atmosphere, from a standard star",

@@ -10,10 +10,13 @@ from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.recipes.slices.bends import FEWEST, bent_curve
 
-__all__ = ["TELLURIC", "Curve", "smooth_response", "transmission"]
+__all__ = ["TELLURIC", "Curve", "Regions", "smooth_response", "transmission"]
 
 TELLURIC = ((6864.0, 6967.0), (7155.0, 7345.0), (7590.0, 7705.0), (8105.0, 8365.0), (8925.0, 9420.0))
 """Angstrom, air: bands of oxygen and water (as the observatory's TELLURIC_REGIONS)."""
+
+Regions = tuple[tuple[float, float], ...]
+"""Intervals of wavelength, Angstrom."""
 
 _SHALLOW = ((5870.0, 6000.0), (6270.0, 6330.0), (6460.0, 6600.0))  # faint bands; left out of the smooth curve alone
 _STELLAR = ((4840.0, 4885.0), (6540.0, 6586.0))  # hydrogen, where tables and stars differ by their resolution
@@ -28,7 +31,7 @@ class Curve:
     used: BoolArray
 
 
-def outside(wave: FloatArray, regions: tuple[tuple[float, float], ...]) -> BoolArray:
+def outside(wave: FloatArray, regions: Regions) -> BoolArray:
     """Return which wavelengths lie in none of the regions."""
     inside = np.zeros(wave.shape, bool)
     for low, high in regions:
@@ -36,7 +39,9 @@ def outside(wave: FloatArray, regions: tuple[tuple[float, float], ...]) -> BoolA
     return ~inside
 
 
-def smooth_response(wave: FloatArray, measured: FloatArray, variance: FloatArray) -> Curve:
+def smooth_response(
+    wave: FloatArray, measured: FloatArray, variance: FloatArray, *, bands: Regions = TELLURIC
+) -> Curve:
     """Draw a smooth curve through the logarithms, bands and stellar lines left out, outliers too.
 
     It bends where the star asks for it (`tracecube.recipes.slices.bends`): optics and lamp change slowly, and closer
@@ -47,6 +52,8 @@ def smooth_response(wave: FloatArray, measured: FloatArray, variance: FloatArray
     ----------
     wave : array (k,), Angstrom, rising
     measured, variance : array (k,)
+    bands : Regions
+        Of the atmosphere.
 
     Raises
     ------
@@ -54,7 +61,7 @@ def smooth_response(wave: FloatArray, measured: FloatArray, variance: FloatArray
         Hardly a bin holds light.
     """
     used = np.isfinite(measured) & (measured > 0) & (variance > 0)
-    used &= outside(wave, TELLURIC) & outside(wave, _SHALLOW) & outside(wave, _STELLAR)
+    used &= outside(wave, bands) & outside(wave, _SHALLOW) & outside(wave, _STELLAR)
     if used.sum() < FEWEST:
         raise NoConvergence(
             f"{used.sum()} bins of the spectrum hold light of the star, {FEWEST} are needed",
@@ -67,7 +74,13 @@ def smooth_response(wave: FloatArray, measured: FloatArray, variance: FloatArray
 
 
 def transmission(
-    wave: FloatArray, measured: FloatArray, variance: FloatArray, smooth: FloatArray, airmass: float
+    wave: FloatArray,
+    measured: FloatArray,
+    variance: FloatArray,
+    smooth: FloatArray,
+    airmass: float,
+    *,
+    bands: Regions = TELLURIC,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the transmission of the bands at airmass 1, and its error; 1 outside them.
 
@@ -77,8 +90,9 @@ def transmission(
     smooth : array (k,)
         What would be measured without the bands.
     airmass : float
+    bands : Regions
     """
-    inside = ~outside(wave, TELLURIC) & np.isfinite(measured) & np.isfinite(smooth)
+    inside = ~outside(wave, bands) & np.isfinite(measured) & np.isfinite(smooth)
     ratio = np.where(inside, np.clip(measured / np.where(inside, smooth, 1.0), 0.01, 1.05), 1.0)
     noise = np.where(inside, np.sqrt(variance) / np.where(inside, smooth, 1.0), 0.0)
     one = ratio ** (1.0 / airmass)

@@ -8,8 +8,15 @@ from astropy.io import fits
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.frame import RawFrame
-from tracecube.instruments.muse.references import extinction_curve, extinction_notes, filter_curve, standard_star
+from tracecube.instruments.muse.references import (
+    extinction_curve,
+    extinction_notes,
+    filter_curve,
+    standard_star,
+    telluric_bands,
+)
 from tracecube.io.raw import read_raw
+from tracecube.recipes.slices.response import TELLURIC
 
 WAVE = np.arange(4500.0, 9500.0, 500.0)
 
@@ -112,3 +119,14 @@ def test_filters_are_found_by_name_however_it_is_written():
     for name in ("Johnson_B", ""):
         with pytest.raises(MissingInput, match=r"filters has no filter .*it has JOHNSON_V"):
             filter_curve(table, name)
+
+
+def test_bands_of_the_observatorys_table_count_beside_the_projects():
+    def listed(low, high):
+        columns = {"lmin": np.array(low), "lmax": np.array(high)}
+        return RawFrame("regions", "TELLURIC_REGIONS", {}, {}, {"T": columns})
+
+    assert telluric_bands(None) == TELLURIC
+    assert telluric_bands(listed([5700.0], [5760.0])) == (*TELLURIC, (5700.0, 5760.0))
+    with pytest.raises(BadData, match="ends before it begins"):
+        telluric_bands(listed([5700.0], [5600.0]))

@@ -189,3 +189,15 @@ def test_the_same_samples_make_the_same_curve():
     one, other = (smooth_response(WAVE, value, variance) for _ in range(2))
     assert np.array_equal(one.value, other.value)
     assert np.array_equal(one.error, other.error)
+
+
+def test_bands_that_are_told_besides_are_bands():
+    fine = np.arange(4650.6, 9350.0, 1.25)
+    dark = np.where((fine > 5700.0) & (fine < 5760.0), 0.8, 1.0)
+    value = curve(fine) * bands(fine) ** AIRMASS * dark**AIRMASS
+    more = (*TELLURIC, (5700.0, 5760.0))
+    found, _ = transmission(fine, value, (0.001 * value) ** 2, curve(fine), AIRMASS, bands=more)
+    assert found == pytest.approx(bands(fine) * dark, rel=1e-6)
+    assert transmission(fine, value, (0.001 * value) ** 2, curve(fine), AIRMASS)[0][fine < 6000.0].min() == 1.0
+    coarse = smooth_response(WAVE, *measured(np.random.default_rng(1)), bands=more)
+    assert not coarse.used[(WAVE > 5700.0) & (WAVE < 5760.0)].any()
