@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta, samples
 
-__all__ = ["LampSpectrum", "Layout", "Lenslets", "PixelMap", "Throughput", "TraceSet", "WavelengthSolution"]
+__all__ = [
+    "LampSpectrum",
+    "Layout",
+    "Lenslets",
+    "PixelMap",
+    "PointPattern",
+    "Throughput",
+    "TraceSet",
+    "WavelengthSolution",
+]
 
 
 @dataclass(frozen=True)
@@ -172,6 +181,31 @@ class Layout:
     dq: IntArray = column("LAYOUT", "dq")
     pitch: float = card("LENSPIT", unit="arcsec")
     angle: float = card("ARRPA", unit="deg")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class PointPattern:
+    """Points of a regular grid, seen through the apertures, that tell the apertures' places on the sky.
+
+    Parameters
+    ----------
+    x, y : array (n,), arcsec
+        Where a point is seen if the lattice of apertures is taken as regular, of its mean pitch, from its middle.
+    error : array (n,), arcsec
+        Of either by noise.
+    grid_x, grid_y : array (n,), arcsec
+        Where the grid has it, in the coordinates of the `Layout`: the difference is distortion.
+    used : int array (n,)
+        1 where the layout was fitted to it.
+    """
+
+    x: FloatArray = column("POINTS", "x", unit="arcsec")
+    y: FloatArray = column("POINTS", "y", unit="arcsec")
+    error: FloatArray = column("POINTS", "error", unit="arcsec")
+    grid_x: FloatArray = column("POINTS", "grid_x", unit="arcsec")
+    grid_y: FloatArray = column("POINTS", "grid_y", unit="arcsec")
+    used: IntArray = column("POINTS", "used")
     meta: Meta = meta()
 
 

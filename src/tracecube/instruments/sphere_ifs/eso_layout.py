@@ -19,9 +19,10 @@ from tracecube.core.errors import MissingInput
 from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.foreign import ForeignFile, ForeignTable, Form, Plane, dicd_head
-from tracecube.core.optics import Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.optics import Layout, PixelMap, PointPattern, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.pixels import Background, BadPixels, DetectorFlat, Master
 from tracecube.core.spectra import Cube
+from tracecube.core.star import StarCentre
 from tracecube.instruments.sphere_ifs.eso_planes import (
     Cards,
     distortion_planes,
@@ -30,6 +31,7 @@ from tracecube.instruments.sphere_ifs.eso_planes import (
     rows_of_apertures,
     throughput_image,
 )
+from tracecube.instruments.sphere_ifs.eso_tables import point_pattern, star_centre
 from tracecube.instruments.sphere_ifs.headers import number
 
 __all__ = ["FORMS"]
@@ -47,6 +49,8 @@ _RAW = {
     "IFUFLAT": "IFS_FLAT_FIELD_RAW",
     "DISTORT": "IFS_DISTORTION_MAP_RAW",
     "OBJECT": "IFS_SCIENCE_DR_RAW",
+    "FLUX": "IFS_SCIENCE_DR_RAW",
+    "CENTER": "IFS_SCIENCE_DR_RAW",
     "STD_ASTROMETRY": "IFS_SCIENCE_DR_RAW",
     "STD_FLUX": "IFS_SCIENCE_DR_RAW",
 }
@@ -225,6 +229,8 @@ FORMS = (
           {**_PIXELS, "detector_flat": ("DETECTOR_FLAT", DetectorFlat)}),
     _form(_distortion, Layout, "LAYOUT", "IFS_DISTORTION_MAP", "sph_ifs_distortion_map",
           {"traces": ("TRACES", TraceSet)}),
+    _form(point_pattern, PointPattern, "POINT_PATTERN", "IFS_POINT_PATTERN", "sph_ifs_distortion_map"),
+    _form(star_centre, StarCentre, "STAR_CENTRE", "IFS_STAR_CENTER", "sph_ifs_star_center"),
     _form(_cube, Cube, "CUBE", "IFS_SCIENCE_DR", "sph_ifs_science_dr"),
     *(
         _form(_cube, Cube, tag, "IFS_SCIENCE_DR", "sph_ifs_science_dr")

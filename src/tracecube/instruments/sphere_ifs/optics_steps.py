@@ -12,7 +12,16 @@ from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
-from tracecube.core.optics import LampSpectrum, Layout, Lenslets, PixelMap, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.optics import (
+    LampSpectrum,
+    Layout,
+    Lenslets,
+    PixelMap,
+    PointPattern,
+    Throughput,
+    TraceSet,
+    WavelengthSolution,
+)
 from tracecube.core.pixels import BadPixels, DetectorFlat, Linearity, Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
@@ -62,10 +71,11 @@ class IfuFlat(Outputs):
 
 @dataclass(frozen=True, kw_only=True)
 class Distortion(Outputs):
-    """Spectra of the pinholes, and the lenslets' places on the sky."""
+    """Spectra of the pinholes, their places, and the lenslets' places on the sky."""
 
     spectra: Spectra
     layout: Layout
+    point_pattern: PointPattern
 
 
 @recipe(version="8")
@@ -217,7 +227,7 @@ def _common_error(flat: DetectorFlat | None) -> tuple[QualityNumber, ...]:
     return (QualityNumber("FLUX COMMON ERROR", flat.open_response, ""),)
 
 
-@recipe(version="9")
+@recipe(version="10")
 def distortion_map(
     *,
     raw: Sequence[RawFrame],
@@ -265,6 +275,7 @@ def distortion_map(
     return Distortion(
         spectra=replace(spectra, x=mapped.x, y=mapped.y, meta=raw[0].meta),
         layout=layout,
+        point_pattern=replace(mapped.pattern, meta={**raw[0].meta, "ESO PRO CATG": "IFS_POINT_PATTERN"}),
         quality=(QualityNumber("EXTRACTION CHI2", extraction.chi2, "", high=2.0), *numbers),
         caveats=tuple(dict.fromkeys((*caveats, *more))),
     )

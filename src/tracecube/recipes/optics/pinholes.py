@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
+from tracecube.core.optics import PointPattern
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.kernels.polynomials import monomials
@@ -63,6 +64,8 @@ class SkyMap:
         Of the grid against the lattice.
     residual : float, arcsec
         Rms of the pinholes about the map, both axes together.
+    pattern : PointPattern
+        The pinholes.
     """
 
     x: FloatArray
@@ -71,6 +74,7 @@ class SkyMap:
     anamorphism: float
     turn: float
     residual: float
+    pattern: PointPattern
 
 
 class _Light(NamedTuple):
@@ -146,13 +150,15 @@ def map_sky(
     turn, stretch = _polar(found, scale)
     sky = (here - found[0]) @ turn
     residual = float(np.sqrt(np.mean(miss[keep] ** 2)))
+    pitch = float(np.sqrt(np.linalg.det(stretch)))
     mapped = SkyMap(
         sky[:, 0],
         sky[:, 1],
-        float(np.sqrt(np.linalg.det(stretch))),
+        pitch,
         float(stretch[0, 0] / stretch[1, 1]),
         float(np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))),
         residual,
+        _pattern((spots - centre) * pitch, (node * params.grid_pitch - found[0]) @ turn, noise * pitch, keep),
     )
     freedom = max(int(keep.sum()) - terms.shape[1], 1)
     chi = ((left @ turn / (noise * mapped.pitch)[:, None])[keep] ** 2).sum(axis=0) / freedom
@@ -165,6 +171,11 @@ def map_sky(
         QualityNumber("DISTMAP POLFIT CHIY", float(chi[1]), ""),
         QualityNumber("DISTMAP RESIDUAL", residual * 1e3, "mas", high=1.0),
     )
+
+
+def _pattern(seen: FloatArray, true: FloatArray, error: FloatArray, used: BoolArray) -> PointPattern:
+    """Pinholes where they are seen and where the grid has them (n, 2), arcsec."""
+    return PointPattern(seen[:, 0], seen[:, 1], error, true[:, 0], true[:, 1], np.asarray(used, dtype=np.int32))
 
 
 def _centroids(light: _Light, threshold: float) -> _Spots:

@@ -8,9 +8,10 @@ from astropy.io import fits
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.flags import Flag
-from tracecube.core.optics import Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.optics import Layout, PixelMap, PointPattern, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.pixels import BadPixels, DetectorFlat, Master
 from tracecube.core.spectra import Cube
+from tracecube.core.star import StarCentre
 from tracecube.instruments.sphere_ifs import instrument
 from tracecube.instruments.sphere_ifs.eso_layout import FORMS
 from tracecube.io.foreign import write_foreign
@@ -258,6 +259,37 @@ def test_cubes_keep_values_axes_and_unit(written):
     assert hdus[0].header["BUNIT"] == "electron/Angstrom"
     assert hdus[0].header["ESO DRS IFS MIN LAMBDA"] == pytest.approx(0.9565)
     assert hdus[0].header["ESO DRS IFS MAX LAMBDA"] == pytest.approx(1.665)
+
+
+def test_the_star_centre_is_a_row_of_a_table_in_pixels_of_the_cubes(written):
+    wave, none = np.array([9600.0, 12000.0]), np.zeros((2, 0))
+    place = {"centre_x": 0.0746, "centre_y": -0.0373, "centre_x_error": 7.46e-5, "centre_y_error": 7.46e-5}
+    track = [np.full(2, value) for value in (0.0746, -0.0373, 7.46e-5, 7.46e-5)]
+    cards = {"RAW1": "SPHER.c", "RAW1TAG": "CENTER", "DATE-OBS": "2018-11-18T03:37:32.740", "ESO INS2 DITH POSX": 1.5}
+    centre = StarCentre(
+        np.array(["SPHER.c"] * 2), np.full(2, 3), wave, *track, np.zeros(2, np.int32), none, none,
+        reference_wave=12500.0, **place, refraction_x=0.0, refraction_y=0.0, method="spots", meta=cards,
+    )  # fmt: skip
+    _, table = written("IFS_STAR_CENTER", centre)
+    [row] = table.data
+    assert (row["TIME_UT"], row["PLANE"]) == ("2018-11-18T03:37:32.740", 3)
+    assert (row["CENTRE_X"], row["CENTRE_Y"]) == pytest.approx((156.0, 141.0))
+    assert row["CENTRE_X_ERR"] == pytest.approx(0.01)
+    assert row["DMS_POS_X"] == 1.5
+    assert np.isnan(row["DMS_POS_Y"])
+
+
+def test_the_point_pattern_says_where_pinholes_are_seen_and_belong(written):
+    points = PointPattern(
+        np.array([0.0, 0.0746]), np.zeros(2), np.full(2, 7.46e-5), np.array([0.0, 0.0753]), np.zeros(2),
+        np.array([1, 0]), {"RAW1": "SPHER.d", "RAW1TAG": "DISTORT"},
+    )  # fmt: skip
+    head, table = written("IFS_POINT_PATTERN", points)
+    assert head.header["ESO PRO REC1 RAW1 CATG"] == "IFS_DISTORTION_MAP_RAW"
+    assert table.data["X"] == pytest.approx([146.0, 156.0])
+    assert table.data["X_GRID"][1] == pytest.approx(146.0 + 0.0753 / 7.46e-3)
+    assert table.data["ERROR"] == pytest.approx(0.01)
+    assert table.data["USED"].tolist() == [1, 0]
 
 
 def test_every_form_starts_from_a_product_of_the_workflow():

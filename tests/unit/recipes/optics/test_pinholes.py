@@ -55,3 +55,19 @@ def test_no_pinholes_no_map() -> None:
     noise = np.random.default_rng(3).normal(100, 10, len(plane))
     with pytest.raises(NoConvergence, match="pinhole"):
         map_sky(noise, variance, plane, nominal_pitch=0.01292, params=PinholeParams())
+
+
+def test_pinholes_tell_the_distortion_where_they_stand() -> None:
+    plane, _, flux, variance = field(np.random.default_rng(5), turn=0.0)
+    mapped, _ = map_sky(flux, variance, plane, nominal_pitch=PITCH, params=PinholeParams())
+    points = mapped.pattern
+    used = points.used == 1
+    assert used.sum() > 60
+    seen, true = np.stack([points.x, points.y], axis=1), np.stack([points.grid_x, points.grid_y], axis=1)
+    regular = (plane - plane.mean(axis=0)) * mapped.pitch
+    nearest = np.argmin(((regular[:, None] - seen[None, used]) ** 2).sum(axis=2), axis=0)
+    moved = (np.stack([mapped.x, mapped.y], axis=1) - regular)[nearest]
+    off = (true - seen)[used] - moved  # the map's own distortion, at lenslets beside
+    assert np.abs(moved).max() > 1e-3
+    assert np.sqrt(np.mean(off**2)) < 1.5e-4
+    assert np.std(off / points.error[used, None]) == pytest.approx(1.0, abs=0.2)
