@@ -16,6 +16,7 @@ from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Image
 from tracecube.instruments.muse.headers import exposure_time, start_mjd
 from tracecube.instruments.muse.headers import text as card_text
+from tracecube.instruments.muse.same_exposure import each_once
 from tracecube.instruments.muse.user_files import OutputGrid, listed_offsets, listed_sources, output_grid
 from tracecube.recipes.align.align import Aligned, AlignParams, align
 from tracecube.recipes.align.field import FieldGrid, grid_of, preview
@@ -66,7 +67,7 @@ def align_exposures(
     extended objects alike; all pairs together give the offsets. Where nothing tells of the place, the header's stands,
     a flag and a caveat say so. An OFFSET_LIST in the raw folder overrides what is measured, an OUTPUT_WCS the grid.
     """
-    order = sorted(range(len(images)), key=lambda i: start_mjd(images[i].meta, "image"))
+    order, twice = each_once(images)
     pictures = [images[i] for i in order]
     metas = [one.meta for one in pictures]
     whites = [white(one, weigh=params.weight) for one in pictures]
@@ -88,7 +89,7 @@ def align_exposures(
             seen.exposed, np.zeros_like(seen.exposed), {**cards, "BUNIT": "s", "ESO PRO CATG": "EXPOSURE_MAP"}
         ),
         quality=_numbers(found, told, whites),
-        caveats=(*said, *caveats, *_advice(found, params)),
+        caveats=(*twice, *said, *caveats, *_advice(found, params)),
     )
 
 

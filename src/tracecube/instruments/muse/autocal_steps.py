@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracecube.core.errors import BadData
+from tracecube.core.fields import FloatArray, IntArray
 from tracecube.core.frame import RawFrame
+from tracecube.core.headers import number
+from tracecube.core.headers import text as as_written
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_light import SliceFactors, SliceSky
@@ -16,7 +19,7 @@ from tracecube.core.slices import SliceSegments
 from tracecube.instruments.muse.geometry import WIDE_SPAXEL, channel_of, spaxel
 from tracecube.recipes.slices.autocalibration import EDGES, Autocalibrated, AutocalParams, autocalibrate
 
-__all__ = ["slice_factors", "user_factors"]
+__all__ = ["is_whole", "slice_factors", "user_factors"]
 
 _FULL = 0.5  # trust of the typical slice below which the field is said to hide its slices
 
@@ -84,7 +87,7 @@ def user_factors(frame: RawFrame) -> SliceFactors:
     if quad.size and (quad.min() < 1 or ("lmin" not in table and quad.max() > EDGES.size - 1)):
         raise BadData(f"{frame.name}: quad beyond 1 to {EDGES.size - 1}", hint="give columns lmin and lmax (Angstrom)")
     factor = np.asarray(table["corr"], np.float64)
-    ends = EDGES[np.clip(quad, 1, EDGES.size - 1) - 1], EDGES[np.clip(quad, 1, EDGES.size - 1)]
+    ends = _ranges(frame, quad)
     return SliceFactors(
         ifu=np.asarray(table["ifu"], np.int32),
         slice_=np.asarray(table["sli"], np.int32),
@@ -96,3 +99,25 @@ def user_factors(frame: RawFrame) -> SliceFactors:
         high=np.asarray(table.get("lmax", ends[1]), np.float64),
         trust=np.ones(quad.size),
     )
+
+
+def _ranges(frame: RawFrame, quad: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return first and last wavelength (Angstrom) of ranges by their number: as the header has them, else as usual."""
+    low, high = (
+        np.array([number(frame.meta, f"ESO DRS MUSE LAMBDA{k} {end}") or np.nan for k in range(1, EDGES.size)])
+        for end in ("MIN", "MAX")
+    )
+    if np.isfinite(high).any():
+        low = np.nan_to_num(low)  # the first begins at 0
+    else:
+        low, high = EDGES[:-1], EDGES[1:]
+    at = np.clip(quad, 1, EDGES.size - 1) - 1
+    return low[at], high[at]
+
+
+def is_whole(frame: RawFrame) -> bool:
+    """Whether factors are all that slices are to be multiplied with, as those that ESO's recipe takes and makes.
+
+    Others, by hand or by our own recipe, are for slices that lines of the sky have made as bright as each other.
+    """
+    return as_written(frame.meta, "ESO PRO REC1 ID").startswith("muse_")

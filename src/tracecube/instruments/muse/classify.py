@@ -78,8 +78,13 @@ GIVEN_TAGS = {
     "ESO_PIXTABLE_OBJECT": "pixels of an exposure by the observatory's pipeline",
     "ESO_PIXTABLE_SKY": "pixels of an exposure of the sky by the observatory's pipeline",
     "ESO_PIXTABLE_STD": "pixels of a standard star by the observatory's pipeline",
+    "ESO_DATACUBE_FINAL": "cube of an exposure by the observatory's pipeline",
+    "ESO_IMAGE_FOV": "image of an exposure by the observatory's pipeline",
 }
 """Products of the observatory's pipeline that take the place of ours: ESO_ and their PRO CATG."""
+
+_FIELDS = ("ESO_DATACUBE_FINAL", "ESO_IMAGE_FOV")
+"""Those of all channels of an exposure together."""
 
 RAW_TAGS = {
     "BIAS": "bias",
@@ -191,15 +196,15 @@ def _given(name: str, header: Meta, tag: str) -> Classification:
         setup["extensions"] = " ".join(merged)
     elif own in channels({"EXTENSIONS": own}):
         setup["detector"] = own
-    elif tag not in {"ESO_STD_RESPONSE", "ESO_STD_TELLURIC"}:
+    elif tag not in {"ESO_STD_RESPONSE", "ESO_STD_TELLURIC", *_FIELDS}:
         raise BadData(
             f"{name}: of which channel this {tag.removeprefix('ESO_')} is is not told",
             hint="the primary header's EXTNAME should be CHANnn, or extensions CHANnn.DATA and so on",
         )
-    if not tag.startswith("ESO_PIXTABLE"):
+    if not tag.startswith("ESO_PIXTABLE") and tag not in _FIELDS:
         return Classification(tag, setup, mjd=start_mjd(header, name))
-    shot = as_written(header, "ESO PRO REC1 RAW1 NAME").partition(".fits")[0] or name
-    setup |= {"night": night_of(start_mjd(header, name)), **_observed(f"{shot}_ESO", header, name)}
+    shot = "" if tag in _FIELDS else as_written(header, "ESO PRO REC1 RAW1 NAME").partition(".fits")[0]
+    setup |= {"night": night_of(start_mjd(header, name)), **_observed(f"{shot or name}_ESO", header, name)}
     return Classification(
         tag,
         setup,

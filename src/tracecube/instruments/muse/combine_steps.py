@@ -17,7 +17,8 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, CubeOnDisk, Image
 from tracecube.instruments.muse.field_image import filter_curves, fov_image, through_filters
-from tracecube.instruments.muse.headers import exposure_time, needed, start_mjd
+from tracecube.instruments.muse.headers import exposure_time, needed
+from tracecube.instruments.muse.same_exposure import each_once
 from tracecube.recipes.cube.combine import combine_cubes
 from tracecube.recipes.slices.cube import binned_noise
 
@@ -55,7 +56,8 @@ def combine_exposures(
     grow with the number of exposures.
     """
     curves = filter_curves(filter_list, params.filters)
-    opened = sorted(cubes, key=lambda one: start_mjd(one.meta, "cube"))
+    order, twice = each_once(cubes)
+    opened = [cubes[i] for i in order]
     weights = [_weight(one, params.weight) for one in opened]
     found = combine_cubes(opened, weights, clip=params.clip)
     meta: dict[str, Scalar] = {
@@ -85,7 +87,7 @@ def combine_exposures(
         image_fov=fov_image(cube, wave),
         filter_images=images,
         quality=numbers,
-        caveats=tuple(caveats),
+        caveats=(*twice, *caveats),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 from tracecube.core.fields import FloatArray, Meta
 from tracecube.core.foreign import Cards, CardValue, ForeignFile, JobForm, Plane
 from tracecube.core.slices import SliceExposureOnDisk
+from tracecube.instruments.muse.cube_params import CubeParams
 from tracecube.instruments.muse.eso_forms import head, table_file
 from tracecube.instruments.muse.geometry import channel_of, spaxel
 from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs, SlicePixels, own_grid
-from tracecube.instruments.muse.object_steps import ObjectParams, exposure_light
+from tracecube.instruments.muse.object_steps import SYSTEMS, exposure_light
 from tracecube.instruments.muse.pointing import REFERENCE
 from tracecube.instruments.muse.sky_sources import spectra_of
 from tracecube.recipes.slices.autocalibration import EDGES
@@ -52,6 +54,11 @@ def origin_of(pixels: SlicePixels, channel: int) -> FloatArray:
     return (pixels.aperture | channel << 6 | (pixels.y + 1) << 11 | column << 24).astype(np.int32)
 
 
+def _inputs(given: Mapping[str, Any]) -> ObjectInputs:
+    """Return what the cube was made of, without what its images alone need."""
+    return ObjectInputs(**{one.name: given[one.name] for one in fields(ObjectInputs)})
+
+
 @dataclass(frozen=True)
 class _Reduced:
     """Columns of a table (n,), and cards that tell of it."""
@@ -60,14 +67,15 @@ class _Reduced:
     cards: dict[str, CardValue]
 
 
-def _reduced(params: ObjectParams, **given: Any) -> ForeignFile:
+def _reduced(params: CubeParams, **given: Any) -> ForeignFile:
     """Lay out the pixels of an exposure of which its cube was made: sky off, in flux, on the sky, none that was hit."""
-    inputs = ObjectInputs(**given)
+    inputs = _inputs(given)
     light, meta = exposure_light(inputs, params), inputs.exposures[0].meta
     grid = own_grid(light, spaxel(meta)[0], params.band(meta), params.step)
     parts = [_of_channel(light, one, grid) for one in inputs.exposures]
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in _COLUMNS}
     cards: dict[str, CardValue] = {**_axes(meta), **_state(light, len(parts)), **_limits(columns)}
+    cards["SPECSYS"] = SYSTEMS[params.frame]
     cards["ESO DRS MUSE PIXTABLE LIMITS IFU LOW"] = min(channel_of(one.meta, "x") for one in inputs.exposures)
     cards["ESO DRS MUSE PIXTABLE LIMITS IFU HIGH"] = max(channel_of(one.meta, "x") for one in inputs.exposures)
     for part in parts:
@@ -115,9 +123,8 @@ def _state(light: ExposureLight, channels: int) -> Cards:
         f"{start} DAR CORRECT": (REFERENCE, "[Angstrom] where nothing is moved by refraction"),
         f"{start} FLUXCAL": (True, "in flux"),
         f"{start} SKYSUB": (True, "sky is subtracted"),
-        f"{start} RVCORR": (light.velocity, "[km/s] barycentric"),
+        f"{start} RVCORR": (light.velocity, "[km/s] by which wavelengths are shifted"),
         f"{start} WCS": ("projected (intermediate)", "native spherical coordinates"),
-        "SPECSYS": "BARYCENT" if light.velocity else "TOPOCENT",
     }
 
 
@@ -132,9 +139,9 @@ def _limits(columns: dict[str, FloatArray]) -> Cards:
     return cards
 
 
-def _sky_spectrum(params: ObjectParams, **given: Any) -> ForeignFile:
+def _sky_spectrum(params: CubeParams, **given: Any) -> ForeignFile:
     """Lay out the spectrum of the sky in flux, as observed; its errors are not known."""
-    inputs = ObjectInputs(**given)
+    inputs = _inputs(given)
     spectrum, _ = spectra_of(inputs.sky)
     flux = spectrum.light * np.interp(spectrum.wave, *exposure_light(inputs, params).worth)
     columns = (
@@ -146,9 +153,9 @@ def _sky_spectrum(params: ObjectParams, **given: Any) -> ForeignFile:
     return table_file("", columns, spectrum.meta, head("SKY_SPECTRUM", "muse_scipost", spectrum.meta))
 
 
-def _sky_continuum(params: ObjectParams, **given: Any) -> ForeignFile:
+def _sky_continuum(params: CubeParams, **given: Any) -> ForeignFile:
     """Lay out the continuum of the sky in flux (10**(-20), a spaxel; its unit is called as ESO calls it)."""
-    inputs = ObjectInputs(**given)
+    inputs = _inputs(given)
     _, base = spectra_of(inputs.sky)
     flux = base.light * np.interp(base.wave, *exposure_light(inputs, params).worth)
     columns = (
@@ -158,13 +165,13 @@ def _sky_continuum(params: ObjectParams, **given: Any) -> ForeignFile:
     return table_file("CONTINUUM", columns, base.meta, head("SKY_CONTINUUM", "muse_scipost", base.meta))
 
 
-def _factors(params: ObjectParams, **given: Any) -> ForeignFile:
+def _factors(params: CubeParams, **given: Any) -> ForeignFile:
     """Lay out what ESO's recipe is to multiply slices with: all that we make them as bright as each other with.
 
     That is the brightness which lines and continuum of the sky tell, and factors beyond it where there are some. The
     recipe takes rows by their number: all ranges, channels and slices have one, 1 where nothing is known.
     """
-    inputs = ObjectInputs(**given)
+    inputs = _inputs(given)
     light, sky = exposure_light(inputs, params), inputs.sky
     middle = 0.5 * (EDGES[1:] + EDGES[:-1])
     total, error = np.ones((middle.size, _CHANNELS, _SLICES)), np.full((middle.size, _CHANNELS, _SLICES), np.nan)
@@ -174,8 +181,8 @@ def _factors(params: ObjectParams, **given: Any) -> ForeignFile:
         if dq == 0:
             at = channel_of({"DETECTOR": detector}, "sky"), int(aperture)
             own = 1.0 if light.factors is None else light.factors.at(*at, middle)
-            total[:, at[0] - 1, at[1] - 1] = own / gain
-            error[:, at[0] - 1, at[1] - 1] = own * spread / gain**2
+            total[:, at[0] - 1, at[1] - 1] = own if light.whole else own / gain
+            error[:, at[0] - 1, at[1] - 1] = np.nan if light.whole else own * spread / gain**2
     quad, ifu, slice_ = (np.asarray(one.ravel() + 1, np.int32) for one in np.indices(total.shape))
     columns = (
         Plane("ifu", ifu), Plane("sli", slice_), Plane("quad", quad), Plane("npts", np.zeros(ifu.size, np.int32)),

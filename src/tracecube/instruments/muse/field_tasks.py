@@ -15,9 +15,9 @@ from tracecube.instruments.muse.combine_steps import combine_exposures
 from tracecube.instruments.muse.object_steps import aligned_cube, object_cube
 from tracecube.kernels.weighted_voxels import METHODS
 
-__all__ = ["FACTORS", "FIELDS", "OPTIONS", "factor_rules", "field_tasks"]
+__all__ = ["FACTORS", "FIELDS", "FIELD_GROUP", "OPTIONS", "factor_rules", "field_tasks"]
 
-_GROUP = ("combine_science", "mode", "field")
+FIELD_GROUP = ("combine_science", "mode", "field")
 _ANY = (Match(level=0),)
 _ASKED = ("OUTPUT_WCS", "OFFSET_LIST")  # with which a single exposure is put on a grid, or moved, too
 _CUBES = ("object", "object_aligned", "object_sky", "object_sky_aligned")
@@ -134,7 +134,7 @@ def field_tasks(rules: Callable[[str], tuple[Association, ...]]) -> tuple[Task, 
 
 def _tasks(names: _Names, rules: tuple[Association, ...]) -> tuple[Task, ...]:
     main = Main("exposures", (f"CALIBRATED_{names.kind}",), group_by=("night", "exposure"))
-    offsets = Association("offsets", (f"OFFSETS{names.end}",), (Match(level=0, same=_GROUP),))
+    offsets = Association("offsets", (f"OFFSETS{names.end}",), (Match(level=0, same=FIELD_GROUP),))
     cube = Task(
         name=names.cube,
         recipe=object_cube,
@@ -163,7 +163,9 @@ def _alignment(names: _Names) -> Task:
     return Task(
         name=names.align,
         recipe=align_exposures,
-        main=Main("images", (f"IMAGE_FOV{names.end}",), group_by=_GROUP, minimum=2, pass_small=True, alone_with=_ASKED),
+        main=Main(
+            "images", (f"IMAGE_FOV{names.end}",), group_by=FIELD_GROUP, minimum=2, pass_small=True, alone_with=_ASKED
+        ),
         associations=(
             Association("source_list", ("USER_SOURCES",), _ANY, minimum=0, maximum=None),
             Association("offset_list", ("OFFSET_LIST",), _ANY, minimum=0),
@@ -181,7 +183,7 @@ def _combination(names: _Names, offsets: Association) -> Task:
         name=names.combine,
         recipe=combine_exposures,
         main=Main(
-            "cubes", (f"CUBE_ALIGNED{names.end}",), group_by=_GROUP, minimum=2, pass_small=True, alone_with=_ASKED
+            "cubes", (f"CUBE_ALIGNED{names.end}",), group_by=FIELD_GROUP, minimum=2, pass_small=True, alone_with=_ASKED
         ),
         associations=(offsets, FILTERS),
         targets=(names.target,),

@@ -18,6 +18,8 @@ from tracecube.instruments.muse.associations import (
     in_mode,
     near,
 )
+from tracecube.instruments.muse.field_tasks import FIELD_GROUP
+from tracecube.instruments.muse.given_fields import given_cube, given_cube_aligned, given_image
 from tracecube.instruments.muse.given_pixels import given_pixels
 from tracecube.instruments.muse.given_steps import (
     given_bias,
@@ -96,7 +98,7 @@ def _pixels(tag: str) -> Task:
         name=f"given_pixels_{tag.lower()}",
         recipe=given_pixels,
         main=Main("raw", (f"ESO_PIXTABLE_{tag}",)),
-        associations=(_rule(TRACES), _rule(WAVELENGTHS), *GEOMETRY),
+        associations=(_rule(TRACES), _rule(WAVELENGTHS), *GEOMETRY, TWILIGHT),
         tags={"preprocessed": f"CALIBRATED_{tag}", "segments": f"SEGMENTS_{tag}"},
         text="an exposure on its pixels, of the observatory's pipeline",
     )
@@ -143,4 +145,26 @@ GIVEN_TASKS = (
         replace(_all("twilights", "TWILIGHT"), minimum=0, when=TWILIGHT.when),  # as exposures
     ),
     _task("given_telluric", "STD_TELLURIC", "telluric", given_telluric, "bands of the atmosphere by the observatory"),
+    Task(
+        name="given_image",
+        recipe=given_image,
+        main=Main("raw", ("ESO_IMAGE_FOV",)),
+        tags={"image_fov": "IMAGE_FOV"},
+        text="image of an exposure by the observatory's pipeline",
+    ),
+    Task(
+        name="given_cube",
+        recipe=given_cube,
+        main=Main("raw", ("ESO_DATACUBE_FINAL",)),
+        tags={"cube": "GIVEN_CUBE", "image_fov": "IMAGE_FOV"},
+        text="cube of an exposure by the observatory's pipeline",
+    ),
+    Task(
+        name="given_cube_aligned",
+        recipe=given_cube_aligned,
+        main=Main("cube", ("GIVEN_CUBE",)),
+        associations=(Association("offsets", ("OFFSETS",), (Match(level=0, same=FIELD_GROUP),)),),
+        tags={"cube": "CUBE_ALIGNED"},
+        text="cube of the observatory's pipeline on the grid of its field, resampled once more",
+    ),
 )

@@ -14,7 +14,7 @@ from tracecube.core.scattered_lines import ScatteredLines
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceFactors, SliceSky
 from tracecube.core.slices import SliceExposureOnDisk, SliceGeometry, SliceTraces, SliceWavelengths
-from tracecube.instruments.muse.autocal_steps import user_factors
+from tracecube.instruments.muse.autocal_steps import is_whole, user_factors
 from tracecube.instruments.muse.geometry import channel_of, geometry_of
 from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import Pointing, on_sky, refraction
@@ -120,6 +120,10 @@ class ExposureLight:
 
     Attributes
     ----------
+    factors : SliceFactors or None
+        What slices are multiplied with.
+    whole : bool
+        That is all; otherwise it is for slices that lines of the sky have made as bright as each other.
     worth : (array, array)
         Wavelength (air, observed), and the flux (10**(-20) erg/s/cm**2/Angstrom) of unit light relative to the lamp.
     """
@@ -129,9 +133,9 @@ class ExposureLight:
         self.pointing = pointing
         self.velocity = velocity
         self.limit = limit
-        self.factors = given.factors
+        self.factors, self.whole = given.factors, False
         if given.user_factors is not None:
-            self.factors = user_factors(given.user_factors)
+            self.factors, self.whole = user_factors(given.user_factors), is_whole(given.user_factors)
         self.places = _places(given.exposures, given.geometry)
         self.worth = _worth(given, pointing)
         meta = given.exposures[0].meta
@@ -210,12 +214,12 @@ class ExposureLight:
         across = np.arange(x0, x1)[None, :] - (traces.centre[row, rows] + cut.exposure.shift[row])[:, None]
         day = solution.wave(row, np.arange(rows.start, rows.stop, dtype=np.float64)[:, None], across)
         good = lit_pixels(cut.flags[at], traces, row, across, rows)
-        own = self._own_factor(cut.exposure, int(traces.aperture[row]), day)
+        gain = float(sky.gain[row])
+        own = self._own_factor(cut.exposure, int(traces.aperture[row]), day) * (gain if self.whole else 1.0)
         left = cut.data[at] * own - seen(sky, row, day)
         wave = shifted(sky, row, day)
         wide = np.broadcast_to((traces.right[row, rows] - traces.left[row, rows])[:, None], across.shape)
         west, north = place_of(geometry, row, across, wide)
-        gain = float(sky.gain[row])
         if self.given.raman is not None:
             left = left - gain * self.given.raman.seen(west, north, wave)
         variance = cut.variance[at] * own**2

@@ -28,12 +28,13 @@ from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs,
 from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_of, with_astrometry
 from tracecube.instruments.muse.references import extinction_notes
-from tracecube.recipes.slices.cube import Grid, binned_noise, build_cube, planes_at_once
-from tracecube.recipes.slices.resampling import Sieve
+from tracecube.recipes.slices.cube import Grid, build_cube, planes_at_once
 
-__all__ = ["ObjectParams", "aligned_cube", "exposure_light", "object_cube"]
+__all__ = [
+    "SYSTEMS", "AlignedParams", "ObjectParams", "aligned_cube", "exposure_light", "flux_scale_of",
+    "object_cube", "offset_row",
+]  # fmt: skip
 
-_EXPOSURES = 10.0  # spreads by which samples of a cube on the grid of its field stand out of those around
 _PIXELS = 14e6  # of a detector that see light
 
 
@@ -53,10 +54,6 @@ class AlignedParams(CubeParams):
         pattern="^(measured|significant|none)$",
         description="Flux scales that count: all, those off 1 by more than three errors, or none",
     )
-
-    def sieve(self, default: float = _EXPOSURES) -> Sieve | None:
-        """Return what holds back samples that stand out, as the observatory does where it combines exposures."""
-        return super().sieve(default)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +78,7 @@ def object_cube(*, given: ObjectInputs, filter_list: RawFrame | None = None, par
 
     Each slice loses the sky as it sees it, its own brightness and shift; hits are looked for in what is left. Flux,
     refraction and the Earth's motion follow, and all pixels become a cube in one step: voxels of uncorrelated noise,
-    or, with ``resample``, weighted means, whose correlation the table COVAR tells.
+    or, with ``resample``, weighted means, whose mean correlation the table COVAR tells.
     """
     curves = filter_curves(filter_list, params.filters)
     light = exposure_light(given, params)
@@ -105,8 +102,8 @@ def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
     light = exposure_light(given, params)
     meta = given.exposures[0].meta
-    row = _row(offsets, meta)
-    scale = _scale(offsets, row, params.flux_scale)
+    row = offset_row(offsets, meta)
+    scale = flux_scale_of(offsets, row, params.flux_scale)
     grid = _common_grid(offsets, params, meta)
     centre = (offsets.grid_ra, offsets.grid_dec)
     placed = displaced(light.pointing, (float(offsets.ra[row]), float(offsets.dec[row])), centre)
@@ -138,7 +135,7 @@ def exposure_light(given: ObjectInputs, params: CubeParams) -> ExposureLight:
     meta = given.exposures[0].meta
     pointing = with_astrometry(pointing_of(meta, "exposure"), given.astrometry, spaxel(meta))
     velocity = barycentric_velocity(pointing, params.frame)
-    return ExposureLight(given, pointing, velocity=velocity, limit=params.hit_limit)
+    return ExposureLight(given, pointing, velocity=velocity, limit=params.hit)
 
 
 def _notes(light: ExposureLight) -> tuple[str, ...]:
@@ -149,10 +146,12 @@ def _notes(light: ExposureLight) -> tuple[str, ...]:
     lacking = _lacking(light.places, light.trace_of.detectors)
     bands = () if given.telluric is not None else ("no TELLURIC is taken off: the bands of the atmosphere stay in",)
     factors = _unlisted(light.factors, given.exposures, given.traces) if given.user_factors is not None else ()
+    if given.user_factors is not None and light.whole:
+        factors += ("slices are as bright as AUTOCAL_FACTORS of the observatory's recipe say, not as lines of the sky",)
     return (*light.pointing.caveats, *extinction_notes(given.extinct_table), *bands, *factors, *lacking, *notes)
 
 
-_SYSTEMS = {"bary": "BARYCENT", "helio": "HELIOCEN", "geo": "GEOCENTR", "none": "TOPOCENT"}
+SYSTEMS = {"bary": "BARYCENT", "helio": "HELIOCEN", "geo": "GEOCENTR", "none": "TOPOCENT"}
 """SPECSYS (Greisen et al. 2006, A&A 446, 747)."""
 
 
@@ -167,30 +166,27 @@ def _made(  # noqa: PLR0913 - an exposure, and where and how it goes
 ) -> tuple[Cube, tuple[QualityNumber, ...]]:
     """Return the cube of an exposure on a grid, and its quality numbers."""
     meta = light.given.exposures[0].meta
-    weighting, sieve = params.weighting(meta, grid.step, grid.side), params.sieve()
+    weighting = params.weighting(meta, grid.step, grid.side)
     source, channels = light.source(grid, placed, scale=scale), len(light.places)
     cards: dict[str, Scalar] = {
         **meta,
         **grid.cards(*centre),
         "BUNIT": "10**(-20)*erg/s/cm**2/Angstrom",
-        "SPECSYS": _SYSTEMS[params.frame],
+        "SPECSYS": SYSTEMS[params.frame],
         "BARYVEL": round(light.velocity, 5),
         "EXPTIME": light.pointing.exptime,
         "ESO PRO CATG": "DATACUBE_FINAL",
         "FLUXSCAL": scale,
         "SKYLEVEL": scale * light.sky_level(*WHITE),
-        "RESAMPLE": params.resample,
     }
     cards.pop("DETECTOR", None)
     planes = planes_at_once(grid, channels * _PIXELS)
-    cube, share = build_cube(source, grid, cards, planes=planes, weighting=weighting, sieve=sieve)
-    hits = light.hits + (0 if sieve is None else sieve.caught)
+    cube, share = build_cube(source, grid, cards, planes=planes, weighting=weighting)
     numbers = (
         QualityNumber("NUM CHANNELS", float(channels)),
-        QualityNumber("HITS", hits / max(light.pixels, 1), high=0.01),
+        QualityNumber("HITS", light.hits / max(light.pixels, 1), high=0.01),
         QualityNumber("VOXELS MEASURED", share, low=0.9),
         QualityNumber("VOXEL NOISE", float(np.nanmedian(np.sqrt(cube.variance[::97])))),
-        *binned_noise(cube),
         QualityNumber("ASTROMETRY GIVEN", float(light.given.astrometry is not None)),
         QualityNumber("BARY VELOCITY", light.velocity, "km/s"),
     )
@@ -217,7 +213,7 @@ def _unlisted(
     return (f"{count} slices are not in AUTOCAL_FACTORS: they are left as bright as they are",) if count else ()
 
 
-def _row(offsets: Offsets, meta: Meta) -> int:
+def offset_row(offsets: Offsets, meta: Meta) -> int:
     """Return the row of an exposure.
 
     Raises
@@ -235,7 +231,7 @@ def _row(offsets: Offsets, meta: Meta) -> int:
     return row
 
 
-def _scale(offsets: Offsets, row: int, wanted: str) -> float:
+def flux_scale_of(offsets: Offsets, row: int, wanted: str) -> float:
     """Return the flux scale that counts; one whose error is not told counts as it is."""
     scale, error = float(offsets.flux_scale[row]), float(offsets.flux_error[row])
     if wanted == "none" or not np.isfinite(scale) or error == np.inf:

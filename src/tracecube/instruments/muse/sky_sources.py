@@ -16,9 +16,9 @@ from tracecube.core.slice_light import SkyContinuum, SkySpectrum, SliceSky
 from tracecube.core.slices import SliceSegments
 from tracecube.core.spectra import Image
 from tracecube.instruments.muse.geometry import spaxel
-from tracecube.instruments.muse.headers import SAME_EXPOSURE, exposure_time, number, start_mjd
+from tracecube.instruments.muse.headers import SAME_EXPOSURE, exposure_time, number, start_mjd, text
 from tracecube.instruments.muse.pointing import Pointing, on_sky, pointing_of, with_astrometry
-from tracecube.instruments.muse.sky_axes import SkyAxes
+from tracecube.instruments.muse.sky_axes import SkyAxes, told
 from tracecube.kernels.tangent_plane import plane_to_sky
 from tracecube.recipes.slices.cube import Grid, flat_cards
 from tracecube.recipes.slices.sky_exposure import borrowed_sky, continuum_of, sampled
@@ -127,20 +127,36 @@ def masked_pieces(
         time = number(frame.meta, "MJD-OBS")
         if time is None or abs(time - start_mjd(meta, "exposure")) > SAME_EXPOSURE:
             continue
-        axes = SkyAxes.of(frame, 2)
-        x, y = _places(segments, pointing)
-        column, row = axes.pixel_of(*plane_to_sky(-x, y, pointing.ra, pointing.dec))
+        image, column, row = _mask_pixels(frame, segments, pointing)
         known = np.isfinite(column) & np.isfinite(row)
         at = np.rint(np.where(known, row, -1)).astype(int), np.rint(np.where(known, column, -1)).astype(int)
-        inside = (at[0] >= 0) & (at[0] < axes.image.shape[0]) & (at[1] >= 0) & (at[1] < axes.image.shape[1])
+        inside = (at[0] >= 0) & (at[0] < image.shape[0]) & (at[1] >= 0) & (at[1] < image.shape[1])
         found = np.zeros(column.size, bool)
-        found[inside] = axes.image[at[0][inside], at[1][inside]] > 0
+        found[inside] = image[at[0][inside], at[1][inside]] > 0
         return found, ()
     if not masks:
         return None, ()
     names = ", ".join(f"{one.name} ({one.meta.get('MJD-OBS')})" for one in masks)
     time = start_mjd(meta, "exposure")
     return None, (f"no SKY_MASK has the MJD-OBS of this exposure, {time:.6f}: not used is {names}",)
+
+
+def _mask_pixels(
+    frame: RawFrame, segments: Sequence[SliceSegments], pointing: Pointing
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the image of a mask, and its columns and rows (from 0) in which pieces lie.
+
+    Its axes are those of the sky, or spaxels along the axes of the field, as ESO's recipe writes them (CTYPE PIXEL).
+    """
+    if text(frame.meta, "CTYPE1") != "PIXEL":
+        axes = SkyAxes.of(frame, 2)
+        x, y = _places(segments, pointing)
+        return axes.image, *axes.pixel_of(*plane_to_sky(-x, y, pointing.ra, pointing.dec))
+    x, y = (np.concatenate([np.asarray(getattr(one, axis), np.float64) for one in segments]) for axis in ("x", "y"))
+    along, across = spaxel(segments[0].meta)
+    column = (x / along - told(frame, "CRVAL1")) / told(frame, "CD1_1") + told(frame, "CRPIX1") - 1.0
+    row = (y / across - told(frame, "CRVAL2")) / told(frame, "CD2_2") + told(frame, "CRPIX2") - 1.0
+    return frame.data, column, row
 
 
 def mask_image(segments: Sequence[SliceSegments], blank: BoolArray, pointing: Pointing) -> Image:

@@ -97,7 +97,7 @@ def test_the_scale_of_a_field_is_for_exposures_of_that_field(which, side):
         ({"ESO DPR CATG": "ACQUISITION", "ESO DPR TYPE": "OBJECT"}, "match no rule"),
         ({"EXTENSIONS": "SGS_IMG CHAN25"}, "none of its images is called CHAN01 to CHAN24"),
         ({"EXTENSIONS": ""}, "none of its images"),
-        ({"ESO PRO CATG": "DATACUBE_FINAL"}, "a product"),
+        ({"ESO PRO CATG": "MASK_REDUCED"}, "a product"),
     ],
 )
 def test_what_is_refused(more, message):

@@ -122,3 +122,16 @@ def test_the_mask_that_is_made_says_the_same_when_given_back(segments, how):
     given = RawFrame("m", "USER_SKY_MASK", made.meta, {"DATA": made.data}, {})
     assert np.array_equal(masked_pieces([given], own, pointing)[0], blank)
     assert made.meta["ESO PRO CATG"] == "SKY_MASK"
+
+
+def test_a_mask_along_the_axes_of_the_field_has_spaxels_for_coordinates(segments):
+    """As the observatory's recipe writes it, whichever way the field is turned."""
+    own = turned(segments, **{"ESO INS DROT POSANG": 40.0, "ESO INS DROT MODE": "SKY"})
+    image = np.zeros((12, 80))
+    image[4:, 41:] = 1.0  # from spaxel 41 - 40 to the west, and 4 - 2 to the north
+    cards = {"CTYPE1": "PIXEL", "CTYPE2": "PIXEL", "CRPIX1": 1.0, "CRPIX2": 1.0, "CRVAL1": -40.0, "CRVAL2": -2.0,
+             "CD1_1": 1.0, "CD2_2": 1.0, "MJD-OBS": CARDS["MJD-OBS"]}  # fmt: skip
+    given = RawFrame("mask", "USER_SKY_MASK", cards, {"": image}, {})
+    found, said = masked_pieces([given], own, pointing_with(own, None))
+    assert np.array_equal(found, (segments[0].x > 0.1) & (segments[0].y > 0.3))
+    assert said == ()
