@@ -28,13 +28,15 @@ from tracecube.instruments.muse.object_light import ExposureLight, ObjectInputs,
 from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_of, with_astrometry
 from tracecube.instruments.muse.references import extinction_notes
-from tracecube.recipes.slices.cube import Grid, build_cube, planes_at_once
+from tracecube.recipes.slices.cube import Grid, binned_noise, build_cube, planes_at_once
+from tracecube.recipes.slices.resampling import Sieve
 
 __all__ = [
-    "SYSTEMS", "AlignedParams", "ObjectParams", "aligned_cube", "exposure_light", "flux_scale_of",
-    "object_cube", "offset_row",
+    "SYSTEMS", "AlignedParams", "ObjectParams", "aligned_cube", "exposure_light", "flux_scale_of", "object_cube",
+    "offset_row",
 ]  # fmt: skip
 
+_EXPOSURES = 10.0  # spreads by which samples of a cube on the grid of its field stand out of those around
 _PIXELS = 14e6  # of a detector that see light
 
 
@@ -55,6 +57,10 @@ class AlignedParams(CubeParams):
         description="Flux scales that count: all, those off 1 by more than three errors, or none",
     )
 
+    def sieve(self, default: float = _EXPOSURES) -> Sieve | None:
+        """Return what holds back samples that stand out, as the observatory does where it combines exposures."""
+        return super().sieve(default)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectOut(Outputs):
@@ -72,13 +78,13 @@ class AlignedOut(Outputs):
     cube: Cube
 
 
-@recipe(version="15")
+@recipe(version="16")
 def object_cube(*, given: ObjectInputs, filter_list: RawFrame | None = None, params: ObjectParams) -> ObjectOut:
     """Make the cube of one exposure.
 
     Each slice loses the sky as it sees it, its own brightness and shift; hits are looked for in what is left. Flux,
     refraction and the Earth's motion follow, and all pixels become a cube in one step: voxels of uncorrelated noise,
-    or, with ``resample``, weighted means, whose mean correlation the table COVAR tells.
+    or, with ``resample``, weighted means, whose correlation the table COVAR tells.
     """
     curves = filter_curves(filter_list, params.filters)
     light = exposure_light(given, params)
@@ -97,7 +103,7 @@ def object_cube(*, given: ObjectInputs, filter_list: RawFrame | None = None, par
     )
 
 
-@recipe(version="13")
+@recipe(version="14")
 def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
     light = exposure_light(given, params)
@@ -135,7 +141,7 @@ def exposure_light(given: ObjectInputs, params: CubeParams) -> ExposureLight:
     meta = given.exposures[0].meta
     pointing = with_astrometry(pointing_of(meta, "exposure"), given.astrometry, spaxel(meta))
     velocity = barycentric_velocity(pointing, params.frame)
-    return ExposureLight(given, pointing, velocity=velocity, limit=params.hit)
+    return ExposureLight(given, pointing, velocity=velocity, limit=params.hit_limit)
 
 
 def _notes(light: ExposureLight) -> tuple[str, ...]:
@@ -166,7 +172,7 @@ def _made(  # noqa: PLR0913 - an exposure, and where and how it goes
 ) -> tuple[Cube, tuple[QualityNumber, ...]]:
     """Return the cube of an exposure on a grid, and its quality numbers."""
     meta = light.given.exposures[0].meta
-    weighting = params.weighting(meta, grid.step, grid.side)
+    weighting, sieve = params.weighting(meta, grid.step, grid.side), params.sieve()
     source, channels = light.source(grid, placed, scale=scale), len(light.places)
     cards: dict[str, Scalar] = {
         **meta,
@@ -178,15 +184,18 @@ def _made(  # noqa: PLR0913 - an exposure, and where and how it goes
         "ESO PRO CATG": "DATACUBE_FINAL",
         "FLUXSCAL": scale,
         "SKYLEVEL": scale * light.sky_level(*WHITE),
+        "RESAMPLE": params.resample,
     }
     cards.pop("DETECTOR", None)
     planes = planes_at_once(grid, channels * _PIXELS)
-    cube, share = build_cube(source, grid, cards, planes=planes, weighting=weighting)
+    cube, share = build_cube(source, grid, cards, planes=planes, weighting=weighting, sieve=sieve)
+    hits = light.hits + (0 if sieve is None else sieve.caught)
     numbers = (
         QualityNumber("NUM CHANNELS", float(channels)),
-        QualityNumber("HITS", light.hits / max(light.pixels, 1), high=0.01),
+        QualityNumber("HITS", hits / max(light.pixels, 1), high=0.01),
         QualityNumber("VOXELS MEASURED", share, low=0.9),
         QualityNumber("VOXEL NOISE", float(np.nanmedian(np.sqrt(cube.variance[::97])))),
+        *binned_noise(cube),
         QualityNumber("ASTROMETRY GIVEN", float(light.given.astrometry is not None)),
         QualityNumber("BARY VELOCITY", light.velocity, "km/s"),
     )
