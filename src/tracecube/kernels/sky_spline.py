@@ -6,7 +6,8 @@ larger than the common one's by e, k and f sees s convolved with the kernel of c
     exp(-e w^2 / 2 + i k w^3 / 6 + f w^4 / 24)
 
 (Kendall and Stuart 1977, section 3.12), which acts on the coefficients as it does on s. Its derivatives with e, k and f
-are derivatives of what is seen: D^2 / 2, -D^3 / 6 and D^4 / 24. Cumulants change along the spectrum: coefficients are
+are derivatives of what is seen: D^2 / 2, -D^3 / 6 and D^4 / 24, of waves as long as lines have them alone: noise of
+shorter ones, times w^4, would drown what lines tell of f. Cumulants change along the spectrum: coefficients are
 made for a few nodes in z, a coordinate along it, and between nodes what is seen changes by straight lines.
 """
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from scipy.linalg import solveh_banded
 
-__all__ = ["BAND", "accumulate", "derivatives", "intervals", "reshaped", "seen", "solve"]
+__all__ = ["BAND", "accumulate", "derivatives", "intervals", "reshaped", "seen", "solve", "waves_of_lines"]
 
 F8 = NDArray[np.float64]
 
@@ -104,18 +105,33 @@ def reshaped(coefficient: F8, step: float, shape: F8, change: F8, reach: float) 
         By how much they grow with z.
     reach : float
     """
-    size = next_fast_len(coefficient.size + 2 * _PAD, real=True)
-    padded = np.pad(coefficient, (_PAD, size - coefficient.size - _PAD), mode="reflect")
-    w = 2.0 * np.pi * np.fft.rfftfreq(size, step)
-    known = np.count_nonzero(w < _NONE)
-    share = 0.5 * (1.0 + np.cos(np.pi * np.clip((w[:known] - _SURE) / (_NONE - _SURE), 0.0, 1.0)))
+    spectrum, w, share = _transformed(coefficient, step)
+    known, size = share.size, 2 * (spectrum.size - 1)
     powers = np.stack([-0.5 * share * w[:known] ** 2, share * w[:known] ** 4 / 24.0, share * w[:known] ** 3 / 6.0])
     middle, growth = (_kernel(powers, np.asarray(one, np.float64)) for one in (shape, reach * np.asarray(change)))
-    spectrum = np.fft.rfft(padded)
     made = np.empty((3, spectrum.size), complex)
     made[:] = spectrum
     made[:, :known] *= [middle / growth, middle, middle * growth]
     return np.asarray(np.fft.irfft(made, size)[:, _PAD : _PAD + coefficient.size], np.float64)
+
+
+def waves_of_lines(coefficient: F8, step: float) -> F8:
+    """Return the coefficients (n,) of that part of a spectrum which `reshaped` changes: waves as long as lines have."""
+    spectrum, _, share = _transformed(coefficient, step)
+    spectrum[: share.size] *= share
+    spectrum[share.size :] = 0.0
+    return np.asarray(np.fft.irfft(spectrum, 2 * (spectrum.size - 1))[_PAD : _PAD + coefficient.size], np.float64)
+
+
+def _transformed(coefficient: F8, step: float) -> tuple[NDArray[np.complex128], F8, F8]:
+    """Return the transform of coefficients (continued at both ends), wave numbers, and what share of it lines have."""
+    size = next_fast_len(coefficient.size + 2 * _PAD, real=True)
+    size += size % 2
+    padded = np.pad(coefficient, (_PAD, size - coefficient.size - _PAD), mode="reflect")
+    w = np.asarray(2.0 * np.pi * np.fft.rfftfreq(size, step), np.float64)
+    known = np.count_nonzero(w < _NONE)
+    share = 0.5 * (1.0 + np.cos(np.pi * np.clip((w[:known] - _SURE) / (_NONE - _SURE), 0.0, 1.0)))
+    return np.fft.rfft(padded), w, np.asarray(share, np.float64)
 
 
 def _kernel(powers: F8, shape: F8) -> NDArray[np.complex128]:

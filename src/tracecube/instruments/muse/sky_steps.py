@@ -71,7 +71,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="21")
+@recipe(version="22")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],

@@ -346,14 +346,17 @@ def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float, witho
     """
     span = ((BORDERS[0] - REFERENCE) / SPAN, (BORDERS[1] - REFERENCE) / SPAN)
     typical = []
+    lines = sky_spline.waves_of_lines(np.asarray(state.coefficient, np.float64), state.step)
     for row, pieces in enumerate(state.pieces):
         if not pieces.size:
             continue
         spread, gain = float(np.mean(slices.spread[pieces])), state.value[row, 0]
         shapes = state.shapes(row, spread)
+        slopes = shape_intervals(lines, state.step, state.value[row], spread)
         matrix, rhs = np.zeros((TERMS, TERMS)), np.zeros(TERMS)
         for piece in pieces:
             light, z = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
+            light[2:] = state.seen(row, slopes, slices.wave[piece], 0.0)[0][2:]
             left = slices.flux[piece] - gain * light[0]
             # hits stand in the ranges left out as well, and the spectrum there is that of all samples that are kept
             typical.append(clip_piece(left, slices.weight[piece], z, state.kept[piece], span, _CONTINUUM, clip))
