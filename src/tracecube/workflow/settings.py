@@ -218,5 +218,12 @@ def _decoded(value: Any) -> Any:
 
 
 def _not_allowed(task: Task, error: ValidationError) -> BadData:
-    faults = [f"{task.name}.{'.'.join(map(str, f['loc']))}={f['input']!r}: {f['msg']}" for f in error.errors()]
+    """Say what is wrong with values, or with several of them together."""
+    said = [(".".join(map(str, fault["loc"])), fault) for fault in error.errors()]
+    faults = [
+        f"{task.name}.{name}={fault['input']!r}: {fault['msg']}"
+        if name
+        else f"{task.name}: {fault['msg'].removeprefix('Value error, ')}"
+        for name, fault in said
+    ]
     return BadData("; ".join(faults), hint=f"see `tracecube explain {task.recipe.name}` for what is allowed")

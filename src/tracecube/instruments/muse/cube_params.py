@@ -18,6 +18,7 @@ from tracecube.recipes.slices.resampling import Sieve
 __all__ = ["DROP_TEXT", "CubeParams", "Drop"]
 
 _SAMPLING = 1.25  # Angstrom that a pixel of the detector is wide, nominally
+_WIDEST = 10.0  # pixels that a drop is wide at most
 _FEWEST = 50.0  # Angstrom that a cube holds at least
 _EARLIEST = 4600.0  # Angstrom, where the spectra of the bluest mode begin
 _SLICES, _VOXELS = 6.0, 15.0  # errors by which a hit stands out: of what slices let expect, of the samples around
@@ -49,6 +50,7 @@ class CubeParams(Params):
     )
     crtype: Literal["slices", "median", "mean", "iraf"] = Field(
         default="slices",
+        alias="crtype",
         description="Hits stand out within slices and of those beside; or of the samples around, by which statistic",
     )
     hit: float | None = Field(
@@ -65,17 +67,23 @@ class CubeParams(Params):
     )
     resample: Literal["decorrelated", "nearest", "linear", "quadratic", "renka", "drizzle", "lanczos"] = Field(
         default="decorrelated",
+        alias="resample",
         description="Voxels of uncorrelated noise, or weighted means of pixels, whose correlation COVAR tells",
     )
-    pixfrac: Drop = Field(default=(0.8, 0.8), description=DROP_TEXT)
+    pixfrac: Drop = Field(default=(0.8, 0.8), alias="pixfrac", description=DROP_TEXT)
     reach: int = Field(default=1, ge=1, le=3, alias="ld", description="Voxels away at which pixels count in means")
     radius: float = Field(default=1.25, gt=0, alias="rc", description="Critical radius of renka, diagonals of a voxel")
 
     @model_validator(mode="after")
     def _has_planes(self) -> Self:
         low, high = max(self.lowest, _EARLIEST), min(self.highest, LAST_WAVELENGTH)
-        if high - low < _FEWEST or not all(0.0 < one <= 10.0 for one in self.pixfrac):
-            raise ValueError(f"from {self.lowest:g} to {self.highest:g} Angstrom is no cube, or pixfrac not of 0 to 10")
+        if high - low < _FEWEST:
+            raise ValueError(
+                f"from {self.lowest:g} to {self.highest:g} Angstrom is no cube: spectra go from {_EARLIEST:g} to "
+                f"{LAST_WAVELENGTH:g}, and {_FEWEST:g} are needed"
+            )
+        if not all(0.0 < one <= _WIDEST for one in self.pixfrac):
+            raise ValueError(f"pixfrac={self.pixfrac}: each is to be above 0 and at most {_WIDEST:g}")
         return self
 
     @property

@@ -50,7 +50,7 @@ class ObjectParams(CubeParams):
 class AlignedParams(CubeParams):
     """Numbers of the cube of an exposure on the grid of its field."""
 
-    pixfrac: Drop = Field(default=(0.6, 0.6), description=DROP_TEXT)
+    pixfrac: Drop = Field(default=(0.6, 0.6), alias="pixfrac", description=DROP_TEXT)
     flux_scale: str = Field(
         default="significant",
         pattern="^(measured|significant|none)$",

@@ -97,3 +97,22 @@ def test_one_word_resamples_all_cubes_in_one_way():
     found = resolve(told, [instrument])
     cubes = ("object", "object_aligned", "object_sky", "object_sky_aligned")
     assert {found["muse", task].resample for task in cubes} == {"lanczos"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"lambdamin": "9000", "lambdamax": "5000"}, "object: from 9000 to 5000 Angstrom is no cube"),
+        ({"lambdamax": "4610"}, "object: from 0 to 4610 Angstrom is no cube"),
+        ({"pixfrac": "0.8,0"}, r"object: pixfrac=\(0.8, 0.0\): each is to be above 0"),
+    ],
+)
+def test_why_a_cube_can_not_be_is_said(words, said):
+    with pytest.raises(BadData, match=said):
+        params_of(OBJECT, words)
+
+
+def test_the_full_names_of_the_observatory_resample_too():
+    full = {f"muse.muse_scipost.{key}": value for key, value in (("resample", "renka"), ("crtype", "mean"))}
+    assert params_of(OBJECT, full).resample == "renka"
+    assert params_of(OBJECT, full).crtype == "mean"
