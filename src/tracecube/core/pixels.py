@@ -9,7 +9,7 @@ import numpy as np
 from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
 
-__all__ = ["Background", "BadPixels", "DetectorFlat", "Linearity", "Master"]
+__all__ = ["Background", "BadPixels", "DetectorFlat", "GainMap", "Linearity", "Master"]
 
 
 @dataclass(frozen=True)
@@ -156,4 +156,24 @@ class Linearity:
     level: FloatArray = column("LINEARITY", "level", unit="adu")
     factor: FloatArray = column("LINEARITY", "factor")
     variance: FloatArray = column("LINEARITY", "variance")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class GainMap:
+    """Gain of the output that reads each pixel.
+
+    Parameters
+    ----------
+    data, variance : array (y, x), electron / adu
+        NaN where no pair of exposures tells.
+    flags : int32 array (y, x)
+    chi2 : array (y, x)
+        Reduced, of the pairs about it.
+    """
+
+    data: FloatArray = image("DATA", axes=True)
+    flags: IntArray = image("DQ")
+    variance: FloatArray = image("STAT", axes=True)
+    chi2: FloatArray = image("CHI2")
     meta: Meta = meta()

@@ -12,7 +12,7 @@ from pydantic import Field
 from tracecube.core.errors import BadData, MissingInput, TracecubeError
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.frame import Frame, RawFrame
-from tracecube.core.pixels import Background, BadPixels, DetectorFlat, Linearity, Master
+from tracecube.core.pixels import Background, BadPixels, DetectorFlat, GainMap, Linearity, Master
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.instruments.sphere_ifs.classify import LAMPS, ON_SKY
 from tracecube.instruments.sphere_ifs.detectors import (
@@ -57,7 +57,7 @@ _DARK_SCALE = 64.0  # px: a dark has no finer structure but hot pixels and what 
 _LAMP_SCALE = 25.0  # px: the lamps light the detector evenly
 _THERMAL_SCALE = 16.0  # px: thermal light is out of focus, and as wide as the optics that send it
 
-Product = TypeVar("Product", Master, Background, BadPixels, DetectorFlat, Linearity)
+Product = TypeVar("Product", Master, Background, BadPixels, DetectorFlat, GainMap, Linearity)
 Made = TypeVar("Made", bound=Outputs)
 
 
@@ -333,7 +333,7 @@ def detector_flat(
     return _with(made, caveats)
 
 
-@recipe(version="2")
+@recipe(version="3")
 def gain(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: GainParams = GainParams()
 ) -> MeasuredLinearity:
@@ -345,7 +345,8 @@ def gain(
         caveats = (*caveats, *notes)
     made = measure_linearity(exposures, master_dark, detector(), params, noise_range=read_noise_range())
     pixels = _named(made.non_linear_pixels, "IFS_NONLIN_BADPIX")
-    return _with(made, caveats, linearity=_named(made.linearity, "IFS_NONLIN"), non_linear_pixels=pixels)
+    law, gains = _named(made.linearity, "IFS_NONLIN"), _named(made.gain_map, "IFS_GAIN")
+    return _with(made, caveats, linearity=law, non_linear_pixels=pixels, gain_map=gains)
 
 
 @recipe(version="1")

@@ -20,7 +20,7 @@ from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.foreign import ForeignFile, ForeignTable, Form, Plane, dicd_head
 from tracecube.core.optics import Layout, PixelMap, PointPattern, Throughput, TraceSet, WavelengthSolution
-from tracecube.core.pixels import Background, BadPixels, DetectorFlat, Master
+from tracecube.core.pixels import Background, BadPixels, DetectorFlat, GainMap, Master
 from tracecube.core.spectra import Cube
 from tracecube.core.star import StarCentre
 from tracecube.instruments.sphere_ifs.eso_planes import (
@@ -44,6 +44,7 @@ _RAW = {
     "DARK": "IFS_DARK_RAW",
     "BACKGROUND": "IFS_CAL_BACKGROUND_RAW",
     "SKY": "IFS_CAL_BACKGROUND_RAW",
+    "GAIN": "IFS_GAIN_RAW",
     "DETFLAT": "IFS_DETECTOR_FLAT_FIELD_RAW",
     "SPECPOS": "IFS_SPECPOS_RAW",
     "IFUFLAT": "IFS_FLAT_FIELD_RAW",
@@ -83,6 +84,13 @@ def _bad_pixels(category: str, recipe: str, product: BadPixels) -> ForeignFile:
     """Lay out a map of pixels that are bad in one way or another: one plane."""
     plane = Plane("BADPIX", (product.flags != 0).astype(np.int32), "", "1 bad")
     return ForeignFile((plane,), meta=product.meta, cards=_head(category, recipe, product.meta))
+
+
+def _gain(category: str, recipe: str, product: GainMap) -> ForeignFile:
+    """Lay out the gain: image, bad pixels, error, reduced chi-square."""
+    planes = four_planes(product.data, _bad(product.flags), np.sqrt(product.variance), product.chi2, "electron/adu")
+    last = replace(planes[3], name="CHI2", text="reduced chi-square of the pairs of exposures")
+    return ForeignFile((*planes[:3], last), meta=product.meta, cards=_head(category, recipe, product.meta))
 
 
 def _wave_cards(wave: FloatArray, aperture: IntArray, count: int) -> Cards:
@@ -217,6 +225,7 @@ FORMS = (
     _form(_master, Master, "LARGE_SCALE_FLAT", "IFS_LARGE_SCALE_FLAT", _FLAT_OF),
     _form(_master, Master, "NON_LINEAR_PIXELMAP", "IFS_NON_LINEAR_PIXELMAP", _FLAT_OF),
     _form(_bad_pixels, BadPixels, "NON_LINEAR_PIXELS", "IFS_NONLIN_BADPIX", "sph_ifs_gain"),
+    _form(_gain, GainMap, "GAIN_MAP", "IFS_GAIN", "sph_ifs_gain"),
     replace(
         _form(_positions, PixelMap, "PIXEL_MAP", "IFS_SPECPOS", "sph_ifs_spectra_positions",
               {**_WAVELENGTH, "traces": ("TRACES", TraceSet)}),

@@ -21,7 +21,7 @@ _ILLUMINATION = "the footprint of every lenslet is measured; none is assumed"
 _CROSSTALK = "neighbours are solved for together: nothing is left for a correction"
 
 _QUALITY = (
-    "RON", "RON RMS", "MEAN RON", "GAIN", "NUM HOTPIXELS", "NUM BADPIXELS", "FPN", "RMS", "LAMP FLUX AVG",
+    "RON", "RON RMS", "MEAN RON", "GAIN", "GAIN RMS", "NUM HOTPIXELS", "NUM BADPIXELS", "FPN", "RMS", "LAMP FLUX AVG",
     "LAMP ADU AVG", "LAMP FLUX VARIANCE", "PREAMP CORR *", "NUMBER SPECTRA", "SCALE MEASURED", "FLUX LASER?",
     "RESPOW LASER?",
     "MEDIAN DISPERSION", "MEDIAN RESOLVING POWER", "MIN LAMBDA", "BACKGROUND MEAN", "BACKGROUND RMS",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
@@ -14,12 +13,12 @@ from tracecube.core.errors import BadData
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.params import Params
-from tracecube.core.pixels import BadPixels, Linearity, Master
+from tracecube.core.pixels import BadPixels, GainMap, Linearity, Master
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs
-from tracecube.kernels.combine import clipped_moments
 from tracecube.recipes.detector.array import CleanExposure, noise_numbers
 from tracecube.recipes.detector.dark import dark_for
+from tracecube.recipes.detector.output_gains import output_gains
 
 __all__ = ["GainParams", "MeasuredLinearity", "measure_linearity"]
 
@@ -45,10 +44,11 @@ class GainParams(Params):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredLinearity(Outputs):
-    """Linearity of the detector, and the pixels that do not share it."""
+    """Linearity of the detector, the pixels that do not share it, and the gains of the outputs."""
 
     linearity: Linearity
     non_linear_pixels: BadPixels
+    gain_map: GainMap
 
 
 def measure_linearity(
@@ -63,7 +63,7 @@ def measure_linearity(
 
     The rate of counts, signal over integration time, would be constant were the detector linear and the lamp
     steady; a polynomial in the signal describes its fall, the scatter about it the lamp's flicker, which so enters
-    the error. Differences of exposures of one time give the gain (photon transfer: Janesick 2001).
+    the error. Differences of exposures of one time give the gains (`output_gains`).
 
     Parameters
     ----------
@@ -100,13 +100,16 @@ def measure_linearity(
         )
     linearity, worst = _curve(signal, np.array([one.dit for one in ordered]), ordered[0].exposure.gain, params.order)
     bad = _departing(ordered, lights, signal, good, params)
-    gain, error = _gain(ordered, lights, good)
-    flags = np.where(bad, int(Flag.NON_LINEAR | Flag.BAD_PIXEL), 0).astype(np.int32)
+    assumed, gains = ordered[0].exposure.gain, output_gains(ordered, lights, good, detector, linearity)
+    gain, error = (assumed * number for number in gains.mean())
+    flag = int(Flag.NON_LINEAR | Flag.BAD_PIXEL)
+    flags = np.where(bad, flag, 0).astype(np.int32)
     others = [q for q in noise_numbers(ordered, noise_range) if q.name != "GAIN"]
     numbers = (
         *others,
         QualityNumber("GAIN", gain, "electron/adu"),
         QualityNumber("GAIN ERROR", error, "electron/adu"),
+        QualityNumber("GAIN RMS", assumed * gains.spread(), "electron/adu"),
         QualityNumber("NONLINEARITY", float(linearity.factor[-1] - 1.0)),
         QualityNumber("NONLINEARITY ERROR", float(linearity.variance[-1] ** 0.5)),
         QualityNumber("RATE SCATTER", worst, high=0.01),
@@ -117,6 +120,7 @@ def measure_linearity(
     return MeasuredLinearity(
         linearity=Linearity(linearity.level, linearity.factor, linearity.variance, meta),
         non_linear_pixels=BadPixels(flags, meta),
+        gain_map=replace(gains.drawn(detector, assumed, bad, flag), meta={**meta, "BUNIT": "electron/adu"}),
         quality=numbers,
         caveats=caveats,
     )
@@ -161,25 +165,3 @@ def _departing(
     departure = np.where(good & (faint > 0), bright / np.where(faint > 0, faint, 1.0) - 1.0, 0.0)
     limit = max(params.tolerance, params.clip * float(np.sqrt(sum(variance))))
     return np.asarray(good & (np.abs(departure - np.median(departure[good])) > limit))
-
-
-def _gain(ordered: Sequence[CleanExposure], lights: Sequence[FloatArray], good: BoolArray) -> tuple[float, float]:
-    """Return gain (electron / adu) and its error from pairs of exposures of one time; NaN without any."""
-    worth, total = 0.0, 0.0
-    for (a, one), (b, other) in pairwise(zip(ordered, lights, strict=True)):
-        if a.dit != b.dit or a.count != b.count:
-            continue
-        level = float(np.median(one[good]))
-        ratio = float(np.median(other[good])) / level
-        spread = clipped_moments((one - other / np.float32(ratio))[good])[1]
-        floor = a.floor + b.floor / ratio**2
-        photons = spread**2 - floor
-        expected = (level + level / ratio) / a.count
-        if photons > 0:
-            # variance of a variance is 2 / n of its square
-            error = spread**2 * np.sqrt(2.0 / good.sum()) / photons
-            worth += error**-2
-            total += error**-2 * expected / photons
-    if worth == 0.0:
-        return float("nan"), float("nan")
-    return ordered[0].exposure.gain * total / worth, ordered[0].exposure.gain / np.sqrt(worth)

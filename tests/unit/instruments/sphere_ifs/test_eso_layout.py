@@ -9,7 +9,7 @@ from astropy.io import fits
 from tracecube.core.errors import MissingInput
 from tracecube.core.flags import Flag
 from tracecube.core.optics import Layout, PixelMap, PointPattern, Throughput, TraceSet, WavelengthSolution
-from tracecube.core.pixels import BadPixels, DetectorFlat, Master
+from tracecube.core.pixels import BadPixels, DetectorFlat, GainMap, Master
 from tracecube.core.spectra import Cube
 from tracecube.core.star import StarCentre
 from tracecube.instruments.sphere_ifs import instrument
@@ -99,6 +99,15 @@ def test_bad_pixels_are_one_plane(written, category):
     [plane] = written(category, BadPixels(FLAGS, RAW))
     assert kinds([plane]) == ["i4"]
     assert np.array_equal(plane.data, FLAGS != 0)
+
+
+def test_the_gain_has_its_error_and_chi_square(written):
+    hdus = written("IFS_GAIN", GainMap(ANY[0], FLAGS, ANY[1], ANY[2], {"RAW1": "SPHER.g", "RAW1TAG": "GAIN"}))
+    assert [hdu.name for hdu in hdus] == ["IMAGE", "BADPIX", "RMS", "CHI2"]
+    assert kinds(hdus) == ["f4", "i4", "f4", "f4"]
+    assert hdus[0].header["BUNIT"] == "electron/adu"
+    assert hdus[2].data == pytest.approx(np.sqrt(ANY[1]))
+    assert np.array_equal(hdus[3].data, ANY[2])
 
 
 START, LENGTH = np.array([2, 3]), 6

@@ -67,3 +67,31 @@ def test_too_few_or_too_similar_levels_are_refused(array, darks):
         measure_linearity(given[:3], darks, array.detector, GainParams(), noise_range=RANGE)
     with pytest.raises(BadData, match="lamp signals"):
         measure_linearity(given[:4], darks, array.detector, GainParams(), noise_range=RANGE)
+
+
+def test_every_output_has_its_gain(array, darks):
+    rng, factor = np.random.default_rng(3), np.linspace(0.95, 1.05, len(array.outputs))
+    given = []
+    for dit in (2.0, 4.0, 8.0, 16.0, 24.0):
+        for again in range(2):
+            exposure = array.expose(f"{dit}_{again}", array.light(2000.0 * dit), dit=dit)
+            counts = exposure.raw.data
+            for (a, b), share in zip(array.outputs, factor, strict=True):  # fewer electrons a count: more noise
+                more = np.maximum(counts[:, a:b], 0.0) / array.gain * (1.0 / share - 1.0 / factor.max())
+                counts[:, a:b] += rng.normal(0.0, 1.0, more.shape) * np.sqrt(more)
+            counts -= LOSS * counts**2  # charge has its noise before counts fall behind it
+            given.append(clean_exposure(exposure, array.detector))
+    made = measure_linearity(given, darks, array.detector, GainParams(), noise_range=RANGE)
+    truth = array.gain / (1.0 + 1.0 / factor - 1.0 / factor.max())
+    found = np.array([made.gain_map.data[100, a] for a, _ in array.outputs])
+    error = np.array([np.sqrt(made.gain_map.variance[100, a]) for a, _ in array.outputs])
+    assert (error < 0.015 * truth).all()
+    assert np.sqrt(np.mean(((found - truth) / error) ** 2)) < 2.0
+    assert np.mean(found / truth) == pytest.approx(1.0, abs=0.01)
+    assert 0.2 < np.median([made.gain_map.chi2[100, a] for a, _ in array.outputs]) < 3.0
+    numbers = {q.name: q.value for q in made.quality}
+    assert numbers["GAIN RMS"] == pytest.approx(np.std(truth), rel=0.3)
+    assert numbers["GAIN"] == pytest.approx(np.mean(truth), rel=0.01)
+    single = measure_linearity(given[::2], darks, array.detector, GainParams(), noise_range=RANGE)
+    assert np.isnan(single.gain_map.data).all()
+    assert "gain is not measured" in single.caveats[0]
