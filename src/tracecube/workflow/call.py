@@ -179,12 +179,12 @@ def _argument(argument: Argument, inputs: tuple[InputRecord, ...]) -> Noun:
         return _Unread(mine, argument.noun)
     if argument.many:
         return tuple(_opened(given) for given in mine)
-    nouns = tuple(_noun(given, argument.noun) for given in mine)
+    nouns = tuple(_opened(given) if argument.noun is RawFrame else _noun(given, argument.noun) for given in mine)
     return nouns[0] if nouns else None
 
 
 def _opened(given: InputRecord) -> RawFrame:
-    """Open one of several raw files: of one with many images the pixels wait until they are asked for."""
+    """Open a raw file: of one with many images the pixels wait until they are asked for."""
     if given.extension is None or given.plane is not None:
         return cast("RawFrame", _noun(given, RawFrame))
     from tracecube.io.unread import open_raw  # noqa: PLC0415 - the reader of pixels takes long to import

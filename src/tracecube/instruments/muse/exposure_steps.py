@@ -33,6 +33,8 @@ LEVEL_CARD = "SKYLIGHT"
 
 _HOUR = 3600.0
 
+_ROWS = 256  # that are calibrated at a time: what is thrown away again takes as much as a frame
+
 _ILLUM_ROWS = (1500, 2600)  # the middle of the spectrum, where all slices see the same colours
 
 
@@ -56,10 +58,14 @@ class Preprocessed(Outputs):
 
 def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     """Return one exposure of a channel in electrons, with the variance that neighbours in the slice tell."""
-    rows = channel.shape[0]
-    band = reader(channel, bias, bad=bad)(0, rows)
-    signal = np.maximum(median_filter(band.data, size=(1, 5), mode="nearest"), 0.0)
-    return Frame(band.data, band.floor + signal, band.flags, channel.meta)
+    read, shape = reader(channel, bias, bad=bad), channel.shape
+    data, variance, flags = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.int32)
+    for y0 in range(0, shape[0], _ROWS):
+        own = slice(y0, min(y0 + _ROWS, shape[0]))
+        band = read(own.start, own.stop)
+        signal = np.maximum(median_filter(band.data, size=(1, 5), mode="nearest"), 0.0)
+        data[own], variance[own], flags[own] = band.data, band.floor + signal, band.flags
+    return Frame(data, variance, flags, channel.meta)
 
 
 @recipe(version="10")
@@ -83,13 +89,12 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     each slice is relative to the flat of the day; without it in the exposure, where light of the sky fades towards
     the edges otherwise than that of the lamp and can feign a tenth of a pixel.
     """
-    opened, doubts = _opened(raw, bias, dark)
-    frame, current = _without_dark(opened, dark_model, raw)
-    lamp, unlit = (None, ()) if illum is None else _opened(illum, bias, dark)
+    gain, gain_error, shift, unlit = _illumination(illum, bias, dark, flat, traces)
+    frame, doubts = _opened(raw, bias, dark)
+    frame, current = _without_dark(frame, dark_model, raw)
     caveats = [*doubts, *unlit, *current]
     if illum is None:
         caveats.append("no illumination flat: slices are as bright as in the flat of the day")
-    gain, gain_error, shift = _illumination(lamp, flat, traces)
     follow = params.follow_edges or not np.isfinite(shift.error)
     used = edge_shift(frame, traces) if follow else shift
     if twilight is None:
@@ -119,12 +124,15 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     return Preprocessed(preprocessed=exposure, segments=segments, quality=numbers, caveats=tuple(caveats))
 
 
-def _illumination(lamp: Frame | None, flat: Frame, traces: SliceTraces) -> tuple[FloatArray, FloatArray, Shift]:
-    """Return brightness of slices with its error, and their shift, that an illumination flat tells; else nothing."""
+def _illumination(
+    illum: RawFrame | None, bias: Frame, dark: Frame | None, flat: Frame, traces: SliceTraces
+) -> tuple[FloatArray, FloatArray, Shift, tuple[str, ...]]:
+    """Return brightness of slices with its error, and their shift, that an illumination flat tells, and its doubts."""
     count = len(traces.aperture)
-    if lamp is None:
-        return np.ones(count), np.zeros(count), Shift(0.0, float("inf"))
-    return *_gains(lamp, flat, traces), edge_shift(lamp, traces)
+    if illum is None:
+        return np.ones(count), np.zeros(count), Shift(0.0, float("inf")), ()
+    lamp, doubts = _opened(illum, bias, dark)
+    return *_gains(lamp, flat, traces), edge_shift(lamp, traces), doubts
 
 
 def _opened(raw: RawFrame, bias: Frame, dark: Frame | None) -> tuple[Frame, tuple[str, ...]]:
