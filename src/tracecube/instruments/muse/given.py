@@ -143,6 +143,7 @@ GIVEN_TASKS = (
         _all("traces", "TRACES"),
         _all("wavelengths", "WAVELENGTHS"),
         replace(_all("twilights", "TWILIGHT"), minimum=0, when=TWILIGHT.when),  # as exposures
+        Association("exposures", ("CALIBRATED_OBJECT", "CALIBRATED_SKY"), near("mode"), minimum=0, maximum=None),
     ),
     _task("given_telluric", "STD_TELLURIC", "telluric", given_telluric, "bands of the atmosphere by the observatory"),
     Task(

@@ -19,10 +19,11 @@ from tracecube.core.params import Params
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SliceIllumination
-from tracecube.core.slices import SliceTraces, SliceWavelengths
+from tracecube.core.slices import SliceExposureOnDisk, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.ccd import described_quadrants, level_card, noise_card, trimmed_outputs
 from tracecube.instruments.muse.eso_pixels import SAMPLING, dispersion
 from tracecube.instruments.muse.eso_planes import flags_of
+from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
 from tracecube.instruments.muse.headers import night_of, start_mjd
 from tracecube.instruments.muse.known_pixels import linearity_cards, listed_flags
 from tracecube.recipes.optics.slice_traces import TraceParams, trace_slices
@@ -255,7 +256,7 @@ def _no_lines() -> list[np.ndarray]:
     return [whole, none, whole, none, none, none, whole, none, none, none]
 
 
-@recipe(version="2")
+@recipe(version="3")
 def given_response(  # noqa: PLR0913 - what light relative to the lamp follows from
     *,
     raw: RawFrame,
@@ -263,22 +264,24 @@ def given_response(  # noqa: PLR0913 - what light relative to the lamp follows f
     traces: Sequence[SliceTraces],
     wavelengths: Sequence[SliceWavelengths],
     twilights: Sequence[SliceIllumination] | None = None,
+    exposures: Sequence[SliceExposureOnDisk] | None = None,
     params: GivenParams,  # noqa: ARG001
 ) -> GivenResponse:
     """Take a STD_RESPONSE, which is for counts of the first channel; ours is for light relative to the lamp.
 
-    The lamp is that closest in time to the response.
+    The lamp is that closest in time to the response, and so is the twilight by which exposures were divided: without
+    one, exposures tell its level themselves (pixel tables of ESO's recipes do).
     """
     columns = _rows(raw, "lambda", "response")
     wave, magnitude = columns["lambda"], columns["response"]
     mjd = start_mjd(raw.meta, raw.name)
-    flat_of, trace_of, wave_of, light_of = (_closest(one, mjd) for one in (flats, traces, wavelengths, twilights or ()))
+    flat_of, trace_of, wave_of = (_closest(one, mjd) for one in (flats, traces, wavelengths))
     known = sorted(set(flat_of) & set(trace_of) & set(wave_of))
     if not known:
         raise BadData(f"{raw.name}: no channel has flat, traces and wavelengths", hint="look at the calibrations")
     flat, trace, solution = flats[flat_of[known[0]]], traces[trace_of[known[0]]], wavelengths[wave_of[known[0]]]
     lamp_wave, lamp = lamp_spectrum(flat, trace, solution)
-    level = float(np.nanmedian(twilights[light_of[known[0]]].level)) if twilights and known[0] in light_of else 1.0
+    level = _level(known[0], mjd, twilights or (), exposures or ())
     lamp = np.interp(wave, lamp_wave, lamp) * level
     if raw.meta.get("ESO DRS MUSE FLUX FFCORR") is True:
         counts = 10.0 ** (0.4 * magnitude) * SAMPLING / dispersion(trace, solution, wave)
@@ -301,6 +304,19 @@ def given_response(  # noqa: PLR0913 - what light relative to the lamp follows f
     night = night_of(start_mjd(flat.meta, "lamp flat"))
     lit = f"it is for the lamp of {night}: exposures of other nights are off by as much as their lamp differs"
     return GivenResponse(response=response, caveats=(*_said(raw, "response"), lit))
+
+
+def _level(
+    detector: str, mjd: float, twilights: Sequence[SliceIllumination], exposures: Sequence[SliceExposureOnDisk]
+) -> float:
+    """Return the light of the twilight over that of the lamp by which exposures of a channel were divided."""
+    of_twilight = _closest(twilights, mjd)
+    if detector in of_twilight:
+        return float(np.nanmedian(twilights[of_twilight[detector]].level))
+    of_exposure = _closest(exposures, mjd)
+    if detector in of_exposure:
+        return number(exposures[of_exposure[detector]].meta, LEVEL_CARD) or 1.0
+    return 1.0
 
 
 def _closest(nouns: Sequence[_Made], mjd: float) -> dict[str, int]:

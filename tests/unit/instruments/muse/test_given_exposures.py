@@ -17,11 +17,12 @@ from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
 from tracecube.core.slices import SliceExposure
 from tracecube.core.spectra import Cube, Image
+from tracecube.instruments.muse import given_steps
 from tracecube.instruments.muse.autocal_steps import user_factors
 from tracecube.instruments.muse.classify import classify
 from tracecube.instruments.muse.given_fields import given_cube, given_cube_aligned, given_image
 from tracecube.instruments.muse.given_pixels import GivenPixelParams, given_pixels, scatter_over_error
-from tracecube.instruments.muse.given_steps import GivenParams
+from tracecube.instruments.muse.given_steps import GivenParams, given_response
 from tracecube.instruments.muse.object_light import ObjectInputs, own_grid
 from tracecube.instruments.muse.object_steps import AlignedParams, ObjectParams, _notes, exposure_light
 from tracecube.instruments.muse.same_exposure import ESTIMATED, MAKER, each_once
@@ -251,3 +252,22 @@ def test_factors_of_the_observatorys_recipe_are_all_that_slices_are_multiplied_w
     assert np.median(one.samples.value) / worth == pytest.approx(twice * float(np.median(LIGHT)) / 0.9, rel=2e-3)
     said = [text for text in _notes(light) if "AUTOCAL_FACTORS of the observatory" in text]
     assert len(said) == (recipe is not None)
+
+
+def test_without_a_twilight_the_response_is_for_the_level_that_exposures_tell(monkeypatch):
+    """Both are over the same light: a pixel table has the level of the twilight that it was divided by."""
+    wave = np.linspace(6800.0, 7200.0, 9)
+    monkeypatch.setattr(given_steps, "lamp_spectrum", lambda *_: (wave, wave * 4.0))
+    raw = RawFrame("r", "ESO_STD_RESPONSE", {**META, "ESO DRS MUSE FLUX FFCORR": True}, {}, {
+        "": {"lambda": wave, "response": wave * 0 + 40.0, "resperr": wave * 0},
+    })  # fmt: skip
+    calibrations = {"flats": [frame(30000.0)], "traces": [traces()], "wavelengths": [solution()]}
+    told = SimpleNamespace(meta={**META, "SKYLIGHT": LEVEL})
+    alone, with_level = (
+        given_response(raw=raw, **calibrations, exposures=some, params=NO).response for some in ([], [told])
+    )
+    assert with_level.ratio == pytest.approx(alone.ratio / LEVEL)
+    other = SimpleNamespace(meta={**META, "DETECTOR": "CHAN08", "SKYLIGHT": 0.5})
+    assert given_response(raw=raw, **calibrations, exposures=[other], params=NO).response.ratio == pytest.approx(
+        alone.ratio
+    )
