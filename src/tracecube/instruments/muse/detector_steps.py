@@ -241,7 +241,7 @@ def lamp_flat(*, raw: Sequence[RawFrame], bias: Frame, dark: Frame | None, param
     found = combine_lamps(
         channels, bias, clip=params.hit, tolerance=params.tolerance, bad=() if dark is None else (dark,)
     )
-    meta = {**channels[0].meta, "NCOMBINE": len(channels)}
+    meta = {**channels[0].meta, "NCOMBINE": int(found.scale.size)}
     frame = Frame(found.data, found.variance, found.flags, meta)
     traced = trace_slices(frame, count=SLICES, params=params)
     traces = traced.traces
@@ -255,6 +255,6 @@ def lamp_flat(*, raw: Sequence[RawFrame], bias: Frame, dark: Frame | None, param
         QualityNumber("TRACE SLOPE MAX", float(np.nanmax(traced.slope)), "pix/pix", high=0.02),
         QualityNumber("FLAT LEVEL", float(np.median(found.data[::7])), "electron"),
         QualityNumber("LAMP DRIFT", float(np.std(found.scale)), high=0.05),
-        QualityNumber("REJECTED", found.rejected / found.data.size / len(channels), high=1e-3),
+        QualityNumber("REJECTED", found.rejected / found.data.size / found.scale.size, high=1e-3),
     )
-    return Flat(master_flat=frame, traces=traces, quality=numbers, caveats=(*notes, *traced.caveats))
+    return Flat(master_flat=frame, traces=traces, quality=numbers, caveats=(*notes, *found.notes, *traced.caveats))

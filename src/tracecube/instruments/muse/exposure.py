@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,14 @@ from tracecube.core.flags import NOT_USABLE
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.instruments.muse.ccd import OUTPUTS, Channel, noise_card
 from tracecube.instruments.muse.known_pixels import linear, rescaled
-from tracecube.recipes.detector.bands import Band, Combined, Reader, combine_bands, relative_scales
+from tracecube.recipes.detector.bands import (
+    Band,
+    Combined,
+    FaintExposure,
+    Reader,
+    combine_bands,
+    relative_scales,
+)
 
 __all__ = ["combine_lamps", "open_channels", "read_noises", "reader"]
 
@@ -43,7 +51,7 @@ def open_channels(raw: Sequence[RawFrame]) -> tuple[list[Channel], tuple[str, ..
         held = tuple(frame.images.values())  # a file whose pixels cannot be read fails the job, it is not left out
         try:
             channel = Channel.of(frame)
-        except BadData as error:
+        except (BadData, MissingInput) as error:
             notes.append(str(error))
         else:
             channels.append(channel)
@@ -87,8 +95,20 @@ def reader(channel: Channel, bias: Frame, *, bad: Sequence[Frame] = ()) -> Reade
 def combine_lamps(
     channels: Sequence[Channel], bias: Frame, *, clip: float, tolerance: float, bad: Sequence[Frame] = ()
 ) -> Combined:
-    """Return the mean of lamp exposures of one channel, each brought to the mean brightness."""
+    """Return the mean of lamp exposures of one channel, each brought to the mean brightness.
+
+    An exposure without the others' light, the lamp warming up or off, is left out, and named.
+    """
+    shape, kept, notes = channels[0].shape, list(range(len(channels))), []
     readers = [reader(channel, bias, bad=bad) for channel in channels]
-    names = [channel.raw.name for channel in channels]
-    scale = relative_scales(readers, channels[0].shape[0], names=names)
-    return combine_bands(readers, channels[0].shape, scale=scale, clip=clip, tolerance=tolerance)
+    while True:
+        own = [readers[i] for i in kept]
+        try:
+            scale = relative_scales(own, shape[0], names=[channels[i].raw.name for i in kept])
+        except FaintExposure as error:
+            notes.append(f"{error.what}: it is left out")
+            del kept[error.index]
+        else:
+            break
+    found = combine_bands(own, shape, scale=scale, clip=clip, tolerance=tolerance)
+    return replace(found, kept=tuple(kept), notes=tuple(notes))

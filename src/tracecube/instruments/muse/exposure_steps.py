@@ -199,7 +199,7 @@ def twilight_light(  # noqa: PLR0913 - what the twilight goes with
         QualityNumber("LIGHT LEVEL", float(np.nanmedian(light.level))),
         QualityNumber("LIGHT ERROR", float(np.nanmedian(light.error / light.ratio)), high=0.01),
     )
-    return Twilight(twilight=light, quality=numbers, caveats=notes)
+    return Twilight(twilight=light, quality=numbers, caveats=(*notes, *found.notes))
 
 
 def _gains(lamp: Frame, flat: Frame, traces: SliceTraces) -> tuple[FloatArray, FloatArray]:

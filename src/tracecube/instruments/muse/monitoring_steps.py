@@ -213,6 +213,7 @@ def diode_throughput(  # noqa: PLR0913 - what the light is seen through
     """
     channels, notes = open_channels(raw)
     combined = combine_lamps(channels, bias, clip=5.0, tolerance=0.02)
+    channels = [channels[i] for i in combined.kept]
     curve = filter_curve(filter_list, card_text(channels[0].raw.meta, f"{_DIODE} FILTER"))
     seconds = np.array([exposure_time(one.raw.meta, one.raw.name) for one in channels])
     current = np.array([needed(one.raw.meta, one.raw.name, f"{_DIODE} CURR") for one in channels]) * 1e-3  # A
@@ -237,7 +238,7 @@ def diode_throughput(  # noqa: PLR0913 - what the light is seen through
         QualityNumber("AMPL CURRENT", float(current.mean() * 1e3), "mA"),
         QualityNumber("LAMP DRIFT", float(np.std(combined.scale)), high=0.05),
     )
-    return ThroughputOut(throughput=found, quality=numbers, caveats=notes)
+    return ThroughputOut(throughput=found, quality=numbers, caveats=(*notes, *combined.notes))
 
 
 def _slice_light(  # noqa: PLR0913 - an image, and what its pixels see

@@ -135,7 +135,7 @@ def _by_lamp(
         try:
             frames[lamp], doubts = _mean_of(exposures, bias, floors if dark else None)
         except BadData as error:
-            lost.append(error.hint)
+            lost.append(f"{LAMPS[lamp]}: {error}")
         else:
             notes += doubts
     if not frames:
@@ -151,11 +151,12 @@ def _mean_of(
     found = combine_lamps(members, bias, clip=5.0, tolerance=0.02)
     variance = found.variance
     if floors is not None:
-        if len(members) not in floors:
-            _put_floor(variance, members, bias)
-            floors[len(members)] = variance
-        variance = floors[len(members)]
-    return Frame(found.data, variance, found.flags, members[0].meta), doubts
+        count = len(found.kept)
+        if count not in floors:
+            _put_floor(variance, members[:count], bias)
+            floors[count] = variance
+        variance = floors[count]
+    return Frame(found.data, variance, found.flags, members[0].meta), (*doubts, *found.notes)
 
 
 def _lit(raw: Sequence[RawFrame]) -> tuple[Mapping[int, list[RawFrame]], list[str]]:

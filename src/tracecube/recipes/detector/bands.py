@@ -45,6 +45,10 @@ class Combined:
         Brightness of each exposure relative to the mean.
     rejected : int
         Samples that were hit.
+    kept : tuple of int
+        Which of the exposures were given to it; empty for all.
+    notes : tuple of str
+        Which were left out, and why.
     """
 
     data: FloatArray
@@ -52,6 +56,23 @@ class Combined:
     flags: IntArray
     scale: FloatArray
     rejected: int
+    kept: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class FaintExposure(BadData):
+    """An exposure of several has hardly any of their light.
+
+    Parameters
+    ----------
+    what, hint : str
+    index : int
+        Which.
+    """
+
+    def __init__(self, what: str, *, hint: str, index: int = -1) -> None:
+        super().__init__(what, hint=hint)
+        self.index = index
 
 
 def relative_scales(readers: Sequence[Reader], rows: int, *, names: Sequence[str], bright: float = 15.0) -> FloatArray:
@@ -60,7 +81,9 @@ def relative_scales(readers: Sequence[Reader], rows: int, *, names: Sequence[str
     Raises
     ------
     BadData
-        No pixel holds light, or one exposure has less than a fifth of the typical light.
+        No pixel holds light.
+    FaintExposure
+        One exposure has less than a fifth of the typical light.
     """
     bands = [[reader(y, min(y + 8, rows)) for y in range(0, rows, 64)] for reader in readers]
     data = np.stack([np.concatenate([band.data for band in some]) for some in bands])
@@ -75,9 +98,11 @@ def relative_scales(readers: Sequence[Reader], rows: int, *, names: Sequence[str
         )
     scale = np.array([relative_scale(image, reference, lit) for image in data])
     if scale.min() < _FAINT * np.median(scale):
-        raise BadData(
-            f"{names[int(scale.argmin())]}: {scale.min() / np.median(scale):.2f} of the light of the other exposures",
+        faint = int(scale.argmin())
+        raise FaintExposure(
+            f"{names[faint]}: {scale.min() / np.median(scale):.2f} of the light of the other exposures",
             hint="was the lamp warming up, or off? Leave the frame out",
+            index=faint,
         )
     return np.asarray(scale / scale.mean())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests.unit.instruments.muse.raw_channel import HIGH, WIDE, raw
 from tracecube.core.errors import BadData
 from tracecube.instruments.muse import optics_steps
 from tracecube.instruments.muse.detector_steps import BiasParams, master_bias
+from tracecube.instruments.muse.exposure import combine_lamps, open_channels
 
 NE, XE, HG = (3, 4, 5)  # lamps as the headers count them
 
@@ -89,3 +91,33 @@ def test_exposures_of_one_lamp_are_gone_when_those_of_the_next_are_opened(bias, 
     monkeypatch.setattr(optics_steps, "open_channels", watched)
     optics_steps._by_lamp(arcs((NE, XE, HG)), bias)
     assert alive == [0, 0, 0]
+
+
+def test_an_exposure_without_the_others_light_is_left_out(bias):
+    """A lamp that warms up, or that did not light, costs one exposure and not the night."""
+    rng, light = np.random.default_rng(5), np.full((2 * HIGH, 2 * WIDE), 400.0)
+    frames = [raw(rng, share * light, name=f"flat{k}") for k, share in enumerate((1.0, 0.02, 1.0, 1.02))]
+    channels, _ = open_channels(frames)
+    found = combine_lamps(channels, bias, clip=5.0, tolerance=0.02)
+    assert found.kept == (0, 2, 3)
+    [said] = found.notes
+    assert said.startswith("flat1: 0.02 of the light of the other exposures")
+    assert np.median(found.data) == pytest.approx(400.0, rel=0.02)
+    assert np.median(found.variance) == pytest.approx((400.0 + 7.0) / 3.0, rel=0.1)
+
+
+def test_a_lamp_that_did_not_light_is_named_and_the_others_are_taken(bias):
+    dark = raw(np.random.default_rng(6), name="arc_dark", **lit(XE))
+    frames, absent, said = optics_steps._by_lamp([*arcs((NE,)), dark], bias)
+    assert list(frames) == [1]
+    assert absent == ["HgCd", "Xe"]
+    assert any(word.startswith("Xe: arc_dark and 0 more: no pixel holds light") for word in said)
+
+
+def test_a_frame_whose_cards_are_lost_is_left_out(bias):
+    del bias
+    frames = [raw(np.random.default_rng(k), name=f"bias{k}") for k in range(4)]
+    broken = replace(frames[2], meta={key: card for key, card in frames[2].meta.items() if key != "ESO DET OUT3 GAIN"})
+    channels, [said] = open_channels([*frames[:2], broken, frames[3]])
+    assert [channel.raw.name for channel in channels] == ["bias0", "bias1", "bias3"]
+    assert "bias2: no ESO DET OUT3 GAIN" in said
