@@ -32,7 +32,7 @@ class FoundCompanions(Outputs):
     residual_cube: ResidualCube | None
 
 
-@recipe(version="15")
+@recipe(version="16")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],

@@ -10,7 +10,7 @@ import numpy as np
 
 from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve, ResidualCube
 from tracecube.core.errors import MissingInput
-from tracecube.core.fields import Meta
+from tracecube.core.fields import FloatArray, Meta
 from tracecube.core.flags import Flag
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Image, Spectra
@@ -30,6 +30,7 @@ from tracecube.recipes.science.companion_products import (
     sources,
 )
 from tracecube.recipes.science.high_contrast import contrast_curve, in_band, surroundings
+from tracecube.recipes.science.odd_exposures import even_exposures
 from tracecube.recipes.science.residual_cube import residual_cube
 from tracecube.recipes.science.star_sequence import star_sequence
 from tracecube.recipes.science.strehl import Strehl, core_light, halo_share
@@ -107,6 +108,7 @@ def find(
         residual=residual,
         quality=(
             *quality_of(found, sequence),
+            QualityNumber("ODD DITS", float(seen.odd), "", high=0.0),
             QualityNumber("CENTRE ERROR", 1e3 * centre_error, "mas", high=1.0),
             *_level_numbers(seen.level),
             QualityNumber("HALO LIGHT", 100.0 * seen.halo, "%", 100.0 * _LEAST_HALO, 100.0 * _MOST_HALO),
@@ -127,6 +129,7 @@ class _Together(NamedTuple):
     meta: Meta
     caveats: list[str]
     of_level: list[str]
+    odd: int
 
 
 def _together(
@@ -144,11 +147,20 @@ def _together(
     halo = halo_share(psf, spectra[0], placed[0], params.strehl())
     light, tilt, angles = level.light, level.tilt(np.asarray(psf.wave, float)), [o.angle for o in turned]
     sequence = star_sequence(spectra, placed, angles, psf, brightness=light, tilt=tilt, diameter=params.diameter)
+    sequence, odd = even_exposures(sequence)
     meta = spectra[0].meta
     lit = even_lamp(sequence, psf, meta, params.illumination)
     of_level = _level_caveats(level, spectra, float(np.hypot(level.error, lit.error)))
-    caveats = [*dict.fromkeys(caveat for one in turned for caveat in one.caveats), *said]
-    return _Together(lit, level, halo, placed, meta, caveats, of_level)
+    caveats = [*dict.fromkeys(caveat for one in turned for caveat in one.caveats), *said, *_odd_caveats(odd, spectra)]
+    return _Together(lit, level, halo, placed, meta, caveats, of_level, int(np.count_nonzero(odd > 1.0)))
+
+
+def _odd_caveats(factor: FloatArray, spectra: list[Spectra]) -> list[str]:
+    """Name the DITs whose halo is unlike that of the others, by their factors (n_time,)."""
+    odd = [(_dit(one.meta), float(f) ** 0.5) for one, f in zip(spectra, factor, strict=True) if f > 1.0]
+    names = "; ".join(f"{file}, DIT {plane}, {times:.0f} times theirs" for (file, plane), times in odd)
+    what = "the halo of these DITs is unlike that of the others and they count as little as its scatter allows"
+    return [f"{what} ({names}): was the loop open, the star off its mask?"] if odd else []
 
 
 def _bare(one: Spectra) -> Spectra:

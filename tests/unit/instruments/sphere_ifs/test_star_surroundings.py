@@ -14,6 +14,7 @@ from tracecube.instruments.sphere_ifs.star_surroundings import (
     _halo_caveats,
     _level_caveats,
     _level_numbers,
+    _odd_caveats,
 )
 from tracecube.recipes.science.strehl import Strehl
 
@@ -56,3 +57,10 @@ def test_a_flux_of_another_star_is_said_and_spots_of_one_tell_nothing() -> None:
     _, with_spots, [caveat] = _comparable([frame], SimpleNamespace(meta=theirs, dit=16.0), (spots, frame))
     assert with_spots == (None, None)
     assert caveat.startswith("the flux frame is of HD 1, not of HIP 2: contrasts are over another star (try: ")
+
+
+def test_odd_dits_are_named_with_how_much_they_scatter() -> None:
+    assert _odd_caveats(np.ones(3), DITS) == []
+    [caveat] = _odd_caveats(np.array([1.0, 49.0, 1.0]), DITS)
+    assert "(a, DIT 2, 7 times theirs)" in caveat
+    assert caveat.endswith("was the loop open, the star off its mask?")
