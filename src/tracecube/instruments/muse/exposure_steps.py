@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 from scipy.ndimage import median_filter
 
+from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.params import Params
@@ -35,6 +36,7 @@ _HOUR = 3600.0
 
 _ROWS = 256  # that are calibrated at a time: what is thrown away again takes as much as a frame
 
+_DIM, _UNEVEN = 0.05, 0.2  # error of a slice's brightness, and scatter among slices, that no illumination flat has
 _ILLUM_ROWS = (1500, 2600)  # the middle of the spectrum, where all slices see the same colours
 
 
@@ -68,7 +70,7 @@ def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     return Frame(data, variance, flags, channel.meta)
 
 
-@recipe(version="10")
+@recipe(version="11")
 def preprocess(  # noqa: PLR0913 - what an exposure goes with
     *,
     raw: RawFrame,
@@ -93,8 +95,6 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     frame, doubts = _opened(raw, bias, dark)
     frame, current = _without_dark(frame, dark_model, raw)
     caveats = [*doubts, *unlit, *current]
-    if illum is None:
-        caveats.append("no illumination flat: slices are as bright as in the flat of the day")
     follow = params.follow_edges or not np.isfinite(shift.error)
     used = edge_shift(frame, traces) if follow else shift
     if twilight is None:
@@ -129,10 +129,19 @@ def _illumination(
 ) -> tuple[FloatArray, FloatArray, Shift, tuple[str, ...]]:
     """Return brightness of slices with its error, and their shift, that an illumination flat tells, and its doubts."""
     count = len(traces.aperture)
+    untold = np.ones(count), np.zeros(count), Shift(0.0, float("inf"))
     if illum is None:
-        return np.ones(count), np.zeros(count), Shift(0.0, float("inf")), ()
-    lamp, doubts = _opened(illum, bias, dark)
-    return *_gains(lamp, flat, traces), edge_shift(lamp, traces), doubts
+        return *untold, ("no illumination flat: slices are as bright as in the flat of the day",)
+    try:
+        lamp, doubts = _opened(illum, bias, dark)
+    except BadData as error:
+        why = error.hint
+    else:
+        gain, noise = _gains(lamp, flat, traces)
+        if float(np.median(np.abs(noise))) < _DIM and float(np.std(gain)) < _UNEVEN:
+            return gain, noise, edge_shift(lamp, traces), doubts
+        why = f"{illum.name}: its slices are not lit as those of the flat: was the lamp off?"
+    return *untold, (f"the illumination flat can not be used: slices are as bright as in the flat of the day ({why})",)
 
 
 def _opened(raw: RawFrame, bias: Frame, dark: Frame | None) -> tuple[Frame, tuple[str, ...]]:
