@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import binary_erosion, uniform_filter
 
 __all__ = ["METHODS", "Weighted", "Weighting", "shared_noise", "weigh_voxels"]
 
@@ -32,6 +32,8 @@ _NEAREST, _LINEAR, _QUADRATIC, _RENKA, _DRIZZLE, _LANCZOS = range(6)
 
 _CLOSEST = 1e-6  # voxels squared: a sample in the very middle has a finite weight
 _SLIVER = 1e-5  # of a sample: drops that touch a voxel by rounding alone do not measure it
+_BIN, _LINE = (1, 3, 3), (5, 1, 1)  # voxels over whose mean variance pairs within a plane, and between, are taken
+_ENOUGH = 0.2  # of the voxels that are known
 _CANCELLED = 0.1  # sum of weights of both signs below which their noise is blown up
 
 
@@ -106,9 +108,10 @@ def shared_noise(place: F4, shape: tuple[int, int], how: Weighting, planes: int)
     """Return sums of covariances and of mean variances of pairs of voxels, by how they lie to each other.
 
     Their ratio is a correlation coefficient: that of samples of equal variance, which neighbours nearly have. Voxels
-    with samples near their middle are noisier and share less. Within a plane both count in units of the mean variance
-    of the 3 x 3 voxels around, so that it is right for bins of about that size wherever they lie; between planes as
-    they are, so that it is right for long sums along wavelength.
+    with samples near their middle are noisier and share less: both count in units of the mean variance around them
+    (within a plane of 3 x 3 voxels, between planes of 5 along wavelength), so that it is right for bins and lines of
+    about that size wherever they lie. Voxels beside one that is not measured do not count: beyond the edge of a field
+    they have the samples of those within.
 
     Parameters
     ----------
@@ -130,13 +133,13 @@ def shared_noise(place: F4, shape: tuple[int, int], how: Weighting, planes: int)
     place, grid = place[near], (planes + apart, *shape)
     one = np.ones(len(place), np.float32)
     found = weigh_voxels(place, one, one, grid, how)
-    known = np.isfinite(found.data)
+    known = _within(np.isfinite(found.data))
     shared = np.zeros((apart + 1, 2 * apart + 1, 2 * apart + 1))
     mean = np.zeros_like(shared)
-    size = _spread(found.variance, known)
+    flat, deep = (_spread(found.variance, known, box) for box in (_BIN, _LINE))
     if how.method != "nearest":
         scale = np.divide(1.0, found.weight, out=np.zeros(grid, np.float32), where=known)
-        _pairs(METHODS.index(how.method), place, _numbers(how), how.reach, scale, size, planes, shared)
+        _pairs(METHODS.index(how.method), place, _numbers(how), how.reach, (scale, flat, deep), planes, shared)
     for dz, dy, dx in np.ndindex(shared.shape):
         away = (dz, dy - apart, dx - apart)
         if away <= (0, 0, 0):
@@ -145,14 +148,20 @@ def shared_noise(place: F4, shape: tuple[int, int], how: Weighting, planes: int)
         first = (slice(0, planes), *first[1:])
         other = tuple(slice(part.start + step, part.stop + step) for part, step in zip(first, away, strict=True))
         both = known[first] & known[other]
-        unit = 1.0 / (size[first][both] * size[other][both]) if dz == 0 else 1.0
+        size = deep if dz else flat
+        unit = 1.0 / (size[first][both] * size[other][both])
         mean[dz, dy, dx] = 0.5 * ((found.variance[first][both] + found.variance[other][both]) * unit).sum()
     return shared, mean
 
 
-def _spread(variance: F4, known: NDArray[np.bool_]) -> F4:
-    """Return the root of the mean variance of the 3 x 3 voxels around each that are known (z, y, x)."""
-    box = (1, 3, 3)
+def _within(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return voxels all of whose 8 neighbours in the plane are known too; all known ones where that leaves few."""
+    inner = binary_erosion(known, np.ones((1, 3, 3), bool), border_value=1)
+    return inner if np.count_nonzero(inner) > _ENOUGH * np.count_nonzero(known) else known
+
+
+def _spread(variance: F4, known: NDArray[np.bool_], box: tuple[int, int, int]) -> F4:
+    """Return the root of the mean variance of the known voxels in a box around each (z, y, x)."""
     mean = uniform_filter(np.where(known, variance, 0.0).astype(np.float64), box, mode="constant")
     share = uniform_filter(known.astype(np.float64), box, mode="constant")
     return np.asarray(np.sqrt(np.divide(mean, share, out=np.ones_like(mean), where=known)), np.float32)
@@ -247,12 +256,13 @@ def _closest(place: F4, value: F4, variance: F4, best: F4, sums: F4) -> None:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _pairs(  # noqa: PLR0913, PLR0917 - the arrays of one loop
-    code: int, place: F4, numbers: F4, reach: int, scale: F4, size: F4, planes: int, total: F8
+    code: int, place: F4, numbers: F4, reach: int, of_voxels: tuple[F4, F4, F4], planes: int, total: F8
 ) -> None:
-    """Add covariances of pairs of voxels to ``total``, within a plane over the ``size`` of both.
+    """Add covariances of pairs of voxels to ``total``, in units of their sizes.
 
-    ``scale`` is 1 / W of each voxel, 0 of none.
+    Of voxels 1 / W, 0 of none, and their sizes for pairs within a plane and between planes.
     """
+    scale, flat, deep = of_voxels
     apart, longest = code in {_DRIZZLE, _LANCZOS}, 2 * reach + 3 + int(4 * numbers[:3].max())
     along = np.empty((3, longest), np.float32)
     at, share = np.empty((longest**3, 3), np.int64), np.empty(longest**3)
@@ -277,8 +287,7 @@ def _pairs(  # noqa: PLR0913, PLR0917 - the arrays of one loop
                 continue
             for m in range(n):
                 dz, dy, dx = at[m, 0] - at[k, 0], at[m, 1] - at[k, 1], at[m, 2] - at[k, 2]
-                if dz > 0:
-                    total[dz, dy + middle, dx + middle] += share[k] * share[m]
-                elif dz == 0 and (dy > 0 or (dy == 0 and dx > 0)):
+                if dz > 0 or (dz == 0 and (dy > 0 or (dy == 0 and dx > 0))):
+                    size = deep if dz > 0 else flat
                     unit = size[at[k, 0], at[k, 1], at[k, 2]] * size[at[m, 0], at[m, 1], at[m, 2]]
                     total[dz, dy + middle, dx + middle] += share[k] * share[m] / unit

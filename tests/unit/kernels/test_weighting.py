@@ -91,19 +91,23 @@ def test_values_variances_and_covariances_are_those_of_the_dense_matrix(weights)
         return
     for step in ((0, 0, 1), (0, 1, -1), (1, 0, 0), (1, -1, 1)):
         at = (step[0], step[1] + weights.apart, step[2] + weights.apart)
-        expected = paired(share * known[:, None], shape, step, tall)
+        expected = paired(share * known[:, None], shape, step, tall, weights.apart)
         assert (shared[at], mean[at]) == pytest.approx(expected, rel=3e-3, abs=1e-3), step
 
 
-def paired(share, shape, step, tall):
+def paired(share, shape, step, tall, apart):
     """Sums over pairs of voxels of covariance and mean variance, in units of the variance around them."""
     whole = (share @ share.T).reshape(*shape, *shape)
     own = np.array([whole[(*v, *v)] for v in np.ndindex(shape)]).reshape(shape)
+    inner = {
+        (z, y, x): (own[z, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] > 0).all() for z, y, x in np.ndindex(shape)
+    }
+    own = np.where(np.array(list(inner.values())).reshape(shape), own, 0.0)
     unit = np.ones(shape)
     for z, y, x in np.ndindex(shape):
-        if step[0]:
-            continue
         around = own[z, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+        if step[0]:
+            around = own[max(z - 2, 0) : min(z + 3, tall + apart), y, x]
         unit[z, y, x] = np.sqrt(around[around > 0].mean()) if (around > 0).any() else 1.0
     cov = var = 0.0
     for v in np.ndindex(tall, *shape[1:]):
