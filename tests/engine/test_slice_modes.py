@@ -34,8 +34,8 @@ def planned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Mappin
     for name in ("flat_light", "arc_light", "twilight_light", "night_light"):
         monkeypatch.setattr(exposing, name, lambda *_: None)
 
-    def call(modes: Mapping[str, str]) -> Jobs:
-        for frame in simulator("muse").simulate(seed=5, ifus="9"):  # type: ignore[misc]
+    def call(modes: Mapping[str, str], mode: str = "WFM-NOAO-N") -> Jobs:
+        for frame in simulator("muse").simulate(seed=5, ifus="9", mode=mode):  # type: ignore[misc]
             if frame.tag in modes:
                 frame.meta["ESO INS MODE"] = modes[frame.tag]  # type: ignore[index]
             if not frame.name.startswith("truth/"):
@@ -81,3 +81,10 @@ def test_calibrations_of_the_mode_come_first(planned) -> None:
     assert not any(bound(job, "flat") for job in both["preprocess_science"])
     assert all(LASER in bound(job, "wavelengths")[0] for job in both["preprocess_science"])
     assert all("NOAO" in bound(job, "traces")[0] for job in both["arc"])
+
+
+def test_a_simulated_night_with_the_laser_has_arcs_without_it(planned) -> None:
+    jobs = planned({}, mode=LASER)
+    assert [job.complete for job in jobs["object"]] == [True, True]
+    assert all("NOAO" in bound(job, "wavelengths")[0] for job in jobs["preprocess_science"])
+    assert all(LASER in bound(job, "flat")[0] for job in jobs["preprocess_science"])

@@ -27,6 +27,7 @@ FAULTS = {
 """What can be wrong with a night."""
 
 _WITHOUT = {"missing_lamp": "Xe", "no_illum": "ILLUM", "no_twilight": "SKYFLAT", "no_std": "STD", "no_sky": "SKY"}
+_MODES = ("WFM-NOAO-N", "WFM-NOAO-E", "WFM-AO-N", "WFM-AO-E")
 _MOST = 4  # exposures of the target
 
 
@@ -41,6 +42,7 @@ def simulate(  # noqa: PLR0913 - choices of a night
     hour: float = 1.5,
     seconds: float = 600.0,
     moon: float = 22.0,
+    mode: str = "WFM-NOAO-N",
     faults: str = "",
 ) -> Iterator[RawFrame]:
     """Simulate a night.
@@ -65,6 +67,9 @@ def simulate(  # noqa: PLR0913 - choices of a night
         Length of an exposure of the target.
     moon : float, AB mag/arcsec2
         Brightness of scattered moonlight; 30 for none.
+    mode : str
+        Of the wide field, with the laser or without it, nominal or extended: flats, standard star, target and sky are
+        of it, and with the laser the filter against it is in; arcs and twilights are taken without.
     faults : str
         Names of `FAULTS`, with "+" between them.
 
@@ -82,12 +87,12 @@ def simulate(  # noqa: PLR0913 - choices of a night
     numbers = _channels(str(ifus))
     if not 0 <= int(exposures) <= _MOST:
         raise ValueError(f"0 to {_MOST} exposures")
-    for value, known in ((field, get_args(Field)), (size, ("small", "night"))):
+    for value, known in ((field, get_args(Field)), (size, ("small", "night")), (mode, _MODES)):
         if value not in known:
             raise ValueError(f"{value!r} is none of {', '.join(known)}")
     if wrong - set(FAULTS) or (wrong & {"dead_chip", "missing_channel"} and len(numbers) == 1):
         raise ValueError(f"faults are {', '.join(FAULTS)}; a channel is missed only beside another")
-    wish = Wish(field, float(angle), float(hour), float(moon), int(exposures), float(seconds))
+    wish = Wish(field, float(angle), float(hour), float(moon), int(exposures), float(seconds), mode)
     night = Night(seed, numbers, wish, wrong)
     without = frozenset(_WITHOUT[name] for name in wrong if name in _WITHOUT)
     for shot in schedule(night.date, size, int(exposures), float(seconds), without):

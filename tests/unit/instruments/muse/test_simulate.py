@@ -309,3 +309,16 @@ def test_slices_lie_on_the_ccd_as_those_of_the_instrument_do() -> None:
     assert gaps.mean() == pytest.approx(7.18, abs=0.15)
     assert gaps.min(axis=1).mean() == pytest.approx(5.5, abs=0.4)
     assert gaps.max(axis=1).mean() == pytest.approx(8.6, abs=0.4)
+
+
+def test_the_filter_against_the_laser_takes_its_light_away_and_no_other():
+    open_, shut = (exposing.Hardware(OPTICS, SPREAD, CHIP, gap) for gap in (None, (5805.0, 5966.0)))
+    plain, dark = (exposing.flat_light(one, DAY, 1.0) for one in (open_, shut))
+    y = np.arange(ROWS, dtype=np.float64)
+    wave, x = OPTICS.places(y, np.zeros(1), DAY)[20, :, 0], np.rint(OPTICS.middle(y, DAY)[20]).astype(int)
+    share = dark[np.arange(ROWS), x] / np.maximum(plain[np.arange(ROWS), x], 1e-9)
+    assert share[(wave > 5815.0) & (wave < 5956.0)].max() < 0.01
+    beyond = (plain[np.arange(ROWS), x] > 1.0) & ((wave < 5795.0) | (wave > 5976.0))
+    assert share[beyond] == pytest.approx(1.0, abs=1e-3)
+    with pytest.raises(ValueError, match="NFM"):
+        next(iter(simulate(mode="NFM-AO-N")))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtr
 
 from tracecube.core.fields import FloatArray
 from tracecube.instruments.muse.simulation import light
@@ -25,16 +26,18 @@ _LAMP_SLOPE = 1.0e-4  # a spaxel along each slice, that the sky does not show
 _FIELD_SLOPE = 2.0e-4  # a spaxel to the west, of all light through the telescope
 _TWILIGHT_SLOPE = 4.0e-6  # a spaxel
 _ROLL = 2.5  # px over which light of the sky fades at the ends of slices
+_EDGE = 2.0  # Angstrom over which the filter against the laser fades
 _GLOW = 2.0e-4  # of arc lamps between the lines, an Angstrom
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """One channel."""
+    """One channel; ``gap`` is what the filter against the sodium laser takes away, where it is in (Angstrom)."""
 
     optics: Optics
     spread: LineSpread
     chip: Chip
+    gap: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,17 @@ def _shares(
 
 def _painted(hardware: Hardware, state: State, smooth: FloatArray, even: FloatArray, *parts: Part) -> FloatArray:
     optics = hardware.optics
+    if hardware.gap is not None:
+        passed = _passed(hardware.gap)
+        smooth = smooth * passed
+        parts = tuple(replace(part, spectrum=part.spectrum * passed) for part in parts)
     return paint(Beam.of(optics, state), optics, optics.throughput * state.gain, smooth, even, *parts)
+
+
+def _passed(gap: tuple[float, float]) -> FloatArray:
+    """Return the transmission of the filter against the laser on the grid of wavelengths; its edges are soft."""
+    low, high = (ndtr((light.GRID - edge) / _EDGE) for edge in gap)
+    return np.asarray(1.0 - low * (1.0 - high))
 
 
 def _places(optics: Optics) -> tuple[FloatArray, FloatArray]:

@@ -37,7 +37,7 @@ def static_cards(kind: str) -> dict[str, Scalar]:
     return {"INSTRUME": "MUSE", "ESO PRO CATG": kind}
 
 
-def primary_cards(shot: Shot, aim: Aim, target: str, fwhm: float) -> dict[str, Scalar]:
+def primary_cards(shot: Shot, aim: Aim, target: str, fwhm: float, mode: str = "WFM-NOAO-N") -> dict[str, Scalar]:
     """Cards of the file, as the telescope and the instrument told them.
 
     Parameters
@@ -48,6 +48,8 @@ def primary_cards(shot: Shot, aim: Aim, target: str, fwhm: float) -> dict[str, S
     target : str
     fwhm : float, arcsec
         Seeing that the monitor measured.
+    mode : str
+        Of the instrument.
     """
     name = target if shot.sky else shot.kind
     return {
@@ -68,7 +70,7 @@ def primary_cards(shot: Shot, aim: Aim, target: str, fwhm: float) -> dict[str, S
         "ESO DPR CATG": shot.catg,
         "ESO DPR TYPE": shot.kind,
         "ESO DPR TECH": "IFU",
-        "ESO INS MODE": "WFM-NOAO-N",
+        "ESO INS MODE": mode,
         "ESO INS ID": "MUSE",
         "ESO TPL START": _stamp(shot.template, 0),
         "ESO TPL NEXP": shot.count,

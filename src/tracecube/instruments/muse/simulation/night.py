@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tracecube.core.fields import Scalar
 from tracecube.core.frame import RawFrame
+from tracecube.instruments.muse.modes import notch
 from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_of
 from tracecube.instruments.muse.simulation import exposing, headers, light, readout, tables, truth
 from tracecube.instruments.muse.simulation.airglow import airglow
@@ -35,7 +36,7 @@ _STANDARD = "STD-1"
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be observed: field, position angle (degree), hour angle (hour), moonlight, exposures, their length."""
+    """What is to be observed: field, position angle (degree), hour angle (hour), moonlight, exposures, length, mode."""
 
     field: Field
     angle: float
@@ -43,6 +44,7 @@ class Wish:
     moon: float
     exposures: int
     seconds: float
+    mode: str = "WFM-NOAO-N"
 
 
 class Night:
@@ -128,11 +130,11 @@ class Night:
     def frames(self, shot: Shot) -> Iterator[RawFrame]:
         """Expose all channels."""
         told, target = self._told(shot)
-        cards = headers.primary_cards(shot, told, target, 0.8)
+        cards = headers.primary_cards(shot, told, target, 0.8, self._mode(shot))
         if shot.sky:
             self._observe(shot, told, cards)
             seen = round(self.skies[shot.name].seeing, 2)
-            cards = headers.primary_cards(shot, told, target, seen)
+            cards = headers.primary_cards(shot, told, target, seen, self._mode(shot))
         images: dict[str, NDArray[Any]] = {}
         own: dict[str, dict[str, Scalar]] = {}
         lost = max(self.hardware) if self._loses(shot) else 0
@@ -148,6 +150,10 @@ class Night:
         yield frame
         if shot.name == "object0" and "duplicate" in self.faults:
             yield replace(frame, name="object0_copy.fits")
+
+    def _mode(self, shot: Shot) -> str:
+        """Which mode an exposure is of: arcs and twilights are taken without the laser, biases and darks too."""
+        return self.wish.mode if shot.sky or shot.tag in {"FLAT", "ILLUM"} else self.wish.mode.replace("-AO-", "-NOAO-")
 
     def _loses(self, shot: Shot) -> bool:
         return "missing_channel" in self.faults and shot.name == f"object{self.wish.exposures - 1}"
@@ -183,7 +189,8 @@ class Night:
 
     def _image(self, shot: Shot, number: int) -> tuple[NDArray[np.uint16], Hits]:
         """Expose one channel."""
-        hardware, state = self.hardware[number], self.state(shot, number)
+        gap = notch({"ESO INS MODE": self._mode(shot)})
+        hardware, state = replace(self.hardware[number], gap=gap), self.state(shot, number)
         rng = self.draw(f"{shot.name}{number}")
         bright = float(self.draw(shot.name).normal(1.0, 0.004))  # lamps flicker, for all channels alike
         image = None
