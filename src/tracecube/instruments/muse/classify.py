@@ -78,6 +78,7 @@ GIVEN_TAGS = {
     "ESO_PIXTABLE_OBJECT": "pixels of an exposure by the observatory's pipeline",
     "ESO_PIXTABLE_SKY": "pixels of an exposure of the sky by the observatory's pipeline",
     "ESO_PIXTABLE_STD": "pixels of a standard star by the observatory's pipeline",
+    "ESO_PIXTABLE_ASTROMETRY": "pixels of an astrometric field by the observatory's pipeline",
     "ESO_DATACUBE_FINAL": "cube of an exposure by the observatory's pipeline",
     "ESO_IMAGE_FOV": "image of an exposure by the observatory's pipeline",
 }

@@ -73,7 +73,7 @@ def _reduced(params: CubeParams, **given: Any) -> ForeignFile:
     light, meta = exposure_light(inputs, params), inputs.exposures[0].meta
     grid = own_grid(light, spaxel(meta)[0], params.band(meta), params.step)
     parts = [_of_channel(light, one, grid) for one in inputs.exposures]
-    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in _COLUMNS}
+    columns = {name: np.concatenate([part.columns.pop(name) for part in parts]) for name in _COLUMNS}  # never all twice
     cards: dict[str, CardValue] = {**_axes(meta), **_state(light, len(parts)), **_limits(columns)}
     cards["SPECSYS"] = SYSTEMS[params.frame]
     cards["ESO DRS MUSE PIXTABLE LIMITS IFU LOW"] = min(channel_of(one.meta, "x") for one in inputs.exposures)

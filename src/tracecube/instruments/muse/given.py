@@ -105,7 +105,7 @@ def _pixels(tag: str) -> Task:
 
 
 GIVEN_TASKS = (
-    *(_pixels(tag) for tag in ("STD", "SKY", "OBJECT")),
+    *(_pixels(tag) for tag in ("STD", "SKY", "OBJECT", "ASTROMETRY")),
     _task(
         "given_bias",
         "MASTER_BIAS",

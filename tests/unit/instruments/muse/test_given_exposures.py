@@ -14,12 +14,14 @@ from tests.unit.instruments.muse.test_eso_reduced import LIGHT
 from tests.unit.instruments.muse.test_eso_reduced import given as small_inputs
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.flags import Flag
+from tracecube.core.foreign import Form
 from tracecube.core.frame import RawFrame
 from tracecube.core.slices import SliceExposure
 from tracecube.core.spectra import Cube, Image
-from tracecube.instruments.muse import given_steps
+from tracecube.instruments.muse import given_steps, instrument
 from tracecube.instruments.muse.autocal_steps import user_factors
 from tracecube.instruments.muse.classify import classify
+from tracecube.instruments.muse.eso_layout import FORMS
 from tracecube.instruments.muse.given_fields import given_cube, given_cube_aligned, given_image
 from tracecube.instruments.muse.given_pixels import GivenPixelParams, given_pixels, scatter_over_error
 from tracecube.instruments.muse.given_steps import GivenParams, given_response
@@ -271,3 +273,13 @@ def test_without_a_twilight_the_response_is_for_the_level_that_exposures_tell(mo
     assert given_response(raw=raw, **calibrations, exposures=[other], params=NO).response.ratio == pytest.approx(
         alone.ratio
     )
+
+
+def test_every_kind_of_pixel_table_that_is_written_is_taken():
+    written = {f"ESO_{one.category}" for one in FORMS if isinstance(one, Form) and one.noun is SliceExposure}
+    taken_by = {tag: task for task in instrument.workflow.tasks for tag in task.main.tags}
+    assert written <= set(taken_by)
+    for tag in written:
+        kind = tag.removeprefix("ESO_PIXTABLE_")
+        assert set(taken_by[tag].output_tags().values()) == {f"CALIBRATED_{kind}", f"SEGMENTS_{kind}"}
+        assert tag in instrument.raw_tags
