@@ -25,7 +25,7 @@ from scipy.stats import norm
 
 from tracecube.core.companions import Companions, CompanionSpectrum
 from tracecube.core.flags import NOT_USABLE
-from tracecube.core.optics import TraceSet, WavelengthSolution
+from tracecube.core.optics import LineWings, TraceSet, WavelengthSolution
 from tracecube.core.pixels import DetectorFlat
 from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre, StarPsf
@@ -329,6 +329,15 @@ def own_width(out: Path, grid: np.ndarray) -> np.ndarray:
     return np.interp(grid, centre[np.isfinite(middle)], middle[np.isfinite(middle)])
 
 
+def core_width(out: Path, grid: np.ndarray) -> np.ndarray:
+    """Width (px) of lines in spectra of the night: that of their cores, where lasers told what lies beyond."""
+    found = list(out.glob("*/ifs_line_wings/*_LINE_WINGS.fits"))
+    if not found:
+        return own_width(out, grid)
+    wings = read_product(found[0], LineWings)
+    return np.interp(10.0 * grid, wings.wave, wings.core)
+
+
 def profile_kernel(traces: TraceSet, wave: np.ndarray, grid: np.ndarray, away: np.ndarray) -> np.ndarray:
     """The night's cross-dispersion profile, its sides' mean, taken for the line of every wavelength of ``grid``."""
     on = np.isfinite(traces.centre)
@@ -490,7 +499,7 @@ def line_spread(truth: Truth, spectrum: CompanionSpectrum, out: Path) -> None:
     place = truth.pixels(grid)
     seen = np.interp(wave, grid, truth.waves["throughput"]) > 0.3
     seen &= np.isfinite(contrast) & (wave > 970.0) & (wave < truth.nodes[-1] - 50.0)
-    own, sharp = own_width(out, grid), np.zeros(0)
+    own, sharp = core_width(out, grid), np.zeros(0)
     for name, sigma in ((f"{FWHM / 2.355:.2f} px", FWHM / 2.355), ("the night's own width", own[:, None])):
         kernel = np.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
         expected = np.interp(wave, grid, (kernel @ (true * star)) / (kernel @ star))

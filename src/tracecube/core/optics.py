@@ -10,6 +10,7 @@ __all__ = [
     "LampSpectrum",
     "Layout",
     "Lenslets",
+    "LineWings",
     "PixelMap",
     "PointPattern",
     "Throughput",
@@ -136,6 +137,30 @@ class WavelengthSolution:
     line_error: FloatArray = column("ARC_LINES", "error", unit="Angstrom")
     line_used: IntArray = column("ARC_LINES", "used")
     medium: str = card("WAVETYPE", text="AWAV air, WAVE vacuum", default="WAVE")
+    meta: Meta = meta()
+
+
+@dataclass(frozen=True)
+class LineWings:
+    """Where the extraction finds the light of a line beyond its core, along dispersion in the line's own trace.
+
+    Parameters
+    ----------
+    wave : array (l,), Angstrom
+        Of the lines that tell, in order.
+    offset : array (q,), px
+        Whole samples from the line, towards the red.
+    share, error : array (l, q)
+        Of the line's light, and its one-sigma error.
+    core : array (l,), px
+        Width (Gaussian sigma) of what is left without the wings.
+    """
+
+    wave: FloatArray = column("LINES", "wave", unit="Angstrom")
+    core: FloatArray = column("LINES", "core", unit="pix")
+    offset: FloatArray = column("OFFSETS", "offset", unit="pix")
+    share: FloatArray = image("SHARE")
+    error: FloatArray = image("ERROR")
     meta: Meta = meta()
 
 

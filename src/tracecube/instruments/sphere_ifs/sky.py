@@ -11,7 +11,15 @@ from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
-from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.optics import (
+    LampSpectrum,
+    Layout,
+    LineWings,
+    PixelMap,
+    Throughput,
+    TraceSet,
+    WavelengthSolution,
+)
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Spectra
 from tracecube.instruments.sphere_ifs.clear_pixels import clear_pixels
@@ -24,6 +32,7 @@ from tracecube.recipes.detector.calibrate import noise_floor
 from tracecube.recipes.extract.apertures import extract_by
 from tracecube.recipes.extract.grid import GridParams, on_grid
 from tracecube.recipes.extract.joint import Extraction, ExtractionParams, extract, trace_matrix
+from tracecube.recipes.extract.line_wings import without_wings
 from tracecube.recipes.extract.trace_flags import flags_on_traces
 from tracecube.recipes.optics.flat_evenness import FlatSurface, flat_surface
 from tracecube.recipes.optics.lenslet_shift import Expected, Shift, moved, shift_across
@@ -59,6 +68,8 @@ class Optics:
     flat : Throughput
     lamp : LampSpectrum or None
         Of the IFU flat.
+    wings : LineWings or None
+        None where no laser told them: they stay in.
     """
 
     traces: TraceSet
@@ -67,6 +78,7 @@ class Optics:
     layout: Layout
     flat: Throughput
     lamp: LampSpectrum | None
+    wings: LineWings | None = None
 
 
 @dataclass(frozen=True)
@@ -132,8 +144,7 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     """
     frame, caveats = calibrated(raw, masters, wave=optics.pixel_map.wave, clear=_clear(masters, optics, clear))
     shape = (frame.data.shape[0], frame.data.shape[1])
-    drifting = drift(raw.meta, like.meta, raw.name) if _tells(like) else _AN_HOUR
-    expected = _expected(like, drifting)
+    expected, assumed = _expect(raw, like)
     across = _shift_across(frame, optics, extraction, expected)
     traces, wave = moved(optics.traces, optics.wavelength.wave, across, shape)
     matrix = trace_matrix(traces, shape, half_width=extraction.half_width)
@@ -143,6 +154,7 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
     shift, more = _shift_along(night, optics, across, shifts, expected, passed=passed)
     wave = moved(optics.traces, optics.wavelength.wave, shift, shape)[1]
     solution = replace(optics.wavelength, wave=np.where(np.isfinite(traces.centre), wave, np.nan))
+    found, solution, kept = _without_wings(found, solution, optics.wings)
     beside = matrix.beside()
     native = native_spectra(
         found, traces, solution.wave, solution, flat=optics.flat, layout=optics.layout, beside=beside
@@ -168,7 +180,7 @@ def sky_spectra(  # noqa: PLR0913 - a frame and all that is known
         extraction=found,
         frame=frame,
         quality=(*_numbers(shift, found), *_background_numbers(frame)),
-        caveats=tuple(dict.fromkeys((*caveats, *drifting.caveats, *unknown, *more))),
+        caveats=tuple(dict.fromkeys((*caveats, *assumed, *unknown, *more, *kept))),
     )
 
 
@@ -255,9 +267,25 @@ def _shift_across(frame: Frame, optics: Optics, extraction: ExtractionParams, ex
     return shift
 
 
+def _without_wings(
+    found: Extraction, solution: WavelengthSolution, wings: LineWings | None
+) -> tuple[Extraction, WavelengthSolution, tuple[str, ...]]:
+    """Take the wings of lines along dispersion off; the line-spread function is the core then."""
+    if wings is None:
+        return found, solution, ("no frame of lasers tells the wings of lines along dispersion: they stay in spectra",)
+    core = np.where(np.isfinite(solution.wave), np.interp(solution.wave, wings.wave, wings.core), np.nan)
+    return without_wings(found, solution.wave, wings), replace(solution, lsf_sigma=core), ()
+
+
 def _tells(like: Spectra | None) -> TypeGuard[Spectra]:
     """Whether the frame with satellite spots is there and says where its light was."""
     return like is not None and isinstance(like.meta.get("SHIFTDX"), float)
+
+
+def _expect(raw: RawFrame, like: Spectra | None) -> tuple[Expected, tuple[str, ...]]:
+    """What the frame with satellite spots says of this one, and what was assumed of the time between."""
+    drifting = drift(raw.meta, like.meta, raw.name) if _tells(like) else _AN_HOUR
+    return _expected(like, drifting), drifting.caveats
 
 
 def _expected(like: Spectra | None, drifting: Drift = _AN_HOUR) -> Expected:

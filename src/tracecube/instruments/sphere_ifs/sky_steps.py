@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tracecube.core.frame import RawFrame
-from tracecube.core.optics import LampSpectrum, Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.optics import (
+    LampSpectrum,
+    Layout,
+    LineWings,
+    PixelMap,
+    Throughput,
+    TraceSet,
+    WavelengthSolution,
+)
 from tracecube.core.pixels import Background, BadPixels, DetectorFlat, Linearity, Master
 from tracecube.core.recipe import Inputs, Outputs, recipe
 from tracecube.core.spectra import Cube, Spectra
@@ -63,6 +71,7 @@ class Known(Inputs):
     layout: Layout
     lenslet_flat: Throughput
     lamp: LampSpectrum | None = None
+    wings: LineWings | None = None
     detector_flat: DetectorFlat | None = None
     static_badpix: BadPixels | None = None
     linearity: Linearity | None = None
@@ -90,7 +99,9 @@ def spectra_of(raw: RawFrame, known: Known, params: Sky, *, like: Spectra | None
     from tracecube.instruments.sphere_ifs.nominal_layout import SCALE_ERROR, said_of  # noqa: PLC0415
     from tracecube.instruments.sphere_ifs.sky import ClearPixels, Optics, sky_spectra  # noqa: PLC0415 - brings numba
 
-    optics = Optics(known.traces, known.wavelength, known.pixel_map, known.layout, known.lenslet_flat, known.lamp)
+    optics = Optics(
+        known.traces, known.wavelength, known.pixel_map, known.layout, known.lenslet_flat, known.lamp, known.wings
+    )
     clear = ClearPixels(params.clear_distance, params.clear_star_radius)
     made = sky_spectra(raw, known.masters(), optics, params.extraction(), params.shifts(), clear=clear, like=like)
     said = said_of(known.layout)
@@ -125,7 +136,7 @@ def coronagraph_center(
     )
 
 
-@recipe(version="12")
+@recipe(version="13")
 def science_flux(
     *,
     raw: RawFrame,
@@ -152,7 +163,7 @@ def science_flux(
     )
 
 
-@recipe(version="13")
+@recipe(version="14")
 def science(
     *,
     raw: RawFrame,

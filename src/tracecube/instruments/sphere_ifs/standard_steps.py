@@ -36,7 +36,7 @@ class StandardStar(Outputs):
     star_psf: StarPsf
 
 
-@recipe(version="10")
+@recipe(version="11")
 def standard_astrometry(
     *,
     raw: RawFrame,
@@ -62,7 +62,7 @@ def standard_astrometry(
     )
 
 
-@recipe(version="10")
+@recipe(version="11")
 def standard_flux(
     *,
     raw: RawFrame,

@@ -29,6 +29,7 @@ from tracecube.instruments.sphere_ifs.optics_steps import (
 from tracecube.instruments.sphere_ifs.science_steps import ifs_companions, ifs_frame_photometry, ifs_stack
 from tracecube.instruments.sphere_ifs.sky_steps import coronagraph_center, science, science_flux
 from tracecube.instruments.sphere_ifs.standard_steps import standard_astrometry, standard_flux
+from tracecube.instruments.sphere_ifs.wings_steps import line_wings
 
 __all__ = ["DETECTOR_TASKS", "SAME_NIGHT_FIRST", "workflow"]
 
@@ -202,6 +203,15 @@ WAVELENGTHS = Task(
     text="wavelength of every detector pixel",
 )
 
+LINE_WINGS = Task(
+    name="ifs_line_wings",
+    recipe=line_wings,
+    main=Main("raw", ("WAVE",), group_by=("night", "mode")),
+    associations=(*PIXELS, TRACES, WAVELENGTH, PIXEL_MAP),
+    targets=("calibration",),
+    text="light of a line that the extraction finds rows away from it",
+)
+
 IFU_FLAT = Task(
     name="ifs_ifu_flat",
     recipe=ifu_flat,
@@ -228,9 +238,10 @@ DISTORTION = Task(
     text="places of the lenslets on the sky",
 )
 
-OPTICS_TASKS = (SPECTRA_POSITIONS, WAVELENGTHS, IFU_FLAT, DISTORTION)
+OPTICS_TASKS = (SPECTRA_POSITIONS, WAVELENGTHS, LINE_WINGS, IFU_FLAT, DISTORTION)
 
 LAMP_SPECTRUM = Association("lamp", ("LAMP_SPECTRUM",), SAME_MODE_FIRST, minimum=0)
+WINGS_IF_ANY = Association("wings", ("LINE_WINGS",), SAME_MODE_FIRST, minimum=0)
 ON_SKY = (
     *PIXELS,
     TRACES,
@@ -239,6 +250,7 @@ ON_SKY = (
     LAYOUT,
     IFU_FLAT_OF,
     LAMP_SPECTRUM,
+    WINGS_IF_ANY,
     Association("sky", ("SKY_BACKGROUND",), SAME_DIT_FIRST, minimum=0),
     Association("instrument", ("INSTRUMENT_BACKGROUND",), SAME_DIT_FIRST, minimum=0),
 )
