@@ -56,3 +56,12 @@ def test_what_is_no_exposure_of_slices_is_refused(tmp_path):
     write_product(tmp_path / "i.fits", Image(np.zeros((4, 4)), np.ones((4, 4)), np.zeros((4, 4), np.int32)))
     with pytest.raises(BadData, match="not an exposure of slices"):
         open_exposure(tmp_path / "i.fits")
+
+
+def test_the_correlation_of_voxels_is_read_with_the_cube(tmp_path):
+    offset, value = np.array([[0, 0, 1], [1, -1, 0]], np.int32), np.array([0.2, -0.05])
+    one = np.ones((3, 4, 5), np.float32)
+    write_product(tmp_path / "c.fits", Cube(one, one, np.zeros(one.shape, np.int32), offset, value, {"EXPTIME": 1.0}))
+    found = open_cube(tmp_path / "c.fits")
+    assert found.covariance_offset.tolist() == offset.tolist()
+    assert found.covariance_value == pytest.approx(value)
