@@ -23,6 +23,8 @@ from tracecube.recipes.detector.bands import (
 
 __all__ = ["combine_lamps", "open_channels", "read_noises", "reader"]
 
+_SOME = 256  # every so many rows tell whether two exposures are one
+
 
 def read_noises(bias: Frame) -> dict[int, float]:
     """Return the read noise (electron) of each output, from a master bias.
@@ -54,12 +56,21 @@ def open_channels(raw: Sequence[RawFrame]) -> tuple[list[Channel], tuple[str, ..
         except (BadData, MissingInput) as error:
             notes.append(str(error))
         else:
+            twin = next((one.raw.name for one in channels if _same(one, channel)), None)
+            if twin is not None:
+                notes.append(f"{frame.name}: the same exposure as {twin}: it counts once")
+                continue
             channels.append(channel)
             notes += channel.doubts
         del held
     if not channels:
         raise BadData("no exposure of this channel can be used", hint="; ".join(notes))
     return channels, tuple(notes)
+
+
+def _same(one: Channel, other: Channel) -> bool:
+    """Whether two files hold one exposure: no two of them have the noise of some rows in common."""
+    return one.counts.shape == other.counts.shape and bool(np.array_equal(one.counts[::_SOME], other.counts[::_SOME]))
 
 
 def reader(channel: Channel, bias: Frame, *, bad: Sequence[Frame] = ()) -> Reader:

@@ -121,3 +121,13 @@ def test_a_frame_whose_cards_are_lost_is_left_out(bias):
     channels, [said] = open_channels([*frames[:2], broken, frames[3]])
     assert [channel.raw.name for channel in channels] == ["bias0", "bias1", "bias3"]
     assert "bias2: no ESO DET OUT3 GAIN" in said
+
+
+def test_an_exposure_that_is_there_under_two_names_counts_once(bias):
+    """Two copies of one bias do not differ: noise that is found from differences would be too small."""
+    del bias
+    frames = [raw(np.random.default_rng(k), name=f"bias{k}") for k in range(3)]
+    copy = replace(frames[1], name="copy_of_bias1")
+    channels, [said] = open_channels([*frames, copy])
+    assert [channel.raw.name for channel in channels] == ["bias0", "bias1", "bias2"]
+    assert said == "copy_of_bias1: the same exposure as bias1: it counts once"
