@@ -48,6 +48,10 @@ class CubeParams(Params):
     step: Annotated[float, BeforeValidator(_natural)] = Field(
         default=_SAMPLING, gt=0.1, alias="dlambda", description="Angstrom between planes; 0 for the detector's sampling"
     )
+    side: float = Field(
+        default=0.0, ge=0, alias="dx", description="Side of a spaxel, arcsec; 0 for that of the mode, or of the field"
+    )
+    other_side: float = Field(default=0.0, ge=0, alias="dy", description="As dx, or 0: spaxels are square")
     crtype: Literal["slices", "median", "mean", "iraf"] = Field(
         default="slices",
         alias="crtype",
@@ -82,6 +86,8 @@ class CubeParams(Params):
                 f"from {self.lowest:g} to {self.highest:g} Angstrom is no cube: spectra go from {_EARLIEST:g} to "
                 f"{LAST_WAVELENGTH:g}, and {_FEWEST:g} are needed"
             )
+        if self.other_side not in {0.0, self.side}:
+            raise ValueError(f"dx={self.side:g}, dy={self.other_side:g}: spaxels are square")
         if not all(0.0 < one <= _WIDEST for one in self.pixfrac):
             raise ValueError(f"pixfrac={self.pixfrac}: each is to be above 0 and at most {_WIDEST:g}")
         return self

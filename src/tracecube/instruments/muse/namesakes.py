@@ -29,7 +29,6 @@ _LIGHT = {
 _SLICES = "the brightness of slices follows from the lines of the sky"
 _RESAMPLED = {
     "save": "all products are kept",
-    "dy": "spaxels are square: dx",
     "format": "a cube is a cube; `tracecube export` writes DATACUBE_FINAL",
 }
 _LSF = Namesake(
@@ -80,14 +79,12 @@ _POST = Namesake(
     },
 )
 _OF_COMBINATION = ("weight", "filter")
-_OF_ALIGNED = ("resample", "dlambda", "rc", "pixfrac", "ld", "crtype", "lambdamin", "lambdamax")
+_OF_ALIGNED = ("resample", "dx", "dy", "dlambda", "rc", "pixfrac", "ld", "crtype", "lambdamin", "lambdamax")
 _ALIGNED = Namesake(
     "muse.muse_exp_combine",
     {
         **_RESAMPLED,
         **dict.fromkeys(_OF_COMBINATION, "set it for object_combination"),
-        "dx": "set it for object: the field's grid is that of its exposures, or of an OUTPUT_WCS",
-        "dy": "set object.dx: spaxels are square",
     },
 )
 
@@ -97,8 +94,6 @@ def _combined(aligned: str) -> Namesake:
     without = {
         "save": "all products are kept",
         "format": "a cube is a cube; `tracecube export` writes DATACUBE_FINAL",
-        "dx": "set it for object",
-        "dy": "set object.dx: spaxels are square",
     }
     return Namesake("muse.muse_exp_combine", without, elsewhere=dict.fromkeys(_OF_ALIGNED, aligned))
 

@@ -37,13 +37,13 @@ __all__ = [
 ]  # fmt: skip
 
 _EXPOSURES = 10.0  # spreads by which samples of a cube on the grid of its field stand out of those around
+_ROUNDED = 1e-6  # of a spaxel
 _PIXELS = 14e6  # of a detector that see light
 
 
 class ObjectParams(CubeParams):
     """Numbers of the cube of an exposure, and its images."""
 
-    side: float = Field(default=0.0, ge=0, alias="dx", description="Side of a spaxel, arcsec; 0 for that of the mode")
     filters: str = Field(default="white", alias="filter", description="Filters of the images, with commas between")
 
 
@@ -122,18 +122,17 @@ def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams
 
 
 def _common_grid(offsets: Offsets, params: AlignedParams, meta: Meta) -> Grid:
-    """Return the grid of a field."""
+    """Return the grid of a field; spaxels of another side cover the same part of the sky."""
     blue, red = params.band(meta)
     step = offsets.grid_step or params.step
     planes = offsets.grid_planes or int((red - blue) / step) + 1
-    return Grid(
-        offsets.grid_wave or blue,
-        step,
-        offsets.grid_x,
-        offsets.grid_y,
-        offsets.grid_side,
-        (planes, offsets.grid_rows, offsets.grid_columns),
+    side = params.side or offsets.grid_side
+    rows, columns = (
+        max(int(np.ceil(n * offsets.grid_side / side - _ROUNDED)), 1) for n in (offsets.grid_rows, offsets.grid_columns)
     )
+    more = 0.5 * (side - offsets.grid_side)
+    corner = offsets.grid_x + more, offsets.grid_y + more
+    return Grid(offsets.grid_wave or blue, step, *corner, side, (planes, rows, columns))
 
 
 def exposure_light(given: ObjectInputs, params: CubeParams) -> ExposureLight:
