@@ -81,6 +81,6 @@ def test_linearity_goes_to_every_plane_that_is_calibrated_for_spectra():
     tasks = {task.name: task for task in instrument.workflow.tasks}
     taking = {name for name, task in tasks.items() if any("LINEARITY" in rule.tags for rule in task.associations)}
     assert taking == {
-        "ifs_spectra_positions", "ifs_ifu_flat", "ifs_distortion_map", "ifs_coronagraph_center",
-        "ifs_science_flux", "ifs_science", "ifs_standard_astrometry", "ifs_standard_flux",
+        "ifs_spectra_positions", "ifs_line_wings", "ifs_ifu_flat", "ifs_distortion_map",
+        "ifs_coronagraph_center", "ifs_science_flux", "ifs_science", "ifs_standard_astrometry", "ifs_standard_flux",
     }  # fmt: skip
