@@ -71,7 +71,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="22")
+@recipe(version="23")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],

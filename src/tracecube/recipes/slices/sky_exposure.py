@@ -7,8 +7,8 @@ out: lines of objects make no line of the sky brighter, and light of objects sta
 
 Bands overlap, and each brightens by itself: beyond a, single lines are stronger or weaker by some per cent. These
 departures are drawn from a distribution of Student about 0, whose width the lines show (Lange, Little & Taylor 1989,
-J. Am. Stat. Assoc. 84, 881), so that a faint line departs only as far as it is seen to. Where what is there has not the
-shape of the sky's lines, an object has a line upon them, and they do not depart, nor do lines beside known gas.
+J. Am. Stat. Assoc. 84, 881), so that a faint line departs only as far as it is seen to. Samples that have not the shape
+of the sky's lines, where an object has a line upon them, do not count, nor do those beside known gas.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, median_filter, percentile_filter
+from scipy.ndimage import binary_dilation, gaussian_filter1d, median_filter, percentile_filter
 
 from tracecube.core.slice_light import SliceSky
 from tracecube.kernels import sky_spline
@@ -38,10 +38,11 @@ _FLOOR = 0.02  # of the light of a line, by which samples may be off besides
 _LINE = 6.0  # Angstrom between nodes of single lines' strength: two widths of a line
 _AROUND = 300.0  # Angstrom over which noise is alike
 _ALIKE = 2.5  # samples that go together: knots are two samples apart
+_SHAPE = 0.01  # of the light of a line, by which its shape may differ: nothing is upon a bright one that is less
 _MOST = 0.3  # by which a line may depart from its band
 _EM, _TAIL = 15, 2.0  # rounds; degrees of freedom of Student's distribution
 _SURE = 1.0  # information of a node, over that of the distribution, from which on it tells of its width
-_UNLIKE, _FAR = 0.2, 4.0  # of what a node leaves, over what was there and over noise: something else is there
+_WIDTH = 2.0  # Angstrom about samples far off, in which a line of an object may be
 
 
 class Borrowed(NamedTuple):
@@ -167,28 +168,32 @@ def _line_by_line(wave: F8, lines: F8, off: F8, kept: NDArray[np.bool_]) -> tupl
     quiet = np.abs(lines) < np.median(np.abs(lines))  # between the lines
     spread = median_filter(np.abs(off[quiet]), size=int(0.5 * _AROUND / _STEP) | 1, mode="nearest")
     noise = 1.4826 * np.maximum(np.interp(wave, wave[quiet], spread), 1e-300)
-    weight = np.where(kept & (np.abs(off) < _CLIP * noise + _MOST * np.abs(lines)), noise**-2.0 / _ALIKE, 0.0)
+    sure = np.sqrt(noise**2 + (_SHAPE * lines) ** 2)
     nodes = np.arange(wave[0], wave[-1] + _LINE, _LINE)
     at = np.minimum(((wave - wave[0]) / _LINE).astype(int), nodes.size - 2)
     rise = (wave - nodes[at]) / _LINE
     hats = 1.0 - rise, rise
 
-    def at_nodes(values: F8) -> F8:
-        return np.asarray(sum(np.bincount(at + k, hat * values, nodes.size) for k, hat in enumerate(hats)))
+    def at_nodes(values: F8, power: int) -> F8:
+        return np.asarray(sum(np.bincount(at + k, hat**power * values, nodes.size) for k, hat in enumerate(hats)))
 
-    free = np.ones(nodes.size, bool)
+    clear = kept & ~_beside(np.abs(off) > _CLIP * noise + _MOST * np.abs(lines))
+    made, width = np.zeros(wave.size), 0.0
     for _ in range(_ROUNDS):
-        counts = weight * (free[at] & free[at + 1])
-        diagonal = sum(np.bincount(at + k, counts * (hat * lines) ** 2, nodes.size) for k, hat in enumerate(hats))
-        beside = np.bincount(at, counts * hats[0] * hats[1] * lines**2, nodes.size)
-        share, width = _drawn(np.asarray(diagonal), np.asarray(beside, np.float64), at_nodes(counts * lines * off))
+        counts = np.where(clear, noise**-2.0 / _ALIKE, 0.0)
+        diagonal = at_nodes(counts * lines**2, 2)
+        beside = np.asarray(np.bincount(at, counts * hats[0] * hats[1] * lines**2, nodes.size), np.float64)
+        share, width = _drawn(diagonal, beside, at_nodes(counts * lines * off, 1))
         made = share[at] * hats[0] + share[at + 1] * hats[1]
-        left, before = (at_nodes(counts * part**2) for part in (off - lines * made, off))
-        odd = free & (left > _UNLIKE * before) & (left > _FAR * at_nodes(np.where(counts > 0, 1.0, 0.0) / _ALIKE))
-        if not odd.any():
+        before, clear = clear, clear & ~_beside(np.abs(off - lines * made) > _CLIP * sure)
+        if np.array_equal(before, clear):
             break
-        free &= ~odd
     return np.asarray(made), width
+
+
+def _beside(far: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return samples that are, or lie within a line's width of, ones that are far off."""
+    return np.asarray(binary_dilation(far, iterations=int(_WIDTH / _STEP)))
 
 
 def _drawn(diagonal: F8, beside: F8, right: F8) -> tuple[F8, float]:
