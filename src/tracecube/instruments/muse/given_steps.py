@@ -33,6 +33,8 @@ __all__ = ["given_bias", "given_dark", "given_flat", "given_response", "given_te
 
 _SLICES = 48
 _CUTS = 128  # of ESO's traces: rows of the detector over the 32 that make one cut
+_WHOLE = 4500.0, 9500.0  # Angstrom, what the response may be wanted for
+_GAP = 10.0  # Angstrom between samples, and three times what is usual, that are of two bands
 _ORDERS = 3, 7  # terms across and along a slice, those of ESO's polynomials
 
 
@@ -326,10 +328,21 @@ def _closest(nouns: Sequence[_Made], mjd: float) -> dict[str, int]:
     return {str(nouns[i].meta.get("DETECTOR")): i for i in order}
 
 
-@recipe(version="1")
+@recipe(version="2")
 def given_telluric(*, raw: RawFrame, params: GivenParams) -> GivenTelluric:  # noqa: ARG001
-    """Take a STD_TELLURIC, which is at airmass 1."""
+    """Take a STD_TELLURIC, which is at airmass 1 and knows bands alone: between and beyond them nothing is absorbed."""
     columns = _rows(raw, "lambda", "ftelluric")
-    error = columns.get("ftellerr", np.full(columns["lambda"].size, np.nan))
-    bands = Telluric(columns["lambda"], columns["ftelluric"], error, 1.0, _meta(raw))
+    told = columns["lambda"]
+    error = columns.get("ftellerr", np.full(told.size, np.nan))
+    wave = np.arange(_WHOLE[0], _WHOLE[1] + SAMPLING, SAMPLING)
+    far = np.abs(told[np.clip(np.searchsorted(told, wave), 1, told.size - 1) - np.array([[1], [0]])] - wave)
+    gap = max(_GAP, 3.0 * float(np.median(np.diff(told))))
+    beyond = (far.max(axis=0) > gap) | (wave < told[0]) | (wave > told[-1])
+    bands = Telluric(
+        wave,
+        np.where(beyond, 1.0, np.interp(wave, told, columns["ftelluric"])),
+        np.where(beyond, 0.0, np.interp(wave, told, error)),
+        1.0,
+        _meta(raw),
+    )
     return GivenTelluric(telluric=bands, caveats=_said(raw, "correction of the atmosphere's bands"))

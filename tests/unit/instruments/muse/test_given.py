@@ -170,7 +170,7 @@ def test_the_lamp_has_the_level_of_the_twilight_only_where_exposures_are_divided
 def test_bands_of_the_atmosphere_come_back(given):
     wave = np.linspace(7600.0, 7700.0, 5)
     back = given_telluric(raw=given("STD_TELLURIC", Telluric(wave, wave / 8000.0, wave * 1e-6, 1.2, META)), params=NO)
-    assert back.telluric.transmission == pytest.approx(wave / 8000.0)
+    assert np.interp(wave, back.telluric.wave, back.telluric.transmission) == pytest.approx(wave / 8000.0)
     assert back.telluric.airmass == 1.0
 
 

@@ -24,7 +24,7 @@ from tracecube.instruments.muse.classify import classify
 from tracecube.instruments.muse.eso_layout import FORMS
 from tracecube.instruments.muse.given_fields import given_cube, given_cube_aligned, given_image
 from tracecube.instruments.muse.given_pixels import GivenPixelParams, given_pixels, scatter_over_error
-from tracecube.instruments.muse.given_steps import GivenParams, given_response
+from tracecube.instruments.muse.given_steps import GivenParams, given_response, given_telluric
 from tracecube.instruments.muse.object_light import ObjectInputs, own_grid
 from tracecube.instruments.muse.object_steps import AlignedParams, ObjectParams, _notes, exposure_light
 from tracecube.instruments.muse.same_exposure import ESTIMATED, MAKER, each_once
@@ -283,3 +283,14 @@ def test_every_kind_of_pixel_table_that_is_written_is_taken():
         kind = tag.removeprefix("ESO_PIXTABLE_")
         assert set(taken_by[tag].output_tags().values()) == {f"CALIBRATED_{kind}", f"SEGMENTS_{kind}"}
         assert tag in instrument.raw_tags
+
+
+def test_between_and_beyond_the_bands_that_are_told_nothing_is_absorbed():
+    """ESO's table holds its bands alone: flux in the blue was that of the first band's edge."""
+    wave = np.concatenate([np.arange(6863.75, 6966.3, 1.25), np.arange(7588.75, 7705.1, 1.25)])
+    rows = {"lambda": wave, "ftelluric": 0.7 + 1e-3 * (wave - 7600.0), "ftellerr": wave * 0 + 0.01}
+    found = given_telluric(raw=RawFrame("t", "ESO_STD_TELLURIC", META, {}, {"": rows}), params=NO).telluric
+    at = np.array([5000.0, 6850.0, 6900.0, 7200.0, 7600.0, 7710.0, 9300.0])
+    value, error = (np.interp(at, found.wave, one) for one in (found.transmission, found.error))
+    assert value == pytest.approx([1.0, 1.0, 0.0, 1.0, 0.7, 1.0, 1.0], abs=2e-3)
+    assert error == pytest.approx([0.0, 0.0, 0.01, 0.0, 0.01, 0.0, 0.0])
