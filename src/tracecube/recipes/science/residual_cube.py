@@ -66,21 +66,24 @@ def residual_cube(
         ``RESIDUAL ERROR SCALE`` is the median of that factor.
     """
     sequence, separation = found.learnt.sequence, found.clean.separation
+    throughput, peak = _throughput(found, params)
     both = (found.learnt.residual, _with_sources(found))
-    empty, whole, variance, inside = _averaged(both, sequence, params)
+    pull, whole, variance, inside = _averaged(both, sequence, params)
     del both
+    pull /= np.sqrt(variance)
     radius = np.hypot(*grid_of(params).T)
-    scale = _scale(empty / np.sqrt(variance), radius, separation, float(np.median(sequence.unit)))
-    correlation = _correlations(empty / (np.sqrt(variance) * scale), params.size)
+    scale = _scale(pull, radius, separation, float(np.median(sequence.unit)))
+    pull /= scale
+    correlation = _correlations(pull, params.size)
+    del pull
     variance *= scale**2
     seen = np.isfinite(whole)
     flags = np.where(seen, 0, np.where(inside, int(Flag.NOT_MEASURED), int(Flag.NOT_ILLUMINATED)))
     flags |= np.where(seen & (radius < separation[0]), int(Flag.LOW_THROUGHPUT), 0)  # behind the mask
-    throughput, peak = _throughput(found, params)
     shape = (sequence.wave.size, params.size, params.size)
     cube = ResidualCube(
-        data=whole.reshape(shape).astype(np.float32),
-        variance=variance.reshape(shape).astype(np.float32),
+        data=whole.reshape(shape),
+        variance=variance.reshape(shape),
         flags=flags.reshape(shape).astype(np.int32),
         covariance_offset=np.array(_OFFSETS),
         covariance_value=correlation,
@@ -146,11 +149,14 @@ def _averaged(
                 total[k, operator.rows] += trust * share * np.einsum("mk,mk->m", lenslets, value)
             noise[k, operator.rows] += (trust * share) ** 2 * spread
             weight[k, operator.rows] += trust
-    weight = np.where(weight > 0.0, weight, np.nan)
-    return first / weight, second / weight, noise / weight**2, inside
+    weight[weight <= 0.0] = np.nan
+    first /= weight
+    second /= weight
+    noise /= weight**2
+    return first, second, noise, inside
 
 
-def _scale(pull: FloatArray, radius: F8, rings: F8, unit: float) -> F8:
+def _scale(pull: FloatArray, radius: F8, rings: F8, unit: float) -> FloatArray:
     """How much more than their errors pixels without companions scatter, array (n_wave, n_pixel).
 
     By rings about the star and a few neighbouring channels; straight lines between the rings.
@@ -162,7 +168,7 @@ def _scale(pull: FloatArray, radius: F8, rings: F8, unit: float) -> F8:
         told[known, r] = 1.4826 * np.nanmedian(np.abs(some[known]), axis=1)
     known = np.isfinite(told) & (told > 0.0)
     smooth = running_median(np.where(known, told, 1.0).T.astype(np.float32), known.T, _CHANNELS // 2).T
-    found = np.ones(pull.shape)
+    found = np.ones(pull.shape, np.float32)
     for k, line in enumerate(smooth):
         if np.isfinite(line).any():
             found[k] = np.interp(radius, rings[np.isfinite(line)], line[np.isfinite(line)])
@@ -174,11 +180,14 @@ def _correlations(pull: FloatArray, size: int) -> F8:
     cube = pull.reshape(-1, size, size)
     found = []
     for dw, dy, dx in _OFFSETS:
-        a = cube[: cube.shape[0] - dw, : size - dy, max(0, -dx) : size - max(0, dx)]
-        b = cube[dw:, dy:, max(0, dx) : size - max(0, -dx)]
-        both = np.isfinite(a) & np.isfinite(b) & (np.abs(a) < _OUTLIER) & (np.abs(b) < _OUTLIER)
-        x, y = a[both].astype(float), b[both].astype(float)
-        found.append(float(x @ y / np.sqrt((x @ x) * (y @ y))) if x.size else 0.0)
+        sums = np.zeros(3)
+        for one, other in zip(cube[: len(cube) - dw], cube[dw:], strict=True):
+            a = one[: size - dy, max(0, -dx) : size - max(0, dx)]
+            b = other[dy:, max(0, dx) : size - max(0, -dx)]
+            both = (np.abs(a) < _OUTLIER) & (np.abs(b) < _OUTLIER)
+            x, y = a[both].astype(float), b[both].astype(float)
+            sums += x @ y, x @ x, y @ y
+        found.append(float(sums[0] / np.sqrt(sums[1] * sums[2])) if sums[1] * sums[2] > 0 else 0.0)
     return np.array(found)
 
 
