@@ -125,7 +125,7 @@ def coronagraph_center(
     made = spectra_of(raw, known, params)
     found = star_steps.ifs_coronagraph_center(spectra=made.channels, params=params)
     star = found.star_centre
-    cube, _, more = star_steps.cube_at(made.channels, (star.centre_x, star.centre_y), params)
+    cube, more = star_steps.cube_of_frame(made.channels, (star.centre_x, star.centre_y), params)
     return CenterSpectra(
         spectra=made.native,
         channels=made.channels,
@@ -152,7 +152,7 @@ def science_flux(
     made = spectra_of(raw, known, params, like=centre_spectra)
     like = None if target is None else replace(made.channels, meta=target.meta)
     found = star_steps.ifs_science_flux(spectra=made.channels, science=like, params=params)
-    cube, _, more = star_steps.cube_at(made.channels, (found.star_psf.at_x, found.star_psf.at_y), params)
+    cube, more = star_steps.cube_of_frame(made.channels, (found.star_psf.at_x, found.star_psf.at_y), params)
     return FluxSpectra(
         spectra=made.native,
         channels=made.channels,

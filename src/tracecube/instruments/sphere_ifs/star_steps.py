@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tracecube.core.errors import TracecubeError
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, Spectra
@@ -14,7 +15,15 @@ from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, CubeP
 if TYPE_CHECKING:
     from tracecube.instruments.sphere_ifs.observing import Orientation
 
-__all__ = ["ScienceCube", "cube_about", "cube_at", "ifs_coronagraph_center", "ifs_science", "ifs_science_flux"]
+__all__ = [
+    "ScienceCube",
+    "cube_about",
+    "cube_at",
+    "cube_of_frame",
+    "ifs_coronagraph_center",
+    "ifs_science",
+    "ifs_science_flux",
+]
 
 _CENTRE, _FLUX, _SCIENCE = CentreParams(), FluxParams(), ScienceParams()
 
@@ -108,6 +117,19 @@ def cube_at(
     cube = build_star_cube(spectra, params.cube(), frame=frame)
     cards = {"ESO PRO CATG": "IFS_SCIENCE_DR", "PARANGM": turned.parallactic, "POSANGY": turned.angle}
     return replace(cube, meta={**cube.meta, **cards}), turned, caveats
+
+
+def cube_of_frame(spectra: Spectra, place: tuple[float, float], params: CubeParams) -> tuple[Cube, tuple[str, ...]]:
+    """Do so with a frame whose other products need no north: where that is not told, the cube has offsets; caveats."""
+    from tracecube.recipes.cube.star_cube import build_star_cube  # noqa: PLC0415 - brings scipy
+
+    try:
+        cube, _, caveats = cube_at(spectra, place, params)
+    except TracecubeError as error:
+        cube = build_star_cube(spectra, params.cube(), frame=None)
+        cube = replace(cube, meta={**cube.meta, "ESO PRO CATG": "IFS_SCIENCE_DR"})
+        return cube, (f"the cube has offsets from the field centre, north not up: {error}",)
+    return cube, caveats
 
 
 def cube_about(spectra: Spectra, centre: StarCentre, params: ScienceParams, caveats: tuple[str, ...]) -> ScienceCube:

@@ -11,7 +11,13 @@ from tracecube.core.errors import MissingInput
 from tracecube.core.spectra import Spectra
 from tracecube.instruments.sphere_ifs import instrument
 from tracecube.instruments.sphere_ifs.star_parameters import CentreParams, CubeParams, FluxParams, ScienceParams
-from tracecube.instruments.sphere_ifs.star_steps import cube_at, ifs_coronagraph_center, ifs_science, ifs_science_flux
+from tracecube.instruments.sphere_ifs.star_steps import (
+    cube_at,
+    cube_of_frame,
+    ifs_coronagraph_center,
+    ifs_science,
+    ifs_science_flux,
+)
 
 META = {**HEADER, "ARCFILE": "SPHER.2018-11-18T03:43:25.807.fits", "ESO OCS WAFFLE AMPL": 0.0}
 WAFFLE = {**META, "ESO OCS WAFFLE AMPL": 0.05, "ESO OCS WAFFLE ORIENT": "x"}
@@ -146,3 +152,17 @@ def test_frames_for_flux_and_centre_have_cubes_about_their_star(beside, spots, s
     for name, tag in (("ifs_science_flux", "FLUX_CUBE"), ("ifs_coronagraph_center", "CENTER_CUBE")):
         assert tasks[name].output_tags()["cube"] == tag
         assert "size" in tasks[name].recipe.params.model_fields
+
+
+def test_a_flux_frame_that_tells_no_north_has_a_cube_all_the_same(beside):
+    lost = {key: value for key, value in beside.meta.items() if "PARANG" not in key and "DROT2" not in key}
+    lost = {key: value for key, value in lost.items() if key not in {"RA", "DEC"}}
+    bare = spectra_of(beside.x, beside.y, WAVE, SPREAD, beside.flux, beside.variance, lost)
+    cube, [caveat] = cube_of_frame(bare, (-0.21, 0.13), CubeParams(size=91))
+    assert cube.meta["CTYPE1"] == "LINEAR"
+    assert cube.meta["ESO PRO CATG"] == "IFS_SCIENCE_DR"
+    assert "north not up" in caveat
+    told, caveats = cube_of_frame(beside, (-0.21, 0.13), CubeParams(size=91))
+    assert told.meta["CTYPE1"] == "RA---TAN"
+    assert caveats == ()
+    assert np.array_equal(told.data, cube.data, equal_nan=True)
