@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 __all__ = ["Pole", "Site", "parallactic_angle", "pole_of_date"]
 
@@ -61,11 +63,19 @@ def pole_of_date(target: tuple[float, float], mjd: float) -> Pole:
     )
 
 
+@cache
+def _table() -> Any:
+    """Read the packaged IERS table once: it takes 0.3 s."""
+    from astropy.utils import iers  # noqa: PLC0415
+
+    return iers.IERS_B.open(iers.IERS_B_FILE)
+
+
 def _ut1_utc(mjd: float) -> tuple[float, tuple[str, ...]]:
     """UT1 - UTC in seconds; 0 beyond the table, where it can be wrong by 0.9 s (0.03 deg near the zenith)."""
     from astropy.utils import iers  # noqa: PLC0415
 
-    table = iers.IERS_B.open(iers.IERS_B_FILE)
+    table = _table()
     value, status = table.ut1_utc(2400000.5, mjd, return_status=True)
     if int(status) in {iers.TIME_BEFORE_IERS_RANGE, iers.TIME_BEYOND_IERS_RANGE}:
         return 0.0, ("date outside the packaged IERS table: UT1 taken as UTC, parallactic angle within 0.03 deg",)
