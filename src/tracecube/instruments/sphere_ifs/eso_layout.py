@@ -47,6 +47,7 @@ _RAW = {
     "GAIN": "IFS_GAIN_RAW",
     "DETFLAT": "IFS_DETECTOR_FLAT_FIELD_RAW",
     "SPECPOS": "IFS_SPECPOS_RAW",
+    "WAVE": "IFS_WAVECALIB_RAW",
     "IFUFLAT": "IFS_FLAT_FIELD_RAW",
     "DISTORT": "IFS_DISTORTION_MAP_RAW",
     "OBJECT": "IFS_SCIENCE_DR_RAW",
@@ -185,7 +186,8 @@ def _cube(category: str, recipe: str, product: Cube) -> ForeignFile:
         product.data, bad, np.sqrt(product.variance), np.where(bad, 0, 1).astype(np.float32),
         str(product.meta.get("BUNIT") or ""),
     )  # fmt: skip
-    start, step, pixel = (float(str(product.meta[key])) for key in ("CRVAL3", "CD3_3", "CRPIX3"))
+    along = "CD3_3" if "CD3_3" in product.meta else "CDELT3"  # where there are no coordinates of a target
+    start, step, pixel = (float(str(product.meta[key])) for key in ("CRVAL3", along, "CRPIX3"))
     micron = {"Angstrom": 1e-4, "um": 1.0, "nm": 1e-3, "m": 1e6}[str(product.meta["CUNIT3"])]
     ends = [(start + (plane - pixel) * step) * micron for plane in (1, product.data.shape[0])]
     head = _head(category, recipe, product.meta)
@@ -238,6 +240,7 @@ FORMS = (
           {**_PIXELS, "detector_flat": ("DETECTOR_FLAT", DetectorFlat)}),
     _form(_distortion, Layout, "LAYOUT", "IFS_DISTORTION_MAP", "sph_ifs_distortion_map",
           {"traces": ("TRACES", TraceSet)}),
+    _form(_cube, Cube, "LASER_CUBE", "IFS_WAVECALIB_CUBE", "sph_ifs_wave_calib"),
     _form(point_pattern, PointPattern, "POINT_PATTERN", "IFS_POINT_PATTERN", "sph_ifs_distortion_map"),
     _form(star_centre, StarCentre, "STAR_CENTRE", "IFS_STAR_CENTER", "sph_ifs_star_center"),
     _form(_cube, Cube, "CUBE", "IFS_SCIENCE_DR", "sph_ifs_science_dr"),

@@ -67,6 +67,7 @@ _WAVELENGTH = Namesake(
         "save_addprod": "TRACES, LENSLETS and PIXEL_MAP are always written",
     },
 )
+_OF_WAVELENGTH = {name: why for name, why in _WAVELENGTH.without.items() if name != "coll_alg"}
 _IFU_FLAT = Namesake(
     "ifs.instrument_flat",
     {
@@ -127,6 +128,7 @@ _OF_TASK: Mapping[str, Namesake] = {
     "ifs_gain": _GAIN,
     "ifs_spectra_positions": _POSITIONS,
     "ifs_wavelength_calibration": _WAVELENGTH,
+    "ifs_wavecalib_cube": Namesake("ifs.wave_calib", _OF_WAVELENGTH),
     "ifs_ifu_flat": _IFU_FLAT,
     "ifs_distortion_map": _DISTORTION,
     "ifs_coronagraph_center": _CENTER,

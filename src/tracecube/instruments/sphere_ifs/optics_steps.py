@@ -37,7 +37,7 @@ from tracecube.instruments.sphere_ifs.parameters import (
 if TYPE_CHECKING:
     from tracecube.recipes.extract.joint import Extraction, ExtractionParams
 
-__all__ = ["distortion_map", "ifu_flat", "spectra_positions", "wavelength_calibration"]
+__all__ = ["distortion_map", "extract_lamp", "ifu_flat", "spectra_positions", "wavelength_calibration"]
 
 # A detector pixel belongs to the nearest trace within half the distance of traces, px.
 HALF_TRACE = 2.6
@@ -252,7 +252,7 @@ def distortion_map(
     masters = DetectorMasters(
         darks, flat=detector_flat, bad=static_badpix, linearity=linearity, algorithm=params.algorithm
     )
-    extraction, caveats = _extract_lamp(raw, masters, traces, pixel_map, params.extraction())
+    extraction, caveats = extract_lamp(raw, masters, traces, pixel_map, params.extraction())
     even, _, more = _extract_white(white, masters, (traces, wavelength, pixel_map), params.extraction())
     spectra = native_spectra(extraction, traces, wavelength.wave, wavelength)
     share = np.nansum(even.flux, axis=1) / np.median(np.nansum(even.flux, axis=1))
@@ -281,10 +281,10 @@ def distortion_map(
     )
 
 
-def _extract_lamp(
+def extract_lamp(
     raw: Sequence[RawFrame], masters: DetectorMasters, traces: TraceSet, pixel_map: PixelMap, settings: ExtractionParams
 ) -> tuple[Extraction, tuple[str, ...]]:
-    """Calibrate and extract lamp frames."""
+    """Calibrate, average and extract lamp frames of one setup; the extraction, caveats."""
     from tracecube.instruments.sphere_ifs.exposure import mean_frame  # noqa: PLC0415 - brings numba
     from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415
     from tracecube.recipes.extract.apertures import extract_by  # noqa: PLC0415
@@ -320,7 +320,7 @@ def _extract_white(
         if not frames:
             continue
         try:
-            extraction, more = _extract_lamp(frames, masters, traces, pixel_map, settings)
+            extraction, more = extract_lamp(frames, masters, traces, pixel_map, settings)
             names = ", ".join(frame.name for frame in frames)
             check_white(extraction, names)
             check_white_ends(extraction.flux, wavelength, mode_of_frame(frames[0]), names)

@@ -21,6 +21,7 @@ __all__ = [
     "Extracting",
     "FluxTaskParams",
     "IfuFlatParams",
+    "LaserCubeParams",
     "ScienceTaskParams",
     "Sky",
     "SpectraPositionsParams",
@@ -160,6 +161,10 @@ class IfuFlatParams(Extracting, Combining):
     """How the lenslet flat is measured."""
 
     least_signal: float = Field(10.0, gt=0, description="S/N that the median lenslet needs in the median channel")
+
+
+class LaserCubeParams(Extracting, Combining, CubeParams):
+    """How the cube of the lasers is made."""
 
 
 class DistortionParams(Extracting, Combining):

@@ -19,6 +19,7 @@ from tracecube.instruments.sphere_ifs.detector_steps import (
     sky_background,
     static_bad_pixels,
 )
+from tracecube.instruments.sphere_ifs.laser_cube import wavecalib_cube
 from tracecube.instruments.sphere_ifs.namesakes import NAMESAKES
 from tracecube.instruments.sphere_ifs.optics_steps import (
     distortion_map,
@@ -238,7 +239,17 @@ DISTORTION = Task(
     text="places of the lenslets on the sky",
 )
 
-OPTICS_TASKS = (SPECTRA_POSITIONS, WAVELENGTHS, LINE_WINGS, IFU_FLAT, DISTORTION)
+LASER_CUBE = Task(
+    name="ifs_wavecalib_cube",
+    recipe=wavecalib_cube,
+    main=Main("raw", ("WAVE",), group_by=("night", "mode")),
+    associations=(*PIXELS, TRACES, WAVELENGTH, PIXEL_MAP, LAYOUT, IFU_FLAT_OF),
+    targets=("calibration",),
+    tags={"cube": "LASER_CUBE"},
+    text="the lasers as a cube: a check of the wavelengths",
+)
+
+OPTICS_TASKS = (SPECTRA_POSITIONS, WAVELENGTHS, LINE_WINGS, IFU_FLAT, DISTORTION, LASER_CUBE)
 
 LAMP_SPECTRUM = Association("lamp", ("LAMP_SPECTRUM",), SAME_MODE_FIRST, minimum=0)
 WINGS_IF_ANY = Association("wings", ("LINE_WINGS",), SAME_MODE_FIRST, minimum=0)

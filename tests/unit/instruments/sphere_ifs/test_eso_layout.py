@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -268,6 +270,10 @@ def test_cubes_keep_values_axes_and_unit(written):
     assert hdus[0].header["BUNIT"] == "electron/Angstrom"
     assert hdus[0].header["ESO DRS IFS MIN LAMBDA"] == pytest.approx(0.9565)
     assert hdus[0].header["ESO DRS IFS MAX LAMBDA"] == pytest.approx(1.665)
+    linear = {**{key: value for key, value in meta.items() if key != "CD3_3"}, "CDELT3": axes["CD3_3"]}
+    [lasers, *_] = written("IFS_WAVECALIB_CUBE", replace(cube, meta=linear), "LASER_CUBE")
+    assert lasers.header["ESO DRS IFS MAX LAMBDA"] == pytest.approx(1.665)
+    assert lasers.header["CDELT3"] == axes["CD3_3"]
 
 
 def test_the_star_centre_is_a_row_of_a_table_in_pixels_of_the_cubes(written):
