@@ -116,12 +116,14 @@ def _told(
         return _Told(offset, error, flux, flux_error, method), caveats
     rows = listed_offsets(offset_list, metas)
     off = []
+    zero = (0.0, 0.0) if rows[0] is None else rows[0][:2]  # images tell offsets against the first alone
     for i, row in enumerate(rows):
         if row is None:
             caveats.append(f"exposure {i + 1} is not in {offset_list.name}: its offset is the one measured")
             continue
         if sure[i]:
-            off.append(float(np.hypot((row[0] - offset[i, 0]) * cosine[i], row[1] - offset[i, 1]) * _DEG))
+            listed = row[0] - zero[0] - offset[i, 0], row[1] - zero[1] - offset[i, 1]
+            off.append(float(np.hypot(listed[0] * cosine[i], listed[1]) * _DEG))
         offset[i], error[i], method[i] = row[:2], np.nan, "list"
         if np.isfinite(row[2]):
             flux[i], flux_error[i] = row[2], np.nan

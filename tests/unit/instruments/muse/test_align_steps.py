@@ -197,6 +197,7 @@ def test_a_single_exposure_lies_where_a_list_says():
     )
     assert (found.offsets.ra[0], found.offsets.dec[0], found.offsets.flux_scale[0]) == (1e-4, 2e-4, 0.9)
     assert list(found.offsets.method) == ["list"]
+    assert not found.caveats
     assert np.isfinite(found.preview_fov.data).any()
     few = AlignParams(srcmin=3)
     plain = align_exposures(images=[image], source_list=[], offset_list=None, output_wcs=None, params=few)
