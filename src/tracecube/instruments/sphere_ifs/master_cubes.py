@@ -159,10 +159,13 @@ def _star(psf: StarPsf | None, params: StarCubeParams) -> tuple[Plane, ...]:
 def _file(
     key: Mapping[str, Scalar], *, channels: Iterable[Spectra], centres: Iterable[StarCentre], psfs: Iterable[StarPsf]
 ) -> ForeignFile:
-    from tracecube.recipes.cube.star_cube import StarCubeParams  # noqa: PLC0415 - brings scipy
+    from tracecube.instruments.sphere_ifs.flux_frames import star_of_frames  # noqa: PLC0415 - these bring scipy
+    from tracecube.recipes.cube.star_cube import StarCubeParams  # noqa: PLC0415
 
     del key
-    return master_cube(channels, centres, next(iter(psfs), None), StarCubeParams())
+    frames = list(psfs)
+    star = star_of_frames(frames, frames[0].meta)[0] if frames else None  # of one star: the key says so
+    return master_cube(channels, centres, star, StarCubeParams())
 
 
 def _name(key: Meta) -> str:

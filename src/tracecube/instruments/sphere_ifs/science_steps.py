@@ -32,12 +32,12 @@ class FoundCompanions(Outputs):
     residual_cube: ResidualCube | None
 
 
-@recipe(version="16")
+@recipe(version="17")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],
     dit_centre: Sequence[StarCentre],
-    star_psf: StarPsf,
+    star_psf: Sequence[StarPsf],
     star_centre: StarCentre | None = None,
     centre_spectra: Spectra | None = None,
     params: CompanionParams = _PARAMS,
@@ -49,12 +49,14 @@ def ifs_companions(
     first, until nothing significant is left; errors come from places at the same distance from the star.
     IMAGE is the contrast of a source at each place, DETECTION_MAP its significance, RESIDUAL_CUBE what the speckle
     model leaves in each channel, north up. The frame with
-    satellite spots (``star_centre`` and ``centre_spectra``) tells how the Strehl ratio has changed since the frame
-    beside the mask.
+    satellite spots (``star_centre`` and ``centre_spectra``) tells how the Strehl ratio has changed since the frames
+    beside the mask (``star_psf``), whose mean is taken.
     """
+    from tracecube.instruments.sphere_ifs.flux_frames import star_of_frames  # noqa: PLC0415 - brings scipy
     from tracecube.instruments.sphere_ifs.star_surroundings import find  # noqa: PLC0415 - brings scipy and numba
 
-    made = find(channels, list(dit_centre), star_psf, params, with_spots=(star_centre, centre_spectra))
+    star, told, said = star_of_frames(star_psf, channels[0].meta)
+    made = find(channels, list(dit_centre), star, params, with_spots=(star_centre, centre_spectra))
     return FoundCompanions(
         sources=made.sources,
         spectrum=made.spectra,
@@ -62,8 +64,8 @@ def ifs_companions(
         detection_map=made.significance,
         contrast_curve=made.curve,
         residual_cube=made.residual,
-        quality=made.quality,
-        caveats=made.caveats,
+        quality=(*made.quality, *told),
+        caveats=(*said, *made.caveats),
     )
 
 

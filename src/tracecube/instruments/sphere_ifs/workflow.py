@@ -308,7 +308,7 @@ COMPANIONS = Task(
     main=Main("channels", ("CHANNELS",), group_by=("night", "mode", "object"), minimum=2),
     associations=(
         Association("dit_centre", ("DIT_CENTRE",), (Match(level=0, same=("night", "mode", "object")),), maximum=None),
-        Association("star_psf", ("STAR_PSF",), SAME_SEQUENCE, hint="an OBJECT,FLUX frame of this star"),
+        Association("star_psf", ("STAR_PSF",), SAME_SEQUENCE, maximum=None, hint="an OBJECT,FLUX frame of this star"),
         STAR_CENTRE_IF_ANY,
         CENTER_CHANNELS,
     ),
