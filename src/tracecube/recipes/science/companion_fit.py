@@ -126,8 +126,8 @@ def fit_companion(learnt: LearntSpeckles, east: float, north: float, *, spectrum
         The place does not settle near the start.
     """
     rows = near(learnt.sequence, east, north)
-    sequence, model = replace(learnt.sequence, flux=learnt.residual).only(rows), learnt.model.only(rows)
-    data = sequence.flux
+    sequence, model = learnt.sequence.only(rows), learnt.model.only(rows)
+    data = learnt.residual[..., rows]
     light = np.ones(sequence.wave.size) if spectrum is None else np.where(np.isfinite(spectrum), spectrum, 0.0)
     light = np.where(sequence.light > 0, light, 0.0)
     place, shape = _settle(sequence, model, data, np.array([east, north]), light)
@@ -144,11 +144,13 @@ def _settle(sequence: StarSequence, model: SpeckleModel, data: FloatArray, start
     """Place of a source of given spectrum by Gauss and Newton, and the normal matrix of its brightness and place."""
     place = start.copy()
     for _ in range(ROUNDS):
-        columns = [model.apply(column) for column in _columns(sequence, place, shape)]
-        normal, right = np.empty((3, 3)), np.empty(3)
-        for j, column in enumerate(columns):
-            weighted = sequence.weight * column
-            normal[j], right[j] = [np.vdot(weighted, other) for other in columns], np.vdot(weighted, data)
+        columns = [_single(model.apply(column)) for column in _columns(sequence, place, shape)]
+        normal, right = np.zeros((3, 3)), np.zeros(3)
+        for t, weight in enumerate(sequence.weight):  # all exposures at once would need the data's room again
+            for j, column in enumerate(columns):
+                weighted = np.multiply(weight, column[t], dtype=float)
+                normal[j] += [np.vdot(weighted, other[t]) for other in columns]
+                right[j] += np.vdot(weighted, data[t])
         found = np.linalg.solve(normal, right)
         if found[0] <= 0.0:
             raise NoConvergence(
@@ -169,8 +171,16 @@ def _columns(sequence: StarSequence, place: F8, shape: F8) -> Iterator[FloatArra
     """Image of a source and its slopes eastwards and northwards, one after the other."""
     yield sequence.image(place[:1], place[1:], shape[None])
     for step in STEP * np.eye(2):
-        after, before = (sequence.image(one[:1], one[1:], shape[None]) for one in (place + step, place - step))
-        yield (after - before) / (2 * STEP)
+        slope, before = (sequence.image(one[:1], one[1:], shape[None]) for one in (place + step, place - step))
+        slope -= before
+        del before
+        slope /= 2 * STEP
+        yield slope
+
+
+def _single(column: FloatArray) -> FloatArray:
+    """Return a column as exact as data are: sums of many are made in double precision."""
+    return column.astype(np.float32)
 
 
 def _normal(sequence: StarSequence, model: SpeckleModel, place: F8) -> F8:
@@ -180,7 +190,7 @@ def _normal(sequence: StarSequence, model: SpeckleModel, place: F8) -> F8:
     turned = model.turned() or [None] * sequence.wave.size
     normal = np.zeros((sequence.wave.size, sequence.wave.size))
     for k, back in enumerate(turned):  # channel by channel of the data: all at once would need a gigabyte
-        root = np.sqrt(sequence.weight[:, k])
+        root = np.sqrt(np.asarray(sequence.weight[:, k], float))
         images = [model.seen(one, k, back).multiply(root).tocsr() for one in answers]
         flat = vstack([one.reshape(1, -1) for one in images], format="csr")
         normal += (flat @ flat.T).toarray()

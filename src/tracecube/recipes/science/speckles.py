@@ -214,7 +214,7 @@ class SpeckleModel:
 
 def _weighted(samples: FloatArray, weight: FloatArray | None, k: int) -> FloatArray:
     """Samples (n_time, n) of a channel, times their weight."""
-    return samples[:, k] if weight is None else np.asarray(weight[:, k] * samples[:, k])
+    return samples[:, k] if weight is None else np.multiply(weight[:, k], samples[:, k], dtype=float)
 
 
 def magnified_plane(sequence: StarSequence, *, inner: float, step: float) -> Magnified:

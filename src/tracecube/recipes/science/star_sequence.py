@@ -145,12 +145,14 @@ class StarSequence:
         return replace(self, flux=flux)
 
     def only(self, rows: I8) -> StarSequence:
-        """Return the sequence of some lenslets, in double precision: they are few."""
+        """Return the sequence of some lenslets, whose images are painted in double precision: they are few."""
         old = self.lattice
+        taken = any(self.flux.strides)  # zeros that take no room stay such
+        shape = (*self.flux.shape[:-1], rows.size)
         return replace(
             self,
-            flux=self.flux[..., rows].astype(float),
-            weight=self.weight[..., rows].astype(float),
+            flux=self.flux[..., rows].astype(float) if taken else np.broadcast_to(np.zeros(1), shape),
+            weight=self.weight[..., rows],
             lattice=lattice_of(old.x[rows], old.y[rows], old.cell),
         )
 
