@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.fields import FloatArray
 from tracecube.core.flags import NOT_USABLE
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.instruments.muse.ccd import OUTPUTS, Channel, noise_card
@@ -50,8 +51,9 @@ def open_channels(raw: Sequence[RawFrame]) -> tuple[list[Channel], tuple[str, ..
     """
     channels, notes = [], []
     for frame in sorted(raw, key=lambda frame: frame.name):
-        held = tuple(frame.images.values())  # a file whose pixels cannot be read fails the job, it is not left out
+        held: tuple[FloatArray, ...] = ()  # pixels that are read once
         try:
+            held = tuple(frame.images.values())
             channel = Channel.of(frame)
         except (BadData, MissingInput) as error:
             notes.append(str(error))

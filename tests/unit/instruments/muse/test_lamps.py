@@ -131,3 +131,21 @@ def test_an_exposure_that_is_there_under_two_names_counts_once(bias):
     channels, [said] = open_channels([*frames, copy])
     assert [channel.raw.name for channel in channels] == ["bias0", "bias1", "bias2"]
     assert said == "copy_of_bias1: the same exposure as bias1: it counts once"
+
+
+class _Damaged(dict[str, np.ndarray]):
+    """Pixels that cannot be read."""
+
+    def values(self):
+        raise BadData("bias1.fits: pixels cannot be read (bad tile)", hint="fetch the file again, or leave it out")
+
+
+def test_a_frame_whose_pixels_cannot_be_read_is_left_out(bias):
+    del bias
+    frames = [raw(np.random.default_rng(k), name=f"bias{k}") for k in range(3)]
+    damaged = replace(frames[1], images=_Damaged(frames[1].images))
+    channels, [said] = open_channels([frames[0], damaged, frames[2]])
+    assert [channel.raw.name for channel in channels] == ["bias0", "bias2"]
+    assert "pixels cannot be read" in said
+    with pytest.raises(BadData, match="no exposure of this channel can be used"):
+        open_channels([damaged])
