@@ -43,7 +43,7 @@ def white(monkeypatch):
             if "strange" in name:
                 raise BadData(f"{name}: white light as through YJ", hint="")
 
-        monkeypatch.setattr(optics_steps, "_extract_lamp", extract)
+        monkeypatch.setattr(optics_steps, "extract_lamp", extract)
         monkeypatch.setattr(exposure, "mode_of_frame", lambda _: MODES["YJH"])
         monkeypatch.setattr(other_prism, "check_white_ends", check_ends)
         return optics_steps._extract_white(frames, None, (None, None, None), None)
