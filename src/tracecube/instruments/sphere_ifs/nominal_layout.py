@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta
 from tracecube.core.optics import Layout, TraceSet
 from tracecube.instruments.sphere_ifs.guess import NOMINAL_PITCH
@@ -11,7 +12,7 @@ from tracecube.instruments.sphere_ifs.headers import number, start_mjd
 from tracecube.instruments.sphere_ifs.observing import astrometry
 from tracecube.recipes.optics.pinholes import lattice_plane
 
-__all__ = ["SCALE_ERROR", "nominal_layout", "said_of"]
+__all__ = ["SCALE_ERROR", "layout_of_date", "nominal_layout", "said_of"]
 
 SCALE_ERROR = "SCALEERR"
 """Card: relative error of the plate scale, of layouts and spectra whose scale was not measured."""
@@ -49,6 +50,14 @@ def nominal_layout(traces: TraceSet, meta: Meta, name: str) -> Layout:
         angle=-90.0,
         meta={**meta, SCALE_ERROR: constants.pitch_error},
     )
+
+
+def layout_of_date(traces: TraceSet, meta: Meta) -> tuple[Layout | None, tuple[str, ...]]:
+    """Return `nominal_layout`, or why there is none: wavelengths do without."""
+    try:
+        return nominal_layout(traces, meta, str(meta.get("ARCFILE") or "lenslets")), ()
+    except (BadData, MissingInput) as failure:
+        return None, (f"no places of lenslets by the constants of the date: {failure}",)
 
 
 def said_of(layout: Layout) -> tuple[str, ...]:

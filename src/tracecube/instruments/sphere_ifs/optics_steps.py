@@ -57,7 +57,7 @@ class Wavelengths(Outputs):
 
     wavelength: WavelengthSolution
     pixel_map: PixelMap
-    nominal_layout: Layout
+    nominal_layout: Layout | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +148,7 @@ def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: Wave
     NOMINAL_LAYOUT has the lenslets where the known constants put them, for nights without a frame of pinholes.
     """
     from tracecube.instruments.sphere_ifs.exposure import mode_of_frame  # noqa: PLC0415 - brings numba
-    from tracecube.instruments.sphere_ifs.nominal_layout import nominal_layout  # noqa: PLC0415
+    from tracecube.instruments.sphere_ifs.nominal_layout import layout_of_date  # noqa: PLC0415
     from tracecube.recipes.optics.lenslet_traces import lenslet_wavelengths  # noqa: PLC0415
     from tracecube.recipes.optics.wavelength import pixel_map  # noqa: PLC0415
 
@@ -157,15 +157,16 @@ def wavelength_calibration(*, lenslets: Lenslets, traces: TraceSet, params: Wave
     solution, numbers = lenslet_wavelengths(lenslets, traces, mode.law, mode.band, margin=params.margin, lasers=lasers)
     off = [wave for wave in lasers if np.abs(lenslets.laser - wave).min() > 1.0]
     caveats = tuple(_without_laser(wave, solution) for wave in off)
+    layout, more = layout_of_date(traces, lenslets.meta)
     shape = (params.rows, params.rows)
     # pieces of spectra that the detector's edge cuts are in A, but no one's light to name
     whole = replace(traces, centre=np.where((traces.dq & int(Flag.NOT_MEASURED) != 0)[:, None], np.nan, traces.centre))
     return Wavelengths(
         wavelength=solution,
         pixel_map=replace(pixel_map(whole, solution, shape, half_width=HALF_TRACE), meta=lenslets.meta),
-        nominal_layout=nominal_layout(traces, lenslets.meta, "lenslets"),
+        nominal_layout=layout,
         quality=numbers,
-        caveats=caveats,
+        caveats=(*caveats, *more),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.instruments.sphere_ifs.test_observing import HEADER
 from tracecube.core.errors import BadData
 from tracecube.core.optics import TraceSet
-from tracecube.instruments.sphere_ifs.nominal_layout import SCALE_ERROR, nominal_layout, said_of
+from tracecube.instruments.sphere_ifs.nominal_layout import SCALE_ERROR, layout_of_date, nominal_layout, said_of
 from tracecube.recipes.optics.pinholes import lattice_plane
 
 
@@ -33,6 +33,17 @@ def test_pitch_and_anamorphism_are_those_of_the_date(traces):
     assert layout.meta[SCALE_ERROR] == 0.005
     with pytest.raises(BadData, match="constants"):
         nominal_layout(traces, {**HEADER, "DATE-OBS": "2001-01-01T00:00:00"}, "f")
+
+
+def test_without_a_date_there_is_none_and_it_is_said(traces):
+    assert layout_of_date(traces, HEADER)[1] == ()
+    undated = {key: value for key, value in HEADER.items() if key != "DATE-OBS"}
+    none, [caveat] = layout_of_date(traces, undated)
+    assert none is None
+    assert caveat.startswith("no places of lenslets by the constants of the date: lenslets: no start of exposure")
+    named, said = layout_of_date(traces, {**undated, "ARCFILE": "SPHER.2018-11-18T03:43:25.807.fits"})
+    assert said == ()
+    assert named is not None
 
 
 def test_who_uses_it_says_so(traces):
