@@ -3,8 +3,9 @@
 A piece p of slice s sees, in range q of wavelengths, r = 1 + c_s(z_q) + B(x, y) times the sky that the lines tell of,
 B the light of objects. B is the mean of what other slices see nearby, each less its own c: whatever changes slowly over
 the field stays in it. c = a0 + a1 z + a2 P2(z), each a drawn from a Gaussian about 0; the width of a0 is the one that
-the slices themselves show. Pieces weigh by their noise and by what neighbours differ beyond it, so a field that is full
-of structure leaves c at 0.
+the slices themselves show, and no more than twice the errors of the brightness that the sky's lines and continuum have
+told: in a filled field slices show the structure of the object. Pieces weigh by their noise and by what neighbours
+differ beyond it, so a field that is full of structure leaves c at 0.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _Z = (0.5 * (EDGES[1:] + EDGES[:-1]) - _MIDDLE) / _SPAN
 _BASIS = np.stack([np.ones_like(_Z), _Z, 0.5 * (3.0 * _Z * _Z - 1.0)], axis=1)  # (range, number)
 _LEAST_SKY = 1e-3  # of the median: a range with less sky tells nothing
 _ROUNDS = 12
+_SURE = 2.0  # errors of the brightness by lines, which c is no wider than
 _FEW = 40  # samples of a piece in a range
 
 
@@ -110,7 +112,7 @@ def autocalibrate(segments: Sequence[SliceSegments], sky: SliceSky, params: Auto
     near = _surroundings(pieces, params)
     numbers = np.zeros((len(aperture), basis.shape[1]))
     inverse = np.zeros((len(aperture), basis.shape[1], basis.shape[1]))
-    width = float(_WIDEST[0])
+    width = widest = _widest(sky)
     free: B1 = np.asarray(np.isfinite(pieces.variance).any(axis=1))
     spread = np.full(len(free), params.floor**2)
     for _ in range(_ROUNDS):
@@ -121,7 +123,7 @@ def autocalibrate(segments: Sequence[SliceSegments], sky: SliceSky, params: Auto
         around = np.divide(around, count, out=np.zeros_like(around), where=count > 0)
         free, spread = _objects(left, pieces, around, near, told, params)
         numbers, inverse = _slices(pieces, around, spread, free & told, width, len(aperture))
-        width = _width(numbers[:, 0], inverse[:, 0, 0], width)
+        width = min(_width(numbers[:, 0], inverse[:, 0, 0], width), widest)
     prior = np.array([width, *_WIDEST[1:]])
     trust = np.clip(1.0 - inverse[:, 0, 0] / prior[0] ** 2, 0.0, 1.0)
     value = numbers @ basis.T
@@ -232,6 +234,13 @@ def _slices(pieces: _Pieces, around: F8, spread: F8, use: B1, width: float, coun
     prior = np.diag(1.0 / np.array([max(width, 1e-5), *_WIDEST[1:]]) ** 2)
     inverse = np.linalg.inv(matrix + prior)
     return np.asarray(np.einsum("sab,sb->sa", inverse, rhs)), np.asarray(inverse)
+
+
+def _widest(sky: SliceSky) -> float:
+    """Return the largest width of a0: flats hold 1 per cent, and less where lines have told the brightness."""
+    error = np.asarray(sky.gain_error) / np.asarray(sky.gain)
+    told = error[(np.asarray(sky.dq) == 0) & np.isfinite(error) & (error > 0)]
+    return min(float(_WIDEST[0]), _SURE * float(np.median(told))) if told.size else float(_WIDEST[0])
 
 
 def _width(value: F8, variance: F8, before: float) -> float:
