@@ -163,7 +163,7 @@ class LinearityOut(Outputs):
     nonlinearity_gain: OutputLinearity
 
 
-@recipe(version="2")
+@recipe(version="3")
 def linearity_and_gain(*, levels: Sequence[LinearityLevel], params: TransferParams) -> LinearityOut:
     """Find gain, read noise and linearity of each output from exposures of many lengths."""
     found = solve_outputs(list(levels), params)

@@ -106,7 +106,7 @@ def solve_outputs(levels: Sequence[LinearityLevel], params: TransferParams) -> O
         used &= share > _FULL * np.median(share[used])  # full wells have no noise
         seconds = np.array([one.seconds for one in ordered]) + params.offset
         bend, bend_error, lamp = _linearity(signal, error, used, seconds, params)
-        light_of = _transfer(signal, noise, np.where(used, count, 0.0), bend, params)
+        light_of = _with_bend(signal, noise, np.where(used, count, 0.0), (bend, bend_error), params)
         rows.append((bend, bend_error, *light_of, float(signal[used].max())))
         light += lamp / outputs.size
     coefficient, covariance, gain, gain_error, floor, floor_error, limit = (
@@ -199,6 +199,24 @@ def _without_boxes(
     normal = np.einsum("lbi,lb,lbj->ij", design, weight, design)
     right = np.einsum("lbi,lb,lb->i", design, weight, value)
     return normal, right, lambda found: value - design @ found
+
+
+def _with_bend(
+    signal: FloatArray,
+    noise: FloatArray,
+    count: FloatArray,
+    linearity: tuple[FloatArray, FloatArray],
+    params: TransferParams,
+) -> tuple[float, float, float, float]:
+    """Return gain, read noise and their errors as `_transfer`; what the polynomial's covariance does is among these."""
+    bend, covariance = linearity
+    gain, gain_error, floor, floor_error = _transfer(signal, noise, count, bend, params)
+    values, directions = np.linalg.eigh(covariance)
+    for step in (np.sqrt(np.maximum(values, 0.0)) * directions).T:
+        moved = _transfer(signal, noise, count, bend + step, params)
+        gain_error = float(np.hypot(gain_error, moved[0] - gain))
+        floor_error = float(np.hypot(floor_error, moved[2] - floor)) if np.isfinite(moved[2]) else floor_error
+    return gain, gain_error, floor, floor_error
 
 
 def _transfer(
