@@ -207,7 +207,10 @@ def _scatter(sequence: StarSequence, radius: F8, values: F8, rings: F8) -> tuple
             kept = values[some]
             for _ in range(3):  # companions not yet known do not belong to the noise
                 spread = float(np.std(kept))
-                kept = values[some][np.abs(values[some]) < 4.0 * spread]
+                within = np.abs(values[some]) < 4.0 * spread
+                if not within.any():
+                    break  # a halo that nothing was taken off of: all of it counts as noise
+                kept = values[some][within]
             sigma[r], share[r] = max(spread, 1.4826 * float(np.median(np.abs(kept)))), some.sum() / near.sum()
     known = np.isfinite(sigma)
     elements = resolution_elements(rings, size, width) * share

@@ -16,6 +16,7 @@ from tracecube.io.products import read_product, write_product
 from tracecube.recipes.cube.star_cube import StarCubeParams
 from tracecube.recipes.science.high_contrast import Surroundings, surroundings
 from tracecube.recipes.science.residual_cube import residual_cube
+from tracecube.recipes.science.speckle_learning import SpeckleParams
 from tracecube.simulate.coronagraph import observe_star
 
 GRID = StarCubeParams(size=121)
@@ -114,3 +115,14 @@ def test_it_comes_back_from_its_file(cube: ResidualCube, tmp_path) -> None:
     assert np.array_equal(back.data, cube.data, equal_nan=True)
     assert np.array_equal(back.throughput, cube.throughput, equal_nan=True)
     assert np.array_equal(back.peak, cube.peak)
+
+
+def test_where_nothing_is_taken_off_it_is_all_there() -> None:
+    params = PARAMS.model_copy(update={"speckles": SpeckleParams(method="none", outer=0.45)})
+    found = surroundings(brought_together(observe_star(SCENE, 1)), params)
+    assert not found.companions
+    assert (found.clean.sigma > 0.0).all()
+    cube = made(found)
+    assert cube.throughput == pytest.approx(1.0, abs=1e-3)
+    east, north = SCENE.east[0], SCENE.north[0]
+    assert np.mean(at(cube, east, north) / (cube.peak * SCENE.contrast[0])) > 1.0  # the halo is in it
