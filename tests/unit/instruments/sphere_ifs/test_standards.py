@@ -83,4 +83,5 @@ def test_linearity_goes_to_every_plane_that_is_calibrated_for_spectra():
     assert taking == {
         "ifs_spectra_positions", "ifs_line_wings", "ifs_ifu_flat", "ifs_distortion_map",
         "ifs_coronagraph_center", "ifs_science_flux", "ifs_science", "ifs_standard_astrometry", "ifs_standard_flux",
+        "ifs_wavecalib_cube",
     }  # fmt: skip
