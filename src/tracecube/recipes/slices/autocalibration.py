@@ -2,10 +2,11 @@
 
 A piece p of slice s sees, in range q of wavelengths, r = 1 + c_s(z_q) + B(x, y) times the sky that the lines tell of,
 B the light of objects. B is the mean of what other slices see nearby, each less its own c: whatever changes slowly over
-the field stays in it. c = a0 + a1 z + a2 P2(z), each a drawn from a Gaussian about 0; the width of a0 is the one that
-the slices themselves show, and no more than twice the errors of the brightness that the sky's lines and continuum have
-told: in a filled field slices show the structure of the object. Pieces weigh by their noise and by what neighbours
-differ beyond it, so a field that is full of structure leaves c at 0.
+the field stays in it. c = a0 + a1 z + a2 P2(z), each a drawn from a Gaussian about 0, as wide as the slices themselves
+show: brightness and colours that scatter no more than their errors let expect are noise. That of a0 is no more than
+twice the errors of the brightness that the sky's lines and continuum have told: in a filled field slices show the
+structure of the object. Pieces weigh by their noise and by what neighbours differ beyond it, so a field that is full of
+structure leaves c at 0.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ EDGES = np.array(
 
 _MIDDLE, _SPAN = 7000.0, 2300.0  # Angstrom: z = (wave - middle) / span
 _WIDEST = np.array([0.01, 0.003, 0.003])  # of the three numbers of a slice: flats hold 1 per cent, and less colour
+_NARROWEST = 1e-4
 _Z = (0.5 * (EDGES[1:] + EDGES[:-1]) - _MIDDLE) / _SPAN
 _BASIS = np.stack([np.ones_like(_Z), _Z, 0.5 * (3.0 * _Z * _Z - 1.0)], axis=1)  # (range, number)
 _LEAST_SKY = 1e-3  # of the median: a range with less sky tells nothing
@@ -112,7 +114,7 @@ def autocalibrate(segments: Sequence[SliceSegments], sky: SliceSky, params: Auto
     near = _surroundings(pieces, params)
     numbers = np.zeros((len(aperture), basis.shape[1]))
     inverse = np.zeros((len(aperture), basis.shape[1], basis.shape[1]))
-    width = widest = _widest(sky)
+    width = widest = np.array([_widest(sky), *_WIDEST[1:]])
     free: B1 = np.asarray(np.isfinite(pieces.variance).any(axis=1))
     spread = np.full(len(free), params.floor**2)
     for _ in range(_ROUNDS):
@@ -123,16 +125,15 @@ def autocalibrate(segments: Sequence[SliceSegments], sky: SliceSky, params: Auto
         around = np.divide(around, count, out=np.zeros_like(around), where=count > 0)
         free, spread = _objects(left, pieces, around, near, told, params)
         numbers, inverse = _slices(pieces, around, spread, free & told, width, len(aperture))
-        width = min(_width(numbers[:, 0], inverse[:, 0, 0], width), widest)
-    prior = np.array([width, *_WIDEST[1:]])
-    trust = np.clip(1.0 - inverse[:, 0, 0] / prior[0] ** 2, 0.0, 1.0)
+        width = np.minimum(_widths(numbers, inverse, width), widest)
+    trust = np.clip(1.0 - inverse[:, 0, 0] / width[0] ** 2, 0.0, 1.0)
     value = numbers @ basis.T
     error = np.sqrt(np.einsum("qa,sab,qb->sq", basis, inverse, basis))
     points = np.zeros(value.shape, np.int32)
     np.add.at(points, pieces.owner[free], pieces.points[free])
     known = np.isfinite(pieces.variance).any(axis=1)
     masked = 1.0 - float(free.sum()) / max(float(known.sum()), 1.0)
-    return Autocalibrated(value, error, trust, points, masked, float(width), detector, aperture.astype(np.int32))
+    return Autocalibrated(value, error, trust, points, masked, float(width[0]), detector, aperture.astype(np.int32))
 
 
 def _ratios(segments: Sequence[SliceSegments], sky: SliceSky) -> _Pieces:
@@ -218,7 +219,7 @@ def _objects(left: F8, pieces: _Pieces, around: F8, near: F8, told: B1, params: 
     return free, spread
 
 
-def _slices(pieces: _Pieces, around: F8, spread: F8, use: B1, width: float, count: int) -> tuple[F8, F8]:
+def _slices(pieces: _Pieces, around: F8, spread: F8, use: B1, width: F8, count: int) -> tuple[F8, F8]:
     """Return the numbers of each slice and their covariance."""
     terms, basis = _BASIS.shape[1], _BASIS
     matrix, rhs = np.zeros((count, terms, terms)), np.zeros((count, terms))
@@ -231,7 +232,7 @@ def _slices(pieces: _Pieces, around: F8, spread: F8, use: B1, width: float, coun
     share = 1.0 / (1.0 + spread * total)
     np.add.at(matrix, pieces.owner, inner * share[:, None, None])
     np.add.at(rhs, pieces.owner, right * share[:, None])
-    prior = np.diag(1.0 / np.array([max(width, 1e-5), *_WIDEST[1:]]) ** 2)
+    prior = np.diag(1.0 / width**2)
     inverse = np.linalg.inv(matrix + prior)
     return np.asarray(np.einsum("sab,sb->sa", inverse, rhs)), np.asarray(inverse)
 
@@ -243,10 +244,20 @@ def _widest(sky: SliceSky) -> float:
     return min(float(_WIDEST[0]), _SURE * float(np.median(told))) if told.size else float(_WIDEST[0])
 
 
-def _width(value: F8, variance: F8, before: float) -> float:
-    """Return the scatter of slices that their errors do not explain (expectation and maximisation)."""
-    told = variance < 0.9 * before**2
+def _widths(numbers: F8, inverse: F8, before: F8) -> F8:
+    """Return by how much each of the three numbers scatters from slice to slice beyond its errors."""
+    return np.array([_width(numbers[:, k], inverse[:, k, k], float(before[k]), k) for k in range(before.size)])
+
+
+def _width(value: F8, variance: F8, before: float, term: int) -> float:
+    """Return the scatter of one number of the slices that its errors do not explain.
+
+    What was drawn to 0 is drawn back for it: ``value = kept * measured`` and ``variance = kept * error**2``.
+    """
+    kept = 1.0 - variance / before**2
+    told = kept > 0.1  # noqa: PLR2004 - the others tell no scatter
     if told.sum() < 8:  # noqa: PLR2004 - too few for a scatter
         return before
-    scatter = (1.4826 * float(np.median(np.abs(value[told] - np.median(value[told]))))) ** 2
-    return float(np.clip(np.sqrt(scatter + float(np.median(variance[told]))), 1e-4, _WIDEST[0]))
+    measured, error2 = value[told] / kept[told], variance[told] / kept[told]
+    scatter = (1.4826 * float(np.median(np.abs(measured - np.median(measured))))) ** 2
+    return float(np.clip(np.sqrt(max(scatter - float(np.median(error2)), 0.0)), _NARROWEST, _WIDEST[term]))

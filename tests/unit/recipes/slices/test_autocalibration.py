@@ -133,3 +133,14 @@ def test_factors_lie_on_straight_lines_between_ranges_and_are_1_elsewhere():
     wave = np.array([5000.0, 5500.0, 6000.0, 6500.0])
     assert np.allclose(factors.at(1, 1, wave), [1.0, 1.0, 1.1, 1.2])
     assert np.allclose(factors.at(2, 1, wave), 1.0)
+
+
+@pytest.mark.parametrize("light", [lambda x, y: 0.0 * x, star, gradient], ids=["empty", "star", "gradient"])
+def test_slices_that_are_as_bright_as_each_other_stay_so(light):
+    """What scatters no more than its errors let expect is noise, in brightness and in colours."""
+    made = autocalibrate([segments(61, np.zeros((SLICES, 2)), light)], sky_of("CHAN01"), AutocalParams())
+    assert made.value.std() < 3e-4
+    assert made.width < 1e-3
+    one = autocalibrate([segments(61, brightness(3) * [1.0, 0.0], light)], sky_of("CHAN01"), AutocalParams())
+    assert (one.value - one.value.mean(axis=1, keepdims=True)).std() < 3e-4  # brightness without colours
+    assert one.width > 2e-3
