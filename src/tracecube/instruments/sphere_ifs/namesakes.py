@@ -15,6 +15,8 @@ from tracecube.core.workflow import Namesake
 __all__ = ["NAMESAKES", "PRESETS"]
 
 _MEAN = "frames are combined by coll_alg, outliers found by the model"
+_CLEAN = "a clean mean leaves out what lies off the median by several times its noise, not a number of samples"
+_NAMES = "files are named by what is in them: see `tracecube products`"
 _FILES = "calibrations are found by association"
 _BADPIX = "set low, high and chi2 of ifs_detector_flat: bad pixels weigh zero in every lamp frame"
 _ILLUMINATION = "the footprint of every lenslet is measured; none is assumed"
@@ -35,6 +37,7 @@ _BACKGROUND = Namesake("ifs.cal_background", {})
 _DETECTOR_FLAT = Namesake(
     "ifs.master_detector_flat",
     {
+        "clean_mean.*": "exposures are fitted, not combined",
         "make_badpix": "bad pixels are flagged in every flat, and collected by ifs_static_bad_pixel_map",
         "coll_alg": "exposures are fitted, not combined",
         "lambda": "the wavelength of each lamp is in detectors.toml",
@@ -42,9 +45,11 @@ _DETECTOR_FLAT = Namesake(
         "smoothing_method": "set scale (px): the lamp's light is a smooth surface through good pixels",
     },
 )
+_OF_LAMPS = "a parameter of the flats of single lamps, ifs_det_flat_*"
 _POSITIONS = Namesake(
     "ifs.spectra_positions",
     {
+        "clean_mean.*": _CLEAN,
         "threshold": "lenslets are found by their lasers, not by regions above a threshold",
         "minpix": "lenslets are found by their lasers, not by regions above a threshold",
         "angle": "the turn of the lattice is measured",
@@ -64,6 +69,7 @@ _WAVELENGTH = Namesake(
         "no_spline_interpol": "the prism's law goes through the lasers, of degree 3 at most",
         "fit_window_size": "spots are measured with templates, and weighed by their errors",
         "coll_alg": "a parameter of ifs_spectra_positions, which combines the lasers' frames",
+        "clean_mean.*": _CLEAN,
         "save_addprod": "TRACES, LENSLETS and PIXEL_MAP are always written",
     },
 )
@@ -72,6 +78,8 @@ _IFU_FLAT = Namesake(
     "ifs.instrument_flat",
     {
         "nofit": _MEAN,
+        "clean_mean.*": _CLEAN,
+        "make_badpix": "bad pixels are collected by ifs_static_bad_pixel_map",
         "robust_fit": _MEAN,
         "badpix_*": _BADPIX,
         "use_illumination": _ILLUMINATION,
@@ -82,6 +90,7 @@ _IFU_FLAT = Namesake(
 _DISTORTION = Namesake(
     "ifs.distortion_map",
     {
+        "clean_mean.*": _CLEAN,
         "self_check": "the residual is the quality number DISTMAP RESIDUAL",
         "add_rotation": "the map holds scale, turn and distortion",
         "dither": "frames are not dithered",
@@ -93,11 +102,14 @@ _CENTER = Namesake(
         "coll_alg": "every integration is measured by itself",
         "clean_mean.*": "every integration is measured by itself",
         "qc": "quality numbers are always written",
+        "qc_window_*": "quality numbers are always written",
+        "save_interprod": "spectra and cube of the frame are always written",
         "unsharp_window": "the halo is part of the model of the spots",
     },
 )
 _SCIENCE = {
     "coll_alg": "integrations are weighed by their errors",
+    "clean_mean.*": "integrations are weighed by their errors",
     "use_illumination": _ILLUMINATION,
     "reflambda": "speckles are modelled in all channels together",
     "fwhm": "the star's own image takes the place of a width",
@@ -114,6 +126,9 @@ _GAIN = Namesake(
         "lin_tolerance": "set tolerance: the departure of a pixel's linearity, relative",
         "preproc": "output levels and stripes are always taken out",
         "vacca": "the variance is that of the expected signal",
+        "coll_alg": "every exposure is a level of its own",
+        "nonlin_bpixname": _NAMES,
+        "clean_mean.*": "every exposure is a level of its own",
     },
 )
 
@@ -123,8 +138,8 @@ _OF_TASK: Mapping[str, Namesake] = {
     "ifs_sky_background": _BACKGROUND,
     **{f"ifs_det_flat_narrow_band{number}": _DETECTOR_FLAT for number in (1, 2, 3, 4)},
     "ifs_det_flat_broad_band": _DETECTOR_FLAT,
-    "ifs_detector_flat": _DETECTOR_FLAT,
-    "ifs_static_bad_pixel_map": Namesake("ifs.master_dark"),
+    "ifs_detector_flat": replace(_DETECTOR_FLAT, without={**_DETECTOR_FLAT.without, "save_addprod": _OF_LAMPS}),
+    "ifs_static_bad_pixel_map": Namesake("ifs.master_dark", {"*": "a parameter of ifs_dark, which finds hot pixels"}),
     "ifs_gain": _GAIN,
     "ifs_spectra_positions": _POSITIONS,
     "ifs_wavelength_calibration": _WAVELENGTH,
@@ -139,7 +154,10 @@ _OF_TASK: Mapping[str, Namesake] = {
     "ifs_companions": Namesake("ifs.science_dr", {**_SCIENCE, **_OF_CUBE}),
 }
 NAMESAKES: Mapping[str, Namesake] = {
-    task: replace(namesake, quality=_QUALITY, quality_prefix="ESO QC") for task, namesake in _OF_TASK.items()
+    task: replace(
+        namesake, without={**namesake.without, "*filename": _NAMES}, quality=_QUALITY, quality_prefix="ESO QC"
+    )
+    for task, namesake in _OF_TASK.items()
 }
 """Task -> ESO's recipe."""
 

@@ -110,3 +110,64 @@ def test_the_preset_sets_what_esos_workflow_sets_otherwise():
     assert (search.use_adi, search.spec_deconv) == (0, False)
     assert search.method(30.0, 8) == "none"
     assert preset("no such", [instrument]) is None
+
+
+ALL = {
+    "ifs.cal_background": (
+        "clean_mean.reject_high clean_mean.reject_low coll_alg fit fit_filename fitorder nsamples outfilename "
+        "sigma_clip smooth"
+    ),
+    "ifs.distortion_map": (
+        "add_rotation clean_mean.reject_high clean_mean.reject_low coll_alg dither fitting_order "
+        "ldt_outfilename max_distortion outfilename point_table_filename self_check threshold"
+    ),
+    "ifs.gain": (
+        "clean_mean.reject_high clean_mean.reject_low coll_alg lin_tolerance nonlin_bpixname nonlin_filename "
+        "order outfilename preproc vacca"
+    ),
+    "ifs.instrument_flat": (
+        "badpix_chisqtolerance badpix_lowtolerance badpix_uptolerance badpixfilename clean_mean.reject_high "
+        "clean_mean.reject_low coll_alg iff_filename ifu_filename make_badpix nofit robust_fit "
+        "use_illumination"
+    ),
+    "ifs.master_dark": (
+        "badpixfilename clean_mean.reject_high clean_mean.reject_low coll_alg max_acceptable min_acceptable "
+        "nskip outfilename sigma_clip smoothing"
+    ),
+    "ifs.master_detector_flat": (
+        "badpix_chisqtolerance badpix_lowtolerance badpix_uptolerance badpixfilename clean_mean.reject_high "
+        "clean_mean.reject_low coll_alg lambda lss_outfilename make_badpix outfilename preamp_outfilename "
+        "robust_fit save_addprod smoothing_length smoothing_method"
+    ),
+    "ifs.science_dr": (
+        "badpixco.apply badpixco.border badpixco.fac badpixco.threshold clean_mean.reject_high "
+        "clean_mean.reject_low coll_alg cx cy fwhm min_adi_angle order outfilename reflambda spec_deconv "
+        "spec_deconv_filename use_adi use_illumination user_cent xtalkco.apply xtalkco.bfac "
+        "xtalkco.largescale.apply xtalkco.lgscalewin xtalkco.powfac xtalkco.sepmax xtalkco.smoothing "
+        "xtalkco.stephist xtalkco.threshold"
+    ),
+    "ifs.spectra_positions": (
+        "angle clean_mean.reject_high clean_mean.reject_low coll_alg correct_nonlin distortion header hmode "
+        "minpix outfilename threshold"
+    ),
+    "ifs.star_center": (
+        "clean_mean.reject_high clean_mean.reject_low coll_alg outfilename qc qc_window_x qc_window_y "
+        "save_interprod sigma unsharp_window use_waffle"
+    ),
+    "ifs.wave_calib": (
+        "clean_mean.reject_high clean_mean.reject_low coll_alg fit_window_size line_threshold "
+        "no_spline_interpol number_lines outfilename polyfit_order save_addprod wavelength_line1 "
+        "wavelength_line2 wavelength_line3 wavelength_line4 wavelength_line5"
+    ),
+}
+"""Recipe -> all of its parameters (SPHERE pipeline manual 1.53)."""
+
+
+def test_every_parameter_of_esos_recipes_is_understood_or_explained():
+    assert set(ALL) == {namesake.prefix for namesake in NAMESAKES.values()}
+    for name, namesake in NAMESAKES.items():
+        known = TASKS[name].parameter_names()
+        for one in ALL[namesake.prefix].split():
+            if f"{namesake.prefix}.{one}" not in known:
+                with pytest.raises(BadData, match="no counterpart"):
+                    params_of(TASKS[name], {f"{namesake.prefix}.{one}": "1"})
