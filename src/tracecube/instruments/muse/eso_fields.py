@@ -90,6 +90,8 @@ def _source_lists(
 ) -> Iterator[tuple[Mapping[str, Scalar], ForeignFile]]:
     """Lay out the sources of each exposure of each field, a file each, which has the exposure's time.
 
+    There is none of an exposure in which none was found: the recipe refuses an empty list.
+
     Raises
     ------
     MissingInput
@@ -101,7 +103,9 @@ def _source_lists(
         field = next((some for some in aligned if abs(float(some.mjd[0]) - time) < SAME_EXPOSURE), None)
         if field is None:
             raise MissingInput(f"no OFFSETS of the field of MJD {time:.6f}", hint="align its exposures again")
-        for number, (date, mjd) in enumerate(zip(field.date, field.mjd, strict=True), start=1):
+        found = set(np.asarray(one.exposure).tolist())
+        for number in sorted(found & set(range(1, len(field.mjd) + 1))):
+            date, mjd = field.date[number - 1], field.mjd[number - 1]
             yield {**key, "exposure": str(date)}, _sources_of(one, number, str(date), float(mjd))
 
 

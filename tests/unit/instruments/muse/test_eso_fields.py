@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -104,6 +106,14 @@ def test_each_exposure_has_a_list_of_its_own_that_can_be_given_back(tmp_path):
     assert [len(one) for one in found] == [3, 2]
     assert found[0][1, 0] - found[0][0, 0] == pytest.approx(-0.36 / 0.2, rel=1e-3)  # 1e-4 degree to the south
     assert said == []
+
+
+def test_of_an_exposure_without_sources_there_is_no_list():
+    form, found = form_of("SOURCE_LIST"), sources()
+    alone = replace(found, exposure=np.full(5, 2, np.int32))
+    [(key, file)] = form.arranged({"night": "n"}, {"lists": [alone], "offsets": [offsets()]})
+    assert key["exposure"] == DATES[1]
+    assert len(file.tables[0].columns[0].values) == 5
 
 
 def test_sources_of_a_field_that_is_not_aligned_are_not_written():

@@ -222,6 +222,8 @@ def test_of_an_exposure_that_is_given_twice_ours_counts():
     theirs, ours, later = one(58500.0, **{MAKER: "muse/2.8.7"}), one(58500.0 + 1e-6), one(58500.1)
     assert each_once([later, theirs, ours]) == ([2, 0], (each_once([theirs, ours])[1][0],))
     assert each_once([estimated, theirs])[0] == [1]
+    green, white = (one(58500.0, **{MAKER: "m", "ESO DRS MUSE FILTER NAME": name}) for name in ("Johnson_V", "white"))
+    assert each_once([green, white])[0] == [1]
     kept, said = each_once([ours, later])
     assert (kept, said) == ([0, 1], ())
     assert "muse/2.8.7 is left out" in each_once([theirs, ours])[1][0]
