@@ -78,7 +78,7 @@ class AlignedOut(Outputs):
     cube: Cube
 
 
-@recipe(version="17")
+@recipe(version="18")
 def object_cube(*, given: ObjectInputs, filter_list: RawFrame | None = None, params: ObjectParams) -> ObjectOut:
     """Make the cube of one exposure.
 
@@ -103,7 +103,7 @@ def object_cube(*, given: ObjectInputs, filter_list: RawFrame | None = None, par
     )
 
 
-@recipe(version="15")
+@recipe(version="16")
 def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
     light = exposure_light(given, params)

@@ -21,7 +21,7 @@ F4 = NDArray[np.float32]
 _DEGREE, _SMALLEST = 6, 0.1  # of the inverse root: noise of voxels and of 5 x 5 bins is right to 2 per cent
 _REACHES = 14  # planes on either side: the polynomial of degree 6 reaches 6 times 2 of them
 _LEAST = 0.1  # samples in a voxel, by the square of their share: with less it is not measured
-_COMPARED = 6  # planes of a slab whose voxels are compared with those around for their correlation
+_COMPARED = 6  # planes of a slab that tell of the correlation; of fewer where a sample counts in many voxels
 _SLIGHT = 1e-3  # correlation that is not worth a row
 
 
@@ -76,7 +76,7 @@ def fill(part: Part, shape: tuple[int, int, int], how: Weighting | None) -> tupl
 def shared(part: Part, shape: tuple[int, int, int], how: Weighting) -> FloatArray:
     """Return sums of covariances, and of variances, of pairs of voxels in some planes in the middle of a slab."""
     beside = margin(how)
-    planes = min(_COMPARED, shape[0] - 2 * beside)
+    planes = min(max(_COMPARED // max(how.span, 1) ** 2, 1), shape[0] - 2 * beside)
     first = (shape[0] - planes) // 2
     near = (np.abs(part.place[:, 0] - first) < planes + 2 * beside) & (part.weight > 0)
     place = part.place[near] - np.array([first, 0.0, 0.0], np.float32)
