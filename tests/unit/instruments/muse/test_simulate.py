@@ -317,8 +317,8 @@ def test_the_filter_against_the_laser_takes_its_light_away_and_no_other():
     y = np.arange(ROWS, dtype=np.float64)
     wave, x = OPTICS.places(y, np.zeros(1), DAY)[20, :, 0], np.rint(OPTICS.middle(y, DAY)[20]).astype(int)
     share = dark[np.arange(ROWS), x] / np.maximum(plain[np.arange(ROWS), x], 1e-9)
-    assert share[(wave > 5815.0) & (wave < 5956.0)].max() < 0.01
-    beyond = (plain[np.arange(ROWS), x] > 1.0) & ((wave < 5795.0) | (wave > 5976.0))
+    assert share[(wave > 5825.0) & (wave < 5946.0)].max() < 0.01
+    beyond = (plain[np.arange(ROWS), x] > 1.0) & ((wave < 5805.0) | (wave > 5966.0))
     assert share[beyond] == pytest.approx(1.0, abs=1e-3)
     with pytest.raises(ValueError, match="NFM"):
         next(iter(simulate(mode="NFM-AO-N")))

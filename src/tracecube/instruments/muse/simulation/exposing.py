@@ -26,7 +26,7 @@ _LAMP_SLOPE = 1.0e-4  # a spaxel along each slice, that the sky does not show
 _FIELD_SLOPE = 2.0e-4  # a spaxel to the west, of all light through the telescope
 _TWILIGHT_SLOPE = 4.0e-6  # a spaxel
 _ROLL = 2.5  # px over which light of the sky fades at the ends of slices
-_EDGE = 2.0  # Angstrom over which the filter against the laser fades
+_EDGE, _WITHIN = 2.0, 8.0  # Angstrom over which the filter against the laser fades, so far within its gap
 _GLOW = 2.0e-4  # of arc lamps between the lines, an Angstrom
 
 
@@ -149,8 +149,8 @@ def _painted(hardware: Hardware, state: State, smooth: FloatArray, even: FloatAr
 
 def _passed(gap: tuple[float, float]) -> FloatArray:
     """Return the transmission of the filter against the laser on the grid of wavelengths; its edges are soft."""
-    low, high = (ndtr((light.GRID - edge) / _EDGE) for edge in gap)
-    return np.asarray(1.0 - low * (1.0 - high))
+    low, high = gap[0] + _WITHIN, gap[1] - _WITHIN
+    return np.asarray(1.0 - ndtr((light.GRID - low) / _EDGE) * (1.0 - ndtr((light.GRID - high) / _EDGE)))
 
 
 def _places(optics: Optics) -> tuple[FloatArray, FloatArray]:
