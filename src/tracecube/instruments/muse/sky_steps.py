@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.frame import RawFrame
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.slice_light import SkyContinuum, SkySpectrum, SliceSky
 from tracecube.core.slices import SliceSegments
 from tracecube.core.spectra import Image
+from tracecube.instruments.muse.modes import notch
 from tracecube.instruments.muse.sky_sources import (
     chosen_method,
     mask_image,
@@ -25,7 +26,8 @@ from tracecube.instruments.muse.sky_sources import (
 )
 from tracecube.recipes.slices.nebular import Nebula, gas_windows, nebula_in
 from tracecube.recipes.slices.sky_exposure import continuum_of, sampled
-from tracecube.recipes.slices.sky_fit import MOST_LIT, SETTLED, SkyFit, SkyParams, fit_sky
+from tracecube.recipes.slices.sky_fit import MOST_LIT, SETTLED, SkyFit, SkyParams, Windows, fit_sky
+from tracecube.recipes.slices.sky_gap import over_gap
 from tracecube.recipes.slices.sky_pieces import Slices, gather
 from tracecube.recipes.slices.sky_zero import Zero, find_zero
 
@@ -71,7 +73,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="23")
+@recipe(version="24")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],
@@ -93,11 +95,7 @@ def sky_model(  # noqa: PLR0913 - what the sky is told by
     allowed, unused = masked_pieces(masks, segments, pointing)
     share = params.fraction or _FRACTIONS[method]
     own = params.model_copy(update={"fraction": share})
-    fit = fit_sky(slices, own, allowed=allowed)
-    gas_seen = _nebula(fit)
-    without = () if gas_seen is None else gas_windows(gas_seen.velocity)
-    if without:  # lines of gas are not as bright in all slices: once more without
-        fit = fit_sky(slices, own, allowed=allowed, without=without)
+    fit, without = _fitted(slices, own, allowed, notch(segments[0].meta))
     method, more = _lit_everywhere(fit, params.method, method, sky_exposure, masked=allowed is not None)
     caveats += more
     zero, said = _zero(fit, sky_lines)
@@ -126,6 +124,24 @@ def sky_model(  # noqa: PLR0913 - what the sky is told by
             *doubts,
         ),
     )
+
+
+def _fitted(
+    slices: Slices, params: SkyParams, allowed: BoolArray | None, gap: tuple[float, float] | None
+) -> tuple[SkyFit, Windows]:
+    """Return the fit, a straight line in the gap about the laser, and where gas has lines that do not count."""
+
+    def fitted(without: Windows = ()) -> SkyFit:
+        found = fit_sky(slices, params, allowed=allowed, without=without)
+        own, shared = (over_gap(one, found.first, found.step, gap) for one in (found.coefficient, found.shared))
+        return replace(found, coefficient=own, shared=shared)
+
+    fit = fitted()
+    gas = _nebula(fit)
+    if gas is None:
+        return fit, ()
+    windows = gas_windows(gas.velocity)  # lines of gas are not as bright in all slices: once more without
+    return fitted(windows), windows
 
 
 def _nebula(fit: SkyFit) -> Nebula | None:
