@@ -22,6 +22,7 @@ _LOW, _AROUND = 20.0, 151  # per cent and samples: the sky between its lines
 _QUIET = 1.3  # of that: where the sky is brighter, its own lines are
 _MOST = 4.0  # standard deviations that a sample counts: a line is in several, a hit in one
 _FEWEST = 500  # samples that tell
+_LEAST = 0.2  # of the typical weight: where a spectrum fades its errors are the least sure, and nothing faint is seen
 _CLEAR = 4.5  # standard deviations of a line: of a hundred pieces of sky alone, one has such
 _BESIDE = 1.6  # pieces along a slice, slices across: those next to a piece
 _BLANK = 3.0  # scatters of blank pieces: brighter ones hold light of objects
@@ -39,6 +40,7 @@ def clearest_line(flux: FloatArray, weight: FloatArray, sky: FloatArray) -> floa
         Inverse variance; 0 for what does not count.
     """
     known: NDArray[np.bool_] = weight > 0
+    known &= weight > _LEAST * (float(np.median(weight[known])) if known.any() else 0.0)
     if known.sum() < _FEWEST:
         return 0.0
     left = np.where(known, flux - sky, 0.0)

@@ -175,3 +175,15 @@ def test_where_most_pieces_have_lines_they_stay_and_it_is_told():
     found = fit_sky(slices, SkyParams(fraction=0.4, rounds=4), allowed=np.ones(len(slices.slice), bool))
     assert found.lit > MOST_LIT
     assert found.blank.all()
+
+
+def test_the_end_where_a_spectrum_fades_has_no_lines():
+    """There errors come out too small, and noise of some samples looks like a line."""
+    rng = np.random.default_rng(11)
+    sky, noise = np.full(3000, 10.0), np.ones(3000)
+    noise[:60] = np.geomspace(60.0, 2.5, 60)
+    flux = sky + rng.normal(0.0, noise)
+    flux[20:25] += 5.0 * noise[20:25]
+    assert clearest_line(flux, noise**-2.0, sky) < 4.5
+    flux[1500:1505] += 5.0
+    assert clearest_line(flux, noise**-2.0, sky) > 6.0
