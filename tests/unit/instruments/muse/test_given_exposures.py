@@ -107,14 +107,14 @@ def test_pixels_come_back_on_the_detector_as_light_relative_to_the_lamp(pixels):
 def test_errors_are_held_against_the_scatter_of_neighbours_row_by_row():
     noise = np.where(np.arange(1024) < 512, 2.0, 1.0)[:, None]
     smooth = 50.0 + 0.5 * np.arange(300) + np.where(np.arange(300) % 60 < 8, 40.0, 0.0)  # objects in every slice
-    data = RNG.normal(smooth, noise, (1024, 300)).astype(np.float32)
+    data = np.random.default_rng(4).normal(smooth, noise, (1024, 300)).astype(np.float32)
     good = np.ones(data.shape, bool)
     good[700] = False
     data[700] = 1e6
     found = scatter_over_error(data, np.ones_like(data), good)
     assert found[:470] == pytest.approx(2.0, rel=0.05)
     assert found[554:] == pytest.approx(1.0, rel=0.05)
-    assert np.median(found[554:]) == pytest.approx(1.0, rel=0.01)
+    assert np.mean(found[554:]) == pytest.approx(1.0, rel=0.02)  # a block alone scatters by 0.012
     assert scatter_over_error(data[:5, :20], np.ones((5, 20), np.float32), good[:5, :20]) == pytest.approx(1.0)
 
 
