@@ -245,6 +245,7 @@ def test_their_calibrations_lead_to_our_cube(night, with_theirs) -> None:
     assert np.nanquantile(np.abs(ratio - 1.0), 0.7) < 0.03
 
 
+@pytest.mark.filterwarnings("ignore:.*multiple slashes")  # of the unit in which ESO's pipeline writes cubes, too
 def test_cubes_open_in_mpdaf(night) -> None:
     mpdaf = pytest.importorskip("mpdaf.obj")
     ours, exported = (mpdaf.Cube(str(path)) for path in (night.product("CUBE"), night.theirs["DATACUBE_FINAL"][0]))

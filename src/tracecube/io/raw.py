@@ -334,11 +334,12 @@ def _header(meta: Meta) -> fits.Header:
 
 def _columns(table: Mapping[str, NDArray[Any]], header: Meta | None = None) -> list[fits.Column]:
     """Lay columns (n_rows, ...) out as FITS knows them; units from cards TUNITn."""
-    codes = {"b": "L", "i": "J", "u": "J", "f": "D"}
+    codes = {"b": "L", "i": "J", "u": "J", "f": "D", "f4": "E"}
     made = []
     for number, (key, values) in enumerate(table.items(), start=1):
         text = values.dtype.kind == "U"
         width = max(values.itemsize // 4, 1) if text else int(np.prod(values.shape[1:]))
         unit = (header or {}).get(f"TUNIT{number}")
-        made.append(fits.Column(key, f"{width}{'A' if text else codes[values.dtype.kind]}", unit=unit, array=values))
+        code = "A" if text else codes.get(values.dtype.str[1:], codes[values.dtype.kind])
+        made.append(fits.Column(key, f"{width}{code}", unit=unit, array=values))
     return made

@@ -31,7 +31,7 @@ class AutocalOut(Outputs):
     factors: SliceFactors
 
 
-@recipe(version="3")
+@recipe(version="4")
 def slice_factors(*, segments: Sequence[SliceSegments], sky: SliceSky, params: AutocalParams) -> AutocalOut:
     """Measure what each slice is to be multiplied with, by ranges of wavelength, from the sky around it.
 

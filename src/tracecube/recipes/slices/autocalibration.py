@@ -67,7 +67,7 @@ class Autocalibrated(NamedTuple):
     value, error : array (s, q)
         c of each slice in each range.
     trust : array (s,)
-        Share of a0 that the sky decides, the rest being drawn to 0.
+        Share of a0 that the sky would decide were slices as unlike as they may be, the rest being drawn to 0.
     points : int array (s, q)
     masked : float
         Share of the pieces that hold objects.
@@ -126,7 +126,10 @@ def autocalibrate(segments: Sequence[SliceSegments], sky: SliceSky, params: Auto
         free, spread = _objects(left, pieces, around, near, told, params)
         numbers, inverse = _slices(pieces, around, spread, free & told, width, len(aperture))
         width = np.minimum(_widths(numbers, inverse, width), widest)
-    trust = np.clip(1.0 - inverse[:, 0, 0] / width[0] ** 2, 0.0, 1.0)
+    told = np.maximum(
+        1.0 / inverse[:, 0, 0] - 1.0 / width[0] ** 2, 0.0
+    )  # by the sky: slices may be alike and well seen
+    trust = told / (told + 1.0 / widest[0] ** 2)
     value = numbers @ basis.T
     error = np.sqrt(np.einsum("qa,sab,qb->sq", basis, inverse, basis))
     points = np.zeros(value.shape, np.int32)

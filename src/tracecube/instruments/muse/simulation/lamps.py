@@ -66,6 +66,7 @@ ATOMS: dict[str, tuple[tuple[float, float], ...]] = {
 
 _OF_LAMP = {"CdI": "HgCd", "HgI": "HgCd", "NeI": "Ne", "XeI": "Xe"}
 _BRIGHT = {"HgCd": 220.0, "Ne": 420.0, "Xe": 100.0}  # electrons of a line of intensity one, in a pixel along the slit
+_REFERENCE = 0.3  # of the lamp's brightest line: quality 5, by which ESO's recipe tells the width of lines
 _ALONE, _FAINT = 8.0, 0.03  # Angstrom, and share: as a list of quality 3 is chosen
 
 
@@ -132,4 +133,6 @@ def line_list(rng: np.random.Generator, *, error: float = 0.008, unlisted: int =
         places = [true[own], true[own][beside] + far, extra]
         bright = [shines, shines[beside] * rng.uniform(0.01, 0.06, beside.sum()), scale * rng.uniform(1, 5, unlisted)]
         lamps[name] = Lamp(np.concatenate(places), np.concatenate(bright))
-    return LineList(wave, 20.0 * flux, ion, np.where(alone, 3, 1), lamps, true)
+    brightest = np.array([flux[lamp == name].max() for name in lamp])
+    reference = alone & (flux > _REFERENCE * brightest)
+    return LineList(wave, 20.0 * flux, ion, np.where(reference, 5, np.where(alone, 3, 1)), lamps, true)

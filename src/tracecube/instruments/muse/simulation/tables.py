@@ -32,10 +32,10 @@ def _table(kind: str, units: Mapping[str, Mapping[str, str]], tables: Mapping[st
 
 
 def line_catalogue(lines: LineList) -> RawFrame:
-    """LINE_CATALOG of the arc lamps."""
+    """LINE_CATALOG of the arc lamps, in the columns that ESO's recipes ask for: four bytes a number."""
     columns = {
-        "lambda": lines.wave,
-        "flux": lines.flux,
+        "lambda": lines.wave.astype(np.float32),
+        "flux": lines.flux.astype(np.float32),
         "ion": lines.ion,
         "quality": lines.quality,
         "comment": np.full(lines.wave.size, "simulated"),
