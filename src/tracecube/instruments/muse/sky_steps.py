@@ -73,7 +73,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="25")
+@recipe(version="26")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],

@@ -17,7 +17,7 @@ from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece
 from tracecube.recipes.slices.alike import drawn_to_alike
 from tracecube.recipes.slices.continuity import columns, continuum_excess, even_slices
 from tracecube.recipes.slices.own_lines import clearest_line, next_faintest, pieces_with_lines
-from tracecube.recipes.slices.sky_pieces import BORDERS, Slices
+from tracecube.recipes.slices.sky_pieces import BORDERS, Slices, one_weight
 
 __all__ = [
     "MOST_LIT",
@@ -317,7 +317,7 @@ def _spectrum(slices: Slices, state: _State, blank: BoolArray) -> FloatArray:
             light, z = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
             wave = slices.wave[piece] + own[1] + own[2] * z
             added = light[0] - sky_spline.seen(wave, z, common, *grid, REACH, 1)[0]
-            weight = np.where(state.kept[piece], slices.weight[piece], 0.0).astype(np.float64)
+            weight = one_weight(slices.weight[piece], state.kept[piece])
             sky_spline.accumulate(wave, slices.flux[piece] - own[0] * added, weight, own[0], *grid, matrix, rhs)
     return sky_spline.solve(matrix, rhs)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray, IntArray
+from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.slices import SliceSegments
 
-__all__ = ["BORDERS", "Slices", "gather"]
+__all__ = ["BORDERS", "Slices", "gather", "one_weight"]
 
 BORDERS = (4560.0, 9350.0)
 """Angstrom: the sky is fitted between these."""
@@ -78,6 +78,16 @@ def gather(segments: Sequence[SliceSegments]) -> Slices:
         detector=np.array(detector),
         aperture=np.array(aperture, np.int32),
     )
+
+
+def one_weight(weight: FloatArray, kept: BoolArray) -> FloatArray:
+    """Return one weight for all samples (k,) of a piece that are kept; 0 for the others.
+
+    Pieces with light of objects are noisier than others between the sky's lines, and as noisy upon them: weighed sample
+    by sample they would count more there, and their light would be taken for that of the lines.
+    """
+    good = kept & (weight > 0)
+    return np.where(good, float(np.median(weight[good])) if good.any() else 0.0, 0.0)
 
 
 def _joined(parts: list[FloatArray]) -> FloatArray:
