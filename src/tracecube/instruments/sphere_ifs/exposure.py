@@ -17,6 +17,7 @@ from tracecube.instruments.sphere_ifs import detector_steps
 from tracecube.instruments.sphere_ifs.classify import classify
 from tracecube.instruments.sphere_ifs.detector_steps import DetectorMasters
 from tracecube.instruments.sphere_ifs.guess import NOMINAL_PITCH, Mode, mode_of
+from tracecube.kernels.combine import relative_scale
 from tracecube.recipes.extract.blend import blended
 from tracecube.recipes.extract.joint import Extraction
 from tracecube.recipes.optics.pinholes import lattice_plane
@@ -25,6 +26,9 @@ __all__ = ["calibrated", "mean_frame", "mode_of_frame", "native_spectra"]
 
 _FEWEST = 3  # frames: of two no one can say which was hit
 _STANDS_OUT = 5.0  # noises
+_STEADY = 0.003  # relative: lamps as even as that are taken as they are; the full well has a noise of 0.004
+_UNEVEN = 0.05  # of a pixel's light: lines of one lamp need not change alike
+_LIT, _MANY = 10.0, 100  # noises; pixels of such light that tell how bright a lamp was
 _MEDIAN_LOSS = 0.5 * np.pi  # variance of a median over that of a mean, many samples
 
 
@@ -58,7 +62,8 @@ def mean_frame(
     """Calibrate lamp frames of one setup, and combine them, each weighing by its number of integrations.
 
     Of three frames or more a clean mean leaves out what is `_STANDS_OUT` of its noises off the median: a hit in one.
-    A median has half as much variance again, and needs three frames too.
+    A median has half as much variance again, and needs three frames too. Frames are compared at one brightness of the
+    lamp: bright pixels show its changes, faint ones beside them do not.
 
     Raises
     ------
@@ -95,13 +100,26 @@ def _combined(frames: Sequence[Frame], share: FloatArray, algorithm: int) -> tup
     data, variance = (np.stack([getattr(frame, name) for frame in frames]) for name in ("data", "variance"))
     if algorithm == 0:
         return np.tensordot(share, data, axes=1), np.tensordot(share**2, variance, axes=1)
-    middle = np.median(data, axis=0)
+    level = _levels(data, variance, share)[:, None, None]
+    middle = np.median(data / level, axis=0)
     if algorithm == 1:
         return middle, _MEDIAN_LOSS * np.tensordot(share**2, variance, axes=1)
-    weight = np.where(np.abs(data - middle) > _STANDS_OUT * np.sqrt(variance), 0.0, share[:, None, None])
-    total = weight.sum(axis=0)
+    limit = _STANDS_OUT * np.sqrt(variance) / level + _UNEVEN * np.abs(middle)
+    weight = np.where(np.abs(data / level - middle) > limit, 0.0, share[:, None, None])
+    total = (weight * level).sum(axis=0)
     weight = np.where(total > 0.0, weight / np.where(total > 0.0, total, 1.0), share[:, None, None])
     return (weight * data).sum(axis=0), (weight**2 * variance).sum(axis=0)
+
+
+def _levels(data: FloatArray, variance: FloatArray, share: FloatArray) -> FloatArray:
+    """Return how bright the lamp was in each frame (n,), over the mean; 1 where it was steady or too little is lit."""
+    middle = np.median(data, axis=0)
+    lit = middle > _LIT * np.sqrt(np.median(variance, axis=0))
+    if np.count_nonzero(lit) < _MANY:
+        return np.ones(len(data))
+    level = np.array([relative_scale(one, middle, lit) for one in data])
+    level /= share @ level
+    return np.ones(len(data)) if np.abs(level - 1.0).max() < _STEADY else level
 
 
 def native_spectra(

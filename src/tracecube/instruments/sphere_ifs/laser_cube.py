@@ -31,7 +31,7 @@ class LaserCube(Outputs):
     cube: Cube
 
 
-@recipe(version="1")
+@recipe(version="2")
 def wavecalib_cube(
     *,
     raw: Sequence[RawFrame],

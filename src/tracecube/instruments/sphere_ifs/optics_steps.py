@@ -78,7 +78,7 @@ class Distortion(Outputs):
     point_pattern: PointPattern
 
 
-@recipe(version="8")
+@recipe(version="9")
 def spectra_positions(
     *,
     raw: Sequence[RawFrame],
@@ -177,7 +177,7 @@ def _without_laser(laser: float, solution: WavelengthSolution) -> str:
     return f"laser {laser / 10:.1f} nm off: wavelengths near it rest on the prism's law, known to {error / 10:.2f} nm"
 
 
-@recipe(version="9")
+@recipe(version="10")
 def ifu_flat(
     *,
     raw: Sequence[RawFrame],
@@ -228,7 +228,7 @@ def _common_error(flat: DetectorFlat | None) -> tuple[QualityNumber, ...]:
     return (QualityNumber("FLUX COMMON ERROR", flat.open_response, ""),)
 
 
-@recipe(version="10")
+@recipe(version="11")
 def distortion_map(
     *,
     raw: Sequence[RawFrame],

@@ -28,7 +28,7 @@ class Wings(Outputs):
     line_wings: LineWings | None
 
 
-@recipe(version="1")
+@recipe(version="2")
 def line_wings(
     *,
     raw: Sequence[RawFrame],

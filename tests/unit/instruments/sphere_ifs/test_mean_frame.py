@@ -56,3 +56,27 @@ def test_it_is_chosen_by_the_observatorys_name(name):
     task = {"spectra_positions": "ifs_spectra_positions", "instrument_flat": "ifs_ifu_flat"}.get(name, f"ifs_{name}")
     [found] = (one for one in workflow.tasks if one.name == task)
     assert found.parameter_names()[f"ifs.{name}.coll_alg"] == "algorithm"
+
+
+@pytest.mark.parametrize("algorithm", [1, 2])
+def test_a_lamp_that_changes_leaves_bright_and_faint_pixels_what_they_are_to_each_other(monkeypatch, algorithm):
+    across = 30.0 + 20000.0 * np.exp(-0.5 * (np.arange(SHAPE[1]) % 6 - 3.0) ** 2)
+    levels = [0.97, 1.0, 1.06]
+
+    def calibrated(raw, _masters, *, wave=None):
+        del wave
+        k = int(raw.name)
+        light = np.tile(across * levels[k], (SHAPE[0], 1))
+        data = light + np.random.default_rng(k).normal(0.0, 1.0, SHAPE) * np.sqrt(20.0 + light)
+        data[50, 63] += 5000.0 * (k == 2)
+        plane = (20.0 + light).astype(np.float32)
+        cards = {"NCOMBINE": 1.0, "NOISEFLR": 20.0}
+        return Frame(data.astype(np.float32), plane, np.zeros(SHAPE, np.int32), cards), ()
+
+    monkeypatch.setattr(exposure, "calibrated", calibrated)
+    frames = [RawFrame(str(k), "WAVE", {}, {}, {}) for k in range(3)]
+    made = exposure.mean_frame(frames, DetectorMasters([], algorithm=algorithm))[0]
+    seen = made.data.mean(axis=0) / across
+    assert seen == pytest.approx(1.01, abs=0.02)
+    assert np.mean(seen[3::6]) / np.mean(seen[::6]) == pytest.approx(1.0, abs=0.002)  # cores over what is beside
+    assert made.data[50, 63] == pytest.approx(1.01 * across[63], rel=0.03)  # the hit is out, at the others' brightness
