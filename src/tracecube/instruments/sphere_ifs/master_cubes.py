@@ -7,7 +7,7 @@ the lenslets; none is turned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -45,7 +45,12 @@ class _Dit(NamedTuple):
 
 
 def master_cube(
-    channels: Iterable[Spectra], centres: Iterable[StarCentre], psf: StarPsf | None, params: StarCubeParams
+    channels: Iterable[Spectra],
+    centres: Iterable[StarCentre],
+    psf: StarPsf | None,
+    params: StarCubeParams,
+    *,
+    images: Sequence[StarPsf] = (),
 ) -> ForeignFile:
     """Lay out the DITs of a star.
 
@@ -57,6 +62,8 @@ def master_cube(
     psf : StarPsf or None
         The star beside its mask; the DITs are brought to the integration time that its flux is for.
     params : StarCubeParams
+    images : sequence of StarPsf
+        Frames whose mean the star's image is; ``psf`` alone where none is given.
 
     Raises
     ------
@@ -82,7 +89,7 @@ def master_cube(
         "CUBEDIT": (dit, "[s] light and noise are those of such a DIT"),
     }
     own = {key: value for key, value in meta.items() if key not in {"PLANE", "ARCFILE"}}
-    return ForeignFile((*_planes(made, wave), *_star(psf, params)), (_table(made),), own, cards)
+    return ForeignFile((*_planes(made, wave), *_star(psf, images, params)), (_table(made),), own, cards)
 
 
 def _dit_of(one: Spectra, placed: Mapping[tuple[str, int], StarCentre], dit: float, params: StarCubeParams) -> _Dit:
@@ -139,33 +146,46 @@ def _table(made: list[_Dit]) -> ForeignTable:
     )
 
 
-def _star(psf: StarPsf | None, params: StarCubeParams) -> tuple[Plane, ...]:
+def _star(psf: StarPsf | None, images: Sequence[StarPsf], params: StarCubeParams) -> tuple[Plane, ...]:
     """Image of the star without mask (n_wave, y, x) in the same DIT, without neutral density filter."""
     if psf is None:
         return ()
+    small = params.model_copy(update={"size": min(_IMAGE, params.size)})
     flux = np.asarray(psf.flux, float)
+    seen = np.stack([_image(one, flux, small) for one in images or (psf,)])  # (n, 2, n_wave, y, x)
+    known = np.isfinite(seen).all(axis=1, keepdims=True)
+    number = known.sum(axis=0)
+    light, noise = np.where(known, seen, 0.0).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        image, variance = np.float32(light / number[0]), np.float32(noise / number[0] ** 2)
+    return Plane("PSF", image, _FLUX, "star without mask, in the same DIT"), Plane("PSF_STAT", variance, _NOISE)
+
+
+def _image(frame: StarPsf, flux: F8, params: StarCubeParams) -> FloatArray:
+    """Return light and variance (2, n_wave, y, x) of the star as a frame has its image, of so much light (n_wave,)."""
     light, variance = (
         np.asarray(share * flux[:, None] ** power, np.float32).T
-        for share, power in ((psf.share, 1), (psf.share_variance, 2))
+        for share, power in ((frame.share, 1), (frame.share_variance, 2))
     )
     none = np.zeros(light.shape, np.int32)
     lenslets = np.arange(len(light))
-    seen = Spectra(light, variance, none, none, psf.wave, psf.wave, lenslets, psf.x, psf.y, none[:, 0])
-    small = params.model_copy(update={"size": min(_IMAGE, params.size)})
-    image, noise = _about(seen, np.zeros((flux.size, 2)), small)
-    return Plane("PSF", image, _FLUX, "star without mask, in the same DIT"), Plane("PSF_STAT", noise, _NOISE)
+    seen = Spectra(light, variance, none, none, frame.wave, frame.wave, lenslets, frame.x, frame.y, none[:, 0])
+    return np.stack(_about(seen, np.zeros((flux.size, 2)), params))
 
 
 def _file(
     key: Mapping[str, Scalar], *, channels: Iterable[Spectra], centres: Iterable[StarCentre], psfs: Iterable[StarPsf]
 ) -> ForeignFile:
-    from tracecube.instruments.sphere_ifs.flux_frames import star_of_frames  # noqa: PLC0415 - these bring scipy
+    from tracecube.instruments.sphere_ifs.flux_frames import of_one_star  # noqa: PLC0415 - these bring scipy
     from tracecube.recipes.cube.star_cube import StarCubeParams  # noqa: PLC0415
 
     del key
     frames = list(psfs)
-    star = star_of_frames(frames, frames[0].meta)[0] if frames else None  # of one star: the key says so
-    return master_cube(channels, centres, star, StarCubeParams())
+    if not frames:
+        return master_cube(channels, centres, None, StarCubeParams())
+    own, made = of_one_star(frames, frames[0].meta)  # of one star: the key says so
+    counting = [one for one, used in zip(own, made.used, strict=True) if used]
+    return master_cube(channels, centres, made.psf, StarCubeParams(), images=counting)
 
 
 def _name(key: Meta) -> str:

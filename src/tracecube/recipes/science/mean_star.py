@@ -30,7 +30,8 @@ class MeanStar:
     Parameters
     ----------
     psf : StarPsf
-        For the integration time of the first.
+        For the integration time of the first; its lenslets (``x``, ``y``, ``share``) and its head are those of the
+        first that counts.
     level : array (n,)
         Flux of each frame over the median of all.
     used : bool array (n,)
@@ -82,7 +83,7 @@ def mean_star(frames: Sequence[StarPsf]) -> MeanStar:
     noise = np.where(seen, np.sum(weight**2 * np.where(good, variance, 0.0), axis=0), np.nan)
     bits = np.bitwise_or.reduce(np.where(good, flags, 0), axis=0)
     kept = [one for one, take in zip(frames, used, strict=True) if take]
-    psf = _averaged(kept, replace(first, flux=mean, variance=noise, flags=bits.astype(np.int32)))
+    psf = _averaged(kept, replace(kept[0], flux=mean, variance=noise, flags=bits.astype(np.int32), dit=first.dit))
     scatter = float(np.std(np.log(level[used]), ddof=1)) if len(kept) > 1 else np.nan
     quality = (
         QualityNumber("FLUX FRAMES", float(len(kept))),

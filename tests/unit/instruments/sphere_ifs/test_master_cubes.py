@@ -89,3 +89,17 @@ def test_what_is_missing_is_named_and_the_file_has_the_stars_name():
     made = {tag for task in instrument.workflow.tasks for tag in task.output_tags().values()}
     assert {tag for tag, _ in form.parts.values()} <= made
     assert dit(0).meta["ARCFILE"].startswith(NAME)
+
+
+def test_the_stars_image_is_the_mean_of_the_frames_that_count():
+    first = star_image()
+    other = replace(first, share=np.asarray(source(X, Y, WAVE, SPREAD, lambda _: (0.05, 0.0), 1.0)).T)
+    frames = [replace(first, meta={"PLANE": 0}), replace(other, meta={"PLANE": 1})]
+    key = {"object": "HIP 1", "mode": "YJH", "night": "2018-11-18"}
+    [form] = FORMS
+    made = form.arrange(key, channels=[dit(0)], centres=[centre(0)], psfs=frames)
+    alone = [master_cube([dit(0)], [centre(0)], one, StarCubeParams()).planes[-2].values for one in frames]
+    assert np.nanargmax(alone[1][0]) == np.nanargmax(alone[0][0]) + 7  # 50 mas along a row
+    assert made.planes[-2].values == pytest.approx(0.5 * (alone[0] + alone[1]), rel=1e-5, nan_ok=True)
+    noise = master_cube([dit(0)], [centre(0)], first, StarCubeParams()).planes[-1].values
+    assert made.planes[-1].values == pytest.approx(0.5 * noise, rel=1e-4, nan_ok=True)

@@ -78,3 +78,13 @@ def test_a_saturated_channel_is_told_by_the_frames_where_it_is_not():
 def test_frames_reduced_otherwise_are_refused():
     with pytest.raises(BadData, match="radii"):
         mean_star([frame(1.0), replace(frame(1.0), radius=RADIUS * 2.0)])
+
+
+def test_of_a_first_frame_that_is_left_out_only_the_integration_time_stays():
+    off = replace(frame(0.4, 2, dit=8.0), x=np.full(3, 9.0), meta={"PLANE": 0})
+    made = mean_star([off, replace(frame(1.0, 1), meta={"PLANE": 1}), frame(1.01, 3)])
+    assert made.used.tolist() == [False, True, True]
+    assert made.psf.dit == 8.0
+    assert np.mean(made.psf.flux / FLUX) == pytest.approx(0.5 * 1.005, abs=0.003)
+    assert not made.psf.x.any()  # its lenslets tell of the image that was left out
+    assert made.psf.meta["PLANE"] == 1
