@@ -1,8 +1,9 @@
 """Exposures whose halo is not that of the others: the loop was open, or the star slipped off its mask.
 
 Speckles of a sequence are learnt from all of its exposures, and one bad exposure spoils them for all. Each exposure is
-held against the median of all, scaled to its brightness; what is left, in units of its noise, tells which are odd.
-They then count as much as their own scatter allows.
+held against the median of all, scaled to its brightness; what is left, in units of its noise, tells which are odd,
+where it is as much more in light, too: a long exposure among short ones has less noise, not another halo. They then
+count as much as their own scatter allows.
 """
 
 from __future__ import annotations
@@ -39,19 +40,33 @@ def odd_factors(sequence: StarSequence) -> F8:
             found.append(_left(*(np.asarray(one[:, k, known], float) for one in (sequence.flux, sequence.weight))))
     if not found:
         return np.ones(times)
-    level = np.median(np.log(found), axis=0)
-    above = level - np.median(level)
-    spread = 1.4826 * float(np.median(np.abs(above)))
-    odd = above > max(np.log(_LEAST), _OUTLIER * spread)
-    return np.where(odd, np.exp(above), 1.0)
+    noises, lights = (_above(np.array(one)) for one in zip(*found, strict=True))
+    odd = (noises > _limit(noises)) & (lights > _limit(lights))
+    return np.where(odd, np.exp(noises), 1.0)
 
 
-def _left(flux: F8, weight: F8) -> F8:
-    """Variance (n_time,) of what is left of a channel (n_time, n) in units of its noise, the middle of the lenslets."""
+def _above(variances: F8) -> F8:
+    """Return ln of variances (n_channel, n_time) over what is usual, array (n_time,)."""
+    level = np.median(np.log(variances), axis=0)
+    return np.asarray(level - np.median(level))
+
+
+def _limit(above: F8) -> float:
+    """Return from where on an exposure is odd."""
+    return max(float(np.log(_LEAST)), _OUTLIER * 1.4826 * float(np.median(np.abs(above))))
+
+
+def _left(flux: F8, weight: F8) -> tuple[F8, F8]:
+    """Variance (n_time,) of what is left of a channel (n_time, n), the middle of the lenslets.
+
+    In units of its noise, and over the square of the exposure's brightness.
+    """
     usual = np.median(flux, axis=0)
     gain = (weight * flux) @ usual / np.maximum(weight @ usual**2, 1e-300)
-    off = np.abs(flux - gain[:, None] * usual) * np.sqrt(weight)
-    return np.asarray(np.maximum((1.4826 * np.median(off, axis=1)) ** 2, 1e-3))
+    off = np.abs(flux - gain[:, None] * usual)
+    bright = np.maximum(np.abs(gain), 1e-6) * np.median(np.abs(usual))
+    noises = np.maximum((1.4826 * np.median(off * np.sqrt(weight), axis=1)) ** 2, 1e-3)
+    return noises, np.maximum((1.4826 * np.median(off, axis=1) / np.maximum(bright, 1e-300)) ** 2, 1e-12)
 
 
 def even_exposures(sequence: StarSequence) -> tuple[StarSequence, F8]:

@@ -57,3 +57,11 @@ def test_of_three_no_one_can_say_which_is_odd(spoilt):
         star_y=spoilt.star_y[2:5], angle=spoilt.angle[2:5], brightness=spoilt.brightness[2:5],
     )  # fmt: skip
     assert odd_factors(few).tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize("longer", [8.0, 16.0])
+def test_a_long_exposure_has_less_noise_and_no_other_halo(longer):
+    """Brought to the integration time of the others; speckles that change with time are the same in all."""
+    changing = brought_together(observe_star(replace(EMPTY, memory=0.5), 2))
+    weight = changing.weight * np.float32([1, 1, longer, 1, 1, 1])[:, None, None]
+    assert odd_factors(replace(changing, weight=weight)).tolist() == [1.0] * 6
