@@ -28,7 +28,7 @@ def on_one_dit(spectra: Sequence[Spectra], dit: float) -> tuple[list[Spectra], t
     Returns
     -------
     spectra : list of Spectra
-        Those of this DIT are what they were.
+        Those of this DIT are what they were; the head of the others has it.
     caveats : tuple of str
         Names the other DITs.
 
@@ -43,12 +43,11 @@ def on_one_dit(spectra: Sequence[Spectra], dit: float) -> tuple[list[Spectra], t
         return list(spectra), ()
     known = ", ".join(f"{time:g}" for time in other)
     caveat = f"DITs of {known} s beside others of {dit:g} s: their light and noise are brought to {dit:g} s"
-    return [_longer(one, dit / time) if time in other else one for one, time in zip(spectra, times, strict=True)], (
-        caveat,
-    )
+    pairs = zip(spectra, times, strict=True)
+    return [_of_dit(one, time, dit) if time in other else one for one, time in pairs], (caveat,)
 
 
-def _longer(one: Spectra, factor: float) -> Spectra:
-    """Return spectra of an integration so many times as long."""
-    f = np.float32(factor)
-    return replace(one, flux=one.flux * f, variance=one.variance * f**2, covariance=one.covariance * f**2)
+def _of_dit(one: Spectra, own: float, dit: float) -> Spectra:
+    """Return spectra of an integration of ``own`` seconds as one of ``dit``."""
+    f, meta = np.float32(dit / own), {**one.meta, "ESO DET SEQ1 DIT": dit}
+    return replace(one, flux=one.flux * f, variance=one.variance * f**2, covariance=one.covariance * f**2, meta=meta)

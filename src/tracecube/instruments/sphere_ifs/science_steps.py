@@ -32,7 +32,7 @@ class FoundCompanions(Outputs):
     residual_cube: ResidualCube | None
 
 
-@recipe(version="18")
+@recipe(version="19")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],

@@ -80,3 +80,15 @@ def test_companions_have_the_same_contrast_whatever_the_dits():
     said = "DITs of 40 s beside others of 16 s: their light and noise are brought to 16 s"
     assert said in mixed.caveats
     assert said not in alike.caveats
+
+
+def test_products_of_unlike_dits_say_which_one_they_are_for():
+    seen = observe_star(SCENE, 3)
+    metas = [{**HEADER, **FIELD, "ARCFILE": f"{NAME}.fits", "PLANE": k} for k in range(2)]
+    channels = [replace(one, meta=meta) for one, meta in zip(seen.spectra, metas, strict=True)]
+    centres = [
+        replace(c, file=np.full(5, NAME), plane=np.full(5, k), meta=metas[k]) for k, c in enumerate(seen.centres)
+    ]
+    psf, params = replace(seen.psf, dit=16.0), CompanionParams(illumination=0.0, use_adi=0)
+    made = find([longer(channels[0], 2.5), channels[1]], centres, psf, params)
+    assert made.residual.meta["ESO DET SEQ1 DIT"] == 16.0  # its light is that of 16 s
