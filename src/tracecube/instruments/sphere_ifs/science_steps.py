@@ -115,5 +115,5 @@ def ifs_stack(
     """
     from tracecube.instruments.sphere_ifs.stacked import stacked  # noqa: PLC0415 - brings scipy
 
-    cube, numbers, caveats = stacked(list(channels), list(dit_centre), params)
+    cube, numbers, caveats = stacked(channels, list(dit_centre), params)
     return Stacked(cube=cube, quality=numbers, caveats=caveats)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,9 +25,9 @@ __all__ = ["stacked"]
 
 
 def stacked(
-    channels: list[Spectra], centres: list[StarCentre], params: StackParams
+    channels: Sequence[Spectra], centres: list[StarCentre], params: StackParams
 ) -> tuple[Cube, tuple[QualityNumber, ...], tuple[str, ...]]:
-    """Stack the DITs of a star.
+    """Stack the DITs of a star, read one after the other: what ties lenslets beside each other is not kept.
 
     Raises
     ------
@@ -35,7 +36,8 @@ def stacked(
     BadData
         No coordinates of the target, or DITs on different channels.
     """
-    spectra, placed = in_order(channels, centres)
+    alone = [replace(one, beside=None, beside_sample=None, beside_correlation=None) for one in channels]
+    spectra, placed = in_order(alone, centres)
     names = [frame_name(one.meta) for one in spectra]
     turned = [orientation(one.meta, name) for one, name in zip(spectra, names, strict=True)]
     target = pointing(spectra[0].meta)

@@ -12,6 +12,7 @@ from tests.unit.recipes.star_field import lattice, source, spectra_of
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.flags import Flag
 from tracecube.core.star import StarCentre
+from tracecube.instruments.sphere_ifs import stacked as module
 from tracecube.instruments.sphere_ifs.observing import orientation
 from tracecube.instruments.sphere_ifs.science_parameters import StackParams
 from tracecube.instruments.sphere_ifs.science_steps import ifs_stack
@@ -62,3 +63,16 @@ def test_what_is_missing_is_named() -> None:
     nowhere = [replace(one, meta={k: v for k, v in one.meta.items() if k not in lost}) for one in (dit(0), dit(1))]
     with pytest.raises((BadData, MissingInput)):
         ifs_stack(channels=nowhere, dit_centre=[centre(0), centre(1)], params=PARAMS)
+
+
+def test_what_ties_lenslets_beside_each_other_is_not_kept_while_dits_are_stacked(monkeypatch):
+    held = []
+    whole = module.stack_star
+    monkeypatch.setattr(module, "stack_star", lambda some, *rest: held.extend(some) or whole(some, *rest))
+    rows = np.zeros(dit(0).flux.shape, np.int32)
+    ties = {"beside": rows, "beside_sample": rows.astype(np.int16), "beside_correlation": np.zeros((*rows.shape, 7))}
+    params, centres = StackParams(size=51), [centre(0), centre(1)]
+    made = ifs_stack(channels=[replace(dit(k), **ties) for k in range(2)], dit_centre=centres, params=params)
+    assert [one.beside_correlation for one in held] == [None, None]
+    plain = ifs_stack(channels=[dit(0), dit(1)], dit_centre=centres, params=params)
+    assert np.array_equal(made.cube.data, plain.cube.data, equal_nan=True)
