@@ -32,7 +32,7 @@ class FoundCompanions(Outputs):
     residual_cube: ResidualCube | None
 
 
-@recipe(version="19")
+@recipe(version="20")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],
