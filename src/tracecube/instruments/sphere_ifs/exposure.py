@@ -29,6 +29,7 @@ _STANDS_OUT = 5.0  # noises
 _STEADY = 0.003  # relative: lamps as even as that are taken as they are; the full well has a noise of 0.004
 _UNEVEN = 0.05  # of a pixel's light: lines of one lamp need not change alike
 _LIT, _MANY = 10.0, 100  # noises; pixels of such light that tell how bright a lamp was
+_ROWS = 128  # that are combined at a time
 _MEDIAN_LOSS = 0.5 * np.pi  # variance of a median over that of a mean, many samples
 
 
@@ -100,13 +101,31 @@ def _combined(frames: Sequence[Frame], share: FloatArray, algorithm: int) -> tup
     data, variance = (np.stack([getattr(frame, name) for frame in frames]) for name in ("data", "variance"))
     if algorithm == 0:
         return np.tensordot(share, data, axes=1), np.tensordot(share**2, variance, axes=1)
-    level = _levels(data, variance, share)[:, None, None]
-    middle = np.median(data / level, axis=0)
-    if algorithm == 1:
-        return middle, _MEDIAN_LOSS * np.tensordot(share**2, variance, axes=1)
-    limit = _STANDS_OUT * np.sqrt(variance) / level + _UNEVEN * np.abs(middle)
-    weight = np.where(np.abs(data / level - middle) > limit, 0.0, share[:, None, None])
-    total = (weight * level).sum(axis=0)
+    level = _levels(data, variance, share)
+    starts = range(0, data.shape[1], _ROWS)  # in double precision all rows at once would need several times the frames
+    bands = [(data[:, a : a + _ROWS], variance[:, a : a + _ROWS]) for a in starts]
+    made = [(_median if algorithm == 1 else _clean_mean)(*band, share, level) for band in bands]
+    mean, noise = (np.concatenate(some) for some in zip(*made, strict=True))
+    return mean, noise
+
+
+def _median(
+    data: FloatArray, variance: FloatArray, share: FloatArray, level: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the median of frames (n, y, x) at one brightness, and its variance."""
+    middle = np.median(data / level[:, None, None], axis=0)
+    return middle, _MEDIAN_LOSS * np.tensordot(share**2, variance, axes=1)
+
+
+def _clean_mean(
+    data: FloatArray, variance: FloatArray, share: FloatArray, level: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the mean of frames (n, y, x) without what stands out, at their mean brightness, and its variance."""
+    bright = level[:, None, None]
+    middle = np.median(data / bright, axis=0)
+    limit = _STANDS_OUT * np.sqrt(variance) / bright + _UNEVEN * np.abs(middle)
+    weight = np.where(np.abs(data / bright - middle) > limit, 0.0, share[:, None, None])
+    total = (weight * bright).sum(axis=0)
     weight = np.where(total > 0.0, weight / np.where(total > 0.0, total, 1.0), share[:, None, None])
     return (weight * data).sum(axis=0), (weight**2 * variance).sum(axis=0)
 
