@@ -33,10 +33,8 @@ _TURN = "counter-clockwise, first pixel at the lower left: north is then up, eas
 
 
 class _Dit(NamedTuple):
-    """One DIT: light and variance (n_wave, y, x), and when and how it was taken."""
+    """When and how one DIT was taken."""
 
-    light: FloatArray
-    variance: FloatArray
     file: str
     plane: int
     mjd: float
@@ -70,17 +68,22 @@ def master_cube(
     MissingInput
         No DIT, or one without star centre or angle.
     """
-    from tracecube.instruments.sphere_ifs.headers import integration_time  # noqa: PLC0415 - these bring scipy
+    from tracecube.instruments.sphere_ifs.dits import on_one_dit  # noqa: PLC0415 - these bring scipy
+    from tracecube.instruments.sphere_ifs.headers import integration_time  # noqa: PLC0415
     from tracecube.instruments.sphere_ifs.star_place import frame_name  # noqa: PLC0415
 
     placed = {(str(c.file[0]), int(c.plane[0])): c for c in centres}
     made: list[_Dit] = []
-    wave, meta, dit = np.zeros(0), {}, 0.0
-    for one in channels:
+    wave, meta, dit, frames = np.zeros(0), {}, 0.0, np.zeros((2, 0, 0, 0, 0), np.float32)
+    for k, one in enumerate(channels):
         if not made:
             wave, meta = np.asarray(one.wave, float), dict(one.meta)
             dit = integration_time(meta, frame_name(meta)) if psf is None else psf.dit
-        made.append(_dit_of(one, placed, dit, params))
+            frames = np.empty((2, wave.size, len(placed), params.size, params.size), np.float32)
+        told, place = _dit_of(one, placed)
+        made.append(told)
+        [scaled], _ = on_one_dit([one], dit)
+        frames[:, :, k] = _about(scaled, place, params)
     if not made:
         raise MissingInput("no DIT of a star", hint="reduce the OBJECT frames")
     cards: Cards = {
@@ -89,23 +92,22 @@ def master_cube(
         "CUBEDIT": (dit, "[s] light and noise are those of such a DIT"),
     }
     own = {key: value for key, value in meta.items() if key not in {"PLANE", "ARCFILE"}}
-    return ForeignFile((*_planes(made, wave), *_star(psf, images, params)), (_table(made),), own, cards)
+    return ForeignFile(
+        (*_planes(frames[:, :, : len(made)], made, wave), *_star(psf, images, params)), (_table(made),), own, cards
+    )
 
 
-def _dit_of(one: Spectra, placed: Mapping[tuple[str, int], StarCentre], dit: float, params: StarCubeParams) -> _Dit:
-    """Resample one DIT about its star."""
-    from tracecube.instruments.sphere_ifs.dits import on_one_dit  # noqa: PLC0415 - these bring scipy
-    from tracecube.instruments.sphere_ifs.observing import moment, orientation  # noqa: PLC0415
+def _dit_of(one: Spectra, placed: Mapping[tuple[str, int], StarCentre]) -> tuple[_Dit, F8]:
+    """Return when and how a DIT was taken, and the places of its star (n_wave, 2), arcsec."""
+    from tracecube.instruments.sphere_ifs.observing import moment, orientation  # noqa: PLC0415 - these bring scipy
     from tracecube.instruments.sphere_ifs.star_place import frame_name  # noqa: PLC0415
     from tracecube.instruments.sphere_ifs.star_surroundings import centre_of  # noqa: PLC0415
 
     name, centre = frame_name(one.meta), centre_of(one.meta, dict(placed))
-    [scaled], _ = on_one_dit([one], dit)
     place = np.stack([np.asarray(centre.x, float), np.asarray(centre.y, float)], axis=1)
-    light, variance = _about(scaled, place, params)
     turned = orientation(one.meta, name)
     middle = moment(one.meta, name).middle
-    return _Dit(light, variance, name, int(centre.plane[0]), middle, turned.parallactic, turned.angle)
+    return _Dit(name, int(centre.plane[0]), middle, turned.parallactic, turned.angle), place
 
 
 def _about(one: Spectra, place: F8, params: StarCubeParams) -> tuple[FloatArray, FloatArray]:
@@ -125,12 +127,12 @@ def _about(one: Spectra, place: F8, params: StarCubeParams) -> tuple[FloatArray,
     return data.reshape(shape), variance.reshape(shape)
 
 
-def _planes(made: list[_Dit], wave: F8) -> tuple[Plane, ...]:
-    """Frames (n_wave, n_time, y, x), angles (n_time,) and wavelengths (n_wave,)."""
+def _planes(frames: FloatArray, made: list[_Dit], wave: F8) -> tuple[Plane, ...]:
+    """Light and variance (2, n_wave, n_time, y, x), angles (n_time,) and wavelengths (n_wave,)."""
     angle = np.array([one.angle for one in made])
     return (
-        Plane("SCIENCE", np.stack([one.light for one in made], axis=1), _FLUX, "a pixel; wavelength, time, y, x"),
-        Plane("STAT", np.stack([one.variance for one in made], axis=1), _NOISE, "variance of the samples"),
+        Plane("SCIENCE", frames[0], _FLUX, "a pixel; wavelength, time, y, x"),
+        Plane("STAT", frames[1], _NOISE, "variance of the samples"),
         Plane("ROTATION", (angle + 180.0) % 360.0 - 180.0, "deg", _TURN),
         Plane("WAVE", wave * 1e-4, "um", "of the channels, vacuum"),
     )
@@ -139,7 +141,7 @@ def _planes(made: list[_Dit], wave: F8) -> tuple[Plane, ...]:
 def _table(made: list[_Dit]) -> ForeignTable:
     """What was taken when."""
     units = {"FILE": "", "PLANE": "", "MJD": "d", "PARANG": "deg", "POSANG": "deg"}
-    columns = zip(*(one[2:] for one in made), strict=True)
+    columns = zip(*made, strict=True)
     return ForeignTable(
         "DITS",
         tuple(Plane(name, np.array(values), unit) for (name, unit), values in zip(units.items(), columns, strict=True)),
