@@ -20,7 +20,7 @@ import threading
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from tracecube.core.errors import BadData
 
@@ -116,7 +116,7 @@ def split_path(path: Path | str) -> tuple[Path, str | None]:
     return (Path(archive), member) if inside and archive.endswith((ARCHIVE, *PACKED)) else (Path(path), None)
 
 
-def open_file(path: Path | str) -> BinaryIO:
+def open_file(path: Path | str) -> io.BufferedReader:
     """Open a file for reading bytes, be it loose or a member of an archive.
 
     Raises
@@ -130,7 +130,7 @@ def open_file(path: Path | str) -> BinaryIO:
     if member is None:
         return archive.open("rb")
     file, start, size = _place(archive, member)
-    return cast("BinaryIO", io.BufferedReader(_Window(Path(file).open("rb", buffering=0), start, size), 1 << 16))
+    return io.BufferedReader(_Window(Path(file).open("rb", buffering=0), start, size), 1 << 16)
 
 
 def stamp(path: Path | str) -> tuple[int, int]:

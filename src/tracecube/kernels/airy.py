@@ -8,6 +8,7 @@ a wavelength channel draws out whatever moves with wavelength.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 __all__ = ["LARGEST_RADIUS", "airy_density", "airy_enclosed", "airy_table"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 LARGEST_RADIUS = 60.0
 """Radius in lambda / D to which the pattern is tabulated; beyond it the density is 0."""
@@ -51,7 +53,7 @@ def airy_table(obstruction: float) -> tuple[F8, F8]:
     return radius, density
 
 
-def airy_density(radius: F8, obstruction: float) -> tuple[F8, F8]:
+def airy_density(radius: Floats, obstruction: float) -> tuple[F8, F8]:
     """Density of the pattern (1 / (lambda / D)**2) and its slope at radii in lambda / D."""
     density = airy_table(obstruction)[1]
     place = np.minimum(radius, LARGEST_RADIUS) / _STEP

@@ -90,7 +90,7 @@ def _densities(pressure: float, temperature: float, share: float, carbon_dioxide
     return moles * molar_dry * (1.0 - share), moles * 0.018015 * share
 
 
-def air_to_vacuum(wave_air: F8) -> F8:
+def air_to_vacuum(wave_air: Floats) -> F8:
     """Vacuum wavelength of a wavelength tabled in standard air (15 C, 1013.25 hPa, dry), Angstrom."""
     air = np.asarray(wave_air, dtype=float)
     vacuum = air
@@ -106,7 +106,7 @@ def standard_pressure(altitude: float, *, sea_level: float = 1013.25) -> float:
 
 
 def differential_refraction(
-    wave: F8, reference: float, tan_zenith: F8, *, pressure: float, temperature: float, humidity: float
+    wave: Floats, reference: float, tan_zenith: F8, *, pressure: float, temperature: float, humidity: float
 ) -> F8:
     """Shift towards the zenith against the reference wavelength, arcsec.
 
@@ -131,7 +131,7 @@ def differential_refraction(
 
 
 def refraction_shift(
-    wave: F8,
+    wave: Floats,
     reference: float,
     airmass: tuple[float, float],
     parallactic: tuple[float, float],
@@ -167,7 +167,7 @@ def refraction_shift(
     return size * float(np.mean(tangent * np.sin(angle))), size * float(np.mean(tangent * np.cos(angle)))
 
 
-def extinction_transmission(wave: F8, curve_wave: F8, curve_magnitude: F8, airmass: float) -> F8:
+def extinction_transmission(wave: Floats, curve_wave: Floats, curve_magnitude: Floats, airmass: float) -> F8:
     """Transmission of the continuous extinction (Rayleigh, aerosol, ozone) at an airmass.
 
     Parameters
@@ -218,7 +218,7 @@ def transmission_in_bins(wave: Floats, table_wave: Floats, transmission: Floats,
     return np.where(known > 0.0, np.diff(np.interp(edges, ends, total)) / np.maximum(known, 1e-9), 1.0)
 
 
-def broadening_matrix(fine: F8, wave: F8, sigma: F8) -> F8:
+def broadening_matrix(fine: Floats, wave: Floats, sigma: Floats) -> F8:
     """Matrix that turns a finely sampled spectrum into one seen by the instrument.
 
     Each row averages over one sample of ``wave`` (from half-way to half-way of its neighbours) the

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["plane_to_sky", "sky_to_plane"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 ARCSEC = 3600.0  # in a degree
 
 
-def sky_to_plane(ra: F8, dec: F8, ra0: float, dec0: float) -> tuple[F8, F8]:
+def sky_to_plane(ra: Floats, dec: Floats, ra0: float, dec0: float) -> tuple[F8, F8]:
     """Gnomonic projection about (ra0, dec0), degree, to east and north, arcsec."""
     a, d, d0 = np.radians(np.asarray(ra) - ra0), np.radians(dec), np.radians(dec0)
     cosine = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a)
@@ -20,7 +23,7 @@ def sky_to_plane(ra: F8, dec: F8, ra0: float, dec0: float) -> tuple[F8, F8]:
     return np.degrees(east) * ARCSEC, np.degrees(north) * ARCSEC
 
 
-def plane_to_sky(east: F8, north: F8, ra0: float, dec0: float) -> tuple[F8, F8]:
+def plane_to_sky(east: Floats, north: Floats, ra0: float, dec0: float) -> tuple[F8, F8]:
     """Inverse of `sky_to_plane`, degree."""
     x, y = np.radians(np.asarray(east) / ARCSEC), np.radians(np.asarray(north) / ARCSEC)
     d0 = np.radians(dec0)

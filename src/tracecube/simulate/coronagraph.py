@@ -7,6 +7,7 @@ slowly forgets itself; a smooth halo changes its brightness; companions stand st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from tracecube.kernels.psf import hexagon_area
 __all__ = ["CoronagraphScene", "CoronagraphSequence", "observe_star", "speckle_field", "speckle_intensity"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 DIAMETER = 8.0  # m
 MICROARCSEC = 180.0 / np.pi * 3600.0
@@ -131,7 +133,7 @@ def speckle_field(rng: np.random.Generator) -> NDArray[np.complex128]:
     return np.asarray(field / np.sqrt(2.0 * np.count_nonzero(inside)))
 
 
-def speckle_intensity(field: NDArray[np.complex128], u: F8, v: F8) -> F8:
+def speckle_intensity(field: NDArray[np.complex128], u: Floats, v: Floats) -> F8:
     """Intensity of a complex field at places (n,) in lambda / D from the star."""
     place = np.stack([v / _FINE, u / _FINE]) % _GRID
     parts = [map_coordinates(part, place, order=3, mode="grid-wrap") for part in (field.real, field.imag)]

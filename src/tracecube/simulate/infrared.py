@@ -120,7 +120,7 @@ def integrate(
     counts = counts * (1.0 - array.loss * counts / limits.linear)
     noise = array.read_noise / array.gain * rng.standard_normal(counts.shape, np.float32) / np.sqrt(count)
     frame = np.minimum(counts, 1.2 * limits.saturation) + noise + _levels(array, count, rng)
-    return np.clip(np.round(frame), -32768, 32767).astype(np.int16)
+    return np.asarray(np.clip(np.round(frame), -32768, 32767), np.int16)
 
 
 def _levels(array: InfraredArray, count: int, rng: np.random.Generator) -> FloatArray:
@@ -133,4 +133,4 @@ def _levels(array: InfraredArray, count: int, rng: np.random.Generator) -> Float
         level[:, place.x0 : place.x1] += np.float32(_WANDER * share * rng.standard_normal())
     slow = np.cumsum(rng.standard_normal(rows)) * np.exp(-np.arange(rows) / rows)
     slow = _COMMON * share * (slow - slow.mean()) / max(float(slow.std()), 1e-9)
-    return level + slow[:, None].astype(np.float32)
+    return np.asarray(level + slow[:, None].astype(np.float32))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from tracecube.recipes.align.white import White
 __all__ = ["AlignParams", "Aligned", "align"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 
 class AlignParams(SourceParams):
@@ -63,7 +64,7 @@ class Aligned(NamedTuple):
 
 
 def align(
-    images: Sequence[White], params: AlignParams, *, listed: Sequence[F8] | None = None, reference: int = 0
+    images: Sequence[White], params: AlignParams, *, listed: Sequence[Floats] | None = None, reference: int = 0
 ) -> Aligned:
     """Measure offsets, flux scales and backgrounds against one of the exposures.
 

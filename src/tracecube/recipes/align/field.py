@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from tracecube.recipes.align.white import White, mapped, sky_of
 __all__ = ["FieldGrid", "Preview", "grid_of", "preview"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 
 class FieldGrid(NamedTuple):
@@ -37,7 +38,7 @@ class Preview(NamedTuple):
     exposed: F8
 
 
-def grid_of(images: Sequence[White], offsets: F8, reference: int) -> FieldGrid:
+def grid_of(images: Sequence[White], offsets: Floats, reference: int) -> FieldGrid:
     """Return the grid that holds all exposures: that of the reference, grown.
 
     Parameters
@@ -71,8 +72,8 @@ def grid_of(images: Sequence[White], offsets: F8, reference: int) -> FieldGrid:
 def preview(
     images: Sequence[White],
     grid: FieldGrid,
-    offsets: F8,
-    scales: F8,
+    offsets: Floats,
+    scales: Floats,
     backgrounds: F8,
     seconds: Sequence[float],
 ) -> Preview:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from tracecube.recipes.align.white import White, flattened, mapped, sky_of
 __all__ = ["Pair", "Search", "measure_pair"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 _LIGHT = 4.0  # sigma of the smoothed image beyond which light of extended objects tells of the place
 _WIDE = 3.0  # px, that smoothing
@@ -60,7 +61,9 @@ class Pair(NamedTuple):
     significance: float
 
 
-def measure_pair(one: White, other: White, sources: tuple[F8, F8], search: Search, *, listed: bool = False) -> Pair:
+def measure_pair(
+    one: White, other: White, sources: tuple[Floats, Floats], search: Search, *, listed: bool = False
+) -> Pair:
     """Measure the displacement of ``other`` against ``one``.
 
     Parameters
@@ -107,7 +110,7 @@ def _candidates(
     one: White,
     other: White,
     place: tuple[F8, F8],
-    sources: tuple[F8, F8],
+    sources: tuple[Floats, Floats],
     search: Search,
 ) -> list[F8]:
     """Return displacements (y, x; px) worth trying, the best first."""
@@ -142,7 +145,7 @@ def _canvas(one: F8, other: F8, base: NDArray[np.integer]) -> tuple[F8, F8]:
     return first, second
 
 
-def _in_one(place: tuple[F8, F8], points: F8) -> F8:
+def _in_one(place: tuple[F8, F8], points: Floats) -> F8:
     """Return where pixels of the second image (k, 2) lie in the first if nothing is displaced."""
     y, x = np.rint(points).astype(int).T
     y, x = np.clip(y, 0, place[0].shape[0] - 1), np.clip(x, 0, place[0].shape[1] - 1)
@@ -150,7 +153,7 @@ def _in_one(place: tuple[F8, F8], points: F8) -> F8:
     return np.asarray(np.stack([place[0][y, x], place[1][y, x]], axis=1) + rest)
 
 
-def _vote(one: White, place: tuple[F8, F8], sources: tuple[F8, F8], search: Search) -> F8 | None:
+def _vote(one: White, place: tuple[F8, F8], sources: tuple[Floats, Floats], search: Search) -> F8 | None:
     """Return the displacement that most pairs of sources agree on: a histogram, then circles of falling radii."""
     if not (len(sources[0]) and len(sources[1])):
         return None
@@ -173,7 +176,7 @@ def _vote(one: White, place: tuple[F8, F8], sources: tuple[F8, F8], search: Sear
 def _telling(
     other: White,
     place: tuple[F8, F8],
-    sources: tuple[F8, F8],
+    sources: tuple[Floats, Floats],
     start: F8,
     search: Search,
     *,

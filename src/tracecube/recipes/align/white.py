@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from tracecube.recipes.align.beyond import continued
 __all__ = ["White", "background", "flattened", "mapped", "pattern_of", "sky_of", "white"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 _BLOCK, _AROUND = 10, 5  # px of a block, and blocks of the median that is taken off where images are compared
 _SIGMA = 2.0  # px, of the convolution there
@@ -179,7 +181,7 @@ def sky_of(one: White, y: F8, x: F8) -> tuple[F8, F8]:
     return plane_to_sky(-(one.x0 + one.side * x), one.y0 + one.side * y, one.ra, one.dec)
 
 
-def mapped(one: White, ra: F8, dec: F8) -> tuple[F8, F8]:
+def mapped(one: White, ra: Floats, dec: Floats) -> tuple[F8, F8]:
     """Return the pixels (y, x) of places on the sky."""
     east, north = sky_to_plane(ra, dec, one.ra, one.dec)
     return (north - one.y0) / one.side, (-east - one.x0) / one.side

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,13 +13,14 @@ from tracecube.recipes.flux.telluric import Absorbers
 __all__ = ["atmosphere_and_response"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 MARGIN = 300.0  # Angstrom beyond the samples, six widths of the broadest line-spread function
 STEP = 3.0  # Angstrom, the sampling of the telluric templates
 
 
 def atmosphere_and_response(
-    wave: F8,
-    lsf_sigma: F8,
+    wave: Floats,
+    lsf_sigma: Floats,
     log_response: F8,
     *,
     airmass: float,

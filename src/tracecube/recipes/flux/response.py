@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Combination", "combine_responses"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 LEVEL_RANGE = (4500.0, 8500.0)  # Angstrom: where every standard is bright and no reference is extrapolated
 
 
@@ -40,9 +42,9 @@ class Combination:
 
 
 def combine_responses(
-    wave: F8,
-    log_response: F8,
-    variance: F8,
+    wave: Floats,
+    log_response: Floats,
+    variance: Floats,
     flags: NDArray[np.integer],
     names: list[str],
     *,
@@ -100,7 +102,7 @@ def _scatter(deviation: F8, band: NDArray[np.bool_]) -> float:
     return float(np.sqrt(np.mean(deviation[:, band] ** 2) * count / (count - 1)))
 
 
-def _reject(wave: F8, shape: F8, names: list[str], tolerance: float) -> tuple[NDArray[np.bool_], list[str]]:
+def _reject(wave: Floats, shape: F8, names: list[str], tolerance: float) -> tuple[NDArray[np.bool_], list[str]]:
     """Leave out stars whose colour departs, the worst first, while three or more are left."""
     band = (wave >= 4000.0) & (wave <= 9000.0)
     used, caveats = np.ones(len(shape), dtype=bool), []

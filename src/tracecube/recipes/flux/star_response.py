@@ -8,6 +8,7 @@ multiplied by a smooth response. Nothing is fitted to a quotient of noisy number
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from tracecube.recipes.flux.telluric import Absorbers
 __all__ = ["Observation", "Smoothness", "StarResponse", "fit_star"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 MARGIN = 300.0  # Angstrom beyond the samples, six widths of the broadest line-spread function
 
 
@@ -38,12 +40,12 @@ class Observation:
     reference : Reference
     """
 
-    wave: F8
-    rate: F8
-    variance: F8
-    covariance: F8
+    wave: Floats
+    rate: Floats
+    variance: Floats
+    covariance: Floats
     good: NDArray[np.bool_]
-    lsf_sigma: F8
+    lsf_sigma: Floats
     airmass: float
     reference: Reference
 
@@ -139,7 +141,7 @@ def fit_star(
     return _result(model, basis, star, values, covariance)
 
 
-def _spline_basis(wave: F8, spacing: float) -> F8:
+def _spline_basis(wave: Floats, spacing: float) -> F8:
     """Cubic B-splines, array (m, b)."""
     from scipy.interpolate import BSpline  # noqa: PLC0415 - slow to import
 
@@ -150,7 +152,7 @@ def _spline_basis(wave: F8, spacing: float) -> F8:
     return np.asarray(BSpline.design_matrix(inside, knots, 3).toarray())
 
 
-def _relative_error(wave: F8, counts: F8, smoothness: Smoothness) -> F8:
+def _relative_error(wave: Floats, counts: Floats, smoothness: Smoothness) -> F8:
     """Error that reference, template and line-spread function bring, largest inside lines."""
     from scipy.ndimage import median_filter  # noqa: PLC0415
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Absorbers", "DepthLaw", "fit_depth_law"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class DepthLaw:
         return np.asarray(np.exp(self.level) * airmass**self.exponent)
 
 
-def fit_depth_law(airmass: F8, depth: F8, error: F8, absorbers: Absorbers) -> DepthLaw:
+def fit_depth_law(airmass: Floats, depth: Floats, error: Floats, absorbers: Absorbers) -> DepthLaw:
     """Fit level and exponent of each absorber to the depths that stars saw.
 
     The exponent keeps close to its prior unless stars at different airmass know better.

@@ -7,6 +7,7 @@ bundle are measured for themselves (`tracecube.recipes.science.field_stars`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
 I8 = NDArray[np.int64]
 MOVED = 0.3  # arcsec: ten times the scatter of a catalogue
 
@@ -141,7 +144,7 @@ def solve_field(
     return FieldResult(solution, fit, plate, tuple(caveats))
 
 
-def true_places(nominal: tuple[F8, F8], exposure: I8, solution: FieldSolution) -> tuple[F8, F8]:
+def true_places(nominal: tuple[F8, F8], exposure: Ints, solution: FieldSolution) -> tuple[F8, F8]:
     """East and north (arcsec) of fibres in the tangent plane of a solution, from their nominal places."""
     which = np.searchsorted(solution.exposure, exposure)
     e, n = nominal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,7 @@ from tracecube.recipes.science.field import StarCatalogue, air_refraction, field
 __all__ = ["FieldStarsParams", "find_scale", "fit_stars", "measure_stars", "star_spectra", "star_table"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 
 class FieldStarsParams(Params):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from tracecube.core.spectra import Spectra
 __all__ = ["Scene", "Slices", "Track", "brightest", "make_scene", "make_slices", "sky_surface"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 # A lenslet that hardly passes light is divided by a small number: its calibration error is large.
 BAD = NOT_USABLE | int(Flag.NOT_ILLUMINATED | Flag.LOW_THROUGHPUT)
 
@@ -87,9 +89,9 @@ class Track:
         Logarithm of wavelength over reference: the width goes with ``exp(rho * growth)``.
     """
 
-    east: F8
-    north: F8
-    growth: F8
+    east: Floats
+    north: Floats
+    growth: Floats
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 __all__ = ["Nebula", "gas_windows", "nebula_in"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 _LIGHT = 299792.458  # km/s
 _HBETA, _OIII, _OIII_FAINT = 4861.33, 5006.84, 4958.91
@@ -46,7 +47,7 @@ class Nebula(NamedTuple):
     lines: tuple[str, ...]
 
 
-def nebula_in(wave: F8, light: F8, base: F8) -> Nebula | None:
+def nebula_in(wave: Floats, light: Floats, base: Floats) -> Nebula | None:
     """Look for lines of gas, both of O III at one velocity, and H beta with them; None where there are none.
 
     Gas so cold that it has no O III is not told: lines of hydrogen alone are too like what noise and airglow make.
@@ -79,7 +80,7 @@ def nebula_in(wave: F8, light: F8, base: F8) -> Nebula | None:
     return best
 
 
-def _crest(wave: F8, above: F8, line: float) -> float:
+def _crest(wave: Floats, above: Floats, line: float) -> float:
     """Return the height at a line if it is the highest about it, else 0."""
     step = float(wave[1] - wave[0])
     at, reach = round(float(line - wave[0]) / step), int(_CREST / step)
