@@ -108,7 +108,7 @@ def _told(
     flux = np.where(sure & np.isfinite(found.flux), 1.0 / np.where(found.flux > 0, found.flux, np.nan), 1.0)
     flux_error = np.where(sure, found.flux_error * flux**2, np.inf)
     caveats = [
-        f"exposure {i + 1}: offset not measured ({_reason(found, i)}): the header's pointing stands"
+        f"exposure {i + 1}: offset not measured ({_reason(found, int(i))}): the header's pointing stands"
         for i in np.flatnonzero(~sure)
     ]
     offset = np.where(sure[:, None], offset, 0.0)

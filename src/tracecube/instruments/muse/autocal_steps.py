@@ -43,7 +43,7 @@ def slice_factors(*, segments: Sequence[SliceSegments], sky: SliceSky, params: A
     found = autocalibrate(segments, sky, own)
     channels = {str(one.meta.get("DETECTOR")): channel_of(one.meta, "exposure") for one in segments}
     typical = float(np.median(found.trust))
-    caveats = ()
+    caveats: tuple[str, ...] = ()
     if typical < _FULL:
         caveats = (f"objects hide most slices: factors are drawn to 1 (typical trust {typical:.2f})",)
     numbers = (

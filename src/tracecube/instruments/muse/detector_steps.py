@@ -199,7 +199,7 @@ def master_dark(*, raw: Sequence[RawFrame], bias: Frame, params: DarkParams) -> 
     noise = np.sqrt(found.variance)
     hot = found.data - middle > params.hot * np.maximum(noise, scatter)
     flags = found.flags | np.where(hot, int(Flag.HOT_PIXEL), 0)
-    numbers = (
+    numbers: tuple[QualityNumber, ...] = (
         QualityNumber("DARK CURRENT", middle, "electron/h", high=HIGHEST_CURRENT),
         QualityNumber("NUM HOTPIXELS", float(hot.sum()), high=0.01 * hot.size),
         QualityNumber("REJECTED", found.rejected / found.data.size / len(channels)),

@@ -10,7 +10,7 @@ import numpy as np
 from tracecube.core.alignment import Offsets, SourceList
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import FloatArray, Scalar
-from tracecube.core.foreign import ForeignFile, GatheredForm, Plane
+from tracecube.core.foreign import CardValue, ForeignFile, GatheredForm, Plane
 from tracecube.core.spectra import Cube, Image
 from tracecube.instruments.muse.eso_forms import axes_of, form, head, table_file
 from tracecube.instruments.muse.eso_planes import three_planes
@@ -123,7 +123,8 @@ def _sources_of(found: SourceList, number: int, date: str, mjd: float) -> Foreig
     for name, (ours, unit) in _SOURCE_COLUMNS.items():
         values: FloatArray = np.asarray(getattr(found, ours))[own]
         columns.append(Plane(name, values.astype(np.int32 if name == "Id" else np.float64), unit))
-    cards = head("SOURCE_LIST", "muse_exp_align", found.meta, **{"DATE-OBS": date, "MJD-OBS": mjd})
+    start: dict[str, CardValue] = {"DATE-OBS": date, "MJD-OBS": mjd}
+    cards = head("SOURCE_LIST", "muse_exp_align", found.meta, **start)
     return table_file("", tuple(columns), found.meta, cards)
 
 

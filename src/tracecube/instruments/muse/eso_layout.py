@@ -11,7 +11,7 @@ import numpy as np
 from tracecube.core.errors import MissingInput
 from tracecube.core.field_wcs import FieldWcs
 from tracecube.core.fields import Meta
-from tracecube.core.foreign import Cards, CardValue, ForeignFile, Plane
+from tracecube.core.foreign import Cards, CardValue, ForeignFile, Form, GatheredForm, JobForm, Plane
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.outputs import OutputLinearity
 from tracecube.core.slice_field import FieldGeometry
@@ -82,9 +82,9 @@ def _bias(category: str, recipe: str, product: Frame) -> ForeignFile:
         quarter = chip.of(data)
         for name, value in (("MEDIAN", np.median(quarter)), ("MEAN", np.mean(quarter)), ("STDEV", np.std(quarter))):
             cards[f"ESO QC BIAS MASTER{output} {name}"] = float(value)
-    for number, (name, value) in enumerate(_OVERSCAN.items(), start=1):
+    for number, (name, setting) in enumerate(_OVERSCAN.items(), start=1):
         cards[f"ESO PRO REC1 PARAM{number} NAME"] = name
-        cards[f"ESO PRO REC1 PARAM{number} VALUE"] = (value, "what comes nearest to what was done")
+        cards[f"ESO PRO REC1 PARAM{number} VALUE"] = (setting, "what comes nearest to what was done")
     cards["ESO QC BIAS MASTER NBADPIX"] = int(np.count_nonzero(product.flags))
     planes = three_planes(data, product.flags, variance, "adu")
     return _image(category, planes, product.meta, head(category, recipe, product.meta, **cards))
@@ -189,7 +189,7 @@ def _pixels(  # noqa: PLR0913, PLR0917 - what a pixel's place and wavelength fol
         band=(first_wavelength(mode(product.meta)), LAST_WAVELENGTH),
     )
     flux = mean * flat.data.size
-    more = {"ESO DRS MUSE FLAT FLUX LAMP": flux, "ESO DRS MUSE FLAT FLUX SKY": flux * level}
+    more: dict[str, CardValue] = {"ESO DRS MUSE FLAT FLUX LAMP": flux, "ESO DRS MUSE FLAT FLUX SKY": flux * level}
     more |= {**limits(rows, channel), **({} if sky is None else shift_quality(sky.of(detector)))}
     cards = head(category, recipe, product.meta, **more)
     lamp = spectrum_of_flat(flat, traces, wavelengths, mean)
@@ -227,7 +227,7 @@ def _linearity(category: str, recipe: str, product: OutputLinearity) -> ForeignF
 _TRACES = {"traces": ("TRACES", SliceTraces)}
 _WAVES = {"wavelengths": ("WAVELENGTHS", SliceWavelengths)}
 
-FORMS = (
+FORMS: tuple[Form | GatheredForm | JobForm, ...] = (
     form(_bias, Frame, "MASTER_BIAS", "MASTER_BIAS", "muse_bias"),
     form(_dark, Frame, "MASTER_DARK", "MASTER_DARK", "muse_dark"),
     form(_flat, Frame, "MASTER_FLAT", "MASTER_FLAT", "muse_flat", _TRACES),

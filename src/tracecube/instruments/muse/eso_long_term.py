@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tracecube.core.field_wcs import FieldWcs
-from tracecube.core.foreign import ForeignFile, ForeignTable, Plane
+from tracecube.core.foreign import Cards, ForeignFile, ForeignTable, Plane
 from tracecube.core.outputs import OutputLinearity
 from tracecube.core.slice_field import FieldGeometry
 
@@ -30,16 +30,16 @@ def geometry_table(cards: Mapping[str, object], product: FieldGeometry) -> Forei
     return ForeignFile((), (ForeignTable("", columns),), product.meta, cards, primary="")  # type: ignore[arg-type]
 
 
-def astrometry_wcs(cards: Mapping[str, object], product: FieldWcs) -> ForeignFile:
+def astrometry_wcs(cards: Cards, product: FieldWcs) -> ForeignFile:
     """Lay out scale, turn and centre as cards; the stars follow as a table."""
-    wcs = {
+    wcs: Cards = {
         "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg",
         "CRPIX1": product.crpix1, "CRPIX2": product.crpix2,
         "CD1_1": product.cd11, "CD1_2": product.cd12, "CD2_1": product.cd21, "CD2_2": product.cd22,
     }  # fmt: skip
     names = ("x", "y", "ra", "dec", "residual_east", "residual_north", "used")
     stars = ForeignTable("STARS", tuple(Plane(name, getattr(product, name)) for name in names))
-    return ForeignFile((), (stars,), product.meta, {**cards, **wcs}, primary="")  # type: ignore[arg-type]
+    return ForeignFile((), (stars,), product.meta, {**cards, **wcs}, primary="")
 
 
 def nonlinearity_gain(cards: Mapping[str, object], product: OutputLinearity) -> ForeignFile:

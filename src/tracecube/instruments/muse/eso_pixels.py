@@ -124,7 +124,8 @@ def pixel_rows(  # noqa: PLR0913 - what a pixel's place and wavelength follow fr
                 (number | channel << 6 | (y + 1) << 11 | (x + 1) << 24).astype(np.int32),
             )
         )
-    return PixelRows(*(np.concatenate(column) for column in zip(*parts, strict=True)), offset)
+    xpos, ypos, waves, data, dq, stat, origin = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return PixelRows(xpos, ypos, waves, data, dq, stat, origin, offset)
 
 
 def pixel_planes(rows: PixelRows) -> tuple[Plane, ...]:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracecube.core.fields import FloatArray, Meta
 from tracecube.core.foreign import Cards, CardValue, ForeignFile, JobForm, Plane
@@ -128,7 +129,7 @@ def _state(light: ExposureLight, channels: int) -> Cards:
     }
 
 
-def _limits(columns: dict[str, FloatArray]) -> Cards:
+def _limits(columns: dict[str, NDArray[Any]]) -> Cards:
     cards: dict[str, CardValue] = {}
     for name, column in (("X", "xpos"), ("Y", "ypos"), ("LAMBDA", "lambda")):
         cards[f"ESO DRS MUSE PIXTABLE LIMITS {name} LOW"] = float(columns[column].min())

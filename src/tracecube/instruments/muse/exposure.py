@@ -49,7 +49,8 @@ def open_channels(raw: Sequence[RawFrame]) -> tuple[list[Channel], tuple[str, ..
     BadData
         None can be used.
     """
-    channels, notes = [], []
+    channels: list[Channel] = []
+    notes: list[str] = []
     for frame in sorted(raw, key=lambda frame: frame.name):
         held: tuple[FloatArray, ...] = ()  # pixels that are read once
         try:

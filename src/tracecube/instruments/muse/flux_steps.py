@@ -298,4 +298,4 @@ def throughput(wave: FloatArray, response: FloatArray, at: float) -> float:
     """Return the share of photons at a wavelength (Angstrom) that become electrons, of a response (mag)."""
     value = float(np.interp(at, wave, response))
     photons = _AREA * at / 1.98644586e-8  # h c, erg Angstrom
-    return 10.0 ** (0.4 * value) / photons
+    return float(10.0 ** (0.4 * value) / photons)

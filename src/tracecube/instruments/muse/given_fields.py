@@ -70,7 +70,7 @@ def given_image(*, raw: RawFrame, params: GivenParams) -> GivenImage:  # noqa: A
     flags = np.where(np.isfinite(data), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
     if "DQ" in raw.images:
         flags |= flags_of(np.asarray(raw.images["DQ"]).astype(np.int64))
-    said = (_by(raw, "image"),)
+    said: tuple[str, ...] = (_by(raw, "image"),)
     if "STAT" in raw.images:
         variance = np.asarray(raw.images["STAT"], np.float32)
     else:

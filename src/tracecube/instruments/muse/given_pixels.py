@@ -137,7 +137,7 @@ def _said(raw: RawFrame, level: float | None, wrong: FloatArray) -> tuple[str, .
     scatter = float(np.median(wrong))
     if scatter != 1.0:
         what += f", and errors, {scatter:.2f} times too small, are made as large as the scatter of neighbours"
-    said = (f"pixels of the observatory's pipeline ({raw.name}) {what}",)
+    said: tuple[str, ...] = (f"pixels of the observatory's pipeline ({raw.name}) {what}",)
     if level is None:
         said += ("no twilight: channels are as bright as their lamps until the sky lines tell",)
     return said

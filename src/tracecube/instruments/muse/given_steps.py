@@ -10,7 +10,7 @@ import numpy as np
 from numpy.polynomial import legendre, polynomial
 
 from tracecube.core.errors import BadData, MissingInput
-from tracecube.core.fields import FloatArray, Meta, Scalar
+from tracecube.core.fields import FloatArray, IntArray, Meta, Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.headers import number
@@ -233,9 +233,10 @@ def given_waves(*, raw: RawFrame, traces: SliceTraces, params: GivenParams) -> G
         coefficient[row] = np.linalg.lstsq(design, wave.ravel(), rcond=None)[0].reshape(nt, nu)
         covariance[row] = columns["MSE"][row] * _unit_covariance(raw, int(columns["SliceNo"][row]), nu)
     lost = ~np.isfinite(coefficient[:, 0, 0])
+    line, listed = _no_lines()
     solution = SliceWavelengths(
         columns["SliceNo"].astype(np.int32), np.where(lost, int(Flag.NOT_MEASURED), 0).astype(np.int32),
-        coefficient, covariance, np.sqrt(columns["MSE"]), *_no_lines(), half, half, reach, "AWAV", _meta(raw),
+        coefficient, covariance, np.sqrt(columns["MSE"]), *line, *listed, half, half, reach, "AWAV", _meta(raw),
     )  # fmt: skip
     untold = int(np.count_nonzero(~lost & ~np.isfinite(covariance[:, 0, 0])))
     caveats = [f"errors of the wavelengths of {untold} slices are unknown: no number of their lines"] if untold else []
@@ -251,11 +252,15 @@ def _unit_covariance(raw: RawFrame, aperture: int, terms: int) -> FloatArray:
     return np.asarray(np.linalg.inv(basis.T @ basis))
 
 
-def _no_lines() -> list[np.ndarray]:
+_Line = tuple[IntArray, FloatArray, IntArray, FloatArray, FloatArray, FloatArray, IntArray]
+_Listed = tuple[FloatArray, FloatArray, FloatArray]
+
+
+def _no_lines() -> tuple[_Line, _Listed]:
     """Return the empty columns of lines that a table does not tell."""
     whole = np.zeros(0, np.int32)
     none = np.zeros(0)
-    return [whole, none, whole, none, none, none, whole, none, none, none]
+    return (whole, none, whole, none, none, none, whole), (none, none, none)
 
 
 @recipe(version="3")
@@ -285,6 +290,7 @@ def given_response(  # noqa: PLR0913 - what light relative to the lamp follows f
     lamp_wave, lamp = lamp_spectrum(flat, trace, solution)
     level = _level(known[0], mjd, twilights or (), exposures or ())
     lamp = np.interp(wave, lamp_wave, lamp) * level
+    ratio: FloatArray
     if raw.meta.get("ESO DRS MUSE FLUX FFCORR") is True:
         counts = 10.0 ** (0.4 * magnitude) * SAMPLING / dispersion(trace, solution, wave)
         ratio = counts / lamp

@@ -169,7 +169,7 @@ def linearity_and_gain(*, levels: Sequence[LinearityLevel], params: TransferPara
     found = solve_outputs(list(levels), params)
     numbers: list[QualityNumber] = []
     for i, output in enumerate(found.output):
-        told = float(found.meta.get(f"ESO DET OUT{output} GAIN") or np.nan)  # type: ignore[arg-type]
+        told = float(found.meta.get(f"ESO DET OUT{output} GAIN") or np.nan)
         near = {"low": 0.97 * told, "high": 1.03 * told} if np.isfinite(told) else {}
         numbers += [
             QualityNumber(f"GAIN {output}", float(found.gain[i]), "electron/adu", **near),

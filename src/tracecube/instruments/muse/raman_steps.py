@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, IntArray
 from tracecube.core.frame import RawFrame
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
@@ -90,7 +90,7 @@ def _left(one: SliceSegments, sky: SliceSky) -> tuple[FloatArray, FloatArray, Fl
     return wave, left, variance
 
 
-def _lines(table: RawFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _lines(table: RawFrame) -> tuple[FloatArray, FloatArray, IntArray]:
     """Return wavelength, strength and group of the listed lines.
 
     Lines whose gas is named are grouped by it, else by the column group; with neither they are one group.
@@ -104,10 +104,10 @@ def _lines(table: RawFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
     wave, flux = (np.asarray(found[name], np.float64) for name in ("lambda", "flux"))
     if "name" in found:
         gas = np.array([str(name).strip().upper()[:2] for name in found["name"]])
-        group = np.searchsorted(np.unique(gas), gas)
+        group = np.searchsorted(np.unique(gas), gas).astype(np.int32)
     else:
-        group = np.asarray(found["group"]) if "group" in found else np.zeros(wave.size)
-    return wave, flux, np.asarray(group, np.int32)
+        group = np.asarray(found["group"], np.int32) if "group" in found else np.zeros(wave.size, np.int32)
+    return wave, flux, group
 
 
 def _width(lsf: Sequence[RawFrame], wave: float, sky: SliceSky) -> tuple[float, tuple[str, ...]]:

@@ -97,4 +97,4 @@ def _matrix(frame: RawFrame) -> FloatArray:
         turn = np.where([one is None for one in pc], np.eye(2).ravel(), np.array(pc, np.float64)).reshape(2, 2)
         return np.asarray(delta[:, None] * turn)
     angle = np.radians(number(frame.meta, "CROTA2") or 0.0)  # absent: not turned, as the standard has it
-    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * delta
+    return np.asarray(np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * delta)

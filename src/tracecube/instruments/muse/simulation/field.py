@@ -101,7 +101,7 @@ def draw_sources(rng: np.random.Generator, kind: Field, channels: tuple[int, ...
         return float(rng.uniform(-140.0, 140.0)), float(rng.choice(middle) + rng.uniform(-near, near))
 
     def star(low: float, high: float, near: float = 5.5) -> Source:
-        series = ("sun", "hydrogen")[int(rng.random() < 0.3)]
+        series: Literal["sun", "hydrogen"] = "hydrogen" if rng.random() < 0.3 else "sun"
         slope = rng.uniform(-3.0, -1.5) if series == "hydrogen" else rng.uniform(-1.5, 1.0)
         return Source("star", *place(near), float(10 ** rng.uniform(low, high)), float(slope), series)
 
@@ -203,21 +203,21 @@ def _reach(source: Source, bright: float, fwhm: float) -> float:
 
 def _profile(west: FloatArray, north: FloatArray, shape: FloatArray) -> FloatArray:
     """Profile of a galaxy or of gas, see `_extended`."""
-    return np.vectorize(lambda w, n: _extended(w, n, shape))(west, north)
+    return np.asarray(np.vectorize(lambda w, n: _extended(w, n, shape))(west, north))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _extended(west: float, north: float, shape: FloatArray) -> float:
     """Sersic profile of index 1.5, or a Gaussian of unit integral, at a distance from its centre."""
     c, s = np.cos(shape[3]), np.sin(shape[3])
     a, b = west * c + north * s, north * c - west * s
     if shape[0] == 2.0:
-        return np.exp(-0.5 * ((a / shape[1]) ** 2 + (b / shape[2]) ** 2)) / (2.0 * np.pi * shape[1] * shape[2])
+        return float(np.exp(-0.5 * ((a / shape[1]) ** 2 + (b / shape[2]) ** 2)) / (2.0 * np.pi * shape[1] * shape[2]))
     flat = shape[2] / shape[1]
-    return np.exp(-2.67 * (np.sqrt(a**2 + (b / flat) ** 2 + 0.5) / shape[1]) ** (1.0 / 1.5))
+    return float(np.exp(-2.67 * (np.sqrt(a**2 + (b / flat) ** 2 + 0.5) / shape[1]) ** (1.0 / 1.5)))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _add(out: FloatArray, east: FloatArray, north: FloatArray, source: tuple[Any, ...]) -> None:
     """Add one source to all places that it reaches."""
     place, fwhm, weight, shape, reach, beta = source

@@ -57,9 +57,10 @@ class Aim:
         sine = np.sin(lat) * np.sin(dec) + np.cos(lat) * np.cos(dec) * np.cos(hour)
         parallactic = np.arctan2(np.sin(hour), np.tan(lat) * np.cos(dec) - np.sin(dec) * np.cos(hour))
         azimuth = np.arctan2(np.sin(hour), np.cos(hour) * np.sin(lat) - np.tan(dec) * np.cos(lat))
-        return float(1.0 / sine), *(
+        turn, height, around = (
             float(np.degrees(a)) for a in (parallactic, np.arcsin(sine), (azimuth + np.pi) % (2 * np.pi))
         )
+        return float(1.0 / sine), turn, height, around
 
     @property
     def airmass(self) -> float:

@@ -123,7 +123,7 @@ def _expected(chip: Chip, light: FloatArray | None, seconds: float) -> FloatArra
     return expected
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
 def _read(  # noqa: PLR0913 - arrays of a kernel
     block: NDArray[np.uint16],
     start: int,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray, Scalar
+from tracecube.core.fields import BoolArray, FloatArray, Scalar
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.geometry import SKY_SLICES
 from tracecube.instruments.muse.simulation import light
@@ -74,7 +74,7 @@ def standard(name: str, ra: float, dec: float, wave: FloatArray, flux: FloatArra
     return _table("STD_FLUX_TABLE", units, {name: columns}, OBJECT=name, RA=ra, DEC=dec)
 
 
-def sky_lines(glow: Airglow, wave: FloatArray, flux: FloatArray, listed: FloatArray) -> RawFrame:
+def sky_lines(glow: Airglow, wave: FloatArray, flux: FloatArray, listed: BoolArray) -> RawFrame:
     """SKY_LINES: those that are listed, where and as bright as the list has them (1e-16 erg/s/cm2/arcsec2)."""
     group = glow.group[listed]
     names = np.array([GROUPS.get(int(one), f"OH {one - 10}") for one in group])

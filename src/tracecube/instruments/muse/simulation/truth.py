@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.geometry import SKY_SLICES
 from tracecube.instruments.muse.simulation import light
@@ -98,10 +99,15 @@ def sources_files(rows: list[Any], sources: Sequence[Source], standard: FloatArr
 
 
 def sky_file(
-    glow: Airglow, listed: tuple[FloatArray, FloatArray], flux: Mapping[str, FloatArray], moon: float
+    glow: Airglow, listed: tuple[BoolArray, FloatArray], flux: Mapping[str, FloatArray], moon: float
 ) -> RawFrame:
     """Lines and continuum of the sky; flux of lines by exposure, erg/s/cm2/spaxel."""
-    lines = {"wave": glow.wave, "listed": listed[0], "listed_wave": listed[1], "group": glow.group}
+    lines: dict[str, NDArray[Any]] = {
+        "wave": glow.wave,
+        "listed": listed[0],
+        "listed_wave": listed[1],
+        "group": glow.group,
+    }
     lines |= {f"flux_{name}": values for name, values in flux.items()}
     continuum = {
         "wave": WAVE,
