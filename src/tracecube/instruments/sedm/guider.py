@@ -107,10 +107,10 @@ def locate(guider: Sequence[RawFrame], catalogue: RawFrame | None, meta: Meta) -
         return None, reasons
     x, y = (float(np.median([pointing[axis] for pointing in found])) for axis in (0, 1))
     fwhm = [pointing.fwhm for pointing in found if np.isfinite(pointing.fwhm)]
-    error = float(np.hypot(max(pointing.error for pointing in found), FIELD_CENTRE_ERROR))
+    place_error = float(np.hypot(max(pointing.error for pointing in found), FIELD_CENTRE_ERROR))
     width = float(np.median(fwhm)) if fwhm else float("nan")
     pixels = (float(np.median([pointing[axis] for pointing in found])) for axis in (5, 6, 7))
-    return Pointing(x, y, error, width, min(pointing.matched for pointing in found), *pixels), reasons
+    return Pointing(x, y, place_error, width, min(pointing.matched for pointing in found), *pixels), reasons
 
 
 def aligned(pointing: Pointing, standards: Sequence[Target]) -> Pointing:

@@ -120,8 +120,10 @@ CALIBRATION = Column("Fluxcal", _calibration)
 UPLOAD = Column("Upload", lambda it: it.sent.state.replace(" ", "-"))
 URL = Column("URL", lambda it: it.sent.url)
 
-_ALL = (UT, OBJECT, EXPTIME, AIRMASS, QUALITY, METHOD, ALLOCATION, X, Y, SOURCE, NOISE, TYPE, REDSHIFT, RLAP)
-_ALL = (*_ALL, PROBABILITY, CALIBRATION)
+_ALL = (
+    *(UT, OBJECT, EXPTIME, AIRMASS, QUALITY, METHOD, ALLOCATION, X, Y, SOURCE, NOISE, TYPE, REDSHIFT, RLAP),
+    *(PROBABILITY, CALIBRATION),
+)
 
 
 def picture_name(it: Extraction) -> str:
@@ -216,7 +218,7 @@ def signal_to_noise(sent: str) -> tuple[float, float, float] | None:
     return median, float(inside[0, 0]), float(inside[-1, 0])
 
 
-def annotations(it: Extraction, sent: str) -> tuple[Annotation, ...]:
+def beside_spectrum(it: Extraction, sent: str) -> tuple[Annotation, ...]:
     """Return what the survey is told beside a spectrum: signal to noise, and the match of a good classification."""
     found = []
     noise = signal_to_noise(sent)
@@ -226,7 +228,12 @@ def annotations(it: Extraction, sent: str) -> tuple[Annotation, ...]:
     match, z, rlap = _match(it), it.number("SNIDZMAT", "SNIDMATCHREDSHIFT", "SNIDZMED", "CLSZ"), _rlap(it)
     if match and z is not None and rlap is not None and z < Z_MAX and rlap > RLAP_MIN:
         age = it.number("SNIDAMAT", "SNIDMATCHAGE", "SNIDAMED")
-        data = {"match": match, "rlap": round(rlap, 2), "redshift": round(z, 4), "age": age and round(age, 1)}
+        data: dict[str, str | float | None] = {
+            "match": match,
+            "rlap": round(rlap, 2),
+            "redshift": round(z, 4),
+            "age": age and round(age, 1),
+        }
         found.append(Annotation("sedm:SNID", {key: value for key, value in data.items() if value is not None}))
     return tuple(found)
 
@@ -253,7 +260,7 @@ reporting = Reporting(
         text=survey_text,
         filename=file_name,
         columns=(0, 1, 2),
-        annotations=annotations,
+        annotations=beside_spectrum,
         program=ALLOCATION.value,
         instrument_ids={"fritz.science": 2},
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from tracecube.recipes.flux.telluric import fit_depth_law
 __all__ = ["calibrated", "night_response"]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 COLLECTING_AREA = 18000.0  # cm2, telescope of Palomar
 EFFICIENCY_WAVE = 6500.0  # Angstrom
 _PLANCK_LIGHT = 1.98645e-8  # erg Angstrom: h c, for photon energies
@@ -55,7 +57,7 @@ def night_response(
         response=level,
         variance=together.variance * level**2,
         flags=together.flags,
-        star=np.array(names),  # type: ignore[arg-type]
+        star=np.array(names),
         star_response=np.exp(log_response),
         star_variance=variance * np.exp(2.0 * log_response),
         star_dq=flags,
@@ -123,7 +125,7 @@ def _star(spectrum: Spectrum, params: ResponseParams, caveats: list[str]) -> Sta
     return found
 
 
-def _efficiency(wave: F8, response: F8) -> float:
+def _efficiency(wave: Floats, response: Floats) -> float:
     """Electrons over photons that fall on the mirror, at EFFICIENCY_WAVE."""
     return float(np.interp(EFFICIENCY_WAVE, wave, response)) * _PLANCK_LIGHT / EFFICIENCY_WAVE / COLLECTING_AREA
 

@@ -15,7 +15,7 @@ from tracecube.core.spectra import Spectrum
 from tracecube.core.target import Target
 from tracecube.instruments.sedm import instrument
 from tracecube.instruments.sedm.ascii_layout import ascii_spectrum
-from tracecube.instruments.sedm.reporting import annotations, held_back, reporting, signal_to_noise, survey_text
+from tracecube.instruments.sedm.reporting import beside_spectrum, held_back, reporting, signal_to_noise, survey_text
 
 GOOD = {"QUALITY": 0, "REASON": "good", "FLUXCAL": True, "AIRMEAN": 1.148, "AIRMASS": 1.1, "P60PRID": "2018A-BCS"}
 GOOD |= {"XPOS": -3.285, "YPOS": -0.645, "SRCPOS": "astrom", "CALSRC": "ifu20210421_03_52_10, ifu20210421_11_20_30"}
@@ -171,7 +171,7 @@ def test_the_signal_to_noise_is_that_of_the_band():
 
 def told(**cards: Any) -> dict[str, Any]:
     _, text = spectrum()
-    return {one.origin: dict(one.data) for one in annotations(extraction(**cards), survey_text(text))}
+    return {one.origin: dict(one.data) for one in beside_spectrum(extraction(**cards), survey_text(text))}
 
 
 def test_a_good_match_is_told_beside_the_signal_to_noise():

@@ -201,7 +201,8 @@ def galaxy_light(grid: SpectralGrid, source: Source, air: Air, exptime: float) -
     if host is None:
         return np.zeros_like(grid.wave)
     place = disc_points(host.radius, _DISC) + np.array([host.east, host.north])
-    coarse = sum(shares(grid.optics, (east, north), air, _COARSE[::6]) for east, north in place) / _DISC
+    caught = (shares(grid.optics, (east, north), air, _COARSE[::6]) for east, north in place)
+    coarse = np.asarray(sum(caught)) / _DISC
     fine = np.array([np.interp(_COARSE, _COARSE[::6], row) for row in coarse])
     return _spread(grid, galaxy_spectrum(WAVE, source.redshift, host.magnitude), fine, air, exptime)
 
