@@ -87,11 +87,11 @@ def _structure(zeros: Sequence[Half], darks: Sequence[Half], params: StructurePa
     from tracecube.instruments.virus.headers import dark_time  # noqa: PLC0415
 
     shape = (zeros or darks)[0].data.shape
-    stacks = [np.stack([half.data for half in some]) if some else np.zeros((0, *shape)) for some in (zeros, darks)]
-    noise = read_noise(stacks[0] if zeros else stacks[1])
+    bias, dark = (np.stack([half.data for half in some]) if some else np.zeros((0, *shape)) for some in (zeros, darks))
+    noise = read_noise(bias if zeros else dark)
     seconds = np.array([dark_time(half.meta, f"dark of amplifier {half.amp}") for half in darks])
     rows = float(np.mean([half.row_error for half in (*zeros, *darks)]))
-    return noise, amplifier_structure(*stacks, seconds, noise, params, row_error=rows)
+    return noise, amplifier_structure(bias, dark, seconds, noise, params, row_error=rows)
 
 
 def _numbers(amp: str, noise: float, dark: float, flags: np.ndarray, told: Scalar) -> list[QualityNumber]:

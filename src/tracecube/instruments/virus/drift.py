@@ -38,7 +38,7 @@ def wavelengths_now(
     list of (AmplifierLight, WavelengthSolution)
     tuple of QualityNumber
     """
-    dark = [(light.traces.dq != 0)[:, None] | ~np.isfinite(light.flux).any(axis=1)[:, None] for light, _ in known]
+    dark = [(light.traces.dq != 0)[:, None] | ~np.isfinite(light.flux).any(axis=1, keepdims=True) for light, _ in known]
     wave = np.concatenate([np.where(off, np.nan, s.wave) for off, (_, s) in zip(dark, known, strict=True)])
     sky = FibreArc(
         np.concatenate([light.flux for light, _ in known]),

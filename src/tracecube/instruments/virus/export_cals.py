@@ -146,13 +146,13 @@ def period(
 
     Products come in the order of their names, which begin with night, unit and CCD.
     """
-    others = (_Ordered(wavelengths), _Ordered(darks), _Ordered(twilights))
+    all_waves, all_darks, all_twilights = _Ordered(wavelengths), _Ordered(darks), _Ordered(twilights)
     images = {"masterflt": _Ordered(flats), "mastercmp": _Ordered(arcs), "mastertwi": _Ordered(skies)}
 
     def rows() -> Iterator[ForeignTable]:
         for one in traces:
             key = _key(one.meta)
-            waves, dark, twilight = (other.at(key) for other in others)
+            waves, dark, twilight = all_waves.at(key), all_darks.at(key), all_twilights.at(key)
             means = {name: frame.data for name, some in images.items() if (frame := some.at(key)) is not None}
             yield from cals_rows(
                 CcdCalibration(

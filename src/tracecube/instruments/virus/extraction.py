@@ -64,7 +64,8 @@ def extract_ccd(
     caveats : tuple of str
         One for each amplifier that is left out, or whose light does not fall on the traces: its samples are flagged.
     """
-    read, caveats = amplifiers(frame), []
+    read = amplifiers(frame)
+    caveats: list[str] = []
     by_amp = {name[-2:]: part for name, part in traces.parts.items()}
     names = HALVES[side_of(frame.meta)]
     strange = {} if lines else strangers(frame, by_amp)
@@ -111,6 +112,6 @@ def _light(amp: str, traces: TraceSet, k: int, found: FibreExtraction) -> Amplif
     shift = 0.0 if move is None else float(move.value[0])
     error = 0.0 if move is None else float(move.error[0])
     usable = ((traces.dq & ~int(Flag.OUTLIER)) == 0)[:, None]
-    flags = np.asarray(found.flags[k]) | np.where(usable, traces.sample_dq, 0)
+    flags = np.asarray(found.flags[k], np.int32) | np.where(usable, traces.sample_dq, 0)
     live = np.where(usable, traces.centre + shift, np.nan)
     return AmplifierLight(amp, replace(traces, centre=live), flux, variance, blend, chi2, box, flags, shift, error)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from tracecube.core.errors import BadData
@@ -47,6 +48,7 @@ __all__ = [
     "flux_scale",
 ]
 
+F8 = NDArray[np.float64]
 _RADIUS = 0.75  # arcsec: of a fibre
 # hPa, degree Celsius, per cent: a usual night at 2026 m, where a header does not say
 _USUAL_AIR = {"BAROMPRE": 798.0, "AMBTEMP": 10.0, "HUMIDITY": 30.0}
@@ -230,7 +232,8 @@ def bundle_lines(
     from tracecube.recipes.science.fibre_lines import Seeing, find_lines, with_star_lines  # noqa: PLC0415
     from tracecube.recipes.science.star_wings import take_off_wings  # noqa: PLC0415
 
-    stars = tuple(np.asarray(v, float) for v in (sources.ra, sources.dec, sources.mag)) if len(sources.ra) else None
+    ra, dec, mag = (np.asarray(v, float) for v in (sources.ra, sources.dec, sources.mag))
+    stars = (ra, dec, mag) if len(sources.ra) else None
     seeing, slot = Seeing.of(field, _RADIUS), int(spectra.ifuslot[0])
     bare = take_off_wings(spectra, sources, field)
     found, numbers = find_lines([bare.spectra], seeing, refraction_of(field), params, ifuslot=slot, stars=stars)
@@ -248,7 +251,7 @@ def emission_lines(*, bundle_lines: Sequence[Lines], params: PlainParams) -> Emi
     """Put the emission lines of all bundles into one catalogue."""
     first = bundle_lines[0]
     names = [f.name for f in fields(Lines) if f.name != "meta" and isinstance(getattr(first, f.name), np.ndarray)]
-    joined = {name: np.concatenate([getattr(one, name) for one in bundle_lines]) for name in names}
+    joined: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in bundle_lines]) for name in names}
     return EmissionLines(
         lines=replace(first, **joined), quality=(QualityNumber("LINES", float(len(joined["ra"])), ""),)
     )
@@ -265,9 +268,7 @@ def bundle_cube(*, spectra: FibreSpectra, field: FieldSolution, params: FibreCub
     return OneCube(cube=replace(made, meta={**made.meta, "IFUSLOT": slot}), caveats=unplaced(field))
 
 
-def _places(
-    spectra: FibreSpectra, field: FieldSolution, fplane: RawFrame
-) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+def _places(spectra: FibreSpectra, field: FieldSolution, fplane: RawFrame) -> tuple[tuple[F8, F8], tuple[F8, F8]]:
     """Return nominal and true places of fibres in the tangent plane of the solution."""
     from tracecube.recipes.science.field import true_places  # noqa: PLC0415 - slow to import
 
@@ -277,7 +278,7 @@ def _places(
 
 def _nominal(
     x: FloatArray, y: FloatArray, about: tuple[IntArray, IntArray], fplane: RawFrame, meta: Meta
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[F8, F8]:
     """Return where fibres should be by the focal-plane table and a header; ``about`` is slot and exposure.
 
     The table's slots are those in which bundles stood, which headers of some nights misname.

@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 F8 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
 I8 = NDArray[np.int64]
 
 FIBRES = 448
@@ -103,7 +105,7 @@ def _table(name: str) -> tuple[F8, F8]:
     return table[:, 0], table[:, 1]
 
 
-def bundle_places(number: I8, x: F8, y: F8, throughput: F8 | None = None) -> BundlePlaces:
+def bundle_places(number: Ints | Floats, x: Floats, y: Floats, throughput: Floats | None = None) -> BundlePlaces:
     """Return the places of a table of fibres, sorted by its fibre number (1 to 448).
 
     Raises
@@ -177,7 +179,7 @@ def zenith_angle(parallactic: float) -> float:
 
 
 def nominal_places(
-    x: F8, y: F8, ifuslot: I8, exposure: I8, *, plane: Mapping[int, tuple[float, float]], rotation: float
+    x: Floats, y: Floats, ifuslot: Ints, exposure: Ints, *, plane: Mapping[int, tuple[float, float]], rotation: float
 ) -> tuple[F8, F8]:
     """Return where fibres should be on the sky: east and north (arcsec) from the field's centre, tangent plane.
 

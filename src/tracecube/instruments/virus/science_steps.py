@@ -277,10 +277,11 @@ def _amplifier(
 ) -> FibreSpectra:
     """Return the spectra of one amplifier; ``box`` is the width of its apertures, px."""
     from tracecube.instruments.virus.exposure import FOOTPRINT  # noqa: PLC0415 - brings numba
+    from tracecube.instruments.virus.headers import needed  # noqa: PLC0415
     from tracecube.instruments.virus.layout import amplifier_places  # noqa: PLC0415
 
     frame, name, exposure = about
-    rows = FOOTPRINT * float(frame.meta.get(f"ROWERR {light.amp}") or 0.0)  # type: ignore[arg-type]
+    rows = FOOTPRINT * float(frame.meta.get(f"ROWERR {light.amp}") or 0.0)
     x, y = amplifier_places(bundle, str(frame.meta["IFUID"]).strip(), light.amp)
     n = light.flux.shape[0]
     wave = np.asarray(solution.wave, np.float64)
@@ -293,9 +294,9 @@ def _amplifier(
         wave=wave,
         lsf_sigma=(solution.lsf_sigma * np.gradient(wave, axis=1)).astype(np.float32),
         blend=np.nan_to_num(light.blend).astype(np.float32),
-        unit=np.full(n, name),  # type: ignore[arg-type]
-        ifuslot=np.full(n, int(frame.meta["IFUSLOT"]), np.int32),
-        amp=np.full(n, light.amp),  # type: ignore[arg-type]
+        unit=np.full(n, name),
+        ifuslot=np.full(n, int(needed(frame.meta, f"exposure of unit {name}", "IFUSLOT")), np.int32),
+        amp=np.full(n, light.amp),
         fibre=np.arange(n, dtype=np.int32),
         exp=np.full(n, exposure, np.int32),
         x=np.asarray(x, np.float64),

@@ -290,8 +290,8 @@ class _Night:
             lost = AMPS if moved else (*dead, *crossed)
             signal += line_signal_to_noise(self.sources[unit.slot], Seen.of(unit, mine, lost), self.airs)
         optics_file = truth.optics_file(self.seen["optics"], profiles)
-        seen = (self.seen[name] for name in ("exposures", "fibres", "hits"))
-        night_file = truth.night_file(self.pointing, units, *seen, defects)
+        exposures, fibres, hits = (self.seen[name] for name in ("exposures", "fibres", "hits"))
+        night_file = truth.night_file(self.pointing, units, exposures, fibres, hits, defects)
         sources_file = truth.sources_file(every, places, light.night_sky(1.0).values[1], signal)
         return [optics_file, night_file, sources_file, *scored.scored_files(optics_file, night_file, sources_file)]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial.chebyshev import poly2cheb
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, IntArray
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.virus.ccd import HALF
 from tracecube.instruments.virus.simulation.field import BETA, NODES
@@ -94,14 +94,14 @@ def _chebyshev(series: FloatArray) -> FloatArray:
     return np.stack([poly2cheb(row) for row in series])
 
 
-def _pixels(table: Table, slot: int, amp: str) -> tuple[FloatArray, FloatArray]:
+def _pixels(table: Table, slot: int, amp: str) -> tuple[IntArray, FloatArray]:
     """Pixels of an amplifier, row * 1032 + column, each once; and the electrons in them, where there are any."""
     upper = HALF * (amp in {"LU", "RL"})
     mine = (table["slot"] == slot) & (table["side"] == amp[0]) & (table["y"] // HALF * HALF == upper)
     pixel = (table["y"][mine] - upper).astype(np.int64) * HALF + table["x"][mine]
     electrons = table["electrons"][mine] if "electrons" in table else np.zeros(pixel.size)
     each, row = np.unique(pixel, return_inverse=True)
-    return each.astype(np.uint32), np.bincount(row, electrons, each.size)
+    return each.astype(np.uint32), np.asarray(np.bincount(row, electrons, each.size), np.float64)
 
 
 def _facts(night: RawFrame, sources: RawFrame) -> dict[str, Any]:
