@@ -338,7 +338,8 @@ def gain(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: GainParams = GainParams()
 ) -> MeasuredLinearity:
     """Linearity and gain, from a steady lamp at many integration times."""
-    exposures, caveats = [], ()
+    exposures = []
+    caveats: tuple[str, ...] = ()
     for frame in sorted(raw, key=lambda one: one.name):
         exposure, notes = exposure_of(frame)
         exposures.append(clean_exposure(exposure, detector()))

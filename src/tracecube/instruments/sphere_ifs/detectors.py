@@ -113,7 +113,7 @@ def exposure_of(raw: RawFrame) -> tuple[Exposure, tuple[str, ...]]:
             )
         raw = RawFrame(raw.name, raw.tag, raw.meta, {key: image[0]}, raw.tables)
     known = gain(raw.meta)
-    caveats = ()
+    caveats: tuple[str, ...] = ()
     if known is None:
         known = float(_table()["gain"])
         caveats = (f"{raw.name}: no card ESO DET OUT1 GAIN: {known} electron/adu of the detector's description taken",)

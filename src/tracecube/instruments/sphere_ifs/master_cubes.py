@@ -169,9 +169,9 @@ def _image(frame: StarPsf, flux: F8, params: StarCubeParams) -> FloatArray:
         np.asarray(share * flux[:, None] ** power, np.float32).T
         for share, power in ((frame.share, 1), (frame.share_variance, 2))
     )
-    none = np.zeros(light.shape, np.int32)
-    lenslets = np.arange(len(light))
-    seen = Spectra(light, variance, none, none, frame.wave, frame.wave, lenslets, frame.x, frame.y, none[:, 0])
+    none, lenslets = np.zeros(light.shape, np.int32), np.arange(len(light))
+    blend = np.zeros(light.shape)
+    seen = Spectra(light, variance, none, blend, frame.wave, frame.wave, lenslets, frame.x, frame.y, none[:, 0])
     return np.stack(_about(seen, np.zeros((flux.size, 2)), params))
 
 

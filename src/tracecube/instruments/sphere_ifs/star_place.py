@@ -120,7 +120,8 @@ def star_beside_mask(spectra: Spectra, science: Spectra | None, params: FluxPara
 
 def _wave_error(spectra: Spectra) -> FloatArray:
     """Error of the channels' wavelengths, Angstrom: that of the light's shift along dispersion since the day."""
-    from tracecube.instruments.sphere_ifs.sky import SHIFT_ERROR, mode_of_frame  # noqa: PLC0415 - brings numba
+    from tracecube.instruments.sphere_ifs.exposure import mode_of_frame  # noqa: PLC0415 - brings numba
+    from tracecube.instruments.sphere_ifs.sky import SHIFT_ERROR  # noqa: PLC0415
 
     shift = spectra.meta.get(SHIFT_ERROR)
     wave = np.asarray(spectra.wave, float)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tracecube.core.errors import TracecubeError
+from tracecube.core.fields import Scalar
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.spectra import Cube, Spectra
@@ -115,8 +116,12 @@ def cube_at(
     else:
         frame = StarFrame(*place, turned.angle, *target)
     cube = build_star_cube(spectra, params.cube(), frame=frame)
-    cards = {"ESO PRO CATG": "IFS_SCIENCE_DR", "PARANGM": turned.parallactic, "POSANGY": turned.angle}
-    return replace(cube, meta={**cube.meta, **cards}), turned, caveats
+    cards: dict[str, Scalar] = {
+        "ESO PRO CATG": "IFS_SCIENCE_DR",
+        "PARANGM": turned.parallactic,
+        "POSANGY": turned.angle,
+    }
+    return replace(cube, meta={**cube.meta, "ESO PRO CATG": "IFS_SCIENCE_DR", **cards}), turned, caveats
 
 
 def cube_of_frame(spectra: Spectra, place: tuple[float, float], params: CubeParams) -> tuple[Cube, tuple[str, ...]]:

@@ -132,7 +132,13 @@ def paint(optics: Optics, wave: FloatArray, electrons: FloatArray) -> FloatArray
     for k, one in enumerate(wave):
         x, y = optics.place(float(one))
         core = _CORE * optics.width * (0.85 + 0.15 * one / 12000.0)
-        foot = Footprints(along=y, across=x, slope=np.zeros_like(x), sigma=core, lsf=core)
+        foot = Footprints(
+            along=np.asarray(y, np.float64),
+            across=np.asarray(x, np.float64),
+            slope=np.zeros_like(x),
+            sigma=core,
+            lsf=core,
+        )
         matrix = forward.design_matrix(foot, _profile(float(one)), SHAPE, half_width=HALF_WIDTH)
         image += forward.project(matrix, electrons[:, k] * optics.throughput)
     return np.ascontiguousarray(image.T)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, Scalar
 from tracecube.core.frame import RawFrame
 from tracecube.instruments.sphere_ifs.guess import Mode
 from tracecube.instruments.sphere_ifs.simulation.light import star_light
@@ -38,7 +38,7 @@ def lenslet_table(optics: Optics, flexure: tuple[float, ...]) -> RawFrame:
         "sky_y": optics.sky_y,
         "throughput": optics.throughput,
     }
-    header = {"MODE": optics.mode.name, "PITCH": PITCH, "FLEXDX": flexure[0], "FLEXDY": flexure[1]}
+    header: dict[str, Scalar] = {"MODE": optics.mode.name, "PITCH": PITCH, "FLEXDX": flexure[0], "FLEXDY": flexure[1]}
     return truth_table("lenslets", header, {"LENSLETS": columns})
 
 
