@@ -148,8 +148,8 @@ def _bound(job: PlannedJob, members: list[Item], offers: _Offers, pool: Pool, wo
             other = choose(common, candidates, rule, own=own | pool.failed.keys()) if instead else None
             bindings.append(_binding(job.task, rule, other or choice, instead if other else ()))
         elif rule.minimum > 0:
-            there, lost = pool.of(rule.tags), pool.of(rule.tags, poor=True)
-            missing.append(why_missing(rule, common, there, lost, pool.jobs, workflow))
+            usable, lost = pool.of(rule.tags), pool.of(rule.tags, poor=True)
+            missing.append(why_missing(rule, common, usable, lost, pool.jobs, workflow))
     causes = {(cause.text, cause.hint): cause for cause in reversed(missing)}  # of equal ones the first
     return replace(job, bindings=tuple(bindings), missing=tuple(reversed(causes.values())), without=tuple(without))
 

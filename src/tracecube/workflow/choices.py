@@ -39,7 +39,7 @@ def opened(instruments: Mapping[str, Found], settings: Settings) -> tuple[dict[s
     made, told = {}, []
     for name, found in instruments.items():
         flow = found.instrument.workflow
-        known = {one.name for one in (*flow.windows, *flow.options)}
+        known = {*(one.name for one in flow.windows), *(one.name for one in flow.options)}
         chosen = {spelt(one, known): value for one, value in settings.get(name, {}).items()}
         values = _values(name, flow, chosen)
         told += [
@@ -52,7 +52,7 @@ def opened(instruments: Mapping[str, Found], settings: Settings) -> tuple[dict[s
 
 def _values(name: str, workflow: Workflow, chosen: Mapping[str, Any]) -> dict[str, str]:
     """Return the value of every option."""
-    known = {one.name for one in (*workflow.windows, *workflow.options)}
+    known = {*(one.name for one in workflow.windows), *(one.name for one in workflow.options)}
     for one in chosen:
         if one not in known:
             raise BadData(f"{name} has no window or option {one!r}", hint=near(one, known) if known else "leave it out")
