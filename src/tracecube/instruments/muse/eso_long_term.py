@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from tracecube.core.field_wcs import FieldWcs
 from tracecube.core.foreign import Cards, ForeignFile, ForeignTable, Plane
 from tracecube.core.outputs import OutputLinearity
@@ -12,7 +10,7 @@ from tracecube.core.slice_field import FieldGeometry
 __all__ = ["astrometry_wcs", "geometry_table", "nonlinearity_gain"]
 
 
-def geometry_table(cards: Mapping[str, object], product: FieldGeometry) -> ForeignFile:
+def geometry_table(cards: Cards, product: FieldGeometry) -> ForeignFile:
     """Lay out where slices lie; errors follow the observatory's columns."""
     columns = (
         Plane("SubField", product.sub_field, "", "channel"),
@@ -27,7 +25,7 @@ def geometry_table(cards: Mapping[str, object], product: FieldGeometry) -> Forei
         Plane("angleerr", product.angle_error, "deg"),
         Plane("widtherr", product.width_error, "pix"),
     )
-    return ForeignFile((), (ForeignTable("", columns),), product.meta, cards, primary="")  # type: ignore[arg-type]
+    return ForeignFile((), (ForeignTable("", columns),), product.meta, cards, primary="")
 
 
 def astrometry_wcs(cards: Cards, product: FieldWcs) -> ForeignFile:
@@ -42,7 +40,7 @@ def astrometry_wcs(cards: Cards, product: FieldWcs) -> ForeignFile:
     return ForeignFile((), (stars,), product.meta, {**cards, **wcs}, primary="")
 
 
-def nonlinearity_gain(cards: Mapping[str, object], product: OutputLinearity) -> ForeignFile:
+def nonlinearity_gain(cards: Cards, product: OutputLinearity) -> ForeignFile:
     """Lay out gain and polynomial of each output."""
     columns = [
         Plane("OUTPUT", product.output), Plane("GAIN", product.gain, "count/adu"),
@@ -53,4 +51,4 @@ def nonlinearity_gain(cards: Mapping[str, object], product: OutputLinearity) -> 
         Plane(f"C{k + 1}", product.coefficient[:, k] / product.unit ** (k + 1), f"adu**-{k + 1}")
         for k in range(product.coefficient.shape[1])
     ]
-    return ForeignFile((), (ForeignTable("NONLINEARITY", tuple(columns)),), product.meta, cards, primary="")  # type: ignore[arg-type]
+    return ForeignFile((), (ForeignTable("NONLINEARITY", tuple(columns)),), product.meta, cards, primary="")
