@@ -159,7 +159,8 @@ def _star(psf: StarPsf | None, images: Sequence[StarPsf], params: StarCubeParams
     number = known.sum(axis=0)
     light, noise = np.where(known, seen, 0.0).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        image, variance = np.float32(light / number[0]), np.float32(noise / number[0] ** 2)
+        image = np.asarray(light / number[0], np.float32)
+        variance = np.asarray(noise / number[0] ** 2, np.float32)
     return Plane("PSF", image, _FLUX, "star without mask, in the same DIT"), Plane("PSF_STAT", variance, _NOISE)
 
 
