@@ -35,6 +35,7 @@ _MODEL, _TOLD = (
 _FAINT, _UNLIKE = 0.05, 3.0  # of the brightest laser; between lenslets
 _ZONES = 3  # a side of the detector
 _LEAST = 20  # lenslets a zone
+_FEWEST = 2  # zones that tell how unlike they are
 _BLOCK = 1000  # lenslets at a time
 
 
@@ -57,7 +58,7 @@ def laser_wings(
     Raises
     ------
     BadData
-        No laser shines in enough lenslets.
+        No laser shines in enough lenslets, or in one part of the detector alone.
     """
     at, amplitude, lines = _lines(flux, wave, np.sort(np.array(lasers)))
     typical = np.nanmedian(amplitude, axis=0) if lines.size else np.zeros(0)
@@ -74,10 +75,14 @@ def laser_wings(
         normal[which] += matrix.T @ matrix
         rhs[which] += matrix.T @ data
         number[which] += data.size
-    full = number > _LEAST * flux.shape[1]
-    every = [_shares(one, two, many, lines.size) for one, two, many in zip(normal, rhs, number, strict=True)]
+    full = np.flatnonzero(number > _LEAST * flux.shape[1])
+    if full.size < _FEWEST:
+        raise BadData(
+            f"lasers shine in {full.size} of {number.size} parts of the detector", hint="look at the WAVE,LAMP frame"
+        )
+    every = [_shares(normal[one], rhs[one], number[one], lines.size)[0] for one in full]
     whole, core = _shares(normal.sum(axis=0), rhs.sum(axis=0), number.sum(), lines.size)
-    spread = np.std([share for (share, _), on in zip(every, full, strict=True) if on], axis=0)
+    spread = np.std(every, axis=0)
     return LineWings(wave=lines, core=core, offset=_OFFSET.copy(), share=whole, error=np.asarray(spread))
 
 

@@ -111,3 +111,14 @@ def test_what_is_not_known_of_wings_is_in_the_variance_and_gaps_stay_gaps() -> N
     assert other.variance[0, 30] - one.variance[0, 30] == pytest.approx(
         6.0 * (3.0 / (1.0 - SHARE.sum())) ** 2, rel=0.02
     )
+
+
+def test_parts_of_the_detector_without_lasers_do_not_count() -> None:
+    flux, wave, beside, place = field(np.random.default_rng(2))
+    upper = place[:, 1] > 2.0 / 3.0
+    found = laser_wings(np.where(upper[:, None], np.nan, flux), wave, LASERS, beside, place)
+    assert np.abs(found.share.mean(axis=0) - SHARE).max() < 0.003
+    assert (found.error > 0.0).all()
+    assert (found.error < 0.008).all()
+    with pytest.raises(BadData, match="1 of 9 parts"):  # one part does not tell how unlike parts are
+        laser_wings(flux, wave, LASERS, beside, np.full_like(place, 0.5))
