@@ -47,11 +47,8 @@ MOST_LIT = 0.5
 _CONTINUUM = 14  # nodes of the free continuum of a piece: 350 Angstrom, no line is as wide
 _ALIKE = 0.95  # correlation of light of objects in a piece with that 350 Angstrom further: it is smooth
 _LEAST = 10  # samples of a piece a node, or it tells nothing
-_OWN_LINES = (
-    0.1  # rms of an object's spectrum about a smooth curve, over its level: stars and galaxies have 0.05 to 0.2
-)
+_OWN_LINES = 0.1  # rms of an object's spectrum about a smooth curve, over its level: stars, galaxies have 0.05 to 0.2
 _CORRELATED = 30.0  # samples over which such lines go together
-
 
 Windows = Sequence[tuple[float, float]]
 
@@ -69,6 +66,7 @@ class SkyParams(Params):
     rounds: int = Field(default=12, ge=1, description="Most rounds between the spectrum and the slices")
     clip: float = Field(default=5.0, gt=0, description="Errors beyond which a sample is left out")
     even: bool = Field(default=True, description="The continuum tells of slices beside each other, too")
+    damped: bool = Field(default=False, description="Shapes of lines go slowly: for a sky too faint to tell them")
     alike: bool = Field(default=True, description="Slices that scatter no more than their errors say are alike")
 
 
@@ -223,6 +221,7 @@ class _State:
     kept: BoolArray
     share: FloatArray
     pieces: list[IntArray]
+    damped: bool
 
     @classmethod
     def start(cls, slices: Slices, blank: BoolArray, params: SkyParams) -> _State:
@@ -243,6 +242,7 @@ class _State:
             kept=slices.weight > 0,
             share=1.0 / _objects(slices, blank),
             pieces=[part[many[part]] for part in parts],
+            damped=params.damped,
         )
 
     def shapes(self, row: int, spread: float) -> FloatArray:
@@ -346,7 +346,8 @@ def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float, witho
     """
     span = ((BORDERS[0] - REFERENCE) / SPAN, (BORDERS[1] - REFERENCE) / SPAN)
     typical = []
-    lines = sky_spline.waves_of_lines(np.asarray(state.coefficient, np.float64), state.step)
+    given = np.asarray(state.coefficient, np.float64)
+    lines = given if state.damped else sky_spline.waves_of_lines(given, state.step)
     for row, pieces in enumerate(state.pieces):
         if not pieces.size:
             continue
