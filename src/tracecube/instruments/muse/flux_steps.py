@@ -68,7 +68,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="19")
+@recipe(version="20")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],
