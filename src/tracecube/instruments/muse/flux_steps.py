@@ -68,7 +68,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="20")
+@recipe(version="21")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],

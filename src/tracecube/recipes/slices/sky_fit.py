@@ -66,7 +66,7 @@ class SkyParams(Params):
     rounds: int = Field(default=12, ge=1, description="Most rounds between the spectrum and the slices")
     clip: float = Field(default=5.0, gt=0, description="Errors beyond which a sample is left out")
     even: bool = Field(default=True, description="The continuum tells of slices beside each other, too")
-    damped: bool = Field(default=False, description="Shapes of lines go slowly: for a sky too faint to tell them")
+    faint: bool = Field(default=False, description="Lines drown in noise: shapes go slowly, each sample has its weight")
     alike: bool = Field(default=True, description="Slices that scatter no more than their errors say are alike")
 
 
@@ -221,7 +221,7 @@ class _State:
     kept: BoolArray
     share: FloatArray
     pieces: list[IntArray]
-    damped: bool
+    faint: bool
 
     @classmethod
     def start(cls, slices: Slices, blank: BoolArray, params: SkyParams) -> _State:
@@ -242,7 +242,7 @@ class _State:
             kept=slices.weight > 0,
             share=1.0 / _objects(slices, blank),
             pieces=[part[many[part]] for part in parts],
-            damped=params.damped,
+            faint=params.faint,
         )
 
     def shapes(self, row: int, spread: float) -> FloatArray:
@@ -317,7 +317,8 @@ def _spectrum(slices: Slices, state: _State, blank: BoolArray) -> FloatArray:
             light, z = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
             wave = slices.wave[piece] + own[1] + own[2] * z
             added = light[0] - sky_spline.seen(wave, z, common, *grid, REACH, 1)[0]
-            weight = one_weight(slices.weight[piece], state.kept[piece])
+            given, kept = slices.weight[piece], state.kept[piece]
+            weight = np.where(kept, given, 0.0).astype(np.float64) if state.faint else one_weight(given, kept)
             sky_spline.accumulate(wave, slices.flux[piece] - own[0] * added, weight, own[0], *grid, matrix, rhs)
     return sky_spline.solve(matrix, rhs)
 
@@ -347,7 +348,7 @@ def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float, witho
     span = ((BORDERS[0] - REFERENCE) / SPAN, (BORDERS[1] - REFERENCE) / SPAN)
     typical = []
     given = np.asarray(state.coefficient, np.float64)
-    lines = given if state.damped else sky_spline.waves_of_lines(given, state.step)
+    lines = given if state.faint else sky_spline.waves_of_lines(given, state.step)
     for row, pieces in enumerate(state.pieces):
         if not pieces.size:
             continue

@@ -58,7 +58,7 @@ def brightness_near(segments: Sequence[SliceSegments], y: float) -> SliceBrightn
     slices = gather([segments[i] for i in sorted(order[:_CHANNELS].tolist())])
     count = len(slices.aperture)
     alike = SliceBrightness(slices.detector, slices.aperture, np.ones(count), np.full(count, np.inf))
-    params = SkyParams(fraction=_SHARE, alike=False, damped=True)  # how alike they are, both halves tell
+    params = SkyParams(fraction=_SHARE, alike=False, faint=True)  # how alike they are, both halves tell
     try:
         fits = [fit_sky(_part(slices, slices.piece % 2 == odd), params) for odd in (0, 1)]
     except (NoConvergence, np.linalg.LinAlgError):
