@@ -28,7 +28,7 @@ from tracecube.core.text import TextFile
 from tracecube.core.workflow import Task
 from tracecube.workflow.discover import load
 from tracecube.workflow.items import as_file_name
-from tracecube.workflow.memory import forget_peak, peak_memory
+from tracecube.workflow.memory import forget_peak, give_back, peak_memory
 from tracecube.workflow.provenance import provenance_cards, quality_cards, quality_record
 
 __all__ = ["JobCall", "JobResult", "Made", "Noun", "arguments_of", "call_recipe"]
@@ -113,6 +113,7 @@ class JobResult:
 
 def call_recipe(call: JobCall) -> JobResult:
     """Read the inputs, call the recipe, write its products; a failure is a result, never raised."""
+    give_back()
     forget_peak()
     started, wall, cpu = now(), time.perf_counter(), time.process_time()
     done = JobResult(qc={})

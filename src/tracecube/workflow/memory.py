@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 from pathlib import Path
 
-__all__ = ["forget_peak", "peak_memory"]
+__all__ = ["forget_peak", "give_back", "peak_memory"]
 
 _RESET = Path("/proc/self/clear_refs")
 _PEAK = "5"  # proc(5): writing it sets the largest resident size back to the present one
+
+
+def give_back() -> None:
+    """Give memory that earlier jobs freed back to the system, where its C library can (glibc, malloc_trim(3))."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def forget_peak() -> bool:
