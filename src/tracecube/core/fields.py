@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ __all__ = [
     "PER_PRODUCT",
     "BoolArray",
     "FloatArray",
+    "HasMeta",
     "IntArray",
     "Meta",
     "Place",
@@ -44,6 +45,16 @@ IntArray = NDArray[np.integer[Any]]
 BoolArray = NDArray[np.bool_]
 Meta = Mapping[str, Scalar]
 """Header cards without the structural ones; keys as in FITS, values plain Python scalars."""
+
+
+class HasMeta(Protocol):
+    """Whatever has a header."""
+
+    @property
+    def meta(self) -> Meta:
+        """Header cards."""
+        ...
+
 
 PER_PRODUCT = re.compile(r"PRODTAG|PRODSHA|PROVKEY|RECIPE|RECIVER|(RAW|CAL)\d+\w*|(\w+ )?QC .*")
 """Cards of one product alone: what descends from it does not inherit them (full match)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.polynomial import legendre, polynomial
@@ -26,6 +25,7 @@ from tracecube.instruments.muse.eso_planes import flags_of
 from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
 from tracecube.instruments.muse.headers import night_of, start_mjd
 from tracecube.instruments.muse.known_pixels import linearity_cards, listed_flags
+from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.recipes.optics.slice_traces import TraceParams, trace_slices
 from tracecube.recipes.slices.lamp import lamp_spectrum
 
@@ -36,13 +36,6 @@ _CUTS = 128  # of ESO's traces: rows of the detector over the 32 that make one c
 _WHOLE = 4500.0, 9500.0  # Angstrom, what the response may be wanted for
 _GAP = 10.0  # Angstrom between samples, and three times what is usual, that are of two bands
 _ORDERS = 3, 7  # terms across and along a slice, those of ESO's polynomials
-
-
-class _Made(Protocol):
-    """A product with its header."""
-
-    @property
-    def meta(self) -> Meta: ...
 
 
 class GivenParams(Params):
@@ -281,14 +274,16 @@ def given_response(  # noqa: PLR0913 - what light relative to the lamp follows f
     """
     columns = _rows(raw, "lambda", "response")
     wave, magnitude = columns["lambda"], columns["response"]
-    mjd = start_mjd(raw.meta, raw.name)
-    flat_of, trace_of, wave_of = (_closest(one, mjd) for one in (flats, traces, wavelengths))
-    known = sorted(set(flat_of) & set(trace_of) & set(wave_of))
+    start_mjd(raw.meta, raw.name)  # what is closest to a time that is not told, no one knows
+    flat_of = closest_by_detector(flats, raw.meta, "lamp flat")
+    trace_of = closest_by_detector(traces, raw.meta, "traces")
+    wave_of = closest_by_detector(wavelengths, raw.meta, "wavelengths")
+    known = [one for one in flat_of.detectors if one in trace_of and one in wave_of]
     if not known:
         raise BadData(f"{raw.name}: no channel has flat, traces and wavelengths", hint="look at the calibrations")
     flat, trace, solution = flats[flat_of[known[0]]], traces[trace_of[known[0]]], wavelengths[wave_of[known[0]]]
     lamp_wave, lamp = lamp_spectrum(flat, trace, solution)
-    level = _level(known[0], mjd, twilights or (), exposures or ())
+    level = _level(known[0], raw.meta, twilights or (), exposures or ())
     lamp = np.interp(wave, lamp_wave, lamp) * level
     ratio: FloatArray
     if raw.meta.get("ESO DRS MUSE FLUX FFCORR") is True:
@@ -315,23 +310,16 @@ def given_response(  # noqa: PLR0913 - what light relative to the lamp follows f
 
 
 def _level(
-    detector: str, mjd: float, twilights: Sequence[SliceIllumination], exposures: Sequence[SliceExposureOnDisk]
+    detector: str, meta: Meta, twilights: Sequence[SliceIllumination], exposures: Sequence[SliceExposureOnDisk]
 ) -> float:
     """Return the light of the twilight over that of the lamp by which exposures of a channel were divided."""
-    of_twilight = _closest(twilights, mjd)
+    of_twilight = closest_by_detector(twilights, meta, "twilight")
     if detector in of_twilight:
         return float(np.nanmedian(twilights[of_twilight[detector]].level))
-    of_exposure = _closest(exposures, mjd)
+    of_exposure = closest_by_detector(exposures, meta, "exposure")
     if detector in of_exposure:
         return number(exposures[of_exposure[detector]].meta, LEVEL_CARD) or 1.0
     return 1.0
-
-
-def _closest(nouns: Sequence[_Made], mjd: float) -> dict[str, int]:
-    """Return detector -> place in a sequence of products, of each detector the one closest in time."""
-    gap = [abs(start_mjd(one.meta, "calibration") - mjd) for one in nouns]
-    order = sorted(range(len(nouns)), key=lambda i: -gap[i])
-    return {str(nouns[i].meta.get("DETECTOR")): i for i in order}
 
 
 @recipe(version="2")

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from tracecube.core.errors import MissingInput
-from tracecube.core.fields import Meta
+from tracecube.core.fields import HasMeta, Meta
 from tracecube.core.headers import instant, mjd_of, number
 
 __all__ = ["OfDetector", "closest_by_detector"]
 
 
-class _Noun(Protocol):
-    @property
-    def meta(self) -> Meta: ...
-
-
-T = TypeVar("T", bound=_Noun)
+T = TypeVar("T", bound=HasMeta)
 
 
 @dataclass(frozen=True)

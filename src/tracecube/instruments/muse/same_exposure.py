@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from tracecube.core.fields import Meta
+from tracecube.core.fields import HasMeta, Meta
 from tracecube.instruments.muse.headers import SAME_EXPOSURE, start_mjd
 
 __all__ = ["ESTIMATED", "MAKER", "each_once"]
@@ -17,12 +17,7 @@ ESTIMATED = "NOISEEST"
 """Header card: errors are not measured, but taken from the scatter of the image."""
 
 
-class _Noun(Protocol):
-    @property
-    def meta(self) -> Meta: ...
-
-
-T = TypeVar("T", bound=_Noun)
+T = TypeVar("T", bound=HasMeta)
 
 
 def each_once(nouns: Sequence[T]) -> tuple[list[int], tuple[str, ...]]:
