@@ -136,7 +136,7 @@ def _said(raw: RawFrame, level: float | None, wrong: FloatArray) -> tuple[str, .
     what = "take the place of a raw exposure: slices are taken to lie where they did in the flat"
     scatter = float(np.median(wrong))
     if scatter != 1.0:
-        what += f", and errors, {scatter:.2f} times too small, are made as large as the scatter of neighbours"
+        what += f", and errors become what neighbours scatter by, {scatter:.2f} times as large as they were"
     said: tuple[str, ...] = (f"pixels of the observatory's pipeline ({raw.name}) {what}",)
     if level is None:
         said += ("no twilight: channels are as bright as their lamps until the sky lines tell",)
