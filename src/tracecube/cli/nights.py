@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated
 
@@ -70,8 +71,15 @@ def write_night(instrument: Instrument, out: Path, seed: int, choices: Mapping[s
         if count or not choices:
             raise
         said = ", ".join(f"{name}={value}" for name, value in choices.items())
-        raise BadData(f"simulator of {instrument.name}: {said} ({error})", hint="leave it out") from error
+        raise BadData(f"simulator of {instrument.name}: {said} ({error})", hint=_choices_of(instrument)) from error
     return count
+
+
+def _choices_of(instrument: Instrument) -> str:
+    """Say which choices a simulator has, where its signature names them."""
+    named = signature(instrument.simulate).parameters.values() if instrument.simulate is not None else ()
+    known = [one.name for one in named if one.kind is not Parameter.VAR_KEYWORD and one.name != "seed"]
+    return f"its choices are {', '.join(known)}" if known else "leave it out"
 
 
 def simulate(

@@ -86,7 +86,7 @@ def from_file(path: Path) -> dict[str, dict[str, Any]]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise MissingInput(f"{path}: no such parameter file", hint="check the path given to --params") from error
+        raise MissingInput(f"{path}: no such parameter file", hint="check the path, or the preset's name") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadData(f"{path}: not a TOML file ({error})", hint="write tables: [traces] newline order = 3") from error
     loose = [name for name, table in content.items() if not isinstance(table, dict)]

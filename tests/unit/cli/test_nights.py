@@ -52,6 +52,7 @@ def test_what_a_simulator_does_not_know_is_told(tmp_path):
     done = run("able", "-o", tmp_path / "n", "-c", "colour=red")
     assert done.exit_code == 2
     assert "simulator of able: colour=red" in done.output
+    assert "its choices are size" in done.output
 
 
 def test_instruments_without_a_simulator_are_told(tmp_path, monkeypatch, installed):
