@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from inspect import Parameter, signature
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError, validate_call
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import products
 from tracecube.cli.making import conclude, run
 from tracecube.cli.show import console, examples, say
 from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.frame import RawFrame
 from tracecube.core.instrument import Instrument
 from tracecube.workflow.discover import discover
 from tracecube.workflow.settings import near
@@ -61,25 +63,46 @@ def write_night(instrument: Instrument, out: Path, seed: int, choices: Mapping[s
     """
     from tracecube.io.raw import write_raw  # noqa: PLC0415 - takes long to import
 
-    simulate_night = instrument.simulate
     count = 0
     try:
         with console().status(f"simulating {instrument.name}") as status:
-            for count, frame in enumerate(simulate_night(seed=seed, **(choices or {})) if simulate_night else (), 1):
+            for count, frame in enumerate(_night(instrument, seed, choices or {}), 1):
                 status.update(f"{count}: {write_raw(out, frame).name}")
-    except (TypeError, KeyError, ValueError) as error:
+    except ValueError as error:
         if count or not choices:
             raise
         said = ", ".join(f"{name}={value}" for name, value in choices.items())
-        raise BadData(f"simulator of {instrument.name}: {said} ({error})", hint=_choices_of(instrument)) from error
+        hint = f"its choices are {', '.join(_choices_of(instrument).values())}"
+        raise BadData(f"simulator of {instrument.name}: {said} ({error})", hint=hint) from error
     return count
 
 
-def _choices_of(instrument: Instrument) -> str:
-    """Say which choices a simulator has, where its signature names them."""
-    named = signature(instrument.simulate).parameters.values() if instrument.simulate is not None else ()
-    known = [one.name for one in named if one.kind is not Parameter.VAR_KEYWORD and one.name != "seed"]
-    return f"its choices are {', '.join(known)}" if known else "leave it out"
+def _night(instrument: Instrument, seed: int, choices: Mapping[str, str]) -> Iterator[RawFrame]:
+    """Begin to simulate a night; the annotations of the simulator say what the words of the choices are.
+
+    Raises
+    ------
+    BadData
+        There is no such choice, or it has no such value.
+    """
+    if instrument.simulate is None:
+        return iter(())
+    known = _choices_of(instrument)
+    for name in choices:
+        if name not in known:
+            raise BadData(f"the simulator of {instrument.name} has no choice {name!r}", hint=near(name, known))
+    try:
+        return validate_call(instrument.simulate)(seed=seed, **choices)
+    except ValidationError as error:
+        faults = [f"{fault['loc'][0]}={fault['input']}: {fault['msg']}" for fault in error.errors()]
+        hint = f"its choices are {', '.join(known.values())}"
+        raise BadData(f"simulator of {instrument.name}: {'; '.join(faults)}", hint=hint) from error
+
+
+def _choices_of(instrument: Instrument) -> dict[str, str]:
+    """Return the choices that a simulator has -> each with its default, as on the command line."""
+    named = signature(instrument.simulate).parameters if instrument.simulate is not None else {}
+    return {name: f"{name}={one.default}" for name, one in named.items() if name != "seed"}
 
 
 def simulate(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from tracecube.core.by_hand import ByHand
 from tracecube.core.fields import Meta, Scalar
 from tracecube.core.foreign import Form, GatheredForm, JobForm
+from tracecube.core.frame import RawFrame
 from tracecube.core.reporting import Reporting
 from tracecube.core.workflow import Workflow
 
-__all__ = ["Classification", "Instrument"]
+__all__ = ["Classification", "Instrument", "Simulate"]
+
+Simulate = Callable[..., Iterator[RawFrame]]
+"""``simulate(*, seed, ...)``: raw files of a night, then the truth (see `tracecube.simulate.night`).
+
+Its other keywords are the choices that users have; their annotations say which values each takes.
+"""
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,8 @@ class Instrument:
     workflow : Workflow
     exports : mapping of str to tuple of Form, GatheredForm and JobForm
         Layouts of an observatory's own pipeline by their name ("eso"), in which products can be written out.
-    simulate : callable or None
-        ``(seed, **choices) -> iterator of simulated raw files`` (see `tracecube.simulate.night`).
+    simulator : callable or None
+        ``() -> Simulate``: imports the function that simulates a night, which nothing else wants.
     first_night : bool
         Its simulated night is small and shows most of what there is: the one for who tries the system.
     quality_reasons : mapping of int to str
@@ -80,9 +86,14 @@ class Instrument:
     raw_tags: Mapping[str, str]
     workflow: Workflow
     exports: Mapping[str, tuple[Form | GatheredForm | JobForm, ...]] = field(default_factory=dict)
-    simulate: Callable[..., Any] | None = None
+    simulator: Callable[[], Simulate] | None = None
     first_night: bool = False
     quality_reasons: Mapping[int, str] = field(default_factory=dict)
     reporting: Reporting | None = None
     by_hand: ByHand | None = None
     presets: Mapping[str, Mapping[str, Mapping[str, Scalar]]] = field(default_factory=dict)
+
+    @property
+    def simulate(self) -> Simulate | None:
+        """The function that simulates a night, None where there is none."""
+        return None if self.simulator is None else self.simulator()

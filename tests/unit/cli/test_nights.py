@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,8 +18,10 @@ from tracecube.core.workflow import Workflow
 from tracecube.workflow.discover import Found, discover
 
 
-def simulate(*, seed: int = 1, size: str = "small") -> Iterator[RawFrame]:
-    for i in range(2 if size == "small" else 3):
+def simulate(*, seed: int = 1, size: Literal["small", "large"] = "small", files: int = 2) -> Iterator[RawFrame]:
+    if files > 9:
+        raise ValueError("at most nine files")
+    for i in range(files if size == "small" else files + 1):
         pixels = np.full((4, 4), seed + i, np.uint16)
         yield RawFrame(f"f{i}", "BIAS", {"OBJECT": size}, {"": pixels}, {})
 
@@ -27,7 +29,7 @@ def simulate(*, seed: int = 1, size: str = "small") -> Iterator[RawFrame]:
 @pytest.fixture(autouse=True)
 def installed(monkeypatch) -> Any:
     plain = Instrument("plain", "no simulator", lambda *_: False, lambda *_: None, {}, Workflow(()))
-    able = replace(plain, name="able", simulate=simulate)
+    able = replace(plain, name="able", simulator=lambda: simulate)
     found = {one.name: Found(f"{one.name}:x", one) for one in (plain, able)}
     monkeypatch.setattr(nights, "discover", lambda: found)
     return found
@@ -45,14 +47,34 @@ def test_frames_become_files(tmp_path):
 
 
 def test_choices_go_to_the_simulator(tmp_path):
-    assert "3 files" in run("able", "-o", tmp_path / "n", "-c", "size=night").output
+    assert "3 files" in run("able", "-o", tmp_path / "n", "-c", "size=large").output
 
 
 def test_what_a_simulator_does_not_know_is_told(tmp_path):
     done = run("able", "-o", tmp_path / "n", "-c", "colour=red")
     assert done.exit_code == 2
-    assert "simulator of able: colour=red" in done.output
-    assert "its choices are size" in done.output
+    assert "the simulator of able has no choice 'colour' (try: known are files, size)" in done.output
+    assert "did you mean size?" in run("able", "-o", tmp_path / "n", "-c", "sise=large").output
+
+
+@pytest.mark.parametrize(
+    ("choice", "why"),
+    [
+        ("size=huge", "size=huge: Input should be 'small' or 'large'"),
+        ("files=two", "files=two: Input should be a valid integer"),
+        ("files=10", "files=10 (at most nine files)"),
+    ],
+)
+def test_a_value_that_no_night_can_have_is_told_with_the_choices_that_there_are(tmp_path, choice, why):
+    done = run("able", "-o", tmp_path / "n", "-c", choice)
+    assert done.exit_code == 2
+    assert f"simulator of able: {why}" in done.output
+    assert "its choices are size=small, files=2" in done.output
+    assert not (tmp_path / "n").exists()
+
+
+def test_words_become_the_numbers_that_a_simulator_wants(tmp_path):
+    assert "3 files" in run("able", "-o", tmp_path / "n", "-c", "files=3").output
 
 
 def test_instruments_without_a_simulator_are_told(tmp_path, monkeypatch, installed):
@@ -69,7 +91,7 @@ def test_one_instrument_offers_its_night_to_who_tries_the_system(monkeypatch):
     assert [nights.simulator(None).name] == first
 
 
-@pytest.mark.parametrize("words", [("--size", "night"), ("--size=night",)])
+@pytest.mark.parametrize("words", [("--size", "large"), ("--size=large",)])
 def test_a_choice_may_be_an_option_of_its_own(tmp_path, words):
     done = run("able", *words, "-o", tmp_path / "n", "--seed", 5)
     assert "3 files" in done.output

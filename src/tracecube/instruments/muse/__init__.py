@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from tracecube.core.instrument import Instrument
+from tracecube.core.instrument import Instrument, Simulate
 from tracecube.instruments.muse.classify import RAW_TAGS, classify, recognises
 from tracecube.instruments.muse.eso_layout import FORMS
-from tracecube.instruments.muse.simulate import simulate
 from tracecube.instruments.muse.workflow import workflow
 
 __all__ = ["instrument"]
+
+
+def _simulator() -> Simulate:
+    """Return the function that simulates a night."""
+    from tracecube.instruments.muse.simulate import simulate  # noqa: PLC0415 - not wanted for planning
+
+    return simulate
+
 
 instrument = Instrument(
     name="muse",
@@ -18,5 +25,5 @@ instrument = Instrument(
     raw_tags=RAW_TAGS,
     workflow=workflow,
     exports={"eso": FORMS},
-    simulate=simulate,
+    simulator=_simulator,
 )

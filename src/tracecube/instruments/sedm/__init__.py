@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from tracecube.core.by_hand import ByHand
-from tracecube.core.frame import RawFrame
-from tracecube.core.instrument import Instrument
+from tracecube.core.instrument import Instrument, Simulate
 from tracecube.instruments.sedm.classify import RAW_TAGS, classify, recognises
 from tracecube.instruments.sedm.quality import REASONS
 from tracecube.instruments.sedm.reporting import reporting
@@ -16,11 +12,11 @@ from tracecube.instruments.sedm.workflow import workflow
 __all__ = ["instrument"]
 
 
-def _simulate(**choices: Any) -> Iterator[RawFrame]:
-    """Simulate a night: see `tracecube.instruments.sedm.simulate.simulate`."""
+def _simulator() -> Simulate:
+    """Return the function that simulates a night."""
     from tracecube.instruments.sedm.simulate import simulate  # noqa: PLC0415 - not wanted for planning
 
-    return simulate(**choices)
+    return simulate
 
 
 instrument = Instrument(
@@ -30,7 +26,7 @@ instrument = Instrument(
     classify=classify,
     raw_tags=RAW_TAGS,
     workflow=workflow,
-    simulate=_simulate,
+    simulator=_simulator,
     first_night=True,
     quality_reasons=REASONS,
     reporting=reporting,

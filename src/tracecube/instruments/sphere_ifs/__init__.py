@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-from tracecube.core.frame import RawFrame
-from tracecube.core.instrument import Instrument
+from tracecube.core.instrument import Instrument, Simulate
 from tracecube.instruments.sphere_ifs import master_cubes
 from tracecube.instruments.sphere_ifs.classify import RAW_TAGS, classify, recognises
 from tracecube.instruments.sphere_ifs.eso_layout import FORMS
@@ -16,11 +12,11 @@ from tracecube.instruments.sphere_ifs.workflow import workflow
 __all__ = ["instrument"]
 
 
-def _simulate(**choices: Any) -> Iterator[RawFrame]:
-    """Simulate a night: see `tracecube.instruments.sphere_ifs.simulate.simulate`."""
+def _simulator() -> Simulate:
+    """Return the function that simulates a night."""
     from tracecube.instruments.sphere_ifs.simulate import simulate  # noqa: PLC0415 - not wanted for planning
 
-    return simulate(**choices)
+    return simulate
 
 
 instrument = Instrument(
@@ -31,6 +27,6 @@ instrument = Instrument(
     raw_tags=RAW_TAGS,
     workflow=workflow,
     exports={"eso": FORMS, "master_cubes": master_cubes.FORMS},
-    simulate=_simulate,
+    simulator=_simulator,
     presets=PRESETS,
 )

@@ -64,9 +64,9 @@ def simulate(
         The mode has no laser of that number.
     """
     lasers = len(MODES[mode].lattice.lasers)
-    if not 0 <= int(laser_off) <= lasers:
+    if not 0 <= laser_off <= lasers:
         raise ValueError(f"{mode} has lasers 1 to {lasers}")
-    night = _Night(seed, mode, (int(laser_off) - 1,))
+    night = _Night(seed, mode, (laser_off - 1,))
     for shot in schedule(seed, size):
         yield night.frame(shot)
     yield from night.tables()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-from tracecube.core.frame import RawFrame
-from tracecube.core.instrument import Instrument
+from tracecube.core.instrument import Instrument, Simulate
 from tracecube.instruments.virus.classify import RAW_TAGS, classify, recognises
 from tracecube.instruments.virus.export import FORMS
 from tracecube.instruments.virus.workflow import workflow
@@ -14,11 +10,11 @@ from tracecube.instruments.virus.workflow import workflow
 __all__ = ["instrument"]
 
 
-def _simulate(**choices: Any) -> Iterator[RawFrame]:
-    """Simulate a night: see `tracecube.instruments.virus.simulate.simulate`."""
+def _simulator() -> Simulate:
+    """Return the function that simulates a night."""
     from tracecube.instruments.virus.simulate import simulate  # noqa: PLC0415 - not wanted for planning
 
-    return simulate(**choices)
+    return simulate
 
 
 instrument = Instrument(
@@ -28,6 +24,6 @@ instrument = Instrument(
     classify=classify,
     raw_tags=RAW_TAGS,
     workflow=workflow,
-    simulate=_simulate,
+    simulator=_simulator,
     exports=FORMS,
 )

@@ -89,16 +89,16 @@ def simulate(
         Such a night cannot be.
     """
     wrong = tuple(name for name in faults.split("+") if name)
-    if not 1 <= int(ifus) <= _MOST or not 0 <= int(exposures) <= len(DITHERS):
+    if not 1 <= ifus <= _MOST or not 0 <= exposures <= len(DITHERS):
         raise ValueError(f"1 to {_MOST} ifus, 0 to {len(DITHERS)} exposures")
     for value, known in ((field, ("empty", "sparse", "crowded")), (files, ("loose", "tar"))):
         if value not in known:
             raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    if set(wrong) - set(FAULTS) or ("swapped" in wrong and int(ifus) == 1):
+    if set(wrong) - set(FAULTS) or ("swapped" in wrong and ifus == 1):
         raise ValueError(f"faults are {', '.join(FAULTS)}; two units are needed to be swapped")
-    night = _Night(seed, int(ifus), field, wrong)
+    night = _Night(seed, ifus, field, wrong)
     lamps = tuple(lamp for lamp, off in (("Hg", "no_hg"), ("Cd-A", "no_cd")) if off not in wrong)
-    for shot in schedule(seed, size, int(exposures), lamps):
+    for shot in schedule(seed, size, exposures, lamps):
         yield from night.frames(shot, archived=files == "tar")
     yield from night.tables()
 
