@@ -231,6 +231,9 @@ def _classified(file: RawRecord, instruments: Sequence[Instrument]) -> RawRecord
         found = owners[0].classify(file.name, header)
     except TracecubeError as error:
         return replace(blank, instrument=owners[0].name, reason=str(error))
+    except Exception as error:  # noqa: BLE001 - one strange header must not stop a night; it is reported by its file
+        fault = f"{file.name}: {type(error).__name__}: {error} (a fault in the rules of {owners[0].name}, or a header"
+        return replace(blank, instrument=owners[0].name, reason=f"{fault} beyond repair; try: leave the file out)")
     night = found.setup.get("night")
     return replace(
         blank,

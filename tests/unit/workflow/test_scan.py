@@ -73,6 +73,20 @@ def test_reasons(folder, instrument_of):
     assert not found["broken"].foreign
 
 
+def test_a_header_that_rules_stumble_over_does_not_stop_the_others(folder, instrument_of):
+    small = instrument_of()
+
+    def stumbles(name, header):
+        return small.classify(name, header) if name == "a" else int("no number")
+
+    found = scan(folder, [replace(small, classify=stumbles)])
+    assert [file.name for file in found.classified] == ["a"]
+    [refused] = found.unclassified
+    assert refused.reason.startswith("b: ValueError: invalid literal")
+    assert "a fault in the rules of small" in refused.reason
+    assert "try: leave the file out" in refused.reason
+
+
 def test_two_owners_are_one_too_many(folder, instrument_of):
     greedy = replace(instrument_of(name="greedy"), recognises=lambda *_: True)
     reasons = {file.reason for file in scan(folder, [instrument_of(), greedy]).unclassified}

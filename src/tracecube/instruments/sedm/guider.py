@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracecube.core.errors import MissingInput, TracecubeError
+from tracecube.core.errors import BadData, MissingInput, TracecubeError
 from tracecube.core.fields import Meta
 from tracecube.core.frame import RawFrame
 from tracecube.core.target import Target
-from tracecube.instruments.sedm.headers import number, text
+from tracecube.instruments.sedm.headers import frame_name, number, text
 
 __all__ = ["Pointing", "aligned", "coordinates", "locate"]
 
@@ -67,7 +67,7 @@ def coordinates(meta: Meta) -> tuple[float, float]:
         found = re.fullmatch(r"([+-]?)(\d{1,3}):(\d{1,2}):(\d{1,2}(?:\.\d*)?)", text(meta, key))
         if found is None:
             raise MissingInput(
-                f"{text(meta, 'OBJECT')}: header card {key} is {meta.get(key)!r}", hint=f"write {key} as hh:mm:ss.s"
+                f"{frame_name(meta)}: header card {key} is {meta.get(key)!r}", hint=f"write {key} as hh:mm:ss.s"
             )
         value = int(found[2]) + int(found[3]) / 60.0 + float(found[4]) / 3600.0
         values.append((-value if found[1] == "-" else value) * scale)
@@ -102,7 +102,7 @@ def locate(guider: Sequence[RawFrame], catalogue: RawFrame | None, meta: Meta) -
         try:
             found.append(_solve(frame, catalogue, meta))
         except TracecubeError as error:
-            reasons.append(f"{frame.name}: {error.what}")
+            reasons.append(error.what if error.what.startswith(frame.name) else f"{frame.name}: {error.what}")
     if not found:
         return None, reasons
     x, y = (float(np.median([pointing[axis] for pointing in found])) for axis in (0, 1))
@@ -177,5 +177,15 @@ def _star_table(catalogue: RawFrame) -> dict[str, NDArray[np.float64]]:
     needed = ("ra", "dec", "rmag")
     for table in catalogue.tables.values():
         if all(name in table for name in needed):
-            return {name: np.asarray(table[name], dtype=float) for name in needed}
+            return {name: _numbers(table[name], name, catalogue.name) for name in needed}
     raise MissingInput(f"{catalogue.name}: no table with columns {', '.join(needed)}", hint="see the data model")
+
+
+def _numbers(column: NDArray[Any], name: str, table: str) -> NDArray[np.float64]:
+    """Return a column as numbers: a single word among them makes all of it text."""
+    try:
+        return np.asarray(column, dtype=float)
+    except ValueError as error:
+        raise BadData(
+            f"{table}: column {name} is not all numbers ({error})", hint="repair the table, or leave the line out"
+        ) from error

@@ -9,17 +9,30 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from tracecube.core.errors import MissingInput
+from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta
 from tracecube.core.headers import needed, number, text
 
-__all__ = ["NAME", "bare_object", "camera", "exposure_time", "night_of", "number", "readout_speed", "start_mjd", "text"]
+__all__ = [
+    "NAME",
+    "bare_object",
+    "camera",
+    "exposure_time",
+    "frame_name",
+    "night_of",
+    "number",
+    "readout_speed",
+    "start_mjd",
+    "text",
+]
 
 NAME = re.compile(r"(?P<camera>ifu|rc)(?P<date>\d{8})_(?P<time>\d{2}_\d{2}_\d{2})")
 """Robot's file names: camera, UT date and time of the start of exposure."""
 
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _JD_OF_MJD_0 = 2400000.5
+_FIRST_MJD, _LAST_MJD = 51544.0, 88069.0  # 2000 to 2100: what is beyond is no time
+_APART = 1.0  # day: a clock of local time is 7 or 8 hours off, and still tells the day
 _LOCAL_NOON_TO_UT_MIDNIGHT = 4.0 / 24.0  # noon is 20 h UT at Palomar (longitude -116.9 deg), 19.4 h at Kitt Peak
 
 
@@ -68,18 +81,40 @@ def start_mjd(header: Meta, name: str) -> float:
     ------
     MissingInput
         None of them is there.
+    BadData
+        Telescope and camera are more than a day apart: one of them is wrong, and which cannot be told.
     """
+    camera_clock = _camera_mjd(header, name)
     for key, zero in (("MJD_OBS", 0.0), ("MJD-OBS", 0.0), ("JD", _JD_OF_MJD_0)):
         found = number(header, key)
-        if found is not None and found > zero:
-            return found - zero
-    stamp = _utc(text(header, "UTC")) or _utc(text(header, "DATE-OBS")) or _time_in_name(name)
-    if stamp is None:
+        if found is None or not _FIRST_MJD < found - zero < _LAST_MJD:
+            continue
+        if camera_clock is not None and abs(found - zero - camera_clock) > _APART:
+            raise BadData(
+                f"{name}: {key} says that the exposure began on {_day(found - zero)}, the camera's clock (UTC, or the"
+                f" file name) says {_day(camera_clock)}",
+                hint=f"repair {key}, UTC or the file name, or leave the file out",
+            )
+        return found - zero
+    if camera_clock is None:
         raise MissingInput(
-            f"{name}: no start of exposure (MJD_OBS, JD, UTC absent, and none in the file name)",
+            f"{name}: no start of exposure (MJD_OBS, JD, UTC absent or not of this century, and none in the file name)",
             hint="write UTC into the header, or give the file its name of the robot, ifuYYYYMMDD_HH_MM_SS.fits",
         )
-    return (stamp - _MJD_EPOCH) / timedelta(days=1)
+    return camera_clock
+
+
+def _camera_mjd(header: Meta, name: str) -> float | None:
+    """Return the start of exposure by the camera's clock, MJD (UTC); None where neither header nor name tell."""
+    for stamp in (_utc(text(header, "UTC")), _utc(text(header, "DATE-OBS")), _time_in_name(name)):
+        mjd = None if stamp is None else (stamp - _MJD_EPOCH) / timedelta(days=1)
+        if mjd is not None and _FIRST_MJD < mjd < _LAST_MJD:
+            return mjd
+    return None
+
+
+def _day(mjd: float) -> str:
+    return (_MJD_EPOCH + timedelta(days=mjd)).strftime("%Y-%m-%d")
 
 
 def _utc(stamp: str) -> datetime | None:
@@ -120,6 +155,11 @@ def night_of(mjd: float) -> str:
     ('2021-04-21', '2021-04-21', '2021-04-21')
     """
     return (_MJD_EPOCH + timedelta(days=mjd + _LOCAL_NOON_TO_UT_MIDNIGHT)).strftime("%Y-%m-%d")
+
+
+def frame_name(meta: Meta) -> str:
+    """Return the name of the raw file that a product descends from, the target's before there is one."""
+    return text(meta, "RAW1") or text(meta, "OBJECT")
 
 
 def bare_object(header: Meta) -> tuple[str, str]:

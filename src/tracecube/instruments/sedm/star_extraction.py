@@ -19,7 +19,7 @@ from tracecube.core.target import PointSourceFit, Target
 from tracecube.instruments.sedm.ascii_layout import spectrum_name
 from tracecube.instruments.sedm.finder import finder_of
 from tracecube.instruments.sedm.guider import Pointing, aligned, locate
-from tracecube.instruments.sedm.headers import bare_object, exposure_time, start_mjd, text
+from tracecube.instruments.sedm.headers import bare_object, exposure_time, frame_name, start_mjd, text
 from tracecube.instruments.sedm.observing import airmass
 from tracecube.instruments.sedm.psf_prior import REFERENCE_WAVE, place_and_shape
 from tracecube.instruments.sedm.quality import NEGATIVE_SHARE, REASONS, REFUSED_FOR_NEGATIVE, quality_code
@@ -49,7 +49,7 @@ class Extraction:
 
 def raw_name(meta: Meta) -> str:
     """Name of the raw file by the robot's custom: the camera and the second at which the exposure began."""
-    start = _EPOCH + timedelta(days=start_mjd(meta, text(meta, "OBJECT")), seconds=0.5)
+    start = _EPOCH + timedelta(days=start_mjd(meta, frame_name(meta)), seconds=0.5)
     return f"ifu{start:%Y%m%d_%H_%M_%S}"
 
 
@@ -61,7 +61,7 @@ def mean_airmass(meta: Meta) -> float:
     MissingInput
         Neither airmass nor coordinates in the header.
     """
-    return airmass(meta, text(meta, "OBJECT"), fraction=0.5)
+    return airmass(meta, frame_name(meta), fraction=0.5)
 
 
 def is_standard(meta: Meta) -> bool:
@@ -181,7 +181,7 @@ def _track(spectra: Spectra) -> tuple[Track, list[str]]:
     """Refraction from the header; none, visibly, where the header does not tell where the telescope looked."""
     wave = np.asarray(spectra.wave, dtype=float)
     growth = np.log(wave / REFERENCE_WAVE)
-    (east, north), caveats = refraction(spectra.meta, text(spectra.meta, "OBJECT"), wave, REFERENCE_WAVE)
+    (east, north), caveats = refraction(spectra.meta, frame_name(spectra.meta), wave, REFERENCE_WAVE)
     return Track(east, north, growth), list(caveats)
 
 
@@ -209,7 +209,7 @@ def _guider_cards(meta: Meta, pointing: Pointing | None) -> dict[str, Scalar]:
 
 def _spectrum(spectra: Spectra, light: Light, cards: dict[str, Scalar]) -> Spectrum:
     """Bring electrons per Angstrom to a rate."""
-    seconds = exposure_time(spectra.meta, text(spectra.meta, "OBJECT"))
+    seconds = exposure_time(spectra.meta, frame_name(spectra.meta))
     unknown: NDArray[np.float64] = np.full(light.flux.size, np.nan)
     return Spectrum(
         wave=np.asarray(spectra.wave, dtype=float),

@@ -114,12 +114,23 @@ def test_missing_card_names_file_card_and_remedy(card: str, value: object) -> No
         ({"JD": -1.0, "UTC": "2019-07-04T12:00:00.000"}, 58668.5),
         ({"JD": "NA", "UTC": "NA"}, 58668.41978),
         ({"UTC": None}, 58668.41978),
+        ({"MJD_OBS": 1e9, "JD": 1e300}, 58668.41978),
+        ({"MJD_OBS": 40587.0, "UTC": "1970-01-01T00:00:00"}, 58668.41978),
     ],
 )
 def test_start_is_rebuilt_from_what_there_is(cards: dict[str, object], mjd: float) -> None:
     found = classify(NAME, {**PIXIS, **cards})
     assert found.mjd == pytest.approx(mjd, abs=2e-5)
     assert found.setup["night"] == "2019-07-04"
+
+
+def test_a_telescope_that_is_days_away_from_the_camera_is_refused() -> None:
+    with pytest.raises(BadData) as error:
+        classify(NAME, {**PIXIS, "MJD_OBS": 59033.4})
+    assert "MJD_OBS says that the exposure began on 2020-07-03" in error.value.what
+    assert "the camera's clock (UTC, or the file name) says 2019-07-04" in error.value.what
+    assert "repair MJD_OBS" in error.value.hint
+    assert classify(NAME, {**PIXIS, "MJD_OBS": 58668.1}).mjd == 58668.1  # a clock of local time tells the day
 
 
 def test_no_time_at_all_is_an_error() -> None:

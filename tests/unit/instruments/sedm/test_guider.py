@@ -116,6 +116,24 @@ def test_nothing_to_go_by_says_so() -> None:
     assert "no table with columns" in reasons[0]
 
 
+def test_a_catalogue_with_words_among_its_numbers_is_named() -> None:
+    stars = catalogue()
+    table = {key: np.asarray(column) for key, column in stars.tables[""].items()}
+    spoilt = RawFrame(
+        "stars", "STAR_CATALOGUE", {}, {}, {"": {**table, "ra": np.array(["n/a", *table["ra"][1:].astype(str)])}}
+    )
+    pointing, reasons = locate([guide_frame(stars, target=(2.1, -3.4), name="rc1")], spoilt, META)
+    assert pointing is None
+    assert reasons[0].startswith("rc1: stars: column ra is not all numbers")
+
+
+def test_a_guide_frame_of_another_window_is_named_once() -> None:
+    stars = catalogue()
+    whole = guide_frame(stars, target=(2.1, -3.4), name="rc1")
+    cut = RawFrame("rc1", "GUIDER", whole.meta, {"": whole.data[:40, :40]}, {})
+    assert locate([cut], stars, META) == (None, ["rc1: no pixels of the r quadrant"])
+
+
 def test_whole_frames_are_cut_to_the_red_quadrant() -> None:
     stars = catalogue()
     part = guide_frame(stars, target=(2.1, -3.4))
