@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.errors import BadData, MissingInput, NoConvergence
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.recipe import Outputs, recipe
@@ -145,8 +145,8 @@ def lenslet_flat(
 ) -> Flat:
     """Measure the relative throughput of every lenslet against wavelength.
 
-    The dome gives it up to the lamp's illumination of the field, a twilight sky takes that off. Without
-    a twilight frame the dome's illumination stays in, and a caveat says so.
+    The dome gives it up to the lamp's illumination of the field, the first good frame of a
+    twilight sky takes that off. Without one the dome's illumination stays in, and a caveat says so.
     """
     from tracecube.instruments.sedm.exposure import measure_exposure  # noqa: PLC0415 - brings numba
     from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415
@@ -158,9 +158,16 @@ def lenslet_flat(
     matrix = trace_matrix(traces, master_dome.data.shape, half_width=extraction.half_width)
     dome = extract_by(master_dome, matrix, extraction, floor=noise_floor(master_dome))
     flat, numbers = relative_throughput(dome, wavelength, params.flat())
-    caveats: tuple[str, ...] = ("no twilight frame: the dome's illumination of the field is not corrected",)
-    for frame in sorted(twilight, key=lambda frame: frame.name)[:1]:
-        sky = measure_exposure(frame, master_bias, (master_dome,), traces, extraction)
-        flat, more = illumination(sky.extraction, wavelength, flat, layout, params.flat(), shift=0.0, dome=dome)
-        numbers, caveats = (*numbers, *more), ()
-    return Flat(lenslet_flat=replace(flat, meta=master_dome.meta), quality=numbers, caveats=caveats)
+    caveats: list[str] = []
+    for frame in sorted(twilight, key=lambda frame: frame.name):
+        try:
+            sky = measure_exposure(frame, master_bias, (master_dome,), traces, extraction)
+            flat, more = illumination(sky.extraction, wavelength, flat, layout, params.flat(), shift=0.0, dome=dome)
+        except (BadData, NoConvergence) as error:
+            caveats.append(f"twilight not used: {error}")
+            continue
+        numbers = (*numbers, *more)
+        break
+    else:
+        caveats.append("no twilight frame: the dome's illumination of the field is not corrected")
+    return Flat(lenslet_flat=replace(flat, meta=master_dome.meta), quality=numbers, caveats=tuple(caveats))

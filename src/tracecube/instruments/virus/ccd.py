@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, TracecubeError
 from tracecube.core.fields import FloatArray, IntArray, Meta, Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
@@ -26,6 +26,9 @@ __all__ = ["HALF", "HALVES", "Half", "read_ccd", "read_half"]
 HALF = 1032
 """Rows and columns of an amplifier's oriented image."""
 
+OVERSCAN = 32
+"""Columns of an amplifier's image that were read without pixels behind them."""
+
 HALVES = {"L": ("LL", "LU"), "R": ("RU", "RL")}
 """Amplifiers of a CCD, from the bottom of the chip."""
 
@@ -38,6 +41,7 @@ _DRIFT = 25.0  # rows: what the bias level drifts over, until waves are taken of
 _SMOOTH = 15.0  # px: light of dark rows is smoother, waves of more than 0.04 cycles a pixel are not
 _ROUGH = 1.07  # scatter over that of the overscan up to which a row is dark
 _MEDIAN_STEP = 0.954  # median of the difference of two Gaussian deviates, over their standard deviation
+_TWICE = "leave out the one that is wrong; without REPEAT = T in its header the first by name counts"
 _GUARD = 7  # px about a hit or a line that count as light
 _DARK_ROWS = 160  # a wave of a tenth of the read noise is known to 0.01 of it from as many
 _FLIP_ROWS = {"LU", "RL"}  # both axes of these are turned, unless AMPNAME says that the columns are not
@@ -80,21 +84,21 @@ def read_half(raw: RawFrame) -> Half:
     Raises
     ------
     BadData
-        Another shape, a dead read-out (its overscan holds no noise but that of rounding, or is stuck at the end of
-        the converter), or too much light.
+        Another shape, no positive gain, a dead read-out (its overscan holds no noise but that of rounding, or is
+        stuck at the end of the converter), or too much light.
     MissingInput
         No GAIN.
     """
     image = np.asarray(raw.data, np.float32)
-    rows, columns = image.shape
-    overscan = int(32 * columns / 1064)
-    if rows != HALF or columns - overscan != HALF:
+    if image.shape != (HALF, HALF + OVERSCAN):
         raise BadData(
             f"{raw.name}: image of {image.shape} pixels (y, x), an amplifier has (1032, 1064)",
             hint="is it binned or windowed? Leave it out",
         )
     _alive(image, raw)
     gain, amp = needed(raw.meta, raw.name, "GAIN"), amplifier(raw.meta, raw.name)
+    if gain <= 0.0:
+        raise BadData(f"{raw.name}: GAIN is {gain:g} electron per adu", hint="repair GAIN from another exposure's")
     level, noise, _ = clipped_moments(image[:, HALF + _BLEED :].ravel())
     if noise <= _ROUNDED:
         raise BadData(
@@ -173,7 +177,7 @@ def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = Non
     Parameters
     ----------
     frames : sequence of RawFrame
-        One or two amplifiers.
+        One or two amplifiers. Of two frames of one amplifier the first by name counts, that of REPEAT last.
     noise : mapping of str to float, optional
         Read noise (electron) by amplifier; the overscan's own without it.
 
@@ -184,25 +188,30 @@ def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = Non
         is absent or dead is flagged, and NaN. Cards ``ROWERR`` with the amplifier's name hold the error of the level
         of a row (electron), the same for all its pixels.
     caveats : tuple of str
-        One for each dead read-out.
+        One for each frame that is not used: dead, without a card that it needs, or there twice.
 
     Raises
     ------
-    BadData
-        No amplifier is left.
+    TracecubeError
+        No amplifier is left: why the first is not used.
     """
     shape = (2 * HALF, HALF)
     data, variance = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
     flags = np.full(shape, int(Flag.BAD_PIXEL), np.int32)
-    refused: list[BadData] = []
+    refused: list[TracecubeError] = []
     meta: Meta = {}
     cards: dict[str, Scalar] = {}
-    for raw in sorted(frames, key=lambda frame: frame.name):
+    taken: dict[str, str] = {}
+    for raw in sorted(frames, key=lambda frame: (bool(frame.meta.get("REPEAT")), frame.name)):
         try:
             half = read_half(raw)
-        except BadData as error:
+        except TracecubeError as error:
             refused.append(error)
             continue
+        if half.amp in taken:
+            refused.append(BadData(f"{raw.name}: {half.amp} of this exposure is {taken[half.amp]}", hint=_TWICE))
+            continue
+        taken[half.amp] = raw.name
         start = HALF * HALVES[half.amp[0]].index(half.amp)
         part = slice(start, start + HALF)
         data[part], flags[part] = half.data, half.flags

@@ -49,7 +49,7 @@ def master_dark(*, raw: Sequence[RawFrame], params: StructureParams) -> Dark:
             continue
         halves.setdefault(half.amp, {}).setdefault(frame.tag, []).append(half)
     if not halves:
-        raise BadData("no amplifier of this CCD can be used", hint=caveats[0] if caveats else "take zeros and darks")
+        raise BadData("no amplifier of this CCD can be used", hint="; ".join(_once(caveats)) or "take zeros and darks")
     side = next(iter(halves))[0]
     shape = (2 * HALF, HALF)
     data, variance = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)

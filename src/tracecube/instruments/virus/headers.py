@@ -15,6 +15,7 @@ from tracecube.core.headers import text
 __all__ = [
     "NAME",
     "amplifier",
+    "began",
     "dark_time",
     "day_of",
     "exposure_key",
@@ -30,6 +31,7 @@ __all__ = [
 NAME = re.compile(r"(?P<time>\d{8}T\d{6}\.\d)_(?P<slot>\d{3})(?P<amp>[LR][LU])_(?P<type>sci|twi|flt|cmp|drk|zro)")
 """Names of raw files: start of exposure, slot and amplifier, type."""
 
+_BEGAN = re.compile(r"\d{8}T\d{6}\.\d")
 _UNSET = -999999.0
 _TRUST = 25.0  # arcsec: the corrected trajectory is taken unless it lies farther than this from the planned one
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
@@ -97,6 +99,12 @@ def exposure_key(header: Meta, name: str) -> str:
     if found:
         return found["time"]
     return text(header, "DATE-OBS").replace("-", "") + "T" + text(header, "UT").replace(":", "")[:8]
+
+
+def began(meta: Meta) -> str:
+    """Return when the exposure of a product began, as the name of its first input says; empty where it does not."""
+    found = _BEGAN.search(text(meta, "RAW1"))
+    return found[0] if found else ""
 
 
 def start_mjd(header: Meta, name: str) -> float:

@@ -178,7 +178,7 @@ def _lit(
         raise MissingInput("sky: no unit of this exposure has a twilight", hint="take twilights of these very units")
 
 
-@recipe(version="5")
+@recipe(version="6")
 def bundle_spectra(
     *, fibre_spectra: Sequence[FibreSpectra], sky: Sequence[SkyModel], fibre_flat: FibreThroughput, params: BundleParams
 ) -> BundleSpectra:
@@ -187,11 +187,11 @@ def bundle_spectra(
     What the rules of the masks name is flagged, and keeps its value. The flux is that of the telescope's nominal
     throughput; the stars of the field tell its zero point later.
     """
-    from tracecube.instruments.virus.headers import needed  # noqa: PLC0415
+    from tracecube.instruments.virus.headers import began, needed  # noqa: PLC0415
     from tracecube.instruments.virus.layout import throughput_curve  # noqa: PLC0415
     from tracecube.recipes.flux.fibre_flux import nominal_flux  # noqa: PLC0415
 
-    models = {int(one.exp[0]): one for one in sky}
+    models, twice = _by_dither(sky)
     parts: list[FibreSpectra] = []
     blank: list[BoolArray] = []
     light: list[FloatArray] = []
@@ -201,6 +201,8 @@ def bundle_spectra(
         one, fresh = mask_samples(given, params)
         masked += fresh
         exposure = int(one.exp[0])
+        if began(one.meta) in twice:
+            continue
         if exposure not in models:
             lost.append(f"{str(one.unit[0]).strip()} in exposure {exposure}")
             continue
@@ -216,9 +218,29 @@ def bundle_spectra(
     numbers = (*sky_pulls(parts, blank), QualityNumber("MASKED CHI2", float(masked), ""), *counts)
     parts.sort(key=lambda one: (int(one.exp[0]), str(one.amp[0])))
     joined = join_spectra(parts, parts[len(parts) // 2].meta)
-    caveats = (*(f"unit {name}: no twilight or no sky of it: left out" for name in lost), *dict.fromkeys(notes))
+    left = (f"unit {name}: no twilight or no sky of it: left out" for name in lost)
+    caveats = (*twice.values(), *left, *dict.fromkeys(notes))
     bands = fibre_bands(joined, params)
     return BundleSpectra(sky_subtracted=joined, fibre_bands=bands, quality=numbers, caveats=caveats)
+
+
+def _by_dither(sky: Sequence[SkyModel]) -> tuple[dict[int, SkyModel], dict[str, str]]:
+    """Return the skies by dither, and why exposures whose DITHER is that of an earlier one are left out, by start."""
+    from tracecube.instruments.virus.headers import began  # noqa: PLC0415
+
+    models: dict[int, SkyModel] = {}
+    twice: dict[str, str] = {}
+    for one in sorted(sky, key=lambda one: began(one.meta)):
+        dither, start = int(one.exp[0]), began(one.meta)
+        first = began(models[dither].meta) if dither in models else start
+        if start == first:
+            models[dither] = one
+            continue
+        twice[start] = (
+            f"the exposure begun {start} has DITHER {dither}, as that begun {first}: left out"
+            " (try: repair DITHER, which tells the exposures of an observation apart)"
+        )
+    return models, twice
 
 
 def _spectra(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +170,27 @@ def test_a_read_out_that_holds_no_noise_but_that_of_rounding_is_dead() -> None:
             read_half(
                 RawFrame(frame.name, frame.tag, frame.meta, {"": image + (step == 0.0) * (np.arange(1064) == 1060)}, {})
             )
+
+
+def test_a_half_without_a_card_that_it_needs_does_not_cost_the_other() -> None:
+    lame, zero = raw_half("LU"), raw_half("LU")
+    frame, caveats = read_ccd([raw_half("LL"), replace(lame, meta={**lame.meta, "GAIN": None})])
+    assert "20190204T220000.3_047LU_zro: header card GAIN is None" in caveats[0]
+    assert np.isfinite(frame.data[:HALF]).all()
+    assert np.isnan(frame.data[HALF:]).all()
+    with pytest.raises(BadData, match="GAIN is 0 electron per adu"):
+        read_half(replace(zero, meta={**zero.meta, "GAIN": 0.0}))
+
+
+def test_of_two_frames_of_one_amplifier_one_counts_and_the_other_is_named() -> None:
+    first, again = raw_half("LL", light=10.0), raw_half("LL", light=90.0)
+    again = replace(again, name="a_second_047LL_zro", meta={**again.meta, "REPEAT": True})
+    frame, caveats = read_ccd([again, first])
+    assert np.median(frame.data[:HALF]) == pytest.approx(12.0, abs=1.0)
+    assert caveats[0].startswith("a_second_047LL_zro: LL of this exposure is 20190204T220000.3_047LL_zro")
+
+
+def test_a_cube_is_no_amplifier() -> None:
+    frame = raw_half("LL")
+    with pytest.raises(BadData, match="an amplifier has"):
+        read_half(replace(frame, images={"": np.stack([frame.data, frame.data])}))
