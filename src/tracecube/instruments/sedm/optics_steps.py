@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tracecube.core.errors import BadData, MissingInput, NoConvergence
+from tracecube.core.errors import MissingInput, TracecubeError
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.optics import Layout, PixelMap, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.recipe import Outputs, recipe
@@ -58,14 +58,12 @@ def trace_domes(*, raw: Sequence[RawFrame], master_bias: Frame, params: TracesPa
     """
     from tracecube.instruments.sedm.guess import SEDM_TRACES  # noqa: PLC0415 - brings numba
     from tracecube.instruments.sedm.layout import sedm_layout  # noqa: PLC0415
-    from tracecube.recipes.detector.combine import combine_lamps  # noqa: PLC0415
-    from tracecube.recipes.detector.raw import usable_frames  # noqa: PLC0415
+    from tracecube.recipes.detector.combine import combine_usable  # noqa: PLC0415
     from tracecube.recipes.optics.traces import trace_apertures  # noqa: PLC0415
 
     first = min(raw, key=lambda frame: frame.name)
     chip = detector(first.meta, first.name)
-    frames, refused = usable_frames(raw, chip)
-    dome = combine_lamps(frames, master_bias, detector=chip)
+    dome, refused = combine_usable(raw, master_bias, detector=chip)
     traced = trace_apertures(dome, SEDM_TRACES, params=params.tracing())
     return Traced(
         traces=traced.traces,
@@ -96,7 +94,7 @@ def wavelength_calibration(
         if frames:
             try:
                 spectra, left_out = _extract_lamp(frames, master_bias, traces, params)
-            except BadData as error:
+            except TracecubeError as error:
                 refused.append(f"{lamp} arcs not used: {error}")
                 continue
             arcs[lamp] = ArcSpectra(spectra.flux, spectra.variance)
@@ -118,15 +116,13 @@ def _extract_lamp(
 ) -> tuple[Extraction, tuple[str, ...]]:
     """Combine and extract the frames of one lamp; tell which were left out."""
     from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415 - brings numba
-    from tracecube.recipes.detector.combine import combine_lamps  # noqa: PLC0415
-    from tracecube.recipes.detector.raw import usable_frames  # noqa: PLC0415
+    from tracecube.recipes.detector.combine import combine_usable  # noqa: PLC0415
     from tracecube.recipes.extract.apertures import extract_by  # noqa: PLC0415
     from tracecube.recipes.extract.joint import trace_matrix  # noqa: PLC0415
 
     first = min(frames, key=lambda frame: frame.name)
     chip = detector(first.meta, first.name)
-    frames, refused = usable_frames(frames, chip)
-    lamp = combine_lamps(frames, master_bias, detector=chip)
+    lamp, refused = combine_usable(frames, master_bias, detector=chip)
     extraction = params.extraction()
     matrix = trace_matrix(traces, lamp.data.shape, half_width=extraction.half_width)
     return extract_by(lamp, matrix, extraction, floor=noise_floor(lamp)), refused
@@ -163,7 +159,7 @@ def lenslet_flat(
         try:
             sky = measure_exposure(frame, master_bias, (master_dome,), traces, extraction)
             flat, more = illumination(sky.extraction, wavelength, flat, layout, params.flat(), shift=0.0, dome=dome)
-        except (BadData, NoConvergence) as error:
+        except TracecubeError as error:
             caveats.append(f"twilight not used: {error}")
             continue
         numbers = (*numbers, *more)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, TracecubeError
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.params import Params
@@ -86,9 +86,8 @@ def static_badpix(*, raw: Sequence[RawFrame], master_bias: Frame, params: BadPix
 def _lamps(raw: Sequence[RawFrame], master_bias: Frame) -> tuple[dict[str, Frame], list[str]]:
     """Combine the frames of each lamp and flag what looks like a hit; tell what could not be used."""
     from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415 - brings numba
-    from tracecube.recipes.detector.combine import combine_lamps  # noqa: PLC0415
+    from tracecube.recipes.detector.combine import combine_usable  # noqa: PLC0415
     from tracecube.recipes.detector.cosmics import flag_cosmics  # noqa: PLC0415
-    from tracecube.recipes.detector.raw import usable_frames  # noqa: PLC0415
 
     first = min(raw, key=lambda frame: frame.name)
     chip = detector(first.meta, first.name)
@@ -96,11 +95,12 @@ def _lamps(raw: Sequence[RawFrame], master_bias: Frame) -> tuple[dict[str, Frame
     caveats: list[str] = []
     for tag in sorted({frame.tag for frame in raw}):
         try:
-            frames, refused = usable_frames([frame for frame in raw if frame.tag == tag], chip)
-            lamp = combine_lamps(frames, master_bias, detector=chip)
-        except BadData as error:
+            frames = [frame for frame in raw if frame.tag == tag]
+            lamp, refused = combine_usable(frames, master_bias, detector=chip)
+        except TracecubeError as error:
             caveats.append(f"{tag} not used: {error}")
             continue
         caveats += refused
-        scenes[tag] = flag_cosmics(lamp, floor=noise_floor(lamp)) if len(frames) > 1 else lamp
+        several = len(frames) - len(refused) > 1  # of one alone hits are flagged already
+        scenes[tag] = flag_cosmics(lamp, floor=noise_floor(lamp)) if several else lamp
     return scenes, caveats

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, TracecubeError
 from tracecube.core.fields import BoolArray, FloatArray, Meta
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.instruments.virus.ccd import HALF, HALVES, read_ccd
 from tracecube.instruments.virus.headers import dark_time
 from tracecube.kernels.combine import typical
-from tracecube.recipes.detector.combine import combine_frames
+from tracecube.recipes.detector.combine import combine_frames, lit_frames
 
 __all__ = ["FOOTPRINT", "amplifiers", "by_exposure", "calibrate_ccd", "combined", "side_of"]
 
@@ -97,12 +97,15 @@ def calibrate_ccd(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[st
 
 
 def combined(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[str, ...]]:
-    """Calibrate all exposures of one lamp or twilight, and take their mean with hits left out."""
+    """Calibrate all exposures of one lamp or twilight, and take their mean with hits left out.
+
+    An exposure that shows no light is left out; of one that lacks an amplifier the other counts.
+    """
     frames, notes, names = [], [], []
     for members in by_exposure(raw):
         try:
             frame, caveats = calibrate_ccd(members, dark)
-        except BadData as error:
+        except TracecubeError as error:
             notes.append(str(error))
             continue
         frames.append(frame)
@@ -110,23 +113,48 @@ def combined(raw: Sequence[RawFrame], dark: Frame) -> tuple[Frame, tuple[str, ..
         notes += caveats
     if not frames:
         raise BadData("no exposure of this CCD can be used", hint="; ".join(notes))
-    live = np.logical_and.reduce([np.isfinite(frame.data) for frame in frames])
-    if len(frames) > 1:
-        light = _expected([f.data for f in frames], live)
-        filled = [
-            replace(f, data=np.where(live, f.data, 0.0), variance=np.where(live, f.variance + light, 1.0))
-            for f in frames
-        ]
-        mean = combine_frames(filled, names=names)
-        variance = _variance_of_mean([f.variance for f in frames], mean.variance, light)
-        mean = replace(
-            mean,
-            data=np.where(live, mean.data, np.nan).astype(np.float32),
-            variance=np.where(live, variance, np.nan).astype(np.float32),
-        )
-    else:
-        mean = frames[0]
+    kept, unlit = lit_frames(frames, names)
+    frames, names = [frames[i] for i in kept], [names[i] for i in kept]
+    notes += unlit
+    read = [set(amplifiers(frame)) for frame in frames]
+    whole = all(one == read[0] for one in read)
+    mean = _mean(frames, names) if whole else _mean_of_halves(frames, names)
     return mean, tuple(dict.fromkeys(notes))
+
+
+def _mean(frames: Sequence[Frame], names: Sequence[str]) -> Frame:
+    """Mean of exposures, where all of them were read."""
+    if len(frames) == 1:
+        return frames[0]
+    live = np.logical_and.reduce([np.isfinite(frame.data) for frame in frames])
+    light = _expected([f.data for f in frames], live)
+    filled = [
+        replace(f, data=np.where(live, f.data, 0.0), variance=np.where(live, f.variance + light, 1.0)) for f in frames
+    ]
+    mean = combine_frames(filled, names=names)
+    variance = _variance_of_mean([f.variance for f in frames], mean.variance, light)
+    return replace(
+        mean,
+        data=np.where(live, mean.data, np.nan).astype(np.float32),
+        variance=np.where(live, variance, np.nan).astype(np.float32),
+    )
+
+
+def _mean_of_halves(frames: Sequence[Frame], names: Sequence[str]) -> Frame:
+    """Mean of exposures of which some lack an amplifier: each amplifier's is of those that have it."""
+    parts = []
+    for i in range(len(HALVES[side_of(frames[0].meta)])):
+        part = slice(HALF * i, HALF * (i + 1))
+        halves = [replace(f, data=f.data[part], variance=f.variance[part], flags=f.flags[part]) for f in frames]
+        some = [k for k, half in enumerate(halves) if np.isfinite(half.data).any()]
+        parts.append(_mean([halves[k] for k in some], [names[k] for k in some]) if some else halves[0])
+    data, variance, flags = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("data", "variance", "flags")
+    )
+    fewest = min(
+        int(str(part.meta.get("NCOMBINE") or 1)) for part in parts
+    )  # shot noise of the other is counted too large
+    return Frame(data, variance, flags, {**parts[0].meta, "NCOMBINE": fewest})
 
 
 def _expected(exposures: Sequence[FloatArray], live: BoolArray) -> FloatArray:

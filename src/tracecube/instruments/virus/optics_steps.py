@@ -50,7 +50,7 @@ def _name(meta: Meta, amp: str) -> str:
     return f"{int(meta['IFUSLOT']):03d}{amp}"  # type: ignore[arg-type]
 
 
-@recipe(version="8")
+@recipe(version="9")
 def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) -> Traced:
     """Find the fibres of a CCD on the continuum lamp: centres, profile, scattered light; dead fibres are flagged.
 
@@ -60,7 +60,7 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
     return _traced(raw, dark, params, even=True)
 
 
-@recipe(version="1")
+@recipe(version="2")
 def trace_twilight(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) -> Traced:
     """Find the fibres of a CCD on twilights, where there is no continuum lamp, or users trust the sky's light more.
 
@@ -101,7 +101,7 @@ def _traced(raw: Sequence[RawFrame], dark: Frame, params: TracesParams, *, even:
     )
 
 
-@recipe(version="6")
+@recipe(version="7")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], dark: Frame, traces: TraceSets, params: WavelengthsParams
 ) -> Wavelengths:

@@ -96,7 +96,7 @@ def ccd_spectra(
     return CcdSpectra(fibre_spectra=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="8")
+@recipe(version="9")
 def twilight_spectra(
     *,
     raw: Sequence[RawFrame],

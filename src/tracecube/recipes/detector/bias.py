@@ -18,7 +18,7 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs
 from tracecube.kernels import combine, pattern
-from tracecube.recipes.detector.raw import check_raw, gain_of
+from tracecube.recipes.detector.raw import gain_of, usable_frames
 
 __all__ = ["BiasParams", "MasterBias", "bias_level_card", "combine_biases", "read_noise_card"]
 
@@ -75,9 +75,9 @@ def combine_biases(
     Raises
     ------
     MissingInput
-        No GAIN in a header.
+        Fewer than two frames are left, for want of GAIN in a header.
     BadData
-        Fewer than two frames, a frame of another shape, constant, saturated, or of another gain.
+        Fewer than two are left; the others have another shape, are constant, saturated, or of another gain.
     """
     frames = sorted(raw, key=lambda frame: frame.name)
     if len(frames) < 2:
@@ -85,9 +85,8 @@ def combine_biases(
             f"{frames[0].name if frames else 'no file'}: one bias can not tell hits from noise",
             hint="take at least three biases of this readout speed",
         )
+    frames, refused = _of_one_gain(frames, detector)
     gain = gain_of(frames)
-    for frame in frames:
-        check_raw(frame, detector)
     frames, caveats = _quiet(frames, detector, params.noisy)
     images = np.stack([np.asarray(frame.data, np.float32) for frame in frames])
     parts = [_Part.of(images, amplifier) for amplifier in detector.amplifiers]
@@ -109,7 +108,26 @@ def combine_biases(
         QualityNumber("REJECTED", rejected / images.size, high=1e-3),
     )
     master = Frame(data, variance, flags, {**frames[0].meta, **_cards(parts, gain)})
-    return MasterBias(master_bias=master, quality=numbers, caveats=caveats)
+    return MasterBias(master_bias=master, quality=numbers, caveats=(*refused, *caveats))
+
+
+def _of_one_gain(frames: Sequence[RawFrame], detector: Detector) -> tuple[list[RawFrame], tuple[str, ...]]:
+    """Part the frames that can be biases of the gain that most state from the others; a caveat names each of these.
+
+    Raises
+    ------
+    TracecubeError
+        Fewer than two are left: the first refusal.
+    """
+    kept, caveats = usable_frames(frames, detector, least=2)
+    gains = [frame.number("GAIN") for frame in kept]
+    usual = max(gains, key=gains.count)
+    same = [frame for frame in kept if frame.number("GAIN") == usual]
+    if len(same) < 2:
+        gain_of(kept)
+    others = (frame for frame in kept if frame.number("GAIN") != usual)
+    named = (f"{one.name}: GAIN is {one.number('GAIN')} where {same[0].name} has {usual}" for one in others)
+    return same, (*caveats, *(f"left out: {text} (try: repair the card GAIN)" for text in named))
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,15 @@ from tracecube.core.params import Params
 from tracecube.kernels import combine
 from tracecube.recipes.detector.calibrate import calibrate_frame, noise_floor
 from tracecube.recipes.detector.cosmics import CosmicParams, flag_cosmics
+from tracecube.recipes.detector.raw import usable_frames
 
-__all__ = ["CombineParams", "combine_frames", "combine_lamps"]
+__all__ = ["CombineParams", "combine_frames", "combine_lamps", "combine_usable", "lit_frames"]
+
+_LEAST = 0.2  # of the usual light of a lamp: lamps drift by per cents, a fifth is another state
+_OFF = 0.05  # of the brightest exposure: no light, but for what noise and hits feign
+_EVERY = 4  # rows: as many tell how bright a lamp was
+_BRIGHT = 99.5  # per cent of the pixels are fainter than lines of an arc, and than few hits
+_HINT = "was the lamp warming up, or off? Leave the frame out"
 
 
 class CombineParams(Params):
@@ -97,6 +104,24 @@ def combine_lamps(
     return combine_frames(frames, names=[frame.name for frame in ordered], params=params, axis=detector.axis)
 
 
+def combine_usable(
+    raw: Sequence[RawFrame], bias: Frame, *, detector: Detector, params: CombineParams | None = None
+) -> tuple[Frame, tuple[str, ...]]:
+    """Calibrate and combine those exposures of one lamp that show it; a caveat names each of the others.
+
+    Raises
+    ------
+    TracecubeError
+        None shows it: the first refusal; or one of another gain than the bias.
+    """
+    shown, refused = usable_frames(raw, detector)
+    frames = [calibrate_frame(frame, bias, detector=detector) for frame in shown]
+    kept, unlit = lit_frames(frames, [frame.name for frame in shown], params=params)
+    names = [shown[i].name for i in kept]
+    lamp = combine_frames([frames[i] for i in kept], names=names, params=params, axis=detector.axis)
+    return lamp, (*refused, *unlit)
+
+
 def _scales(
     data: np.ndarray, variance: np.ndarray, good: np.ndarray, names: Sequence[str], bright: float
 ) -> np.ndarray:
@@ -109,13 +134,50 @@ def _scales(
             hint="was the lamp on? Look at the lamp cards of the header and take the frames again",
         )
     scale = np.array([combine.relative_scale(image, reference, lit) for image in data])
-    if scale.min() < 0.2 * np.median(scale):  # lamps drift by per cents; a fifth is another state
-        faint = names[int(scale.argmin())]
-        raise BadData(
-            f"{faint}: {scale.min() / np.median(scale):.2f} of the light of the other exposures of this lamp",
-            hint="was the lamp warming up, or off? Leave the frame out",
-        )
+    if scale.min() < _LEAST * np.median(scale):
+        raise _too_faint(names[int(scale.argmin())], float(scale.min() / np.median(scale)))
     return np.asarray(scale / scale.mean(), np.float32)
+
+
+def _too_faint(name: str, share: float) -> BadData:
+    return BadData(f"{name}: {share:.2f} of the light of the other exposures of this lamp", hint=_HINT)
+
+
+def lit_frames(
+    frames: Sequence[Frame], names: Sequence[str], *, params: CombineParams | None = None
+) -> tuple[list[int], tuple[str, ...]]:
+    """Tell exposures of a lamp that was on from those in which it was not.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Calibrated; NaN where a part was not read.
+    names : sequence of str
+    params : CombineParams
+
+    Returns
+    -------
+    kept : list of int
+        Places of the exposures that hold the usual light; all of them where none holds any.
+    caveats : tuple of str
+        One for each exposure that is left out.
+    """
+    params = params or CombineParams()
+    data = np.stack([frame.data[::_EVERY] for frame in frames])
+    good = np.stack([(frame.flags[::_EVERY] & NOT_USABLE == 0) for frame in frames]) & np.isfinite(data)
+    bright = [
+        float(np.percentile(image[use], _BRIGHT)) if use.any() else 0.0 for image, use in zip(data, good, strict=True)
+    ]
+    first = int(np.argmax(bright))
+    lit = good[first] & (data[first] > params.bright * np.sqrt(frames[first].variance[::_EVERY]))
+    both = [lit & use for use in good]
+    if not all(use.any() for use in both):  # halves that were not read leave nothing to compare
+        return list(range(len(frames))), ()
+    scale = np.array([combine.relative_scale(image, data[first], use) for image, use in zip(data, both, strict=True)])
+    usual = float(np.median(scale[scale > _OFF]))
+    kept = [i for i, light in enumerate(scale) if light >= _LEAST * usual]
+    lost = [i for i in range(len(frames)) if i not in kept]
+    return kept, tuple(f"left out: {_too_faint(names[i], float(scale[i]) / usual)}" for i in lost)
 
 
 def _hit_in_all(good: np.ndarray, outlier: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tracecube.core.detector import Detector
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, TracecubeError
 from tracecube.core.frame import RawFrame
 
 __all__ = ["check_raw", "gain_of", "usable_frames"]
@@ -64,29 +64,33 @@ def check_raw(frame: RawFrame, detector: Detector) -> None:
         )
 
 
-def usable_frames(frames: Sequence[RawFrame], detector: Detector) -> tuple[list[RawFrame], tuple[str, ...]]:
-    """Part the frames that show something from those that `check_raw` refuses.
+def usable_frames(
+    frames: Sequence[RawFrame], detector: Detector, *, least: int = 1
+) -> tuple[list[RawFrame], tuple[str, ...]]:
+    """Part the frames that show something, in electrons, from those that do not.
 
     Returns
     -------
     frames : list of RawFrame
         In order of name.
     caveats : tuple of str
-        One for each frame that was left out.
+        One for each frame that was left out: `check_raw` refuses it, or it states no gain.
 
     Raises
     ------
-    BadData
-        None is left; the first refusal.
+    TracecubeError
+        Fewer than ``least`` are left; the first refusal.
     """
-    kept, refused = [], []
+    kept: list[RawFrame] = []
+    refused: list[TracecubeError] = []
     for frame in sorted(frames, key=lambda frame: frame.name):
         try:
             check_raw(frame, detector)
-        except BadData as error:
+            gain_of([frame])
+        except TracecubeError as error:
             refused.append(error)
         else:
             kept.append(frame)
-    if refused and not kept:
+    if refused and len(kept) < least:
         raise refused[0]
     return kept, tuple(f"left out: {error}" for error in refused)

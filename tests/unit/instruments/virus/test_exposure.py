@@ -60,3 +60,44 @@ def test_a_mean_knows_where_an_exposure_was_left_out() -> None:
     pull = (mean.data[:HALF] - light) / sigma
     assert pull[hit].std() == pytest.approx(1.0, abs=0.03)
     assert pull[~hit].std() == pytest.approx(1.0, abs=0.01)
+
+
+def half(number: int, amp: str, light: float, *, dead: bool = False) -> RawFrame:
+    """Draw one amplifier of an exposure under even light, or one whose read-out failed."""
+    one = flat(number, np.full((HALF, HALF), light), np.zeros((0, 2), int))
+    meta = {**one.meta, "CCDHALF": amp[1]}
+    image = np.full((HALF, HALF + 32), 65535.0, np.float32) if dead else one.data
+    return RawFrame(one.name.replace("047LL", f"047{amp}"), "FLAT", meta, {"": image}, {})
+
+
+def dark_of_both() -> Frame:
+    none = np.zeros((2 * HALF, HALF), np.float32)
+    cards = {f"{key} {amp}": value for amp in ("LL", "LU") for key, value in (("RN", NOISE), ("LEVEL", 0.0))}
+    return Frame(none, none, none.astype(np.int32), {**cards, "DARK LL": 0.0, "DARK LU": 0.0})
+
+
+def test_an_amplifier_that_failed_in_one_exposure_is_that_of_the_others() -> None:
+    given = [half(k, amp, 200.0, dead=(k, amp) == (2, "LU")) for k in (1, 2, 3) for amp in ("LL", "LU")]
+    mean, notes = combined(given, dark_of_both())
+    assert any("dead read-out of amplifier LU" in note for note in notes)
+    lower, upper = mean.data[:HALF], mean.data[HALF:]
+    assert np.median(upper) == pytest.approx(200.0, abs=1.0)
+    assert upper.std() / lower.std() == pytest.approx((3.0 / 2.0) ** 0.5, rel=0.03)
+    assert mean.meta["NCOMBINE"] == 2
+
+
+@pytest.mark.parametrize("off", [1, 2])
+def test_an_exposure_without_light_is_left_out(off: int) -> None:
+    given = [half(k, "LL", 3.0 if k == off else 900.0) for k in (1, 2)]
+    mean, notes = combined(given, dark_of_both())
+    assert np.median(mean.data[:HALF]) == pytest.approx(900.0, abs=2.0)
+    [note] = [note for note in notes if "left out" in note]
+    assert f"T22000{off}.3_047LL_flt: 0.00 of the light of the other exposures" in note
+
+
+def test_a_frame_without_exposure_time_costs_itself_alone() -> None:
+    lame = half(2, "LL", 200.0)
+    lame = RawFrame(lame.name, lame.tag, {k: v for k, v in lame.meta.items() if "TIME" not in k}, lame.images, {})
+    mean, notes = combined([half(1, "LL", 200.0), lame], dark_of_both())
+    assert np.median(mean.data[:HALF]) == pytest.approx(200.0, abs=2.0)
+    assert any("T220002.3_047LL_flt" in note and "EXPTIME" in note for note in notes)

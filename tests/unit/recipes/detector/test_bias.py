@@ -92,3 +92,17 @@ def test_frames_that_can_not_be_biases_are_named(detector: Detector, shoot: Shoo
     small = replace(good, name="b1", images={"": good.data[:128]})
     with pytest.raises(BadData, match=r"b1: image of \(128, 256\) pixels"):
         made([good, small], detector)
+
+
+def test_a_frame_that_can_not_be_a_bias_costs_itself_alone(detector: Detector, shoot: Shoot) -> None:
+    frames = [shoot(f"b{i}", seed=i) for i in range(3)]
+    wrong = [
+        replace(frames[0], name="c0", images={"": np.zeros((256, 256), np.uint16)}),
+        shoot("c1", seed=9, GAIN=None),
+        shoot("c2", seed=9, GAIN=1.5),
+    ]
+    result = made([*frames, *wrong], detector)
+    assert np.array_equal(result.master_bias.data, made(frames, detector).master_bias.data)
+    assert [caveat.split(":")[1] for caveat in result.caveats] == [" c0", " c1", " c2"]
+    assert "every pixel reads 0" in result.caveats[0]
+    assert result.caveats[2].endswith("c2: GAIN is 1.5 where b0 has 2.0 (try: repair the card GAIN)")

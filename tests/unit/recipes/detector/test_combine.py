@@ -13,7 +13,7 @@ from tracecube.core.frame import Frame, RawFrame
 from tracecube.recipes.detector.badpixels import flag_column_response, flag_hot_pixels, static_bad_pixels
 from tracecube.recipes.detector.bias import BiasParams, combine_biases
 from tracecube.recipes.detector.calibrate import calibrate_frame, noise_floor
-from tracecube.recipes.detector.combine import combine_frames, combine_lamps
+from tracecube.recipes.detector.combine import combine_frames, combine_lamps, combine_usable
 from tracecube.recipes.detector.cosmics import flag_cosmics
 from tracecube.recipes.detector.raw import usable_frames
 from tracecube.simulate.detector import Camera, cosmic_rays
@@ -131,3 +131,42 @@ def test_a_saturated_frame_is_left_out_by_name(detector: Detector, shoot: Shoot,
     assert "saturated (>= 65535 adu) (try: " in caveats[0]
     with pytest.raises(BadData, match=r"d1: .* saturated"):
         usable_frames(frames[1:2], detector)
+
+
+@pytest.mark.parametrize("off", [0, 1, 2])
+def test_a_lamp_that_was_off_once_costs_that_exposure_alone(
+    off: int, detector: Detector, shoot: Shoot, bias: Frame, light: np.ndarray
+) -> None:
+    frames = [shoot(f"d{i}", light * (0.01 if i == off else 1.0), seed=i) for i in range(3)]
+    found, caveats = combine_usable(frames, bias, detector=detector)
+    assert found.meta["NCOMBINE"] == 2
+    [caveat] = caveats
+    assert caveat.startswith(f"left out: d{off}: 0.0")
+    assert caveat.endswith("(try: was the lamp warming up, or off? Leave the frame out)")
+    rest = combine_lamps([frame for frame in frames if frame.name != f"d{off}"], bias, detector=detector)
+    assert np.array_equal(found.data, rest.data)
+
+
+def test_a_lamp_that_was_on_once_is_that_exposure(
+    detector: Detector, shoot: Shoot, bias: Frame, light: np.ndarray
+) -> None:
+    frames = [shoot("d0", None, seed=0), shoot("d1", light, seed=1), shoot("d2", light, seed=2, GAIN=None)]
+    found, caveats = combine_usable(frames, bias, detector=detector)
+    assert found.meta.get("NCOMBINE", 1) == 1
+    assert [text.split(":")[1] for text in caveats] == [" d2", " d0"]
+    lit = light > 0.5 * light.max()
+    assert np.median((found.data / light)[lit]) == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_lamp_that_was_never_on_is_named(detector: Detector, shoot: Shoot, bias: Frame) -> None:
+    with pytest.raises(BadData, match="d0 and 1 more: no pixel holds light"):
+        combine_usable([shoot(f"d{i}", None, seed=i) for i in range(2)], bias, detector=detector)
+
+
+def test_a_drifting_lamp_keeps_all_its_exposures(
+    detector: Detector, shoot: Shoot, bias: Frame, light: np.ndarray
+) -> None:
+    frames = [shoot(f"d{i}", light * (0.5 if i == 1 else 1.0), seed=i) for i in range(3)]
+    found, caveats = combine_usable(frames, bias, detector=detector)
+    assert caveats == ()
+    assert np.array_equal(found.data, combine_lamps(frames, bias, detector=detector).data)
