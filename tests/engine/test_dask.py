@@ -65,7 +65,7 @@ def test_dask_that_is_not_installed(monkeypatch):
 
 
 def test_an_executor_that_is_not_known():
-    from tracecube.cli.making import executor_for
+    from tracecube.cli.reduce import executor_for
 
     with pytest.raises(BadData, match="dask:ADDRESS"):
         executor_for(None, "slurm:here")

@@ -163,10 +163,10 @@ def test_a_second_call_gives_the_same_bytes_and_leaves_no_scraps(out, found, tmp
 def test_the_command_says_what_was_written(out, toy, found, tmp_path, monkeypatch):
     from typer.testing import CliRunner
 
-    from tracecube.cli import handing
+    from tracecube.cli import export as command
     from tracecube.cli.main import app
 
-    monkeypatch.setattr(handing, "discover", lambda: found)
+    monkeypatch.setattr(command, "discover", lambda: found)
     done = CliRunner().invoke(app, ["export", str(out), str(tmp_path / "theirs"), "--format", "obs"])
     assert done.exit_code == 1
     assert str(tmp_path / "theirs" / "2021-04-21" / "sci0_OBS_STAR.fits") in done.output

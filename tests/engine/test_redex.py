@@ -60,7 +60,7 @@ def sent(monkeypatch, installed) -> list[tuple[Any, ...]]:
     """What would go to the survey; nobody sits at the terminal, and the toy is the only instrument."""
     found: list[tuple[Any, ...]] = []
     monkeypatch.setattr(redex, "discover", installed)
-    monkeypatch.setattr("tracecube.cli.making.discover", installed)
+    monkeypatch.setattr("tracecube.cli.reduce.discover", installed)
     monkeypatch.setattr("tracecube.cli.outgoing.send_extraction", lambda *given: found.append(given))
     monkeypatch.setattr(redex, "_has_screen", lambda: False)
     monkeypatch.setenv("TOY_USER", "Ada Lovelace")

@@ -31,9 +31,17 @@ ProductFile = Annotated[Path, typer.Argument(metavar="PRODUCT", help="A product 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("why", epilog=examples("tracecube why out/2021-04-21/flux/sci1_SPECTRUM.fits"))(why)
-    app.command("explain", epilog=examples("tracecube explain master_bias", "tracecube explain traces"))(explain)
-    app.command("rerun", epilog=examples("tracecube rerun out/2021-04-21/flux/sci1_SPECTRUM.fits"))(rerun)
+    app.command(
+        "why", rich_help_panel="Products", epilog=examples("tracecube why out/2021-04-21/flux/sci1_SPECTRUM.fits")
+    )(why)
+    app.command(
+        "explain",
+        rich_help_panel="Learn and try",
+        epilog=examples("tracecube explain master_bias", "tracecube explain traces"),
+    )(explain)
+    app.command(
+        "rerun", rich_help_panel="Products", epilog=examples("tracecube rerun out/2021-04-21/flux/sci1_SPECTRUM.fits")
+    )(rerun)
 
 
 @contextmanager

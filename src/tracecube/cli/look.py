@@ -24,9 +24,12 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("ls", epilog=examples("tracecube ls night/", "tracecube ls night/ --json"))(ls)
+    app.command(
+        "ls", rich_help_panel="Raw frames", epilog=examples("tracecube ls night/", "tracecube ls night/ --json")
+    )(ls)
     app.command(
         "datasets",
+        rich_help_panel="Raw frames",
         epilog=examples(
             "tracecube datasets night/",
             "tracecube datasets night/ --target ifu",
@@ -35,7 +38,9 @@ def register(app: typer.Typer) -> None:
     )(datasets)
 
 
-def ls(raw: RawFolder, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+def ls(
+    raw: RawFolder, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
+) -> None:
     """List raw files with the tag that each was given, or the reason why it has none."""
     prepared = prepare(raw, Path(), discover())
     files = prepared.scan.files

@@ -5,17 +5,17 @@ from __future__ import annotations
 import typer
 
 from tracecube.cli import (
-    flow,
-    handing,
+    classify,
+    export,
     lineage,
     look,
-    making,
     nights,
     redex,
+    reduce,
     results,
     sending,
-    typing_spectra,
-    watching,
+    watch,
+    workflow,
 )
 from tracecube.cli.show import Group, examples
 
@@ -37,17 +37,17 @@ app = typer.Typer(
     ),
 )
 
-making.register(app)
-watching.register(app)
+reduce.register(app)
+watch.register(app)
 look.register(app)
 results.register(app)
 lineage.register(app)
 redex.register(app)
-flow.register(app)
-handing.register(app)
+workflow.register(app)
+export.register(app)
 nights.register(app)
 sending.register(app)
-typing_spectra.register(app)
+classify.register(app)
 
 if __name__ == "__main__":
     app()

@@ -13,7 +13,7 @@ from pydantic import ValidationError, validate_call
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import products
-from tracecube.cli.making import conclude, run
+from tracecube.cli.reduce import conclude, run
 from tracecube.cli.show import console, examples, say
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.frame import RawFrame
@@ -28,13 +28,16 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(
         "simulate",
+        rich_help_panel="Learn and try",
         epilog=examples(
             "tracecube simulate INSTRUMENT --out night/ --seed 1",
             "tracecube simulate INSTRUMENT --out night/ --seed 1 --size night   # a choice of its own",
         ),
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(simulate)
-    app.command("demo", epilog=examples("tracecube demo", "tracecube demo first-night/"))(demo)
+    app.command(
+        "demo", rich_help_panel="Learn and try", epilog=examples("tracecube demo", "tracecube demo first-night/")
+    )(demo)
 
 
 def simulator(name: str | None) -> Instrument:

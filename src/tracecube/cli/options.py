@@ -15,11 +15,11 @@ from tracecube.workflow.settings import Settings, from_command_line, from_file, 
 __all__ = [
     "Cluster",
     "Earlier",
-    "Files",
     "Jobs",
     "OnlyFiles",
     "Out",
     "OutFolder",
+    "ParameterFile",
     "Parameters",
     "RawFolder",
     "Targets",
@@ -27,7 +27,9 @@ __all__ = [
     "settings_of",
 ]
 
-RawFolder = Annotated[Path, typer.Argument(metavar="RAWDIR", help="Folder with raw files; looked through recursively.")]
+RawFolder = Annotated[
+    Path, typer.Argument(metavar="RAWDIR", help="Folder with raw files; its sub-folders are searched too.")
+]
 OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder that `reduce` wrote into.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for products and ledger; made when it is not there.")]
 Targets = Annotated[
@@ -44,8 +46,8 @@ OnlyFiles = Annotated[
     typer.Option(
         "--only",
         metavar="KEY=VALUE",
-        help="Take raw files of this setup alone, as `tracecube ls` lists it: slot=47, slot=47,53, column=3..5; "
-        "files that say nothing of it (tables) stay. May be repeated.",
+        help="Take only raw files of this setup (see `tracecube ls`): slot=47, slot=47,53 or column=3..5. "
+        "Files without the key, such as tables, are always taken. May be repeated.",
         show_default=False,
     ),
 ]
@@ -55,30 +57,37 @@ Parameters = Annotated[
         "--param", "-p", metavar="TASK.PARAM=VALUE", help="Set a parameter; may be repeated.", show_default=False
     ),
 ]
-Files = Annotated[
+ParameterFile = Annotated[
     Path | None,
     typer.Option(
         "--params",
         metavar="FILE",
-        help="TOML file with a table of parameters a task; or the name of a preset, see `tracecube explain TASK`.",
+        help="TOML file with one table of parameters for each task, or the name of a preset "
+        "(see `tracecube explain TASK`).",
     ),
 ]
 Jobs = Annotated[
     int | None,
     typer.Option(
-        "--jobs", "-j", metavar="N", min=0, help="Worker processes (default: one a processor); 0 stays in this one."
+        "--jobs",
+        "-j",
+        metavar="N",
+        min=0,
+        help="Worker processes (default: one for each processor); 0 for this process alone.",
     ),
 ]
 
 Cluster = Annotated[
     str | None,
-    typer.Option("--executor", metavar="dask:ADDRESS", help="Run jobs on a Dask cluster, which sees the same folders."),
+    typer.Option("--executor", metavar="dask:ADDRESS", help="Run jobs on a Dask cluster that sees the same folders."),
 ]
 
 
 Earlier = Annotated[
     bool,
-    typer.Option(help="Borrow calibrations that are not there, or fail, from other nights in OUT; a caveat says so."),
+    typer.Option(
+        help="Replace calibrations that are missing or fail by those of other nights in OUT; a caveat says so."
+    ),
 ]
 
 

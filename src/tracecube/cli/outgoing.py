@@ -12,8 +12,8 @@ import typer
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import last_run, planned_of
 from tracecube.archive.sendings import MessageRecord, NoticeRecord
-from tracecube.cli.flow import reportings_of
 from tracecube.cli.show import print_json, say, table
+from tracecube.cli.workflow import reportings_of
 from tracecube.core.errors import BadData, TracecubeError
 from tracecube.core.reporting import Reporting
 from tracecube.report.channel import extraction_message, night_message

@@ -16,8 +16,8 @@ import typer
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.records import AdjustmentRecord
 from tracecube.archive.summary import RunSummary
-from tracecube.cli.making import report_of
 from tracecube.cli.options import Out
+from tracecube.cli.reduce import report_of
 from tracecube.cli.regions import read_region, read_spaxels
 from tracecube.cli.show import examples, say
 from tracecube.core.errors import BadData, MissingInput, TracecubeError
@@ -38,41 +38,43 @@ Stamp = Annotated[
 ]
 East = Annotated[
     str | None,
-    typer.Argument(
-        metavar="X", help="Place of the target, as the axes of the verification picture's map say it: arcsec east"
-    ),
+    typer.Argument(metavar="X", help="Place of the target on the axes of the verification picture's map: arcsec east"),
 ]
 North = Annotated[str | None, typer.Argument(metavar="Y", help="and arcsec north of the field centre.")]
 Night = Annotated[
-    str | None, typer.Option("--night", metavar="DATE", help="Which, where several nights have such an exposure.")
+    str | None, typer.Option("--night", metavar="DATE", help="Night of the exposure, if several have one of that time.")
 ]
 Recover = Annotated[
     bool,
-    typer.Option("--recover", help="The extraction is right though the guider failed; no picture, no question."),
+    typer.Option("--recover", help="Accept the extraction as it is, although the guider failed, without a question."),
 ]
 Region = Annotated[
     Path | None,
     typer.Option("--region", metavar="FILE", help="Use the spaxels in a polygon: lines `x y` (arcsec), or of ds9."),
 ]
 Spaxels = Annotated[
-    str | None, typer.Option("--exclude", metavar="SPAXELS", help="Leave these out: 12,47, or a file of numbers.")
+    str | None, typer.Option("--exclude", metavar="SPAXELS", help="Spaxels to leave out: 12,47 or a file of numbers.")
 ]
 Aperture = Annotated[
     float | None, typer.Option("--aperture", metavar="R", help="Count the light within R arcsec; fit no PSF.")
 ]
 Display = Annotated[
-    bool, typer.Option("--display", help="Mark target and region on a page; so too if nothing is given.")
+    bool,
+    typer.Option(
+        "--display", help="Mark target and region on a page in the browser; the default if nothing else is given."
+    ),
 ]
-Local = Annotated[bool, typer.Option("--local", help="Send nothing, to the survey's server or to a channel.")]
-Accept = Annotated[bool, typer.Option("--accept", help="Do not ask: accept.")]
-Reject = Annotated[bool, typer.Option("--reject", help="Do not ask: only say what would come of it.")]
-User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Who does it.")]
+Local = Annotated[bool, typer.Option("--local", help="Send nothing to the survey's server or to a channel.")]
+Accept = Annotated[bool, typer.Option("--accept", help="Accept without asking.")]
+Reject = Annotated[bool, typer.Option("--reject", help="Reject without asking: only show the result.")]
+User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Name of the person who does it.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "redex",
+        rich_help_panel="By hand",
         context_settings={"ignore_unknown_options": True},  # a place may be negative
         epilog=examples(
             "tracecube redex 10_55_22 -o out/   # a page to mark target and region on",

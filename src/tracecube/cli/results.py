@@ -17,21 +17,28 @@ from tracecube.cli.summary import show_summary
 
 __all__ = ["product_item", "register", "target_items"]
 
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("status", epilog=examples("tracecube status out/", "tracecube status out/ --log"))(status)
+    app.command(
+        "status", rich_help_panel="Products", epilog=examples("tracecube status out/", "tracecube status out/ --log")
+    )(status)
     app.command(
         "products",
+        rich_help_panel="Products",
         epilog=examples(
             "tracecube products out/",
             "tracecube products out/ --tag SPECTRUM --object ZTF21abc",
             "tracecube products out/ --json",
         ),
     )(products)
-    app.command("targets", epilog=examples("tracecube targets out/", "tracecube targets out/ --json"))(targets)
+    app.command(
+        "targets",
+        rich_help_panel="Products",
+        epilog=examples("tracecube targets out/", "tracecube targets out/ --json"),
+    )(targets)
 
 
 def status(

@@ -14,12 +14,14 @@ __all__ = ["register"]
 NightOption = Annotated[
     str | None, typer.Option("--night", metavar="DATE", help="Night, YYYY-MM-DD; the last one when left out.")
 ]
-Send = Annotated[bool, typer.Option("--send", help="Do send; without it, only say what would be sent.")]
+Send = Annotated[bool, typer.Option("--send", help="Send; without it, only say what would be sent.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    night = typer.Typer(no_args_is_help=True, help="The end of a night: its tables, its page, and the mail about it.")
+    night = typer.Typer(
+        no_args_is_help=True, help="Finish a night: write its tables and its page, and mail its summary."
+    )
     night.command(
         "finish",
         epilog=examples(
@@ -31,9 +33,10 @@ def register(app: typer.Typer) -> None:
     night.command("status", epilog=examples("tracecube night status out/", "tracecube night status out/ --json"))(
         status
     )
-    app.add_typer(night, name="night")
+    app.add_typer(night, name="night", rich_help_panel="For others")
     app.command(
         "upload",
+        rich_help_panel="For others",
         epilog=examples(
             "tracecube upload out/   # says what would be sent, and what is held back and why",
             "tracecube upload out/ --object ZTF21abcdefg --send",
@@ -47,12 +50,14 @@ def finish(
     send: Send = False,
     to: Annotated[
         list[str] | None,
-        typer.Option("--to", metavar="ADDRESS", help="To whom, in place of the configuration's list; may be repeated."),
+        typer.Option(
+            "--to", metavar="ADDRESS", help="Address to send to instead of those in the configuration; may be repeated."
+        ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Send although one was sent, or may have been.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Send even if one was sent, or may have been.")] = False,
     arrived: Annotated[
         bool | None,
-        typer.Option("--arrived/--lost", help="Note what became of a mail of which it was not known; sends nothing."),
+        typer.Option("--arrived/--lost", help="Say whether a mail of unknown fate arrived; sends nothing."),
     ] = None,
 ) -> None:
     """Write the tables and the page of a night, and send the summary by mail.
@@ -65,7 +70,9 @@ def finish(
     outgoing.finish(out, night, to or (), send=send, again=again, arrived=arrived)
 
 
-def status(out: OutFolder, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+def status(
+    out: OutFolder, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
+) -> None:
     """Say of every night what was reported and sent.
 
     Ends with status 0 when nothing is left to do, 1 when something is, 3 when it is not known whether a mail went out.
@@ -84,7 +91,7 @@ def upload(
     ] = None,
     send: Send = False,
     again: Annotated[bool, typer.Option("--again", help="Try again what the server refused.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Send spectra of a night with their annotations to the server of the survey, each once.
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.sendings import notices, uploads
-from tracecube.cli import making, outgoing
+from tracecube.cli import outgoing, reduce
 from tracecube.cli.main import app
 from tracecube.report import summary
 from tracecube.sending.lock import only_sender
@@ -38,7 +38,7 @@ def out(put_night) -> Path:
 def configured(tmp_path, monkeypatch, portal, post, reportings) -> Callable[..., None]:
     """Write a configuration that names the servers of the tests."""
     monkeypatch.setattr(outgoing, "_reportings", lambda: reportings)
-    monkeypatch.setattr(making, "reportings_of", lambda _found: reportings)
+    monkeypatch.setattr(reduce, "reportings_of", lambda _found: reportings)
     for name in ("one_page", "thumbnail"):  # drawn for real in the tests of the report
         monkeypatch.setattr(summary, name, lambda *_, **__: Figure(figsize=(1.0, 1.0)))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -365,10 +365,10 @@ def test_what_went_to_another_server_does_not_count(out, run, portal, configured
 def test_tables_at_the_end_of_a_run_count_what_went_to_the_configured_server_alone(out, run, portal, configured):
     run("upload", out, "--send")
     table = out / "report" / NIGHT / "report.txt"
-    making.report_of(out, changed=True)
+    reduce.report_of(out, changed=True)
     assert f"{portal.url}/source/ZTF21abcdefg" in table.read_text()
     configured({"url": "http://127.0.0.1:9"})
-    making.report_of(out, changed=True)
+    reduce.report_of(out, changed=True)
     assert portal.url not in table.read_text()
 
 

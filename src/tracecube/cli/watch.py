@@ -15,9 +15,9 @@ import typer
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.summary import RunSummary
 from tracecube.cli.interrupt import interruptible
-from tracecube.cli.making import executor_for, report_of
-from tracecube.cli.options import Cluster, Earlier, Files, Jobs, Out, Parameters, Targets, settings_of
+from tracecube.cli.options import Cluster, Earlier, Jobs, Out, ParameterFile, Parameters, Targets, settings_of
 from tracecube.cli.progress import Bars
+from tracecube.cli.reduce import executor_for, report_of
 from tracecube.cli.results import target_items
 from tracecube.cli.show import console, examples, say
 from tracecube.io.headers import bare_name
@@ -36,7 +36,9 @@ Watched = Annotated[
 
 Idle = Annotated[
     float | None,
-    typer.Option("--idle", metavar="SECONDS", min=0, help="End when nothing came for so long and nothing waits."),
+    typer.Option(
+        "--idle", metavar="SECONDS", min=0, help="End when nothing has come for so long and nothing waits to be done."
+    ),
 ]
 Quiet = Annotated[
     float,
@@ -44,27 +46,33 @@ Quiet = Annotated[
         "--quiet",
         metavar="SECONDS",
         min=0,
-        help="Calibration frames of a group are reduced together when none came for so long, or when one of another "
-        "kind came after them.",
+        help="Reduce the calibration frames of a group together once none has come for so long, or one of another "
+        "kind has followed.",
     ),
 ]
 Settle = Annotated[
     float,
-    typer.Option("--settle", metavar="SECONDS", min=0, help="A file is read when it has not changed for so long."),
+    typer.Option("--settle", metavar="SECONDS", min=0, help="Read a file once it has not changed for so long."),
 ]
 Patience = Annotated[
     float,
     typer.Option(
-        "--patience", metavar="SECONDS", min=0, help="A file that stays too short for so long is told as damaged."
+        "--patience",
+        metavar="SECONDS",
+        min=0,
+        help="Report a file as damaged once it has stayed too short for so long.",
     ),
 ]
-Poll = Annotated[float, typer.Option("--poll", metavar="SECONDS", min=0.05, help="From look to look.")]
+Poll = Annotated[
+    float, typer.Option("--poll", metavar="SECONDS", min=0.05, help="Time between two looks into the folder.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "watch",
+        rich_help_panel="Reduce",
         epilog=examples(
             "tracecube watch raw/20210421 -o redux/   # until Ctrl-C",
             "tracecube watch raw/20210421 -o redux/ --idle 3600   # until nothing came for an hour",
@@ -80,7 +88,7 @@ def watch(
     out: Out,
     target: Targets = None,
     param: Parameters = None,
-    params: Files = None,
+    params: ParameterFile = None,
     jobs: Jobs = None,
     *,
     executor: Cluster = None,
@@ -90,13 +98,13 @@ def watch(
     settle: Settle = _DEFAULT.settle,
     patience: Patience = _DEFAULT.patience,
     poll: Poll = _DEFAULT.poll,
-    report: Annotated[bool, typer.Option(help="Draw the night's page anew after each change.")] = True,
+    report: Annotated[bool, typer.Option(help="Draw the night's page again after each change.")] = True,
     send: Annotated[
         bool,
         typer.Option("--send", help="Send each new spectrum to the survey's server, as `upload --send` would."),
     ] = False,
 ) -> None:
-    """Reduce a folder while its raw files arrive: masters when their frames are in, then each exposure.
+    """Reduce a folder while its raw files arrive: calibrations when their frames are complete, then each exposure.
 
     Half-written files wait. What a new file changes (a better response, a second standard) is made again, so the night
     ends with the products of one `reduce` of the whole folder. It may be ended and started at any moment.

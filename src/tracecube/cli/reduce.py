@@ -13,15 +13,14 @@ from tracecube.archive.adjustments import standing_adjustments
 from tracecube.archive.ledger import LEDGER_NAME, Ledger
 from tracecube.archive.queries import raw_files
 from tracecube.archive.summary import RunSummary
-from tracecube.cli.flow import parts_of_tasks, reportings_of
 from tracecube.cli.interrupt import interruptible
 from tracecube.cli.options import (
     Cluster,
     Earlier,
-    Files,
     Jobs,
     OnlyFiles,
     Out,
+    ParameterFile,
     Parameters,
     RawFolder,
     Targets,
@@ -31,6 +30,7 @@ from tracecube.cli.options import (
 from tracecube.cli.progress import Bars
 from tracecube.cli.show import console, examples, say, table
 from tracecube.cli.summary import STATES, no_jobs, show_files, show_next, show_summary
+from tracecube.cli.workflow import parts_of_tasks, reportings_of
 from tracecube.core.errors import BadData
 from tracecube.workflow.discover import discover
 from tracecube.workflow.executor import Executor, InProcess, LocalPool
@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(
         "reduce",
+        rich_help_panel="Reduce",
         epilog=examples(
             "tracecube reduce night/ -o out/",
             "tracecube reduce night/ -o out/ --target wavelength_calibration   # see `tracecube workflow`",
@@ -58,6 +59,7 @@ def register(app: typer.Typer) -> None:
     )(reduce)
     app.command(
         "plan",
+        rich_help_panel="Reduce",
         epilog=examples("tracecube plan night/ -o out/", "tracecube plan night/ -o out/ -p traces.order=3"),
     )(plan)
 
@@ -87,7 +89,7 @@ def reduce(
     out: Out,
     target: Targets = None,
     param: Parameters = None,
-    params: Files = None,
+    params: ParameterFile = None,
     jobs: Jobs = None,
     *,
     only: OnlyFiles = None,
@@ -160,7 +162,7 @@ def plan(
     out: Out,
     target: Targets = None,
     param: Parameters = None,
-    params: Files = None,
+    params: ParameterFile = None,
     *,
     only: OnlyFiles = None,
 ) -> None:

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "export",
+        rich_help_panel="For others",
         epilog=examples(
             "tracecube export out/ theirs/ --format eso",
             "tracecube export out/ theirs/ --format eso --only MASTER_DARK   # by our tag or their category",

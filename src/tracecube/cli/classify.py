@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "classify",
+        rich_help_panel="By hand",
         epilog=examples(
             "tracecube classify ZTF21abc.txt",
             "tracecube classify ZTF21abc.txt --redshift 0.034 --plot ZTF21abc.png",
@@ -31,22 +32,25 @@ def register(app: typer.Typer) -> None:
 
 def classify(  # noqa: PLR0913 - options
     spectra: Annotated[list[Path], typer.Argument(metavar="SPECTRUM", help="FITS or text; several may be given.")],
-    redshift: Annotated[float | None, typer.Option("--redshift", "-z", help="Redshift, where it is known.")] = None,
+    redshift: Annotated[float | None, typer.Option("--redshift", "-z", help="Redshift, if it is known.")] = None,
     *,
     redshift_error: Annotated[float, typer.Option(help="Error of a known redshift.")] = 0.001,
-    zmax: Annotated[float, typer.Option(help="Highest redshift looked at, to 0.38.")] = 0.25,
+    zmax: Annotated[float, typer.Option(help="Highest redshift to try; at most 0.38.")] = 0.25,
     wmin: Annotated[float, typer.Option(help="Shortest wavelength used, Angstrom.")] = 3800.0,
     wmax: Annotated[float, typer.Option(help="Longest wavelength used, Angstrom.")] = 9200.0,
     resolution: Annotated[
-        float, typer.Option(help="Resolving power of the spectra; above 100 they are smoothed.")
+        float, typer.Option(help="Resolving power of the spectra; those above 100 are smoothed.")
     ] = 100,
     survey: Annotated[
-        bool, typer.Option("--survey", help="Types are as frequent as in a magnitude-limited survey, not all alike.")
+        bool,
+        typer.Option(
+            "--survey", help="Take types to be as frequent as in a magnitude-limited survey, instead of all alike."
+        ),
     ] = False,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="Object left out of library and networks; may be repeated.")
+        list[str] | None, typer.Option(help="Leave this object out of templates and networks; may be repeated.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the best match into this PNG file.")] = None,
 ) -> None:
     """Classify spectra: type and subtype, redshift, age, probabilities and errors, and the templates that fit best.

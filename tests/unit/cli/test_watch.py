@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tracecube.archive.records import RunRecord
 from tracecube.archive.summary import Result, RunSummary
-from tracecube.cli import watching
+from tracecube.cli import watch
 from tracecube.cli.main import app
 from tracecube.workflow.watch import Turn
 
@@ -27,9 +27,9 @@ def turn(state: str) -> Turn:
 def test_each_turn_that_made_something_is_followed_by_sending_if_it_was_asked_for(tmp_path, monkeypatch, asked, sends):
     sent = []
     turns = [turn("done"), turn("reused"), turn("done")]
-    monkeypatch.setattr(watching, "watch_folder", lambda *_, **__: iter(turns))
-    monkeypatch.setattr(watching, "_tell", lambda *_: None)
-    monkeypatch.setattr(watching, "_outgoing", lambda: SimpleNamespace(for_survey=lambda: None, send_new=sent.append))
+    monkeypatch.setattr(watch, "watch_folder", lambda *_, **__: iter(turns))
+    monkeypatch.setattr(watch, "_tell", lambda *_: None)
+    monkeypatch.setattr(watch, "_outgoing", lambda: SimpleNamespace(for_survey=lambda: None, send_new=sent.append))
     out = tmp_path / "out"
     done = CliRunner().invoke(app, ["watch", str(tmp_path), "-o", str(out), "--no-report", "-j", "0", *asked])
     assert done.exit_code == 0, done.output

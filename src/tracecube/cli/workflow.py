@@ -21,7 +21,11 @@ __all__ = ["parts_of_tasks", "register", "reportings_of"]
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("workflow", epilog=examples("tracecube workflow", "tracecube workflow INSTRUMENT"))(workflow)
+    app.command(
+        "workflow",
+        rich_help_panel="Learn and try",
+        epilog=examples("tracecube workflow", "tracecube workflow INSTRUMENT"),
+    )(workflow)
 
 
 def workflow(
