@@ -68,7 +68,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="21")
+@recipe(version="22")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],

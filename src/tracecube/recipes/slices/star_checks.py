@@ -32,13 +32,13 @@ def seen_share(shape: StarShape, places: Sequence[SliceGeometry], height: float,
         Of a slice on the sky.
     reach : float, arcsec
     """
-    step = 0.1
-    axis = np.arange(-reach, reach + 0.5 * step, step)
-    x, y = (one.ravel() for one in np.meshgrid(axis, axis))
+    wide, fine = reach / 32.0, height / 16.0  # across slices finer than the gaps that uneven ones leave
+    along_axis, across_axis = (np.arange(-reach, reach + 0.5 * step, step) for step in (wide, fine))
+    x, y = (one.ravel() for one in np.meshgrid(along_axis, across_axis))
     inside = np.hypot(x, y) <= reach
     x, y = x[inside], y[inside]
     zero = np.zeros(x.size)
-    light = shape.density(StarPixels(zero, zero + 1.0, x + shape.x, y + shape.y, zero + 7000.0), (step, step))
+    light = shape.density(StarPixels(zero, zero + 1.0, x + shape.x, y + shape.y, zero + 7000.0), (wide, fine))
     seen = np.zeros(x.size, bool)
     for one in places:
         for row in np.flatnonzero(one.dq == 0):

@@ -31,6 +31,12 @@ def test_a_star_inside_is_seen_whole_one_at_the_edge_by_half():
     assert seen_share(star(y=6.1), [ALL], 0.2, reach=3.2) == pytest.approx(0.5, abs=0.05)
 
 
+@pytest.mark.parametrize("y", np.arange(0.0, 0.1, 0.013))
+def test_hair_gaps_between_uneven_slices_hide_hardly_anything_wherever_the_star_stands(y):
+    uneven = slices(ALL.y + np.random.default_rng(5).normal(0.0, 0.006, ALL.y.size))
+    assert seen_share(star(y=float(y)), [uneven], 0.2, reach=3.2) > 0.97
+
+
 def test_a_star_on_the_border_of_two_detectors_is_seen_whole_by_both():
     lower, upper = slices(np.arange(-30, 0) * 0.2), slices(np.arange(31) * 0.2)
     assert seen_share(star(y=-0.1), [lower, upper], 0.2, reach=3.2) == pytest.approx(1.0)
