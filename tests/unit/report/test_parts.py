@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader
 
 def test_products_of_one_tag_are_one_word_with_a_number_each() -> None:
     environment = Environment(loader=PackageLoader("tracecube.report"), autoescape=True)
-    environment.filters["link"] = str
+    environment.filters |= {"link": str, "number": str}
     names = (("CUBE", "a/c.fits"), ("SEGMENTS", "a/s1.fits"), ("SEGMENTS", "a/s2.fits"))
     files = [SimpleNamespace(tag=tag, path=Path(path)) for tag, path in names]
     text = environment.get_template("parts.html").module.files(files)
