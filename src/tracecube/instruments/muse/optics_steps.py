@@ -18,6 +18,7 @@ from tracecube.instruments.muse.arc_lines import LAMPS, law, line_list
 from tracecube.instruments.muse.ccd import Channel
 from tracecube.instruments.muse.exposure import combine_lamps, open_channels, reader
 from tracecube.instruments.muse.headers import lamps
+from tracecube.instruments.muse.lamp_check import SHIFT, of_lamp
 from tracecube.recipes.optics.slice_lines import LampLines, LineSamples, first_guess, measure_lines
 from tracecube.recipes.optics.slice_lsf import LsfParams, measure_lsf
 from tracecube.recipes.optics.slice_map import pixel_map
@@ -26,7 +27,6 @@ from tracecube.recipes.optics.slice_wavelength import Solution, WavelengthParams
 __all__ = ["line_spread_function", "wavelength_calibration"]
 
 _ROWS = 512  # that are read at a time
-_SHIFT = 330.0  # Angstrom, largest departure of a slice from the nominal law
 
 
 class ArcParams(WavelengthParams):
@@ -43,7 +43,7 @@ class Arcs(Outputs):
     pixel_map: PixelMap | None
 
 
-@recipe(version="6")
+@recipe(version="7")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], bias: Frame, traces: SliceTraces, line_catalog: RawFrame, params: ArcParams
 ) -> Arcs:
@@ -52,10 +52,10 @@ def wavelength_calibration(
     Lines are told apart by the pattern of each lamp, measured in every column, and fitted in all slices at once, with
     the errors of the line list among the unknowns. A lamp may be missing: a caveat says so.
     """
-    frames, absent, notes = _by_lamp(raw, bias, dark=True)
-    meta = next(iter(frames.values())).meta
     lines = line_list(line_catalog)
-    guess = first_guess(frames, traces, lines, law, shift=_SHIFT)
+    frames, absent, notes = _by_lamp(raw, bias, dark=True, lines=lines)
+    meta = next(iter(frames.values())).meta
+    guess = first_guess(frames, traces, lines, law, shift=SHIFT)
     parts = [
         measure_lines(frames[one.lamp], frames[one.lamp].variance, traces, one, guess, least=params.least)
         for one in lines
@@ -88,7 +88,7 @@ class Lsf(Outputs):
     lsf: SliceLsf
 
 
-@recipe(version="4")
+@recipe(version="5")
 def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
     *,
     raw: Sequence[RawFrame],
@@ -100,8 +100,9 @@ def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
     params: LsfParams,
 ) -> Lsf:
     """Measure the line-spread function of every slice of a channel, of any shape, with its change along wavelength."""
-    frames, absent, notes = _by_lamp(raw, bias)
-    lsf, rms = measure_lsf(frames, flat, traces, wavelengths, line_list(line_catalog), params)
+    lines = line_list(line_catalog)
+    frames, absent, notes = _by_lamp(raw, bias, lines=lines)
+    lsf, rms = measure_lsf(frames, flat, traces, wavelengths, lines, params)
     caveats = [f"no lamp {name}: the line-spread function rests on the others" for name in absent]
     if lsf.dq.any():
         caveats.append(f"slices {', '.join(map(str, lsf.aperture[lsf.dq != 0]))}: no line-spread function")
@@ -114,13 +115,24 @@ def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
     return Lsf(lsf=lsf, quality=numbers, caveats=(*notes, *caveats))
 
 
+@dataclass(frozen=True)
+class _Means:
+    """Mean exposures by lamp, exposures that show another lamp than their header tells, what is lost, and doubts."""
+
+    frames: dict[int, Frame]
+    strangers: dict[int, list[RawFrame]]
+    lost: list[str]
+    notes: list[str]
+
+
 def _by_lamp(
-    raw: Sequence[RawFrame], bias: Frame, *, dark: bool = False
+    raw: Sequence[RawFrame], bias: Frame, *, dark: bool = False, lines: Sequence[LampLines] = ()
 ) -> tuple[Mapping[int, Frame], list[str], list[str]]:
     """Return mean exposures by lamp, absent lamps, and what is left out, in words.
 
     One lamp's exposures lie in memory at a time. Their variance is that of pixels without light if ``dark``: that of
-    lines follows from their fits.
+    lines follows from their fits. By ``lines`` of all lamps those exposures are told whose header names another lamp
+    than the one that shone: they stand for that lamp where there are no others.
     """
     groups, notes = _lit(raw)
     if not groups:
@@ -128,26 +140,59 @@ def _by_lamp(
             f"{min(frame.name for frame in raw)}: no arc lamp alone is on (ESO INS LAMPi ST and SHUTi ST)",
             hint="; ".join(["take arcs one lamp at a time, or repair the cards", *notes]),
         )
-    frames: dict[int, Frame] = {}
-    floors: dict[int, FloatArray] = {}
-    lost: list[str] = []
+    floors: dict[int, FloatArray] | None = {} if dark else None
+    told = _means(groups, bias, floors, lines)
+    wanted = {lamp: own for lamp, own in told.strangers.items() if lamp not in told.frames}
+    more = _means(wanted, bias, floors, ())
+    frames = {**told.frames, **more.frames}
+    if not frames:
+        raise BadData("no exposure of this channel can be used", hint="; ".join([*told.lost, *more.lost]))
+    return (
+        frames,
+        [name for number, name in enumerate(LAMPS) if number not in frames],
+        [*told.lost, *more.lost, *notes, *told.notes, *more.notes],
+    )
+
+
+def _means(
+    groups: Mapping[int, Sequence[RawFrame]],
+    bias: Frame,
+    floors: dict[int, FloatArray] | None,
+    lines: Sequence[LampLines],
+) -> _Means:
+    made = _Means({}, {}, [], [])
     for lamp, exposures in groups.items():
         try:
-            frames[lamp], doubts = _mean_of(exposures, bias, floors if dark else None)
+            _put_mean(made, lamp, exposures, bias, floors, lines)
         except BadData as error:
-            lost.append(f"{LAMPS[lamp]}: {error}")
-        else:
-            notes += doubts
-    if not frames:
-        raise BadData("no exposure of this channel can be used", hint="; ".join(lost))
-    return frames, [name for number, name in enumerate(LAMPS) if number not in frames], [*lost, *notes]
+            made.lost.append(f"{LAMPS[lamp]}: {error}")
+    return made
+
+
+def _put_mean(  # noqa: PLR0913 - what goes into a mean
+    made: _Means,
+    lamp: int,
+    exposures: Sequence[RawFrame],
+    bias: Frame,
+    floors: dict[int, FloatArray] | None,
+    lines: Sequence[LampLines],
+) -> None:
+    """Put the mean of one lamp's exposures to the others; pixels are gone when it returns."""
+    members, doubts = open_channels(exposures)
+    members, others, said = of_lamp(members, lamp, lines)
+    made.notes.extend([*doubts, *said])
+    for one, raw in others:
+        made.strangers.setdefault(one, []).append(raw)
+    if not members:
+        raise BadData(f"no exposure shows lines of {LAMPS[lamp]}", hint="repair the lamp cards of the arcs")
+    made.frames[lamp], more = _mean_of(members, bias, floors)
+    made.notes.extend(more)
 
 
 def _mean_of(
-    exposures: Sequence[RawFrame], bias: Frame, floors: dict[int, FloatArray] | None
+    members: Sequence[Channel], bias: Frame, floors: dict[int, FloatArray] | None
 ) -> tuple[Frame, tuple[str, ...]]:
     """Return the mean of one lamp's exposures, and doubts; with variances without light (by number of exposures)."""
-    members, doubts = open_channels(exposures)
     found = combine_lamps(members, bias, clip=5.0, tolerance=0.02)
     variance = found.variance
     if floors is not None:
@@ -156,7 +201,7 @@ def _mean_of(
             _put_floor(variance, members[:count], bias)
             floors[count] = variance
         variance = floors[count]
-    return Frame(found.data, variance, found.flags, members[0].meta), (*doubts, *found.notes)
+    return Frame(found.data, variance, found.flags, members[0].meta), found.notes
 
 
 def _lit(raw: Sequence[RawFrame]) -> tuple[Mapping[int, list[RawFrame]], list[str]]:
