@@ -28,6 +28,8 @@ __all__ = ["align_exposures"]
 _UNLIKE = 5.0  # reduced chi-square of a pair of white images that are not alike
 _UNSURE = 0.4  # arcsec: an offset less certain is not measured
 _ODD = 0.1  # arcsec by which a given list may differ from what the images say
+_CLEARER = 0.02  # of its light, and three errors, by which an exposure sees more than the first: it is the clear one
+_CLOUDED = 0.75  # of the light of the clear one: people should know
 _DEG = 3600.0
 
 
@@ -52,7 +54,7 @@ class _Told:
     method: list[str]
 
 
-@recipe(version="10")
+@recipe(version="11")
 def align_exposures(
     *,
     images: Sequence[Image],
@@ -107,10 +109,11 @@ def _told(
     method[0] = "reference"
     flux = np.where(sure & np.isfinite(found.flux), 1.0 / np.where(found.flux > 0, found.flux, np.nan), 1.0)
     flux_error = np.where(sure, found.flux_error * flux**2, np.inf)
+    flux, flux_error, clouds = _of_clearest(flux, flux_error)
     caveats = [
         f"exposure {i + 1}: offset not measured ({_reason(found, int(i))}): the header's pointing stands"
         for i in np.flatnonzero(~sure)
-    ]
+    ] + clouds
     offset = np.where(sure[:, None], offset, 0.0)
     if offset_list is None:
         return _Told(offset, error, flux, flux_error, method), caveats
@@ -130,6 +133,27 @@ def _told(
     if off and max(off) > _ODD:
         caveats.append(f"{offset_list.name} differs from what the images say by up to {max(off):.2f} arcsec")
     return _Told(offset, error, flux, flux_error, method), caveats
+
+
+def _of_clearest(scale: FloatArray, error: FloatArray) -> tuple[FloatArray, FloatArray, list[str]]:
+    """Return flux scales and errors against the clearest exposure, and which saw far less light, in words.
+
+    Clouds only take light. Scales stay those against the first exposure unless another saw surely more than it did:
+    then it is the mean of those that are as clear as the clearest that counts.
+    """
+    sure = np.isfinite(scale) & np.isfinite(error)
+    clearest = int(np.argmin(np.where(sure, scale, np.inf)))
+    if 1.0 - scale[clearest] > max(3.0 * error[clearest], _CLEARER):
+        near = sure & (scale - scale[clearest] < np.maximum(3.0 * error, _CLEARER)) & (error > 0.0)
+        weight = np.where(near, 1.0 / np.where(near, error, 1.0) ** 2, 0.0)
+        clear = float(np.sum(weight * scale) / weight.sum())
+        scale, error = scale / clear, np.hypot(error, scale * float(weight.sum() ** -0.5) / clear) / clear
+    said = [
+        f"exposure {i + 1} saw {100.0 / scale[i]:.0f} per cent of the light of exposure {clearest + 1}: was it cloudy? "
+        "Its flux is brought to that of the clear one"
+        for i in np.flatnonzero(sure & (1.0 / scale < _CLOUDED))
+    ]
+    return scale, error, said
 
 
 def _reason(found: Aligned, exposure: int) -> str:
