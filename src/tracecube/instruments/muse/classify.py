@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta, Scalar
 from tracecube.core.headers import text as as_written
 from tracecube.core.instrument import Classification
@@ -87,6 +87,12 @@ GIVEN_TAGS = {
 _FIELDS = ("ESO_DATACUBE_FINAL", "ESO_IMAGE_FOV")
 """Those of all channels of an exposure together."""
 
+_OF_A_MODE = frozenset({"FLAT", "ILLUM", "SKYFLAT", "ARC", "ARC_LSF", "ASTROMETRY", "STD", "SKY", "OBJECT"})
+"""Tags of exposures whose calibrations, or that as calibrations, are of one mode."""
+
+_DARKEST = frozenset({"BIAS", "LINGAIN_LAMP_OFF"})
+"""Tags of frames without exposure."""
+
 RAW_TAGS = {
     "BIAS": "bias",
     "DARK": "dark",
@@ -120,9 +126,9 @@ def classify(name: str, header: Meta) -> Classification:
     Raises
     ------
     MissingInput
-        A time is absent.
+        A time is absent, or the mode of an exposure that has one.
     BadData
-        No rule matches, or the file has no image of a detector.
+        No rule matches, the file has no image of a detector, or what sees light or current was not exposed.
     """
     product = text(header, "ESO PRO CATG")
     if product:
@@ -142,12 +148,22 @@ def classify(name: str, header: Meta) -> Classification:
             f"{name}: none of its images is called CHAN01 to CHAN24", hint="fetch the raw file again, or leave it out"
         )
     mjd = start_mjd(header, name)
+    if tag in _OF_A_MODE and not mode(header):
+        raise MissingInput(
+            f"{name}: no mode of the instrument (header card ESO INS MODE), by which its calibrations are found",
+            hint="write it into the header, such as WFM-NOAO-N, or leave the file out",
+        )
+    if tag not in _DARKEST and not exposure_time(header, name) > 0.0:
+        raise BadData(
+            f"{name}: exposed for {exposure_time(header, name):g} s (EXPTIME), a {tag}",
+            hint="repair the card EXPTIME, or leave the file out",
+        )
     setup: dict[str, Scalar] = {
         "night": night_of(mjd),
         "mode": mode(header),
         "fov": field_size(header),
         "range": wavelength_range(header),
-        "readout": f"{as_written(header, 'ESO DET READ CURID')}/{as_written(header, 'ESO DET BINX')}",
+        "readout": _readout(header),
         "lamp": "+".join(lamps(header)),
         **_observed(name, header, name),
         "extensions": " ".join(found),
@@ -155,6 +171,11 @@ def classify(name: str, header: Meta) -> Classification:
     }
     target = str(setup["target"]) if tag in {"OBJECT", "SKY", "STD", "ASTROMETRY"} else ""
     return Classification(tag, setup, mjd=mjd, exptime=exposure_time(header, name), object=target or None)
+
+
+def _readout(header: Meta) -> str:
+    """Return read-out mode and binning, by which calibrations are found; a card that is absent is named."""
+    return "/".join(as_written(header, key) or f"no {key}" for key in ("ESO DET READ CURID", "ESO DET BINX"))
 
 
 def _observed(exposure: str, header: Meta, name: str) -> dict[str, Scalar]:
@@ -188,7 +209,7 @@ def _given(name: str, header: Meta, tag: str) -> Classification:
         "mode": mode(header),
         "fov": field_size(header),
         "range": wavelength_range(header),
-        "readout": f"{as_written(header, 'ESO DET READ CURID')}/{as_written(header, 'ESO DET BINX')}",
+        "readout": _readout(header),
         "raw_tag": tag,
     }
     merged = sorted({one.partition(".")[0] for one in as_written(header, "EXTENSIONS").split() if "." in one})
