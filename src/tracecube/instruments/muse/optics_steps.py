@@ -27,6 +27,7 @@ from tracecube.recipes.optics.slice_wavelength import Solution, WavelengthParams
 __all__ = ["line_spread_function", "wavelength_calibration"]
 
 _ROWS = 512  # that are read at a time
+_EVERY, _LEAK = 16, 500.0  # rows that tell of continuous light; electron, whose noise is that of eight read-outs
 
 
 class ArcParams(WavelengthParams):
@@ -186,7 +187,18 @@ def _put_mean(  # noqa: PLR0913 - what goes into a mean
     if not members:
         raise BadData(f"no exposure shows lines of {LAMPS[lamp]}", hint="repair the lamp cards of the arcs")
     made.frames[lamp], more = _mean_of(members, bias, floors)
-    made.notes.extend(more)
+    made.notes.extend([*more, *_leak(made.frames[lamp], lamp)])
+
+
+def _leak(frame: Frame, lamp: int) -> tuple[str, ...]:
+    """Say so where light that is not of lines falls on the detector: most pixels lie between lines."""
+    ground = float(np.median(frame.data[::_EVERY]))
+    if ground < _LEAK:
+        return ()
+    said = (
+        f"{LAMPS[lamp]}: continuous light of {ground:.0f} electron between its lines: was another lamp on, or the dome"
+    )
+    return (f"{said} lit? Lines are measured above it, with its noise",)
 
 
 def _mean_of(

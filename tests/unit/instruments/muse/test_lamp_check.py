@@ -80,6 +80,7 @@ def test_two_lamps_whose_headers_are_exchanged_are_taken_for_what_they_show(monk
     monkeypatch.setattr(optics_steps, "_lit", lambda _: (groups, []))
     monkeypatch.setattr(optics_steps, "open_channels", opened)
     monkeypatch.setattr(optics_steps, "_mean_of", lambda members, *_: ([one.raw.name for one in members], ()))
+    monkeypatch.setattr(optics_steps, "_leak", lambda *_: ())
     bias = cast("Frame", None)
     frames, absent, notes = optics_steps._by_lamp([], bias, lines=LISTS)
     assert frames == {XE: ["arc0"], NE: ["arc1"], HGCD: ["arc2"]}
@@ -88,6 +89,13 @@ def test_two_lamps_whose_headers_are_exchanged_are_taken_for_what_they_show(monk
     monkeypatch.setattr(optics_steps, "open_channels", lambda _: ([], ()))
     with pytest.raises(BadData, match="no exposure of this channel"):
         optics_steps._by_lamp([], bias, lines=LISTS)
+
+
+def test_continuous_light_beside_the_lines_is_told() -> None:
+    lines = np.where(np.arange(320)[:, None] % 40 < 4, 9000.0, 0.0) + np.zeros((1, 50))
+    said = [optics_steps._leak(Frame(lines + ground, lines, lines.astype(np.int32), {}), XE) for ground in (30.0, 4e3)]
+    assert said[0] == ()
+    assert said[1][0].startswith("Xe: continuous light of 4000 electron between its lines")
 
 
 def test_lamps_are_counted_as_the_lists_are() -> None:
