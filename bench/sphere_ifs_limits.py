@@ -389,7 +389,7 @@ def strehl(truth: Truth, out: Path) -> None:
     air = np.mean([one["transmission"] for one in dits]) / beside["transmission"]
     psf = read_product(product(out, "ifs_science_flux", "STAR_PSF.fits"), StarPsf)
     centre = read_product(product(out, "ifs_coronagraph_center", "STAR_CENTRE.fits"), StarCentre)
-    change, error = spot_colour(psf, centre, StrehlParams())
+    change, error, _ = spot_colour(psf, centre, StrehlParams())
     with_spots = np.log(core(truth.planes("CENTER")[0]) / core(beside))
     print(
         f"star's level at 1.25 um: Strehl ratio of the DITs over that beside the mask {np.mean(changes):.3f}, "

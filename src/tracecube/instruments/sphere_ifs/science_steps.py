@@ -32,14 +32,14 @@ class FoundCompanions(Outputs):
     residual_cube: ResidualCube | None
 
 
-@recipe(version="20")
+@recipe(version="21")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],
     dit_centre: Sequence[StarCentre],
     star_psf: Sequence[StarPsf],
-    star_centre: StarCentre | None = None,
-    centre_spectra: Spectra | None = None,
+    star_centre: Sequence[StarCentre] = (),
+    centre_spectra: Sequence[Spectra] = (),
     params: CompanionParams = _PARAMS,
 ) -> FoundCompanions:
     """Search all DITs of a star for companions, and measure place, contrast and spectrum of each.
@@ -48,15 +48,15 @@ def ifs_companions(
     model of all DITs and channels. Companions are solved for through that model, the most significant
     first, until nothing significant is left; errors come from places at the same distance from the star.
     IMAGE is the contrast of a source at each place, DETECTION_MAP its significance, RESIDUAL_CUBE what the speckle
-    model leaves in each channel, north up. The frame with
-    satellite spots (``star_centre`` and ``centre_spectra``) tells how the Strehl ratio has changed since the frames
-    beside the mask (``star_psf``), whose mean is taken.
+    model leaves in each channel, north up. Frames with
+    satellite spots (``star_centre`` and ``centre_spectra``, and DITs that show some) tell how the Strehl ratio has
+    changed since the frames beside the mask (``star_psf``); of both the mean is taken.
     """
     from tracecube.instruments.sphere_ifs.flux_frames import star_of_frames  # noqa: PLC0415 - brings scipy
-    from tracecube.instruments.sphere_ifs.star_surroundings import find  # noqa: PLC0415 - brings scipy and numba
+    from tracecube.instruments.sphere_ifs.star_surroundings import find, paired  # noqa: PLC0415 - brings scipy and numba
 
     star, told, said = star_of_frames(star_psf, channels[0].meta)
-    made = find(channels, list(dit_centre), star, params, with_spots=(star_centre, centre_spectra))
+    made = find(channels, list(dit_centre), star, params, with_spots=paired(star_centre, centre_spectra))
     return FoundCompanions(
         sources=made.sources,
         spectrum=made.spectra,

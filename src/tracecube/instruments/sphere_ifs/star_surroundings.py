@@ -35,8 +35,9 @@ from tracecube.recipes.science.residual_cube import residual_cube
 from tracecube.recipes.science.star_sequence import star_sequence
 from tracecube.recipes.science.strehl import Strehl, core_light, halo_share
 
-__all__ = ["StarSurroundings", "centre_of", "find", "in_order"]
+__all__ = ["StarSurroundings", "centre_of", "find", "in_order", "paired"]
 
+_MOST_SPOTS = 6  # DITs with spots of their own that are asked: the level is that of their mean
 _LEAST_HALO, _MOST_HALO = 0.02, 1.0  # of the star's light: a Strehl ratio of 0.98, and all that there is
 
 
@@ -60,7 +61,7 @@ def find(
     psf: StarPsf,
     params: CompanionParams,
     *,
-    with_spots: tuple[StarCentre | None, Spectra | None] = (None, None),
+    with_spots: Sequence[tuple[StarCentre, Spectra | None]] = (),
 ) -> StarSurroundings:
     """Search the DITs of a star.
 
@@ -72,8 +73,8 @@ def find(
         Of the DITs.
     psf : StarPsf
     params : CompanionParams
-    with_spots : (StarCentre or None, Spectra or None)
-        Star and channels of the frame with satellite spots.
+    with_spots : sequence of (StarCentre, Spectra or None)
+        Star and channels of the frames with satellite spots.
 
     Raises
     ------
@@ -137,13 +138,13 @@ def _together(
     centres: list[StarCentre],
     psf: StarPsf,
     params: CompanionParams,
-    with_spots: tuple[StarCentre | None, Spectra | None],
+    with_spots: Sequence[tuple[StarCentre, Spectra | None]],
 ) -> _Together:
     """Make a sequence of the DITs; their spectra are let go, so that none is in memory twice."""
     spectra, placed = in_order([_bare(one) for one in channels], centres)
     turned = [orientation(one.meta, _dit(one.meta)[0]) for one in spectra]
-    spectra, with_spots, said = _comparable(spectra, psf, with_spots)
-    level = core_light(psf, *with_spots, spectra, params.strehl())
+    spectra, spots, said = _comparable(spectra, psf, [*with_spots, *_own_spots(spectra, placed)])
+    level = core_light(psf, spots, spectra, params.strehl())
     halo = halo_share(psf, spectra[0], placed[0], params.strehl())
     light, tilt, angles = level.light, level.tilt(np.asarray(psf.wave, float)), [o.angle for o in turned]
     sequence = star_sequence(spectra, placed, angles, psf, brightness=light, tilt=tilt, diameter=params.diameter)
@@ -182,19 +183,34 @@ def in_order(channels: list[Spectra], centres: list[StarCentre]) -> tuple[list[S
     return spectra, [centre_of(one.meta, by_dit) for one in spectra]
 
 
+def paired(centres: Sequence[StarCentre], channels: Sequence[Spectra]) -> list[tuple[StarCentre, Spectra | None]]:
+    """Put the star and the channels of each frame with satellite spots together; correlations are let go."""
+    seen = {_dit(one.meta): _bare(one) for one in channels}
+    return [(centre, seen.get((str(centre.file[0]), int(centre.plane[0])))) for centre in centres]
+
+
+def _own_spots(spectra: list[Spectra], placed: list[StarCentre]) -> list[tuple[StarCentre, Spectra | None]]:
+    """DITs that show satellite spots themselves, evenly chosen in time; they tell of the Strehl ratio as well."""
+    having = [(centre, one) for centre, one in zip(placed, spectra, strict=True) if centre.method == "spots"]
+    at = np.unique(np.linspace(0, len(having) - 1, min(_MOST_SPOTS, len(having))).round().astype(int))
+    return [having[i] for i in at]
+
+
 def _comparable(
-    spectra: list[Spectra], psf: StarPsf, with_spots: tuple[StarCentre | None, Spectra | None]
-) -> tuple[list[Spectra], tuple[StarCentre | None, Spectra | None], list[str]]:
+    spectra: list[Spectra], psf: StarPsf, with_spots: Sequence[tuple[StarCentre, Spectra | None]]
+) -> tuple[list[Spectra], list[tuple[StarCentre, Spectra | None]], list[str]]:
     """Bring all frames to the integration time of the star's flux; spots of another star tell nothing of this one."""
-    meta, (spots, seen) = spectra[0].meta, with_spots
+    meta, own = spectra[0].meta, [pair for pair in with_spots if not another_star(spectra[0].meta, pair[0].meta)]
     said = []
     if another_star(meta, psf.meta):
         what = f"the flux frame is of {star_name(psf.meta)}, not of {star_name(meta)}: contrasts are over another star"
         said.append(f"{what} (try: add the OBJECT,FLUX frame of this star)")
-    if spots is None or said or another_star(meta, spots.meta):
-        spots, seen = None, None
-    frames, unlike = on_one_dit([*spectra, *(() if seen is None else (seen,))], psf.dit)
-    return frames[: len(spectra)], (spots, None if seen is None else frames[-1]), [*said, *unlike]
+        own = []
+    seen = [one for _, one in own if one is not None]
+    frames, unlike = on_one_dit([*spectra, *seen], psf.dit)
+    brought = iter(frames[len(spectra) :])
+    spots = [(centre, None if one is None else next(brought)) for centre, one in own]
+    return frames[: len(spectra)], spots, [*said, *unlike]
 
 
 def _sequence_caveats(rotation: float, method: str, placed: list[StarCentre], params: CompanionParams) -> list[str]:
@@ -215,7 +231,7 @@ def _level_caveats(level: Strehl, spectra: list[Spectra], star_error: float) -> 
     elif silent.size:
         names = "; ".join("{}, DIT {}".format(*_dit(spectra[i].meta)) for i in silent)
         where = "any DIT" if silent.size == len(spectra) else f"these DITs ({names})"
-        what = f"the star's halo does not tell the Strehl ratio of {where}: it is taken from the frame with spots"
+        what = f"the star's halo does not tell the Strehl ratio of {where}: it is taken from the frames with spots"
     else:
         return []
     return [f"{what}: contrasts are uncertain by {star_error:.1%}"]
@@ -240,6 +256,8 @@ def _level_numbers(level: Strehl) -> tuple[QualityNumber, ...]:
         QualityNumber("STREHL CHANGE ERROR", 100.0 * level.change_error, "%", high=3.0),
         QualityNumber("HALO RATIO", float(told.mean()) if told.size else np.nan, "", 0.7, 1.4),
         QualityNumber("STAR LEVEL ERROR", 100.0 * level.error, "%", high=5.0),
+        QualityNumber("STREHL FRAMES", float(level.frames)),
+        *((QualityNumber("STREHL CHI2", level.chi2, "", high=4.0),) if level.frames > 1 else ()),
     )
 
 

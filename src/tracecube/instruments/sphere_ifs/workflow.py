@@ -309,8 +309,8 @@ COMPANIONS = Task(
     associations=(
         Association("dit_centre", ("DIT_CENTRE",), (Match(level=0, same=("night", "mode", "object")),), maximum=None),
         Association("star_psf", ("STAR_PSF",), SAME_SEQUENCE, maximum=None, hint="an OBJECT,FLUX frame of this star"),
-        STAR_CENTRE_IF_ANY,
-        CENTER_CHANNELS,
+        replace(STAR_CENTRE_IF_ANY, maximum=None),
+        replace(CENTER_CHANNELS, maximum=None),
     ),
     targets=("science",),
     text="companions of a star: places, contrasts, spectra, and how faint one would be seen",

@@ -7,7 +7,10 @@ the core (Marechal), 1 - S in the halo. Behind a mask the core is not seen, but 
   that goes with 1 / lambda; Marois et al. 2006, ApJ 647, 612; Wang et al. 2014, Proc. SPIE 9147). What is left of
   their colour against the star's own, ln(spot / star) + 2 ln lambda, is a constant plus (change of (2 pi w)**2) /
   lambda**2: the share itself need not be known.
-* the outer halo of a DIT over that of the frame with spots is (1 - S) over (1 - S).
+* the outer halo of a DIT over that of a frame with spots is (1 - S) over (1 - S).
+
+Of several frames with spots each tells the same thing, its own colour brought to the DITs by their halos: the mean is
+taken, and what they differ by beyond the noise of their spots makes its error larger.
 
 Neither tells how the air's transmission changed.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +31,16 @@ from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.recipes.science.star_centre import good_samples
 
-__all__ = ["Strehl", "StrehlParams", "core_light", "halo_ratio", "halo_share", "spot_colour", "usual_change"]
+__all__ = [
+    "SpotColour",
+    "Strehl",
+    "StrehlParams",
+    "core_light",
+    "halo_ratio",
+    "halo_share",
+    "spot_colour",
+    "usual_change",
+]
 
 F8 = NDArray[np.float64]
 
@@ -86,12 +99,17 @@ class Strehl:
     error : float
         Relative, common to all exposures and channels, at 1.25 micrometres.
     change, change_error : float
-        ln S of the frame with spots less that of the frame beside the mask, at 1.25 micrometres: as measured, NaN where
-        spots do not tell.
+        ln S of the frames with spots (mean) less that of the frame beside the mask, at 1.25 micrometres: as measured,
+        NaN where spots do not tell.
     halo : array (n_time,)
-        Brightness of the outer halo over that of the frame with spots; NaN where it does not tell, or is not used.
+        Brightness of the outer halo over that of the frames with spots (geometric mean); NaN where it does not tell, or
+        is not used.
     colour : float
         Part of ``error`` that is the Strehl ratio's: other wavelengths have it times (12500 / wave)**2.
+    frames : int
+        Frames with spots that tell.
+    chi2 : float
+        Reduced, of what they say of the DITs by the noise of their spots; NaN of one frame.
     """
 
     light: F8
@@ -100,6 +118,8 @@ class Strehl:
     change_error: float
     halo: F8
     colour: float = 0.0
+    frames: int = 0
+    chi2: float = float("nan")
 
     def tilt(self, wave: F8) -> F8:
         """Relative error of the light in channels (n_wave,) less that at 1.25 micrometres, common to all."""
@@ -114,8 +134,26 @@ class Strehl:
         return float(np.sqrt(self.error**2 + 2.0 * self.colour * float(np.mean(self.tilt(wave)))))
 
 
-def spot_colour(psf: StarPsf, centre: StarCentre, params: StrehlParams) -> tuple[float, float]:
-    """Change of ln S at 1.25 micrometres from the star beside the mask to its spots, and its error; NaN if unknown.
+class SpotColour(NamedTuple):
+    """Change of ln S at 1.25 micrometres from the star beside the mask to its spots; NaN if unknown.
+
+    Parameters
+    ----------
+    change, error : float
+    own : float
+        Part of the error that is the spots': the star's own noise and wavelengths are common to all frames with spots.
+    """
+
+    change: float
+    error: float
+    own: float
+
+
+_UNKNOWN = SpotColour(np.nan, np.nan, np.nan)
+
+
+def spot_colour(psf: StarPsf, centre: StarCentre, params: StrehlParams) -> SpotColour:
+    """Measure the change of the Strehl ratio by the spots of one frame.
 
     Parameters
     ----------
@@ -132,7 +170,7 @@ def spot_colour(psf: StarPsf, centre: StarCentre, params: StrehlParams) -> tuple
     """
     flux, variance = np.asarray(centre.spot_flux, float), np.asarray(centre.spot_variance, float)
     if flux.shape[0] != psf.wave.size:
-        return np.nan, np.nan
+        return _UNKNOWN
     seen = np.isfinite(flux) & (variance > 0)
     spots = seen.mean(axis=0) > 0.8  # noqa: PLR2004 - a spot left out must not come and go between channels
     light = np.asarray(psf.flux, float)
@@ -140,15 +178,18 @@ def spot_colour(psf: StarPsf, centre: StarCentre, params: StrehlParams) -> tuple
     used = seen[:, spots].all(axis=1) & (total > 0) & np.isfinite(light) & (light > params.band * np.nanmax(light))
     used &= (np.asarray(psf.flags) == 0) & spots.any()
     if np.count_nonzero(used) < _LEAST_CHANNELS:
-        return np.nan, np.nan
+        return _UNKNOWN
     wave = np.asarray(psf.wave, float)[used]
-    noise = variance[used][:, spots].sum(axis=1) / total[used] ** 2 + np.asarray(psf.variance)[used] / light[used] ** 2
+    of_spots = variance[used][:, spots].sum(axis=1) / total[used] ** 2
+    noise = of_spots + np.asarray(psf.variance)[used] / light[used] ** 2
     colour = np.log(total[used] / light[used]) + 2.0 * np.log(wave)
     columns = np.stack([np.ones(wave.size), (MIDDLE / wave) ** 2 - 1.0])
     found, covariance = _robust(columns, colour, 1.0 / noise)
     tilt = np.zeros(wave.size) if psf.tilt is None else np.asarray(psf.tilt, float)[used]
     tilted = np.linalg.lstsq((columns / np.sqrt(noise)).T, tilt / np.sqrt(noise), rcond=None)[0]
-    return float(found[1]), float(np.hypot(np.sqrt(covariance[1, 1]), tilted[1]))
+    gain2 = (np.linalg.pinv((columns / np.sqrt(noise)).T)[1] / np.sqrt(noise)) ** 2
+    own = np.sqrt(covariance[1, 1] * float(gain2 @ of_spots) / float(gain2 @ noise))
+    return SpotColour(float(found[1]), float(np.hypot(np.sqrt(covariance[1, 1]), tilted[1])), float(own))
 
 
 def _robust(columns: F8, data: F8, weight: F8) -> tuple[F8, F8]:
@@ -255,44 +296,42 @@ def usual_change(halo: F8, params: StrehlParams) -> float:
 
 def core_light(
     psf: StarPsf,
-    centre: StarCentre | None,
-    reference: Spectra | None,
+    with_spots: Sequence[tuple[StarCentre, Spectra | None]],
     frames: Sequence[Spectra],
     params: StrehlParams,
 ) -> Strehl:
     """Light of the star's core in exposures over that in the frame beside the mask.
 
     What spots say is weighed against the change that is expected anyhow; where they say nothing the light is 1, and the
-    error what changes usually are. An exposure whose halo does not tell is taken to have the Strehl ratio of the frame
+    error what changes usually are. An exposure whose halo does not tell is taken to have the Strehl ratio of the frames
     with spots, with the error of another usual change.
 
     Parameters
     ----------
     psf : StarPsf
-    centre : StarCentre or None
-        Of the frame with spots.
-    reference : Spectra or None
-        Channels of that frame.
+    with_spots : sequence of (StarCentre, Spectra or None)
+        Frames with spots, and their channels; may be empty.
     frames : sequence of Spectra
         Channels of the exposures.
     params : StrehlParams
     """
     wave = np.asarray(psf.wave, float)
-    untold = np.full(len(frames), np.nan)
-    change, error = (np.nan, np.nan) if centre is None else spot_colour(psf, centre, params)
     core = np.exp(-((2.0 * np.pi * params.wavefront / wave) ** 2))
-    halo = untold
-    if reference is not None and centre is not None:
-        halo = np.array([halo_ratio(one, reference, centre, params) for one in frames])
-        halo = np.where((halo > 0.0) & (halo * (1.0 - core.min()) < 1.0), halo, np.nan)  # a halo has not all the light
-    expected = params.change or usual_change(halo, params)
-    if not np.isfinite(change):
+    colours = [spot_colour(psf, centre, params) for centre, _ in with_spots]
+    none = np.full(len(frames), np.nan)
+    halos = [_halos(*pair, frames, float(core.min()), params) for pair in with_spots]
+    telling = [i for i, colour in enumerate(colours) if np.isfinite(colour.change)]
+    if not telling:
+        expected = params.change or usual_change(halos[0] if halos else none, params)
         error_ = float(np.hypot(expected, params.transmission))
-        return Strehl(np.ones((len(frames), wave.size)), error_, change, error, untold, expected)
-    trust = expected**2 / (expected**2 + error**2)  # halos that do not change at all leave the spots nothing
-    known = np.isfinite(halo)
-    filled = np.where(known, halo, 1.0)
-    light = np.exp(trust * change * (MIDDLE / wave) ** 2) * (1.0 - filled[:, None] * (1.0 - core)) / core
+        return Strehl(np.ones((len(frames), wave.size)), error_, np.nan, np.nan, none, expected)
+    told = _together([colours[i] for i in telling], np.array([halos[i] for i in telling]), params)
+    # what is usual is so between two frames: a mean of n departs from another frame by less
+    expected = (params.change or usual_change(told.halo, params)) * float(np.sqrt(0.5 + 0.5 / len(telling)))
+    trust = expected**2 / (expected**2 + told.error**2)  # halos that do not change at all leave the spots nothing
+    known = np.isfinite(told.halo)
+    filled = np.where(known, told.halo, 1.0)
+    light = np.exp(trust * told.change * (MIDDLE / wave) ** 2) * (1.0 - filled[:, None] * (1.0 - core)) / core
     slope = float((2.0 * np.pi * params.wavefront / MIDDLE) ** 2)
     parts = [
         params.transmission * np.sqrt(1.0 + 1.0 / len(frames)),
@@ -301,4 +340,57 @@ def core_light(
         expected * np.sqrt(float(np.mean(~known))),  # exposures whose halo does not tell
     ]
     whole, strehl = (float(np.sqrt(np.sum(np.square(some)))) for some in (parts, parts[1:]))
-    return Strehl(light, whole, change, error, halo, strehl)
+    return Strehl(light, whole, told.change, told.error, told.halo, strehl, len(telling), told.chi2)
+
+
+def _halos(
+    centre: StarCentre, seen: Spectra | None, frames: Sequence[Spectra], least: float, params: StrehlParams
+) -> F8:
+    """Halos (n_time,) of exposures over that of a frame with spots; NaN where unknown.
+
+    Parameters
+    ----------
+    least : float
+        Strehl ratio of the bluest channel: a halo has not all the light.
+    """
+    if seen is None:
+        return np.full(len(frames), np.nan)
+    halo = np.array([halo_ratio(one, seen, centre, params) for one in frames])
+    return np.where((halo > 0.0) & (halo * (1.0 - least) < 1.0), halo, np.nan)
+
+
+class _Told(NamedTuple):
+    """What all frames with spots say: change of ln S, its error, halos (n_time,) over theirs, reduced chi-square."""
+
+    change: float
+    error: float
+    halo: F8
+    chi2: float
+
+
+def _together(colours: Sequence[SpotColour], halos: F8, params: StrehlParams) -> _Told:
+    """Bring the frames with spots together, by the noise of their own spots.
+
+    The change that each tells of the mean DIT, its halos' over its own with it, is one number: their reduced chi-square
+    scales the error of the mean where it is above 1.
+
+    Parameters
+    ----------
+    colours : sequence of SpotColour
+    halos : array (n_frame, n_time)
+    """
+    change, error, own = np.array(colours).T
+    weight = own**-2 / np.sum(own**-2)
+    known = np.isfinite(halos)
+    share = np.where(known, weight[:, None], 0.0)
+    total = share.sum(axis=0)
+    logs = (share * np.log(np.where(known, halos, 1.0))).sum(axis=0)
+    halo = np.exp(np.where(total > 0, logs / np.where(total > 0, total, 1.0), np.nan))
+    loss = 1.0 - float(np.exp(-((2.0 * np.pi * params.wavefront / MIDDLE) ** 2)))
+    moved = np.log1p(-np.where(known, halos, 1.0) * loss).mean(axis=1)
+    of_dits, freedom = change + moved, change.size - 1
+    off = of_dits - weight @ of_dits
+    chi2 = float(np.sum((off / own) ** 2) / freedom) if freedom else np.nan
+    common = float(np.sqrt(weight @ np.maximum(error**2 - own**2, 0.0)))
+    mean_own = float(np.sum(own**-2) ** -0.5) * np.sqrt(np.nanmax([1.0, chi2]))
+    return _Told(float(weight @ change), float(np.hypot(mean_own, common)), halo, chi2)

@@ -15,6 +15,8 @@ from tracecube.instruments.sphere_ifs.star_surroundings import (
     _level_caveats,
     _level_numbers,
     _odd_caveats,
+    _own_spots,
+    paired,
 )
 from tracecube.recipes.science.strehl import Strehl
 
@@ -51,11 +53,10 @@ def test_a_flux_of_another_star_is_said_and_spots_of_one_tell_nothing() -> None:
     ours, theirs = ({"OBJECT": name} for name in ("HIP 2", "HD 1"))
     spots = replace(centre(0), meta=ours)
     psf = SimpleNamespace(meta=ours, dit=16.0)
-    assert _comparable([frame], psf, (spots, frame))[1:] == ((spots, frame), [])
-    alone = ([frame], (None, None), [])
-    assert _comparable([frame], psf, (replace(spots, meta=theirs), frame)) == alone
-    _, with_spots, [caveat] = _comparable([frame], SimpleNamespace(meta=theirs, dit=16.0), (spots, frame))
-    assert with_spots == (None, None)
+    assert _comparable([frame], psf, [(spots, frame)])[1:] == ([(spots, frame)], [])
+    assert _comparable([frame], psf, [(replace(spots, meta=theirs), frame)]) == ([frame], [], [])
+    _, with_spots, [caveat] = _comparable([frame], SimpleNamespace(meta=theirs, dit=16.0), [(spots, frame)])
+    assert with_spots == []
     assert caveat.startswith("the flux frame is of HD 1, not of HIP 2: contrasts are over another star (try: ")
 
 
@@ -64,3 +65,17 @@ def test_odd_dits_are_named_with_how_much_they_scatter() -> None:
     [caveat] = _odd_caveats(np.array([1.0, 49.0, 1.0]), DITS)
     assert "(a, DIT 2, 7 times theirs)" in caveat
     assert caveat.endswith("was the loop open, the star off its mask?")
+
+
+def test_each_frame_with_spots_goes_with_its_own_channels_and_dits_with_spots_join_them() -> None:
+    frames = [replace(dit(k), meta={**dit(k).meta, "ARCFILE": f"{k}.fits", "PLANE": 1}) for k in range(9)]
+    stars = [replace(centre(0), file=np.full(3, str(k)), plane=np.ones(3, int)) for k in (2, 0, 11)]
+    found = paired(stars, frames[:3])
+    assert [None if one is None else one.meta["ARCFILE"] for _, one in found] == ["2.fits", "0.fits", None]
+    assert [c is star for (c, _), star in zip(found, stars, strict=True)] == [True] * 3
+    ways = [replace(centre(0), method=how) for how in ("spots", "halo", *["spots"] * 7)]
+    own = _own_spots(frames, ways)
+    assert len(own) == 6
+    assert {id(one) for one, _ in own} <= {id(c) for c in ways if c.method == "spots"}
+    assert (own[0][1] is frames[0], own[-1][1] is frames[8]) == (True, True)
+    assert _own_spots(frames[:2], [replace(centre(0), method="halo")] * 2) == []

@@ -104,13 +104,13 @@ def both(wave: np.ndarray) -> tuple[StarPsf, StarCentre]:
 def test_light_of_the_core_follows_both(halos) -> None:
     reference, frames = halos
     psf, centre = both(reference.wave)
-    made = core_light(psf, centre, reference, frames, PARAMS)
+    made = core_light(psf, [(centre, reference)], frames, PARAMS)
     middle = int(np.argmin(np.abs(psf.wave - MIDDLE)))
     loss = 1.0 - np.exp(-((2.0 * np.pi * 850.0 / psf.wave[middle]) ** 2))
     expected = np.exp(0.05) * (1.0 - np.array([0.9, 1.0, 1.12]) * loss) / (1.0 - loss)
     assert made.light[:, middle] == pytest.approx(expected, rel=0.01)
     assert PARAMS.transmission < made.error < 0.035
-    alone = core_light(psf, None, None, frames, PARAMS)
+    alone = core_light(psf, [], frames, PARAMS)
     assert (alone.light == 1.0).all()
     assert alone.error == pytest.approx(np.hypot(0.03, PARAMS.transmission))
     assert np.isnan(alone.halo).all()
@@ -120,15 +120,15 @@ def test_a_halo_that_tells_nothing_is_none_and_the_spots_count_all_the_same(halo
     reference, frames = halos
     psf, centre = both(reference.wave)
     of_spots = np.exp(0.05 * (MIDDLE / psf.wave) ** 2)
-    bare = core_light(psf, centre, None, frames, PARAMS)
+    bare = core_light(psf, [(centre, None)], frames, PARAMS)
     assert bare.light == pytest.approx(np.tile(of_spots, (3, 1)), rel=0.01)
     assert np.isnan(bare.halo).all()
     assert bare.error > np.hypot(0.03, PARAMS.transmission)
     dark, glare = (replace(frames[0], flux=share * frames[0].flux) for share in (-1.0, 8.0))
-    made = core_light(psf, centre, reference, [*frames, dark, glare], PARAMS)
+    made = core_light(psf, [(centre, reference)], [*frames, dark, glare], PARAMS)
     assert np.isfinite(made.halo).tolist() == [True, True, True, False, False]
     assert made.light[3:] == pytest.approx(np.tile(of_spots, (2, 1)), rel=0.01)
-    full = core_light(psf, centre, reference, frames, PARAMS)
+    full = core_light(psf, [(centre, reference)], frames, PARAMS)
     assert full.error < made.error < bare.error
 
 
@@ -144,30 +144,31 @@ def test_the_usual_change_is_what_halos_of_the_sequence_scatter() -> None:
 def test_a_filter_that_wavelength_errors_tilt_makes_the_colour_worth_less() -> None:
     rng = np.random.default_rng(11)
     psf, centre = star_beside_mask(rng), star_with_spots(rng, 0.02)
-    change, error = spot_colour(psf, centre, PARAMS)
+    change, error, own = spot_colour(psf, centre, PARAMS)
     tilt = 0.03 * ((MIDDLE / WAVE) ** 2 - 1.0) + 0.01  # like the law but for its level
     tilted = spot_colour(replace(psf, tilt=tilt), centre, PARAMS)
     assert tilted[0] == change
     assert tilted[1] == pytest.approx(np.hypot(error, 0.03))
+    assert tilted[2] == own < error  # wavelengths are common to all frames with spots
 
 
 def test_what_is_open_of_the_strehl_ratio_has_a_colour_and_the_air_has_none(halos) -> None:
     reference, frames = halos
     psf, centre = both(reference.wave)
-    made = core_light(psf, centre, reference, frames, PARAMS)
+    made = core_light(psf, [(centre, reference)], frames, PARAMS)
     air = PARAMS.transmission * np.sqrt(1.0 + 1.0 / len(frames))
     assert made.error == pytest.approx(np.hypot(made.colour, air))
     assert made.colour > 0.0
     tilt = made.tilt(np.array([MIDDLE / np.sqrt(2.0), MIDDLE, MIDDLE * 2.0]))
     assert tilt == pytest.approx([made.colour, 0.0, -0.75 * made.colour])
-    alone = core_light(psf, None, None, frames, PARAMS)
+    alone = core_light(psf, [], frames, PARAMS)
     assert alone.error == pytest.approx(np.hypot(alone.colour, PARAMS.transmission))
 
 
 def test_the_strehl_ratios_error_of_a_mean_is_one_quantity_not_two(halos) -> None:
     reference, frames = halos
     psf, centre = both(reference.wave)
-    made = replace(core_light(psf, centre, reference, frames, PARAMS), colour=0.03, error=0.035)
+    made = replace(core_light(psf, [(centre, reference)], frames, PARAMS), colour=0.03, error=0.035)
     wave = np.linspace(9600.0, 13300.0, 39)
     drawn = np.random.default_rng(5).normal(size=(40000, 2)) * [made.colour, np.sqrt(made.error**2 - made.colour**2)]
     light = drawn[:, :1] * (MIDDLE / wave) ** 2 + drawn[:, 1:]
@@ -186,3 +187,50 @@ def test_share_of_the_stars_light_that_is_around_the_mask(halos) -> None:
     blind = replace(even, flags=np.where(np.arange(len(even.flux))[:, None] % 3 == 0, 1, 0).astype(np.int32))
     assert halo_share(bright, blind, centre, PARAMS) == pytest.approx(0.2)
     assert np.isnan(halo_share(bright, replace(even, flux=np.full_like(even.flux, np.nan)), centre, PARAMS))
+
+
+def test_every_frame_with_spots_tells_and_the_error_of_the_mean_is_theirs() -> None:
+    """The star's own noise is common to all; the mean of n is better by the spots' part alone."""
+    rng = np.random.default_rng(8)
+    params, quiet = StrehlParams(change=10.0), np.zeros(2)  # whatever spots say counts
+    pulls = []
+    for _ in range(200):
+        psf = star_beside_mask(rng, 0.004)
+        made = core_light(psf, [(star_with_spots(rng, 0.05, 0.03), None) for _ in range(4)], [None, None], params)
+        one = core_light(psf, [(star_with_spots(rng, 0.05, 0.03), None)], [None, None], params)
+        pulls.append((made.change - 0.05) / made.change_error)
+        quiet += [made.change_error, one.change_error]
+    assert made.frames == 4
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.15)
+    assert quiet[0] < 0.65 * quiet[1]
+
+
+def test_frames_with_spots_that_differ_more_than_their_noise_make_a_larger_error() -> None:
+    rng = np.random.default_rng(9)
+    psf = star_beside_mask(rng, 2e-3)
+    changes = (0.0, 0.06, 0.12)
+    made = core_light(psf, [(star_with_spots(rng, c, 5e-3), None) for c in changes], [None], PARAMS)
+    assert made.change == pytest.approx(0.06, abs=0.01)
+    assert made.chi2 > 10.0
+    assert made.change_error == pytest.approx(0.06 / np.sqrt(3.0), rel=0.2)  # scatter over the root of their number
+    alike = core_light(psf, [(star_with_spots(rng, 0.06, 5e-3), None) for _ in changes], [None], PARAMS)
+    assert alike.change_error < 0.5 * made.change_error
+    assert np.isnan(core_light(psf, [(star_with_spots(rng, 0.0), None)], [None], PARAMS).chi2)
+
+
+def test_halos_bring_frames_of_unlike_strehl_ratios_to_the_same_dits(halos) -> None:
+    """A Strehl ratio that falls between two frames with spots: halos tell, and both say the same of the DITs."""
+    reference, frames = halos
+    psf, centre = both(reference.wave)
+    loss = 1.0 - np.exp(-((2.0 * np.pi * PARAMS.wavefront / MIDDLE) ** 2))
+    late = replace(reference, flux=1.1 * reference.flux, variance=1.21 * reference.variance)
+    fell = np.log((1.0 - 1.1 * loss) / (1.0 - loss))
+    faded = centre.spot_flux * np.exp(fell * (MIDDLE / psf.wave) ** 2)[:, None]
+    two = [(centre, reference), (replace(centre, spot_flux=faded, spot_variance=1.21 * centre.spot_variance), late)]
+    params = PARAMS.model_copy(update={"change": 10.0})  # whatever spots say counts
+    alone, made = (core_light(psf, some, frames, params) for some in (two[:1], two))
+    assert made.light == pytest.approx(alone.light, rel=0.01)
+    assert made.halo == pytest.approx(alone.halo / np.sqrt(1.1), rel=0.02)
+    assert made.chi2 < 4.0
+    apart = core_light(psf, [(c, None) for c, _ in two], frames, PARAMS)
+    assert apart.chi2 > 4.0 * made.chi2
