@@ -10,8 +10,8 @@ from tracecube.core.finder import Finder
 from tracecube.core.frame import Frame
 from tracecube.core.labelled import SourceSpectrum
 from tracecube.core.lines import Lines
-from tracecube.core.optics import Layout, Lenslets, Throughput, TraceSet, WavelengthSolution
-from tracecube.core.pixels import DetectorFlat
+from tracecube.core.optics import Layout, Lenslets, LineWings, PointPattern, Throughput, TraceSet, WavelengthSolution
+from tracecube.core.pixels import DetectorFlat, GainMap
 from tracecube.core.several import TraceSets, WavelengthSolutions
 from tracecube.core.slice_flux import SliceResponse, Telluric
 from tracecube.core.slice_light import SkySpectrum, SliceSky
@@ -32,9 +32,13 @@ from tracecube.report.figures.fibre_traces import fibre_traces
 from tracecube.report.figures.fibre_wavelengths import fibre_wavelengths
 from tracecube.report.figures.field_stars import field_stars
 from tracecube.report.figures.flat_map import flat_map
+from tracecube.report.figures.gain_map import gain_map
+from tracecube.report.figures.laser_cube import laser_cube
 from tracecube.report.figures.lenslet_map import lenslet_map
 from tracecube.report.figures.line_candidates import line_candidates
 from tracecube.report.figures.line_maps import line_maps
+from tracecube.report.figures.line_wings import line_wings
+from tracecube.report.figures.point_pattern import point_pattern
 from tracecube.report.figures.psf_fit import psf_fit
 from tracecube.report.figures.response import response
 from tracecube.report.figures.sky_residuals import sky_residuals
@@ -76,6 +80,14 @@ CALIBRATION_PICTURES = (
         "spread of the pixels, and bad pixels lie evenly but for a few columns.",
         (Source(("DETECTOR_FLAT",), DetectorFlat),),
         detector_flat,
+    ),
+    PictureKind(
+        "gain",
+        "Gain of the outputs",
+        "Good: outputs differ by some per cent without a trend, errors are below a per cent, and the chi-square of the "
+        "pairs of exposures is near 1 everywhere.",
+        (Source(("GAIN_MAP",), GainMap),),
+        gain_map,
     ),
     PictureKind(
         "traces",
@@ -130,6 +142,30 @@ CALIBRATION_PICTURES = (
         "Good: rms and claimed error agree, and the means of neighbours are a patternless fraction of the residuals.",
         (_SOLUTION, _LAYOUT),
         line_maps,
+    ),
+    PictureKind(
+        "wings",
+        "Wings of lines",
+        "Light of a laser beyond its core, taken off spectra of the night. Good: about a per cent a pixel, falling "
+        "away from the line, some per cent in all, and lines much alike; more in one pixel is a ghost, or a hit.",
+        (Source(("LINE_WINGS",), LineWings),),
+        line_wings,
+    ),
+    PictureKind(
+        "lasers",
+        "Lasers as a cube",
+        "Good: each line stands in two or three channels over dark ones, and its image is smooth: stripes or single "
+        "spaxels off the others have wrong wavelengths.",
+        (Source(("LASER_CUBE",), Cube),),
+        laser_cube,
+    ),
+    PictureKind(
+        "points",
+        "Pinholes",
+        "Good: arrows (the distortion) change smoothly over the field, points left out stand at its edge, and what no "
+        "cubic surface explains is some hundredths of a mas; its errors are those of photons alone.",
+        (Source(("POINT_PATTERN",), PointPattern),),
+        point_pattern,
     ),
     PictureKind(
         "flat",

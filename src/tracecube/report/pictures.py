@@ -21,7 +21,7 @@ __all__ = ["Picture", "PictureKind", "Source", "draw_all"]
 Names = Mapping[tuple[str, str], str]
 _HEAD = 1024  # bytes of a picture, in which its comment stands
 
-DRAWING = "8"
+DRAWING = "9"
 """Changes when a figure function draws the same product differently."""
 
 

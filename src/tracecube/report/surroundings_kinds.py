@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve
+from tracecube.core.companions import Companions, CompanionSpectrum, ContrastCurve, ResidualCube
 from tracecube.core.spectra import Cube, Image, Spectra
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.report.figures.centre_drift import centre_drift
@@ -10,6 +10,7 @@ from tracecube.report.figures.companion_spectra import companion_spectra
 from tracecube.report.figures.contrast import contrast
 from tracecube.report.figures.cube_images import cube_images
 from tracecube.report.figures.detection_map import detection_map
+from tracecube.report.figures.residual_cube import residual_cube
 from tracecube.report.pictures import PictureKind, Source
 
 __all__ = ["SURROUNDINGS_PICTURES"]
@@ -29,9 +30,10 @@ SURROUNDINGS_PICTURES = (
         "residual",
         "Without speckles",
         "Good: what is left about the star is alike in all directions, companions stand out of it as round as the "
-        "star's image, with dark wings where the speckle model took some of their light.",
-        (Source(("RESIDUAL_CUBE",), Cube),),
-        cube_images,
+        "star's image, with dark wings where the speckle model took some of their light; throughput rises outwards, "
+        "where channels come together.",
+        (Source(("RESIDUAL_CUBE",), ResidualCube),),
+        residual_cube,
     ),
     PictureKind(
         "detection",

@@ -20,7 +20,7 @@ from tracecube.instruments.sphere_ifs.headers import (
     text,
 )
 
-__all__ = ["LAMPS", "ON_SKY", "RAW_TAGS", "RULES", "Rule", "classify", "recognises"]
+__all__ = ["LAMPS", "ON_SKY", "RAW_TAGS", "RULES", "Rule", "classify", "mode_told", "recognises"]
 
 RAW_TAGS = {
     "DARK": "dark, shutter closed",
@@ -125,7 +125,7 @@ def classify(name: str, header: Meta) -> Classification:
     target = str(header.get("OBJECT") or header.get("ESO OBS TARG NAME") or "").strip() or None
     setup: dict[str, Scalar] = {
         "night": night_of(mjd),
-        "mode": _mode(header, name, rule.tag),
+        "mode": mode_told(header, name, rule.tag),
         "dit": dit,
         "ndit": integrations(header, name),
         "lamp": _lamp(facts["comb"]) if rule.tag in {"DETFLAT", "GAIN"} else None,
@@ -138,7 +138,7 @@ def classify(name: str, header: Meta) -> Classification:
     return Classification(rule.tag, setup, mjd=mjd, exptime=dit, object=target if rule.tag in ON_SKY else None)
 
 
-def _mode(header: Meta, name: str, tag: str) -> str | None:
+def mode_told(header: Meta, name: str, tag: str) -> str | None:
     """Return "YJ" or "YJH": of the combination of prism and filter, else of the prism, else of the dichroic.
 
     Raises

@@ -14,7 +14,7 @@ from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.pixels import Background, BadPixels, DetectorFlat, GainMap, Linearity, Master
 from tracecube.core.recipe import Outputs, recipe
-from tracecube.instruments.sphere_ifs.classify import LAMPS, ON_SKY
+from tracecube.instruments.sphere_ifs.classify import LAMPS, ON_SKY, mode_told
 from tracecube.instruments.sphere_ifs.detectors import (
     detector,
     exposure_of,
@@ -239,7 +239,7 @@ def _background(
     return _with(made, caveats, background=_named(made.background, "IFS_CAL_BACKGROUND"), background_fit=fit)
 
 
-@recipe(version="3")
+@recipe(version="4")
 def instrument_background(
     *, raw: Sequence[RawFrame], master_dark: Sequence[Master], params: BackgroundParams = BackgroundParams()
 ) -> InstrumentBackground:
@@ -249,8 +249,18 @@ def instrument_background(
         instrument_background=made.background,
         background_fit=made.background_fit,
         quality=made.quality,
-        caveats=made.caveats,
+        caveats=(*_of_no_mode(raw), *made.caveats),
     )
+
+
+def _of_no_mode(raw: Sequence[RawFrame]) -> tuple[str, ...]:
+    """Say why a background goes with no frame: another prism's filter and dichroic send other warm light."""
+    names = sorted(one.name for one in raw if mode_told(one.meta, one.name, one.tag) is None)
+    if not names:
+        return ()
+    cards = "ESO INS2 COMB IFS, INS2 OPTI2 NAME or INS4 OPTI13 NAME"
+    why = f"no card ({cards}) tells for which prism the background is: it is subtracted from no frame of the sky"
+    return (f"{', '.join(names)}: {why} (try: write ESO INS2 COMB IFS, OBS_YJ or OBS_H, into the header)",)
 
 
 class SkyParams(BackgroundParams, MatchParams):

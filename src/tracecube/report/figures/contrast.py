@@ -69,6 +69,8 @@ def raw_halo(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return light and its scatter around the star in one DIT, over the peak of the star without mask.
 
+    A DIT of another integration time than the star's flux is for is brought to that.
+
     Parameters
     ----------
     separation : array (n,), arcsec
@@ -81,6 +83,9 @@ def raw_halo(
     """
     good = ((dit.flags & NOT_USABLE) == 0) & ((dit.dq & NOT_USABLE) == 0)[:, None] & np.isfinite(dit.flux)
     peak = psf.flux * np.nanmax(psf.share, axis=1)
+    own = dit.meta.get("EXPTIME")
+    if isinstance(own, int | float) and own > 0:
+        peak = peak * own / psf.dit
     order = [int(np.argmin(np.abs(psf.wave - wave))) for wave in dit.wave]
     with np.errstate(divide="ignore", invalid="ignore"):
         seen = np.where(good, dit.flux / peak[order], np.nan)

@@ -24,7 +24,7 @@ from tracecube.report.figures.style import (
     styled,
 )
 
-__all__ = ["cube_images"]
+__all__ = ["cube_images", "mean_planes", "sky_image", "white_light"]
 
 Corners = tuple[float, float, float, float]
 _STRIP = 3.0  # times as wide as high, from which images lie above one another
@@ -40,19 +40,15 @@ def cube_images(cube: Cube) -> Figure:
     across: list[Any] = [["white", "pull"], ["ground", "ground"]]
     wide = columns > _STRIP * rows
     panels = figure.subplot_mosaic(above if wide else across, height_ratios=[1, 1, 1.6] if wide else [1.6, 1])
-    halves = [_mean(cube, first) for first in (0, 1)]
+    halves = [mean_planes(cube, slice(first, None, 2)) for first in (0, 1)]
     mean, error = _both(halves)
-    extent = _extent(cube)
-    low, high = robust_limits(mean, 2.0, 99.5)
-    norm = AsinhNorm(linear_width=max((high - low) / 20.0, 1e-12), vmin=low, vmax=high)
-    _image(panels["white"], mean, extent, norm, SEQUENTIAL, str(cube.meta.get("BUNIT") or ""))
-    panels["white"].set_title("Mean over wavelength")
+    white_light(panels["white"], cube, mean)
     # faint by one half of the planes, shown in the other: noise that makes a spaxel faint is not shown as ground
     faint = [half < np.nanpercentile(half, _FAINT) for half, _ in halves]
     level = 0.5 * sum(float(np.nanmedian(halves[1 - k][0][faint[k]])) for k in (0, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
         pull = (mean - level) / error
-    _image(panels["pull"], pull, extent, Normalize(-10.0, 10.0), DIVERGING, "above the faint part, errors")
+    sky_image(panels["pull"], cube, pull, Normalize(-10.0, 10.0), DIVERGING, "above the faint part, errors")
     panels["pull"].set_title("The ground, in units of its error")
     _ground(panels["ground"], cube, faint)
     return figure
@@ -64,10 +60,18 @@ def _both(halves: list[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[Any]
     return 0.5 * (one + other), 0.5 * np.hypot(of_one, of_other)
 
 
-def _mean(cube: Cube, first: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Mean (y, x) of the good samples of every second plane, and its error."""
+def white_light(ax: Axes, cube: Cube, mean: NDArray[Any]) -> None:
+    """Draw the mean (y, x) over wavelength, in the cube's unit."""
+    low, high = robust_limits(mean, 2.0, 99.5)
+    norm = AsinhNorm(linear_width=max((high - low) / 20.0, 1e-12), vmin=low, vmax=high)
+    sky_image(ax, cube, mean, norm, SEQUENTIAL, str(cube.meta.get("BUNIT") or ""))
+    ax.set_title("Mean over wavelength")
+
+
+def mean_planes(cube: Cube, planes: slice) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean (y, x) of the good samples of some planes, and its error."""
     total, variance, count = (np.zeros(cube.data.shape[1:]) for _ in range(3))
-    for plane in range(first, cube.data.shape[0], 2):
+    for plane in range(cube.data.shape[0])[planes]:
         good = (cube.flags[plane] == 0) & np.isfinite(cube.data[plane])
         total += np.where(good, cube.data[plane], 0.0)
         variance += np.where(good, cube.variance[plane], 0.0)
@@ -88,10 +92,10 @@ def _number(cube: Cube, name: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _image(ax: Axes, value: NDArray[Any], extent: Corners, norm: Normalize, cmap: str, label: str) -> None:
-    """Draw an image with its scale."""
+def sky_image(ax: Axes, cube: Cube, value: NDArray[Any], norm: Normalize, cmap: str, label: str) -> None:
+    """Draw an image (y, x) on the sky of a cube, with its scale."""
     colours = colormaps[cmap].with_extremes(bad=NOTHING)
-    shown = ax.imshow(value, extent=extent, norm=norm, cmap=colours)
+    shown = ax.imshow(value, extent=_extent(cube), norm=norm, cmap=colours)
     ax.set(xlabel=SKY_NAMES[0], ylabel=SKY_NAMES[1])
     ax.figure.colorbar(shown, ax=ax, label=label, pad=0.02)
 

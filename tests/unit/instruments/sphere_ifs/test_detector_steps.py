@@ -152,3 +152,14 @@ def test_a_surface_through_the_sky_is_made_where_it_is_asked_for(dark, backgroun
     assert not np.array_equal(few.data, fine.data)
     usual = sky_background(raw=[plane], master_dark=[dark], instrument_background=background)
     assert usual.background_fit is None
+
+
+def test_a_background_whose_cards_tell_no_prism_says_why_it_is_not_used(dark):
+    blind, told = (frame(name, "BACKGROUND", 20.0, ndit=20) for name in ("bg1", "bg2"))
+    blind.meta.pop("ESO INS2 COMB IFS")
+    [caveat] = instrument_background(raw=[blind], master_dark=[dark]).caveats
+    assert caveat.startswith(
+        "bg1: no card (ESO INS2 COMB IFS, INS2 OPTI2 NAME or INS4 OPTI13 NAME) tells for which prism"
+    )
+    assert "subtracted from no frame of the sky" in caveat
+    assert instrument_background(raw=[told], master_dark=[dark]).caveats == ()
