@@ -22,8 +22,10 @@ from tracecube.core.optics import Layout, Lenslets, TraceSet, WavelengthSolution
 from tracecube.core.spectra import Spectra
 from tracecube.core.star import StarCentre
 from tracecube.instruments.sphere_ifs.guess import MODES
+from tracecube.instruments.sphere_ifs.simulate import DRIFT
 from tracecube.instruments.sphere_ifs.simulation import light, optics
 from tracecube.io.products import read_product
+from tracecube.recipes.science.strehl import MIDDLE
 
 IFU_FLAT = 1.65  # s: one integration of the flat
 NDIT = 20
@@ -40,7 +42,7 @@ class Truth:
     def __init__(self, folder: Path) -> None:
         with fits.open(folder / "lenslets.fits") as units:
             self.lenslets, head = units["LENSLETS"].data.copy(), {**units["LENSLETS"].header, **units[0].header}
-        self.mode = MODES[str(head["MODE"]).strip()]
+        self.mode, self.flexure = MODES[str(head["MODE"]).strip()], float(head["FLEXDY"])
         self.planes = self.star = self.companions = None
         if (folder / "planes.fits").exists():
             with fits.open(folder / "planes.fits") as units:
@@ -151,12 +153,47 @@ def stars(truth: Truth, out: Path, which: np.ndarray) -> None:
             print(f"star centre: {one[0]:+.3f} {one[1]:+.3f} mas off, claimed {two[0]:.3f} {two[1]:.3f}")
 
 
+def star_level(truth: Truth, out: Path) -> None:
+    """What contrasts share: Strehl ratio and transmission of the DITs over the flux frame, and the light's shift."""
+    kinds = np.char.strip(truth.planes["kind"].astype(str))
+    sent, flux, spots = (truth.planes[kinds == kind] for kind in ("OBJECT", "FLUX", "CENTER"))
+
+    def strehl(rows: np.ndarray) -> float:
+        return float(np.exp(-((2.0 * np.pi * rows["wavefront"] / MIDDLE) ** 2)).mean())
+
+    air = sent["transmission"].mean() / flux["transmission"].mean()
+    change = strehl(sent) / strehl(flux)
+    print(f"DITs over the flux frame: Strehl ratio {change - 1.0:+.3f}, transmission {air - 1.0:+.3f}")
+    with fits.open(product(out, "ifs_companions", "SOURCES.fits")) as units:
+        found = {k: 0.01 * float(units[0].header[f"QC {k}"]) for k in ("STREHL CHANGE", "STREHL CHANGE ERROR")}
+    true = np.log(strehl(spots) / strehl(flux))
+    told = f"{found['STREHL CHANGE']:+.3f} +- {found['STREHL CHANGE ERROR']:.3f}"
+    print(f"Strehl ratio of the frame with spots, ln over the flux frame's: {told}, true {true:+.3f}")
+    for task, ending, row in (
+        ("ifs_science_flux", "STAR_PSF.fits", flux[0]),
+        ("ifs_coronagraph_center", "STAR_CENTRE.fits", spots[0]),
+    ):
+        with fits.open(product(out, task, ending)) as units:
+            dy, error = (float(units[0].header[key]) for key in ("SHIFTDY", "SHIFTEY"))
+        off = dy - truth.flexure + DRIFT * row["hours"]
+        print(f"    {task}: shift along dispersion {off:+.3f} px off, claimed {error:.3f}")
+
+
+def mean_contrast(channels: np.ndarray, wave: np.ndarray, contrast: np.ndarray, through: np.ndarray) -> float:
+    """Mean of the true contrast over the product's channels in its band, each as wide as the others.
+
+    The truth's own wavelengths are even in pixels, not in wavelength: a plain mean over them counts the blue twice as
+    often as the red, and was 1 to 4 per cent below.
+    """
+    seen = np.interp(channels, wave, through)
+    return float(np.interp(channels, wave, contrast)[seen > 0.3 * seen.max()].mean())
+
+
 def companions(truth: Truth, out: Path) -> None:
     """Contrast, place and spectrum of each companion."""
     found = read_product(product(out, "ifs_companions", "SOURCES.fits"), Companions)
     wave = np.asarray(truth.star["wave"], float)
     through = np.asarray(truth.star["star"], float) * wave**3  # by the same rule as the product's band
-    band = through > 0.3 * through.max()
     for one in truth.companions:
         name = str(one["name"]).strip()
         contrast = np.asarray(truth.star[f"contrast_{name}"], float)
@@ -170,12 +207,12 @@ def companions(truth: Truth, out: Path) -> None:
             print(f"companion {name}: not found")
             continue
         i = int(near.argmin())
-        sent = contrast[band].mean()
+        spectrum = read_product(product(out, "ifs_companions", f"SPECTRUM_{found.object[i]}.fits"), CompanionSpectrum)
+        sent = mean_contrast(spectrum.wave, wave, contrast, through)
         print(
             f"companion {name}: {near[i]:.2f} mas off (claimed {found.sep_err[i]:.2f}), contrast "
             f"{found.contrast[i] / sent - 1:+.3f} +- {found.contrast_err[i] / sent:.3f}, S/N {found.snr[i]:.0f}"
         )
-        spectrum = read_product(product(out, "ifs_companions", f"SPECTRUM_{found.object[i]}.fits"), CompanionSpectrum)
         true = np.interp(spectrum.wave, wave, contrast)
         used = np.isfinite(spectrum.contrast) & (np.interp(spectrum.wave, wave, through) > 0.3 * through.max())
         level = np.sum((spectrum.contrast * true)[used]) / np.sum(true[used] ** 2)
@@ -205,6 +242,7 @@ def main() -> None:
         stars(truth, out, which)
         if list(out.glob("*/ifs_companions/*SOURCES.fits")):
             companions(truth, out)
+            star_level(truth, out)
 
 
 if __name__ == "__main__":
