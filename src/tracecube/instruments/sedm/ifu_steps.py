@@ -42,7 +42,7 @@ class Exposure(Outputs):
     cube: Cube
 
 
-@recipe(version="3")
+@recipe(version="4")
 def ifu(
     *,
     raw: RawFrame,

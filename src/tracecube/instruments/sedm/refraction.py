@@ -6,7 +6,14 @@ import numpy as np
 
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import FloatArray, Meta
-from tracecube.instruments.sedm.observing import airmass, airmass_told, parallactic_angle, weather
+from tracecube.instruments.sedm.observing import (
+    airmass,
+    airmass_told,
+    contradiction,
+    parallactic_angle,
+    told_angles,
+    weather,
+)
 from tracecube.kernels.atmosphere import refraction_shift
 
 __all__ = ["refraction"]
@@ -32,11 +39,20 @@ def refraction(
         angles = parallactic_angle(meta, name), parallactic_angle(meta, name, fraction=1.0)
     except MissingInput as failure:
         return (np.zeros_like(wave), np.zeros_like(wave)), (f"refraction not known, none assumed: {failure}",)
+    caveats = []
+    if (apart := contradiction(meta, name)) is not None:
+        told = told_angles(meta)
+        angles = told or angles
+        caveats.append(
+            f"{apart} degree: refraction is along {'TEL_PA' if told else 'the latter'}"
+            " (try: repair the time, UTC or MJD_OBS, or RA and DEC)"
+        )
     air = weather(meta)
     shift = refraction_shift(
         wave, reference, masses, angles, pressure=air.pressure, temperature=air.temperature, humidity=air.humidity
     )
-    caveats = [] if air.known else ["OUT_AIR or OUT_HUM not usable: refraction with 10 C and 30 per cent humidity"]
+    if not air.known:
+        caveats.append("OUT_AIR or OUT_HUM not usable: refraction with 10 C and 30 per cent humidity")
     if not airmass_told(meta):
         caveats.append(f"AIRMASS or ENDAIR not usable: {masses[0]:.2f} to {masses[1]:.2f} follows from the coordinates")
     return shift, tuple(caveats)

@@ -41,7 +41,7 @@ class CalibratedSpectrum(Outputs):
     spectrum: Spectrum
 
 
-@recipe(version="13")
+@recipe(version="14")
 def extract_star(
     *,
     spectra: Spectra,

@@ -44,3 +44,21 @@ def test_an_airmass_that_the_header_does_not_tell_follows_from_the_coordinates_a
         (other_east, other_north), [caveat] = refraction({**HEADER, **lost}, "a", WAVE, 6200.0)
         assert "AIRMASS or ENDAIR not usable: 1." in caveat
         np.testing.assert_allclose(np.hypot(other_east, other_north), np.hypot(east, north), rtol=0.5)
+
+
+def test_a_clock_that_is_wrong_is_told_by_the_telescope_s_angle_which_counts() -> None:
+    told = {**HEADER, "TEL_PA": 63.2, "END_PA": 63.6}
+    (east, north), caveats = refraction(told, "a", WAVE, 6200.0)
+    assert caveats == ()
+    wrong = {**told, "UTC": "2021-04-21T05:00:00.000", "MJD_OBS": 59325.20833}  # as far east as it was west
+    (other_east, other_north), [caveat] = refraction(wrong, "a", WAVE, 6200.0)
+    assert caveat.startswith("AIRMASS is 1.30, TEL_PA 63 where coordinates and time give 1.30, 297 degree")
+    assert "refraction is along TEL_PA (try: repair the time" in caveat
+    np.testing.assert_allclose((other_east, other_north), (east, north), atol=0.02)
+
+
+def test_a_clock_that_is_wrong_is_told_by_the_airmass_alone() -> None:
+    late = {**HEADER, "UTC": "2021-04-21T08:00:00.000", "MJD_OBS": 59325.33333}
+    (_, _), [caveat] = refraction(late, "a", WAVE, 6200.0)
+    assert caveat.startswith("AIRMASS is 1.30 where coordinates and time give 1.0")
+    assert "along the latter" in caveat
