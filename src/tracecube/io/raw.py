@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import struct
-import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +12,9 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyError
 from numpy.typing import NDArray
 
-from tracecube.core.errors import BadData
+from tracecube.core.errors import BadData, TracecubeError
 from tracecube.core.fields import Meta
 from tracecube.core.frame import RawFrame
 from tracecube.io.cards import STRUCTURAL
@@ -28,19 +25,8 @@ from tracecube.io.members import append_member, open_file, split_path
 
 __all__ = ["read_raw", "read_text_table", "write_raw"]
 
-_CORRUPT = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    RuntimeError,
-    VerifyError,
-    struct.error,
-    zlib.error,
-)
-"""What the reader of pixels raises on files damaged in one way or another."""
+_CORRUPT = (OSError, EOFError, ValueError, TypeError, IndexError, KeyError)
+"""What the reader of ECSV tables raises on files damaged in one way or another."""
 
 _PACKED = (".npz", ".json")
 """Suffixes of truth that is no table."""
@@ -85,7 +71,9 @@ def read_raw(path: Path | str, tag: str, *, plane: int | None = None, extension:
         _check_sums(path, extension)
         try:
             _read_units(path, images, (tables, heads), _Wanted(plane, extension))
-        except _CORRUPT as error:
+        except (TracecubeError, MemoryError):
+            raise
+        except Exception as error:  # what unpacks tiles has exceptions of its own
             raise BadData(
                 f"{path}: pixels cannot be read ({error})", hint="fetch the file again, or leave it out"
             ) from error

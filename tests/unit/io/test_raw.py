@@ -103,6 +103,18 @@ def test_corrupt_compressed_pixels(tmp_path: Path, counts: np.ndarray[Any, Any])
         read_raw(path, "BIAS")
 
 
+def test_corrupt_tiles_of_rice(tmp_path: Path) -> None:
+    """As in raw frames of the SED Machine: the library that unpacks them has an exception of its own."""
+    path = tmp_path / "a.fits.fz"
+    noise = np.random.default_rng(1).integers(500, 700, (64, 512)).astype(np.uint16)
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(noise, compression_type="RICE_1")]).writeto(path)
+    content = bytearray(path.read_bytes())
+    content[-12000:-8000] = bytes(4000)
+    path.write_bytes(content)
+    with pytest.raises(BadData, match=r"a\.fits\.fz: pixels cannot be read \(.*\(try: fetch the file again"):
+        read_raw(path, "SCIENCE")
+
+
 def test_truncated_file(tmp_path: Path, counts: np.ndarray[Any, Any]) -> None:
     path = tmp_path / "a.fits"
     fits.PrimaryHDU(counts).writeto(path)

@@ -23,13 +23,15 @@ from tracecube.instruments.sedm.refraction import refraction
 if TYPE_CHECKING:
     from tracecube.instruments.sedm.exposure import Exposed
 
-__all__ = ["ifu", "saturated_spectra"]
+__all__ = ["ifu", "read_out", "saturated_spectra"]
 
 # Wavelength at which the telescope guides, Angstrom: no refraction shift there [night log].
 GUIDE_WAVE = 6200.0
 # Flexure beyond this is unusual: the spread over real nights is 0.31 px along dispersion, px.
 USUAL_FLEXURE = 1.5
 SATURATED_STRETCH = 10  # px along a spectrum: no cosmic ray is so long but those that lie along it
+NOISY = 1.5  # times the read noise of the biases: dark current of 45 minutes adds a fifth
+LOST = 1e-4  # share of the pixels that may read nothing without a word: a fifth of a row
 NO_MAP = "no map of static bad pixels: hot pixels are left to the search for cosmic rays (try: take domes and arcs)"
 
 
@@ -90,8 +92,35 @@ def ifu(
             QualityNumber("COSMIC RAYS", hit, "", high=0.02),
             QualityNumber("SATURATED SPECTRA", float(full), "", high=0.0),
         ),
-        caveats=(*caveats, *more, *(() if static_badpix else (NO_MAP,)), *_saturated(full)),
+        caveats=(
+            *caveats,
+            *more,
+            *(() if static_badpix else (NO_MAP,)),
+            *_saturated(full),
+            *read_out(frame, master_bias),
+        ),
     )
+
+
+def read_out(frame: Frame, bias: Frame) -> tuple[str, ...]:
+    """Say where a read-out is not what it was in the biases: noisier, or in part not there."""
+    from tracecube.recipes.detector.bias import read_noise_card  # noqa: PLC0415 - brings numba
+    from tracecube.recipes.detector.calibrate import noise_floor  # noqa: PLC0415
+
+    said = []
+    noise, usual = noise_floor(frame) ** 0.5, float(str(bias.meta[read_noise_card(1)]))
+    if noise > NOISY * usual:
+        said.append(
+            f"reads with {noise:.1f} electron of noise, {usual:.1f} in its biases: its own noise is used"
+            " (try: look for interference, or light beside the lenslets)"
+        )
+    lost = float(np.mean((frame.flags & Flag.NOT_MEASURED) != 0))
+    if lost > LOST:
+        said.append(
+            f"{100.0 * lost:.2g} per cent of the pixels read nothing: light there is not measured"
+            " (try: fetch the file again; look at the controller)"
+        )
+    return tuple(said)
 
 
 def saturated_spectra(flags: IntArray, traces: TraceSet) -> int:

@@ -22,6 +22,7 @@ __all__ = ["calibrate_frame", "noise_floor", "with_variance"]
 
 _FLOOR_CARD = "NOISEFLR"
 _COLUMNS = BadPixelParams()
+_LOST = 10.0  # noises below the bias: light does not take charge away, there was no read-out
 _ENOUGH_COVERED = 2000  # covered pixels that give a frame's own noise floor to 1.6 per cent (1 / sqrt(2 n))
 
 
@@ -55,7 +56,8 @@ def calibrate_frame(
     Frame
         Data in electron; variance = noise floor + expected signal, the latter from the pixel's
         neighbours along dispersion; card NOISEFLR holds the floor (electron**2): read noise and dark
-        current of this exposure, and what the master bias adds.
+        current of this exposure, and what the master bias adds. A pixel far below its bias was not read: it is
+        flagged as not measured.
 
     Raises
     ------
@@ -66,7 +68,7 @@ def calibrate_frame(
     """
     check_raw(raw, detector)
     gain = _common_gain(raw, bias)
-    counts = np.asarray(raw.data, np.float32)
+    counts = np.nan_to_num(np.asarray(raw.data, np.float32), nan=0.0)  # no camera counts so little: not measured, below
     data, floors = np.empty(detector.shape, np.float32), []
     for index, amplifier in enumerate(detector.amplifiers, start=1):
         at = detector.trimmed(amplifier)
@@ -75,6 +77,7 @@ def calibrate_frame(
         at.of(data)[:] = amplifier.data.of(counts) * gain - at.of(bias.data) - drift
         floors.append((noise or _card(bias, read_noise_card(index)) ** 2) + float(np.median(at.of(bias.variance))))
     flags = _flags(counts, detector) | bad_pixels_of([bias, *bad])
+    flags |= np.where(data < -_LOST * max(floors) ** 0.5, int(Flag.NOT_MEASURED), 0).astype(np.int32)
     meta: dict[str, Scalar] = {**raw.meta, _FLOOR_CARD: round(max(floors), 4)}
     frame = Frame(data, np.full_like(data, max(floors)), flags, meta)
     if columns is not None:

@@ -1,4 +1,4 @@
-"""Exposures of the SED Machine: what is said of saturated spectra."""
+"""Exposures of the SED Machine: what is said of saturated spectra and of read-outs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tracecube.core.flags import Flag
+from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet
-from tracecube.instruments.sedm.ifu_steps import saturated_spectra
+from tracecube.instruments.sedm.ifu_steps import read_out, saturated_spectra
 
 
 def three_spectra() -> TraceSet:
@@ -47,3 +48,15 @@ def test_saturated_pixels_count_where_they_lie_side_by_side(columns: np.ndarray,
     flags = np.zeros((80, 100), np.int32)
     flags[40, columns] = int(Flag.SATURATED)
     assert saturated_spectra(flags, three_spectra()) == count
+
+
+def test_a_read_out_that_is_noisy_or_not_all_there_is_named() -> None:
+    flags = np.zeros((100, 100), np.int32)
+    blank = np.zeros((100, 100), np.float32)
+    bias = Frame(blank, blank, flags, {"RDNOISE1": 4.0})
+    assert read_out(Frame(blank, blank, flags, {"NOISEFLR": 4.8**2}), bias) == ()
+    [noisy] = read_out(Frame(blank, blank, flags, {"NOISEFLR": 81.0}), bias)
+    assert noisy.startswith("reads with 9.0 electron of noise, 4.0 in its biases")
+    flags[:5] = int(Flag.NOT_MEASURED)
+    [lost] = read_out(Frame(blank, blank, flags, {"NOISEFLR": 16.0}), bias)
+    assert lost.startswith("5 per cent of the pixels read nothing")

@@ -107,3 +107,18 @@ def test_dispersion_along_columns(calibrated: Frame) -> None:
         *(np.ascontiguousarray(a.T) for a in (calibrated.data, calibrated.variance, calibrated.flags)), calibrated.meta
     )
     assert np.allclose(with_variance(turned, axis=0).variance.T, with_variance(calibrated).variance)
+
+
+def test_what_was_not_read_is_not_measured(detector: Detector, shoot: Shoot, bias: Frame, light: np.ndarray) -> None:
+    raw = shoot("a", light, seed=3)
+    whole = calibrate_frame(raw, bias, detector=detector)
+    image = raw.data.astype(np.float32)
+    image[40:50] = 0.0
+    image[60, 30:40] = np.nan
+    found = calibrate_frame(replace(raw, images={"": image}), bias, detector=detector)
+    assert np.all(found.flags[40:50, :240] & Flag.NOT_MEASURED)
+    assert np.all(found.flags[60, 30:40] & Flag.NOT_MEASURED)
+    assert np.isfinite(found.data).all()
+    assert not np.any(whole.flags & Flag.NOT_MEASURED)
+    rest = np.r_[0:40, 50:60, 61:256]
+    np.testing.assert_allclose(found.data[rest], whole.data[rest], atol=0.2)
