@@ -44,7 +44,7 @@ class Arcs(Outputs):
     pixel_map: PixelMap | None
 
 
-@recipe(version="7")
+@recipe(version="8")
 def wavelength_calibration(
     *, raw: Sequence[RawFrame], bias: Frame, traces: SliceTraces, line_catalog: RawFrame, params: ArcParams
 ) -> Arcs:
@@ -54,18 +54,19 @@ def wavelength_calibration(
     the errors of the line list among the unknowns. A lamp may be missing: a caveat says so.
     """
     lines = line_list(line_catalog)
-    frames, absent, notes = _by_lamp(raw, bias, dark=True, lines=lines)
+    means, absent, notes = _by_lamp(raw, bias, dark=True, lines=lines)
+    frames = {lamp: one.frame for lamp, one in means.items()}
     meta = next(iter(frames.values())).meta
     guess = first_guess(frames, traces, lines, law, shift=SHIFT)
     parts = [
-        measure_lines(frames[one.lamp], frames[one.lamp].variance, traces, one, guess, least=params.least)
+        measure_lines(means[one.lamp].frame, means[one.lamp].count, traces, one, guess, least=params.least)
         for one in lines
-        if one.lamp in frames
+        if one.lamp in means
     ]
     samples = LineSamples(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(LineSamples)))
     first = np.cumsum([0, *(one.wave.size for one in lines)])
     wave, line = np.concatenate([one.wave for one in lines]), samples.line + first[samples.lamp]
-    del frames  # before the map, which takes as much
+    del frames, means  # before the map, which takes as much
     rows = bias.data.shape[0]
     scale = (0.5 * (rows - 1), 0.5 * (rows - 1), 0.5 * float(np.nanmedian(traces.right - traces.left)))
     found = solve_wavelengths(samples, wave, line, len(traces.aperture), scale, params)
@@ -102,7 +103,8 @@ def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
 ) -> Lsf:
     """Measure the line-spread function of every slice of a channel, of any shape, with its change along wavelength."""
     lines = line_list(line_catalog)
-    frames, absent, notes = _by_lamp(raw, bias, lines=lines)
+    means, absent, notes = _by_lamp(raw, bias, lines=lines)
+    frames = {lamp: one.frame for lamp, one in means.items()}
     lsf, rms = measure_lsf(frames, flat, traces, wavelengths, lines, params)
     caveats = [f"no lamp {name}: the line-spread function rests on the others" for name in absent]
     if lsf.dq.any():
@@ -117,10 +119,18 @@ def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
 
 
 @dataclass(frozen=True)
+class _LampMean:
+    """Mean of a lamp's exposures, and of how many."""
+
+    frame: Frame
+    count: int
+
+
+@dataclass(frozen=True)
 class _Means:
     """Mean exposures by lamp, exposures that show another lamp than their header tells, what is lost, and doubts."""
 
-    frames: dict[int, Frame]
+    means: dict[int, _LampMean]
     strangers: dict[int, list[RawFrame]]
     lost: list[str]
     notes: list[str]
@@ -128,7 +138,7 @@ class _Means:
 
 def _by_lamp(
     raw: Sequence[RawFrame], bias: Frame, *, dark: bool = False, lines: Sequence[LampLines] = ()
-) -> tuple[Mapping[int, Frame], list[str], list[str]]:
+) -> tuple[Mapping[int, _LampMean], list[str], list[str]]:
     """Return mean exposures by lamp, absent lamps, and what is left out, in words.
 
     One lamp's exposures lie in memory at a time. Their variance is that of pixels without light if ``dark``: that of
@@ -143,14 +153,14 @@ def _by_lamp(
         )
     floors: dict[int, FloatArray] | None = {} if dark else None
     told = _means(groups, bias, floors, lines)
-    wanted = {lamp: own for lamp, own in told.strangers.items() if lamp not in told.frames}
+    wanted = {lamp: own for lamp, own in told.strangers.items() if lamp not in told.means}
     more = _means(wanted, bias, floors, ())
-    frames = {**told.frames, **more.frames}
-    if not frames:
+    means = {**told.means, **more.means}
+    if not means:
         raise BadData("no exposure of this channel can be used", hint="; ".join([*told.lost, *more.lost]))
     return (
-        frames,
-        [name for number, name in enumerate(LAMPS) if number not in frames],
+        means,
+        [name for number, name in enumerate(LAMPS) if number not in means],
         [*told.lost, *more.lost, *notes, *told.notes, *more.notes],
     )
 
@@ -186,8 +196,8 @@ def _put_mean(  # noqa: PLR0913 - what goes into a mean
         made.strangers.setdefault(one, []).append(raw)
     if not members:
         raise BadData(f"no exposure shows lines of {LAMPS[lamp]}", hint="repair the lamp cards of the arcs")
-    made.frames[lamp], more = _mean_of(members, bias, floors)
-    made.notes.extend([*more, *_leak(made.frames[lamp], lamp)])
+    made.means[lamp], more = _mean_of(members, bias, floors)
+    made.notes.extend([*more, *_leak(made.means[lamp].frame, lamp)])
 
 
 def _leak(frame: Frame, lamp: int) -> tuple[str, ...]:
@@ -203,17 +213,16 @@ def _leak(frame: Frame, lamp: int) -> tuple[str, ...]:
 
 def _mean_of(
     members: Sequence[Channel], bias: Frame, floors: dict[int, FloatArray] | None
-) -> tuple[Frame, tuple[str, ...]]:
+) -> tuple[_LampMean, tuple[str, ...]]:
     """Return the mean of one lamp's exposures, and doubts; with variances without light (by number of exposures)."""
     found = combine_lamps(members, bias, clip=5.0, tolerance=0.02)
-    variance = found.variance
+    variance, count = found.variance, len(found.kept)
     if floors is not None:
-        count = len(found.kept)
         if count not in floors:
             _put_floor(variance, members[:count], bias)
             floors[count] = variance
         variance = floors[count]
-    return Frame(found.data, variance, found.flags, members[0].meta), found.notes
+    return _LampMean(Frame(found.data, variance, found.flags, members[0].meta), count), found.notes
 
 
 def _lit(raw: Sequence[RawFrame]) -> tuple[Mapping[int, list[RawFrame]], list[str]]:

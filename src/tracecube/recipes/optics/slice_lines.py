@@ -286,7 +286,7 @@ def _peak(spectrum: FloatArray, expected: float, window: float) -> float | None:
 
 
 def measure_lines(
-    frame: Frame, floor: FloatArray, traces: SliceTraces, lines: LampLines, guess: FloatArray, *, least: float
+    frame: Frame, exposures: int, traces: SliceTraces, lines: LampLines, guess: FloatArray, *, least: float
 ) -> LineSamples:
     """Measure where the lines of one lamp cross each slice.
 
@@ -295,9 +295,9 @@ def measure_lines(
     Parameters
     ----------
     frame : Frame
-        Mean exposure of the lamp, electron.
-    floor : array (y, x)
-        Variance of a pixel.
+        Mean exposure of the lamp, electron; its variance is that of pixels without light.
+    exposures : int
+        How many it is the mean of: the photons that were counted are as many times those of the mean.
     traces : SliceTraces
     lines : LampLines
     guess : array (n, k)
@@ -315,7 +315,7 @@ def measure_lines(
         curve = legendre.legval(fine, guess[row])
         for line in np.flatnonzero(lines.usable & (lines.wave > curve[0]) & (lines.wave < curve[-1])):
             at = (np.interp(lines.wave[line], curve, fine) + 1.0) * 0.5 * (rows - 1)
-            parts = _one_line(frame, floor, good, traces, row, at, least)
+            parts = _one_line(frame, exposures, good, traces, row, at, least)
             made.extend([float(row), float(lines.lamp), float(line), *part] for part in parts)
     table = np.array(made).reshape(-1, 8)
     index = table[:, :4].astype(np.int32)
@@ -323,7 +323,7 @@ def measure_lines(
 
 
 def _one_line(  # noqa: PLR0913, PLR0917 - what a line is measured in
-    frame: Frame, floor: FloatArray, good: BoolArray, traces: SliceTraces, row: int, at: float, least: float
+    frame: Frame, exposures: int, good: BoolArray, traces: SliceTraces, row: int, at: float, least: float
 ) -> list[list[float]]:
     """Return bin, place along, distance across, error and width in the parts of a slice."""
     y0 = int(np.rint(at))
@@ -341,7 +341,7 @@ def _one_line(  # noqa: PLR0913, PLR0917 - what a line is measured in
         cut = (np.clip(index, 0, frame.data.shape[0] - 1), x[:, None])
         fit = fit_gaussians(
             frame.data[cut].astype(np.float64),
-            (floor[cut] + np.maximum(frame.data[cut], 0.0)).astype(np.float64),
+            (frame.variance[cut] + np.maximum(frame.data[cut], 0.0) / exposures).astype(np.float64),
             good[cut],
             middle - start,
             np.full(x.size, _WIDTH),

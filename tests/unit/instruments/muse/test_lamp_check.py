@@ -74,16 +74,19 @@ def test_two_lamps_whose_headers_are_exchanged_are_taken_for_what_they_show(monk
     for name, lamp in told.items():
         groups.setdefault(lamp, []).append(SimpleNamespace(name=name))
 
+    def mean_of(members: list[Channel]) -> Any:
+        return SimpleNamespace(frame=[one.raw.name for one in members])
+
     def opened(raw: list[Any]) -> tuple[list[Channel], tuple[str, ...]]:
         return [exposure(one.name, shown[one.name], 5) for one in raw], ()
 
     monkeypatch.setattr(optics_steps, "_lit", lambda _: (groups, []))
     monkeypatch.setattr(optics_steps, "open_channels", opened)
-    monkeypatch.setattr(optics_steps, "_mean_of", lambda members, *_: ([one.raw.name for one in members], ()))
+    monkeypatch.setattr(optics_steps, "_mean_of", lambda members, *_: (mean_of(members), ()))
     monkeypatch.setattr(optics_steps, "_leak", lambda *_: ())
     bias = cast("Frame", None)
-    frames, absent, notes = optics_steps._by_lamp([], bias, lines=LISTS)
-    assert frames == {XE: ["arc0"], NE: ["arc1"], HGCD: ["arc2"]}
+    means, absent, notes = optics_steps._by_lamp([], bias, lines=LISTS)
+    assert {lamp: one.frame for lamp, one in means.items()} == {XE: ["arc0"], NE: ["arc1"], HGCD: ["arc2"]}
     assert not absent
     assert sum("its header names" in one for one in notes) == 3
     monkeypatch.setattr(optics_steps, "open_channels", lambda _: ([], ()))

@@ -44,16 +44,25 @@ def arcs():
     return lists, {k: true[lamp == k] for k in (0, 1)}, frames
 
 
+def several(arcs, count):
+    """The same lamps, each frame the mean of as many exposures."""
+    lists, true, _ = arcs
+    rng = np.random.default_rng(4)
+    clean = {k: FIELD.lines(true[k], lists[k].strength) for k in (0, 1)}
+    data = {k: np.mean([expose(image, rng).data for _ in range(count)], axis=0) for k, image in clean.items()}
+    return lists, true, {k: replace(arcs[2][k], data=data[k]) for k in (0, 1)}
+
+
 @pytest.fixture(scope="module")
 def guess(arcs):
     lists, _, frames = arcs
     return first_guess(frames, FIELD.traces, lists, law, shift=330.0)
 
 
-def measured(arcs, guess, lamps=(0, 1)):
+def measured(arcs, guess, lamps=(0, 1), exposures=1):
     lists, _, frames = arcs
-    floor = np.full(FIELD.shape, NOISE**2)
-    parts = [measure_lines(frames[k], floor, FIELD.traces, lists[k], guess, least=8.0) for k in lamps]
+    dark = {k: replace(frames[k], variance=np.full(FIELD.shape, NOISE**2 / exposures)) for k in lamps}
+    parts = [measure_lines(dark[k], exposures, FIELD.traces, lists[k], guess, least=8.0) for k in lamps]
     return LineSamples(*(np.concatenate([getattr(one, f.name) for one in parts]) for f in fields(LineSamples)))
 
 
@@ -102,7 +111,10 @@ def test_lines_of_another_lamp_are_not_recognised(arcs):
         first_guess({0: frames[0]}, FIELD.traces, [other], law, shift=330.0)
 
 
-def test_places_of_lines_have_pulls_of_one(arcs, samples):
+@pytest.mark.parametrize("count", [1, 5])
+def test_places_of_lines_have_pulls_of_one(arcs, guess, samples, count):
+    if count > 1:
+        samples = measured(several(arcs, count), guess, exposures=count)
     true = true_of(arcs, samples)
     speed = 2560.0 / SCALE[1]
     off = np.empty(true.size)
