@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TERMS", "add_piece", "clip_piece"]
+__all__ = ["TERMS", "add_piece", "clip_piece", "smooth_nodes"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -56,6 +56,29 @@ def _hold(diagonal: F8, beside: F8, tight: float, alike: float) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def smooth_nodes(left: F8, weight: F4, z: F8, kept: Mask, span: tuple[float, float], nodes: int) -> F8:
+    """Return a smooth curve through samples as its values at even nodes (nodes,); arguments as for `clip_piece`."""
+    any_kept = False
+    for i in range(left.size):
+        any_kept |= kept[i] and weight[i] > 0.0
+    diagonal, beside, right = np.zeros(nodes), np.zeros(nodes - 1), np.zeros((nodes, 1))
+    for i in range(left.size):
+        w = weight[i]
+        if not w > 0.0 or (any_kept and not kept[i]):
+            continue
+        j, q = _node(z[i], span[0], span[1], nodes)
+        p = 1.0 - q
+        diagonal[j] += w * p * p
+        diagonal[j + 1] += w * q * q
+        beside[j] += w * p * q
+        right[j, 0] += w * p * left[i]
+        right[j + 1, 0] += w * q * left[i]
+    diagonal += _RIDGE * diagonal.sum() / nodes
+    _eliminate(diagonal, beside, right)
+    return right[:, 0].copy()
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def clip_piece(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     left: F8, weight: F4, z: F8, kept: Mask, span: tuple[float, float], nodes: int, clip: float
 ) -> float:
@@ -78,28 +101,12 @@ def clip_piece(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     nodes : int
     clip : float
     """
-    any_kept = False
-    for i in range(left.size):
-        any_kept |= kept[i] and weight[i] > 0.0
-    diagonal, beside, right = np.zeros(nodes), np.zeros(nodes - 1), np.zeros((nodes, 1))
-    for i in range(left.size):
-        w = weight[i]
-        if not w > 0.0 or (any_kept and not kept[i]):
-            continue
-        j, q = _node(z[i], span[0], span[1], nodes)
-        p = 1.0 - q
-        diagonal[j] += w * p * p
-        diagonal[j + 1] += w * q * q
-        beside[j] += w * p * q
-        right[j, 0] += w * p * left[i]
-        right[j + 1, 0] += w * q * left[i]
-    diagonal += _RIDGE * diagonal.sum() / nodes
-    _eliminate(diagonal, beside, right)
+    nodes_of = smooth_nodes(left, weight, z, kept, span, nodes)
     pull, n = np.empty(left.size), 0
     for i in range(left.size):
         if weight[i] > 0.0:
             j, q = _node(z[i], span[0], span[1], nodes)
-            smooth = (1.0 - q) * right[j, 0] + q * right[j + 1, 0]
+            smooth = (1.0 - q) * nodes_of[j] + q * nodes_of[j + 1]
             pull[n] = abs(left[i] - smooth) * np.sqrt(weight[i])
             n += 1
     spread = 1.4826 * np.median(pull[:n])

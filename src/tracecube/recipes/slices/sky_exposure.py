@@ -3,7 +3,8 @@
 With L the lines of the sky exposure above its continuum C, the sky is C + (1 + a) L + b L' + c L'': a changes along the
 spectrum by straight lines between nodes 150 A apart, for bands of lines brighten and fade apart; b and c, a shift and a
 width, by parabolas. They are fitted to the exposure's own spectrum beside a free smooth continuum, samples far off left
-out: lines of objects make no line of the sky brighter, and light of objects stays.
+out: lines of objects make no line of the sky brighter, and light of objects stays. That light is smooth but for what
+air and objects take out of it, as brighter pieces show: a line of the sky upon a band of the air would seem fainter.
 
 Bands overlap, and each brightens by itself: beyond a, single lines are stronger or weaker by some per cent. These
 departures are drawn from a distribution of Student about 0, whose width the lines show (Lange, Little & Taylor 1989,
@@ -23,7 +24,7 @@ from tracecube.core.slice_light import SliceSky
 from tracecube.kernels import sky_spline
 from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, SkyFit, Windows
 
-__all__ = ["BORDERS", "Borrowed", "borrowed_sky", "continuum_of", "sampled"]
+__all__ = ["BORDERS", "Borrowed", "bands_of", "borrowed_sky", "continuum_of", "sampled"]
 
 F8 = NDArray[np.float64]
 
@@ -34,6 +35,8 @@ _STEP = 0.3  # Angstrom, samples: half the distance of the spline's knots
 _ENVELOPE, _SHARE = 120.0, 20.0  # Angstrom and per cent: the continuum lies at the lower end of such a window
 _NODES, _SMOOTH = 150.0, 80.0  # Angstrom between nodes of the lines' strength and of the free continuum
 _CLIP, _ROUNDS = 5.0, 5
+_SHARPEST, _WIDE = 0.3, 30.0  # Angstrom, sigma: nothing in light of objects is as sharp, and of its continuum
+_SEEN = 5.0  # its continuum over the noise of a sample, from which on it tells of bands
 _FLOOR = 0.02  # of the light of a line, by which samples may be off besides
 _LINE = 6.0  # Angstrom between nodes of single lines' strength: two widths of a line
 _AROUND = 300.0  # Angstrom over which noise is alike
@@ -109,7 +112,8 @@ def borrowed_sky(  # noqa: PLR0913 - both skies, and how they lie to each other
         gas = np.zeros(wave.size, bool)
         for low, high in without:
             gas |= (wave + zero[0] + zero[1] * z > low) & (wave + zero[0] + zero[1] * z < high)
-        found = _refitted(wave, z, (light[0] - base, light[1], light[2]), spectrum - base, ~gas)
+        bands = bands_of(sky_spline.derivatives(wave, np.asarray(own.objects, np.float64), own.first, own.step)[0])
+        found = _refitted(wave, z, (light[0] - base, light[1], light[2]), spectrum - base, ~gas, bands)
         share, apart = _line_by_line(wave, found.lines, found.off, ~gas)
         made = base + found.lines * (1.0 + share)
         left = float(np.std((found.off - found.lines * share)[found.kept]) / max(np.std(light[0] - base), 1e-300))
@@ -128,9 +132,23 @@ class _Refitted(NamedTuple):
     kept: NDArray[np.bool_]
 
 
-def _refitted(wave: F8, z: F8, lines: tuple[F8, F8, F8], target: F8, clear: NDArray[np.bool_]) -> _Refitted:
-    """Return the lines as they are in ``target``, bands and all lines alike, where samples are ``clear``."""
-    strength, smooth = _hats(wave, _NODES), _hats(wave, _SMOOTH)
+def bands_of(objects: F8) -> F8:
+    """Return what is left of smooth light of objects (k,), by the light that brighter pieces see; 1 where none do."""
+    light = gaussian_filter1d(objects, _SHARPEST / _STEP, mode="nearest")
+    smooth = gaussian_filter1d(median_filter(light, int(_ENVELOPE / _STEP) | 1, mode="nearest"), _WIDE / _STEP)
+    noise = 1.4826 * float(np.median(np.abs(light - smooth)))
+    clear = smooth > _SEEN * noise
+    return np.where(clear, np.clip(light / np.where(clear, smooth, 1.0), 0.0, 1.0 + 1.0 / _SEEN), 1.0)
+
+
+def _refitted(  # noqa: PLR0913 - both spectra, and what tells
+    wave: F8, z: F8, lines: tuple[F8, F8, F8], target: F8, clear: NDArray[np.bool_], bands: F8
+) -> _Refitted:
+    """Return the lines as they are in ``target``, bands and all lines alike, where samples are ``clear``.
+
+    ``bands`` (k,) is what is left of smooth light of objects.
+    """
+    strength, smooth = _hats(wave, _NODES), bands[:, None] * _hats(wave, _SMOOTH)
     parabola = np.stack([np.ones_like(z), z, z * z], axis=1)
     bent = [lines[1][:, None] * parabola, lines[2][:, None] * parabola]
     design = np.concatenate([lines[0][:, None] * strength, *bent, smooth], axis=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +12,22 @@ from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.kernels import sky_spline
-from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece
+from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece, smooth_nodes
 from tracecube.recipes.slices.alike import drawn_to_alike
 from tracecube.recipes.slices.continuity import columns, continuum_excess, even_slices
 from tracecube.recipes.slices.own_lines import clearest_line, next_faintest, pieces_with_lines
-from tracecube.recipes.slices.sky_pieces import BORDERS, Slices, one_weight
+from tracecube.recipes.slices.sky_pieces import (
+    BORDERS,
+    Slices,
+    Windows,
+    brightest,
+    faintest,
+    noise_of_objects,
+    one_weight,
+    outside,
+    tightness,
+)
+from tracecube.recipes.slices.slice_step import centre, stepped
 
 __all__ = [
     "MOST_LIT",
@@ -44,13 +54,10 @@ SETTLED = 0.1
 MOST_LIT = 0.5
 """Of the pieces taken for sky may have lines of their own and be left out: of more, they are the sky."""
 
+_SPAN_Z = ((BORDERS[0] - REFERENCE) / SPAN, (BORDERS[1] - REFERENCE) / SPAN)
 _CONTINUUM = 14  # nodes of the free continuum of a piece: 350 Angstrom, no line is as wide
 _ALIKE = 0.95  # correlation of light of objects in a piece with that 350 Angstrom further: it is smooth
 _LEAST = 10  # samples of a piece a node, or it tells nothing
-_OWN_LINES = 0.1  # rms of an object's spectrum about a smooth curve, over its level: stars, galaxies have 0.05 to 0.2
-_CORRELATED = 30.0  # samples over which such lines go together
-
-Windows = Sequence[tuple[float, float]]
 
 
 class SkyParams(Params):
@@ -80,7 +87,7 @@ class SkyFit:
     changed most: above `SETTLED`, more rounds would bring others. ``told`` (s,) is the share of the variance of gains
     by lines that the continuum takes away, ``scale`` by what their errors were widened for it. ``lit`` is the share of
     the pieces taken for sky that have lines of their own: beyond `MOST_LIT` they count all the same. ``shared`` is the
-    spectrum with all of them, as coefficients.
+    spectrum with all of them, as coefficients; ``objects`` what bright pieces see above it: light of objects.
     """
 
     coefficient: FloatArray
@@ -96,6 +103,7 @@ class SkyFit:
     scale: float
     lit: float
     shared: FloatArray
+    objects: FloatArray
 
 
 def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = None, without: Windows = ()) -> SkyFit:
@@ -119,15 +127,16 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
     NoConvergence
         No piece sees sky.
     """
-    blank = _faintest(slices.white, params) if allowed is None else np.isfinite(slices.white) & allowed
+    known = np.isfinite(slices.white)
+    blank = known & allowed if allowed is not None else faintest(slices.white, params.ignore, params.fraction)
     if not blank.any():
         raise NoConvergence("no piece of a slice holds light", hint="is it an exposure of the sky?")
     state = _State.start(slices, blank, params)
     for turn in range(params.rounds):
         state.coefficient = _spectrum(slices, state, blank)
         before = state.value.copy()
-        chi2 = _slices(slices, state, _tightness(slices, blank, state.value), params.clip, without)
-        _centre(state.value, state.error)
+        chi2 = _slices(slices, state, tightness(slices, blank, state.value), params.clip, without)
+        centre(state.value, state.error)
         moved = float(np.max(np.std((state.value - before) / state.error, axis=0)))
         if turn == 0:
             state.kept[:] = slices.weight > 0
@@ -143,6 +152,8 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
         state.value[:, 0], error[:, 0] = drawn_to_alike(state.value[:, 0], error[:, 0], *np.array(middle))
     for _ in range(2):
         state.coefficient = _spectrum(slices, state, blank)
+    bright = brightest(slices.white, blank)
+    objects = _spectrum(slices, state, bright) - state.coefficient if bright.any() else np.zeros_like(shared)
     dq = np.where(np.isfinite(error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
     return SkyFit(
         coefficient=state.coefficient,
@@ -158,6 +169,7 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
         scale=scale,
         lit=lit,
         shared=shared,
+        objects=objects,
     )
 
 
@@ -196,8 +208,8 @@ def _evened(slices: Slices, state: _State, error: FloatArray, without: Windows) 
         shapes = state.shapes(row, spread)
         for piece in pieces:
             light, _ = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
-            outside = _outside(slices.wave[piece], slices.weight[piece], without)
-            weight = np.where(state.kept[piece], outside, 0.0).astype(np.float64)
+            told = outside(slices.wave[piece], slices.weight[piece], without)
+            weight = np.where(state.kept[piece], told, 0.0).astype(np.float64)
             excess[piece], variance[piece] = continuum_excess(
                 slices.flux[piece], weight, state.value[row, 0] * light[0]
             )
@@ -205,7 +217,7 @@ def _evened(slices: Slices, state: _State, error: FloatArray, without: Windows) 
     found, scale = even_slices(excess, variance, where, error[:, 0] / state.value[:, 0])
     state.value[:, 0] *= 1.0 + found.change
     error[:, 0] = found.error * state.value[:, 0]
-    _centre(state.value, error)
+    centre(state.value, error)
     return found.told, scale
 
 
@@ -240,7 +252,7 @@ class _State:
             value=value,
             error=np.full((count, TERMS), np.inf),
             kept=slices.weight > 0,
-            share=1.0 / _objects(slices, blank),
+            share=1.0 / noise_of_objects(slices, blank),
             pieces=[part[many[part]] for part in parts],
             faint=params.faint,
         )
@@ -268,45 +280,17 @@ class _State:
         return made, z
 
 
-def _faintest(white: FloatArray, params: SkyParams) -> BoolArray:
-    """Return the pieces that see sky alone: the faintest, some of the very faintest left out."""
-    known = np.isfinite(white)
-    if not known.any():
-        return known
-    low, high = np.quantile(white[known], [params.ignore, min(params.ignore + params.fraction, 1.0)])
-    return np.asarray(known & (white >= low) & (white <= high))
-
-
-def _objects(slices: Slices, blank: BoolArray) -> FloatArray:
-    """Return by what factor a piece's variance grows for the lines that an object in it may have of its own."""
-    level = float(np.median(slices.white[blank]))
-    above = np.maximum(np.nan_to_num(slices.white, nan=np.inf) - level, 0.0)
-    count = np.maximum((slices.weight > 0).sum(axis=1), 1)
-    typical = count / np.maximum(slices.weight.sum(axis=1, dtype=np.float64), 1e-300)  # variance of a sample
-    return np.asarray(1.0 + (_OWN_LINES * np.where(np.isfinite(above), above, 0.0)) ** 2 * _CORRELATED / typical)
-
-
-def _tightness(slices: Slices, blank: BoolArray, value: FloatArray) -> FloatArray:
-    """Return how firmly the continuum of each piece is held to that of the sky: the inverse variance of its nodes.
-
-    As far as blank pieces agree with each other once their slices' brightness is known; others are free. In a field
-    that is filled they do not agree, and lines alone tell the brightness. What pieces differ is light of objects, much
-    the same at all nodes: together they tell little more than one.
-    """
-    level = slices.white / value[slices.slice, 0]
-    middle = float(np.median(level[blank]))
-    spread = 1.4826 * float(np.median(np.abs(level[blank] - middle)))
-    return np.where(blank, 1.0 / max(spread, 1e-4 * abs(middle), 1e-300) ** 2, 0.0)
-
-
 def _spectrum(slices: Slices, state: _State, blank: BoolArray) -> FloatArray:
-    """Return the coefficients of the spectrum that the blank pieces share.
+    """Return the coefficients of the spectrum that the blank pieces share, as bright as they are in the mean.
 
-    What each slice's own shape of lines makes of the spectrum of the round before is taken off its samples.
+    What each slice's own shape of lines makes of the spectrum of the round before is taken off its samples, and by what
+    the continuum of a piece departs from that of all: slices sample the pixels' phases, and what they differ in
+    would stand in the spectrum with the period of a pixel.
     """
-    matrix, rhs = np.zeros((sky_spline.BAND, state.coefficient.size)), np.zeros(state.coefficient.size)
     common = sky_spline.intervals(np.stack([state.coefficient] * 3))
     grid = state.first, state.step
+    chosen: list[tuple[int, FloatArray]] = []
+    apart, sure = [], []
     for row, every in enumerate(state.pieces):
         pieces = every[blank[every]]
         if not pieces.size:
@@ -317,9 +301,28 @@ def _spectrum(slices: Slices, state: _State, blank: BoolArray) -> FloatArray:
             light, z = state.seen(row, shapes, slices.wave[piece], float(slices.spread[piece]) - spread)
             wave = slices.wave[piece] + own[1] + own[2] * z
             added = light[0] - sky_spline.seen(wave, z, common, *grid, REACH, 1)[0]
+            chosen.append((piece, slices.flux[piece] - own[0] * added))
             given, kept = slices.weight[piece], state.kept[piece]
-            weight = np.where(kept, given, 0.0).astype(np.float64) if state.faint else one_weight(given, kept)
-            sky_spline.accumulate(wave, slices.flux[piece] - own[0] * added, weight, own[0], *grid, matrix, rhs)
+            left = slices.flux[piece] - own[0] * light[0]
+            apart.append(smooth_nodes(left, given, z, kept, _SPAN_Z, _CONTINUUM) / own[0])
+            sure.append(own[0] ** 2 * one_weight(given, kept).max())
+    curves = np.array(apart).reshape(-1, _CONTINUUM)
+    curves = np.zeros_like(curves) if state.faint else curves - np.array(sure) @ curves / max(sum(sure), 1e-300)
+    return _solved(slices, state, chosen, curves)
+
+
+def _solved(slices: Slices, state: _State, chosen: list[tuple[int, FloatArray]], curves: FloatArray) -> FloatArray:
+    """Return the coefficients that explain pieces, given with their samples, but for smooth curves (n, nodes)."""
+    nodes = np.linspace(*_SPAN_Z, _CONTINUUM)
+    matrix, rhs = np.zeros((sky_spline.BAND, state.coefficient.size)), np.zeros(state.coefficient.size)
+    for (piece, data), curve in zip(chosen, curves, strict=True):
+        own = state.value[slices.slice[piece]]
+        z = (slices.wave[piece] - REFERENCE) / SPAN
+        given, kept = slices.weight[piece], state.kept[piece]
+        weight = np.where(kept, given, 0.0).astype(np.float64) if state.faint else one_weight(given, kept)
+        left = data - own[0] * np.interp(z, nodes, curve)
+        wave = slices.wave[piece] + own[1] + own[2] * z
+        sky_spline.accumulate(wave, left, weight, own[0], state.first, state.step, matrix, rhs)
     return sky_spline.solve(matrix, rhs)
 
 
@@ -345,7 +348,6 @@ def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float, witho
 
     Samples far off the model and a piece's own smooth continuum are left out. NaN without a piece.
     """
-    span = ((BORDERS[0] - REFERENCE) / SPAN, (BORDERS[1] - REFERENCE) / SPAN)
     typical = []
     given = np.asarray(state.coefficient, np.float64)
     lines = given if state.faint else sky_spline.waves_of_lines(given, state.step)
@@ -361,40 +363,10 @@ def _slices(slices: Slices, state: _State, tight: FloatArray, clip: float, witho
             light[2:] = state.seen(row, slopes, slices.wave[piece], 0.0)[0][2:]
             left = slices.flux[piece] - gain * light[0]
             # hits stand in the ranges left out as well, and the spectrum there is that of all samples that are kept
-            typical.append(clip_piece(left, slices.weight[piece], z, state.kept[piece], span, _CONTINUUM, clip))
-            weight, kept = _outside(slices.wave[piece], slices.weight[piece], without), state.kept[piece]
+            typical.append(clip_piece(left, slices.weight[piece], z, state.kept[piece], _SPAN_Z, _CONTINUUM, clip))
+            weight, kept = outside(slices.wave[piece], slices.weight[piece], without), state.kept[piece]
             share, hold = state.share[piece], tight[piece]
-            add_piece(light, left, weight, z, kept, gain, share, hold, _ALIKE, span, _CONTINUUM, matrix, rhs)
+            add_piece(light, left, weight, z, kept, gain, share, hold, _ALIKE, _SPAN_Z, _CONTINUUM, matrix, rhs)
         if matrix[0, 0] > 0:
-            state.value[row], state.error[row] = _step(matrix, rhs, state.value[row])
+            state.value[row], state.error[row] = stepped(matrix, rhs, state.value[row])
     return float(np.median(typical)) if typical else float("nan")
-
-
-def _outside(wave: FloatArray, weight: FloatArray, without: Windows) -> FloatArray:
-    """Return weights that are 0 within some ranges of wavelength."""
-    for low, high in without:
-        weight = np.where((wave > low) & (wave < high), np.float32(0.0), weight)
-    return weight
-
-
-def _step(matrix: FloatArray, rhs: FloatArray, own: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the parameters of one slice a step better, and their errors."""
-    scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
-    prior = np.diag(1.0 / (_PRIOR / scale) ** 2)  # in scaled units: a slice without bright lines stays at the mean
-    inverse = np.linalg.inv(matrix * scale[:, None] * scale[None, :] + prior)
-    pull = rhs * scale - prior @ ((own - _MEAN) / scale)
-    change = (inverse @ pull) * scale
-    limit = np.array([0.3, 0.6, 0.3, 0.4, 0.4, 1.0, 1.0, 1.0])
-    return own + np.clip(change, -limit, limit), np.sqrt(np.diag(inverse)) * scale
-
-
-_MEAN = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-_PRIOR = np.array([0.2, 1.0, 0.3, 0.5, 0.5, 1.0, 1.0, 1.0])
-"""Widths of what parameters may be: brightness; Angstrom, to its second, third and fourth power."""
-
-
-def _centre(value: FloatArray, error: FloatArray) -> None:
-    """Make the typical slice the one the spectrum belongs to: mean brightness 1, medians of all else 0 (in place)."""
-    known = np.isfinite(error[:, 0])
-    value[known, 0] /= np.mean(value[known, 0])
-    value[known, 1:] -= np.median(value[known, 1:], axis=0)

@@ -10,10 +10,28 @@ import numpy as np
 from tracecube.core.fields import BoolArray, FloatArray, IntArray
 from tracecube.core.slices import SliceSegments
 
-__all__ = ["BORDERS", "Slices", "gather", "one_weight"]
+__all__ = [
+    "BORDERS",
+    "Slices",
+    "Windows",
+    "brightest",
+    "faintest",
+    "gather",
+    "noise_of_objects",
+    "one_weight",
+    "outside",
+    "tightness",
+]
 
 BORDERS = (4560.0, 9350.0)
 """Angstrom: the sky is fitted between these."""
+
+Windows = Sequence[tuple[float, float]]
+"""Angstrom: ranges of wavelength."""
+
+_BRIGHT = 0.2  # of the pieces
+_OWN_LINES = 0.1  # rms of an object's spectrum about a smooth curve, over its level: stars, galaxies have 0.05 to 0.2
+_CORRELATED = 30.0  # samples over which such lines go together
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,39 @@ def gather(segments: Sequence[SliceSegments]) -> Slices:
     )
 
 
+def faintest(white: FloatArray, ignore: float, fraction: float) -> BoolArray:
+    """Return the pieces that see sky alone: the faintest, some of the very faintest left out."""
+    known = np.isfinite(white)
+    if not known.any():
+        return known
+    low, high = np.quantile(white[known], [ignore, min(ignore + fraction, 1.0)])
+    return np.asarray(known & (white >= low) & (white <= high))
+
+
+def brightest(white: FloatArray, blank: BoolArray) -> BoolArray:
+    """Return the pieces that see the most light of objects: the brightest that are not blank."""
+    known = np.isfinite(white)
+    if not known.any():
+        return known
+    return np.asarray(known & ~blank & (white >= np.quantile(white[known], 1.0 - _BRIGHT)))
+
+
+def noise_of_objects(slices: Slices, blank: BoolArray) -> FloatArray:
+    """Return by what factor a piece's variance grows for the lines that an object in it may have of its own."""
+    level = float(np.median(slices.white[blank]))
+    above = np.maximum(np.nan_to_num(slices.white, nan=np.inf) - level, 0.0)
+    count = np.maximum((slices.weight > 0).sum(axis=1), 1)
+    typical = count / np.maximum(slices.weight.sum(axis=1, dtype=np.float64), 1e-300)  # variance of a sample
+    return np.asarray(1.0 + (_OWN_LINES * np.where(np.isfinite(above), above, 0.0)) ** 2 * _CORRELATED / typical)
+
+
+def outside(wave: FloatArray, weight: FloatArray, without: Windows) -> FloatArray:
+    """Return weights that are 0 within some ranges of wavelength."""
+    for low, high in without:
+        weight = np.where((wave > low) & (wave < high), np.float32(0.0), weight)
+    return weight
+
+
 def one_weight(weight: FloatArray, kept: BoolArray) -> FloatArray:
     """Return one weight for all samples (k,) of a piece that are kept; 0 for the others.
 
@@ -99,3 +150,16 @@ def _joined(parts: list[FloatArray]) -> FloatArray:
         at -= len(part)
         made[at : at + len(part)] = part
     return made
+
+
+def tightness(slices: Slices, blank: BoolArray, value: FloatArray) -> FloatArray:
+    """Return how firmly the continuum of each piece is held to that of the sky: the inverse variance of its nodes.
+
+    As far as blank pieces agree with each other once their slices' brightness is known; others are free. In a field
+    that is filled they do not agree, and lines alone tell the brightness. What pieces differ is light of objects, much
+    the same at all nodes: together they tell little more than one.
+    """
+    level = slices.white / value[slices.slice, 0]
+    middle = float(np.median(level[blank]))
+    spread = 1.4826 * float(np.median(np.abs(level[blank] - middle)))
+    return np.where(blank, 1.0 / max(spread, 1e-4 * abs(middle), 1e-300) ** 2, 0.0)

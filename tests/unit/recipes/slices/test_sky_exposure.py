@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.unit.recipes.slices.sky_pieces import SIGMA, Sky
 from tracecube.core.slice_light import SliceSky
 from tracecube.kernels import sky_spline
-from tracecube.recipes.slices.sky_exposure import BORDERS, borrowed_sky, continuum_of
+from tracecube.recipes.slices.sky_exposure import BORDERS, bands_of, borrowed_sky, continuum_of
 from tracecube.recipes.slices.sky_fit import SkyFit
 
 FIRST, STEP = 4645.0, 0.6
@@ -41,6 +43,7 @@ def own_fit(spectrum) -> SkyFit:
         scale=1.0,
         lit=0.0,
         shared=found,
+        objects=np.zeros_like(found),
     )
 
 
@@ -136,3 +139,35 @@ def test_lines_beside_known_gas_do_not_follow_it():
         taken.append(np.abs(light - 2.0 * SKY.seen(WAVE))[near].max())
     assert taken[1] < 0.15
     assert taken[1] < 0.2 * taken[0]
+
+
+def absorbed(wave, depth: float = 0.4):
+    """Light of objects that a band of the air has taken a part of, in narrow lines."""
+    lines = np.arange(8000.0, 8200.0, 7.0)
+    return 1.0 - depth * np.exp(-0.5 * ((wave[..., None] - lines) / SIGMA) ** 2).sum(axis=-1)
+
+
+def test_lines_of_the_sky_on_a_band_of_the_air_are_not_made_fainter():
+    """Light of stars in all pieces has the band's lines in it; brighter pieces show them."""
+
+    def seen(wave):
+        return 2.0 * SKY.seen(wave) + 1.5 * absorbed(wave)
+
+    band = (WAVE > 8000.0) & (WAVE < 8200.0)
+    off = []
+    for objects in (np.zeros(SIZE), splined(lambda wave: 7.0 * absorbed(wave), 0.02, 3)):
+        fit = replace(own_fit(seen), objects=objects)
+        found = borrowed_sky(fit, exposure(), zero=(0.0, 0.0), scale=2.0, refit=True)
+        light = sky_spline.derivatives(WAVE, found.coefficient, FIRST, STEP)[0]
+        off.append(np.std((light - 2.0 * SKY.seen(WAVE))[band]))
+    assert off[1] < 0.3 * off[0]
+    assert off[1] < 0.01 * np.std(2.0 * SKY.seen(WAVE))
+
+
+def test_faint_light_of_objects_tells_of_no_band():
+    noise = np.random.default_rng(2).normal(0.0, 1.0, 15600)
+    assert bands_of(noise) == pytest.approx(np.ones(15600))
+    wave = np.arange(*BORDERS, 0.3)
+    found = bands_of(10.0 * absorbed(wave))
+    assert found[(wave > 5000) & (wave < 7000)] == pytest.approx(1.0, abs=0.01)
+    assert found.min() == pytest.approx(0.6, abs=0.05)

@@ -14,9 +14,9 @@ from tracecube.core.frame import RawFrame
 from tracecube.instruments.muse.sky_steps import SkyMethodParams, _crowd, _zero, sky_model
 from tracecube.kernels.sky_spline import derivatives
 from tracecube.recipes.slices.nebular import gas_windows
-from tracecube.recipes.slices.sky_fit import SETTLED, SkyParams, _outside, fit_sky
+from tracecube.recipes.slices.sky_fit import SETTLED, SkyParams, fit_sky
 from tracecube.recipes.slices.sky_light import seen, shifted
-from tracecube.recipes.slices.sky_pieces import gather
+from tracecube.recipes.slices.sky_pieces import gather, outside
 from tracecube.recipes.slices.sky_zero import find_zero
 
 ZERO = 0.12  # Angstrom by which the day's wavelengths are too short
@@ -178,9 +178,9 @@ def test_where_oxygen_is_not_seen_nothing_rests_on_it(fit):
 
 def test_samples_at_lines_of_gas_tell_nothing_of_slices():
     wave, weight = np.array([5560.0, 5006.0, 6570.0, 6300.0]), np.ones(4, np.float32)
-    assert _outside(wave, weight, ()).tolist() == [1.0] * 4
-    assert _outside(wave, weight, gas_windows(0.0)).tolist() == [1.0, 0.0, 0.0, 1.0]
-    assert _outside(wave, weight, gas_windows(1500.0)).tolist() == [1.0, 1.0, 1.0, 1.0]
+    assert outside(wave, weight, ()).tolist() == [1.0] * 4
+    assert outside(wave, weight, gas_windows(0.0)).tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert outside(wave, weight, gas_windows(1500.0)).tolist() == [1.0, 1.0, 1.0, 1.0]
 
 
 def test_slices_are_as_bright_without_the_ranges_that_lines_of_gas_may_have(sky, segments):
