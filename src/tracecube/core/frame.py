@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
 
-from tracecube.core.errors import BadData, MissingInput
+from tracecube.core.errors import BadData
 from tracecube.core.fields import FloatArray, IntArray, Meta, image, meta
+from tracecube.core.headers import needed
 
 __all__ = ["Frame", "RawFrame"]
 
@@ -85,14 +86,7 @@ class RawFrame:
         MissingInput
             The card is absent, blank or not a number: nothing is put in its place.
         """
-        value = self.meta.get(key)
-        try:
-            return float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError) as error:
-            raise MissingInput(
-                f"{self.name}: header card {key} is {value!r}, a number is needed",
-                hint=f"repair the card {key} of this file, or leave the file out",
-            ) from error
+        return needed(self.meta, self.name, key)
 
 
 @dataclass(frozen=True)

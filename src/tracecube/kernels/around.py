@@ -7,9 +7,10 @@ and standard deviation, or median and the root of their mean variance.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["STATISTICS", "standing_out"]
 
@@ -51,7 +52,7 @@ def standing_out(
     return out
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _sorted(number: NDArray[np.int64], size: int) -> tuple[I4, I4]:
     """Return where the samples of each cell begin in a list of them by cell, and that list; -1 is in no cell."""
     start = np.zeros(size + 1, np.int32)
@@ -68,7 +69,7 @@ def _sorted(number: NDArray[np.int64], size: int) -> tuple[I4, I4]:
     return start, order
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _middle(values: F4, n: int) -> float:
     """Return the median of the first ``n`` values, which are sorted in place."""
     for k in range(1, n):
@@ -80,7 +81,7 @@ def _middle(values: F4, n: int) -> float:
     return 0.5 * (float(values[(n - 1) // 2]) + float(values[n // 2]))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _stands(own: float, others: F4, noise: float, n: int, statistic: int, limit: float) -> bool:
     """Return whether a value stands out of others, whose mean variance is ``noise``; they are used up."""
     if statistic == _MEAN:
@@ -96,7 +97,7 @@ def _stands(own: float, others: F4, noise: float, n: int, statistic: int, limit:
     return bool(own - middle > limit * _GAUSSIAN * _middle(others, n))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _compare(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     start: I4,
     order: I4,

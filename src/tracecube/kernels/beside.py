@@ -7,10 +7,10 @@ the bins of the other spectrum is R C R'ᵀ, R and R' the rows of either rebinni
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.kernels.compiled import compiled
 from tracecube.kernels.resample import LEAST_COVER, _bin_weights
 
 __all__ = ["bins_beside"]
@@ -19,7 +19,7 @@ F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def bins_beside(flux: F8, blend: F8, row: I8, sample: I8, edges: F8, reach: int) -> tuple[I8, I8, F8]:
     """Carry the covariance with the next spectrum across through the rebinning of both.
 
@@ -79,7 +79,7 @@ def bins_beside(flux: F8, blend: F8, row: I8, sample: I8, edges: F8, reach: int)
     return beside, place, covariance
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _bin_of(edges: F8, place: float) -> int:
     """Return the bin that holds a place, -1 where none does; edges rise or fall."""
     for b in range(edges.size - 1):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["beside", "run_pulls"]
 
@@ -12,7 +13,7 @@ F4 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def beside(data: F4, good: Mask, near: int, least: int) -> tuple[F4, Mask]:
     """Mean of the good pixels of a row on either side of each, itself and its next ones left out.
 
@@ -48,7 +49,7 @@ def beside(data: F4, good: Mask, near: int, least: int) -> tuple[F4, Mask]:
     return around, known
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def run_pulls(planes: tuple[F4, F4, F4], left_out: Mask, run: int, least: float) -> tuple[F4, F4]:
     """Sum runs of pixels along columns: excess over its noise, where it is more than a share of the light.
 

@@ -7,9 +7,10 @@ own expected noise, which read noise and signal give beforehand.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["ROUNDING", "clipped_moments", "combine_stack", "relative_scale", "typical"]
 
@@ -90,7 +91,7 @@ def typical(stack: NDArray[np.floating], good: Mask) -> F4:
     return found.astype(np.float32).reshape(stack.shape[1:])
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _middle(ordered: NDArray[np.floating], n: int) -> float:
     """Sort the first ``n`` samples in place; their median, the lower of two, NaN of none."""
     if n > _FEW:
@@ -108,7 +109,7 @@ def _middle(ordered: NDArray[np.floating], n: int) -> float:
     return middle
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _typical(stack: NDArray[np.floating], good: Mask, found: NDArray[np.floating]) -> None:
     """Pixel by pixel."""
     ordered = np.empty(len(stack), stack.dtype)
@@ -158,7 +159,7 @@ def combine_stack(
     return mean.reshape(stack.shape[1:]), spread.reshape(stack.shape[1:]), outlier.reshape(stack.shape)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _combine(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     stack: NDArray[np.floating],
     variance: NDArray[np.floating],

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["CommonSpectrum", "accumulate", "basis", "empty_system", "evaluate", "solve_common"]
 
@@ -34,7 +35,7 @@ def empty_system(n: int) -> tuple[F8, F8]:
     return np.zeros((4, n)), np.zeros(n)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def basis(t: float, excess: float) -> tuple[float, float, float, float]:
     """Four cubic B-splines at place ``t`` of their interval, with half the excess (steps**2) of their curvature."""
     r = 1.0 - t
@@ -47,7 +48,7 @@ def basis(t: float, excess: float) -> tuple[float, float, float, float]:
     )
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def accumulate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     wave: F8, scale: F8, excess: F8, data: F8, weight: F8, first: float, step: float, matrix: F8, rhs: F8
 ) -> None:
@@ -78,7 +79,7 @@ def solve_common(matrix: F8, rhs: F8, first: float, step: float) -> CommonSpectr
     return CommonSpectrum(first, step, np.asarray(solveh_banded(band, rhs, lower=True)))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _evaluate(wave: F8, excess: F8, grid: tuple[float, float], coefficients: F8, value: F8, slope: F8) -> None:
     first, step = grid
     n = coefficients.size

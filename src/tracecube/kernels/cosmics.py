@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_propagation, maximum_filter
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["brightest_near", "grow_along_rows", "grow_in_residual"]
 
@@ -70,7 +71,7 @@ def grow_along_rows(image: F4, good: Mask, seed: Mask, floor: float, half_width:
     return found
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _grow(
     image: F4, good: Mask, found: Mask, pending: NDArray[np.int32], n: int, numbers: tuple[float, int, float]
 ) -> None:

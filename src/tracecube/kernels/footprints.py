@@ -6,9 +6,10 @@ a third of the time.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["painted", "summed", "turned"]
 
@@ -45,7 +46,7 @@ def summed(origin: I4, weight: F4, image: F4) -> F8:
 _TILE = 32  # pixels a side: both images' tiles stay in the cache
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _turn(image: F4, out: F4) -> None:
     """Transpose tile by tile."""
     n, m = image.shape
@@ -56,7 +57,7 @@ def _turn(image: F4, out: F4) -> None:
                     out[j, i] = image[i, j]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _project_rows(origin: I4, weight: F4, flux: F8, rows: F4) -> None:
     """Add every stamp one column wide, times its flux, to the turned image (along, across)."""
     n, k_c = weight.shape[:2]
@@ -69,7 +70,7 @@ def _project_rows(origin: I4, weight: F4, flux: F8, rows: F4) -> None:
             rows[s, c + k] += light * weight[j, k, 0]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def _adjoint_rows(origin: I4, weight: F4, rows: F4) -> F8:
     """Sum the turned image (along, across) under every stamp one column wide."""
     n, k_c = weight.shape[:2]
@@ -85,7 +86,7 @@ def _adjoint_rows(origin: I4, weight: F4, rows: F4) -> F8:
     return total
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _project(origin: I4, weight: F4, flux: F8, image: F4) -> None:
     """Add every stamp, times its flux, to the image."""
     n, k_c, k_s = weight.shape
@@ -95,7 +96,7 @@ def _project(origin: I4, weight: F4, flux: F8, image: F4) -> None:
                 image[origin[j, 0] + i_c, origin[j, 1] + i_s] += flux[j] * weight[j, i_c, i_s]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _adjoint(origin: I4, weight: F4, image: F4) -> F8:
     """Sum the image under every stamp."""
     n, k_c, k_s = weight.shape

@@ -22,11 +22,11 @@ from __future__ import annotations
 from math import erf
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from tracecube.kernels.compiled import compiled
 from tracecube.kernels.footprints import painted, summed
 
 __all__ = ["DesignMatrix", "Footprints", "Profile", "adjoint", "cumulative_profile", "design_matrix", "project"]
@@ -132,7 +132,7 @@ def adjoint(a: DesignMatrix, image: F4) -> F8:
     return summed(a.origin, a.weight, np.ascontiguousarray(image, np.float32))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def _integral(profile: Profile, u: float) -> float:
     """Cumulative profile at ``u``."""
     t = (u - profile.low) / profile.step
@@ -145,14 +145,14 @@ def _integral(profile: Profile, u: float) -> float:
     return float(profile.cumulative[i] + (t - i) * (profile.cumulative[i + 1] - profile.cumulative[i]))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def _density(profile: Profile, u: float) -> float:
     """Profile density at ``u``, over eight nodes."""
     h = 4.0 * profile.step
     return float((_integral(profile, u + h) - _integral(profile, u - h)) / (2.0 * h))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _fill(foot: Footprints, profile: Profile, shape: tuple[int, int], shift: bool, origin: I4, weight: F4) -> None:
     """Integrate every footprint over the pixels of its stamp."""
     n, k_c, k_s = weight.shape

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from math import exp, sqrt
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["CENTRE", "fit_gaussians"]
 
@@ -24,7 +25,7 @@ _STEPS = 30
 _DONE = 1e-5  # px
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def fit_gaussians(cuts: F8, variance: F8, good: B1, centre: F8, sigma: F8) -> F8:
     """Fit ``ground + amplitude exp(-(i - centre)^2 / 2 sigma^2)`` to every cut (Levenberg 1944, Marquardt 1963).
 
@@ -51,7 +52,7 @@ def fit_gaussians(cuts: F8, variance: F8, good: B1, centre: F8, sigma: F8) -> F8
     return out
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _start(cut: F8, good: B1, centre: float, sigma: float, p: F8) -> bool:
     """Fill the first guess: the highest sample near the expected place, on the lowest; False without light."""
     low, high, at, used = np.inf, -np.inf, 0, 0
@@ -65,7 +66,7 @@ def _start(cut: F8, good: B1, centre: float, sigma: float, p: F8) -> bool:
     return bool(used > 5 and high > low)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _search(cut: F8, good: B1, p: F8) -> bool:
     """Improve the guess in place; whether it settled on a line that is whole in the cut."""
     normal, rhs, row = np.empty((4, 4)), np.empty(4), np.empty(4)
@@ -96,7 +97,7 @@ def _search(cut: F8, good: B1, p: F8) -> bool:
     return bool(found and whole)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _error(cut: F8, variance: F8, good: B1, p: F8) -> float:
     """Error of the centre: the noise of the samples through an estimate that weighs them alike."""
     normal, rhs, row = np.empty((4, 4)), np.empty(4), np.empty(4)
@@ -114,7 +115,7 @@ def _error(cut: F8, variance: F8, good: B1, p: F8) -> float:
     return sqrt(max((inverse @ noise @ inverse)[0, 0], 0.0))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def _derivatives(j: int, p: F8, row: F8) -> float:
     """Fill the derivatives of the model at sample ``j``, and return its value."""
     t = (j - p[0]) / p[1]
@@ -123,7 +124,7 @@ def _derivatives(j: int, p: F8, row: F8) -> float:
     return float(p[3] + p[2] * e)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _normal(cut: F8, good: B1, p: F8, normal: F8, rhs: F8, row: F8) -> float:
     """Fill the normal equations of one step, and return the sum of squares."""
     normal[:] = 0.0

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import spline_filter
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["binned", "power_law", "refined", "scattered", "spread", "transfer"]
 
@@ -92,7 +93,7 @@ def refined(few: F4, bins: int) -> F4:
     return fine
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def _between(knots: F4, first: NDArray[np.int64], cubic: F4, shape: tuple[int, int]) -> F4:
     """Sum four splines along x, then four along y, for each of the places of a pixel within a bin."""
     rows, columns = shape

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["lamp_weights", "response_scatter"]
 
@@ -12,7 +13,7 @@ F4 = NDArray[np.float32]
 _APART = 2  # columns: as far apart, an error of the model is the same in both pixels
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def response_scatter(planes: tuple[F4, F4, F4, F4], shot: float, old: float, sound: float) -> float:
     """Scatter of the pixels' response (a share): what pixels two columns apart differ by beyond their noise.
 
@@ -51,7 +52,7 @@ def response_scatter(planes: tuple[F4, F4, F4, F4], shot: float, old: float, sou
     return np.sqrt(max(score, 0.0) / information) if information > 0.0 else 0.0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def lamp_weights(planes: tuple[F4, F4, F4], noise: tuple[float, float], rules: tuple[float, float]) -> F4:
     """Inverse variances (y, x) of pixels under so much light; 0 of those that are off it.
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["Shape", "evaluate_shape", "line_terms", "shape_system"]
 
@@ -33,7 +34,7 @@ class Shape(NamedTuple):
         return self.splines * (self.degree + 1)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def _splines(t: float) -> tuple[float, float, float, float]:
     """Values of the four cubic B-splines at ``t`` (0 to 1) within their interval (de Boor 1978)."""
     r = 1.0 - t
@@ -45,7 +46,7 @@ def _splines(t: float) -> tuple[float, float, float, float]:
     )
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _shape_system(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     offset: F8, value: F8, weight: F8, line: I8, strength: F8, ground: F8, z: F8,
     first: float, step: float, count: int, degree: int,
@@ -94,7 +95,7 @@ def shape_system(
     return matrix, rhs
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def evaluate_shape(offset: F8, line: I8, z: F8, coefficients: F8, first: float, step: float) -> F8:  # noqa: PLR0913 - the arrays of one loop
     """Return the shape at samples (k,).
 
@@ -124,7 +125,7 @@ def evaluate_shape(offset: F8, line: I8, z: F8, coefficients: F8, first: float, 
     return out
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def line_terms(value: F8, weight: F8, line: I8, model: F8, n_line: int) -> tuple[F8, F8, F8]:
     """Return strength and ground of each line, and its reduced chi-square, the shape ``model`` (k,) known."""
     sums = np.zeros((n_line, 6))

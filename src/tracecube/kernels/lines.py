@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from math import erf, exp, pi, sqrt
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["gaussian_pixel", "group_fits", "line_image"]
 
@@ -23,7 +24,7 @@ LEAST_PIXELS = 0.8
 EMPTY = 1e-6
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def gaussian_pixel(t: float, sigma: float) -> tuple[float, float, float]:
     """Unit Gaussian integrated over the pixel at distance ``t`` from its centre, with derivatives.
 
@@ -39,7 +40,7 @@ def gaussian_pixel(t: float, sigma: float) -> tuple[float, float, float]:
     return value, norm * (p_low - p_high), norm * (low * p_low - high * p_high)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def line_image(position: F8, sigma: F8, strength: F8, start: I8, m: int) -> F8:
     """Spectra of lines on pixels.
 
@@ -68,7 +69,7 @@ def line_image(position: F8, sigma: F8, strength: F8, start: I8, m: int) -> F8:
     return image
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def group_fits(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     residual: F8, ivar: F8, start: I8, position: F8, sigma: F8, strength: F8, group: I8, n_group: int, with_width: bool
 ) -> tuple[F8, F8]:
@@ -121,7 +122,7 @@ def group_fits(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     return fit, error
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _window(place: F8, sigma: F8, strength: F8, mine: NDArray[np.bool_], m: int) -> tuple[int, int]:
     """First and last sample within 3.5 widths of a group's lines."""
     low, high = m, -1
@@ -132,7 +133,7 @@ def _window(place: F8, sigma: F8, strength: F8, mine: NDArray[np.bool_], m: int)
     return low, high
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _fill_basis(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     basis: F8, place: F8, sigma: F8, strength: F8, mine: NDArray[np.bool_], low: int, high: int
 ) -> None:
@@ -155,7 +156,7 @@ def _fill_basis(  # noqa: PLR0913, PLR0917 - the arrays of one loop
                 basis[p, 4 if x < middle else 5] += strength[j] * value
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _solve_window(basis: F8, data: F8, ivar: F8) -> tuple[F8, F8, bool]:
     """Weighted least squares of one window: solution, covariance, and whether enough pixels were good.
 

@@ -7,8 +7,9 @@ fields of second degree, so that a speckle wider than two samples keeps its peak
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["cubic_weights", "parabola_weights"]
 
@@ -19,7 +20,7 @@ I8 = NDArray[np.int64]
 _RIDGE = 1e-6
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def parabola_weights(offset: F8, scale: float) -> F8:
     """Weights of samples that give the value at the origin of the parabola fitted to them.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.kernels.compiled import compiled
 from tracecube.kernels.psf import Shape, lenslet_fractions, rounded
 
 __all__ = ["STEP", "point_columns", "point_sums", "radial_table"]
@@ -72,7 +72,7 @@ def point_sums(x: F8, y: F8, points: tuple[F8, F8], flux: F8, *, shift: tuple[F8
     return np.asarray(_sums(seen, lit, np.ascontiguousarray(flux), moved, table))
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _at(distance2: float, table: F8) -> float:
     """Read a table by distance squared."""
     place = np.sqrt(distance2) / STEP
@@ -83,7 +83,7 @@ def _at(distance2: float, table: F8) -> float:
     return float(table[whole] * (1.0 - part) + table[whole + 1] * part)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _columns(x: F8, y: F8, px: F8, py: F8, table: F8) -> F8:
     out = np.empty((x.size, px.size))
     for n in range(x.size):
@@ -92,7 +92,7 @@ def _columns(x: F8, y: F8, px: F8, py: F8, table: F8) -> F8:
     return out
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _sums(seen: tuple[F8, F8], lit: tuple[F8, F8], flux: F8, moved: tuple[F8, F8], table: F8) -> F8:
     x, y = seen
     out = np.zeros((table.shape[0], flux.shape[0], x.size))

@@ -7,9 +7,10 @@ is a linear combination of pixels, total light is kept, and nothing is interpola
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["rebin"]
 
@@ -19,7 +20,7 @@ F8 = NDArray[np.float64]
 LEAST_COVER = 0.7
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def rebin(flux: F8, variance: F8, edges: F8) -> tuple[F8, F8, F8, F8]:
     """Rebin spectra from pixels to bins.
 
@@ -65,7 +66,7 @@ def rebin(flux: F8, variance: F8, edges: F8) -> tuple[F8, F8, F8, F8]:
     return out, out_var, out_cov, cover
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _bin_weights(weight: F8, flux: F8, left: float, right: float) -> float:
     """Add to ``weight`` (m,) what each pixel gives to the bin from ``left`` to ``right``; return the bin's cover.
 
@@ -87,7 +88,7 @@ def _bin_weights(weight: F8, flux: F8, left: float, right: float) -> float:
     return covered / (right - left) if right > left else 0.0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _bin_sums(weight: F8, last: F8, flux: F8, variance: F8, reach: tuple[int, int]) -> tuple[float, float, float]:
     """Return light and variance of a bin, and its covariance with the bin whose weights are ``last``."""
     total, var, shared = 0.0, 0.0, 0.0

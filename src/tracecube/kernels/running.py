@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["expected_signal", "running_median", "running_median_oracle"]
 
@@ -74,7 +75,7 @@ def expected_signal(image: F4, good: Mask, floor: float) -> F4:
     return np.asarray(smooth, np.float32)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _running_median(image: F4, good: Mask, half: int, out: F4) -> None:
     """Keep the window's values in order; one leaves, one enters at each step."""
     rows, columns = image.shape

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.kernels.compiled import compiled
 from tracecube.kernels.forward import DesignMatrix
 
 __all__ = ["BASIS_STEP", "RowTraces", "ShapeEquations", "mixed_matrix", "shape_equations"]
@@ -104,7 +104,7 @@ def mixed_matrix(  # noqa: PLR0913 - traces, and the shapes that they are mixed 
     return DesignMatrix(origin, weight, shape)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _fill_mixed(  # noqa: PLR0917 - the arrays of one loop
     across: F8, mix: F8, table: F8, low: float, step: float, origin: I4, shape: tuple[int, int], weight: F4
 ) -> None:
@@ -164,7 +164,7 @@ def shape_equations(  # noqa: PLR0913 - one frame, one zone
     return ShapeEquations(matrix, rhs, chi2, count)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _splines(basis: F8, u: float, out: F8) -> None:
     """Values of all splines at ``u``, linear in the table."""
     t = u / BASIS_STEP + basis.shape[1] // 2
@@ -174,7 +174,7 @@ def _splines(basis: F8, u: float, out: F8) -> None:
         out[k] = (1.0 - f) * basis[k, i] + f * basis[k, i + 1]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _node_of(node: float, n_node: int) -> tuple[int, float]:
     """Return the lower node of a place along the spectrum, and the share of the next one."""
     v = min(max(node, 0.0), n_node - 1.0)
@@ -182,7 +182,7 @@ def _node_of(node: float, n_node: int) -> tuple[int, float]:
     return low, v - low
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _row_matrix(place: F8, node: F8, basis: F8, coefficients: F8, zone: I8, ground: float) -> tuple[F8, F8, I8]:
     """A of one row (pixel, trace, and the ground last), the splines under each trace, and where each stamp begins."""
     n, reach = place.size, (basis.shape[1] // 2) * BASIS_STEP
@@ -200,7 +200,7 @@ def _row_matrix(place: F8, node: F8, basis: F8, coefficients: F8, zone: I8, grou
     return a, values, edge
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _row_slopes(flux: F8, node: F8, values: F8, edge: I8, n_node: int, zone: I8) -> F8:
     """Derivative of the row's light (pixel, coefficient) with the profile's coefficients."""
     n, stamp, n_basis = values.shape
@@ -215,7 +215,7 @@ def _row_slopes(flux: F8, node: F8, values: F8, edge: I8, n_node: int, zone: I8)
     return j
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _sum_rows(  # noqa: PLR0917 - the arrays of one loop
     data: F4,
     ivar: F4,

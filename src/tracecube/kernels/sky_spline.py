@@ -13,11 +13,12 @@ made for a few nodes in z, a coordinate along it, and between nodes what is seen
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from scipy.linalg import solveh_banded
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["BAND", "accumulate", "derivatives", "intervals", "reshaped", "seen", "solve", "waves_of_lines"]
 
@@ -49,7 +50,7 @@ _PIECES = (
 )
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def intervals(nodes: F8) -> F8:
     """Return the polynomials of splines (m, n) between their knots (m, n - 5, 6), powers of t upwards."""
     m, n = nodes.shape
@@ -63,7 +64,7 @@ def intervals(nodes: F8) -> F8:
     return made
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def accumulate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     wave: F8, data: F8, weight: F8, gain: float, first: float, step: float, matrix: F8, rhs: F8
 ) -> None:
@@ -164,7 +165,7 @@ def derivatives(wave: F8, coefficients: F8, first: float, step: float) -> F8:
     return np.asarray(seen(np.asarray(wave, np.float64), np.zeros(np.size(wave)), flat, first, step, 1.0, 5))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def seen(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     wave: F8, z: F8, pieces: F8, first: float, step: float, reach: float, orders: int
 ) -> F8:

@@ -6,9 +6,10 @@ z. Derivatives of s are at hand (`tracecube.kernels.sky_spline`); the nodes' sys
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["TERMS", "add_piece", "clip_piece", "smooth_nodes"]
 
@@ -22,14 +23,14 @@ TERMS = 8
 _RIDGE = 1e-9  # of the mean strength of a node: one without samples is drawn to zero
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _node(z: float, low: float, high: float, count: int) -> tuple[int, float]:
     """Return the node below a place, and the share of the node above."""
     at = min(max((z - low) / (high - low), 0.0), 1.0 - 1e-9) * (count - 1)
     return int(at), at - int(at)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _eliminate(diagonal: F8, beside: F8, right: F8) -> None:
     """Solve a symmetric tridiagonal system for many right-hand sides (n, m), in place."""
     n, m = right.shape
@@ -45,7 +46,7 @@ def _eliminate(diagonal: F8, beside: F8, right: F8) -> None:
             right[i, k] /= diagonal[i]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _hold(diagonal: F8, beside: F8, tight: float, alike: float) -> None:
     """Add the inverse covariance of nodes of inverse variance ``tight``, each correlated with the next (in place)."""
     strength = tight / (1.0 - alike**2)
@@ -55,7 +56,7 @@ def _hold(diagonal: F8, beside: F8, tight: float, alike: float) -> None:
     beside -= strength * alike
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def smooth_nodes(left: F8, weight: F4, z: F8, kept: Mask, span: tuple[float, float], nodes: int) -> F8:
     """Return a smooth curve through samples as its values at even nodes (nodes,); arguments as for `clip_piece`."""
     any_kept = False
@@ -78,7 +79,7 @@ def smooth_nodes(left: F8, weight: F4, z: F8, kept: Mask, span: tuple[float, flo
     return right[:, 0].copy()
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def clip_piece(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     left: F8, weight: F4, z: F8, kept: Mask, span: tuple[float, float], nodes: int, clip: float
 ) -> float:
@@ -119,7 +120,7 @@ def clip_piece(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     return float(spread**2)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def add_piece(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     s: F8,
     left: F8,

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.kernels.compiled import compiled
 from tracecube.kernels.slit_profile import Curves, phased
 
 __all__ = ["ColumnFits", "MeanEquations", "fit_columns", "mean_equations"]
@@ -91,7 +91,7 @@ def _upright(data: F4, ivar: F4, columns: I8) -> tuple[F4, F4]:
     return np.ascontiguousarray(data[:, columns].T), np.ascontiguousarray(ivar[:, columns].T)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def _footprints(  # noqa: PLR0917 - the arrays of one loop
     place: F8, amount: F8, phases: F8, grid: tuple[float, float], rows: int, first: I8, value: F8
 ) -> None:
@@ -120,7 +120,7 @@ def _footprints(  # noqa: PLR0917 - the arrays of one loop
         value[i, :, max(rows - first[i], 0) :] = 0.0
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def _normal(weight: F8, first: I8, value: F8, each: int, band: F8) -> None:
     """Matrix, below the diagonal (3 each, n each), of the first ``each`` footprints of every fibre of a column."""
     n, _, width = value.shape
@@ -139,7 +139,7 @@ def _normal(weight: F8, first: I8, value: F8, each: int, band: F8) -> None:
         band[0, j] = band[0, j] * (1.0 + 1e-12) + 1e-30
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def _adjoint(weighted: F8, first: I8, value: F8, each: int, x: F8) -> None:
     """Products (n each, columns of ``weighted`` (rows, columns)) with the first footprints of every fibre."""
     n, _, width = value.shape
@@ -151,7 +151,7 @@ def _adjoint(weighted: F8, first: I8, value: F8, each: int, x: F8) -> None:
                     x[i * each + e, c] += value[i, e, k] * weighted[first[i] + k, c]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def _factorise(band: F8) -> None:
     """L D L' in place: D in row 0."""
     width, n = band.shape
@@ -164,7 +164,7 @@ def _factorise(band: F8) -> None:
             band[b, i] /= band[0, i]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def _substitute(band: F8, x: F8) -> None:
     """Solve for x (n, k) in place."""
     width, n = band.shape
@@ -179,7 +179,7 @@ def _substitute(band: F8, x: F8) -> None:
                 x[i, c] -= band[b, i] * x[i + b, c]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def _fit_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     data: F4,
     ivar: F4,
@@ -231,7 +231,7 @@ def _fit_columns(  # noqa: PLR0913, PLR0917 - the arrays of one loop
             _project(weight, left, first[i], value[i], score[i, j], information[i, j])
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def _project(weight: F8, left: F8, first: int, value: F8, score: F8, information: F8) -> None:
     """Sum what is left over one fibre's derivatives, its flux eliminated."""
     q1, width = value.shape
@@ -291,7 +291,7 @@ def mean_equations(data: F4, ivar: F4, columns: I8, fibres: tuple[F8, F8], curve
     return found
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def _sum_mean(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     data: F4,
     ivar: F4,

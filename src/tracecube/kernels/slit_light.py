@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = [
     "LANES",
@@ -111,7 +112,7 @@ _FAST = {"reassoc", "contract", "nsz"}
 """Sums may be taken in any order, many at once. Arrays are named one a line: as a tuple they would be counted anew."""
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
+@compiled(fastmath=_FAST)
 def fill_column(light: SlitLight, column: int, rows: int, first: I8, weight: F4) -> None:
     """Fill the footprints (n, k) of a column, and the row (n,) where each begins.
 
@@ -142,7 +143,7 @@ def fill_column(light: SlitLight, column: int, rows: int, first: I8, weight: F4)
                     w[k] += low * here[k] + high * next_[k]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _fill(light: SlitLight, rows: int, feet: Footprints) -> None:
     for column in range(len(light.centre)):
         fill_column(light, column, rows, feet.first[column], feet.weight[column])
@@ -157,7 +158,7 @@ def footprints(light: SlitLight, rows: int, old: Footprints | None = None) -> Fo
     return old
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
+@compiled(fastmath=_FAST)
 def project_column(first: I8, weight: F4, flux: F4, padded: F4) -> None:
     """Write A f of one column into ``padded`` (rows + 2 k,), which begins k rows below the CCD."""
     n, width = weight.shape
@@ -170,7 +171,7 @@ def project_column(first: I8, weight: F4, flux: F4, padded: F4) -> None:
             under[k] += value * w[k]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
+@compiled(fastmath=_FAST)
 def adjoint_column(first: I8, weight: F4, padded: F4, total: F8) -> None:
     """Write the sums (n,) of a padded column under each footprint."""
     n, width = weight.shape

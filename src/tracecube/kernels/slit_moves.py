@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.kernels.compiled import compiled
 from tracecube.kernels.slit_light import Footprints, SlitLight, adjoint_column, fill_column, project_column
 from tracecube.kernels.slit_solve import (
     Band,
@@ -55,7 +55,7 @@ class Changes(NamedTuple):
     place: F8
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def move_equations(
     feet: Footprints, changes: Changes, expected: F4, pixels: Pixels, parts: int, every: int
 ) -> tuple[F8, F8]:
@@ -106,7 +106,7 @@ def move_equations(
     return matrix, rhs
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
+@compiled(fastmath=_FAST)
 def _unexplained(first: I8, weight: F4, values: F4, ivar: F4, band: Band, left: F4) -> None:
     """Weigh what the best fluxes leave of a padded column."""
     right, weighed = np.empty(first.size), np.empty(values.size, np.float32)
@@ -122,7 +122,7 @@ def _unexplained(first: I8, weight: F4, values: F4, ivar: F4, band: Band, left: 
         left[i] = weighed[i] - ivar[i] * left[i]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
+@compiled(fastmath=_FAST)
 def _product(a: F4, b: F4) -> float:
     """Sum of products."""
     total = np.float32(0.0)
@@ -131,7 +131,7 @@ def _product(a: F4, b: F4) -> float:
     return float(total)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _add(change: F4, left: F4, part: tuple[int, int], x: float, matrix: F8, rhs: F8) -> None:
     """Add a column: changes by shift, shift along the slit and width; what is left of them and of the data."""
     h, s = np.zeros((3, 3)), np.zeros(3)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.kernels.compiled import compiled
 from tracecube.kernels.slit_light import Footprints, project_column
 from tracecube.kernels.slit_solve import Pixels, padded_columns
 
@@ -76,7 +76,7 @@ def open_pixels(frame: tuple[F4, F4, I4], unusable: int, saturated: int, lost: N
     return out, state
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _turn(
     frame: tuple[F4, F4], flags: I4, masks: tuple[int, int], lost: NDArray[np.bool_], out: Pixels, state: U1
 ) -> None:
@@ -94,7 +94,7 @@ def _turn(
                     state[c, r] = (NOT_USED if bad else 0) + (SATURATED if flag & masks[1] else 0)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"nsz", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"nsz", "contract"})
 def first_weights(pixels: Pixels, shot: float) -> None:
     """Weigh pixels by the median of five along dispersion, which a hit does not lift."""
     m, rows = pixels.data.shape
@@ -111,7 +111,7 @@ def first_weights(pixels: Pixels, shot: float) -> None:
             ivar[i] = np.float32(1.0) / (floor[i] + shot4 * max(middle, np.float32(0.0)))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
+@compiled(fastmath=_FAST)
 def dark_rest(
     feet: Footprints, centre: F8, spectra: tuple[F4, F4], pixels: Pixels, away: float, bins: int
 ) -> tuple[F4, Dark]:
@@ -157,7 +157,7 @@ def dark_rest(
     return few, Dark(at[:found].copy(), rest[:found].copy())
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"contract", "nsz"})
 def judge(feet: Footprints, spectra: tuple[F4, F4], pixels: Pixels, shot: float, limits: Limits) -> U1:
     """Weigh pixels by the expected light, and mark (m, rows) those that stand off the solution.
 
@@ -186,7 +186,7 @@ def judge(feet: Footprints, spectra: tuple[F4, F4], pixels: Pixels, shot: float,
     return marks
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def flood(marks: U1, pixels: Pixels) -> None:
     """Grow hits (marks 2) into all touching pixels of mark 1, in place; hits lose their weight, as marks 3 do."""
     m, rows = marks.shape

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.kernels.compiled import compiled
 from tracecube.kernels.slit_light import Footprints, adjoint_column, project_column
 from tracecube.kernels.slit_solve import (
     Pixels,
@@ -76,7 +76,7 @@ def measure_samples(feet: Footprints, centre: F8, pixels: Pixels, marks: U1, sta
     return out
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _measure(feet: Footprints, centre: F8, pixels: Pixels, bits: tuple[U1, U1], box: float, out: Samples) -> None:
     """Fill the samples column by column."""
     m, rows = pixels.data.shape
@@ -105,7 +105,7 @@ def _measure(feet: Footprints, centre: F8, pixels: Pixels, bits: tuple[U1, U1], 
                   (out.box[c], out.off[c], out.off_variance[c]))  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _inverse_in_band(lower: F8, inverse: F8) -> None:
     """Elements of (L D Lᵀ)⁻¹ inside the band (Takahashi, Fagan & Chen 1973), from the last row upwards."""
     n = lower.shape[1]
@@ -119,7 +119,7 @@ def _inverse_in_band(lower: F8, inverse: F8) -> None:
         inverse[0, j] = 1.0 / lower[0, j] - first * inverse[1, j] - second * inverse[2, j]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
+@compiled(fastmath=_FAST)
 def _chi_square(
     first: I8,
     footprints: tuple[F4, F4],
@@ -148,7 +148,7 @@ def _chi_square(
     adjoint_column(first, weight, work[3], sums[1])
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _lost_shares(first: I8, squares: F4, marks: U1, state: U1, out: tuple[F4, F4]) -> None:
     """Share of each squared footprint on hit and on saturated pixels."""
     n, width = squares.shape
@@ -170,7 +170,7 @@ def _lost_shares(first: I8, squares: F4, marks: U1, state: U1, out: tuple[F4, F4
             j += 1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _aperture(
     centre: F8,
     footprints: tuple[I8, F4],

@@ -5,10 +5,11 @@ Arrays are (m columns, n fibres): dispersion runs along the first axis.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import savgol_coeffs
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["expected_light", "sorting_pairs"]
 
@@ -75,8 +76,8 @@ def expected_light(flux: F4) -> F4:
     return expected
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _levels(flux: F4, least: float) -> F4:
+@compiled()
+def _levels(flux: F4, least: np.float32) -> F4:
     """Running means along columns; beyond the ends the light is mirrored."""
     m, n = flux.shape
     total, out = np.zeros(n), np.empty_like(flux)
@@ -84,7 +85,7 @@ def _levels(flux: F4, least: float) -> F4:
         total += flux[_mirrored(c, m)]
     for c in range(m):
         for j in range(n):
-            out[c, j] = max(np.float32(total[j] / (2 * _LEVEL + 1)), least)  # type: ignore[call-overload]
+            out[c, j] = max(np.float32(total[j] / (2 * _LEVEL + 1)), least)
         behind = flux[_mirrored(c - _LEVEL, m)]
         ahead = flux[_mirrored(c + _LEVEL + 1, m)]
         for j in range(n):
@@ -92,7 +93,7 @@ def _levels(flux: F4, least: float) -> F4:
     return out
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _mirrored(c: int, m: int) -> int:
     """Return the column that stands at ``c`` when columns go on mirrored at their edges."""
     while c < 0 or c >= m:
@@ -100,7 +101,7 @@ def _mirrored(c: int, m: int) -> int:
     return c
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"nnan", "nsz"})
 def _common(flux: F4, level: F4, pairs: I8, rest: F4) -> F4:
     """Common light: level times the median of the neighbours' light over theirs; the rest goes into ``rest``."""
     m, n = flux.shape
@@ -126,7 +127,7 @@ def _common(flux: F4, level: F4, pairs: I8, rest: F4) -> F4:
     return out
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def _with_parabolas(common: F4, rest: F4, parabolas: F4) -> F4:
     """Add the smoothed rest; the first and last columns are read off the outermost parabolas."""
     m, n = rest.shape

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.kernels.compiled import compiled
 from tracecube.kernels.slit_light import Footprints
 from tracecube.kernels.solve import MEASURED_SHARE
 
@@ -66,19 +66,19 @@ class Band(NamedTuple):
     measured: NDArray[np.bool_]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def band_of(n: int) -> Band:
     """Return room for the system of n fibres."""
     return Band(np.zeros((3, n)), np.zeros(n), np.zeros(n), np.zeros(n, np.bool_))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def padded_columns(count: int, rows: int, width: int) -> F4:
     """Return room for columns that go on beyond both ends of the CCD, where footprints may hang over."""
     return np.zeros((count, rows + 2 * width), np.float32)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
+@compiled(fastmath=_FAST)
 def normal_column(first: I8, weight: F4, data: F4, ivar: F4, band: Band) -> None:
     """Assemble the system of a column from padded data and inverse variances."""
     n, width = weight.shape
@@ -109,7 +109,7 @@ def normal_column(first: I8, weight: F4, data: F4, ivar: F4, band: Band) -> None
             band.matrix[b, j] = product
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def factorise_column(band: Band) -> None:
     """Turn the matrix into D (diagonal 0) and L (diagonals 1, 2) in place.
 
@@ -135,7 +135,7 @@ def factorise_column(band: Band) -> None:
         m[1, j], m[2, j] = first, second
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def substitute(matrix: F8, x: F8) -> None:
     """Solve L D Lᵀ x = rhs in place."""
     n = x.size
@@ -153,7 +153,7 @@ def substitute(matrix: F8, x: F8) -> None:
         x[j] = value
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def load_column(pixels: Pixels, column: int, padded: F4) -> None:
     """Put data less ground, and inverse variances, of a column into ``padded`` (2, rows + 2 k)."""
     rows = pixels.data.shape[1]
@@ -166,7 +166,7 @@ def load_column(pixels: Pixels, column: int, padded: F4) -> None:
     padded[1, at : at + rows] = pixels.ivar[column]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def solve_slit(feet: Footprints, pixels: Pixels) -> F4:
     """Solve every column for the fibres' light, float32 array (m, n); 0 where it is not measured."""
     m, rows = pixels.data.shape

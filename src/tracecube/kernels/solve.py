@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.kernels.compiled import compiled
 from tracecube.kernels.footprints import turned
 from tracecube.kernels.forward import DesignMatrix
 
@@ -118,7 +118,7 @@ def estimate(factor: Factor, rhs: F8) -> Solution:
     return Solution(np.where(factor.measured, solve(factor, rhs), np.nan), covariance)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _band_width(origin: I4, k_c: int, k_s: int) -> int:
     """Follow each unknown to the last one on overlapping columns that overlaps across."""
     widest = 0
@@ -134,7 +134,7 @@ def _band_width(origin: I4, k_c: int, k_s: int) -> int:
     return widest
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _accumulate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     origin: I4, weight: F4, data: F4, ivar: F4, matrix: F8, rhs: F8, share: F8
 ) -> None:
@@ -157,7 +157,7 @@ def _accumulate(  # noqa: PLR0913, PLR0917 - the arrays of one loop
                             share[j] += weight[j, c - c_j, s - s_j] ** 2 / whole
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def _accumulate_rows(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     origin: I4, weight: F4, data: F4, ivar: F4, matrix: F8, rhs: F8, share: F8
 ) -> None:
@@ -189,7 +189,7 @@ def _accumulate_rows(  # noqa: PLR0913, PLR0917 - the arrays of one loop
             matrix[b, j] = product
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _isolate(lower: F8, measured: NDArray[np.bool_]) -> None:
     """Give unmeasured unknowns a unit equation of their own."""
     band, n = lower.shape[0] - 1, lower.shape[1]
@@ -201,7 +201,7 @@ def _isolate(lower: F8, measured: NDArray[np.bool_]) -> None:
             lower[0, j] = 1.0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _factorise(lower: F8) -> None:
     """Turn the band matrix into D (row 0) and unit-lower L (other rows), M = L D Lᵀ, in place."""
     band, n = lower.shape[0] - 1, lower.shape[1]
@@ -216,7 +216,7 @@ def _factorise(lower: F8) -> None:
             lower[b, j] /= lower[0, j]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _substitute(lower: F8, x: F8) -> None:
     """Solve L D Lᵀ x = rhs in place."""
     band, n = lower.shape[0] - 1, lower.shape[1]
@@ -229,7 +229,7 @@ def _substitute(lower: F8, x: F8) -> None:
             x[j] -= lower[b, j] * x[j + b]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _band_of_inverse(lower: F8, inverse: F8) -> None:
     """Elements of (L D Lᵀ)⁻¹ inside the band: Z = D⁻¹ + (I - Lᵀ) Z, from the last row upwards."""
     band, n = lower.shape[0] - 1, lower.shape[1]

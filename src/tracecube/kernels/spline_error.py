@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
 from tracecube.kernels.common_spectrum import accumulate, basis, empty_system
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["spline_covariance", "spline_variance"]
 
@@ -56,7 +56,7 @@ def spline_covariance(samples: Iterable[tuple[Any, Any, Any, Any]], first: float
     return found
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _variance(wave: F8, excess: F8, grid: tuple[float, float], covariance: F8, value: F8) -> None:
     first, step = grid
     n = len(covariance)

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = [
     "CORE_WINDOW",
@@ -179,7 +180,7 @@ def _spline_rows(place: F8, reach: float) -> F8:
     return rows
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _splines_at(u: float) -> tuple[int, F8]:
     """Return the first of the four cubic B-splines that are not 0 ``u`` knots from the left end, and their values."""
     i = int(np.floor(u))
@@ -192,7 +193,7 @@ def _splines_at(u: float) -> tuple[int, F8]:
     return i, weights
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _template_equations(image: F4, ivar: F4, spots: F8, reach: float, matrix: F8, rhs: F8) -> None:  # noqa: PLR0913 - the arrays of one loop
     """Sum the normal equations (lower half) of the template's spline coefficients."""
     per_axis = 2 * int(np.rint(reach / _KNOT_STEP)) + 3
@@ -214,7 +215,7 @@ def _template_equations(image: F4, ivar: F4, spots: F8, reach: float, matrix: F8
                         matrix[row, column] += left * flux * wy[b // 4] * wx[b % 4]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _keys(t: float, value: F8, slope: F8) -> None:
     """Weights of four nodes for a place ``t`` between the inner two, and their derivatives (Keys 1981, eq. 15)."""
     for k in range(4):
@@ -229,7 +230,7 @@ def _keys(t: float, value: F8, slope: F8) -> None:
             slope[k] = sign * (-1.5 * s**2 + 5.0 * s - 4.0)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def _patch(values: F8, row: int, column: int, along: F8, across: F8) -> float:
     """Weighted sum of the sixteen nodes around a place; 0 beyond the grid."""
     total = 0.0
@@ -241,7 +242,7 @@ def _patch(values: F8, row: int, column: int, along: F8, across: F8) -> float:
     return total
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _render(image: F4, x: F8, y: F8, flux: F8, values: F8, step: float) -> None:  # noqa: PLR0913 - the arrays of one loop
     """Add every spot to the image."""
     middle = values.shape[0] // 2
@@ -259,7 +260,7 @@ def _render(image: F4, x: F8, y: F8, flux: F8, values: F8, step: float) -> None:
                 image[j, i] += flux[s] * _patch(values, cy, cx, vy, vx)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _fit(image: F4, ivar: F4, x: F8, y: F8, values: F8, step: float, half: int, out: F8) -> None:  # noqa: PLR0913, PLR0917 - the arrays of one loop
     """Solve the four linear unknowns of every spot; out (n, 9): flux, dx, dy, ground, three errors, chi2, good."""
     middle = values.shape[0] // 2

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["Lattice", "Profile", "gather", "lattice_of", "paint"]
 
@@ -74,7 +75,7 @@ def lattice_of(x: F8, y: F8, cell: float) -> Lattice:
     return Lattice(x, y, start, np.argsort(which, kind="stable"), left, low, cell, columns, rows)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _around(lattice: Lattice, px: float, py: float, reach: float, found: I8) -> int:
     """Put the lenslets within ``reach`` of a place into ``found``; return their number."""
     n = 0
@@ -94,7 +95,7 @@ def _around(lattice: Lattice, px: float, py: float, reach: float, found: I8) -> 
     return n
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _candidates(lattice: Lattice, px: F8, py: F8, reach: F8, found: I8) -> int:
     """Put the lenslets that an image may fall on in any channel into ``found``; return their number."""
     x, y = px.mean(), py.mean()
@@ -102,7 +103,7 @@ def _candidates(lattice: Lattice, px: F8, py: F8, reach: F8, found: I8) -> int:
     return int(_around(lattice, x, y, reach.max() + 1.5 * margin, found))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def gather(lattice: Lattice, profile: Profile, px: F8, py: F8, samples: F8) -> F8:
     """Sum samples under the image of a source at places.
 
@@ -150,7 +151,7 @@ def gather(lattice: Lattice, profile: Profile, px: F8, py: F8, samples: F8) -> F
     return total
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def paint(lattice: Lattice, profile: Profile, px: F8, py: F8, light: F8) -> F8:
     """Add the images of sources at places into samples: the transpose of `gather`.
 

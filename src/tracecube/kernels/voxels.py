@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["Voxels", "inverse_root", "solve_voxels"]
 
@@ -65,7 +66,7 @@ def inverse_root(degree: int, *, smallest: float) -> F8:
     return np.asarray(chebyshev.chebinterpolate(root, degree), np.float64)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(fastmath=True, inline="always")
 def _weights(f: np.float32) -> tuple[np.float32, np.float32, np.float32, np.float32]:
     """Return the four weights at fraction ``f`` between the second and third grid point."""
     one, half, steep, bend = np.float32(1.0), np.float32(0.5), np.float32(1.5), np.float32(2.5)
@@ -73,7 +74,7 @@ def _weights(f: np.float32) -> tuple[np.float32, np.float32, np.float32, np.floa
     return -half * f * g * g, one + f * f * (steep * f - bend), one + g * g * (steep * g - bend), -half * g * f * f
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(fastmath=True, inline="always")
 def _corner(place: F4, i: int, shape: tuple[int, int, int]) -> tuple[int, int, int, bool]:
     """Return the first of the voxels (z, y, x) that a sample reaches, border included, and whether all are there."""
     z = int(np.floor(place[i, 0])) - 1 + _BORDER
@@ -83,7 +84,7 @@ def _corner(place: F4, i: int, shape: tuple[int, int, int]) -> tuple[int, int, i
     return z, y, x, there
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _scatter(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     place: F4, a: F4, b: F4, weight: F4, out: F4, diagonal: F4, cover: F4
 ) -> None:
@@ -109,7 +110,7 @@ def _scatter(  # noqa: PLR0913, PLR0917 - the arrays of one loop
                     cover[z + p, y + q, x + s] += h * h
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _diagonal(place: F4, weight: F4, out: F4) -> None:
     """Add the diagonal of G^T W G (z, y, x), with its border."""
     for i in range(weight.size):
@@ -127,7 +128,7 @@ def _diagonal(place: F4, weight: F4, out: F4) -> None:
                     out[z + p, y + q, x + s] += h * h * weight[i]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _apply(place: F4, weight: F4, shape: tuple[int, int, int], v: F4, out: F4) -> None:
     """Add G^T W G v for two fields (z, y, 2 x), border included and flat: eight neighbours in memory at a time."""
     row, plane = np.uint64(2 * shape[2]), np.uint64(2 * shape[2] * shape[1])
@@ -226,7 +227,7 @@ def _clenshaw(b: F4, root: F8, place: F4, weight: F4, scale: F4) -> F4:
     return latest
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _scaled(v: F4, scale: F4, out: F4) -> None:
     """Multiply two fields (z, y, 2 x) by one (z, y, x)."""
     nz, ny, nx = scale.shape
@@ -237,7 +238,7 @@ def _scaled(v: F4, scale: F4, out: F4) -> None:
                 out[z, y, 2 * x + 1] = v[z, y, 2 * x + 1] * scale[z, y, x]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _recur(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     b: F4, latest: F4, later: F4, applied: F4, scale: F4, c: float, double: float
 ) -> None:

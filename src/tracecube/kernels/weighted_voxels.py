@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, uniform_filter
+
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["METHODS", "Weighted", "Weighting", "shared_noise", "weigh_voxels"]
 
@@ -172,7 +173,7 @@ def _numbers(how: Weighting) -> F4:
     return np.array([*(0.5 * width for width in how.drop), how.radius], np.float32)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def _axis(code: int, centre: np.float32, half: np.float32, reach: int, out: F4) -> tuple[int, int]:
     """Put the shares of the voxels along an axis, or their squared distances, into ``out``; return first and number."""
     side = np.float32(0.5)
@@ -192,7 +193,7 @@ def _axis(code: int, centre: np.float32, half: np.float32, reach: int, out: F4) 
     return first, 2 * reach + 1
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def _about(code: int, r2: np.float32, radius: np.float32) -> np.float32:
     """Return the weight at a squared distance."""
     r2 = max(r2, np.float32(_CLOSEST))
@@ -205,13 +206,13 @@ def _about(code: int, r2: np.float32, radius: np.float32) -> np.float32:
     return np.float32(beyond * beyond)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def _counts(variance: np.float32) -> bool:
     """Return whether a sample counts."""
     return bool(np.float32(0.0) < variance < np.float32(np.inf))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _scatter(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     code: int, place: F4, value: F4, variance: F4, numbers: F4, reach: int, sums: F4
 ) -> None:
@@ -235,7 +236,7 @@ def _scatter(  # noqa: PLR0913, PLR0917 - the arrays of one loop
                     sums[z0 + p, y0 + q, x0 + s, 2] += w * w * variance[i]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _closest(place: F4, value: F4, variance: F4, best: F4, sums: F4) -> None:
     """Put the sample closest to the middle of each voxel, ``best`` voxels squared away, into ``sums`` (z, y, x, 3)."""
     lz, ly, lx = best.shape
@@ -254,7 +255,7 @@ def _closest(place: F4, value: F4, variance: F4, best: F4, sums: F4) -> None:
             sums[z, y, x, 0], sums[z, y, x, 1], sums[z, y, x, 2] = value[i], 1.0, variance[i]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _pairs(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     code: int, place: F4, numbers: F4, reach: int, of_voxels: tuple[F4, F4, F4], planes: int, total: F8
 ) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.field_wcs import FieldWcs
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, Meta
 from tracecube.core.frame import RawFrame
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
@@ -129,7 +129,7 @@ def _catalogue(table: RawFrame, pointing: Pointing) -> tuple[FloatArray, FloatAr
 
 
 def _noun(  # noqa: PLR0913 - all that is known of the stars
-    stars: FoundStars, solved: LinearMap, side: tuple[float, float], ra: FloatArray, dec: FloatArray, meta: object
+    stars: FoundStars, solved: LinearMap, side: tuple[float, float], ra: FloatArray, dec: FloatArray, meta: Meta
 ) -> FieldWcs:
     """West is minus east; the place of the pointing in the field is where the map is zero."""
     scale = np.diag(side)
@@ -163,7 +163,7 @@ def _noun(  # noqa: PLR0913 - all that is known of the stars
         crpix1_error=float(np.sqrt(at[0, 0]) / side[0]),
         crpix2_error=float(np.sqrt(at[1, 1]) / side[1]),
         terms=solved.terms,
-        meta=meta,  # type: ignore[arg-type]
+        meta=meta,
     )
 
 

@@ -263,7 +263,7 @@ def _noun(  # noqa: PLR0913, PLR0917 - all that was measured
     used: np.ndarray,
     lamp: FloatArray,
     shape: StarShape,
-    meta: object,
+    meta: Meta,
 ) -> SliceResponse:
     known = np.isfinite(value)
     safe = np.where(known, value, 1.0)
@@ -277,7 +277,7 @@ def _noun(  # noqa: PLR0913, PLR0917 - all that was measured
         measured=measured,
         used=used.astype(np.int32),
         fwhm=shape.fwhm,
-        meta=meta,  # type: ignore[arg-type]
+        meta=meta,
     )
 
 

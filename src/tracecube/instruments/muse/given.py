@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tracecube.core.recipe import Recipe
 from tracecube.core.workflow import Association, Instead, Main, Match, Task
 from tracecube.instruments.muse.associations import (
     BAD_PIXELS,
@@ -80,11 +81,11 @@ def _all(argument: str, tag: str) -> Association:
     return _rule(Association(argument, (tag,), near("mode") if tag == "MASTER_FLAT" else in_mode(near), maximum=None))
 
 
-def _task(name: str, tag: str, output: str, recipe: object, text: str, *rules: Association) -> Task:
+def _task(name: str, tag: str, output: str, recipe: Recipe, text: str, *rules: Association) -> Task:
     """Return the task that takes one kind of product."""
     return Task(
         name=name,
-        recipe=recipe,  # type: ignore[arg-type]
+        recipe=recipe,
         main=Main("raw", (f"ESO_{tag}",)),
         associations=rules,
         tags={output: f"GIVEN_{tag if output == 'frame' else output.upper()}"},

@@ -118,9 +118,8 @@ def aligned(pointing: Pointing, standards: Sequence[Target]) -> Pointing:
 
     Each of them was found in the field by its brightness, and located by the guider too.
     """
-    keys = ("GUIDEX", "GUIDEY")
-    known = [(target, [number(target.meta, key) for key in keys]) for target in standards]
-    gaps = [(target.x - place[0], target.y - place[1]) for target, place in known if None not in place]  # type: ignore[operator]
+    known = [(target, number(target.meta, "GUIDEX"), number(target.meta, "GUIDEY")) for target in standards]
+    gaps = [(target.x - x, target.y - y) for target, x, y in known if x is not None and y is not None]
     if not gaps:
         return pointing
     shift = np.median(np.array(gaps), axis=0)

@@ -11,6 +11,7 @@ from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import IntArray
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.headers import needed
 from tracecube.core.optics import Layout, Throughput, TraceSet, WavelengthSolution
 from tracecube.core.pixels import BadPixels
 from tracecube.core.quality import QualityNumber
@@ -79,7 +80,7 @@ def ifu(
     cube = build_cube(spectra, shift, params.cube(), pitch=layout.pitch, pointing=pointing(meta))
     full = saturated_spectra(frame.flags, traces)
     hit = float(np.mean((frame.flags & Flag.COSMIC_RAY) != 0))
-    variance = np.asarray(np.maximum(final.model, 0.0) + float(frame.meta["NOISEFLR"]), np.float32)  # type: ignore[arg-type]
+    variance = np.asarray(np.maximum(final.model, 0.0) + needed(frame.meta, raw.name, "NOISEFLR"), np.float32)
     return Exposure(
         calibrated=replace(frame, variance=variance, meta=meta),
         spectra=spectra,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field
 
@@ -215,9 +215,9 @@ def _named(product: Product, category: str) -> Product:
     return replace(product, meta={**product.meta, "ESO PRO CATG": category})
 
 
-def _with(outputs: Made, caveats: tuple[str, ...], **products: object) -> Made:
+def _with(outputs: Made, caveats: tuple[str, ...], **products: Any) -> Made:
     """Return outputs with caveats put before their own, and products exchanged."""
-    return replace(outputs, caveats=(*caveats, *outputs.caveats), **products)  # type: ignore[arg-type]
+    return replace(outputs, caveats=(*caveats, *outputs.caveats), **products)
 
 
 @recipe(version="3")

@@ -11,6 +11,7 @@ from tracecube.core.errors import NoConvergence
 from tracecube.core.fields import BoolArray, FloatArray, IntArray, Meta
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.frame import Frame, RawFrame
+from tracecube.core.headers import needed
 from tracecube.core.optics import (
     LampSpectrum,
     Layout,
@@ -196,7 +197,7 @@ def _background_numbers(frame: Frame) -> tuple[QualityNumber, ...]:
     """Quality numbers of a background whose components were fitted."""
     if "BGNCOMP" not in frame.meta:
         return ()
-    number = {key: float(frame.meta[key]) for key in ("BGNCOMP", "BGRMSMN", "BGRMS", "BGREACH")}  # type: ignore[arg-type]
+    number = {key: needed(frame.meta, "background", key) for key in ("BGNCOMP", "BGRMSMN", "BGRMS", "BGREACH")}
     return (
         QualityNumber("BACKGROUND COMPONENTS", number["BGNCOMP"]),
         QualityNumber("BACKGROUND LEFT MEAN", number["BGRMSMN"], "electron"),
@@ -292,7 +293,7 @@ def _expected(like: Spectra | None, drifting: Drift = _AN_HOUR) -> Expected:
     """What the frame with satellite spots says of another: the light drifts by little, the less the sooner."""
     if not _tells(like):
         return Expected(Shift(), _DAY_ACROSS, np.inf, _DAY_TURN)
-    dx, dy, turn, stretch = (float(like.meta[f"SHIFT{key}"]) for key in ("DX", "DY", "TN", "ST"))  # type: ignore[arg-type]
+    dx, dy, turn, stretch = (needed(like.meta, "frame with spots", f"SHIFT{key}") for key in ("DX", "DY", "TN", "ST"))
     base = like.meta.get(SHIFT_ERROR)
     known = float(base) if isinstance(base, float) else 0.0
     return Expected(Shift(dx, dy, turn, stretch), drifting.sigma, drifting.sigma, _NIGHT_TURN, known)

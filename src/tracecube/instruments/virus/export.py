@@ -86,9 +86,9 @@ def _slots(spectra: FibreSpectra) -> str:
     return f"{int(slots[0]):03d}" if slots.size == 1 else "all"
 
 
-def _shot(key: Key, **parts: Iterable[object]) -> ForeignStream:
+def _shot(key: Key, **parts: Iterable[Any]) -> ForeignStream:
     """Lay out the HDF5 of an observation."""
-    pieces = shot_pieces(**parts)  # type: ignore[arg-type]
+    pieces = shot_pieces(**parts)
     return ForeignStream(pieces, {"NIGHT": str(key["night"]), "OBSID": int(key["obs"] or 0)})
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tracecube.core.errors import BadData
 from tracecube.core.fibres import FibreSpectra
-from tracecube.core.fields import Meta, Scalar
+from tracecube.core.fields import HasMeta, Meta, Scalar
 from tracecube.core.foreign import ForeignStream, ForeignTable, Plane
 from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet, WavelengthSolution
@@ -107,7 +107,7 @@ def cals_rows(ccd: CcdCalibration) -> Iterator[ForeignTable]:
         yield ForeignTable("Cals", tuple(columns))
 
 
-_Noun = TypeVar("_Noun")
+_Noun = TypeVar("_Noun", bound=HasMeta)
 _Key = tuple[str, str, str]
 
 
@@ -120,10 +120,10 @@ class _Ordered(Generic[_Noun]):
 
     def at(self, key: _Key) -> _Noun | None:
         """Return the product of a night, unit and CCD, if there is one; those before it are passed over."""
-        while self._next is not None and _key(self._next.meta) < key:  # type: ignore[attr-defined]
+        while self._next is not None and _key(self._next.meta) < key:
             self._next = next(self._rest, None)
         found = self._next
-        return found if found is not None and _key(found.meta) == key else None  # type: ignore[attr-defined]
+        return found if found is not None and _key(found.meta) == key else None
 
 
 def _key(meta: Meta) -> _Key:

@@ -15,6 +15,7 @@ from tracecube.core.optics import PixelMap, TraceSet, WavelengthSolution
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
 from tracecube.core.several import PixelMaps, TraceSets, WavelengthSolutions
+from tracecube.instruments.virus.headers import needed
 from tracecube.instruments.virus.parameters import TracesParams, WavelengthsParams
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Wavelengths(Outputs):
 
 def _name(meta: Meta, amp: str) -> str:
     """Return the detector's name in products: slot and amplifier."""
-    return f"{int(meta['IFUSLOT']):03d}{amp}"  # type: ignore[arg-type]
+    return f"{int(needed(meta, 'lamp', 'IFUSLOT')):03d}{amp}"
 
 
 @recipe(version="9")

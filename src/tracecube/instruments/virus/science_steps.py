@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -337,7 +337,7 @@ def _amplifier(
 
 def join_spectra(parts: Sequence[FibreSpectra], meta: Meta) -> FibreSpectra:
     """Put spectra of several amplifiers or CCDs one below the other; the last of one blends with none of the next."""
-    values = {}
+    values: dict[str, Any] = {}
     for item in fields(FibreSpectra):
         if item.name in {"medium", "meta"}:
             continue
@@ -347,4 +347,4 @@ def join_spectra(parts: Sequence[FibreSpectra], meta: Meta) -> FibreSpectra:
     ends = np.cumsum([len(one.fibre) for one in parts]) - 1
     if blend is not None:
         blend[ends] = 0.0
-    return FibreSpectra(**values, medium=parts[0].medium, meta=meta)  # type: ignore[arg-type]
+    return FibreSpectra(**values, medium=parts[0].medium, meta=meta)

@@ -117,7 +117,7 @@ class Measured(NamedTuple):
 
     def keep(self, entries: B1) -> Measured:
         """Return the chosen entries."""
-        return Measured(*(values[entries] for values in self))  # type: ignore[arg-type]
+        return Measured._make(values[entries] for values in self)
 
 
 def unknowns(model: TraceModel, columns: I8, n_along: int) -> tuple[I8, I8]:

@@ -234,8 +234,8 @@ def with_star_lines(
     }
     joined = {name: np.concatenate([getattr(found, name), value]) for name, value in values.items()}
     order = np.argsort(-joined["sn"], kind="stable")
-    ordered = {name: value[order] for name, value in joined.items()}
-    return replace(found, **ordered), numbers  # type: ignore[arg-type]
+    ordered: dict[str, Any] = {name: value[order] for name, value in joined.items()}
+    return replace(found, **ordered), numbers
 
 
 def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.fields import BoolArray, FloatArray
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["find_hits"]
 
@@ -52,7 +52,7 @@ def find_hits(data: FloatArray, variance: FloatArray, good: BoolArray, *, limit:
     return hit
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _median_along(filled: F4, y: int, x: int) -> float:
     """Return the median along dispersion; beyond the edge the edge goes on."""
     values = np.empty(2 * _ALONG + 1, np.float32)
@@ -61,7 +61,7 @@ def _median_along(filled: F4, y: int, x: int) -> float:
     return float(np.median(values))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _median_across(filled: F4, y: int, x: int, reach: int) -> float:
     """Return the median across dispersion; beyond the edge the edge goes on."""
     values = np.empty(2 * reach + 1, np.float32)
@@ -70,7 +70,7 @@ def _median_across(filled: F4, y: int, x: int, reach: int) -> float:
     return float(np.median(values))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _excess(filled: F4, noise: F4, y: int, x: int, limit: float) -> float:
     """Return by how many thresholds a pixel stands out of the medians around it."""
     along, most = _median_along(filled, y, x), -np.inf
@@ -80,7 +80,7 @@ def _excess(filled: F4, noise: F4, y: int, x: int, limit: float) -> float:
     return float(most)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _mark(filled: F4, noise: F4, bright: NDArray[np.int64], limit: float, hit: BoolArray) -> None:
     """Mark hits (in place), and those of their neighbours that belong to them; bad pixels have infinite noise."""
     rows, columns = filled.shape
@@ -94,7 +94,7 @@ def _mark(filled: F4, noise: F4, bright: NDArray[np.int64], limit: float, hit: B
                     hit[j, i] = True
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _base(filled: F4, noise: F4, hit: BoolArray, y: int, x: int, reach: tuple[int, int]) -> float:
     """Return the median about a pixel along one axis, of pixels that are good and were not hit; 0 without any."""
     values = np.empty(2 * max(reach) + 1, np.float32)
@@ -108,7 +108,7 @@ def _base(filled: F4, noise: F4, hit: BoolArray, y: int, x: int, reach: tuple[in
     return float(np.median(values[:n])) if n else 0.0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _expected(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     filled: F4, noise: F4, hit: BoolArray, y: int, x: int, base: float, away: tuple[int, int]
 ) -> float:
@@ -132,7 +132,7 @@ def _expected(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     return float(np.sqrt(product)) if n > 1 else product
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _beside(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     filled: F4, noise: F4, hit: BoolArray, y: int, x: int, base: float, away: tuple[int, int]
 ) -> tuple[float, float]:
@@ -148,7 +148,7 @@ def _beside(  # noqa: PLR0913, PLR0917 - the arrays of one loop
     return max(float(filled[y, x]) - base, 0.0), float(noise[y, x]) ** 2
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _mark_tracks(filled: F4, noise: F4, bright: NDArray[np.int64], limit: float, hit: BoolArray) -> int:
     """Mark pixels that are sharper than light (in place); return how many. Beside hits, half the limit will do."""
     rows, columns = filled.shape

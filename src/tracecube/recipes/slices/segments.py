@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.fields import BoolArray, FloatArray
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.slices import SliceExposure, SliceGeometry, SliceSegments, SliceTraces, SliceWavelengths
+from tracecube.kernels.compiled import compiled
 from tracecube.recipes.optics.slice_map import columns_of
 from tracecube.recipes.slices.shape_along import BLOCK, FEWEST, levels, shapes
 
@@ -127,7 +127,7 @@ def _row_means(data: F4, variance: F4, part: I4, across: F4, pieces: int) -> tup
     return found
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _about_shapes(  # noqa: PLR0913, PLR0917 - pixels, and what is known of them
     data: F4, variance: F4, part: I4, across: F4, level: F4, shape: F4, spoilt: BoolArray
 ) -> tuple[F4, F4, F4]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.fields import BoolArray
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["BLOCK", "FEWEST", "levels", "shapes"]
 
@@ -28,7 +28,7 @@ _STEEP_ACROSS = 5.0  # the same where one neighbour is the next but one, over a 
 _SKY = 0.1  # of the columns of a slice are no brighter than the sky
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def levels(data: F4, part: I4, pieces: int) -> F4:
     """Return the median of the pixels of each piece in each row (pieces, y); NaN for fewer than three."""
     rows, columns = data.shape
@@ -70,7 +70,7 @@ def shapes(data: F4, variance: F4, part: I4, level: F4) -> tuple[F4, BoolArray]:
     return np.where(spoilt, shape - (height - beside), shape).astype(np.float32), spoilt
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _medians(data: F4, variance: F4, part: I4, level: F4) -> tuple[F4, F4, F4]:
     """Return medians over a block above the piece and above the typical piece, and their variance (blocks, x)."""
     rows, columns = data.shape

@@ -12,6 +12,7 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tracecube.core.headers import needed
 from tracecube.core.lines import Lines
 from tracecube.core.sources import Sources
 from tracecube.core.spectra import Cube
@@ -39,7 +40,7 @@ def bundle_images(cubes: Sequence[Cube], sources: Sources | None = None, lines: 
 
 def wavelengths(cube: Cube) -> NDArray[np.float64]:
     """Wavelengths of the planes, Angstrom."""
-    first, step = (float(cube.meta[key]) for key in ("CRVAL3", "CDELT3"))  # type: ignore[arg-type]
+    first, step = (needed(cube.meta, "cube", key) for key in ("CRVAL3", "CDELT3"))
     return np.asarray(first + step * np.arange(len(cube.data)))
 
 
@@ -48,8 +49,13 @@ def celestial(cube: Cube) -> WCS:
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     for key in ("crval", "crpix", "cdelt"):
-        setattr(wcs.wcs, key, [float(cube.meta[f"{key.upper()}{axis}"]) for axis in (1, 2)])  # type: ignore[arg-type]
+        setattr(wcs.wcs, key, [needed(cube.meta, "cube", f"{key.upper()}{axis}") for axis in (1, 2)])
     return wcs
+
+
+def spaxel(cube: Cube) -> float:
+    """Side of a spaxel, arcsec."""
+    return abs(needed(cube.meta, "cube", "CDELT2")) * 3600.0
 
 
 def seen_in(cube: Cube, ra: NDArray[Any], dec: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
@@ -65,7 +71,7 @@ def _bundle(ax: Axes, cube: Cube, sources: Sources | None, lines: Lines | None) 
     known = np.isfinite(planes)
     count = known.sum(axis=0)
     mean = np.where(count > 0, np.where(known, planes, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
-    step = abs(float(cube.meta["CDELT2"])) * 3600.0  # type: ignore[arg-type]
+    step = spaxel(cube)
     across, up = mean.shape[1] * step, mean.shape[0] * step
     extent = (0.5 * across, -0.5 * across, -0.5 * up, 0.5 * up)
     ax.set_facecolor(NOTHING)

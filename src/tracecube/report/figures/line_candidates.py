@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tracecube.core.headers import needed
 from tracecube.core.lines import Lines
 from tracecube.core.spectra import Cube
-from tracecube.report.figures.bundle_images import seen_in, wavelengths
+from tracecube.report.figures.bundle_images import seen_in, spaxel, wavelengths
 from tracecube.report.figures.style import BLUE, GREY, ORANGE, SEQUENTIAL, VERMILION, robust_limits, sheet, styled
 
 __all__ = ["line_candidates"]
@@ -28,7 +29,7 @@ _BESIDE = (15.0, 45.0)  # Angstrom: what lies beneath it
 @styled
 def line_candidates(lines: Lines, cubes: Sequence[Cube]) -> Figure:
     """Draw the brightest candidates that lie in these bundles."""
-    by_slot = {int(cube.meta["IFUSLOT"]): cube for cube in cubes}  # type: ignore[arg-type]
+    by_slot = {int(needed(cube.meta, "cube", "IFUSLOT")): cube for cube in cubes}
     order = [i for i in np.argsort(-np.asarray(lines.sn)) if int(lines.ifuslot[i]) in by_slot]
     shown = order[:_MOST]
     rows = max(1, -(-len(shown) // _ROW))
@@ -58,7 +59,7 @@ def _stamp(ax: Axes, lines: Lines, i: int, cube: Cube) -> None:
     inside, beside = away < _IN_LINE, (away > _BESIDE[0]) & (away < _BESIDE[1])
     image = _mean(cube.data[inside]) - _mean(cube.data[beside])
     x, y = _place(lines, i, cube)
-    step = abs(float(cube.meta["CDELT2"])) * 3600.0  # type: ignore[arg-type]
+    step = spaxel(cube)
     reach = int(np.ceil(_STAMP / step))
     rows, columns = (slice(max(round(at) - reach, 0), round(at) + reach + 1) for at in (y, x))
     low, high = robust_limits(image[rows, columns], 2.0, 99.7)
@@ -78,7 +79,7 @@ def _mean(planes: NDArray[np.floating]) -> NDArray[np.float64]:
 def _spectrum(ax: Axes, lines: Lines, i: int, cube: Cube) -> None:
     """Spectrum summed about the place, with its error, and the line's wavelength."""
     wave, (x, y) = wavelengths(cube), _place(lines, i, cube)
-    step = abs(float(cube.meta["CDELT2"])) * 3600.0  # type: ignore[arg-type]
+    step = spaxel(cube)
     rows, columns = np.indices(cube.data.shape[1:])
     near = np.hypot(rows - y, columns - x) * step < _RADIUS
     window = np.abs(wave - float(lines.wave[i])) < _AROUND

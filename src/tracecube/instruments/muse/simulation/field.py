@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numba
 import numpy as np
 
 from tracecube.core.fields import FloatArray
 from tracecube.instruments.muse.simulation.observing import Aim
 from tracecube.instruments.muse.simulation.optics import SLICES, Optics
 from tracecube.instruments.muse.simulation.paint import ALONG, SHARE_WAVES
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["BETA", "GAS_LINES", "SEEING_POWER", "Field", "Source", "draw_sources", "seeing", "shares"]
 
@@ -206,7 +206,7 @@ def _profile(west: FloatArray, north: FloatArray, shape: FloatArray) -> FloatArr
     return np.asarray(np.vectorize(lambda w, n: _extended(w, n, shape))(west, north))
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _extended(west: float, north: float, shape: FloatArray) -> float:
     """Sersic profile of index 1.5, or a Gaussian of unit integral, at a distance from its centre."""
     c, s = np.cos(shape[3]), np.sin(shape[3])
@@ -217,7 +217,7 @@ def _extended(west: float, north: float, shape: FloatArray) -> float:
     return float(np.exp(-2.67 * (np.sqrt(a**2 + (b / flat) ** 2 + 0.5) / shape[1]) ** (1.0 / 1.5)))
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _add(out: FloatArray, east: FloatArray, north: FloatArray, source: tuple[Any, ...]) -> None:
     """Add one source to all places that it reaches."""
     place, fwhm, weight, shape, reach, beta = source

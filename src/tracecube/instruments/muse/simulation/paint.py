@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, erf, floor
 
-import numba
 import numpy as np
 
 from tracecube.core.fields import FloatArray
 from tracecube.instruments.muse.simulation.light import GRID
 from tracecube.instruments.muse.simulation.lsf import NODES, OFFSET, LineSpread
 from tracecube.instruments.muse.simulation.optics import COLUMNS, ROWS, SLICES, Optics, State
+from tracecube.kernels.compiled import compiled
 
 __all__ = ["ALONG", "EVEN", "SHARE_WAVES", "Beam", "Part", "paint", "smear", "smear_lines"]
 
@@ -85,7 +85,7 @@ def smear(spectrum: FloatArray, spread: LineSpread) -> FloatArray:
     return np.asarray(_convolve(padded, taps, GRID, NODES))
 
 
-@numba.njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _convolve(padded: FloatArray, taps: FloatArray, grid: FloatArray, nodes: FloatArray) -> FloatArray:
     """Convolve with functions that change linearly between nodes; the function is that where the light ends up."""
     count, size = taps.shape[0], taps.shape[2]
@@ -109,7 +109,7 @@ def smear_lines(wave: FloatArray, strength: FloatArray, spread: LineSpread) -> F
     return np.asarray(_lines(wave, strength, spread.value, OFFSET, GRID, NODES))
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _lines(  # noqa: PLR0913 - arrays of a kernel
     wave: FloatArray, strength: FloatArray, value: FloatArray, offset: FloatArray, grid: FloatArray, nodes: FloatArray
 ) -> FloatArray:
@@ -165,7 +165,7 @@ def paint(
     return image
 
 
-@numba.njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _cubic(x: float) -> tuple[float, float, float, float]:
     """Weights of Lagrange's interpolation between four points at -1, 0, 1, 2."""
     return (
@@ -176,7 +176,7 @@ def _cubic(x: float) -> tuple[float, float, float, float]:
     )
 
 
-@numba.njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _paint(
     image: FloatArray,
     slices: tuple[FloatArray, ...],

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from tracecube.core.fields import FloatArray, IntArray
 from tracecube.instruments.muse.simulation.optics import COLUMNS, ROWS
+from tracecube.kernels.compiled import compiled
 from tracecube.simulate.detector import Hits, draw_hits
 
 __all__ = ["COVERED", "Chip", "expose", "make_chip"]
@@ -123,7 +123,7 @@ def _expected(chip: Chip, light: FloatArray | None, seconds: float) -> FloatArra
     return expected
 
 
-@numba.njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _read(  # noqa: PLR0913 - arrays of a kernel
     block: NDArray[np.uint16],
     start: int,
