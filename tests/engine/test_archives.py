@@ -11,7 +11,6 @@ import pytest
 from tracecube.archive import queries
 from tracecube.archive.ledger import Ledger
 from tracecube.io import members
-from tracecube.io.members import INDEX_FOLDER
 from tracecube.workflow.discover import load
 from tracecube.workflow.executor import LocalPool
 from tracecube.workflow.reduce import prepare
@@ -21,7 +20,7 @@ from tracecube.workflow.scan import scan
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(INDEX_FOLDER, "")
+    monkeypatch.setattr(members._INDICES, "folder", None)
     members._KNOWN.clear()
 
 

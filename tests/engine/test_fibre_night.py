@@ -10,7 +10,6 @@ import pytest
 
 from tracecube.cli.nights import simulator, write_night
 from tracecube.io import members
-from tracecube.io.members import INDEX_FOLDER
 from tracecube.workflow.discover import Found, load
 from tracecube.workflow.executor import InProcess, LocalPool
 from tracecube.workflow.reduce import reduce_folder
@@ -32,7 +31,7 @@ def hashes(out: Path) -> dict[str, str]:
 
 
 def test_archives_and_workers_change_no_byte(tmp_path, monkeypatch):
-    monkeypatch.setenv(INDEX_FOLDER, "")
+    monkeypatch.setattr(members._INDICES, "folder", None)
     members._KNOWN.clear()
     raw, archived = tmp_path / "raw", tmp_path / "archived"
     write_night(simulator("virus"), raw, 3, {"ifus": "1", "exposures": "0"})

@@ -191,7 +191,7 @@ def read_group(path: Path | str, group: str, noun: type[Noun]) -> Noun:
                 values[name] = cards.pop(place.name)
             elif place.kind != "card" and where in at:
                 values[name] = _array(at[where])
-    lacking = [f.name for f in fields(noun) if f.name in declared and f.name not in values and _needed(f)]  # type: ignore[arg-type]
+    lacking = [f.name for f in fields(noun) if f.name in declared and f.name not in values and _needed(f)]  # type: ignore[arg-type]  # nouns are dataclasses
     if lacking:
         raise MissingInput(f"{Path(path).name}: {group} has no {', '.join(lacking)}", hint=f"is it a {noun.__name__}?")
     return noun(**{**values, "meta": cards})

@@ -26,13 +26,14 @@ from tracecube.core.errors import BadData
 
 __all__ = [
     "ARCHIVE",
-    "INDEX_FOLDER",
     "INSIDE",
     "PACKED",
     "Index",
     "append_member",
     "index_of",
+    "indices_folder",
     "is_there",
+    "keep_indices_in",
     "open_file",
     "split_path",
     "stamp",
@@ -44,13 +45,9 @@ PACKED = (".tar.xz", ".tar.gz", ".tgz", ".tar.bz2")
 decompressed once, which is slow, and the plain archive is kept where the index is."""
 
 INSIDE = "::"
-INDEX_FOLDER = "TRACECUBE_TAR_INDEX"
-"""Environment variable: folder in which the places of members are kept, for the workers of a run."""
-
 _BLOCK = 512  # byte, of a tar archive (POSIX.1-2017, pax: "ustar Interchange Format")
 _KNOWN: dict[str, tuple[tuple[int, int], Index]] = {}
 _LOCK = threading.Lock()
-_OWN: tempfile.TemporaryDirectory[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,25 @@ class Index:
     members: dict[str, tuple[int, int]]
     damage: str | None
     file: str
+
+
+@dataclass
+class _Indices:
+    """Where this process keeps the indices of archives.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Of the run, which its workers share; None before any.
+    own : TemporaryDirectory or None
+        Made where there is none, and removed with this process.
+    """
+
+    folder: Path | None = None
+    own: tempfile.TemporaryDirectory[str] | None = None
+
+
+_INDICES = _Indices()
 
 
 class _Window(io.RawIOBase):
@@ -211,15 +227,24 @@ def _kept_or_walked(archive: Path, now: tuple[int, int]) -> Index:
     return found
 
 
+def keep_indices_in(folder: Path | None) -> None:
+    """Keep what archives hold in a folder that other processes of the run read too; None forgets it."""
+    _INDICES.folder = folder
+
+
+def indices_folder() -> Path | None:
+    """Return the folder of the run, None where there is none."""
+    return _INDICES.folder
+
+
 def _folder() -> Path:
     """Return where indices are kept: the run's folder while there is one, else one that ends with this process."""
-    global _OWN  # noqa: PLW0603 - made once a process, and removed with it
-    given = os.environ.get(INDEX_FOLDER)
-    if given and Path(given).parent.is_dir():  # an earlier run's, a trial's above all, may be gone
-        return Path(given)
-    if _OWN is None:
-        _OWN = tempfile.TemporaryDirectory(prefix="tracecube-index-")
-    return Path(_OWN.name)
+    given = indices_folder()
+    if given is not None and given.parent.is_dir():  # an earlier run's, a trial's above all, may be gone
+        return given
+    if _INDICES.own is None:
+        _INDICES.own = tempfile.TemporaryDirectory(prefix="tracecube-index-")
+    return Path(_INDICES.own.name)
 
 
 def _decompressed(archive: Path, plain: Path) -> Path:

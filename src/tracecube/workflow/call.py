@@ -151,10 +151,15 @@ def _recorded() -> Iterator[io.StringIO]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
-            warnings.showwarning = lambda message, category, *_: log.write(f"{category.__name__}: {message}\n")  # type: ignore[assignment]
+            warnings.showwarning = lambda message, category, *_: _note(log, message, category)
             yield log
     finally:
         root.removeHandler(handler)
+
+
+def _note(log: io.StringIO, message: Warning | str, category: type[Warning]) -> None:
+    """Write a warning down as one line."""
+    log.write(f"{category.__name__}: {message}\n")
 
 
 def _called(call: JobCall) -> JobResult:

@@ -13,12 +13,13 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
 from threadpoolctl import threadpool_limits
 
-from tracecube.io.members import INDEX_FOLDER
+from tracecube.io.members import indices_folder, keep_indices_in
 from tracecube.workflow.call import JobCall, JobResult, call_recipe
 
 __all__ = ["DIED", "INTERRUPTED", "Executor", "InProcess", "LocalPool", "WorkerDied"]
@@ -121,9 +122,8 @@ class LocalPool:
 
     def _running(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            index = os.environ.get(INDEX_FOLDER, "")
             self._pool = ProcessPoolExecutor(
-                self.slots, mp_context=self._context, initializer=_prepare_worker, initargs=(index,)
+                self.slots, mp_context=self._context, initializer=_prepare_worker, initargs=(indices_folder(),)
             )
         return self._pool
 
@@ -149,12 +149,9 @@ def _main_left_alone() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _prepare_worker(index: str) -> None:
-    """Leave interrupts to the main process, and end with it; read archives through the index of this run.
-
-    The process that workers are forked off may have started in a run before, with the environment of then.
-    """
-    os.environ[INDEX_FOLDER] = index
+def _prepare_worker(indices: Path | None) -> None:
+    """Leave interrupts to the main process, and end with it; read archives through the indices of this run."""
+    keep_indices_in(indices)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -23,7 +23,7 @@ from tracecube.archive.records import AdjustmentRecord, PlannedRecord, RawRecord
 from tracecube.archive.summary import RunSummary, last_summary
 from tracecube.core.errors import BadData
 from tracecube.core.params import Params
-from tracecube.io.members import INDEX_FOLDER
+from tracecube.io.members import keep_indices_in
 from tracecube.workflow.by_hand import params_by_hand
 from tracecube.workflow.choices import opened
 from tracecube.workflow.discover import Found, discover, references
@@ -227,7 +227,7 @@ def reduce_folder(
         last = unchanged(ledger, mark)
         if last is not None:
             return as_reused(last)
-        os.environ[INDEX_FOLDER] = str(out / INDEX)  # workers that start from here on look there
+        keep_indices_in(out / INDEX)
         executor.warm([reference.partition(":")[0] for reference in references()])
         known = raw_files(ledger, folder)
         chosen_by = partial(prepare, targets=targets, also=also, only=only, settings=settings, adjusted=adjusted)

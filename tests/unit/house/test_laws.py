@@ -78,6 +78,27 @@ def test_no_instrument_name_outside_its_folder() -> None:
     assert not found, "\n".join(found)
 
 
+def test_settings_enter_at_the_top() -> None:
+    """No code below the command line reads the environment, or has a name that functions set."""
+    found = [
+        f"{name(path)}:{number}: {line.strip()}"
+        for path in FILES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if re.search(r"os\.environ(?!\.update)|getenv|^ +global ", line) and path.relative_to(SOURCE).parts[0] != "cli"
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_what_the_type_checker_is_to_ignore_has_a_reason() -> None:
+    found = [
+        f"{name(path)}:{number}: {line.strip()}"
+        for path in FILES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if re.search(r"# type: ignore(?!\[[\w-]+\]  # \w)", line)
+    ]
+    assert not found, "\n".join(found)
+
+
 def test_every_file_says_what_is_in_it() -> None:
     assert not [name(path) for path in SOURCE.rglob("*") if path.stem.lower() in NO_HOMES]
 

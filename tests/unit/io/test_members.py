@@ -19,13 +19,13 @@ from tracecube.archive.hashing import hash_of_file
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.io import members
 from tracecube.io.headers import read_header
-from tracecube.io.members import INDEX_FOLDER, index_of, is_there, open_file, stamp
+from tracecube.io.members import index_of, is_there, open_file, stamp
 from tracecube.io.raw import read_raw
 
 
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv(INDEX_FOLDER, raising=False)
+    monkeypatch.setattr(members._INDICES, "folder", None)
     members._KNOWN.clear()
     yield
     members._KNOWN.clear()
@@ -96,7 +96,7 @@ def test_an_index_serves_another_process_until_the_archive_changes(
     tmp_path: Path, night: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = tmp_path / "night.tar"
-    monkeypatch.setenv(INDEX_FOLDER, str(tmp_path / "index"))
+    monkeypatch.setattr(members._INDICES, "folder", tmp_path / "index")
     first = index_of(archive)
     members._KNOWN.clear()  # as in a new process
     walked: list[Path] = []
@@ -135,7 +135,7 @@ def test_a_compressed_archive_is_decompressed_once(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setenv(INDEX_FOLDER, str(tmp_path / "index"))
+    monkeypatch.setattr(members._INDICES, "folder", tmp_path / "index")
     archive = tmp_path / f"other.tar.{suffix}"
     archive.write_bytes(pack((tmp_path / "night.tar").read_bytes()))
     for _ in range(2):
@@ -154,7 +154,7 @@ def test_a_compressed_archive_is_read_though_the_folder_of_an_earlier_run_is_gon
     archive, run = tmp_path / "other.tar.xz", tmp_path / "run"
     archive.write_bytes(lzma.compress((tmp_path / "night.tar").read_bytes()))
     run.mkdir()
-    monkeypatch.setenv(INDEX_FOLDER, str(run / "index"))
+    monkeypatch.setattr(members._INDICES, "folder", run / "index")
     assert Path(index_of(archive).file).is_relative_to(run)
     shutil.rmtree(run)
     name, loose = next(iter(night.items()))
