@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ from tracecube.archive import tables
 from tracecube.archive.ledger import Ledger, now
 
 __all__ = [
+    "UNSURE",
     "MessageRecord",
     "NoticeRecord",
     "UploadRecord",
@@ -30,9 +31,15 @@ __all__ = [
     "made_again",
     "messages",
     "notices",
+    "standing",
     "upload_of",
     "uploads",
 ]
+
+
+Sent = TypeVar("Sent", "MessageRecord", "NoticeRecord")
+UNSURE = frozenset({"sending", "unclear"})
+"""States of what may have arrived, and may not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,3 +261,12 @@ def _to_disk(ledger: Ledger) -> None:
     if journal.is_file():
         with journal.open("rb") as file:
             os.fsync(file.fileno())
+
+
+def standing(found: Sequence[Sent]) -> Sent | None:
+    """Return the mail or message that counts: the last one sent, else the last unsure one, else one that failed."""
+    for states in ({"sent"}, UNSURE, {"failed"}):
+        chosen = [one for one in found if one.state in states]
+        if chosen:
+            return chosen[-1]
+    return None

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from tracecube.core.errors import MissingInput
 from tracecube.core.fields import Meta
 
-__all__ = ["instant", "mjd_of", "needed", "night_of", "number", "text"]
+__all__ = ["MJD_EPOCH", "instant", "mjd_of", "needed", "night_of", "number", "text"]
 
-_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
+MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
+"""Zero of the modified Julian date."""
 
 
 def text(header: Meta, key: str) -> str:
@@ -86,7 +87,7 @@ def mjd_of(stamp: datetime) -> float:
     >>> mjd_of(datetime(2018, 11, 18, 12, tzinfo=UTC))
     58440.5
     """
-    return (stamp - _MJD_EPOCH) / timedelta(days=1)
+    return (stamp - MJD_EPOCH) / timedelta(days=1)
 
 
 def night_of(mjd: float, longitude: float) -> str:
@@ -106,4 +107,4 @@ def night_of(mjd: float, longitude: float) -> str:
     ('2018-11-18', '2018-11-18', '2018-11-19')
     """
     noon = 0.5 - longitude / 360.0  # UT of local noon, day
-    return (_MJD_EPOCH + timedelta(days=mjd + (1.0 - noon % 1.0))).strftime("%Y-%m-%d")
+    return (MJD_EPOCH + timedelta(days=mjd + (1.0 - noon % 1.0))).strftime("%Y-%m-%d")

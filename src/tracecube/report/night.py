@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tracecube.archive.ledger import Ledger
+from tracecube.core.headers import MJD_EPOCH
 from tracecube.report.gather import Night, figure_of, gather_nights, link
 
 __all__ = ["render", "write_report"]
-
-_MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)  # definition of the modified Julian date
 
 
 def write_report(
@@ -91,7 +90,7 @@ def render(template: str, *, page: Path, **content: Any) -> str:
 
 def _utc(mjd: float | None) -> str:
     """Write a time as people say it."""
-    return "" if mjd is None else f"{_MJD_ZERO + timedelta(days=mjd):%Y-%m-%d %H:%M:%S}"
+    return "" if mjd is None else f"{MJD_EPOCH + timedelta(days=mjd):%Y-%m-%d %H:%M:%S}"
 
 
 def _remove_stale(pictures: Path, nights: Sequence[Night]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tracecube.archive.ledger import Ledger
-from tracecube.archive.sendings import MessageRecord, begin_message, end_message, messages
+from tracecube.archive.sendings import UNSURE, MessageRecord, begin_message, end_message, messages, standing
 from tracecube.core.errors import MissingInput, TracecubeError
 from tracecube.sending.config import WEBHOOK, SlackSettings
 from tracecube.sending.finish import Ended
@@ -25,7 +25,6 @@ _FIRST_PAUSE = 1.0  # s, between attempts; each twice the one before
 _READ = 4096  # bytes of a server's answer
 _LONGEST = 200  # characters of it that are told
 _SECRET = 6  # characters of a part of an address that are too many to be told
-_UNSURE = {"sending", "unclear"}
 
 
 class NotSaid(TracecubeError):
@@ -59,17 +58,12 @@ def address_of(settings: SlackSettings) -> str:
 
 def message_state(ledger: Ledger, night: str) -> MessageRecord | None:
     """Return the message about a night that counts: one sent, else one of which it is not known, else a failed one."""
-    found = messages(ledger, night)
-    for states in ({"sent"}, _UNSURE, {"failed"}):
-        chosen = [one for one in found if one.state in states]
-        if chosen:
-            return chosen[-1]
-    return None
+    return standing(messages(ledger, night))
 
 
 def unsure_messages(ledger: Ledger, night: str) -> list[MessageRecord]:
     """Return the messages about a night and its exposures of which it is not known whether they arrived."""
-    return [one for one in messages(ledger, night, None) if one.state in _UNSURE]
+    return [one for one in messages(ledger, night, None) if one.state in UNSURE]
 
 
 def settle_messages(ledger: Ledger, night: str, *, arrived: bool) -> int:
@@ -123,7 +117,7 @@ def say_once(
     if before is not None and not again:
         if before.state == "sent":
             return Ended("sent before", str(before.finished))
-        if before.state in _UNSURE:
+        if before.state in UNSURE:
             return Ended("unclear", f"{before.started}: {before.remark or 'cut short while it was being sent'}")
     about = MessageRecord(night=night, raw=raw, server=urlsplit(address).hostname or "", text=text)
     for attempt in range(settings.attempts):

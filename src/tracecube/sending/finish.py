@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from email.utils import getaddresses
 
 from tracecube.archive.ledger import Ledger
-from tracecube.archive.sendings import NoticeRecord, begin_notice, end_notice, notices
+from tracecube.archive.sendings import UNSURE, NoticeRecord, begin_notice, end_notice, notices, standing
 from tracecube.core.errors import BadData
 from tracecube.report.extractions import NightSummary
 from tracecube.report.message import message_id, summary_message
@@ -19,8 +19,6 @@ from tracecube.sending.config import SmtpSettings
 from tracecube.sending.mail import NotMailed, send_mail
 
 __all__ = ["Ended", "changed_since", "compose", "mail_state", "send_summary", "settle"]
-
-_UNSURE = {"sending", "unclear"}
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,7 @@ class Ended:
 
 def mail_state(ledger: Ledger, night: str) -> NoticeRecord | None:
     """Return the mail about a night that counts: one sent, else one of which it is not known, else one that failed."""
-    found = notices(ledger, night)
-    for states in ({"sent"}, _UNSURE, {"failed"}):
-        chosen = [one for one in found if one.state in states]
-        if chosen:
-            return chosen[-1]
-    return None
+    return standing(notices(ledger, night))
 
 
 def settle(ledger: Ledger, night: str, *, arrived: bool) -> NoticeRecord:
@@ -58,7 +51,7 @@ def settle(ledger: Ledger, night: str, *, arrived: bool) -> NoticeRecord:
     BadData
         There is none of which it is not known.
     """
-    unsure = [one for one in notices(ledger, night) if one.state in _UNSURE]
+    unsure = [one for one in notices(ledger, night) if one.state in UNSURE]
     if not unsure:
         raise BadData(f"{night}: there is no mail of which it is not known whether it went out", hint="leave it out")
     for one in unsure:
@@ -110,7 +103,7 @@ def send_summary(
     if before is not None and not again:
         if before.state == "sent":
             return Ended("sent before", f"{before.finished} to {', '.join(before.recipients)}")
-        if before.state in _UNSURE:
+        if before.state in UNSURE:
             remark = before.remark or "cut short while it was being sent"
             return Ended("unclear", f"{before.started}: {remark}; Message-ID {before.message}")
     recipients = [address for _, address in getaddresses(message.get_all("To", []))]

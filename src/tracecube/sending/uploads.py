@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.sendings import UploadRecord, begin_upload, end_upload, made_again, upload_of
 from tracecube.core.errors import MissingInput, TracecubeError
+from tracecube.core.headers import MJD_EPOCH
 from tracecube.core.reporting import Annotation, Extraction, Publishing
 from tracecube.io.text import read_text
 from tracecube.report.extractions import Listed, NightSummary
@@ -22,7 +23,6 @@ from tracecube.sending.skyportal import Delivered, SkyPortal, Upload
 __all__ = ["Planned", "Step", "plan_uploads", "send_uploads"]
 
 _IN_A_ROW = 2  # failures of spectra, after which the server and not the spectrum is at fault
-_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _planned(one: Listed, settings: SkyPortalSettings) -> Planned | None:
 
 def _middle(mjd: float, exptime: float | None) -> str:
     """Return the middle of an exposure as ISO 8601, UTC: what the server calls observed_at is the median time."""
-    stamp = _MJD_EPOCH + timedelta(days=mjd, seconds=(exptime or 0.0) / 2.0, microseconds=500)
+    stamp = MJD_EPOCH + timedelta(days=mjd, seconds=(exptime or 0.0) / 2.0, microseconds=500)
     return stamp.strftime("%Y-%m-%dT%H:%M:%S.") + f"{stamp.microsecond // 1000:03d}"
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta
-from tracecube.core.headers import needed, number, text
+from tracecube.core.headers import MJD_EPOCH, mjd_of, needed, number, text
 
 __all__ = [
     "NAME",
@@ -29,7 +29,6 @@ __all__ = [
 NAME = re.compile(r"(?P<camera>ifu|rc)(?P<date>\d{8})_(?P<time>\d{2}_\d{2}_\d{2})")
 """Robot's file names: camera, UT date and time of the start of exposure."""
 
-_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _JD_OF_MJD_0 = 2400000.5
 _FIRST_MJD, _LAST_MJD = 51544.0, 88069.0  # 2000 to 2100: what is beyond is no time
 _APART = 1.0  # day: a clock of local time is 7 or 8 hours off, and still tells the day
@@ -107,14 +106,14 @@ def start_mjd(header: Meta, name: str) -> float:
 def _camera_mjd(header: Meta, name: str) -> float | None:
     """Return the start of exposure by the camera's clock, MJD (UTC); None where neither header nor name tell."""
     for stamp in (_utc(text(header, "UTC")), _utc(text(header, "DATE-OBS")), _time_in_name(name)):
-        mjd = None if stamp is None else (stamp - _MJD_EPOCH) / timedelta(days=1)
+        mjd = None if stamp is None else mjd_of(stamp)
         if mjd is not None and _FIRST_MJD < mjd < _LAST_MJD:
             return mjd
     return None
 
 
 def _day(mjd: float) -> str:
-    return (_MJD_EPOCH + timedelta(days=mjd)).strftime("%Y-%m-%d")
+    return (MJD_EPOCH + timedelta(days=mjd)).strftime("%Y-%m-%d")
 
 
 def _utc(stamp: str) -> datetime | None:
@@ -154,7 +153,7 @@ def night_of(mjd: float) -> str:
     >>> night_of(59325.0036), night_of(59324.95), night_of(59325.45)
     ('2021-04-21', '2021-04-21', '2021-04-21')
     """
-    return (_MJD_EPOCH + timedelta(days=mjd + _LOCAL_NOON_TO_UT_MIDNIGHT)).strftime("%Y-%m-%d")
+    return (MJD_EPOCH + timedelta(days=mjd + _LOCAL_NOON_TO_UT_MIDNIGHT)).strftime("%Y-%m-%d")
 
 
 def frame_name(meta: Meta) -> str:

@@ -7,11 +7,12 @@ added. Gates are those of its documentation: quality codes above 2 are neither c
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tracecube.core.headers import MJD_EPOCH
 from tracecube.core.reporting import Annotation, Column, Extraction, Publishing, Reporting, TextTable
 from tracecube.core.target import acceptable
 from tracecube.instruments.sedm.ascii_layout import spectrum_name
@@ -27,12 +28,9 @@ UNKNOWN_QUALITY = "9"  # what the observatory writes where there is no code
 TEXT = "SPECTRUM_ASCII"
 
 
-_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
-
-
 def _clock(it: Extraction) -> str:
     """Start of exposure, UT."""
-    return "" if it.mjd is None else f"{_MJD_EPOCH + timedelta(days=it.mjd, seconds=0.5):%H:%M:%S}"
+    return "" if it.mjd is None else f"{MJD_EPOCH + timedelta(days=it.mjd, seconds=0.5):%H:%M:%S}"
 
 
 def _match(it: Extraction) -> str:

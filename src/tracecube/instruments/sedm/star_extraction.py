@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tracecube.core.fields import Meta, Scalar
 from tracecube.core.finder import Finder
 from tracecube.core.frame import RawFrame
+from tracecube.core.headers import MJD_EPOCH
 from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Spectra, Spectrum
 from tracecube.core.target import PointSourceFit, Target
@@ -32,8 +33,6 @@ from tracecube.recipes.science.scene import Track, make_scene
 
 __all__ = ["Extraction", "extract", "is_standard", "mean_airmass", "raw_name"]
 
-_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
-
 
 @dataclass
 class Extraction:
@@ -49,7 +48,7 @@ class Extraction:
 
 def raw_name(meta: Meta) -> str:
     """Name of the raw file by the robot's custom: the camera and the second at which the exposure began."""
-    start = _EPOCH + timedelta(days=start_mjd(meta, frame_name(meta)), seconds=0.5)
+    start = MJD_EPOCH + timedelta(days=start_mjd(meta, frame_name(meta)), seconds=0.5)
     return f"ifu{start:%Y%m%d_%H_%M_%S}"
 
 

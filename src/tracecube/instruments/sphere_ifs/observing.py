@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import tomllib
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta
+from tracecube.core.headers import MJD_EPOCH, instant, mjd_of, number
 from tracecube.instruments.sphere_ifs.headers import integration_time, start_mjd
 from tracecube.instruments.sphere_ifs.sky_angles import Pole, Site, parallactic_angle, pole_of_date
 
@@ -27,7 +28,6 @@ UT3 = Site(-24.6268, -70.4045, 2648.0)
 AGREEMENT = 0.05
 # Packed coordinates are cut to 0.001 s: the two say the same within this, degree.
 ROUNDING = 0.02 / 3600.0
-_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -92,32 +92,6 @@ class Orientation:
     caveats: tuple[str, ...] = ()
 
 
-def _number(meta: Meta, key: str) -> float | None:
-    """Return a card as a finite number, None when there is none."""
-    value = meta.get(key)
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        found = float(value)
-    except ValueError:
-        return None
-    return found if math.isfinite(found) else None
-
-
-def _instant(meta: Meta, key: str) -> datetime | None:
-    """Return a card like 2018-11-18T03:43:25.807 as a time, None when it is absent or unreadable."""
-    value = meta.get(key)
-    try:
-        found = datetime.fromisoformat(str(value).strip())
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _mjd(instant: datetime) -> float:
-    return (instant - _MJD_EPOCH) / timedelta(days=1)
-
-
 def moment(meta: Meta, name: str) -> Moment:
     """Return when the DIT of a plane (card PLANE, 0-based) was taken.
 
@@ -130,13 +104,13 @@ def moment(meta: Meta, name: str) -> Moment:
         No DATE-OBS, MJD-OBS nor archive name, or no DIT.
     """
     caveats: list[str] = []
-    dit, count = integration_time(meta, name), _number(meta, "ESO DET NDIT")
+    dit, count = integration_time(meta, name), number(meta, "ESO DET NDIT")
     begin = _begin(meta, name, caveats)
-    plane = int(_number(meta, "PLANE") or 0)
+    plane = int(number(meta, "PLANE") or 0)
     if count is None:
         count = float(plane + 1)
         caveats.append(f"no card ESO DET NDIT: {plane + 1} DITs assumed for the time of DIT {plane}")
-    delay = _number(meta, "ESO DET DITDELAY")
+    delay = number(meta, "ESO DET DITDELAY")
     if delay is None:
         delay = 0.0
         caveats.append("no card ESO DET DITDELAY: 0 s assumed")
@@ -149,11 +123,11 @@ def moment(meta: Meta, name: str) -> Moment:
 
 def _begin(meta: Meta, name: str, caveats: list[str]) -> float:
     """Modified Julian date of DATE-OBS, or MJD-OBS, or the archive's name where those are missing."""
-    instant = _instant(meta, "DATE-OBS")
-    if instant is not None:
-        return _mjd(instant)
+    start = instant(meta, "DATE-OBS")
+    if start is not None:
+        return mjd_of(start)
     begin = start_mjd(meta, name)
-    if _number(meta, "MJD-OBS"):
+    if number(meta, "MJD-OBS"):
         caveats.append("no card DATE-OBS: MJD-OBS taken as start of the exposure")
     else:
         caveats.append("no cards DATE-OBS and MJD-OBS: time in the archive's name of the file taken as start")
@@ -163,8 +137,8 @@ def _begin(meta: Meta, name: str, caveats: list[str]) -> float:
 def _cadence(meta: Meta, begin: float, timing: tuple[float, float, float], caveats: list[str]) -> float:
     """Seconds from one DIT to the next."""
     dit, delay, count = timing
-    end = _instant(meta, "ESO DET FRAM UTC")
-    step = 0.0 if end is None else (_mjd(end) - begin) * 86400.0 / count
+    end = instant(meta, "ESO DET FRAM UTC")
+    step = 0.0 if end is None else (mjd_of(end) - begin) * 86400.0 / count
     if step >= dit + delay - 0.5:
         # 0.5 s: clocks of detector and telescope; a step shorter than the DIT itself is a broken card.
         return step
@@ -180,7 +154,7 @@ def _tables() -> dict[str, Any]:
 
 
 def _day(mjd: float) -> date:
-    return (_MJD_EPOCH + timedelta(days=mjd)).date()
+    return (MJD_EPOCH + timedelta(days=mjd)).date()
 
 
 def astrometry(mjd: float) -> Astrometry:
@@ -209,7 +183,7 @@ def astrometry(mjd: float) -> Astrometry:
 
 def site(meta: Meta) -> tuple[Site, tuple[str, ...]]:
     """Return the telescope's place from the header, that of UT3 where the cards are missing."""
-    place = [_number(meta, f"ESO TEL {key}") for key in ("GEOLAT", "GEOLON", "GEOELEV")]
+    place = [number(meta, f"ESO TEL {key}") for key in ("GEOLAT", "GEOLON", "GEOELEV")]
     if place[0] is None or place[1] is None:
         return UT3, ("no cards ESO TEL GEOLAT and GEOLON: coordinates of UT3 taken",)
     return Site(place[0], place[1], UT3.altitude if place[2] is None else place[2]), ()
@@ -222,8 +196,8 @@ def pointing(meta: Meta) -> tuple[float, float] | None:
     (degree) are finer, but may be those of the guide field: they are taken where the two agree within
     `ROUNDING`, and where the derotator's are missing.
     """
-    packed = _number(meta, "ESO INS4 DROT2 RA"), _number(meta, "ESO INS4 DROT2 DEC")
-    plain = _number(meta, "RA"), _number(meta, "DEC")
+    packed = number(meta, "ESO INS4 DROT2 RA"), number(meta, "ESO INS4 DROT2 DEC")
+    plain = number(meta, "RA"), number(meta, "DEC")
     fine = None if plain[0] is None or plain[1] is None else (plain[0], plain[1])
     if packed[0] is None or packed[1] is None or packed == (0.0, 0.0):
         return fine
@@ -250,7 +224,7 @@ def _near(angle: float, reference: float) -> float:
 
 def _header_angle(meta: Meta, fraction: float) -> float | None:
     """Parallactic angle of the header, interpolated between its ends."""
-    start, end = _number(meta, "ESO TEL PARANG START"), _number(meta, "ESO TEL PARANG END")
+    start, end = number(meta, "ESO TEL PARANG START"), number(meta, "ESO TEL PARANG END")
     if start is None or end is None:
         return None
     return start + fraction * (_near(end, start) - start)
@@ -276,7 +250,7 @@ def orientation(meta: Meta, name: str) -> Orientation:
         angle += parallactic + constants.pupil + _clock_fault(meta, when.middle, caveats)
         error = math.hypot(error, constants.pupil_error)
     elif mode == "SKY":  # the derotator holds the field: the sky does not turn on the lenslets
-        angle += _number(meta, "ESO INS4 DROT2 POSANG") or 0.0
+        angle += number(meta, "ESO INS4 DROT2 POSANG") or 0.0
         smear = 0.0
     else:
         angle += parallactic
@@ -294,8 +268,8 @@ def _parallactic(meta: Meta, name: str, when: Moment, caveats: list[str]) -> tup
                 hint="write RA and DEC (degree) into the header",
             )
         caveats.append("no coordinates: parallactic angle interpolated between PARANG START and END")
-        ends = [_number(meta, f"ESO TEL PARANG {key}") or 0.0 for key in ("START", "END")]
-        count = max(1.0, _number(meta, "ESO DET NDIT") or 1.0)
+        ends = [number(meta, f"ESO TEL PARANG {key}") or 0.0 for key in ("START", "END")]
+        count = max(1.0, number(meta, "ESO DET NDIT") or 1.0)
         return _near(header, 0.0), abs(_near(ends[1], ends[0]) - ends[0]) / count
     where, said = site(meta)
     caveats.extend(said)
@@ -316,12 +290,12 @@ def _consistent(meta: Meta, pole: Pole, where: Site, when: Moment) -> bool:
     PARANG START belongs to the first DIT: it is compared at DATE-OBS, within what half a DIT or 5 s of
     header clocks change.
     """
-    begin = _instant(meta, "DATE-OBS")
-    given = _number(meta, "ESO TEL PARANG START")
+    begin = instant(meta, "DATE-OBS")
+    given = number(meta, "ESO TEL PARANG START")
     if begin is None or given is None:
         return True
-    computed = parallactic_angle(pole, where, _mjd(begin))
-    later = parallactic_angle(pole, where, _mjd(begin) + 5.0 / 86400.0)
+    computed = parallactic_angle(pole, where, mjd_of(begin))
+    later = parallactic_angle(pole, where, mjd_of(begin) + 5.0 / 86400.0)
     slack = AGREEMENT + abs(_near(later, computed) - computed)
     return abs(_near(computed, given) - given) <= slack and when.middle > 0.0
 
@@ -329,7 +303,7 @@ def _consistent(meta: Meta, pole: Pole, where: Site, when: Moment) -> bool:
 def _mode(meta: Meta, name: str) -> str:
     """Mode of the derotator: ELEV, SKY or STAT."""
     mode = str(meta.get("ESO INS4 DROT2 MODE") or "").strip().upper()
-    if mode in {"ELEV", "STAT"} or (mode == "SKY" and _number(meta, "ESO INS4 DROT2 POSANG") is not None):
+    if mode in {"ELEV", "STAT"} or (mode == "SKY" and number(meta, "ESO INS4 DROT2 POSANG") is not None):
         return mode
     raise MissingInput(
         f"{name}: derotator mode ESO INS4 DROT2 MODE = {meta.get('ESO INS4 DROT2 MODE')!r}, "
@@ -342,7 +316,7 @@ def _clock_fault(meta: Meta, mjd: float, caveats: list[str]) -> float:
     """Correction of the derotator angle before its clock was put right, degree."""
     if _day(mjd) >= _tables()["clock_fault"]["until"]:
         return 0.0
-    altitude, begin = _number(meta, "ESO TEL ALT"), _number(meta, "ESO INS4 DROT2 BEGIN")
+    altitude, begin = number(meta, "ESO TEL ALT"), number(meta, "ESO INS4 DROT2 BEGIN")
     if altitude is None or begin is None:
         caveats.append("before 2016-07-12, no ESO TEL ALT or INS4 DROT2 BEGIN: derotator's clock fault not corrected")
         return 0.0

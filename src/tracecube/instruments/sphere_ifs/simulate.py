@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tracecube.core.fields import FloatArray
 from tracecube.core.frame import RawFrame
+from tracecube.core.headers import mjd_of
 from tracecube.instruments.sphere_ifs.detectors import detector, lamp_wave
 from tracecube.instruments.sphere_ifs.guess import MODES
 from tracecube.instruments.sphere_ifs.observing import astrometry
@@ -159,7 +160,7 @@ class _Night:
             y=float(home[1] + 6e-4 * rng.standard_normal()),
             dispersion=1.2e-3,
         )
-        fixed = astrometry(headers.mjd_of(middle))
+        fixed = astrometry(mjd_of(middle))
         parallactic = headers.parallactic(self.target, middle)
         angle = parallactic + fixed.pupil + fixed.instrument + fixed.true_north
         electrons = sky.background(shot.dit)

@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime
 
 from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fields import Meta
+from tracecube.core.headers import MJD_EPOCH, text
 from tracecube.core.headers import needed as needed_card
 from tracecube.core.headers import number as card_number
-from tracecube.core.headers import text
 
 __all__ = [
     "NAME",
@@ -34,7 +34,6 @@ NAME = re.compile(r"(?P<time>\d{8}T\d{6}\.\d)_(?P<slot>\d{3})(?P<amp>[LR][LU])_(
 _BEGAN = re.compile(r"\d{8}T\d{6}\.\d")
 _UNSET = -999999.0
 _TRUST = 25.0  # arcsec: the corrected trajectory is taken unless it lies farther than this from the planned one
-_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 
 def number(header: Meta, key: str) -> float | None:
@@ -122,7 +121,7 @@ def start_mjd(header: Meta, name: str) -> float:
     if named is None:
         raise MissingInput(f"{name}: no MJD in the header, no time in the name", hint="write MJD into the header")
     start = datetime.strptime(named["time"], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
-    return (start - _MJD_EPOCH).total_seconds() / 86400.0
+    return (start - MJD_EPOCH).total_seconds() / 86400.0
 
 
 def night_of(header: Meta, name: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from tracecube.core.fields import Scalar
+from tracecube.core.headers import MJD_EPOCH
 from tracecube.instruments.muse.simulation.observing import LATITUDE, LONGITUDE, Aim, sidereal
 from tracecube.instruments.muse.simulation.optics import COLUMNS, ROWS
 from tracecube.instruments.muse.simulation.readout import COVERED, Chip
@@ -12,7 +13,6 @@ from tracecube.instruments.muse.simulation.schedule import Shot
 
 __all__ = ["channel_cards", "primary_cards", "static_cards"]
 
-_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _LAMPS = {"Ne": (3,), "Xe": (4,), "HgCd": (5,), "CONT": (1, 2)}
 _TEMPLATES = {
     "BIAS": "MUSE_wfm_cal_bias",
@@ -28,7 +28,7 @@ _TEMPLATES = {
 
 
 def _stamp(mjd: float, digits: int = 3) -> str:
-    text = f"{_EPOCH + timedelta(days=mjd):%Y-%m-%dT%H:%M:%S.%f}"
+    text = f"{MJD_EPOCH + timedelta(days=mjd):%Y-%m-%dT%H:%M:%S.%f}"
     return text[: 19 + (digits + 1 if digits else 0)]
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from tracecube.core.fields import Scalar
+from tracecube.core.headers import mjd_of
 from tracecube.instruments.sedm.observing import PALOMAR, airmass, parallactic_angle
 
 __all__ = ["Pointing", "RobotCamera", "Shot", "header"]
 
-_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _READOUT = {0.1: 38.0, 1.0: 5.0, 2.0: 3.0}  # s, MHz -> time from shutter to file for four million pixels
 
 
@@ -84,7 +84,7 @@ def header(shot: Shot) -> dict[str, Scalar]:
     Airmass and parallactic angle follow from place and time; weather, dome and telescope read what they
     read on a quiet night.
     """
-    mjd = (shot.start - _MJD_EPOCH) / timedelta(days=1)
+    mjd = mjd_of(shot.start)
     sky = shot.kind != "Calibration" or shot.bare == "twilight"
     ra, dec = shot.pointing.right_ascension / 15.0, shot.pointing.declination
     cards: dict[str, Scalar] = {

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from tracecube.core.fields import Scalar
+from tracecube.core.headers import mjd_of
 from tracecube.instruments.sphere_ifs.observing import UT3
 from tracecube.instruments.sphere_ifs.simulation.schedule import Shot
 from tracecube.instruments.sphere_ifs.sky_angles import parallactic_angle, pole_of_date
 
-__all__ = ["Target", "header", "mjd_of", "parallactic", "target_of"]
+__all__ = ["Target", "header", "parallactic", "target_of"]
 
-_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _TYPES = {
     "DARK": ("CALIB", "DARK", "IMAGE"),
     "BACKGROUND": ("CALIB", "DARK,BACKGROUND", "IMAGE"),
@@ -36,11 +36,6 @@ class Target:
     name: str
     right_ascension: float
     declination: float
-
-
-def mjd_of(time: datetime) -> float:
-    """Modified Julian date of a time, UTC."""
-    return (time - _EPOCH) / timedelta(days=1)
 
 
 def target_of(time: datetime) -> Target:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from tracecube.core.fields import Scalar
+from tracecube.core.headers import mjd_of
 from tracecube.instruments.virus.simulation.geometry import Pointing
 from tracecube.instruments.virus.simulation.schedule import Shot
 
 __all__ = ["UNSET", "Unit", "frame_name", "header"]
 
 UNSET = -999999.9
-_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def frame_name(shot: Shot, slot: int, amp: str, *, archived: bool) -> str:
 
 def header(shot: Shot, unit: Unit, amp: str, pointing: Pointing) -> dict[str, Scalar]:
     """All cards of a raw frame."""
-    mjd = (shot.start - _EPOCH) / timedelta(days=1)
+    mjd = mjd_of(shot.start)
     sky = shot.kind == "sci"
     written = shot.start + timedelta(seconds=shot.seconds + 20.0)
     return {
