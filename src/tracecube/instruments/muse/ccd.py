@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from tracecube.core.detector import Section
 from tracecube.core.errors import BadData, MissingInput
@@ -37,6 +38,8 @@ SATURATED = 65500.0  # adu, of a converter of 16 bits
 _IGNORED = 3  # columns of overscan beside the data that hold light left behind by the charge transfer
 _COVERED = 32  # pixels of a prescan and of an overscan
 _ORDER = 6  # most terms of the bias level along y; its shape is smooth over the whole quadrant
+_BLOCK = 33  # rows whose mean overscan tells a jump of the level from noise
+_SURE, _JUMP = 6.0, 1.0  # errors of such a mean, and adu, by which a level is not smooth: it is followed, and told
 _DEAD = 0.2  # share of saturated pixels beyond which the read-out of a quadrant is dead
 
 
@@ -188,6 +191,8 @@ class Channel:
         Bias level of each row of each quadrant.
     noise : tuple of float, electron
         Scatter of the overscan of each quadrant.
+    jumps : tuple of float, adu
+        By how much the level of each departs from a smooth curve along y.
     """
 
     raw: RawFrame
@@ -195,6 +200,7 @@ class Channel:
     parts: tuple[Quadrant, ...]
     levels: tuple[FloatArray, ...]
     noise: tuple[float, ...]
+    jumps: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, raw: RawFrame) -> Channel:
@@ -219,8 +225,9 @@ class Channel:
             raw,
             counts,
             parts,
-            tuple(level for level, _ in found),
-            tuple(noise * part.gain for (_, noise), part in zip(found, parts, strict=True)),
+            tuple(level for level, _, _ in found),
+            tuple(noise * part.gain for (_, noise, _), part in zip(found, parts, strict=True)),
+            tuple(jump for _, _, jump in found),
         )
         if len(made.dead) == len(parts):
             raise BadData(f"{raw.name}: all four read-outs are dead or saturated", hint="leave the file out")
@@ -253,9 +260,17 @@ class Channel:
     @property
     def doubts(self) -> tuple[str, ...]:
         """What is wrong with the exposure, in words."""
-        if not self.dead:
-            return ()
-        return (f"{self.raw.name}: read-out {', '.join(map(str, self.dead))} is dead or saturated: its pixels are bad",)
+        said = []
+        if self.dead:
+            dead = ", ".join(map(str, self.dead))
+            said.append(f"{self.raw.name}: read-out {dead} is dead or saturated: its pixels are bad")
+        said += [
+            f"{self.raw.name}: the bias level of read-out {part.output} is not smooth by {jump:.1f} adu: means over "
+            f"{_BLOCK} rows follow it"
+            for part, jump in zip(self.parts, self.jumps, strict=False)
+            if jump > _JUMP and part.output not in self.dead
+        ]
+        return tuple(said)
 
     def rows(self, y0: int, y1: int) -> tuple[FloatArray, IntArray]:
         """Return electrons above the bias level, and flags, of rows ``y0`` to ``y1`` (exclusive)."""
@@ -300,8 +315,8 @@ def _narrow(pixels: FloatArray) -> CountArray:
     return narrow if np.array_equal(narrow, pixels) else pixels
 
 
-def _level(covered: FloatArray) -> tuple[FloatArray, float]:
-    """Return the bias level of each row (adu) and the noise of a pixel.
+def _level(covered: FloatArray) -> tuple[FloatArray, float, float]:
+    """Return the bias level of each row (adu), the noise of a pixel, and by how much the level is not smooth (adu).
 
     Terms are added as long as the scatter of the rows' means goes down by more than chance: chi-square falls by more
     than 9 with one parameter (three standard deviations).
@@ -320,5 +335,26 @@ def _level(covered: FloatArray) -> tuple[FloatArray, float]:
         if before - after < 9.0 and order > 2:  # noqa: PLR2004 - a slope and a bend are always allowed for
             break
         best, before = fit, after
+    best, jump = _followed(rows, best, count, noise)
     left = (covered - best[:, None])[kept]
-    return np.asarray(best), float(clipped_moments(left)[1])
+    return np.asarray(best), float(clipped_moments(left)[1]), jump
+
+
+def _followed(rows: FloatArray, smooth: FloatArray, count: FloatArray, noise: float) -> tuple[FloatArray, float]:
+    """Return the level (adu) along means over some rows where it surely departs from a smooth curve, and by how much.
+
+    Parameters
+    ----------
+    rows, smooth : array (y,), adu
+        Means of the overscan, and the curve through them.
+    count : array (y,)
+        Pixels in each mean.
+    noise : float, adu
+        Of a pixel.
+    """
+    sums = [_BLOCK * uniform_filter1d(one, _BLOCK, mode="constant") for one in ((rows - smooth) * count, 1.0 * count)]
+    held = np.maximum(sums[1], 1.0)
+    left, error = sums[0] / held, noise / np.sqrt(held)
+    if not (noise > 0 and np.max(np.abs(left) / error) > _SURE):
+        return smooth, 0.0
+    return np.asarray(smooth + left), float(np.abs(left).max())

@@ -91,7 +91,7 @@ class Flat(Outputs):
     traces: SliceTraces
 
 
-@recipe(version="4")
+@recipe(version="5")
 def master_bias(
     *,
     raw: Sequence[RawFrame],
@@ -182,7 +182,7 @@ def _bias_numbers(channels: Sequence[Channel], index: int, noise: float, share: 
     ]
 
 
-@recipe(version="4")
+@recipe(version="5")
 def master_dark(*, raw: Sequence[RawFrame], bias: Frame, params: DarkParams) -> Dark:
     """Combine the darks of one channel; what stands out of the typical pixel is hot.
 
@@ -230,7 +230,7 @@ def _glow(smooth: DarkModel) -> QualityNumber:
     return QualityNumber("DARK GLOW", float(np.ptp(smooth.data)), "electron/h", high=HIGHEST_GLOW)
 
 
-@recipe(version="4")
+@recipe(version="5")
 def lamp_flat(*, raw: Sequence[RawFrame], bias: Frame, dark: Frame | None, params: FlatParams) -> Flat:
     """Combine the continuum-lamp exposures of one channel, and trace the slices in them.
 

@@ -70,7 +70,7 @@ def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     return Frame(data, variance, flags, channel.meta)
 
 
-@recipe(version="11")
+@recipe(version="12")
 def preprocess(  # noqa: PLR0913 - what an exposure goes with
     *,
     raw: RawFrame,
@@ -177,7 +177,7 @@ class Twilight(Outputs):
     twilight: SliceIllumination
 
 
-@recipe(version="4")
+@recipe(version="5")
 def twilight_light(  # noqa: PLR0913 - what the twilight goes with
     *,
     raw: Sequence[RawFrame],

@@ -90,7 +90,7 @@ class Lsf(Outputs):
     lsf: SliceLsf
 
 
-@recipe(version="5")
+@recipe(version="6")
 def line_spread_function(  # noqa: PLR0913 - what the lines are seen through
     *,
     raw: Sequence[RawFrame],
