@@ -21,7 +21,7 @@ from tracecube.instruments.muse.ccd import Channel
 from tracecube.instruments.muse.dark_current import why_not
 from tracecube.instruments.muse.exposure import combine_lamps, open_channels, reader
 from tracecube.instruments.muse.geometry import channel_of, geometry_of
-from tracecube.instruments.muse.headers import exposure_time
+from tracecube.instruments.muse.headers import exposure_time, number
 from tracecube.instruments.muse.modes import without_notch
 from tracecube.recipes.slices.evenness import evenness
 from tracecube.recipes.slices.over_flat import Shift, edge_shift, over_flat, slice_ratios
@@ -37,6 +37,10 @@ _HOUR = 3600.0
 _ROWS = 256  # that are calibrated at a time: what is thrown away again takes as much as a frame
 
 _DIM, _UNEVEN = 0.05, 0.2  # error of a slice's brightness, and scatter among slices, that no illumination flat has
+_TEMPERATURES = ("ESO INS TEMP7 VAL", "ESO INS TEMP11 VAL")
+"""Header cards of the instrument's temperature, degree Celsius."""
+
+_WARMER = 2.0  # degree: slices change by a per cent from day to night, over some four
 _ILLUM_ROWS = (1500, 2600)  # the middle of the spectrum, where all slices see the same colours
 
 
@@ -94,7 +98,7 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     gain, gain_error, shift, unlit = _illumination(illum, bias, dark, flat, traces)
     frame, doubts = _opened(raw, bias, dark)
     frame, current = _without_dark(frame, dark_model, raw)
-    caveats = [*doubts, *unlit, *current]
+    caveats = [*doubts, *unlit, *current, *_warmth(illum, raw)]
     follow = params.follow_edges or not np.isfinite(shift.error)
     used = edge_shift(frame, traces) if follow else shift
     if twilight is None:
@@ -122,6 +126,18 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
         QualityNumber("LIGHT MEDIAN", float(np.nanmedian(segments.white))),
     )
     return Preprocessed(preprocessed=exposure, segments=segments, quality=numbers, caveats=tuple(caveats))
+
+
+def _warmth(illum: RawFrame | None, raw: RawFrame) -> tuple[str, ...]:
+    """Say so where the illumination flat was taken at another temperature, with which slices brighten and fade."""
+    if illum is None:
+        return ()
+    told = [(number(illum.meta, card), number(raw.meta, card)) for card in _TEMPERATURES]
+    off = [one - other for one, other in told if one is not None and other is not None]
+    if not off or max(map(abs, off)) <= _WARMER:
+        return ()
+    said = f"{illum.name}: taken {abs(off[0]):.1f} degrees {'warmer' if off[0] > 0 else 'colder'} than the exposure"
+    return (f"{said}: slices are not as bright as it says; lines of the sky tell the rest",)
 
 
 def _illumination(
