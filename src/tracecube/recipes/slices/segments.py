@@ -21,6 +21,7 @@ _INSIDE = 2.0  # px from the edges of a slice that are left out
 _CLIP = 4.0  # errors off what a piece's row and an object's shape let expect, beyond which a pixel is hit
 _ROUGH = 0.2  # of the shape: an object's image moves over the rows of a block
 _CLEAR = (5600.0, 7500.0)  # Angstrom, about the band that tells how bright a piece is
+_WHOLE = 0.6  # of the band that a piece must have to be compared with others
 
 
 def place_of(geometry: SliceGeometry, row: int, across: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -81,7 +82,8 @@ def cut_segments(
         at_ends = solution.wave(row, np.array(0.5 * (rows - 1)), ends)
         spread[at] = np.diff(at_ends) ** 2 / 12.0
         for piece in range(pieces):
-            middle = float(np.nanmean(place[piece]))
+            seen = np.isfinite(place[piece])
+            middle = float(np.mean(place[piece][seen])) if seen.any() else float("nan")
             sky = place_of(geometry, row, np.array([middle]), np.array([2.0 * float(np.mean(half))]))
             x_sky[row * pieces + piece], y_sky[row * pieces + piece] = sky[0][0], sky[1][0]
     flags = np.where(np.isfinite(flux), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
@@ -103,9 +105,13 @@ def cut_segments(
 
 
 def _white(flux: F4, variance: F4, wave: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the median over a wide band: lines of the sky, and hits, count little."""
+    """Return the median over a wide band: lines of the sky, and hits, count little.
+
+    A piece that lost much of the band, to a dead read-out, sees other colours than the others: it has none.
+    """
     inside: BoolArray = np.isfinite(flux) & (wave > _CLEAR[0]) & (wave < _CLEAR[1])
-    known = inside.sum(axis=1) > 100
+    count = inside.sum(axis=1)
+    known = count > max(100.0, _WHOLE * float(count.max(initial=0)))
     white, error = np.full(len(flux), np.nan), np.full(len(flux), np.nan)
     for row in np.flatnonzero(known):
         white[row] = np.median(flux[row, inside[row]])

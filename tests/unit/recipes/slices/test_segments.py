@@ -171,3 +171,18 @@ def test_all_light_of_the_narrowest_star_counts(off, peak, bad):
         expected = (star * own).sum(axis=1) / own.sum(axis=1)
         rows = np.abs(np.arange(FIELD.rows) - 2000) < 100
         assert np.abs(light[piece] - expected)[rows].mean() < 0.004 + 0.01 * expected[rows].max()
+
+
+def test_a_piece_that_lost_much_of_the_band_is_not_compared_with_others(exposure):
+    """Where half of a read-out is dead the rest of the band is of another colour: such pieces pass for objects."""
+    flags = exposure.flags.copy()
+    x0, x1 = (int(edge[1, 2000]) for edge in (FIELD.traces.left, FIELD.traces.right))
+    flags[: FIELD.rows // 2, x0 - 2 : x1 + 3] |= int(Flag.BAD_PIXEL)
+    found = cut(replace(exposure, flags=flags))
+    lost = found.aperture == 2
+    assert np.isnan(found.white[lost]).all()
+    assert np.isfinite(found.flux[lost]).any()
+    assert np.array_equal(found.white[~lost], cut(exposure).white[~lost])
+    flags[:, x0 - 2 : x1 + 3] |= int(Flag.BAD_PIXEL)
+    gone = cut(replace(exposure, flags=flags))
+    assert np.isnan(gone.x[lost]).all()
