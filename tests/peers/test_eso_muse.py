@@ -20,7 +20,9 @@ from tracecube.archive import queries
 from tracecube.archive.ledger import Ledger
 from tracecube.core.frame import Frame
 from tracecube.instruments.muse import instrument
+from tracecube.instruments.muse.given_reduced import given_reduced
 from tracecube.instruments.muse.given_steps import GivenParams, given_bias
+from tracecube.instruments.muse.object_steps import ObjectParams
 from tracecube.instruments.muse.pointing import barycentric_velocity, pointing_of
 from tracecube.io.headers import read_header
 from tracecube.io.products import read_product
@@ -258,3 +260,27 @@ def test_cubes_open_in_mpdaf(night) -> None:
         )
         assert cube.var is not None
     assert np.nanmax(np.abs(ours.data - exported.data)) == 0.0
+
+
+def test_their_reduced_pixels_become_our_cube(night, piece, tmp_path) -> None:
+    """Pixels that muse_scipost calibrated: the light of our cube is that of its own, wavelength by wavelength."""
+    scipost(night, tmp_path / "reduced", piece("reduced"), "--rvcorr=bary", "--filter=white")
+    path = tmp_path / "reduced" / "PIXTABLE_REDUCED_0001.fits"
+    assert instrument.classify(path.name, read_header(path)).tag == "ESO_PIXTABLE_REDUCED"
+    params = ObjectParams(lowest=6900.0, highest=7100.0)
+    made = given_reduced(raw=read_raw(path, "ESO_PIXTABLE_REDUCED"), params=params)
+    with fits.open(tmp_path / "reduced" / "DATACUBE_FINAL.fits") as hdus:
+        theirs, head = np.array(hdus["DATA"].data), hdus["DATA"].header
+    first = round((head["CRVAL3"] - 6900.0) / 1.25)
+    ours = made.cube.data[first : first + theirs.shape[0]]
+    assert head["CRVAL1"] == pytest.approx(made.cube.meta["CRVAL1"], abs=0.1 / 3600.0)
+    inner = slice(3, -3)
+    light = [float(np.nansum(cube[inner])) for cube in (ours, theirs)]
+    assert light[0] == pytest.approx(light[1], rel=0.01)
+    white = [np.nanmean(cube[inner], axis=0) for cube in (ours, theirs)]
+    peaks = [np.unravel_index(np.nanargmax(one), one.shape) for one in white]
+    places = [
+        (k + 1 - card["CRPIX1"], j + 1 - card["CRPIX2"])
+        for (j, k), card in zip(peaks, (made.cube.meta, head), strict=True)
+    ]
+    assert places[0] == pytest.approx(places[1], abs=1.01)  # spaxels of the two grids lie aside

@@ -81,7 +81,8 @@ def raw_items(record: RawRecord) -> list[Item]:
     A file is a cube when its instrument's rules put the number ``planes`` into its setup; ``plane_step``
     (day) is then the time from one to the next. Planes are integrations of their own, with their own time.
     It holds several detectors when the rules put their extensions' names, with blanks between, into ``extensions``:
-    each is then an item with its own ``detector`` in the setup.
+    each is then an item with its own ``detector`` in the setup. A file whose setup names ``detectors`` serves each of
+    them as a whole.
     """
     tag = record.tag or ""
     setup = {**record.setup, "night": record.night, "raw_tag": tag}
@@ -100,6 +101,9 @@ def raw_items(record: RawRecord) -> list[Item]:
     names = str(record.setup.get("extensions") or "").split()
     if names:
         return [_extension(whole, name) for name in names]
+    served = str(record.setup.get("detectors") or "").split()
+    if served:
+        return [_serving(whole, name) for name in served]
     planes = int(record.setup.get("planes") or 0)
     return [_plane(whole, number, planes) for number in range(planes)] or [whole]
 
@@ -127,6 +131,17 @@ def _extension(whole: Item, extension: str) -> Item:
         identity=hash_of_value([whole.sha256, extension]),
         setup={**setup, "detector": extension},
         extension=extension,
+    )
+
+
+def _serving(whole: Item, detector: str) -> Item:
+    """Return a whole file as what serves one detector."""
+    setup = {key: value for key, value in whole.setup.items() if key != "detectors"}
+    return replace(
+        whole,
+        name=f"{whole.name}_{detector}",
+        identity=hash_of_value([whole.sha256, detector]),
+        setup={**setup, "detector": detector},
     )
 
 

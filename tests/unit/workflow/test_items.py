@@ -47,3 +47,12 @@ def test_detectors_are_items_with_their_own_name_and_identity() -> None:
 def test_the_only_detector_of_a_file_is_the_same_item_as_among_others() -> None:
     (alone,) = raw_items(record(extensions="CHAN02"))
     assert alone == raw_items(record(extensions="CHAN01 CHAN02"))[1]
+
+
+def test_a_file_that_serves_detectors_is_an_item_of_each_as_a_whole() -> None:
+    items = raw_items(record(mode="WFM", detectors="CHAN01 CHAN02"))
+    assert [item.name for item in items] == ["a_CHAN01", "a_CHAN02"]
+    assert [item.setup["detector"] for item in items] == ["CHAN01", "CHAN02"]
+    assert all("detectors" not in item.setup for item in items)
+    assert {(item.extension, item.plane, item.sha256) for item in items} == {(None, None, "f" * 64)}
+    assert len({item.identity for item in items} | {"f" * 64}) == 3

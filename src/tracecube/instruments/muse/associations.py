@@ -9,9 +9,9 @@ from functools import partial
 from tracecube.core.workflow import Association, Match
 
 __all__ = [
-    "ALL_LSF", "ALL_TRACES", "ALL_WAVELENGTHS", "ASTROMETRY", "BAD_PIXELS", "BIAS", "CHANNEL", "DARK", "DARK_MODEL",
-    "FLAT", "GEOMETRY", "ILLUM", "LINEARITY", "LINES", "OPTICS", "TRACES", "TWILIGHT", "WAVELENGTHS", "in_mode", "near",
-    "of_all",
+    "ALL_LSF", "ALL_TRACES", "ALL_WAVELENGTHS", "ASTROMETRY", "BAD_PIXELS", "BIAS", "CHANNEL", "COLOURS", "DARK",
+    "DARK_MODEL", "FLAT", "GEOMETRY", "ILLUM", "LINEARITY", "LINES", "OPTICS", "TRACES", "TWILIGHT", "WAVELENGTHS",
+    "in_mode", "near", "of_all",
 ]  # fmt: skip
 
 CHANNEL = ("readout", "detector")
@@ -94,6 +94,9 @@ TWILIGHT = Association(
     minimum=0,
     when={"use_skyflats": ("yes",)},
 )
+
+COLOURS = replace(TWILIGHT, argument="colours", tags=("FIELD_COLOURS",), ladder=in_mode(partial(near, days=7.0)))
+"""How light changes with wavelength over the field: of all channels together."""
 
 ILLUM = Association(
     "illum",

@@ -73,18 +73,20 @@ GIVEN_TAGS = {
     "ESO_MASTER_FLAT": "lamp flat of the observatory's pipeline",
     "ESO_TRACE_TABLE": "traces of the observatory's pipeline",
     "ESO_WAVECAL_TABLE": "wavelengths of the observatory's pipeline",
+    "ESO_TWILIGHT_CUBE": "light of the twilight over the field by the observatory's pipeline",
     "ESO_STD_RESPONSE": "response of the observatory's pipeline",
     "ESO_STD_TELLURIC": "bands of the atmosphere by the observatory's pipeline",
     "ESO_PIXTABLE_OBJECT": "pixels of an exposure by the observatory's pipeline",
     "ESO_PIXTABLE_SKY": "pixels of an exposure of the sky by the observatory's pipeline",
     "ESO_PIXTABLE_STD": "pixels of a standard star by the observatory's pipeline",
     "ESO_PIXTABLE_ASTROMETRY": "pixels of an astrometric field by the observatory's pipeline",
+    "ESO_PIXTABLE_REDUCED": "pixels of an exposure in flux and on the sky, by the observatory's pipeline",
     "ESO_DATACUBE_FINAL": "cube of an exposure by the observatory's pipeline",
     "ESO_IMAGE_FOV": "image of an exposure by the observatory's pipeline",
 }
 """Products of the observatory's pipeline that take the place of ours: ESO_ and their PRO CATG."""
 
-_FIELDS = ("ESO_DATACUBE_FINAL", "ESO_IMAGE_FOV")
+_FIELDS = ("ESO_DATACUBE_FINAL", "ESO_IMAGE_FOV", "ESO_PIXTABLE_REDUCED")
 """Those of all channels of an exposure together."""
 
 _OF_A_MODE = frozenset({"FLAT", "ILLUM", "SKYFLAT", "ARC", "ARC_LSF", "ASTROMETRY", "STD", "SKY", "OBJECT"})
@@ -212,6 +214,9 @@ def _given(name: str, header: Meta, tag: str) -> Classification:
         "readout": _readout(header),
         "raw_tag": tag,
     }
+    if tag == "ESO_TWILIGHT_CUBE":
+        setup |= {"detectors": " ".join(_lit(name, header)), "template": as_written(header, "ESO TPL START")}
+        return Classification(tag, setup, mjd=start_mjd(header, name))
     merged = sorted({one.partition(".")[0] for one in as_written(header, "EXTENSIONS").split() if "." in one})
     own = as_written(header, "UNITNAME")
     if merged:
@@ -234,3 +239,22 @@ def _given(name: str, header: Meta, tag: str) -> Classification:
         exptime=exposure_time(header, name),
         object=str(setup["target"]) or None,
     )
+
+
+_FLUX_SKY = re.compile(r"ESO DRS MUSE FLAT FLUX SKY(\d+)")
+
+
+def _lit(name: str, header: Meta) -> list[str]:
+    """Return the channels whose light a TWILIGHT_CUBE tells.
+
+    Raises
+    ------
+    BadData
+        It tells of none.
+    """
+    found = sorted(int(match[1]) for key in header if (match := _FLUX_SKY.fullmatch(key)))
+    if not found:
+        raise BadData(
+            f"{name}: of which channels this TWILIGHT_CUBE is is not told", hint="make it again with muse_twilight"
+        )
+    return [f"CHAN{channel:02d}" for channel in found]

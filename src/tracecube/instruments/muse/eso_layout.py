@@ -41,6 +41,7 @@ from tracecube.instruments.muse.eso_quality import (
     wavelength_quality,
 )
 from tracecube.instruments.muse.eso_reduced import REDUCED_FORMS
+from tracecube.instruments.muse.eso_twilight import TWILIGHT_FORMS
 from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
 from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
 from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, needed
@@ -259,5 +260,6 @@ FORMS: tuple[Form | GatheredForm | JobForm, ...] = (
     form(_dark, Frame, "DARK_MODEL", "MODEL_DARK", "muse_dark"),
     *FIELD_FORMS,
     *REDUCED_FORMS,
+    *TWILIGHT_FORMS,
 )
 """One a kind of file."""

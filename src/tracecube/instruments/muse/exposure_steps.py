@@ -10,11 +10,12 @@ from pydantic import Field
 from scipy.ndimage import median_filter
 
 from tracecube.core.errors import BadData
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, Scalar
 from tracecube.core.frame import Frame, RawFrame
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.slice_colour import FieldColours, SliceColours
 from tracecube.core.slice_light import SliceIllumination
 from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.ccd import Channel
@@ -23,14 +24,18 @@ from tracecube.instruments.muse.exposure import combine_lamps, open_channels, re
 from tracecube.instruments.muse.geometry import channel_of, geometry_of
 from tracecube.instruments.muse.headers import exposure_time, number
 from tracecube.instruments.muse.modes import without_notch
+from tracecube.recipes.slices.colours import colours_along, without_colours
 from tracecube.recipes.slices.evenness import evenness
 from tracecube.recipes.slices.over_flat import Shift, edge_shift, over_flat, slice_ratios
 from tracecube.recipes.slices.segments import cut_segments
 
-__all__ = ["LEVEL_CARD", "calibrated", "preprocess", "twilight_light"]
+__all__ = ["LAMP_CARD", "LEVEL_CARD", "calibrated", "preprocess", "twilight_light"]
 
 LEVEL_CARD = "SKYLIGHT"
 """Header card: light of the twilight over that of the lamp by which exposures were divided, in the typical slice."""
+
+LAMP_CARD = "LAMPMEAN"
+"""Header card: mean of the flat over its detector, electron."""
 
 _HOUR = 3600.0
 
@@ -87,6 +92,7 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     geometry: RawFrame,
     illum: RawFrame | None,
     twilight: SliceIllumination | None,
+    colours: FieldColours | None = None,
     params: PreprocessParams,
 ) -> Preprocessed:
     """Calibrate one exposure of a channel, up to light relative to the lamp on the detector's pixels.
@@ -106,10 +112,14 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
     frame = without_notch(frame, traces, wavelengths)
     data, variance, flags = over_flat(frame, flat, traces, shift=used.value, gain=gain, light=twilight)
     meta = {**frame.meta, LEVEL_CARD: 1.0 if twilight is None else round(float(np.nanmedian(twilight.level)), 7)}
+    places = geometry_of(geometry, channel_of(meta, raw.name), meta)
+    even = Frame(data, variance, flags, meta)
+    if colours is not None:
+        even = without_colours(even, traces, wavelengths, places, colours, shift=used.value)
     exposure = SliceExposure(
-        data=data,
-        variance=variance,
-        flags=flags,
+        data=even.data,
+        variance=even.variance,
+        flags=even.flags,
         aperture=traces.aperture,
         shift=np.full(len(traces.aperture), used.value),
         gain=gain,
@@ -117,7 +127,6 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
         dq=traces.dq | wavelengths.dq,
         meta=meta,
     )
-    places = geometry_of(geometry, channel_of(meta, raw.name), meta)
     segments = cut_segments(exposure, traces, wavelengths, places, pieces=params.pieces)
     numbers = (
         QualityNumber("TRACE SHIFT", used.value, "pix", low=-0.6, high=0.6),
@@ -184,13 +193,17 @@ class TwilightParams(Params):
 
     lowest: float = Field(default=5000.0, gt=0, alias="lambdamin", description="Shortest wavelength that counts, A")
     highest: float = Field(default=9000.0, gt=0, alias="lambdamax", description="Longest wavelength that counts, A")
+    step: float = Field(
+        default=250.0, gt=50.0, alias="dlambda", description="Width of a range of wavelengths in which colours count, A"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Twilight(Outputs):
-    """How evenly the sky lights the slices of a channel, relative to the lamp."""
+    """How evenly the sky lights the slices of a channel, relative to the lamp: on average, and by wavelength."""
 
     twilight: SliceIllumination
+    colours: SliceColours
 
 
 @recipe(version="5")
@@ -215,16 +228,19 @@ def twilight_light(  # noqa: PLR0913 - what the twilight goes with
     shift = edge_shift(frame, traces)
     ones = np.ones(len(traces.aperture))
     data, variance, flags = over_flat(frame, flat, traces, shift=shift.value, gain=ones, light=None)
-    over = Frame(data, variance, flags, frame.meta)
+    cards: dict[str, Scalar] = {LAMP_CARD: round(float(np.mean(flat.data, dtype=np.float64)), 4)}
+    over = Frame(data, variance, flags, {**frame.meta, **cards})
     places = geometry_of(geometry, channel_of(frame.meta, channels[0].raw.name), frame.meta)
-    light = evenness(over, traces, wavelengths, places, shift=shift.value, band=(params.lowest, params.highest))
+    band = params.lowest, params.highest
+    light = evenness(over, traces, wavelengths, places, shift=shift.value, band=band)
+    colours = colours_along(over, traces, wavelengths, shift=shift.value, band=band, step=params.step)
     numbers = (
         QualityNumber("TRACE SHIFT", shift.value, "pix", low=-0.6, high=0.6),
         QualityNumber("SLICE RMS", float(np.nanstd(light.measured / light.level)), high=0.05),
         QualityNumber("LIGHT LEVEL", float(np.nanmedian(light.level))),
         QualityNumber("LIGHT ERROR", float(np.nanmedian(light.error / light.ratio)), high=0.01),
     )
-    return Twilight(twilight=light, quality=numbers, caveats=(*notes, *found.notes))
+    return Twilight(twilight=light, colours=colours, quality=numbers, caveats=(*notes, *found.notes))
 
 
 def _gains(lamp: Frame, flat: Frame, traces: SliceTraces) -> tuple[FloatArray, FloatArray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tracecube.core.workflow import Main, Task
 from tracecube.instruments.muse.associations import (
     BIAS,
+    COLOURS,
     DARK,
     DARK_MODEL,
     FLAT,
@@ -25,7 +26,7 @@ def calibrating(name: str, tag: str, text: str, *, target: str = "", subworkflow
         name=name,
         recipe=preprocess,
         main=Main("raw", (tag,)),
-        associations=(BIAS, DARK, DARK_MODEL, FLAT, TRACES, WAVELENGTHS, *GEOMETRY, ILLUM, TWILIGHT),
+        associations=(BIAS, DARK, DARK_MODEL, FLAT, TRACES, WAVELENGTHS, *GEOMETRY, ILLUM, TWILIGHT, COLOURS),
         targets=(target,) if target else (),
         subworkflow=subworkflow,
         tags={"preprocessed": f"CALIBRATED_{tag}", "segments": f"SEGMENTS_{tag}"},

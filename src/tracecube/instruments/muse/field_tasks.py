@@ -15,12 +15,12 @@ from tracecube.instruments.muse.combine_steps import combine_exposures
 from tracecube.instruments.muse.object_steps import aligned_cube, object_cube
 from tracecube.kernels.weighted_voxels import METHODS
 
-__all__ = ["FACTORS", "FIELDS", "FIELD_GROUP", "OPTIONS", "factor_rules", "field_tasks"]
+__all__ = ["FACTORS", "FIELDS", "FIELD_GROUP", "FILTERS", "OPTIONS", "factor_rules", "field_tasks"]
 
 FIELD_GROUP = ("combine_science", "mode", "field")
 _ANY = (Match(level=0),)
 _ASKED = ("OUTPUT_WCS", "OFFSET_LIST")  # with which a single exposure is put on a grid, or moved, too
-_CUBES = ("object", "object_aligned", "object_sky", "object_sky_aligned")
+_CUBES = ("object", "object_aligned", "object_sky", "object_sky_aligned", "given_reduced", "given_reduced_aligned")
 
 OPTIONS = (
     Option(

@@ -19,9 +19,10 @@ from tracecube.instruments.muse.associations import (
     in_mode,
     near,
 )
-from tracecube.instruments.muse.field_tasks import FIELD_GROUP
+from tracecube.instruments.muse.field_tasks import FIELD_GROUP, FILTERS
 from tracecube.instruments.muse.given_fields import given_cube, given_cube_aligned, given_image
 from tracecube.instruments.muse.given_pixels import given_pixels
+from tracecube.instruments.muse.given_reduced import given_reduced, given_reduced_aligned
 from tracecube.instruments.muse.given_steps import (
     given_bias,
     given_dark,
@@ -31,6 +32,7 @@ from tracecube.instruments.muse.given_steps import (
     given_traces,
     given_waves,
 )
+from tracecube.instruments.muse.given_twilight import given_field_colours, given_twilight
 
 __all__ = ["GIVEN_TASKS", "with_given"]
 
@@ -47,6 +49,8 @@ _INSTEAD = {
     **_near("MASTER_FLAT", "mode", "detector"),
     **_near("TRACES", *OPTICS, "detector"),
     **_near("WAVELENGTHS", *OPTICS, "detector"),
+    **_near("TWILIGHT", *OPTICS, "detector"),
+    **_near("FIELD_COLOURS", *OPTICS),
     **_near("RESPONSE", "mode"),
     **_near("TELLURIC", "mode"),
 }
@@ -99,7 +103,7 @@ def _pixels(tag: str) -> Task:
         name=f"given_pixels_{tag.lower()}",
         recipe=given_pixels,
         main=Main("raw", (f"ESO_PIXTABLE_{tag}",)),
-        associations=(_rule(TRACES), _rule(WAVELENGTHS), *GEOMETRY, TWILIGHT),
+        associations=(_rule(TRACES), _rule(WAVELENGTHS), *GEOMETRY, _rule(TWILIGHT)),
         tags={"preprocessed": f"CALIBRATED_{tag}", "segments": f"SEGMENTS_{tag}"},
         text="an exposure on its pixels, of the observatory's pipeline",
     )
@@ -135,6 +139,23 @@ GIVEN_TASKS = (
         _one("traces", "TRACES"),
     ),
     _task(
+        "given_twilight",
+        "TWILIGHT_CUBE",
+        "twilight",
+        given_twilight,
+        "light of the twilight along slices by the observatory's pipeline",
+        _one("flat", "MASTER_FLAT"),
+        _one("traces", "TRACES"),
+        *GEOMETRY,
+    ),
+    Task(
+        name="given_field_colours",
+        recipe=given_field_colours,
+        main=Main("raw", ("ESO_TWILIGHT_CUBE",), group_by=("mode", "template")),
+        tags={"field_colours": "GIVEN_FIELD_COLOURS"},
+        text="light of the twilight over the field by wavelength, by the observatory's pipeline",
+    ),
+    _task(
         "given_response",
         "STD_RESPONSE",
         "response",
@@ -160,6 +181,23 @@ GIVEN_TASKS = (
         main=Main("raw", ("ESO_DATACUBE_FINAL",)),
         tags={"cube": "GIVEN_CUBE", "image_fov": "IMAGE_FOV"},
         text="cube of an exposure by the observatory's pipeline",
+    ),
+    Task(
+        name="given_reduced",
+        recipe=given_reduced,
+        main=Main("raw", ("ESO_PIXTABLE_REDUCED",)),
+        associations=(FILTERS,),
+        targets=("science",),
+        tags={"cube": "CUBE", "image_fov": "IMAGE_FOV", "filter_images": "IMAGE_FOV_FILTER"},
+        text="cube of an exposure from pixels that the observatory's pipeline calibrated",
+    ),
+    Task(
+        name="given_reduced_aligned",
+        recipe=given_reduced_aligned,
+        main=Main("raw", ("ESO_PIXTABLE_REDUCED",)),
+        associations=(Association("offsets", ("OFFSETS",), (Match(level=0, same=FIELD_GROUP),)),),
+        tags={"cube": "CUBE_ALIGNED"},
+        text="cube on the grid of its field from pixels that the observatory's pipeline calibrated",
     ),
     Task(
         name="given_cube_aligned",

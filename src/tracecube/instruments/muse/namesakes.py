@@ -134,7 +134,7 @@ NAMESAKES: Mapping[str, Namesake] = {
         {
             **_STACK,
             "hsigma": "hits are told by their noise",
-            **dict.fromkeys(("scale", "resample", "crtype", "crsigma", "dlambda", "xorder", "yorder"), _TWILIGHT),
+            **dict.fromkeys(("scale", "resample", "crtype", "crsigma", "xorder", "yorder"), _TWILIGHT),
         },
     ),
     **dict.fromkeys(("preprocess_standard", "preprocess_sky", "preprocess_science", "preprocess_astrometry"), _BASIC),

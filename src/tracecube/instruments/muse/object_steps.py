@@ -32,8 +32,8 @@ from tracecube.recipes.slices.cube import Grid, binned_noise, build_cube, planes
 from tracecube.recipes.slices.resampling import Sieve
 
 __all__ = [
-    "SYSTEMS", "AlignedParams", "ObjectParams", "aligned_cube", "exposure_light", "flux_scale_of", "object_cube",
-    "offset_row",
+    "SYSTEMS", "AlignedOut", "AlignedParams", "ObjectOut", "ObjectParams", "aligned_cube", "common_grid",
+    "exposure_light", "flux_scale_of", "object_cube", "offset_row",
 ]  # fmt: skip
 
 _EXPOSURES = 10.0  # spreads by which samples of a cube on the grid of its field stand out of those around
@@ -110,7 +110,7 @@ def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams
     meta = given.exposures[0].meta
     row = offset_row(offsets, meta)
     scale = flux_scale_of(offsets, row, params.flux_scale)
-    grid = _common_grid(offsets, params, meta)
+    grid = common_grid(offsets, params, meta)
     centre = (offsets.grid_ra, offsets.grid_dec)
     placed = displaced(light.pointing, (float(offsets.ra[row]), float(offsets.dec[row])), centre)
     cube, numbers = _made(light, grid, centre, placed, params, scale=scale)
@@ -121,7 +121,7 @@ def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams
     return AlignedOut(cube=cube, quality=numbers, caveats=tuple(caveats))
 
 
-def _common_grid(offsets: Offsets, params: AlignedParams, meta: Meta) -> Grid:
+def common_grid(offsets: Offsets, params: AlignedParams, meta: Meta) -> Grid:
     """Return the grid of a field; spaxels of another side cover the same part of the sky."""
     blue, red = params.band(meta)
     step = offsets.grid_step or params.step

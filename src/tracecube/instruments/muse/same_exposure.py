@@ -23,8 +23,8 @@ T = TypeVar("T", bound=HasMeta)
 def each_once(nouns: Sequence[T]) -> tuple[list[int], tuple[str, ...]]:
     """Return places of the products that count, in order of time, and what was left out.
 
-    Of an exposure that is there more than once, our own counts, then one with errors of its own; of its images through
-    filters that in white light.
+    Of an exposure that is there more than once, our own counts, then one with errors of its own, then one made of its
+    pixels; of its images through filters that in white light.
     """
     kept: list[int] = []
     said: list[str] = []
@@ -40,5 +40,10 @@ def each_once(nouns: Sequence[T]) -> tuple[list[int], tuple[str, ...]]:
     return kept, tuple(said)
 
 
-def _rank(meta: Meta) -> tuple[bool, bool, bool]:
-    return MAKER in meta, ESTIMATED in meta, meta.get("ESO DRS MUSE FILTER NAME") not in {None, "white"}
+def _rank(meta: Meta) -> tuple[bool, bool, bool, bool]:
+    return (
+        MAKER in meta,
+        ESTIMATED in meta,
+        "RESAMPLE" not in meta,
+        meta.get("ESO DRS MUSE FILTER NAME") not in {None, "white"},
+    )

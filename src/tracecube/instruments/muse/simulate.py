@@ -43,6 +43,7 @@ def simulate(  # noqa: PLR0913 - choices of a night
     seconds: float = 600.0,
     moon: float = 22.0,
     mode: str = "WFM-NOAO-N",
+    tint: float = 0.0,
     faults: str = "",
 ) -> Iterator[RawFrame]:
     """Simulate a night.
@@ -70,6 +71,9 @@ def simulate(  # noqa: PLR0913 - choices of a night
     mode : str
         Of the wide field, with the laser or without it, nominal or extended: flats, standard star, target and sky are
         of it, and with the laser the filter against it is in; arcs and twilights are taken without.
+    tint : float
+        Share by which twilight, sky and objects are brighter at 9300 Angstrom, 30 arcsec to the west of the centre, and
+        as much fainter at 4700 Angstrom; the other way round to the east.
     faults : str
         Names of `FAULTS`, with "+" between them.
 
@@ -92,7 +96,7 @@ def simulate(  # noqa: PLR0913 - choices of a night
             raise ValueError(f"{value!r} is none of {', '.join(known)}")
     if wrong - set(FAULTS) or (wrong & {"dead_chip", "missing_channel"} and len(numbers) == 1):
         raise ValueError(f"faults are {', '.join(FAULTS)}; a channel is missed only beside another")
-    wish = Wish(field, float(angle), float(hour), float(moon), int(exposures), float(seconds), mode)
+    wish = Wish(field, float(angle), float(hour), float(moon), int(exposures), float(seconds), mode, float(tint))
     night = Night(seed, numbers, wish, wrong)
     without = frozenset(_WITHOUT[name] for name in wrong if name in _WITHOUT)
     for shot in schedule(night.date, size, int(exposures), float(seconds), without):

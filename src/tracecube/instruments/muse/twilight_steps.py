@@ -1,9 +1,9 @@
-"""The twilight as an image of the whole field: how evenly the sky lights all channels."""
+"""The twilight over the whole field: how evenly the sky lights all channels, and how that changes with wavelength."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
@@ -15,9 +15,12 @@ from tracecube.core.frame import RawFrame
 from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.recipe import Outputs, recipe
+from tracecube.core.slice_colour import FieldColours, SliceColours
 from tracecube.core.slice_light import SliceIllumination
 from tracecube.core.spectra import Image
+from tracecube.instruments.muse.exposure_steps import LAMP_CARD
 from tracecube.instruments.muse.geometry import channel_of, geometry_of, spaxel
+from tracecube.recipes.slices.colours import fit_colours
 from tracecube.recipes.slices.segments import place_of
 
 __all__ = ["twilight_image"]
@@ -33,16 +36,22 @@ class ImageParams(Params):
 
 @dataclass(frozen=True, kw_only=True)
 class TwilightImage(Outputs):
-    """Light of the sky over the field relative to the lamp, 1 in the median."""
+    """Light of the sky over the field relative to the lamp, 1 in the median, and how it changes with wavelength."""
 
     twilight_image: Image
+    field_colours: FieldColours
 
 
-@recipe(version="1")
+@recipe(version="2")
 def twilight_image(
-    *, twilights: Sequence[SliceIllumination], geometry: RawFrame, vignetting: RawFrame | None, params: ImageParams
+    *,
+    twilights: Sequence[SliceIllumination],
+    colours: Sequence[SliceColours],
+    geometry: RawFrame,
+    vignetting: RawFrame | None,
+    params: ImageParams,
 ) -> TwilightImage:
-    """Put the light along all slices of all channels into the field.
+    """Put the light along all slices of all channels into the field; see how it changes with wavelength.
 
     Where the observatory's mask says that the field is vignetted, light is flagged; steps between channels and
     slices are what to look for.
@@ -62,22 +71,35 @@ def twilight_image(
     flags = np.where(known, 0, int(Flag.NOT_MEASURED)).astype(np.int32)
     dark, notes = _vignetted(vignetting, shape, corner)
     flags |= np.where(dark, int(Flag.LOW_THROUGHPUT), 0).astype(np.int32)
-    cards: dict[str, Scalar] = {
-        key: card for key, card in twilights[0].meta.items() if key not in {"DETECTOR", "BUNIT"}
-    }
+    sky = {key: card for key, card in twilights[0].meta.items() if key not in {"DETECTOR", "BUNIT", LAMP_CARD}}
+    cards: dict[str, Scalar] = dict(sky)
     cards |= {"CRPIX1": 1.0 - corner[0], "CRPIX2": 1.0 - corner[1], "CTYPE1": "PIXEL", "CTYPE2": "PIXEL"}
     cards |= {"CRVAL1": 0.0, "CRVAL2": 0.0, "CD1_1": 1.0, "CD2_2": 1.0, "CD1_2": 0.0, "CD2_1": 0.0}
     data, variance = (np.where(known, one, np.nan).astype(np.float32) for one in (light, noise))
     image = Image(data, variance, flags, cards)
     clear = known & ~dark
     levels = np.array([float(np.median(one.level[one.dq == 0])) for one in twilights])
+    places = [geometry_of(geometry, channel_of(one.meta, "twilight"), one.meta) for one in colours]
+    changing = fit_colours(colours, places)
     numbers = (
+        QualityNumber("COLOUR SIGNIFICANCE", float(np.max(changing.significance)), "sigma"),
+        QualityNumber("COLOUR CHANGE", _change(changing), high=0.05),
         QualityNumber("NUM CHANNELS", float(len(twilights))),
         QualityNumber("CHANNEL RMS", float(np.std(levels / levels.mean())), high=0.1),
         QualityNumber("FIELD RMS", float(np.std(light[clear])), high=0.1),
         QualityNumber("VIGNETTED", float(dark.mean())),
     )
-    return TwilightImage(twilight_image=image, quality=numbers, caveats=notes)
+    return TwilightImage(
+        twilight_image=image, field_colours=replace(changing, meta=sky), quality=numbers, caveats=notes
+    )
+
+
+def _change(colours: FieldColours) -> float:
+    """Return by how much light at the rim of the field changes from blue to red at most, over that of the middle."""
+    rim = 0.9 * colours.unit * np.array([-1.0, 0.0, 1.0])
+    x, y = (part.ravel()[:, None] for part in np.meshgrid(rim, rim))
+    light = colours.at(x, y, np.linspace(colours.blue, colours.red, 9))
+    return float(np.max(np.ptp(light, axis=1)))
 
 
 def _places(

@@ -102,7 +102,7 @@ TWILIGHTS = Task(
     main=Main("raw", ("SKYFLAT",), group_by=("night", "mode", *CHANNEL)),
     associations=(BIAS, FLAT, TRACES, WAVELENGTHS, *GEOMETRY),
     targets=("calibration",),
-    tags={"twilight": "TWILIGHT"},
+    tags={"twilight": "TWILIGHT", "colours": "TWILIGHT_COLOURS"},
     text="how evenly the sky lights the slices of a channel",
 )
 
@@ -111,9 +111,13 @@ TWILIGHT_IMAGES = Task(
     name="twilight_image",
     recipe=twilight_image,
     main=Main("twilights", ("TWILIGHT",), group_by=("night", "mode")),
-    associations=(*GEOMETRY, Association("vignetting", ("VIGNETTING_MASK",), (Match(level=0),), minimum=0)),
+    associations=(
+        Association("colours", ("TWILIGHT_COLOURS",), (Match(level=0, same=("night", "mode")),), maximum=None),
+        *GEOMETRY,
+        Association("vignetting", ("VIGNETTING_MASK",), (Match(level=0),), minimum=0),
+    ),
     targets=("calibration",),
-    text="how evenly the sky lights the field, all channels together",
+    text="how evenly the sky lights the field, all channels together, and how that changes with wavelength",
 )
 
 STANDARDS = calibrating("preprocess_standard", "STD", "a standard star over the flat, on its pixels", target="response")

@@ -12,6 +12,7 @@ from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.flags import Flag
 from tracecube.core.frame import RawFrame
 from tracecube.core.outputs import LinearityLevel
+from tracecube.core.slice_colour import SliceColours
 from tracecube.core.slice_light import SliceIllumination
 from tracecube.instruments.muse import instrument
 from tracecube.instruments.muse.geometry import geometry_of
@@ -80,8 +81,11 @@ def test_the_twilight_as_an_image_with_its_vignetting(tmp_path):
     dark = np.zeros((288, 300), np.float32)
     dark[:, 280:] = 1.0
     mask = RawFrame("mask", "VIGNETTING_MASK", {}, {"": dark}, {})
+    even, wave = np.ones((48, 17, 93)), np.arange(5000.0, 9001.0, 250.0)
+    one = np.ones(17)
+    colours = SliceColours(even, 1e-3 * even, across, light.aperture, light.dq, wave, one, one, META)
     made = twilight_image(
-        twilights=[light], geometry=read_raw(path, "GEOMETRY"), vignetting=mask, params=ImageParams()
+        twilights=[light], colours=[colours], geometry=read_raw(path, "GEOMETRY"), vignetting=mask, params=ImageParams()
     ).twilight_image
     known = made.flags & int(Flag.NOT_MEASURED) == 0
     assert np.abs(made.data[known] - 1.0).max() < 0.011

@@ -27,17 +27,31 @@ _FIELD_SLOPE = 2.0e-4  # a spaxel to the west, of all light through the telescop
 _TWILIGHT_SLOPE = 4.0e-6  # a spaxel
 _ROLL = 2.5  # px over which light of the sky fades at the ends of slices
 _EDGE, _WITHIN = 2.0, 8.0  # Angstrom over which the filter against the laser fades, so far within its gap
+_RIM, _MIDDLE, _HALF_BAND = 150.0, 7000.0, 2300.0  # spaxels, Angstrom: where the tint is as it is told
 _GLOW = 2.0e-4  # of arc lamps between the lines, an Angstrom
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """One channel; ``gap`` is what the filter against the sodium laser takes away, where it is in (Angstrom)."""
+    """One channel.
+
+    Parameters
+    ----------
+    optics : Optics
+    spread : LineSpread
+    chip : Chip
+    gap : (float, float) or None, Angstrom
+        What the filter against the sodium laser takes away, where it is in.
+    tint : float
+        By how much more red light than blue the west of the field gets through the telescope: at 30 arcsec from the
+        centre, between 7000 and 9300 Angstrom.
+    """
 
     optics: Optics
     spread: LineSpread
     chip: Chip
     gap: tuple[float, float] | None = None
+    tint: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +98,9 @@ def twilight_light(hardware: Hardware, state: State, electrons: float) -> FloatA
     """Electrons of the twilight sky; ``electrons`` is its length (s) times how bright it is."""
     optics = hardware.optics
     even = _sky_even(optics) * (1.0 + _TWILIGHT_SLOPE * _places(optics)[0])
-    return _painted(hardware, state, electrons * smear(light.twilight(), hardware.spread), even)
+    return _tinted(
+        _painted(hardware, state, electrons * smear(light.twilight(), hardware.spread), even), hardware, state
+    )
 
 
 def night_light(
@@ -127,7 +143,7 @@ def night_light(
         strength = np.array([ratio for _, _, ratio in GAS_LINES]) * np.interp(wave, light.GRID, seen)
         weights = np.array([np.full(SHARE_WAVES.size, source.halpha) for source, _, _ in own])
         parts.append(Part(smear_lines(wave, strength, spread), _shares(own, weights, night, optics)))
-    return _painted(hardware, state, smooth, _sky_even(optics), *parts)
+    return _tinted(_painted(hardware, state, smooth, _sky_even(optics), *parts), hardware, state)
 
 
 def _shares(
@@ -145,6 +161,25 @@ def _painted(hardware: Hardware, state: State, smooth: FloatArray, even: FloatAr
         smooth = smooth * passed
         parts = tuple(replace(part, spectrum=part.spectrum * passed) for part in parts)
     return paint(Beam.of(optics, state), optics, optics.throughput * state.gain, smooth, even, *parts)
+
+
+def _tinted(image: FloatArray, hardware: Hardware, state: State) -> FloatArray:
+    """Return light through the telescope with its change from blue to red across the field; lamps do not show it."""
+    if hardware.tint == 0.0:
+        return image
+    optics, beam = hardware.optics, Beam.of(hardware.optics, state)
+    x = np.arange(image.shape[1])
+    change = np.zeros_like(image)
+    for s in range(SLICES):
+        half = 0.5 * float(optics.width[s]) + 3.0
+        low, high = int(beam.middle[s].min() - half), int(beam.middle[s].max() + half) + 1
+        own = slice(max(low, 0), min(high, x.size))
+        d = x[None, own] - beam.middle[s][:, None]
+        wave = beam.wave[s, :, 0, None] + d * (beam.wave[s, :, 1, None] + d * beam.wave[s, :, 2, None])
+        west = optics.x[s] - d / optics.width[s] * optics.length[s]
+        light_of = hardware.tint * west / _RIM * (wave - _MIDDLE) / _HALF_BAND
+        change[:, own] = np.where(np.abs(d) < half, light_of, change[:, own])
+    return np.asarray(image * (1.0 + change))
 
 
 def _passed(gap: tuple[float, float]) -> FloatArray:

@@ -36,7 +36,10 @@ _STANDARD = "STD-1"
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be observed: field, position angle (degree), hour angle (hour), moonlight, exposures, length, mode."""
+    """What is to be observed: field, position angle (degree), hour angle (hour), moonlight, exposures, length, mode.
+
+    Besides the tint of the telescope, see `Hardware`.
+    """
 
     field: Field
     angle: float
@@ -45,6 +48,7 @@ class Wish:
     exposures: int
     seconds: float
     mode: str = "WFM-NOAO-N"
+    tint: float = 0.0
 
 
 class Night:
@@ -86,7 +90,8 @@ class Night:
 
     def _channel(self, number: int) -> Hardware:
         optics = draw_optics(self.draw(f"optics{number}"), number)
-        return Hardware(optics, line_spread(optics), readout.make_chip(self.draw(f"chip{number}")))
+        chip = readout.make_chip(self.draw(f"chip{number}"))
+        return Hardware(optics, line_spread(optics), chip, tint=self.wish.tint)
 
     def _standard(self) -> tuple[Source, float, float]:
         """A hot star in the middle of a stack of the middle channel, and its direction."""
