@@ -111,7 +111,8 @@ def preprocess(  # noqa: PLR0913 - what an exposure goes with
         caveats.append("no twilight: light along the slices is taken to be that of the lamp")
     frame = without_notch(frame, traces, wavelengths)
     data, variance, flags = over_flat(frame, flat, traces, shift=used.value, gain=gain, light=twilight)
-    meta = {**frame.meta, LEVEL_CARD: 1.0 if twilight is None else round(float(np.nanmedian(twilight.level)), 7)}
+    level = 1.0 if twilight is None else round(float(np.nanmedian(twilight.level)), 7)
+    meta = {**frame.meta, LEVEL_CARD: level, LAMP_CARD: _mean_light(flat)}
     places = geometry_of(geometry, channel_of(meta, raw.name), meta)
     even = Frame(data, variance, flags, meta)
     if colours is not None:
@@ -147,6 +148,10 @@ def _warmth(illum: RawFrame | None, raw: RawFrame) -> tuple[str, ...]:
         return ()
     said = f"{illum.name}: taken {abs(off[0]):.1f} degrees {'warmer' if off[0] > 0 else 'colder'} than the exposure"
     return (f"{said}: slices are not as bright as it says; lines of the sky tell the rest",)
+
+
+def _mean_light(flat: Frame) -> float:
+    return round(float(np.mean(flat.data, dtype=np.float64)), 4)
 
 
 def _illumination(
@@ -228,7 +233,7 @@ def twilight_light(  # noqa: PLR0913 - what the twilight goes with
     shift = edge_shift(frame, traces)
     ones = np.ones(len(traces.aperture))
     data, variance, flags = over_flat(frame, flat, traces, shift=shift.value, gain=ones, light=None)
-    cards: dict[str, Scalar] = {LAMP_CARD: round(float(np.mean(flat.data, dtype=np.float64)), 4)}
+    cards: dict[str, Scalar] = {LAMP_CARD: _mean_light(flat)}
     over = Frame(data, variance, flags, {**frame.meta, **cards})
     places = geometry_of(geometry, channel_of(frame.meta, channels[0].raw.name), frame.meta)
     band = params.lowest, params.highest

@@ -20,6 +20,7 @@ from tracecube.core.slices import SliceExposure, SliceSegments, SliceTraces, Sli
 from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
 from tracecube.instruments.muse.geometry import WIDE_SPAXEL, channel_of, geometry_of, spaxel
 from tracecube.instruments.muse.headers import LAST_WAVELENGTH, first_wavelength, mode, needed
+from tracecube.instruments.muse.lit import lit_cards
 from tracecube.instruments.muse.modes import is_narrow
 from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import Pointing, pointing_of, refraction
@@ -68,7 +69,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="22")
+@recipe(version="23")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],
@@ -115,7 +116,8 @@ def standard_response(  # noqa: PLR0913 - what a star goes with
     bands, bands_error = transmission(fine, measured_fine, variance_fine, smooth, air, bands=absorbed)
     beside = None if is_narrow(first) else neighbour_of(pixels, shape, side)
     checks, doubts = _checked(exposures, traces, geometry, shape, (beside, radius))
-    response = _noun(wave, curve.value, curve.error, measured, curve.used, np.interp(wave, *lamp), shape, first)
+    told = {**first, **lit_cards([one.meta for one in exposures])}
+    response = _noun(wave, curve.value, curve.error, measured, curve.used, np.interp(wave, *lamp), shape, told)
     check_throughput(throughput(wave, response.response, 7000.0))
     return ResponseOut(
         response=response,

@@ -21,7 +21,7 @@ from tracecube.core.slice_light import SliceIllumination
 from tracecube.core.slices import SliceExposure, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.ccd import trimmed_outputs
 from tracecube.instruments.muse.eso_planes import flags_of
-from tracecube.instruments.muse.exposure_steps import LEVEL_CARD, Preprocessed
+from tracecube.instruments.muse.exposure_steps import LAMP_CARD, LEVEL_CARD, Preprocessed
 from tracecube.instruments.muse.geometry import channel_of, geometry_of
 from tracecube.instruments.muse.modes import without_notch
 from tracecube.instruments.muse.same_exposure import MAKER
@@ -45,7 +45,7 @@ class GivenPixelParams(Params):
     pieces: int = Field(default=8, ge=1, description="Parts of a slice whose spectra the sky is found from")
 
 
-@recipe(version="2")
+@recipe(version="3")
 def given_pixels(
     *,
     raw: RawFrame,
@@ -84,7 +84,8 @@ def given_pixels(
     theirs = str(meta[MAKER]).startswith("muse")
     wrong = scatter_over_error(data, variance, flags == 0) if theirs else np.ones(shape[0])
     variance *= wrong[:, None].astype(np.float32) ** 2
-    meta = {**meta, LEVEL_CARD: round(level or 1.0, 7)}
+    lamp = round(_lamp(raw) / (shape[0] * shape[1]), 4)
+    meta = {**meta, LEVEL_CARD: round(level or 1.0, 7), LAMP_CARD: lamp}
     frame = without_notch(Frame(data, variance, flags, meta), traces, wavelengths)
     exposure = SliceExposure(
         data=frame.data, variance=frame.variance, flags=frame.flags, aperture=traces.aperture,

@@ -22,9 +22,10 @@ from tracecube.core.slices import SliceExposureOnDisk, SliceTraces, SliceWavelen
 from tracecube.instruments.muse.ccd import described_quadrants, level_card, noise_card, trimmed_outputs
 from tracecube.instruments.muse.eso_pixels import SAMPLING, dispersion
 from tracecube.instruments.muse.eso_planes import flags_of
-from tracecube.instruments.muse.exposure_steps import LEVEL_CARD
+from tracecube.instruments.muse.exposure_steps import LAMP_CARD, LEVEL_CARD
 from tracecube.instruments.muse.headers import night_of, start_mjd
 from tracecube.instruments.muse.known_pixels import linearity_cards, listed_flags
+from tracecube.instruments.muse.lit import lit_cards
 from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.recipes.optics.slice_traces import TraceParams, trace_slices
 from tracecube.recipes.slices.lamp import lamp_spectrum
@@ -256,7 +257,7 @@ def _no_lines() -> tuple[_Line, _Listed]:
     return (whole, none, whole, none, none, none, whole), (none, none, none)
 
 
-@recipe(version="3")
+@recipe(version="4")
 def given_response(  # noqa: PLR0913 - what light relative to the lamp follows from
     *,
     raw: RawFrame,
@@ -285,12 +286,14 @@ def given_response(  # noqa: PLR0913 - what light relative to the lamp follows f
     lamp_wave, lamp = lamp_spectrum(flat, trace, solution)
     level = _level(known[0], raw.meta, twilights or (), exposures or ())
     lamp = np.interp(wave, lamp_wave, lamp) * level
+    mean = float(np.mean(flat.data, dtype=np.float64))
+    lit: Meta = {"DETECTOR": known[0], LAMP_CARD: mean, LEVEL_CARD: level}
     ratio: FloatArray
     if raw.meta.get("ESO DRS MUSE FLUX FFCORR") is True:
         counts = 10.0 ** (0.4 * magnitude) * SAMPLING / dispersion(trace, solution, wave)
         ratio = counts / lamp
     else:
-        ratio = 10.0 ** (0.4 * magnitude) * SAMPLING / (float(np.mean(flat.data, dtype=np.float64)) * level)
+        ratio = 10.0 ** (0.4 * magnitude) * SAMPLING / (mean * level)
     error = ratio * columns.get("resperr", np.full(wave.size, np.nan)) / 1.0857
     response = SliceResponse(
         wave=wave,
@@ -302,11 +305,13 @@ def given_response(  # noqa: PLR0913 - what light relative to the lamp follows f
         measured=ratio,
         used=np.ones(wave.size, np.int32),
         fwhm=float("nan"),
-        meta={**flat.meta, **raw.meta},
+        meta={**flat.meta, **raw.meta, **lit_cards([lit])},
     )
     night = night_of(start_mjd(flat.meta, "lamp flat"))
-    lit = f"it is for the lamp of {night}: exposures of other nights are off by as much as their lamp differs"
-    return GivenResponse(response=response, caveats=(*_said(raw, "response"), lit))
+    other = (
+        f"it is for the lamp of {night}: exposures of other nights are off by as much as their lamp has other colours"
+    )
+    return GivenResponse(response=response, caveats=(*_said(raw, "response"), other))
 
 
 def _level(

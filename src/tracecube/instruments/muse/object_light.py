@@ -16,6 +16,7 @@ from tracecube.core.slice_light import SliceFactors, SliceSky
 from tracecube.core.slices import SliceExposureOnDisk, SliceGeometry, SliceTraces, SliceWavelengths
 from tracecube.instruments.muse.autocal_steps import is_whole, user_factors
 from tracecube.instruments.muse.geometry import channel_of, geometry_of
+from tracecube.instruments.muse.lit import relative_light
 from tracecube.instruments.muse.of_detector import closest_by_detector
 from tracecube.instruments.muse.pointing import Pointing, on_sky, refraction
 from tracecube.instruments.muse.references import extinction_curve
@@ -125,7 +126,10 @@ class ExposureLight:
     whole : bool
         That is all; otherwise it is for slices that lines of the sky have made as bright as each other.
     worth : (array, array)
-        Wavelength (air, observed), and the flux (10**(-20) erg/s/cm**2/Angstrom) of unit light relative to the lamp.
+        Wavelength (air, observed), and the flux (10**(-20) erg/s/cm**2/Angstrom) of unit light relative to the lamp, by
+        which the exposure was divided: that of the response may have been another.
+    notes : tuple of str
+        What is to be said of that.
     """
 
     def __init__(self, given: ObjectInputs, pointing: Pointing, *, velocity: float, limit: float) -> None:
@@ -137,7 +141,9 @@ class ExposureLight:
         if given.user_factors is not None:
             self.factors, self.whole = user_factors(given.user_factors), is_whole(given.user_factors)
         self.places = _places(given.exposures, given.geometry)
-        self.worth = _worth(given, pointing)
+        wave, worth = _worth(given, pointing)
+        brighter, self.notes = relative_light([one.meta for one in given.exposures], given.response.meta)
+        self.worth = wave, worth * brighter
         meta = given.exposures[0].meta
         self.trace_of = closest_by_detector(given.traces, meta, "traces")
         self._wave_of = closest_by_detector(given.wavelengths, meta, "wavelengths")

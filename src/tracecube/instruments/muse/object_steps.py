@@ -78,7 +78,7 @@ class AlignedOut(Outputs):
     cube: Cube
 
 
-@recipe(version="18")
+@recipe(version="19")
 def object_cube(*, given: ObjectInputs, filter_list: RawFrame | None = None, params: ObjectParams) -> ObjectOut:
     """Make the cube of one exposure.
 
@@ -103,7 +103,7 @@ def object_cube(*, given: ObjectInputs, filter_list: RawFrame | None = None, par
     )
 
 
-@recipe(version="16")
+@recipe(version="17")
 def aligned_cube(*, given: ObjectInputs, offsets: Offsets, params: AlignedParams) -> AlignedOut:
     """Make the cube of one exposure on the grid of its field, with its offset and flux scale, from its pixels."""
     light = exposure_light(given, params)
@@ -153,7 +153,15 @@ def _notes(light: ExposureLight) -> tuple[str, ...]:
     factors = _unlisted(light.factors, given.exposures, given.traces) if given.user_factors is not None else ()
     if given.user_factors is not None and light.whole:
         factors += ("slices are as bright as AUTOCAL_FACTORS of the observatory's recipe say, not as lines of the sky",)
-    return (*light.pointing.caveats, *extinction_notes(given.extinct_table), *bands, *factors, *lacking, *notes)
+    return (
+        *light.pointing.caveats,
+        *light.notes,
+        *extinction_notes(given.extinct_table),
+        *bands,
+        *factors,
+        *lacking,
+        *notes,
+    )
 
 
 SYSTEMS = {"bary": "BARYCENT", "helio": "HELIOCEN", "geo": "GEOCENTR", "none": "TOPOCENT"}

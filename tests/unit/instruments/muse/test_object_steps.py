@@ -41,7 +41,7 @@ def test_bands_that_stay_in_the_spectra_are_said() -> None:
         extinct_table="a table",
     )  # fmt: skip
     light = SimpleNamespace(
-        given=given, places={"CHAN07": None}, factors=None, pointing=SimpleNamespace(caveats=()),
+        given=given, places={"CHAN07": None}, factors=None, notes=(), pointing=SimpleNamespace(caveats=()),
         trace_of=closest_by_detector(given.traces, META, "traces"),
     )  # fmt: skip
     assert _notes(light) == ("no TELLURIC is taken off: the bands of the atmosphere stay in",)
