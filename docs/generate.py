@@ -1,4 +1,4 @@
-"""Build hook: reference pages made from the declarations themselves, so that they can not lag behind."""
+"""Build hook: reference pages made from the declarations themselves, so that they cannot lag behind."""
 
 from __future__ import annotations
 

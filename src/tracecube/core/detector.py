@@ -107,7 +107,7 @@ class Detector:
         return Section(data.y0 - frame.y0, data.y1 - frame.y0, data.x0 - frame.x0, data.x1 - frame.x0)
 
     def dark(self) -> BoolArray:
-        """Pixels (y, x) of the trimmed image that light can not reach."""
+        """Pixels (y, x) of the trimmed image that light cannot reach."""
         dark = np.ones(self.shape, bool)
         self.illuminated.of(dark)[:] = False
         return dark

@@ -42,7 +42,7 @@ def read_spectrum(path: Path | str) -> GivenSpectrum:
 
     Text has columns of wavelength, flux and, if there is a third, its error or variance; lines ``# KEY: value`` are its
     header. Which of both it is follows from the scatter of neighbouring samples; where there is none, the scatter is
-    the error. Wavelengths are Angstrom unless the largest one shows that they can not be.
+    the error. Wavelengths are Angstrom unless the largest one shows that they cannot be.
 
     Raises
     ------

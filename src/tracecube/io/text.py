@@ -29,7 +29,7 @@ def write_text(path: Path | str, noun: TextFile) -> str:
     Raises
     ------
     BadData
-        Half a surrogate pair, which UTF-8 can not hold.
+        Half a surrogate pair, which UTF-8 cannot hold.
     """
     try:
         content = noun.text.encode("utf-8")

@@ -38,7 +38,7 @@ class ResponseFit:
     chi2 : array
         Reduced chi-square.
     slope_spread : float
-        Standard deviation of the true slopes over the detector; 0 where it can not be told.
+        Standard deviation of the true slopes over the detector; 0 where it cannot be told.
     freedom : float
         Degrees of freedom behind ``chi2``.
     """

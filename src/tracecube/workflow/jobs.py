@@ -95,7 +95,7 @@ class PlannedJob:
     missing : tuple of Missing
         Empty when the job can run.
     without : tuple of Missing
-        Main inputs that it has to do without, for they can not be made.
+        Main inputs that it has to do without, for they cannot be made.
     """
 
     position: int

@@ -133,7 +133,7 @@ class CubeParams(Params):
         if self.resample == "decorrelated":
             if min(step / _SAMPLING, side / pixel[0]) < _FINEST:
                 raise BadData(
-                    f"voxels of {side:g} arcsec, {step:g} Angstrom are finer than pixels: they can not be solved for",
+                    f"voxels of {side:g} arcsec, {step:g} Angstrom are finer than pixels: they cannot be solved for",
                     hint="-p object.resample=drizzle, and -p object_aligned.resample=drizzle",
                 )
             return None

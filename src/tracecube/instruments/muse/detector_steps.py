@@ -111,7 +111,7 @@ def master_bias(
     channels, notes = open_channels(raw)
     if len(channels) < _FEWEST:
         raise BadData(
-            f"{channels[0].raw.name}: one bias can not tell hits from noise", hint="take at least three biases"
+            f"{channels[0].raw.name}: one bias cannot tell hits from noise", hint="take at least three biases"
         )
     shape = channels[0].shape
     data, variance = np.empty(shape, np.float32), np.empty(shape, np.float32)

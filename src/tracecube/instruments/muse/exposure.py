@@ -42,7 +42,7 @@ def read_noises(bias: Frame) -> dict[int, float]:
 
 
 def open_channels(raw: Sequence[RawFrame]) -> tuple[list[Channel], tuple[str, ...]]:
-    """Open the exposures of one channel in order of name; those that can not or only in part be used are named.
+    """Open the exposures of one channel in order of name; those that cannot or only in part be used are named.
 
     Raises
     ------

@@ -183,7 +183,7 @@ def calibrated(
 def _cleaned(raw: Sequence[RawFrame], scale: float | None) -> tuple[list[CleanExposure], tuple[str, ...]]:
     """Clean frames in order of name; ``scale`` is the finest structure of a smooth scene, None of any other.
 
-    Frames that can not be what they claim are left out with a caveat, as long as one is left.
+    Frames that cannot be what they claim are left out with a caveat, as long as one is left.
 
     Raises
     ------

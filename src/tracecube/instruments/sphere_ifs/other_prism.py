@@ -20,7 +20,7 @@ _STEP = 0.1  # px
 def check_lasers(image: FloatArray, ivar: FloatArray, lattice: Lattice, mode: Mode, name: str) -> None:
     """Refuse lasers that fit another prism's comb as a whole and this one's in part.
 
-    The longest laser of Y-J falls 28.8 px from the first, that of Y-H 28.5: one spot can not tell prisms apart,
+    The longest laser of Y-J falls 28.8 px from the first, that of Y-H 28.5: one spot cannot tell prisms apart,
     the whole comb can. A laser that is off leaves a gap in its own comb and does not fill the other's.
 
     Parameters

@@ -95,7 +95,7 @@ def fitted(
 ) -> Candidate:
     """Fit one template and the galaxy that goes best with it, amplitudes not negative, the continuum free.
 
-    The continuum takes any reddening with it: templates have none of their own, so reddening can not be told.
+    The continuum takes any reddening with it: templates have none of their own, so reddening cannot be told.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ def combine_biases(
     frames = sorted(raw, key=lambda frame: frame.name)
     if len(frames) < 2:
         raise BadData(
-            f"{frames[0].name if frames else 'no file'}: one bias can not tell hits from noise",
+            f"{frames[0].name if frames else 'no file'}: one bias cannot tell hits from noise",
             hint="take at least three biases of this readout speed",
         )
     frames, refused = _of_one_gain(frames, detector)

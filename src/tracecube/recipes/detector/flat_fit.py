@@ -248,7 +248,7 @@ def _fitted(
 
 
 def _noise(clean: CleanExposure, surface: FloatArray, dark: Master, rows: slice) -> FloatArray:
-    """Return the variance (y, x) that rows of an exposure should have; infinite where they can not be used."""
+    """Return the variance (y, x) that rows of an exposure should have; infinite where they cannot be used."""
     expected = clean.noise(surface[rows] + np.maximum(dark.data[rows], 0.0))
     return np.where(clean.flags[rows] & NOT_USABLE == 0, expected, np.float32(np.inf))
 

@@ -20,7 +20,7 @@ from tracecube.recipes.detector.background_fit import FittedBackground, fit_back
 __all__ = ["PixelCalibration", "PlaneParams", "calibrate_plane", "divide_by_flat"]
 
 _FLOOR_CARD = "NOISEFLR"  # as `tracecube.recipes.detector.calibrate.noise_floor` reads it
-_DEAD = 0.1  # response below which light can not be told; such pixels are flagged and left undivided
+_DEAD = 0.1  # response below which light cannot be told; such pixels are flagged and left undivided
 _LASTING = int(Flag.BAD_PIXEL | Flag.HOT_PIXEL | Flag.USER)
 
 
@@ -76,7 +76,7 @@ def calibrate_plane(
 
     Output levels, stripes, non-linearity, background and dark, response of pixels. Pixels stay where they are;
     bad ones keep their value and are flagged. Cosmic rays of one or two pixels are flagged in single
-    integrations; larger ones can not be told from spectra here and are for the extraction's model to find.
+    integrations; larger ones cannot be told from spectra here and are for the extraction's model to find.
 
     Parameters
     ----------

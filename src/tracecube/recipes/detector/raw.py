@@ -39,7 +39,7 @@ def gain_of(frames: Sequence[RawFrame]) -> float:
 
 
 def check_raw(frame: RawFrame, detector: Detector) -> None:
-    """Refuse a frame that can not be a picture of this detector.
+    """Refuse a frame that cannot be a picture of this detector.
 
     Raises
     ------

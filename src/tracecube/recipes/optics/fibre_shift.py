@@ -135,7 +135,7 @@ class _Windows(NamedTuple):
         return np.asarray(np.einsum("nab,nwb,nw,nw->na", self.inverse, self.own, self.ivar, values, optimize=True))
 
     def left(self, values: F8) -> F8:
-        """What the own parameters can not take of values."""
+        """What the own parameters cannot take of values."""
         return np.asarray(values - np.einsum("nwa,na->nw", self.own, self.fitted(values)))
 
 
