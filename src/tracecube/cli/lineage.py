@@ -119,6 +119,7 @@ def explain(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name o
 def _explain_recipe(recipe: Recipe, tasks: Sequence[Task]) -> None:
     say(f"{recipe.name}, version {recipe.version}", style="bold")
     say(recipe.text)
+    say(f"source: {recipe.source}")
     rows = [("input", given.name, _kind(given)) for given in recipe.inputs]
     rows += [("output", made.name, _kind(made)) for made in recipe.outputs]
     table(["", "name", "is"], rows)

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
+from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -85,6 +86,13 @@ class Recipe:
     params: type[Params]
     inputs: tuple[Argument, ...]
     outputs: tuple[Argument, ...]
+
+    @property
+    def source(self) -> str:
+        """Where the function stands: its file from the top package on, and the line."""
+        function = inspect.unwrap(self.function)
+        file = Path(*function.__module__.split(".")).with_suffix(".py")
+        return f"{file}:{function.__code__.co_firstlineno}"
 
     @property
     def text(self) -> str:
