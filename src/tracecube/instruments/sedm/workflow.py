@@ -8,10 +8,10 @@ flexure measured anyway; an arc of last year is not.
 from __future__ import annotations
 
 from tracecube.core.workflow import Association, Main, Match, Task, Workflow
+from tracecube.instruments.sedm.detector_steps import master_bias, static_badpix
 from tracecube.instruments.sedm.ifu_steps import ifu
 from tracecube.instruments.sedm.optics_steps import lenslet_flat, trace_domes, wavelength_calibration
 from tracecube.instruments.sedm.star_steps import extract_star, flux_calibration, response
-from tracecube.instruments.sedm.steps import master_bias, static_badpix
 from tracecube.instruments.sedm.type_steps import classify
 
 __all__ = ["SAME_EXPOSURE", "SAME_NIGHT_FIRST", "SAME_READOUT_FIRST", "workflow"]

@@ -21,7 +21,7 @@ from tracecube.recipes.classify.measures import measured
 from tracecube.recipes.classify.networks import learnt
 from tracecube.recipes.classify.parameters import LIBRARY_RESOLUTION, ClassifyParams
 from tracecube.recipes.classify.prepare import Prepared, prepare
-from tracecube.recipes.classify.told import caveats, fields, matches, quality_numbers
+from tracecube.recipes.classify.product import caveats, fields, matches, quality_numbers
 
 __all__ = ["SURVEY", "Evidence", "Verdict", "classified", "evidence", "own_rows", "verdict"]
 

@@ -1,4 +1,4 @@
-"""The recipes of the cascade: instrument-neutral steps with this instrument's detector and constants."""
+"""Master bias, and the static bad pixels of the detector."""
 
 from __future__ import annotations
 

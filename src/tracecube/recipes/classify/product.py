@@ -1,4 +1,4 @@
-"""What is told of a classified spectrum: the product's columns and cards, quality numbers, caveats."""
+"""The product of a classification: its columns and cards, quality numbers, caveats."""
 
 from __future__ import annotations
 
