@@ -8,7 +8,7 @@ import numpy as np
 
 from tracecube.core.fibres import FibreSpectra
 from tracecube.kernels.fibre_psf import fibre_share
-from tracecube.kernels.tangent import to_sky
+from tracecube.kernels.tangent_plane import plane_to_sky
 from tracecube.recipes.science.fibre_field import Refraction
 from tracecube.recipes.science.fibre_lines import Seeing
 
@@ -50,7 +50,7 @@ class Source:
     @property
     def sky(self) -> tuple[float, float]:
         east, north = to_plane(np.array([self.x, self.y]))
-        ra, dec = to_sky(east, north, CENTRE)
+        ra, dec = plane_to_sky(east, north, *CENTRE)
         return float(ra), float(dec)
 
 
@@ -81,7 +81,7 @@ class Bundle:
             flux += self._light(one, at, wave, number)
         noise = rng.normal(size=(n + 1, m))
         mixed = _mixed(noise, self.blend)
-        ra, dec = to_sky(*to_plane(at).T, CENTRE)
+        ra, dec = plane_to_sky(*to_plane(at).T, *CENTRE)
         pairs = np.zeros((n, m))
         pairs[:-1] = self.blend * level[:-1] * level[1:]
         return FibreSpectra(

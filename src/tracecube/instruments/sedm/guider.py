@@ -15,6 +15,7 @@ from tracecube.core.fields import Meta
 from tracecube.core.frame import RawFrame
 from tracecube.core.target import Target
 from tracecube.instruments.sedm.headers import frame_name, number, text
+from tracecube.kernels.tangent_plane import sky_to_plane
 
 __all__ = ["Pointing", "aligned", "coordinates", "locate"]
 
@@ -130,7 +131,7 @@ def aligned(pointing: Pointing, standards: Sequence[Target]) -> Pointing:
 
 def _solve(frame: RawFrame, catalogue: RawFrame, meta: Meta) -> Pointing:
     """Solve one frame; the error is that of the match alone."""
-    from tracecube.recipes.sky.astrometry import Search, solve_plate, tangent_plane  # noqa: PLC0415 - heavy
+    from tracecube.recipes.sky.astrometry import Search, solve_plate  # noqa: PLC0415 - heavy
     from tracecube.recipes.sky.stars import find_stars  # noqa: PLC0415
 
     search = Search(
@@ -146,7 +147,7 @@ def _solve(frame: RawFrame, catalogue: RawFrame, meta: Meta) -> Pointing:
     image, corner = _red_section(frame)
     stars = find_stars(image, threshold=5.0, smoothing=1.5, saturation=SATURATION)
     table = _star_table(catalogue)
-    east, north = tangent_plane(table["ra"], table["dec"], *coordinates(meta))
+    east, north = sky_to_plane(table["ra"], table["dec"], *coordinates(meta))
     centre = (FIELD_CENTRE[0] - corner[0], FIELD_CENTRE[1] - corner[1])
     plate = solve_plate(stars, east, north, table["rmag"], search, centre=centre)
     # The target is the origin of the tangent plane: seen from the field centre it lies the other way.

@@ -41,7 +41,7 @@ class CalibratedSpectrum(Outputs):
     spectrum: Spectrum
 
 
-@recipe(version="14")
+@recipe(version="15")
 def extract_star(
     *,
     spectra: Spectra,

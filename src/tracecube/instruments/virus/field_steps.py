@@ -218,7 +218,7 @@ def calibrated_spectra(
     return Calibrated(spectra=made, spectrum=spectrum)
 
 
-@recipe(version="4")
+@recipe(version="5")
 def bundle_lines(
     *, spectra: FibreSpectra, field: FieldSolution, sources: Sources, params: FibreLinesParams
 ) -> BundleLines:
@@ -257,7 +257,7 @@ def emission_lines(*, bundle_lines: Sequence[Lines], params: PlainParams) -> Emi
     )
 
 
-@recipe(version="4")
+@recipe(version="5")
 def bundle_cube(*, spectra: FibreSpectra, field: FieldSolution, params: FibreCubeParams) -> OneCube:
     """Build the cube of a bundle from its fibres of all exposures, refraction taken off."""
     from tracecube.recipes.cube.fibres import build_fibre_cube  # noqa: PLC0415 - slow to import

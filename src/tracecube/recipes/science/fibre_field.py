@@ -13,7 +13,7 @@ from tracecube.core.errors import BadData, MissingInput
 from tracecube.core.fibres import FibreSpectra
 from tracecube.core.flags import NOT_USABLE, Flag
 from tracecube.core.sources import FieldSolution
-from tracecube.recipes.sky.astrometry import tangent_plane
+from tracecube.kernels.tangent_plane import sky_to_plane
 
 __all__ = ["FibreField", "Refraction", "gather", "refraction_of"]
 
@@ -153,7 +153,7 @@ def gather(spectra: Sequence[FibreSpectra], ifuslot: int, *, centre: tuple[float
     good &= ((flags & _UNUSED_SAMPLE) == 0) & ((dq & _UNUSED_FIBRE) == 0)[:, None]
     ra, dec = joined("ra"), joined("dec")
     middle = centre or (float(np.round(_mean_angle(ra), 3)), float(np.round(dec.mean(), 3)))
-    east, north = tangent_plane(ra, dec, *middle)
+    east, north = sky_to_plane(ra, dec, *middle)
     exposures, exp = np.unique(joined("exp").astype(int), return_inverse=True)
     return FibreField(
         flux=np.where(good, flux, 0.0),

@@ -25,7 +25,7 @@ from tracecube.core.params import Params
 from tracecube.core.quality import QualityNumber
 from tracecube.core.sources import FieldSolution, Sources
 from tracecube.kernels.fibre_psf import FibreShare, fibre_share
-from tracecube.kernels.tangent import to_sky
+from tracecube.kernels.tangent_plane import plane_to_sky, sky_to_plane
 from tracecube.recipes.science.fibre_field import FibreField, Refraction, gather
 from tracecube.recipes.science.line_count import FITTED, RASTER_LOSS, count_false, maxima
 from tracecube.recipes.science.line_filter import Continuum, filter_lines, fit_continuum
@@ -33,7 +33,6 @@ from tracecube.recipes.science.line_fit import LineFit, fit_line, with_noise
 from tracecube.recipes.science.line_map import LineMap, map_lines
 from tracecube.recipes.science.line_noise import MapNoise, apply_row_noise, half_width, map_noise, row_noise
 from tracecube.recipes.science.star_lines import StarLight, StarLineParams, false_lines, star_lines
-from tracecube.recipes.sky.astrometry import tangent_plane
 
 __all__ = ["FibreLinesParams", "Seeing", "find_lines", "with_star_lines"]
 
@@ -276,7 +275,7 @@ def _near_stars(
     near = np.zeros((found.north.size, found.east.size), bool)
     if stars is None:
         return near
-    east, north = tangent_plane(np.asarray(stars[0], float), np.asarray(stars[1], float), *field.centre)
+    east, north = sky_to_plane(np.asarray(stars[0], float), np.asarray(stars[1], float), *field.centre)
     magnitude = np.asarray(stars[2], float) if len(stars) > 2 else np.full(east.size, _FAINT)  # noqa: PLR2004
     brighter = np.where(np.isfinite(magnitude), np.maximum(_FAINT - magnitude, 0.0), 0.0)
     radius = reach[0] * 10.0 ** (0.4 * brighter / (2.0 * reach[1]))
@@ -349,7 +348,7 @@ def _catalogue(field: FibreField, found: list[_Found], spectra: Sequence[FibreSp
     def column(values: list[float]) -> F8:
         return np.array(values, dtype=np.float64)
 
-    ra, dec = to_sky(column([f.east for f in fits]), column([f.north for f in fits]), field.centre)
+    ra, dec = plane_to_sky(column([f.east for f in fits]), column([f.north for f in fits]), *field.centre)
     errors = np.array([f.errors for f in fits]).reshape(-1, 5)
     variance = column([f.variance for f in fits])
     sigma = np.sqrt(np.maximum(variance, 0.0))

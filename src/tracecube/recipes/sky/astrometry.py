@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tracecube.core.errors import BadData, NoConvergence
 from tracecube.recipes.sky.stars import Stars
 
-__all__ = ["PlateSolution", "Search", "solve_plate", "tangent_plane"]
+__all__ = ["PlateSolution", "Search", "solve_plate"]
 
 _PEAKS, _STARTS = 3, 20  # cells at each angle that are kept, and how many of all are tried
 
@@ -103,19 +103,6 @@ class PlateSolution:
     def rotation(self) -> float:
         """Angle from +y to north, degree, counter-clockwise."""
         return float(np.degrees(np.arctan2(self.coefficients[3], -self.coefficients[2])))
-
-
-def tangent_plane(ra: F8, dec: F8, ra0: float, dec0: float) -> tuple[F8, F8]:
-    """Gnomonic projection about (ra0, dec0): offsets to the east and north, arcsec. Angles in degree."""
-    alpha, delta = np.radians(np.asarray(ra) - ra0), np.radians(dec)
-    delta0 = np.radians(dec0)
-    cosine = np.sin(delta0) * np.sin(delta) + np.cos(delta0) * np.cos(delta) * np.cos(alpha)
-    east = np.cos(delta) * np.sin(alpha) / cosine
-    north = (np.cos(delta0) * np.sin(delta) - np.sin(delta0) * np.cos(delta) * np.cos(alpha)) / cosine
-    arcsec = np.degrees(1.0) * 3600.0
-    # The far side of the sky projects onto the same plane.
-    ahead = cosine > 0
-    return np.where(ahead, east * arcsec, np.nan), np.where(ahead, north * arcsec, np.nan)
 
 
 def solve_plate(

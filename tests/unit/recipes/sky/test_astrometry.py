@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tracecube.core.errors import BadData, NoConvergence
-from tracecube.recipes.sky.astrometry import Search, solve_plate, tangent_plane
+from tracecube.recipes.sky.astrometry import Search, solve_plate
 from tracecube.recipes.sky.stars import Stars
 
 SEARCH = Search(
@@ -82,11 +82,3 @@ def test_trailed_and_empty_images_are_refused() -> None:
     few = Stars(*(getattr(stars, name)[:3] for name in ("x", "y", "flux", "fwhm", "elongation")))
     with pytest.raises(BadData, match="only 3 stars"):
         solve_plate(few, *catalogue, SEARCH, centre=(-19.6, 6.8))
-
-
-def test_tangent_plane_near_and_far() -> None:
-    east, north = tangent_plane(np.array([10.0, 10.01, 190.0]), np.array([60.0, 60.0, -60.0]), 10.0, 60.0)
-    assert (east[0], north[0]) == pytest.approx((0.0, 0.0), abs=1e-9)
-    assert east[1] == pytest.approx(36.0 * np.cos(np.radians(60.0)), rel=1e-5)
-    assert abs(north[1]) < 0.01
-    assert np.isnan(east[2])
