@@ -49,7 +49,6 @@ class FibreTraceParams(Params):
     rounds: int = Field(3, ge=2, le=10, description="turns of profile, centres and scattered light")
     clip: float = Field(5.0, gt=3, description="sigma off the model beyond which a pixel is left out")
     floor: float = Field(0.04, ge=0, description="share of the light by which the model may be off before it counts")
-    sound_error: float = Field(0.05, gt=0, description="px: error of a centre beyond which a fibre is not measured")
 
 
 @dataclass(frozen=True)

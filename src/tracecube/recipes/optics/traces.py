@@ -97,8 +97,6 @@ class Traced:
     traces : TraceSet
     reference : array (n, 2), px
         Reference point (along, across) of each trace.
-    reference_error : array (n,), px
-        Standard deviation of the reference point along dispersion.
     centre_error : array (n, m), px
         Standard deviation of each sample's centre.
     level : array (n,)
@@ -113,7 +111,6 @@ class Traced:
 
     traces: TraceSet
     reference: F8
-    reference_error: F8
     centre_error: F8
     level: F8
     lamp: Lamp
@@ -344,7 +341,6 @@ def _result(dome: Frame, state: _State, lenslets: Lenslets, guess: TraceGuess, p
     return Traced(
         traces=traces,
         reference=np.stack([model.along, model.centre(np.arange(order.size), model.along)], axis=1),
-        reference_error=state.level.along_error[order],
         centre_error=samples.error,
         level=level,
         lamp=state.lamp,

@@ -91,13 +91,11 @@ class FieldResult:
     solution : FieldSolution
     fit : FieldFit or None
         The stars, where they were enough.
-    plate : FieldPlate or None
     caveats : tuple of str
     """
 
     solution: FieldSolution
     fit: FieldFit | None
-    plate: FieldPlate | None
     caveats: tuple[str, ...]
 
 
@@ -136,12 +134,12 @@ def solve_field(
         fit = _fit(light, plate, nominal, (*stars, catalogue.g), params)
     except NoConvergence as failure:
         caveat = f"field: places are those of the headers ({failure.what})"
-        return FieldResult(_nominal_solution(centre, light, params), None, None, (caveat,))
+        return FieldResult(_nominal_solution(centre, light, params), None, (caveat,))
     solution = _solution(fit, light, centre, plate)
     caveats = [] if solution.stars >= 5 else [f"field: the solution rests on {solution.stars} stars"]
     if len(solution.exposure) < 3:
         caveats.append(f"field: {len(solution.exposure)} exposures")
-    return FieldResult(solution, fit, plate, tuple(caveats))
+    return FieldResult(solution, fit, tuple(caveats))
 
 
 def true_places(nominal: tuple[F8, F8], exposure: Ints, solution: FieldSolution) -> tuple[F8, F8]:

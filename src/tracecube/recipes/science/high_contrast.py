@@ -65,8 +65,6 @@ class Companion:
     contrast, contrast_error : float
         Mean over the band, freed of the line-spread function; the error holds that of the star's flux in each channel.
     snr : float
-    inflation : float
-        Scatter over what the weights say.
     """
 
     fitted: FittedCompanion
@@ -75,7 +73,6 @@ class Companion:
     contrast: float
     contrast_error: float
     snr: float
-    inflation: float
 
 
 @dataclass(frozen=True)
@@ -207,8 +204,6 @@ def measured(
     seen = seen_through(sequence.wave, sequence.light, sequence.lsf_sigma)
     mean = band_mean(fitted.contrast, few**2 * covariance + star, seen, share)
     spread = few * np.sqrt(np.mean(fitted.mean(noise.spectra) ** 2))
-    used = np.ix_(fitted.used, fitted.used)
-    inflation = float(spread * np.sqrt(fitted.normal[used].sum()))
     return Companion(
         fitted=fitted,
         covariance=covariance,
@@ -216,7 +211,6 @@ def measured(
         contrast=mean.value,
         contrast_error=mean.error,
         snr=float(fitted.mean(fitted.contrast[None])[0] / spread),
-        inflation=inflation,
     )
 
 
