@@ -130,7 +130,12 @@ def _alive(image: FloatArray, raw: RawFrame) -> None:
     amp = amplifier(raw.meta, raw.name)
     covered = image[:, HALF + _BLEED :]
     full, all_full = (float(np.mean(part >= SATURATED)) for part in (covered, image))
-    if full > _FULL or covered.min() == covered.max():
+    if covered.min() == covered.max() and covered.max() < SATURATED:
+        raise BadData(
+            f"{raw.name}: dead read-out of amplifier {amp}: its whole overscan reads {covered.max():.0f}",
+            hint="the controller failed; the other amplifiers are good",
+        )
+    if full > _FULL:
         raise BadData(
             f"{raw.name}: dead read-out of amplifier {amp}: {100.0 * all_full:.0f} per cent of the pixels read 65535,"
             f" {100.0 * full:.0f} per cent of the overscan",

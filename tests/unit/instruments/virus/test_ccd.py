@@ -194,3 +194,9 @@ def test_a_cube_is_no_amplifier() -> None:
     frame = raw_half("LL")
     with pytest.raises(BadData, match="an amplifier has"):
         read_half(replace(frame, images={"": np.stack([frame.data, frame.data])}))
+
+
+def test_a_frame_of_zeros_is_a_dead_read_out() -> None:
+    frame = raw_half("LL")
+    with pytest.raises(BadData, match="dead read-out of amplifier LL: its whole overscan reads 0"):
+        read_half(replace(frame, images={"": np.zeros_like(frame.data)}))
