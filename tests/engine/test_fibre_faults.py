@@ -226,3 +226,26 @@ def test_a_crowded_field_is_said_and_delivered(night: tuple[Path, Path], tmp_pat
     assert summary.good
     assert "crowded" in caveats(summary, STARS)
     assert delivered(out, summary)[0] == ALL
+
+
+def test_a_bundle_that_is_not_plugged_in_is_named_and_nothing_of_it_is_delivered(night: tuple[Path, Path]) -> None:
+    raw, out = night
+    for amp in ("LL", "LU"):
+        spoil(frames(raw, "sci", FIRST, amp)[0], fits.getdata(frames(raw, "drk", FIRST, amp)[0]))
+    summary = run(raw, out, SKY, BUNDLE)
+    told = errors(summary, SPECTRA)
+    assert "amplifier LL: no light on its fibres" in told
+    assert "amplifier LU: no light on its fibres" in told
+    assert "no light on its fibres" in caveats(summary, SKY)
+    assert delivered(out, summary) == [{(SECOND, "LL"), (SECOND, "LU")}, ALL]
+
+
+def test_without_twilights_the_lamp_tells_the_throughputs_and_it_is_said(night: tuple[Path, Path]) -> None:
+    raw, out = night
+    for slot in (FIRST, SECOND):
+        for path in frames(raw, "twi", slot):
+            path.unlink()
+    summary = run(raw, out, SKY, BUNDLE)
+    assert summary.good
+    assert "no twilight: throughputs of fibres are those under the lamp" in caveats(summary, "virus_lamp_flat")
+    assert delivered(out, summary) == [ALL, ALL]

@@ -16,6 +16,7 @@ from tracecube.instruments.virus.ccd import HALVES
 from tracecube.instruments.virus.exposure import amplifiers, side_of
 from tracecube.instruments.virus.fingerprint import strangers
 from tracecube.instruments.virus.parameters import ExposureParams
+from tracecube.instruments.virus.unlit import unlit
 from tracecube.recipes.extract.fibres import FibreExtraction, extract_fibres
 from tracecube.recipes.optics.fibre_scatter import Halo
 
@@ -69,6 +70,7 @@ def extract_ccd(
     by_amp = {name[-2:]: part for name, part in traces.parts.items()}
     names = HALVES[side_of(frame.meta)]
     strange = {} if lines else strangers(frame, by_amp)
+    strange |= unlit(frame, {amp: part for amp, part in by_amp.items() if amp not in strange})
     sequence = [by_amp.get(amp) if amp in read and amp not in strange else None for amp in names]
     caveats += strange.values()
     caveats += [f"amplifier {amp}: no traces: left out" for amp in read if amp not in by_amp]

@@ -34,7 +34,21 @@ if TYPE_CHECKING:
     from tracecube.instruments.virus.extraction import AmplifierLight
     from tracecube.instruments.virus.layout import BundlePlaces
 
-__all__ = ["bundle_spectra", "ccd_spectra", "exposure_sky", "fibre_flat", "join_spectra", "twilight_spectra"]
+__all__ = [
+    "bundle_spectra",
+    "ccd_spectra",
+    "exposure_sky",
+    "fibre_flat",
+    "join_spectra",
+    "lamp_flat",
+    "lamp_spectra",
+    "twilight_spectra",
+]
+
+UNDER_LAMP = (
+    "no twilight: throughputs of fibres are those under the lamp, which lights them otherwise than the sky does"
+    " (try: take twilights of these very units)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +64,13 @@ class Twilight(Outputs):
 
     twilight: FibreSpectra
     master_twilight: Frame | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lamp(Outputs):
+    """Spectra of a CCD's fibres under the continuum lamp."""
+
+    lamp: FibreSpectra
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +95,7 @@ class BundleSpectra(Outputs):
     fibre_bands: FibreBands
 
 
-@recipe(version="8")
+@recipe(version="9")
 def ccd_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -96,7 +117,7 @@ def ccd_spectra(
     return CcdSpectra(fibre_spectra=made, quality=numbers, caveats=(*caveats, *notes))
 
 
-@recipe(version="9")
+@recipe(version="10")
 def twilight_spectra(
     *,
     raw: Sequence[RawFrame],
@@ -120,6 +141,35 @@ def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) ->
     """Measure the relative throughput of all fibres against wavelength, from the twilights of all CCDs together."""
     found, numbers = fit_throughput(twilight, params)
     return FibreFlat(fibre_flat=found, quality=numbers)
+
+
+@recipe(version="1")
+def lamp_spectra(
+    *,
+    raw: Sequence[RawFrame],
+    dark: Frame,
+    traces: TraceSets,
+    wavelength: WavelengthSolutions,
+    places: RawFrame | None,
+    params: ExposureParams,
+) -> Lamp:
+    """Extract all fibres of a CCD from the mean of the continuum lamp's exposures, at the wavelengths of the arcs."""
+    from tracecube.instruments.virus.exposure import combined  # noqa: PLC0415 - brings numba
+
+    frame, caveats = combined(raw, dark)
+    made, numbers, notes = _spectra(frame, traces, wavelength, places, params, lines=())
+    return Lamp(lamp=made, quality=numbers, caveats=(*caveats, *notes))
+
+
+@recipe(version="1")
+def lamp_flat(*, lamp: Sequence[FibreSpectra], params: ThroughputParams) -> FibreFlat:
+    """Measure the relative throughput of all fibres under the continuum lamp, where there is no twilight.
+
+    The lamp lights the field and the fibres' ends otherwise than the sky does; illumination of the field is found with
+    the sky of each exposure all the same, that of single fibres is not.
+    """
+    found, numbers = fit_throughput(lamp, params, lines=False)
+    return FibreFlat(fibre_flat=found, quality=numbers, caveats=(UNDER_LAMP,))
 
 
 class ExposureSkyParams(SkyParams, FibreMaskParams):

@@ -28,6 +28,8 @@ from tracecube.instruments.virus.science_steps import (
     ccd_spectra,
     exposure_sky,
     fibre_flat,
+    lamp_flat,
+    lamp_spectra,
     twilight_spectra,
 )
 from tracecube.instruments.virus.target_steps import injected_source, target_spectra
@@ -131,6 +133,25 @@ FLAT = Task(
     text="relative throughput of all fibres, from the twilights of all CCDs together",
 )
 
+LAMPS = Task(
+    name="virus_lamp",
+    recipe=lamp_spectra,
+    main=Main("raw", ("FLAT",), group_by=CCD),
+    associations=(DARK, *TRACES, WAVELENGTH, PLACES),
+    targets=("calibration",),
+    tags={"lamp": "LAMP_SPECTRA"},
+    text="spectra of a CCD's fibres under the continuum lamp, for nights without twilight",
+)
+
+LAMP_FLAT = Task(
+    name="virus_lamp_flat",
+    recipe=lamp_flat,
+    main=Main("lamp", ("LAMP_SPECTRA",), group_by=("night",)),
+    targets=("calibration",),
+    tags={"fibre_flat": "LAMP_FIBRE_FLAT"},
+    text="relative throughput of all fibres under the continuum lamp, for nights without twilight",
+)
+
 EXTRACT = Task(
     name="virus_spectra",
     recipe=ccd_spectra,
@@ -142,9 +163,14 @@ EXTRACT = Task(
 
 FIBRE_FLAT = Association(
     "fibre_flat",
-    ("FIBRE_FLAT",),
-    (Match(level=0, same=("night",)), Match(level=1, window="twilight_days")),
-    hint="twilights",
+    ("FIBRE_FLAT", "LAMP_FIBRE_FLAT"),
+    (
+        Match(level=0, same=("night",), tags=("FIBRE_FLAT",)),
+        Match(level=1, window="twilight_days", tags=("FIBRE_FLAT",)),
+        Match(level=2, same=("night",), tags=("LAMP_FIBRE_FLAT",)),
+        Match(level=3, window="lamp_days", tags=("LAMP_FIBRE_FLAT",)),
+    ),
+    hint="twilights, or flats",
 )
 
 SKY = Task(
@@ -298,6 +324,8 @@ workflow = Workflow(
         ARCS,
         TWILIGHTS,
         FLAT,
+        LAMPS,
+        LAMP_FLAT,
         EXTRACT,
         SKY,
         BUNDLE_SPECTRA,

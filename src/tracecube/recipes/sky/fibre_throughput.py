@@ -36,12 +36,19 @@ class ThroughputParams(Params):
 
 
 def fit_throughput(
-    all_spectra: Iterable[FibreSpectra], params: ThroughputParams
+    all_spectra: Iterable[FibreSpectra], params: ThroughputParams, *, lines: bool = True
 ) -> tuple[FibreThroughput, tuple[QualityNumber, ...]]:
     """Return the relative throughput of the fibres of every detector, from twilights.
 
     The twilight is one spectrum for the whole field; what each fibre makes of it is a low-order factor. The median
     over all fibres is 1 at every wavelength, to first order; fibres without light are flagged.
+
+    Parameters
+    ----------
+    all_spectra : iterable of FibreSpectra
+    params : ThroughputParams
+    lines : bool
+        Whether the light has lines that tell how wavelengths of detectors are off; a lamp's continuum has none.
 
     Raises
     ------
@@ -50,7 +57,7 @@ def fit_throughput(
     """
     fibres, _ = gather_fibres((one, None) for one in all_spectra)
     if not any(one.good.any() for one in fibres):
-        raise BadData("throughput: no fibre of the twilights has light", hint="look at the twilight frames")
+        raise BadData("throughput: no fibre has light", hint="look at the frames of the twilight, or of the lamp")
     series = _brightness(fibres, params.degree)
     level = np.array([[0.0, 1.0], [1.0, 1.0]])
     clean = [one.good for one in fibres]
@@ -62,7 +69,8 @@ def fit_throughput(
             model, slope = seen_by(common, one)
             series[k], clean[k] = _factors(one, model, params)
             factor = _series_at(series[k], one.wave.shape[1])
-            one.shift += own_shift(one, model * factor, slope * factor, np.where(clean[k], one.ivar, 0.0))
+            if lines:
+                one.shift += own_shift(one, model * factor, slope * factor, np.where(clean[k], one.ivar, 0.0))
         level = _typical(fibres, series)
     return _throughput(fibres, series, (level, common, clean), params)
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tracecube.core.fibres import FibreSpectra
+from tracecube.kernels.robust import known_mean
 from tracecube.report.figures.style import BLUE, DIVERGING, GREY, ORANGE, SKY, legend_above, sheet, styled
 
 __all__ = ["sky_residuals"]
@@ -57,7 +58,7 @@ def sky_residuals(spectra: FibreSpectra) -> Figure:
     coarse = relative[: relative.size // _COARSE * _COARSE].reshape(-1, _COARSE)
     centres = wave[: coarse.size].reshape(-1, _COARSE).mean(axis=1)
     panels["mean"].plot(
-        centres, 100.0 * np.nanmean(coarse, axis=1), "o-", ms=3, color=BLUE, label=f"{_COARSE} pixels together"
+        centres, 100.0 * known_mean(coarse, axis=1), "o-", ms=3, color=BLUE, label=f"{_COARSE} pixels together"
     )
     legend_above(panels["mean"], columns=2)
     reach = float(np.nanpercentile(np.abs(relative[relative.size // 4 :]), 98)) if np.isfinite(relative).any() else 0.01
