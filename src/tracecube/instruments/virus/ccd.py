@@ -16,7 +16,7 @@ from tracecube.core.errors import BadData, TracecubeError
 from tracecube.core.fields import FloatArray, IntArray, Meta, Scalar
 from tracecube.core.flags import Flag
 from tracecube.core.frame import Frame, RawFrame
-from tracecube.instruments.virus.headers import amplifier, needed, text
+from tracecube.instruments.virus.headers import amplifier, needed, number, text
 from tracecube.kernels.combine import clipped_moments
 from tracecube.kernels.drift import wiener_drift
 from tracecube.kernels.waves import Panel, plane_waves, wave_image
@@ -41,6 +41,7 @@ _DRIFT = 25.0  # rows: what the bias level drifts over, until waves are taken of
 _SMOOTH = 15.0  # px: light of dark rows is smoother, waves of more than 0.04 cycles a pixel are not
 _ROUGH = 1.07  # scatter over that of the overscan up to which a row is dark
 _MEDIAN_STEP = 0.954  # median of the difference of two Gaussian deviates, over their standard deviation
+_OF_EXPOSURE = ("EXPTIME", "DARKTIME", "DITHER")
 _TWICE = "leave out the one that is wrong; without REPEAT = T in its header the first by name counts"
 _GUARD = 7  # px about a hit or a line that count as light
 _DARK_ROWS = 160  # a wave of a tenth of the read noise is known to 0.01 of it from as many
@@ -193,7 +194,8 @@ def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = Non
         is absent or dead is flagged, and NaN. Cards ``ROWERR`` with the amplifier's name hold the error of the level
         of a row (electron), the same for all its pixels.
     caveats : tuple of str
-        One for each frame that is not used: dead, without a card that it needs, or there twice.
+        One for each frame that is not used (dead, without a card that it needs, or there twice), and for cards that
+        one amplifier lacks and the other has.
 
     Raises
     ------
@@ -207,6 +209,7 @@ def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = Non
     meta: Meta = {}
     cards: dict[str, Scalar] = {}
     taken: dict[str, str] = {}
+    notes: list[str] = []
     for raw in sorted(frames, key=lambda frame: (bool(frame.meta.get("REPEAT")), frame.name)):
         try:
             half = read_half(raw)
@@ -221,8 +224,21 @@ def read_ccd(frames: Sequence[RawFrame], noise: Mapping[str, float] | None = Non
         part = slice(start, start + HALF)
         data[part], flags[part] = half.data, half.flags
         variance[part] = (noise or {}).get(half.amp, half.noise) ** 2
-        meta = meta or half.meta
+        if meta:
+            meta, said = _completed(meta, half.meta, (next(iter(taken.values())), raw.name))
+            notes += said
+        else:
+            meta = half.meta
         cards[f"ROWERR {half.amp}"] = round(half.row_error, 5)
     if not meta:
         raise refused[0]
-    return Frame(data, variance, flags, {**meta, **cards}), tuple(str(error) for error in refused)
+    return Frame(data, variance, flags, {**meta, **cards}), (*(str(error) for error in refused), *notes)
+
+
+def _completed(meta: Meta, other: Meta, names: tuple[str, str]) -> tuple[Meta, list[str]]:
+    """Fill in cards that hold for the whole exposure, and that the first amplifier lacks, from the other's; say so."""
+    lost = [key for key in _OF_EXPOSURE if number(meta, key) is None and number(other, key) is not None]
+    if not lost:
+        return meta, []
+    text = f"{names[0]}: no {', '.join(lost)}: taken from {names[1]}, of the same exposure (try: repair the header)"
+    return {**meta, **{key: other[key] for key in lost}}, [text]

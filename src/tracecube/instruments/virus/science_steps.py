@@ -305,13 +305,14 @@ def _spectra(
     """Extract a CCD and put wavelengths and places beside the fluxes; ``lines`` of the sky move the wavelengths."""
     from tracecube.instruments.virus.drift import shift_numbers, wavelengths_now  # noqa: PLC0415
     from tracecube.instruments.virus.extraction import extract_ccd  # noqa: PLC0415 - brings numba
-    from tracecube.instruments.virus.headers import needed, unit  # noqa: PLC0415
+    from tracecube.instruments.virus.headers import needed, text, unit  # noqa: PLC0415
 
     lights, found, caveats = extract_ccd(frame, traces, params)
     notes = list(caveats)
     bundle = _places(places, notes)
     name = unit(frame.meta, "frame")
-    exposure = int(needed(frame.meta, f"exposure of unit {name}", "DITHER"))
+    begun = f"exposure begun {text(frame.meta, 'DATE-OBS')} {text(frame.meta, 'UT')} of unit {name}"
+    exposure = int(needed(frame.meta, begun, "DITHER"))
     known = []
     for light in lights:
         solution = next((one for key, one in wavelength.parts.items() if key.endswith(light.amp)), None)

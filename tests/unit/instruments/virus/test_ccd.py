@@ -200,3 +200,14 @@ def test_a_frame_of_zeros_is_a_dead_read_out() -> None:
     frame = raw_half("LL")
     with pytest.raises(BadData, match="dead read-out of amplifier LL: its whole overscan reads 0"):
         read_half(replace(frame, images={"": np.zeros_like(frame.data)}))
+
+
+def test_what_one_header_lacks_of_the_exposure_is_the_other_s_and_said() -> None:
+    whole = {"EXPTIME": 360.0, "DARKTIME": 380.0, "DITHER": 2}
+    lower, upper = raw_half("LL"), raw_half("LU")
+    upper = replace(upper, meta={**upper.meta, **whole})
+    frame, [caveat] = read_ccd([replace(lower, meta={**lower.meta, "EXPTIME": 360.0}), upper])
+    assert {key: frame.meta[key] for key in whole} == whole
+    assert caveat.startswith("20190204T220000.3_047LL_zro: no DARKTIME, DITHER: taken from 20190204T220000.3_047LU_zro")
+    _, caveats = read_ccd([replace(lower, meta={**lower.meta, **whole}), upper])
+    assert caveats == ()
