@@ -39,16 +39,10 @@ __all__ = [
     "ccd_spectra",
     "exposure_sky",
     "fibre_flat",
+    "frame_spectra",
     "join_spectra",
-    "lamp_flat",
-    "lamp_spectra",
     "twilight_spectra",
 ]
-
-UNDER_LAMP = (
-    "no twilight: throughputs of fibres are those under the lamp, which lights them otherwise than the sky does"
-    " (try: take twilights of these very units)"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +58,6 @@ class Twilight(Outputs):
 
     twilight: FibreSpectra
     master_twilight: Frame | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lamp(Outputs):
-    """Spectra of a CCD's fibres under the continuum lamp."""
-
-    lamp: FibreSpectra
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +100,7 @@ def ccd_spectra(
     from tracecube.instruments.virus.exposure import calibrate_ccd  # noqa: PLC0415 - brings numba
 
     frame, caveats = calibrate_ccd(raw, dark)
-    made, numbers, notes = _spectra(frame, traces, wavelength, places, params, lines=SKY_LINES)
+    made, numbers, notes = frame_spectra(frame, traces, wavelength, places, params, lines=SKY_LINES)
     return CcdSpectra(fibre_spectra=made, quality=numbers, caveats=(*caveats, *notes))
 
 
@@ -131,7 +118,7 @@ def twilight_spectra(
     from tracecube.instruments.virus.exposure import combined  # noqa: PLC0415 - brings numba
 
     frame, caveats = combined(raw, dark)
-    made, numbers, notes = _spectra(frame, traces, wavelength, places, params, lines=())
+    made, numbers, notes = frame_spectra(frame, traces, wavelength, places, params, lines=())
     kept = frame if params.keep else None
     return Twilight(twilight=made, master_twilight=kept, quality=numbers, caveats=(*caveats, *notes))
 
@@ -141,35 +128,6 @@ def fibre_flat(*, twilight: Sequence[FibreSpectra], params: ThroughputParams) ->
     """Measure the relative throughput of all fibres against wavelength, from the twilights of all CCDs together."""
     found, numbers = fit_throughput(twilight, params)
     return FibreFlat(fibre_flat=found, quality=numbers)
-
-
-@recipe(version="1")
-def lamp_spectra(
-    *,
-    raw: Sequence[RawFrame],
-    dark: Frame,
-    traces: TraceSets,
-    wavelength: WavelengthSolutions,
-    places: RawFrame | None,
-    params: ExposureParams,
-) -> Lamp:
-    """Extract all fibres of a CCD from the mean of the continuum lamp's exposures, at the wavelengths of the arcs."""
-    from tracecube.instruments.virus.exposure import combined  # noqa: PLC0415 - brings numba
-
-    frame, caveats = combined(raw, dark)
-    made, numbers, notes = _spectra(frame, traces, wavelength, places, params, lines=())
-    return Lamp(lamp=made, quality=numbers, caveats=(*caveats, *notes))
-
-
-@recipe(version="1")
-def lamp_flat(*, lamp: Sequence[FibreSpectra], params: ThroughputParams) -> FibreFlat:
-    """Measure the relative throughput of all fibres under the continuum lamp, where there is no twilight.
-
-    The lamp lights the field and the fibres' ends otherwise than the sky does; illumination of the field is found with
-    the sky of each exposure all the same, that of single fibres is not.
-    """
-    found, numbers = fit_throughput(lamp, params, lines=False)
-    return FibreFlat(fibre_flat=found, quality=numbers, caveats=(UNDER_LAMP,))
 
 
 class ExposureSkyParams(SkyParams, FibreMaskParams):
@@ -293,7 +251,7 @@ def _by_dither(sky: Sequence[SkyModel]) -> tuple[dict[int, SkyModel], dict[str, 
     return models, twice
 
 
-def _spectra(
+def frame_spectra(
     frame: Frame,
     traces: TraceSets,
     wavelength: WavelengthSolutions,

@@ -22,14 +22,13 @@ from tracecube.instruments.virus.field_steps import (
     field_calibration,
     flux_scale,
 )
+from tracecube.instruments.virus.lamp_steps import lamp_flat, lamp_spectra
 from tracecube.instruments.virus.optics_steps import trace_flat, trace_twilight, wavelength_calibration
 from tracecube.instruments.virus.science_steps import (
     bundle_spectra,
     ccd_spectra,
     exposure_sky,
     fibre_flat,
-    lamp_flat,
-    lamp_spectra,
     twilight_spectra,
 )
 from tracecube.instruments.virus.target_steps import injected_source, target_spectra
