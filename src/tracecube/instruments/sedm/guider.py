@@ -182,10 +182,21 @@ def _star_table(catalogue: RawFrame) -> dict[str, NDArray[np.float64]]:
 
 
 def _numbers(column: NDArray[Any], name: str, table: str) -> NDArray[np.float64]:
-    """Return a column as numbers: a single word among them makes all of it text."""
+    """Return a column as numbers, NaN in lines that hold none: one word among them makes all of it text.
+
+    Raises
+    ------
+    BadData
+        Most of it are no numbers.
+    """
+    found = np.array([_number(cell) for cell in column.tolist()], dtype=float)
+    if np.count_nonzero(np.isnan(found)) > found.size // 2:
+        raise BadData(f"{table}: most of column {name} are no numbers", hint="repair the table")
+    return found
+
+
+def _number(cell: object) -> float:
     try:
-        return np.asarray(column, dtype=float)
-    except ValueError as error:
-        raise BadData(
-            f"{table}: column {name} is not all numbers ({error})", hint="repair the table, or leave the line out"
-        ) from error
+        return float(str(cell))
+    except ValueError:
+        return math.nan

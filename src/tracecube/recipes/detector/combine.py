@@ -140,7 +140,7 @@ def _scales(
 
 
 def _too_faint(name: str, share: float) -> BadData:
-    return BadData(f"{name}: {share:.2f} of the light of the other exposures of this lamp", hint=_HINT)
+    return BadData(f"{name}: {max(share, 0.0):.2f} of the light of the other exposures of this lamp", hint=_HINT)
 
 
 def lit_frames(

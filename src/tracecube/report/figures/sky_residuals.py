@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tracecube.core.fibres import FibreSpectra
-from tracecube.kernels.robust import known_mean
 from tracecube.report.figures.style import BLUE, DIVERGING, GREY, ORANGE, SKY, legend_above, sheet, styled
 
 __all__ = ["sky_residuals"]
@@ -57,9 +56,9 @@ def sky_residuals(spectra: FibreSpectra) -> Figure:
     panels["mean"].plot(wave, 100.0 * relative, color=SKY, lw=0.5, label="pixels")
     coarse = relative[: relative.size // _COARSE * _COARSE].reshape(-1, _COARSE)
     centres = wave[: coarse.size].reshape(-1, _COARSE).mean(axis=1)
-    panels["mean"].plot(
-        centres, 100.0 * known_mean(coarse, axis=1), "o-", ms=3, color=BLUE, label=f"{_COARSE} pixels together"
-    )
+    known = np.isfinite(coarse)
+    together = np.where(known, coarse, 0.0).sum(axis=1) / np.where(known.any(axis=1), known.sum(axis=1), np.nan)
+    panels["mean"].plot(centres, 100.0 * together, "o-", ms=3, color=BLUE, label=f"{_COARSE} pixels together")
     legend_above(panels["mean"], columns=2)
     reach = float(np.nanpercentile(np.abs(relative[relative.size // 4 :]), 98)) if np.isfinite(relative).any() else 0.01
     panels["mean"].set(

@@ -116,15 +116,17 @@ def test_nothing_to_go_by_says_so() -> None:
     assert "no table with columns" in reasons[0]
 
 
-def test_a_catalogue_with_words_among_its_numbers_is_named() -> None:
+def test_lines_of_a_catalogue_that_hold_no_numbers_are_no_stars() -> None:
     stars = catalogue()
     table = {key: np.asarray(column) for key, column in stars.tables[""].items()}
-    spoilt = RawFrame(
-        "stars", "STAR_CATALOGUE", {}, {}, {"": {**table, "ra": np.array(["n/a", *table["ra"][1:].astype(str)])}}
-    )
-    pointing, reasons = locate([guide_frame(stars, target=(2.1, -3.4), name="rc1")], spoilt, META)
+    words = {key: np.array(["n/a", *column.astype(str)]) for key, column in table.items()}
+    frame = guide_frame(stars, target=(2.1, -3.4), name="rc1")
+    pointing, _ = locate([frame], RawFrame("stars", "STAR_CATALOGUE", {}, {}, {"": words}), META)
+    assert (pointing.x, pointing.y) == pytest.approx((2.1, -3.4), abs=0.15)
+    words["ra"][:] = "n/a"
+    pointing, reasons = locate([frame], RawFrame("stars", "STAR_CATALOGUE", {}, {}, {"": words}), META)
     assert pointing is None
-    assert reasons[0].startswith("rc1: stars: column ra is not all numbers")
+    assert reasons == ["rc1: stars: most of column ra are no numbers"]
 
 
 def test_a_guide_frame_of_another_window_is_named_once() -> None:
