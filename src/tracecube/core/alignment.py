@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, TextArray, card, column, meta
 
 __all__ = ["Offsets", "SourceList"]
 
@@ -58,7 +58,7 @@ class Offsets:
     grid_planes : int
     """
 
-    date: FloatArray = column("OFFSET_LIST", "DATE_OBS")
+    date: TextArray = column("OFFSET_LIST", "DATE_OBS")
     mjd: FloatArray = column("OFFSET_LIST", "MJD_OBS", unit="d")
     ra: FloatArray = column("OFFSET_LIST", "RA_OFFSET", unit="deg")
     dec: FloatArray = column("OFFSET_LIST", "DEC_OFFSET", unit="deg")
@@ -69,9 +69,9 @@ class Offsets:
     background: FloatArray = column("OFFSET_LIST", "BACKGROUND")
     background_error: FloatArray = column("OFFSET_LIST", "BACKGROUND_ERR")
     sources: IntArray = column("OFFSET_LIST", "SOURCES")
-    method: FloatArray = column("OFFSET_LIST", "METHOD")
+    method: TextArray = column("OFFSET_LIST", "METHOD")
     dq: IntArray = column("OFFSET_LIST", "DQ")
-    exposure: FloatArray = column("OFFSET_LIST", "EXPOSURE")
+    exposure: TextArray = column("OFFSET_LIST", "EXPOSURE")
     first: IntArray = column("PAIRS", "first")
     second: IntArray = column("PAIRS", "second")
     pair_x: FloatArray = column("PAIRS", "x", unit="arcsec")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, TextArray, card, column, image, meta
 from tracecube.core.spectra import Cube
 
 __all__ = ["CompanionSpectrum", "Companions", "ContrastCurve", "ResidualCube"]
@@ -29,7 +29,7 @@ class Companions:
     dq : int32 array (n,)
     """
 
-    object: FloatArray = column("SOURCES", "object")
+    object: TextArray = column("SOURCES", "object")
     ra: FloatArray = column("SOURCES", "ra", unit="deg")
     dec: FloatArray = column("SOURCES", "dec", unit="deg")
     sep_mas: FloatArray = column("SOURCES", "sep_mas", unit="mas")

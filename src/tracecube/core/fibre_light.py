@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, TextArray, card, column, meta
 
 __all__ = ["FibreBands", "FibreThroughput", "SkyModel"]
 
@@ -36,8 +36,8 @@ class FibreThroughput:
     wave, level : array (k,), Angstrom and a number
     """
 
-    unit: FloatArray = column("FIBRES", "unit")
-    amp: FloatArray = column("FIBRES", "amp")
+    unit: TextArray = column("FIBRES", "unit")
+    amp: TextArray = column("FIBRES", "amp")
     fibre: IntArray = column("FIBRES", "fibre")
     ifuslot: IntArray = column("FIBRES", "ifuslot")
     x: FloatArray = column("FIBRES", "x", unit="arcsec")
@@ -84,8 +84,8 @@ class SkyModel:
     covariance: FloatArray = column("KNOTS", "covariance", text="with itself and the next three")
     wave: FloatArray = column("RESOLUTION", "wave", unit="Angstrom")
     sigma: FloatArray = column("RESOLUTION", "sigma", unit="Angstrom")
-    unit: FloatArray = column("FIBRES", "unit")
-    amp: FloatArray = column("FIBRES", "amp")
+    unit: TextArray = column("FIBRES", "unit")
+    amp: TextArray = column("FIBRES", "amp")
     fibre: IntArray = column("FIBRES", "fibre")
     exp: IntArray = column("FIBRES", "exp")
     light: FloatArray = column("FIBRES", "light")

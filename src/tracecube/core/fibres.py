@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, TextArray, card, column, image, meta
 
 __all__ = ["FibreSpectra", "sum_variance"]
 
@@ -71,9 +71,9 @@ class FibreSpectra:
     wave: FloatArray = image("WAVE", unit="Angstrom")
     lsf_sigma: FloatArray = image("LSF", unit="Angstrom")
     blend: FloatArray = image("BLEND", text="covariance with the next row")
-    unit: FloatArray = column("APERTURES", "unit")
+    unit: TextArray = column("APERTURES", "unit")
     ifuslot: IntArray = column("APERTURES", "ifuslot")
-    amp: FloatArray = column("APERTURES", "amp")
+    amp: TextArray = column("APERTURES", "amp")
     fibre: IntArray = column("APERTURES", "fibre")
     exp: IntArray = column("APERTURES", "exp")
     x: FloatArray = column("APERTURES", "x", unit="arcsec")

@@ -29,6 +29,7 @@ __all__ = [
     "Meta",
     "Place",
     "Scalar",
+    "TextArray",
     "card",
     "column",
     "image",
@@ -43,6 +44,7 @@ Scalar = str | int | float | bool | None
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 BoolArray = NDArray[np.bool_]
+TextArray = NDArray[np.str_]
 Meta = Mapping[str, Scalar]
 """Header cards without the structural ones; keys as in FITS, values plain Python scalars."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, TextArray, card, column, image, meta
 
 __all__ = ["SkyContinuum", "SkySpectrum", "SliceFactors", "SliceIllumination", "SliceSky"]
 
@@ -75,7 +75,7 @@ class SliceSky:
     """
 
     coefficient: FloatArray = column("KNOTS", "coefficient")
-    detector: FloatArray = column("SLICES", "detector")
+    detector: TextArray = column("SLICES", "detector")
     aperture: IntArray = column("SLICES", "aperture")
     gain: FloatArray = column("SLICES", "gain")
     gain_error: FloatArray = column("SLICES", "gain_error")

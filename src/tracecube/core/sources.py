@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, TextArray, card, column, image, meta
 
 __all__ = ["BundleStars", "FieldSolution", "FluxScale", "Sources"]
 
@@ -40,7 +40,7 @@ class Sources:
         By the catalogue alone.
     """
 
-    object: FloatArray = column("SOURCES", "object")
+    object: TextArray = column("SOURCES", "object")
     ra: FloatArray = column("SOURCES", "ra", unit="deg")
     dec: FloatArray = column("SOURCES", "dec", unit="deg")
     ra_err: FloatArray = column("SOURCES", "ra_err", unit="arcsec")
@@ -158,7 +158,7 @@ class BundleStars:
     wave : array (w,), Angstrom
     """
 
-    object: FloatArray = column("STARS", "object")
+    object: TextArray = column("STARS", "object")
     ra: FloatArray = column("STARS", "ra", unit="deg")
     dec: FloatArray = column("STARS", "dec", unit="deg")
     ra_err: FloatArray = column("STARS", "ra_err", unit="arcsec")

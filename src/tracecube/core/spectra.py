@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, TextArray, card, column, image, meta
 
 __all__ = ["Cube", "CubeOnDisk", "Image", "Response", "Spectra", "Spectrum"]
 
@@ -180,7 +180,7 @@ class Response:
     response: FloatArray = column("RESPONSE", "RESPONSE")
     variance: FloatArray = column("RESPONSE", "STAT")
     flags: IntArray = column("RESPONSE", "DQ")
-    star: FloatArray = column("STARS", "raw")
+    star: TextArray = column("STARS", "raw")
     star_response: FloatArray = column("STARS", "RESPONSE")
     star_variance: FloatArray = column("STARS", "STAT")
     star_dq: IntArray = column("STARS", "DQ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracecube.core.fields import FloatArray, Meta, card, column, meta
+from tracecube.core.fields import FloatArray, Meta, TextArray, card, column, meta
 
 __all__ = ["SpectralType"]
 
@@ -75,14 +75,14 @@ class SpectralType:
     snid_ic: float = card("SNIDFIC", text="probability of type Ic")
     snid_ii: float = card("SNIDFII", text="probability of type II, IIb among them")
     snid_not: float = card("SNIDFNOT", text="probability of none of these")
-    label: FloatArray = column("CLASSES", "class")
+    label: TextArray = column("CLASSES", "class")
     label_probability: FloatArray = column("CLASSES", "probability")
-    kind: FloatArray = column("KINDS", "subtype")
-    kind_type: FloatArray = column("KINDS", "type")
+    kind: TextArray = column("KINDS", "subtype")
+    kind_type: TextArray = column("KINDS", "type")
     kind_probability: FloatArray = column("KINDS", "probability")
-    match_name: FloatArray = column("MATCHES", "template")
-    match_type: FloatArray = column("MATCHES", "type")
-    match_subtype: FloatArray = column("MATCHES", "subtype")
+    match_name: TextArray = column("MATCHES", "template")
+    match_type: TextArray = column("MATCHES", "type")
+    match_subtype: TextArray = column("MATCHES", "subtype")
     match_age: FloatArray = column("MATCHES", "age", unit="d")
     match_z: FloatArray = column("MATCHES", "z")
     match_rlap: FloatArray = column("MATCHES", "rlap")

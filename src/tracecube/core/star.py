@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracecube.core.fields import FloatArray, IntArray, Meta, card, column, image, meta
+from tracecube.core.fields import FloatArray, IntArray, Meta, TextArray, card, column, image, meta
 
 __all__ = ["StarBrightness", "StarCentre", "StarPsf"]
 
@@ -41,7 +41,7 @@ class StarCentre:
         seen), "given" (by the user), "none" (field centre).
     """
 
-    file: FloatArray = column("STAR_CENTRE", "file")
+    file: TextArray = column("STAR_CENTRE", "file")
     plane: IntArray = column("STAR_CENTRE", "plane")
     wave: FloatArray = column("STAR_CENTRE", "wave", unit="Angstrom")
     x: FloatArray = column("STAR_CENTRE", "x", unit="arcsec")
@@ -131,7 +131,7 @@ class StarBrightness:
         Spots times channels behind each.
     """
 
-    file: FloatArray = column("BRIGHTNESS", "file")
+    file: TextArray = column("BRIGHTNESS", "file")
     plane: IntArray = column("BRIGHTNESS", "plane")
     mjd: FloatArray = column("BRIGHTNESS", "mjd", unit="d")
     brightness: FloatArray = column("BRIGHTNESS", "brightness")
