@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tracecube.core.errors import BadData
 from tracecube.instruments.muse import instrument
 from tracecube.instruments.muse.cube_params import CubeParams
-from tracecube.instruments.muse.object_steps import AlignedParams, ObjectParams, _common_grid
+from tracecube.instruments.muse.object_steps import AlignedParams, ObjectParams, common_grid
 from tracecube.kernels.weighted_voxels import Weighting
 from tracecube.workflow.choices import opened
 from tracecube.workflow.discover import discover
@@ -125,9 +125,9 @@ def test_spaxels_of_another_side_cover_the_same_field():
         grid_wave=0.0, grid_step=0.0, grid_planes=0, grid_x=-30.0, grid_y=4.0, grid_side=0.2, grid_rows=33,
         grid_columns=300,
     )  # fmt: skip
-    plain = _common_grid(field, AlignedParams(), META)
+    plain = common_grid(field, AlignedParams(), META)
     assert (plain.side, plain.shape[1:], plain.x0, plain.y0) == (0.2, (33, 300), -30.0, 4.0)
-    wide = _common_grid(field, AlignedParams(dx=0.4, dy=0.4), META)
+    wide = common_grid(field, AlignedParams(dx=0.4, dy=0.4), META)
     assert (wide.side, wide.shape[1:]) == (0.4, (17, 150))
     assert (wide.x0 - 0.5 * wide.side, wide.y0 - 0.5 * wide.side) == pytest.approx((-30.1, 3.9))
     with pytest.raises(BadData, match=r"object: dx=0\.4, dy=0\.2: spaxels are square"):
