@@ -146,7 +146,10 @@ def _picture(folder: Path, kind: PictureKind, chosen: Sequence[Sequence[ProductR
             nouns = [source.read(products) for source, products in zip(kind.sources, chosen, strict=True)]
         except TracecubeError as error:
             return Picture(kind.title, kind.text, "", str(error))
-        _store(path, kind.draw(*nouns), digest)
+        try:
+            _store(path, kind.draw(*nouns), digest)
+        except Exception as error:  # noqa: BLE001 - one picture must not cost the page of a night; the page says it
+            return Picture(kind.title, kind.text, "", f"not drawn: {type(error).__name__}: {error}")
     return Picture(kind.title, kind.text, path.name)
 
 
