@@ -16,9 +16,10 @@ from tracecube.core.headers import needed
 from tracecube.core.lines import Lines
 from tracecube.core.sources import Sources
 from tracecube.core.spectra import Cube
+from tracecube.report.figures.cube_axes import spaxel, wavelengths
 from tracecube.report.figures.style import NOTHING, ORANGE, VERMILION, robust_limits, sheet, styled
 
-__all__ = ["bundle_images", "celestial", "seen_in", "wavelengths"]
+__all__ = ["bundle_images", "celestial", "seen_in"]
 
 _BAND = (4200.0, 5400.0)  # Angstrom: where fibres see most
 _ROW = 4  # images a row
@@ -38,12 +39,6 @@ def bundle_images(cubes: Sequence[Cube], sources: Sources | None = None, lines: 
     return figure
 
 
-def wavelengths(cube: Cube) -> NDArray[np.float64]:
-    """Wavelengths of the planes, Angstrom."""
-    first, step = (needed(cube.meta, "cube", key) for key in ("CRVAL3", "CDELT3"))
-    return np.asarray(first + step * np.arange(len(cube.data)))
-
-
 def celestial(cube: Cube) -> WCS:
     """Axes on the sky."""
     wcs = WCS(naxis=2)
@@ -51,11 +46,6 @@ def celestial(cube: Cube) -> WCS:
     for key in ("crval", "crpix", "cdelt"):
         setattr(wcs.wcs, key, [needed(cube.meta, "cube", f"{key.upper()}{axis}") for axis in (1, 2)])
     return wcs
-
-
-def spaxel(cube: Cube) -> float:
-    """Side of a spaxel, arcsec."""
-    return abs(needed(cube.meta, "cube", "CDELT2")) * 3600.0
 
 
 def seen_in(cube: Cube, ra: NDArray[Any], dec: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from tracecube.core.fields import Meta
 from tracecube.core.spectra import Cube
 from tracecube.core.star import StarCentre
+from tracecube.report.figures.cube_axes import spaxel, wavelengths
 from tracecube.report.figures.style import (
     NOTHING,
     OWN_NAMES,
@@ -42,9 +43,9 @@ def cube_channels(cube: Cube, centre: StarCentre) -> Figure:
         norm = AsinhNorm(linear_width=max(three - quarter, (high - low) / 200.0, 1e-9), vmin=low, vmax=high)
         picture = ax.imshow(flux, norm=norm, cmap=colours, extent=extent)
         scale_bar(picture, ax, location="bottom", shrink=0.9, aspect=25)
-        place = int(np.argmin(np.abs(centre.wave - _wave(cube, channel))))
+        place = int(np.argmin(np.abs(centre.wave - wavelengths(cube)[channel])))
         ax.plot(centre.x[place], centre.y[place], "+", color=VERMILION, ms=11, mew=1.1)
-        ax.set_title(f"{_wave(cube, channel) * 1e-4:.3f} µm")
+        ax.set_title(f"{wavelengths(cube)[channel] * 1e-4:.3f} µm")
         ax.set(xlabel=OWN_NAMES[0], ylabel=OWN_NAMES[1])
         ax.label_outer()
     _compass(parts[0], cube.meta, step)
@@ -52,19 +53,9 @@ def cube_channels(cube: Cube, centre: StarCentre) -> Figure:
     return figure
 
 
-def _wave(cube: Cube, channel: int) -> float:
-    """Wavelength of a channel, Angstrom."""
-    meta = cube.meta
-    step = meta.get("CD3_3", meta.get("CDELT3", 1.0))
-    first, pixel = meta.get("CRVAL3", 0.0), meta.get("CRPIX3", 1.0)
-    return float(first or 0.0) + float(step or 1.0) * (channel + 1.0 - float(pixel or 1.0))
-
-
 def _extent(cube: Cube) -> tuple[float, tuple[float, float, float, float]]:
     """Size of a pixel and the edges of a cube, arcsec from the field centre: that is the middle of the cube."""
-    meta = cube.meta
-    along, across = (float(meta.get(key) or 0.0) for key in ("CD1_1", "CD2_1"))
-    step = 3600.0 * float(np.hypot(along, across)) or float(meta.get("CDELT1") or 1.0)
+    step = spaxel(cube)
     height, width = cube.data.shape[1:]
     x0, y0 = (-(length // 2 + 0.5) * step for length in (width, height))
     return step, (x0, x0 + width * step, y0, y0 + height * step)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tracecube.core.spectra import Cube
+from tracecube.report.figures.cube_axes import spaxel, wavelengths
 from tracecube.report.figures.style import (
     BLUE,
     DIVERGING,
@@ -83,13 +84,8 @@ def mean_planes(cube: Cube, planes: slice) -> tuple[NDArray[Any], NDArray[Any]]:
 def _extent(cube: Cube) -> Corners:
     """Corners in arcsec from the middle: east, west, south, north edge."""
     ny, nx = cube.data.shape[1:]
-    scale = 3600.0 * float(np.hypot(_number(cube, "CD1_1"), _number(cube, "CD2_1"))) or 1.0
+    scale = spaxel(cube)
     return (nx / 2 * scale, -nx / 2 * scale, -ny / 2 * scale, ny / 2 * scale)
-
-
-def _number(cube: Cube, name: str) -> float:
-    value = cube.meta.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def sky_image(ax: Axes, cube: Cube, value: NDArray[Any], norm: Normalize, cmap: str, label: str) -> None:
@@ -102,9 +98,7 @@ def sky_image(ax: Axes, cube: Cube, value: NDArray[Any], norm: Normalize, cmap: 
 
 def _ground(ax: Axes, cube: Cube, faint: list[NDArray[Any]]) -> None:
     """Mean spectrum of the faint spaxels with its error: what the sky leaves."""
-    wave = _number(cube, "CRVAL3") + (_number(cube, "CD3_3") or _number(cube, "CDELT3")) * (
-        np.arange(cube.data.shape[0]) + 1.0 - _number(cube, "CRPIX3")
-    )
+    wave = wavelengths(cube)
     mean, error = np.full(wave.size, np.nan), np.full(wave.size, np.nan)
     for plane in range(wave.size):
         ground = faint[1 - plane % 2] & (cube.flags[plane] == 0) & np.isfinite(cube.data[plane])

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tracecube.core.spectra import Cube
+from tracecube.report.figures.cube_axes import wavelengths
 from tracecube.report.figures.cube_images import sky_image
 from tracecube.report.figures.style import BLUE, GREY, SEQUENTIAL, VERMILION, robust_limits, sheet, styled
 
@@ -34,7 +35,7 @@ def laser_cube(cube: Cube) -> Figure:
     columns = max(len(peaks), 1)
     figure = sheet(2.6 * columns + 1.4, 5.6)
     panels = figure.subplot_mosaic([["spectrum"] * columns, list(range(columns))], height_ratios=[1, 1.2])
-    wave = _number(cube, "CRVAL3") + (_number(cube, "CD3_3") or _number(cube, "CDELT3")) * np.arange(len(flat))
+    wave = wavelengths(cube)
     ax = panels["spectrum"]
     ax.fill_between(1e-4 * wave, low, high, color=BLUE, alpha=0.25, lw=0, label="68 % of the spaxels")
     ax.plot(1e-4 * wave, middle, "o-", ms=3, lw=1.0, color=BLUE, label="median")
@@ -59,8 +60,3 @@ def _peaks(light: NDArray[Any]) -> list[int]:
     least = max(_STANDS_OUT * float(np.median(value)), _FAINTEST * float(value.max()), 0.0)
     found = [k for k in range(value.size) if value[k] == around[k] and value[k] > least]
     return sorted(sorted(found, key=lambda k: -value[k])[:_LINES])
-
-
-def _number(cube: Cube, name: str) -> float:
-    value = cube.meta.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0

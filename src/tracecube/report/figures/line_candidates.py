@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tracecube.core.headers import needed
 from tracecube.core.lines import Lines
 from tracecube.core.spectra import Cube
-from tracecube.report.figures.bundle_images import seen_in, spaxel, wavelengths
+from tracecube.report.figures.bundle_images import seen_in
+from tracecube.report.figures.cube_axes import spaxel, wavelengths
 from tracecube.report.figures.style import BLUE, GREY, ORANGE, SEQUENTIAL, VERMILION, robust_limits, sheet, styled
 
 __all__ = ["line_candidates"]

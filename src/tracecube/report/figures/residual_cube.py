@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from tracecube.core.companions import ResidualCube
+from tracecube.report.figures.cube_axes import wavelengths
 from tracecube.report.figures.cube_images import mean_planes, sky_image, white_light
 from tracecube.report.figures.style import DIVERGING, SEQUENTIAL, legend_above, sheet, styled
 
@@ -41,10 +42,10 @@ def _throughput(ax: Axes, cube: ResidualCube) -> None:
         return
     known = np.flatnonzero(np.isfinite(cube.throughput).any(axis=0))
     chosen = known[np.unique(np.linspace(0, known.size - 1, min(_SHOWN, known.size)).round().astype(int))]
-    first, step = (float(cube.meta.get(key) or 0.0) for key in ("CRVAL3", "CD3_3"))
+    wave = wavelengths(cube)
     for number, plane in enumerate(chosen):
         colour = colormaps[SEQUENTIAL](number / max(chosen.size - 1, 1) * 0.9)
-        label = f"{1e-4 * (first + plane * step):.2f} µm"
+        label = f"{1e-4 * wave[plane]:.2f} µm"
         ax.plot(cube.separation, cube.throughput[:, plane], "o-", ms=2.5, lw=1.0, color=colour, label=label)
     ax.grid(visible=True, axis="y", color="#EEEEEE", lw=0.5)
     legend_above(ax, columns=_SHOWN)
