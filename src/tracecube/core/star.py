@@ -89,7 +89,7 @@ class StarPsf:
         Width of the core over that of an ideal aperture.
     tilt : array (n_wave,) or None
         Relative error of ``flux``, common to all channels, by the error of the wavelengths: a neutral density filter
-        changes by a per cent a nanometre.
+        changes by a per cent a nanometre. Several rows (m, n_wave) where there are further such errors.
     at_x, at_y : float, arcsec
         Place of the star in the coordinates of its `Spectra`; NaN where it was not told.
     """

@@ -32,7 +32,7 @@ class FoundCompanions(Outputs):
     residual_cube: ResidualCube | None
 
 
-@recipe(version="21")
+@recipe(version="22")
 def ifs_companions(
     *,
     channels: Sequence[Spectra],
@@ -50,7 +50,8 @@ def ifs_companions(
     IMAGE is the contrast of a source at each place, DETECTION_MAP its significance, RESIDUAL_CUBE what the speckle
     model leaves in each channel, north up. Frames with
     satellite spots (``star_centre`` and ``centre_spectra``, and DITs that show some) tell how the Strehl ratio has
-    changed since the frames beside the mask (``star_psf``); of both the mean is taken.
+    changed since the frames beside the mask (``star_psf``); of both the mean is taken. The halo of the DITs tells
+    the fine structure of the star's spectrum.
     """
     from tracecube.instruments.sphere_ifs.flux_frames import star_of_frames  # noqa: PLC0415 - brings scipy
     from tracecube.instruments.sphere_ifs.star_surroundings import find, paired  # noqa: PLC0415 - brings scipy and numba

@@ -16,6 +16,7 @@ from tracecube.core.quality import QualityNumber
 from tracecube.core.spectra import Image, Spectra
 from tracecube.core.star import StarCentre, StarPsf
 from tracecube.instruments.sphere_ifs.dits import on_one_dit
+from tracecube.instruments.sphere_ifs.flux_by_halo import with_halo
 from tracecube.instruments.sphere_ifs.headers import number
 from tracecube.instruments.sphere_ifs.lamp_evenness import Evened, even_lamp
 from tracecube.instruments.sphere_ifs.nominal_layout import SCALE_ERROR
@@ -87,7 +88,7 @@ def find(
     sequence, star_error = seen.lit.sequence, float(np.hypot(seen.level.error, seen.lit.error))
     method = params.method(sequence.rotation, len(seen.placed))
     settings = params.contrast(method)
-    band = sequence.wave[in_band(sequence, settings.band)]
+    band = sequence.wave[in_band(sequence, settings.band, wavefront=settings.wavefront)]
     of_mean = float(np.hypot(seen.level.mean_error(band), seen.lit.error))
     found = surroundings(sequence, settings)
     target, scale = pointing(seen.meta), number(seen.meta, SCALE_ERROR) or 0.0
@@ -114,6 +115,7 @@ def find(
             *_level_numbers(seen.level),
             QualityNumber("HALO LIGHT", 100.0 * seen.halo, "%", 100.0 * _LEAST_HALO, 100.0 * _MOST_HALO),
             *seen.lit.quality,
+            *seen.of_star,
             *left,
         ),
         caveats=tuple(caveats),
@@ -131,6 +133,7 @@ class _Together(NamedTuple):
     caveats: list[str]
     of_level: list[str]
     odd: int
+    of_star: tuple[QualityNumber, ...]
 
 
 def _together(
@@ -144,6 +147,7 @@ def _together(
     spectra, placed = in_order([_bare(one) for one in channels], centres)
     turned = [orientation(one.meta, _dit(one.meta)[0]) for one in spectra]
     spectra, spots, said = _comparable(spectra, psf, [*with_spots, *_own_spots(spectra, placed)])
+    psf, of_star = with_halo(psf, spectra, placed)
     level = core_light(psf, spots, spectra, params.strehl())
     halo = halo_share(psf, spectra[0], placed[0], params.strehl())
     light, tilt, angles = level.light, level.tilt(np.asarray(psf.wave, float)), [o.angle for o in turned]
@@ -153,7 +157,7 @@ def _together(
     lit = even_lamp(sequence, psf, meta, params.illumination)
     of_level = _level_caveats(level, spectra, float(np.hypot(level.error, lit.error)))
     caveats = [*dict.fromkeys(caveat for one in turned for caveat in one.caveats), *said, *_odd_caveats(odd, spectra)]
-    return _Together(lit, level, halo, placed, meta, caveats, of_level, int(np.count_nonzero(odd > 1.0)))
+    return _Together(lit, level, halo, placed, meta, caveats, of_level, int(np.count_nonzero(odd > 1.0)), of_star)
 
 
 def _odd_caveats(factor: FloatArray, spectra: list[Spectra]) -> list[str]:

@@ -139,13 +139,18 @@ def kept_signal(learnt: LearntSpeckles, rings: F8, core: float) -> F8:
     for r in range(rings.size):
         separation = float(rings[r])
         east, north = separation * np.sin(angle), separation * np.cos(angle)
-        image = sequence.image(east, north, np.broadcast_to(light, (number, light.size)))
-        left = learnt.model.transpose(learnt.model.apply(image), sequence.weight)
-        inner = sequence.core(core).image(east, north, np.broadcast_to(light, (number, light.size)))
-        whole = sum(np.sum(one * w * one, dtype=float) for one, w in zip(inner, sequence.weight, strict=True))
+        flat = np.broadcast_to(light, (number, light.size))
+        left = sequence.image(
+            east, north, flat
+        )  # one array of the data's size, overwritten: there are gigabytes of data
+        left = learnt.model.transpose(learnt.model.apply(left, out=left), sequence.weight, out=left)
+        whole = seen = 0.0
+        for t, (one, weight) in enumerate(zip(left, sequence.weight, strict=True)):
+            inner = sequence.exposure(t).core(core).image(east, north, flat)[0]
+            whole += float(np.sum(inner * weight * inner, dtype=float))
+            seen += float(np.sum(inner * one, dtype=float))
         if whole > 0.0:
-            seen = sum(np.sum(a * b, dtype=float) for a, b in zip(inner, left, strict=True))
-            kept[r] = max(float(seen) / float(whole), 1e-3)
+            kept[r] = max(seen / whole, 1e-3)
     return kept
 
 

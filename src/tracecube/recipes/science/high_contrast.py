@@ -49,6 +49,12 @@ class HighContrastParams(Params):
         lt=1.0,
         description="share of the largest throughput from which a channel is in the band that contrasts are means of",
     )
+    wavefront: float = Field(
+        850.0,
+        ge=0.0,
+        description="error of the wavefront, Angstrom: what the halo has of a star's light is none that the instrument "
+        "keeps back",
+    )
     injected: float = Field(3.0, gt=0.0, description="contrast of injected companions over the detection limit")
 
 
@@ -139,7 +145,8 @@ def surroundings(sequence: StarSequence, params: HighContrastParams) -> Surround
         caveats += lost
     empty = cleaned(learnt, fitted)
     clean = search_map(empty, params.search, earlier=first)
-    found = [measured(sequence, one, empty, fitted, params.band) for one in fitted]
+    inside = in_band(sequence, params.band, wavefront=params.wavefront)
+    found = [measured(sequence, one, empty, fitted, inside) for one in fitted]
     kept = [one for one in found if one.snr > _threshold(clean, one, params.search.sigma)]
     if len(kept) < len(found):
         caveats.append(f"{len(found) - len(kept)} candidates are not significant once their noise is known: left out")
@@ -181,7 +188,11 @@ def _threshold(clean: SearchMap, one: Companion, sigma: float) -> float:
 
 
 def measured(
-    sequence: StarSequence, fitted: FittedCompanion, empty: LearntSpeckles, everyone: list[FittedCompanion], band: float
+    sequence: StarSequence,
+    fitted: FittedCompanion,
+    empty: LearntSpeckles,
+    everyone: list[FittedCompanion],
+    band: NDArray[np.bool_],
 ) -> Companion:
     """Give a companion its errors, from places at the same distance from the star.
 
@@ -190,14 +201,14 @@ def measured(
     empty : LearntSpeckles
         Of data from which all companions are taken off.
     everyone : list of FittedCompanion
-    band : float
-        Share of the largest throughput from which a channel is in the band.
+    band : bool array (n_wave,)
+        From `in_band`.
     """
     back = empty.model.transpose(empty.residual, empty.sequence.weight)
     places = np.array([(o.east, o.north) for o in everyone])
     noise = noise_at(fitted, empty, back, places)
     covariance = _covariance(fitted, noise)
-    inside = fitted.used & in_band(sequence, band)
+    inside = fitted.used & band
     share = np.where(inside, 1.0 / np.count_nonzero(inside), 0.0)
     few = np.sqrt(1.0 + 1.0 / noise.elements)
     star = sequence.light_covariance(fitted.contrast)
@@ -214,13 +225,15 @@ def measured(
     )
 
 
-def in_band(sequence: StarSequence, share: float) -> NDArray[np.bool_]:
+def in_band(sequence: StarSequence, share: float, *, wavefront: float = 0.0) -> NDArray[np.bool_]:
     """Channels (n_wave,) whose throughput is more than a share of the largest.
 
     Throughput is what is seen of the star over the photons it sends, which in the near infrared fall about as
-    wave**-3 for any star (Rayleigh & Jeans): a mean contrast does not depend on the star's colour.
+    wave**-3 for any star (Rayleigh & Jeans): a mean contrast does not depend on the star's colour. What is seen is the
+    core, which has less of the light the bluer it is: with the wavefront's error (Angstrom) exp(-(2 pi w / wave)**2).
     """
-    throughput = sequence.light * (sequence.wave / sequence.wave[0]) ** 3
+    core = np.exp(-((2.0 * np.pi * wavefront / sequence.wave) ** 2))
+    throughput = sequence.light * (sequence.wave / sequence.wave[0]) ** 3 / core
     return np.asarray(throughput > share * throughput.max())
 
 

@@ -97,9 +97,12 @@ class SpeckleModel:
     spectra: F8
     fit: F8
 
-    def apply(self, samples: FloatArray) -> FloatArray:
-        """Take speckles out of samples (n_time, n_wave, n), channel by channel: copies of all would need gigabytes."""
-        found = np.empty_like(samples)
+    def apply(self, samples: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
+        """Take speckles out of samples (n_time, n_wave, n), channel by channel: copies of all would need gigabytes.
+
+        ``out`` may be the samples themselves, which are then overwritten.
+        """
+        found = np.empty_like(samples) if out is None else out
         fitted = self._nothing(samples.shape[0])
         for k in range(samples.shape[1]):
             still = self._still(np.asarray(samples[:, k], float), k)
@@ -141,9 +144,11 @@ class SpeckleModel:
         taken = csr_array((values, nodes.indices, nodes.indptr), nodes.shape) @ turned
         return csr_array((response.still - taken).tocsr() if own else -taken)
 
-    def transpose(self, samples: FloatArray, weight: FloatArray | None = None) -> FloatArray:
-        """Transpose of `apply`, of samples times ``weight`` where that is given."""
-        found = np.empty_like(samples)
+    def transpose(
+        self, samples: FloatArray, weight: FloatArray | None = None, *, out: FloatArray | None = None
+    ) -> FloatArray:
+        """Transpose of `apply`, of samples times ``weight`` where that is given; ``out`` as there."""
+        found = np.empty_like(samples) if out is None else out
         fitted = self._nothing(samples.shape[0])
         for k, m in enumerate(() if self.plane is None else self.plane.back):
             known = np.where(self.weight[:, k] > 0, _weighted(samples, weight, k), 0.0)

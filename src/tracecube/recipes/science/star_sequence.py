@@ -222,7 +222,7 @@ def star_sequence(
         profile=_profile(psf, light, unit, (hexagon_area(pitch), reach)),
         light=light,
         light_error=error,
-        tilt=np.stack([np.zeros(wave.size) if one is None else np.asarray(one, float) for one in (psf.tilt, tilt)]),
+        tilt=np.vstack([np.zeros(wave.size) if one is None else np.asarray(one, float) for one in (psf.tilt, tilt)]),
         lsf_sigma=np.broadcast_to(np.nan_to_num(np.asarray(first.lsf_sigma, float)), wave.shape).copy(),
     )
 

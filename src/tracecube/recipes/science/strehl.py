@@ -185,11 +185,11 @@ def spot_colour(psf: StarPsf, centre: StarCentre, params: StrehlParams) -> SpotC
     colour = np.log(total[used] / light[used]) + 2.0 * np.log(wave)
     columns = np.stack([np.ones(wave.size), (MIDDLE / wave) ** 2 - 1.0])
     found, covariance = _robust(columns, colour, 1.0 / noise)
-    tilt = np.zeros(wave.size) if psf.tilt is None else np.asarray(psf.tilt, float)[used]
-    tilted = np.linalg.lstsq((columns / np.sqrt(noise)).T, tilt / np.sqrt(noise), rcond=None)[0]
-    gain2 = (np.linalg.pinv((columns / np.sqrt(noise)).T)[1] / np.sqrt(noise)) ** 2
-    own = np.sqrt(covariance[1, 1] * float(gain2 @ of_spots) / float(gain2 @ noise))
-    return SpotColour(float(found[1]), float(np.hypot(np.sqrt(covariance[1, 1]), tilted[1])), float(own))
+    tilts = np.zeros((1, wave.size)) if psf.tilt is None else np.atleast_2d(np.asarray(psf.tilt, float))[:, used]
+    solver = np.linalg.pinv((columns / np.sqrt(noise)).T)[1] / np.sqrt(noise)
+    own = np.sqrt(covariance[1, 1] * float(solver**2 @ of_spots) / float(solver**2 @ noise))
+    error = np.sqrt(covariance[1, 1] + np.sum((tilts @ solver) ** 2))
+    return SpotColour(float(found[1]), float(error), float(own))
 
 
 def _robust(columns: F8, data: F8, weight: F8) -> tuple[F8, F8]:

@@ -90,6 +90,17 @@ def test_the_band_of_a_mean_contrast_is_the_throughputs_and_not_the_stars_colour
     assert np.array_equal(in_band(hot, 0.3), throughput > 0.3)  # noqa: PLR2004
 
 
+def test_light_in_the_halo_is_none_that_the_band_loses(sequences: list[StarSequence]) -> None:
+    """A core that has less of the blue light makes no channel dark."""
+    wave = sequences[0].wave
+    throughput = np.where(wave < 10000.0, 0.35, 1.0)
+    core = np.exp(-((2.0 * np.pi * 1000.0 / wave) ** 2))
+    seen = replace(sequences[0], light=throughput * core * wave**-3)
+    assert not in_band(seen, 0.3)[0]
+    assert in_band(seen, 0.3, wavefront=1000.0).all()
+    assert np.array_equal(in_band(seen, 0.4, wavefront=1000.0), throughput > 0.4)  # noqa: PLR2004
+
+
 def test_a_candidate_that_dissolves_is_left_out_and_the_rest_is_kept(
     found: list[Surroundings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +142,16 @@ def test_spectra_have_honest_errors(found: list[Surroundings]) -> None:
 def test_nothing_is_found_around_a_single_star() -> None:
     for seed in range(20, 23):
         assert not surroundings(brought_together(observe_star(EMPTY, seed)), PARAMS).companions
+
+
+def test_samples_may_be_overwritten_with_what_the_projection_leaves(sequences: list[StarSequence]) -> None:
+    one = sequences[0]
+    model = learn_speckles(one, PARAMS.speckles).model
+    samples = np.random.default_rng(3).standard_normal(one.flux.shape)
+    for make in (model.apply, model.transpose, lambda a, **k: model.transpose(a, one.weight, **k)):
+        own = samples.copy()
+        assert make(own, out=own) is own
+        np.testing.assert_array_equal(own, make(samples))
 
 
 def test_projection_and_its_transpose_belong_together(sequences: list[StarSequence]) -> None:
