@@ -73,7 +73,7 @@ class SkyOut(Outputs):
     sky_mask: Image
 
 
-@recipe(version="27")
+@recipe(version="28")
 def sky_model(  # noqa: PLR0913 - what the sky is told by
     *,
     segments: Sequence[SliceSegments],

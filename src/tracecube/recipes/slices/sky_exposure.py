@@ -22,9 +22,10 @@ from scipy.ndimage import binary_dilation, gaussian_filter1d, median_filter, per
 
 from tracecube.core.slice_light import SliceSky
 from tracecube.kernels import sky_spline
+from tracecube.recipes.slices.object_bands import bands_at
 from tracecube.recipes.slices.sky_fit import REFERENCE, SPAN, SkyFit, Windows
 
-__all__ = ["BORDERS", "Borrowed", "bands_of", "borrowed_sky", "continuum_of", "sampled"]
+__all__ = ["BORDERS", "Borrowed", "borrowed_sky", "continuum_of", "sampled"]
 
 F8 = NDArray[np.float64]
 
@@ -35,8 +36,6 @@ _STEP = 0.3  # Angstrom, samples: half the distance of the spline's knots
 _ENVELOPE, _SHARE = 120.0, 20.0  # Angstrom and per cent: the continuum lies at the lower end of such a window
 _NODES, _SMOOTH = 150.0, 80.0  # Angstrom between nodes of the lines' strength and of the free continuum
 _CLIP, _ROUNDS = 5.0, 5
-_SHARPEST, _WIDE = 0.3, 30.0  # Angstrom, sigma: nothing in light of objects is as sharp, and of its continuum
-_SEEN = 5.0  # its continuum over the noise of a sample, from which on it tells of bands
 _FLOOR = 0.02  # of the light of a line, by which samples may be off besides
 _LINE = 6.0  # Angstrom between nodes of single lines' strength: two widths of a line
 _AROUND = 300.0  # Angstrom over which noise is alike
@@ -112,7 +111,7 @@ def borrowed_sky(  # noqa: PLR0913 - both skies, and how they lie to each other
         gas = np.zeros(wave.size, bool)
         for low, high in without:
             gas |= (wave + zero[0] + zero[1] * z > low) & (wave + zero[0] + zero[1] * z < high)
-        bands = bands_of(sky_spline.derivatives(wave, np.asarray(own.objects, np.float64), own.first, own.step)[0])
+        bands = bands_at(wave, own.objects, own.first, own.step)
         found = _refitted(wave, z, (light[0] - base, light[1], light[2]), spectrum - base, ~gas, bands)
         share, apart = _line_by_line(wave, found.lines, found.off, ~gas)
         made = base + found.lines * (1.0 + share)
@@ -130,15 +129,6 @@ class _Refitted(NamedTuple):
     strength: F8
     off: F8
     kept: NDArray[np.bool_]
-
-
-def bands_of(objects: F8) -> F8:
-    """Return what is left of smooth light of objects (k,), by the light that brighter pieces see; 1 where none do."""
-    light = gaussian_filter1d(objects, _SHARPEST / _STEP, mode="nearest")
-    smooth = gaussian_filter1d(median_filter(light, int(_ENVELOPE / _STEP) | 1, mode="nearest"), _WIDE / _STEP)
-    noise = 1.4826 * float(np.median(np.abs(light - smooth)))
-    clear = smooth > _SEEN * noise
-    return np.where(clear, np.clip(light / np.where(clear, smooth, 1.0), 0.0, 1.0 + 1.0 / _SEEN), 1.0)
 
 
 def _refitted(  # noqa: PLR0913 - both spectra, and what tells

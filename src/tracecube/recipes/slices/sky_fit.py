@@ -15,6 +15,7 @@ from tracecube.kernels import sky_spline
 from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece, smooth_nodes
 from tracecube.recipes.slices.alike import drawn_to_alike
 from tracecube.recipes.slices.continuity import columns, continuum_excess, even_slices
+from tracecube.recipes.slices.object_bands import bands_at
 from tracecube.recipes.slices.own_lines import clearest_line, next_faintest, pieces_with_lines
 from tracecube.recipes.slices.sky_pieces import (
     BORDERS,
@@ -55,6 +56,7 @@ MOST_LIT = 0.5
 """Of the pieces taken for sky may have lines of their own and be left out: of more, they are the sky."""
 
 _SPAN_Z = ((BORDERS[0] - REFERENCE) / SPAN, (BORDERS[1] - REFERENCE) / SPAN)
+_EVERY = np.arange(*BORDERS, 0.3)  # Angstrom, where bands are told
 _CONTINUUM = 14  # nodes of the free continuum of a piece: 350 Angstrom, no line is as wide
 _ALIKE = 0.95  # correlation of light of objects in a piece with that 350 Angstrom further: it is smooth
 _LEAST = 10  # samples of a piece a node, or it tells nothing
@@ -152,8 +154,7 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
         state.value[:, 0], error[:, 0] = drawn_to_alike(state.value[:, 0], error[:, 0], *np.array(middle))
     for _ in range(2):
         state.coefficient = _spectrum(slices, state, blank)
-    bright = brightest(slices.white, blank)
-    objects = _spectrum(slices, state, bright) - state.coefficient if bright.any() else np.zeros_like(shared)
+    objects = _objects(slices, state, blank)
     dq = np.where(np.isfinite(error[:, 0]), 0, int(Flag.NOT_MEASURED)).astype(np.int32)
     return SkyFit(
         coefficient=state.coefficient,
@@ -171,6 +172,21 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
         shared=shared,
         objects=objects,
     )
+
+
+def _objects(slices: Slices, state: _State, blank: BoolArray) -> FloatArray:
+    """Return the coefficients of what bright pieces see above blank ones, and bring the spectrum to it (in place).
+
+    By how much pieces are brighter than each other is smooth but for the bands in that light.
+    """
+    bright = brightest(slices.white, blank)
+    if not bright.any() or state.faint:
+        return np.zeros_like(state.coefficient)
+    for _ in range(2):
+        found = _spectrum(slices, state, bright) - state.coefficient
+        state.bands = bands_at(_EVERY, found, state.first, state.step)
+        state.coefficient = _spectrum(slices, state, blank)
+    return np.asarray(_spectrum(slices, state, bright) - state.coefficient)
 
 
 def _without_lines(slices: Slices, state: _State, blank: BoolArray, *, fixed: bool) -> tuple[BoolArray, float]:
@@ -234,6 +250,7 @@ class _State:
     share: FloatArray
     pieces: list[IntArray]
     faint: bool
+    bands: FloatArray
 
     @classmethod
     def start(cls, slices: Slices, blank: BoolArray, params: SkyParams) -> _State:
@@ -255,6 +272,7 @@ class _State:
             share=1.0 / noise_of_objects(slices, blank),
             pieces=[part[many[part]] for part in parts],
             faint=params.faint,
+            bands=np.ones(_EVERY.size),
         )
 
     def shapes(self, row: int, spread: float) -> FloatArray:
@@ -303,8 +321,9 @@ def _spectrum(slices: Slices, state: _State, blank: BoolArray) -> FloatArray:
             added = light[0] - sky_spline.seen(wave, z, common, *grid, REACH, 1)[0]
             chosen.append((piece, slices.flux[piece] - own[0] * added))
             given, kept = slices.weight[piece], state.kept[piece]
-            left = slices.flux[piece] - own[0] * light[0]
-            apart.append(smooth_nodes(left, given, z, kept, _SPAN_Z, _CONTINUUM) / own[0])
+            bands = np.interp(wave, _EVERY, state.bands)
+            left, told = (slices.flux[piece] - own[0] * light[0]) / bands, given * bands.astype(np.float32) ** 2
+            apart.append(smooth_nodes(left, told, z, kept, _SPAN_Z, _CONTINUUM) / own[0])
             sure.append(own[0] ** 2 * one_weight(given, kept).max())
     curves = np.array(apart).reshape(-1, _CONTINUUM)
     curves = np.zeros_like(curves) if state.faint else curves - np.array(sure) @ curves / max(sum(sure), 1e-300)
@@ -312,7 +331,7 @@ def _spectrum(slices: Slices, state: _State, blank: BoolArray) -> FloatArray:
 
 
 def _solved(slices: Slices, state: _State, chosen: list[tuple[int, FloatArray]], curves: FloatArray) -> FloatArray:
-    """Return the coefficients that explain pieces, given with their samples, but for smooth curves (n, nodes)."""
+    """Return the coefficients that explain pieces, given with their samples, but for curves (n, nodes) and bands."""
     nodes = np.linspace(*_SPAN_Z, _CONTINUUM)
     matrix, rhs = np.zeros((sky_spline.BAND, state.coefficient.size)), np.zeros(state.coefficient.size)
     for (piece, data), curve in zip(chosen, curves, strict=True):
@@ -320,8 +339,8 @@ def _solved(slices: Slices, state: _State, chosen: list[tuple[int, FloatArray]],
         z = (slices.wave[piece] - REFERENCE) / SPAN
         given, kept = slices.weight[piece], state.kept[piece]
         weight = np.where(kept, given, 0.0).astype(np.float64) if state.faint else one_weight(given, kept)
-        left = data - own[0] * np.interp(z, nodes, curve)
         wave = slices.wave[piece] + own[1] + own[2] * z
+        left = data - own[0] * np.interp(z, nodes, curve) * np.interp(wave, _EVERY, state.bands)
         sky_spline.accumulate(wave, left, weight, own[0], state.first, state.step, matrix, rhs)
     return sky_spline.solve(matrix, rhs)
 

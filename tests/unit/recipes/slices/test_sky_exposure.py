@@ -10,7 +10,8 @@ import pytest
 from tests.unit.recipes.slices.sky_pieces import SIGMA, Sky
 from tracecube.core.slice_light import SliceSky
 from tracecube.kernels import sky_spline
-from tracecube.recipes.slices.sky_exposure import BORDERS, bands_of, borrowed_sky, continuum_of
+from tracecube.recipes.slices.object_bands import bands_of
+from tracecube.recipes.slices.sky_exposure import BORDERS, borrowed_sky, continuum_of
 from tracecube.recipes.slices.sky_fit import SkyFit
 
 FIRST, STEP = 4645.0, 0.6
