@@ -11,7 +11,7 @@ from typing import Any
 
 from tracecube.archive.ledger import Ledger
 from tracecube.archive.queries import find_product, job_of, products
-from tracecube.archive.records import ProductRecord
+from tracecube.archive.records import JobRecord, ProductRecord
 from tracecube.core.errors import MissingInput, TracecubeError
 from tracecube.core.fields import PER_PRODUCT, Scalar
 from tracecube.core.foreign import ForeignFile, ForeignStream, Form, GatheredForm, JobForm
@@ -202,6 +202,19 @@ def _gathered(
         yield Exported(form.category, made, None, str(error))
 
 
+def _nearest_first(ledger: Ledger, made: ProductRecord) -> Iterator[tuple[JobRecord, list[ProductRecord]]]:
+    """Yield the job of a product, then those of all that went into it, each with the products that it was given."""
+    waiting, seen = [made.job_id], {made.job_id}
+    while waiting:
+        job = job_of(ledger, waiting.pop(0))
+        found = [find_product(ledger, sha256=one.sha256) for one in job.inputs if not one.raw]
+        given = [one for one in found if one is not None]
+        yield job, given
+        further = [one.job_id for one in given if one.job_id not in seen]
+        seen.update(further)
+        waiting.extend(dict.fromkeys(further))
+
+
 def _beside(ledger: Ledger, made: ProductRecord, tags: tuple[str, ...]) -> ProductRecord:
     """Return a product of the same job, or of the nearest that went into it, else a current one made from these.
 
@@ -210,23 +223,17 @@ def _beside(ledger: Ledger, made: ProductRecord, tags: tuple[str, ...]) -> Produ
     MissingInput
         There is none, or a later run replaced it.
     """
-    waiting, seen = [made.job_id], {made.job_id}
-    while waiting:
-        job = job_of(ledger, waiting.pop(0))
+    for job, given in _nearest_first(ledger, made):
         own = [one for one in job.products if one.tag in tags and job.id == made.job_id]
         if own:
             return own[0]
-        given = [find_product(ledger, sha256=one.sha256) for one in job.inputs if not one.raw]
         for one in given:
-            if one is not None and one.tag in tags:
+            if one.tag in tags:
                 if not one.current:
                     raise MissingInput(
                         f"the {one.tag} it was made with was replaced", hint="run `tracecube reduce` again"
                     )
                 return one
-        further = [one.job_id for one in given if one is not None and one.job_id not in seen]
-        seen.update(further)
-        waiting.extend(dict.fromkeys(further))
     later = _made_from(ledger, made, tags)
     if later is not None:
         return later
@@ -252,16 +259,10 @@ def _table(ledger: Ledger, made: ProductRecord, tags: tuple[str, ...]) -> RawFra
     """
     from tracecube.io.raw import read_raw  # noqa: PLC0415 - what reads pixels takes long to import
 
-    waiting, seen = [made.job_id], {made.job_id}
-    while waiting:
-        job = job_of(ledger, waiting.pop(0))
+    for job, _ in _nearest_first(ledger, made):
         for one in job.inputs:
             if one.raw and one.tag in tags:
                 return read_raw(one.path, one.tag, plane=one.plane, extension=one.extension)
-        makers = [find_product(ledger, sha256=one.sha256) for one in job.inputs if not one.raw]
-        further = [one.job_id for one in makers if one is not None and one.job_id not in seen]
-        seen.update(further)
-        waiting.extend(dict.fromkeys(further))
     raise MissingInput(f"no {' or '.join(tags)} went into it", hint="reduce with the tables of the observatory")
 
 

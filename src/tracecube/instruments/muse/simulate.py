@@ -88,18 +88,18 @@ def simulate(  # noqa: PLR0913 - choices of a night
         Such a night cannot be.
     """
     wrong = frozenset(name for name in faults.split("+") if name)
-    numbers = _channels(str(ifus))
-    if not 0 <= int(exposures) <= _MOST:
+    numbers = _channels(ifus)
+    if not 0 <= exposures <= _MOST:
         raise ValueError(f"0 to {_MOST} exposures")
     for value, known in ((field, get_args(Field)), (size, ("small", "night")), (mode, _MODES)):
         if value not in known:
             raise ValueError(f"{value!r} is none of {', '.join(known)}")
     if wrong - set(FAULTS) or (wrong & {"dead_chip", "missing_channel"} and len(numbers) == 1):
         raise ValueError(f"faults are {', '.join(FAULTS)}; a channel is missed only beside another")
-    wish = Wish(field, float(angle), float(hour), float(moon), int(exposures), float(seconds), mode, float(tint))
+    wish = Wish(field, angle, hour, moon, exposures, seconds, mode, tint)
     night = Night(seed, numbers, wish, wrong)
     without = frozenset(_WITHOUT[name] for name in wrong if name in _WITHOUT)
-    for shot in schedule(night.date, size, int(exposures), float(seconds), without):
+    for shot in schedule(night.date, size, exposures, seconds, without):
         yield from night.frames(shot)
     yield from night.tables()
     yield from night.truth()
