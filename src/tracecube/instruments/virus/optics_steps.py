@@ -51,7 +51,7 @@ def _name(meta: Meta, amp: str) -> str:
     return f"{int(needed(meta, 'lamp', 'IFUSLOT')):03d}{amp}"
 
 
-@recipe(version="9")
+@recipe(version="10")
 def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) -> Traced:
     """Find the fibres of a CCD on the continuum lamp: centres, profile, scattered light; dead fibres are flagged.
 
@@ -61,7 +61,7 @@ def trace_flat(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) ->
     return _traced(raw, dark, params, even=True)
 
 
-@recipe(version="2")
+@recipe(version="3")
 def trace_twilight(*, raw: Sequence[RawFrame], dark: Frame, params: TracesParams) -> Traced:
     """Find the fibres of a CCD on twilights, where there is no continuum lamp, or users trust the sky's light more.
 

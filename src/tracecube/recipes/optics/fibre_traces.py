@@ -34,6 +34,7 @@ _EVERY = 4  # columns: profile and scattered light are found on every fourth
 _COARSE = 4  # of these again: enough to start with
 _FEW, _MANY = 4, 60  # rounds in which the size of departures is found, on the way and at the end
 _FAR = 0.3  # px beyond its error: a column that says so is left out
+_LEAP = 2.0  # px: the search is good to tenths of a pixel, neighbours lie 8.8 apart
 
 
 class FibreTraceParams(Params):
@@ -212,13 +213,19 @@ def _recentre(  # noqa: PLR0913 - how far a step goes
     design = chebyshev.chebvander(2.0 * place / place[-1] - 1.0, params.common_degree)
     free = np.arange(matrix.shape[1]) == 0
     shrunk = shrink_to_field(matrix, rhs, design[one.live], free=free, rounds=rounds, relevance=rounds == _MANY)
-    _take(one, shrunk, design, place)
+    _take(one, shrunk, design, (place, _basis(width, terms)))
 
 
-def _take(one: _Amplifier, shrunk: Shrunk, design: FloatArray, place: FloatArray) -> None:
-    """Put coefficients in their places; missing fibres look like their neighbours."""
+def _take(one: _Amplifier, shrunk: Shrunk, design: FloatArray, about: tuple[FloatArray, FloatArray]) -> None:
+    """Put coefficients in their places; missing fibres look like their neighbours.
+
+    A fibre that would leap is one whose ends told nothing in this turn, as they lay too far off: it stays where it was.
+    """
     terms = one.coefficients.shape[1]
-    one.coefficients[one.live] = shrunk.coefficients[:, :terms]
+    place, basis = about
+    now = one.coefficients[one.live]
+    leaps = np.abs(basis @ (shrunk.coefficients[:, :terms] - now).T).max(axis=0) > _LEAP
+    one.coefficients[one.live] = np.where(leaps[:, None], now, shrunk.coefficients[:, :terms])
     one.covariance[one.live] = shrunk.covariance[:, :terms, :terms]
     one.coefficients = from_neighbours(one.coefficients, one.live, place)
     if shrunk.coefficients.shape[1] > terms:
