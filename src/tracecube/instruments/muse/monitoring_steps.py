@@ -197,7 +197,7 @@ class ThroughputOut(Outputs):
     throughput: DiodeThroughput
 
 
-@recipe(version="2")
+@recipe(version="3")
 def diode_throughput(  # noqa: PLR0913 - what the light is seen through
     *,
     raw: Sequence[RawFrame],
@@ -221,14 +221,16 @@ def diode_throughput(  # noqa: PLR0913 - what the light is seen through
     if expected <= 0:
         raise BadData(f"{channels[0].raw.name}: no current of the photodiode", hint=f"look at {_DIODE} CURR")
     light, noise = _slice_light(combined.data, combined.variance, combined.flags, traces, wavelengths, curve)
-    spread = float(np.std(current / current.mean()) / np.sqrt(max(len(channels) - 1, 1)))
+    told = combined.scale / (current * seconds)  # lamp and current rise and fall together
+    spread = float(np.std(told / told.mean()) / np.sqrt(max(len(channels) - 1, 1)))
+    alone = () if len(channels) > 1 else ("one exposure: how well the photodiode tells its light is not known",)
     found = DiodeThroughput(
         aperture=traces.aperture,
         ratio=light / expected,
         error=np.hypot(np.sqrt(noise) / expected, light / expected * spread),
         dq=np.where(np.isfinite(light), 0, int(Flag.NOT_MEASURED)).astype(np.int32),
         total=float(np.nansum(light)) / expected,
-        total_error=float(np.nansum(light)) / expected * spread,
+        total_error=float(np.hypot(np.sqrt(np.nansum(noise)), np.nansum(light) * spread)) / expected,
         meta=channels[0].meta,
     )
     numbers = (
@@ -238,7 +240,7 @@ def diode_throughput(  # noqa: PLR0913 - what the light is seen through
         QualityNumber("AMPL CURRENT", float(current.mean() * 1e3), "mA"),
         QualityNumber("LAMP DRIFT", float(np.std(combined.scale)), high=0.05),
     )
-    return ThroughputOut(throughput=found, quality=numbers, caveats=(*notes, *combined.notes))
+    return ThroughputOut(throughput=found, quality=numbers, caveats=(*notes, *combined.notes, *alone))
 
 
 def _slice_light(  # noqa: PLR0913 - an image, and what its pixels see

@@ -130,3 +130,25 @@ def test_what_the_header_does_not_tell_is_asked_for(wide):
         seen(wide, **{"ESO INS AMPL2 CURR": None})
     with pytest.raises(MissingInput, match="no filter"):
         seen(wide, **{"ESO INS AMPL2 FILTER": "Other"})
+
+
+def test_a_lamp_that_drifts_with_its_current_is_no_error_of_the_throughput(wide):
+    rng, shares = np.random.default_rng(6), (1.0, 0.97, 1.03)
+    told = {"EXPTIME": 4.0, "ESO INS AMPL2 FILTER": "Photo"}
+    frames = [
+        raw(rng, share * lit(2000.0), name=f"ampl{k}", **told, **{"ESO INS AMPL2 CURR": share * 2e-9})
+        for k, share in enumerate(shares)
+    ]
+    made = diode_throughput(
+        raw=frames, bias=wide, traces=traces(), wavelengths=solution(), filter_list=FILTERS, params=ThroughputParams()
+    )
+    wave = solution().wave(0, np.arange(2.0 * HIGH), np.zeros(2 * HIGH))
+    rows = np.count_nonzero((wave >= 6500.0) & (wave <= 7500.0))
+    truth = 2000.0 * rows * (2 * HALF + 1) / (2e-12 * 4.0 / ELECTRON / 1.1**2)
+    found = made.throughput
+    assert found.total / (47 * truth) == pytest.approx(1.0, abs=3e-4)
+    assert found.total_error < 3e-4 * found.total  # of a drift of three per cent
+    pulls = ((found.ratio - truth) / found.error)[:-1]
+    assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.5
+    [alone] = seen(wide, shares=(1.0,)).caveats
+    assert "one exposure" in alone
