@@ -88,3 +88,12 @@ def test_a_simulated_night_with_the_laser_has_arcs_without_it(planned) -> None:
     assert [job.complete for job in jobs["object"]] == [True, True]
     assert all("NOAO" in bound(job, "wavelengths")[0] for job in jobs["preprocess_science"])
     assert all(LASER in bound(job, "flat")[0] for job in jobs["preprocess_science"])
+
+
+def test_a_night_with_the_laser_alone_has_a_flat_for_its_twilights(planned) -> None:
+    jobs = planned({}, mode=LASER)
+    assert [bound(job, "flat") for job in jobs["sky_flat"]] == [
+        [name] for name in bound(jobs["preprocess_science"][0], "flat")
+    ]
+    for task in ("preprocess_science", "preprocess_standard", "preprocess_sky"):
+        assert all(bound(job, "twilight") for job in jobs[task])

@@ -225,7 +225,8 @@ def twilight_light(  # noqa: PLR0913 - what the twilight goes with
     """Measure light along every slice under the twilight sky over that of the lamp.
 
     The shape along a slice is kept as it is; the mean of each slice is drawn to a smooth function of place, since
-    single slices brighten and fade with temperature.
+    single slices brighten and fade with temperature. Where the flat was taken through the filter against the laser,
+    its gap does not count.
     """
     channels, notes = open_channels(raw)
     found = combine_lamps(channels, bias, clip=5.0, tolerance=0.02)
@@ -234,7 +235,8 @@ def twilight_light(  # noqa: PLR0913 - what the twilight goes with
     ones = np.ones(len(traces.aperture))
     data, variance, flags = over_flat(frame, flat, traces, shift=shift.value, gain=ones, light=None)
     cards: dict[str, Scalar] = {LAMP_CARD: _mean_light(flat)}
-    over = Frame(data, variance, flags, {**frame.meta, **cards})
+    gap = without_notch(Frame(data, variance, flags, flat.meta), traces, wavelengths)  # the flat may be one of the laser
+    over = Frame(data, variance, gap.flags, {**frame.meta, **cards})
     places = geometry_of(geometry, channel_of(frame.meta, channels[0].raw.name), frame.meta)
     band = params.lowest, params.highest
     light = evenness(over, traces, wavelengths, places, shift=shift.value, band=band)

@@ -100,7 +100,7 @@ TWILIGHTS = Task(
     name="sky_flat",
     recipe=twilight_light,
     main=Main("raw", ("SKYFLAT",), group_by=("night", "mode", *CHANNEL)),
-    associations=(BIAS, FLAT, TRACES, WAVELENGTHS, *GEOMETRY),
+    associations=(BIAS, replace(FLAT, ladder=TRACES.ladder), TRACES, WAVELENGTHS, *GEOMETRY),
     targets=("calibration",),
     tags={"twilight": "TWILIGHT", "colours": "TWILIGHT_COLOURS"},
     text="how evenly the sky lights the slices of a channel",
