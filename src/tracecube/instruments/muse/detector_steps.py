@@ -40,6 +40,7 @@ SLICES = 48
 
 _HOUR = 3600.0
 _FEWEST = 2  # biases that tell hits from noise
+_LIT, _EVERY = 5.0, 16  # adu above the overscan that no bias has, and rows that tell
 
 
 class BiasParams(Params):
@@ -109,6 +110,8 @@ def master_bias(
     of differences between exposures. A read-out that is dead in some exposures is that of the others.
     """
     channels, notes = open_channels(raw)
+    channels, lit = _unlit(channels)
+    notes = (*notes, *lit)
     if len(channels) < _FEWEST:
         raise BadData(
             f"{channels[0].raw.name}: one bias cannot tell hits from noise", hint="take at least three biases"
@@ -142,6 +145,28 @@ def master_bias(
     return Bias(
         master_bias=Frame(data, variance, flags, {**channels[0].meta, **cards}), quality=tuple(numbers), caveats=notes
     )
+
+
+def _unlit(channels: Sequence[Channel]) -> tuple[list[Channel], tuple[str, ...]]:
+    """Return the biases without light that the darker half of them has not, and which are left out."""
+    light = np.array([_light(one) for one in channels])
+    limit = _LIT + 3.0 * float(np.sort(light)[(light.size - 1) // 2])
+    kept = [one for one, value in zip(channels, light, strict=True) if value <= limit]
+    return kept, tuple(
+        f"{one.raw.name}: {value:.0f} adu above its overscan, unlike the other biases: light? It is left out"
+        for one, value in zip(channels, light, strict=True)
+        if value > limit
+    )
+
+
+def _light(channel: Channel) -> float:
+    """By how much a quadrant of a bias departs from its level, the worst of them (adu)."""
+    alive = [at for at, part in enumerate(channel.parts) if part.output not in channel.dead]
+    off = [
+        np.median(channel.parts[at].data.of(channel.counts)[::_EVERY] - channel.levels[at][::_EVERY, None])
+        for at in alive
+    ]
+    return float(np.max(np.abs(off)))
 
 
 def _levelled(channels: Sequence[Channel], index: int) -> FloatArray:
