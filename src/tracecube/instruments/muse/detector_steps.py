@@ -92,7 +92,7 @@ class Flat(Outputs):
     traces: SliceTraces
 
 
-@recipe(version="5")
+@recipe(version="6")
 def master_bias(
     *,
     raw: Sequence[RawFrame],

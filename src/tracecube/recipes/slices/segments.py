@@ -63,7 +63,7 @@ def cut_segments(
     x_sky, y_sky = np.full(count, np.nan), np.full(count, np.nan)
     spread = np.zeros(count)
     y = np.arange(rows, dtype=np.float64)
-    good = exposure.flags & NOT_USABLE == 0
+    good = (exposure.flags & NOT_USABLE == 0) & np.isfinite(exposure.variance)  # no lamp, no light over the lamp
     for row in range(len(traces.aperture)):
         if traces.dq[row] or solution.dq[row] or exposure.dq[row]:
             continue

@@ -23,6 +23,7 @@ __all__ = [
     "tightness",
 ]
 
+_LEAST_SPREAD = 1e-150  # whose square is still a number
 BORDERS = (4560.0, 9350.0)
 """Angstrom: the sky is fitted between these."""
 
@@ -162,4 +163,4 @@ def tightness(slices: Slices, blank: BoolArray, value: FloatArray) -> FloatArray
     level = slices.white / value[slices.slice, 0]
     middle = float(np.median(level[blank]))
     spread = 1.4826 * float(np.median(np.abs(level[blank] - middle)))
-    return np.where(blank, 1.0 / max(spread, 1e-4 * abs(middle), 1e-300) ** 2, 0.0)
+    return np.where(blank, 1.0 / max(spread, 1e-4 * abs(middle), _LEAST_SPREAD) ** 2, 0.0)

@@ -186,3 +186,14 @@ def test_a_piece_that_lost_much_of_the_band_is_not_compared_with_others(exposure
     flags[:, x0 - 2 : x1 + 3] |= int(Flag.BAD_PIXEL)
     gone = cut(replace(exposure, flags=flags))
     assert np.isnan(gone.x[lost]).all()
+
+
+def test_pixels_without_light_of_the_lamp_do_not_count(exposure):
+    """In the gap about the laser the flat is 0 or less: there is no light over it, and its place holds zeros."""
+    data, variance = exposure.data.copy(), exposure.variance.copy()
+    data[1500:1900], variance[1500:1900] = 0.0, np.inf
+    found = cut(replace(exposure, data=data, variance=variance))
+    assert np.isnan(found.flux[:, 1500:1900]).all()
+    assert (found.flags[:, 1500:1900] == int(Flag.NOT_MEASURED)).all()
+    clean = cut(exposure)
+    assert np.abs(found.white / clean.white - 1.0).max() < 0.01
