@@ -79,7 +79,7 @@ def calibrated(channel: Channel, bias: Frame, bad: Sequence[Frame]) -> Frame:
     return Frame(data, variance, flags, channel.meta)
 
 
-@recipe(version="13")
+@recipe(version="14")
 def preprocess(  # noqa: PLR0913 - what an exposure goes with
     *,
     raw: RawFrame,
@@ -211,7 +211,7 @@ class Twilight(Outputs):
     colours: SliceColours
 
 
-@recipe(version="6")
+@recipe(version="7")
 def twilight_light(  # noqa: PLR0913 - what the twilight goes with
     *,
     raw: Sequence[RawFrame],

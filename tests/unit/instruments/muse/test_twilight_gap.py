@@ -34,6 +34,7 @@ def marked(monkeypatch: pytest.MonkeyPatch, mode: str) -> np.ndarray:
     monkeypatch.setattr(exposure_steps, "over_flat", lambda *_, **__: (sky.data, sky.variance, sky.flags))
     monkeypatch.setattr(exposure_steps, "geometry_of", lambda *_: None)
     monkeypatch.setattr(exposure_steps, "evenness", evenness)
+    monkeypatch.setattr(exposure_steps, "colours_along", lambda *_, **__: None)
     flat = Frame(sky.data, sky.variance, sky.flags, {"ESO INS MODE": mode})
     twilight_light.function(
         raw=[cast("RawFrame", None)], bias=flat, flat=flat, traces=DETECTOR.traces, wavelengths=DETECTOR.solution,
