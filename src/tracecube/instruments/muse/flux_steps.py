@@ -69,7 +69,7 @@ class ResponseOut(Outputs):
     telluric: Telluric
 
 
-@recipe(version="23")
+@recipe(version="24")
 def standard_response(  # noqa: PLR0913 - what a star goes with
     *,
     exposures: Sequence[SliceExposure],

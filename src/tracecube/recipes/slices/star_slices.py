@@ -19,6 +19,7 @@ _SHARE = 0.75  # of the pieces that see sky: a field of a star is empty but for 
 _UNLIKE = 1.5  # chi-square of a piece: where the star's halo fills the field, its lines are taken for the sky's
 _CLEAR = 3.0  # standard deviations by which slices differ: less is what noise may feign
 _FEWEST = 6  # slices that tell how they scatter
+_WIDEST = 0.05  # by which slices differ at most: more is light of the star, where the sky is faint
 _CHANNELS = 3  # the closest to the star: their mean is known to a tenth of what slices scatter
 
 
@@ -52,7 +53,8 @@ def brightness_near(segments: Sequence[SliceSegments], y: float) -> SliceBrightn
     what slices may be, t^2 the covariance of u and v; what they differ by is their error, e^2 = var(u - v) / 4 of the
     mean. With it, brightness is 1 + ((u + v) / 2 - 1) t^2 / (t^2 + e^2) (empirical Bayes). Of n slices that are alike,
     t^2 scatters by 2 e^2 / sqrt(n): they are taken to be alike where it is less than three times that, and where the
-    sky cannot be told from the star.
+    sky cannot be told from the star, or is so faint that the star's light makes slices seem to differ by more than they
+    do.
     """
     order = np.argsort([float(np.nanmin(np.abs(one.y - y), initial=np.inf)) for one in segments], kind="stable")
     slices = gather([segments[i] for i in sorted(order[:_CHANNELS].tolist())])
@@ -71,7 +73,7 @@ def brightness_near(segments: Sequence[SliceSegments], y: float) -> SliceBrightn
     one, other = (np.where(known, fit.value[:, 0] / fit.value[known, 0].mean(), 1.0) for fit in fits)
     width2 = max(float(np.mean((one[known] - 1.0) * (other[known] - 1.0))), 0.0)
     error2 = float(np.var((one - other)[known])) / 4.0
-    if not width2 > _CLEAR * 2.0 * error2 / np.sqrt(known.sum()):
+    if not _CLEAR * 2.0 * error2 / np.sqrt(known.sum()) < width2 < _WIDEST**2:
         return alike
     told = np.where(known, width2 / max(width2 + error2, 1e-300), 0.0)
     return SliceBrightness(
