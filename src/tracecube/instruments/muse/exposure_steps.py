@@ -235,7 +235,8 @@ def twilight_light(  # noqa: PLR0913 - what the twilight goes with
     ones = np.ones(len(traces.aperture))
     data, variance, flags = over_flat(frame, flat, traces, shift=shift.value, gain=ones, light=None)
     cards: dict[str, Scalar] = {LAMP_CARD: _mean_light(flat)}
-    gap = without_notch(Frame(data, variance, flags, flat.meta), traces, wavelengths)  # the flat may be one of the laser
+    # the flat may be one of the laser, with the filter against it
+    gap = without_notch(Frame(data, variance, flags, flat.meta), traces, wavelengths)
     over = Frame(data, variance, gap.flags, {**frame.meta, **cards})
     places = geometry_of(geometry, channel_of(frame.meta, channels[0].raw.name), frame.meta)
     band = params.lowest, params.highest

@@ -155,7 +155,11 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
     even = params.even and (params.faint or not dim)
     told, scale = _evened(slices, state, error, without) if even else (np.zeros(len(error)), 1.0)
     if params.alike:
-        middle = [[np.nanmean(part[own]) if own.size else 0.0 for own in state.pieces] for part in (slices.x, slices.y)]
+        told_slope = [own.size and not dim for own in state.pieces]
+        middle = [
+            [np.nanmean(part[own]) if there else 0.0 for own, there in zip(state.pieces, told_slope, strict=True)]
+            for part in (slices.x, slices.y)
+        ]
         state.value[:, 0], error[:, 0] = drawn_to_alike(state.value[:, 0], error[:, 0], *np.array(middle))
     for _ in range(2):
         state.coefficient = _spectrum(slices, state, blank)
