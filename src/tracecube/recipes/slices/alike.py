@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from tracecube.core.fields import FloatArray
+from tracecube.core.fields import FloatArray, IntArray
 
-__all__ = ["drawn_to_alike", "drawn_together"]
+__all__ = ["drawn_to_alike", "drawn_together", "mean_places", "told_by_lines"]
 
 _UNSURE = 2.3  # relative error of a squared scatter from the median of n departures, times the root of n
 _FEWEST = 12  # slices that tell how they scatter
 _APART, _MOVED = 0.06, 0.02  # Angstrom: more than slices of a detector ever move apart, and what they do
+_DIM = 0.02  # error of brightness by lines from which on the continuum is as well that of objects
 _WIDEST = 0.02  # what slices scatter by, at most, where it is not plainly seen: some 0.01 after an illumination flat
 
 
@@ -83,3 +86,14 @@ def drawn_together(value: FloatArray, error: FloatArray, detector: np.ndarray) -
         sure[own, 1:] = (np.sqrt(0.5 * np.pi / own.size) * spread)[1:]
         sure[own, 1] = np.hypot(sure[own, 1], _MOVED)
     return made, sure
+
+
+def told_by_lines(value: FloatArray, error: FloatArray) -> bool:
+    """Whether lines tell how bright slices are, of their terms and errors (n, k), brightness first."""
+    known = np.isfinite(error[:, 0])
+    return bool(known.any()) and float(np.median(error[known, 0] / value[known, 0])) < _DIM
+
+
+def mean_places(x: FloatArray, y: FloatArray, pieces: Sequence[IntArray]) -> FloatArray:
+    """Return the mean place (2, n) of the pieces of each slice, arcsec; 0 where it has none."""
+    return np.array([[np.nanmean(part[own]) if own.size else 0.0 for own in pieces] for part in (x, y)])

@@ -13,7 +13,7 @@ from tracecube.core.flags import Flag
 from tracecube.core.params import Params
 from tracecube.kernels import sky_spline
 from tracecube.kernels.slice_sky import TERMS, add_piece, clip_piece, smooth_nodes
-from tracecube.recipes.slices.alike import drawn_to_alike, drawn_together
+from tracecube.recipes.slices.alike import drawn_to_alike, drawn_together, mean_places, told_by_lines
 from tracecube.recipes.slices.continuity import columns, continuum_excess, even_slices
 from tracecube.recipes.slices.object_bands import bands_at
 from tracecube.recipes.slices.own_lines import clearest_line, next_faintest, pieces_with_lines
@@ -60,7 +60,6 @@ _EVERY = np.arange(*BORDERS, 0.3)  # Angstrom, where bands are told
 _CONTINUUM = 14  # nodes of the free continuum of a piece: 350 Angstrom, no line is as wide
 _ALIKE = 0.95  # correlation of light of objects in a piece with that 350 Angstrom further: it is smooth
 _LEAST = 10  # samples of a piece a node, or it tells nothing
-_DIM = 0.02  # error of brightness by lines beyond which they do not tell whether the continuum is the sky's
 
 
 class SkyParams(Params):
@@ -146,21 +145,17 @@ def fit_sky(slices: Slices, params: SkyParams, *, allowed: BoolArray | None = No
         elif moved < SETTLED:
             break
     error = state.error * max(1.0, chi2) ** 0.5
-    dim = not _told_by_lines(state.value, error)
-    if dim and not params.faint:
+    dim = not (params.faint or told_by_lines(state.value, error))
+    if dim:
         state.value, error = drawn_together(state.value, error, slices.detector)
     shared = state.coefficient = _spectrum(slices, state, blank)
     blank, lit = _without_lines(slices, state, blank, fixed=allowed is not None)
     state.coefficient = _spectrum(slices, state, blank)
-    even = params.even and (params.faint or not dim)
+    even = params.even and not dim
     told, scale = _evened(slices, state, error, without) if even else (np.zeros(len(error)), 1.0)
     if params.alike:
-        told_slope = [own.size and not dim for own in state.pieces]
-        middle = [
-            [np.nanmean(part[own]) if there else 0.0 for own, there in zip(state.pieces, told_slope, strict=True)]
-            for part in (slices.x, slices.y)
-        ]
-        state.value[:, 0], error[:, 0] = drawn_to_alike(state.value[:, 0], error[:, 0], *np.array(middle))
+        places = mean_places(slices.x, slices.y, [one[:0] if dim else one for one in state.pieces])
+        state.value[:, 0], error[:, 0] = drawn_to_alike(state.value[:, 0], error[:, 0], *places)
     for _ in range(2):
         state.coefficient = _spectrum(slices, state, blank)
     objects = _objects(slices, state, blank)
@@ -221,12 +216,6 @@ def _without_lines(slices: Slices, state: _State, blank: BoolArray, *, fixed: bo
         return blank, share
     made = np.asarray(blank & ~lit)
     return made if fixed or not share else made | next_faintest(slices.white, blank, lit), share
-
-
-def _told_by_lines(value: FloatArray, error: FloatArray) -> bool:
-    """Whether lines tell how bright slices are: where the sky is too faint, the continuum is that of objects."""
-    known = np.isfinite(error[:, 0])
-    return bool(known.any()) and float(np.median(error[known, 0] / value[known, 0])) < _DIM
 
 
 def _evened(slices: Slices, state: _State, error: FloatArray, without: Windows) -> tuple[FloatArray, float]:

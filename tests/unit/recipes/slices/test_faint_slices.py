@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tracecube.recipes.slices.alike import drawn_to_alike, drawn_together
-from tracecube.recipes.slices.sky_fit import _told_by_lines
+from tracecube.recipes.slices.alike import drawn_to_alike, drawn_together, mean_places, told_by_lines
 
 NAMES = np.repeat(["CHAN07", "CHAN18"], 48)
 
@@ -53,4 +52,9 @@ def test_brightness_that_objects_feign_is_drawn_to_one_however_small_its_error_s
 
 @pytest.mark.parametrize(("error", "told"), [(0.004, True), (0.036, False), (np.inf, False)])
 def test_the_continuum_evens_slices_where_lines_tell_their_brightness(error: float, told: bool) -> None:
-    assert _told_by_lines(np.ones((4, 8)), np.full((4, 8), error)) is told
+    assert told_by_lines(np.ones((4, 8)), np.full((4, 8), error)) is told
+
+
+def test_slices_without_pieces_lie_in_the_middle() -> None:
+    found = mean_places(np.array([1.0, 3.0, 9.0]), np.array([0.0, 2.0, 4.0]), [np.array([0, 1]), np.array([], int)])
+    assert found.tolist() == [[2.0, 0.0], [1.0, 0.0]]
