@@ -27,7 +27,7 @@ from slices_fields import placed
 from slices_limits import robust
 from slices_sky_limits import AROUND, BRIGHT, NEAR, RANGE, WHITE, Sky, cube_of, sky_of
 
-KNOTS, SUB = 30, 0.28867513  # wavelengths between which images change by straight lines; points within a spaxel
+KNOTS, SUB = 12, 0.28867513  # wavelengths between which images change by straight lines; points within a spaxel
 DARK, LINE, PEAK = 40.0, 2.0, 2.65  # per cent of the field; Angstrom at a line; Angstrom, flux over peak of one
 QUIET, NEARBY = 20.0, 4.0  # flux of lines within so many Angstrom, below which a plane is quiet
 FULL, EVERY = 0.99, 4  # of a block; planes that are looked at
@@ -74,9 +74,11 @@ class Stars(NamedTuple):
         before, after = np.zeros(0), self.image(place, knots[0], shape)
         for low, high in pairwise(knots):
             before, after = after, self.image(place, high, shape)
-            for k in np.flatnonzero((wave >= low) & (wave <= high)):
-                share = (wave[k] - low) / (high - low)
-                made[k] = np.tensordot(self.light[:, k], (1.0 - share) * before + share * after, 1)
+            own = (wave >= low) & (wave <= high)
+            share = (wave[own] - low) / (high - low)
+            for image, part in ((before, 1.0 - share), (after, share)):
+                light = (self.light[:, own] * part).T.astype(np.float32)
+                made[own] = made[own] * (image is after) + np.tensordot(light, image, 1)
         return made
 
 
