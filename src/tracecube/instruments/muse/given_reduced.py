@@ -129,13 +129,14 @@ def _made(  # noqa: PLR0913 - an exposure, and where and how it goes
     planes = planes_at_once(grid, light.pixels)
     source = light.source(grid, placed, scale=scale)
     cube, share = build_cube(source, grid, cards, planes=planes, weighting=weighting, sieve=sieve)
+    measured = cube.variance[np.isfinite(cube.variance)]  # a table may hold a few wavelengths alone
     hits = light.hits + (0 if sieve is None else sieve.caught)
     numbers = (
         QualityNumber("NUM CHANNELS", float(light.channels)),
         QualityNumber("HITS", hits / max(light.pixels, 1), high=0.01),
         QualityNumber("ERROR SCALE", light.wrong, low=0.9, high=1.1),
         QualityNumber("VOXELS MEASURED", share, low=0.9),
-        QualityNumber("VOXEL NOISE", float(np.nanmedian(np.sqrt(cube.variance[::97])))),
+        QualityNumber("VOXEL NOISE", float(np.sqrt(np.median(measured[::97]))) if measured.size else np.nan),
         *binned_noise(cube),
     )
     return cube, numbers
