@@ -46,20 +46,24 @@ def test_lamps_are_told_apart_and_one_that_is_absent_is_named(bias):
     assert len(frames) == 2
     assert len(absent) == 1
     assert not notes
-    for frame in frames.values():
-        assert abs(np.median(frame.data) - 400.0) < 3.0
+    for lamp in frames.values():
+        assert abs(np.median(lamp.frame.data) - 400.0) < 3.0
 
 
 def test_variance_without_light_is_alike_for_lamps_of_as_many_exposures(bias):
     frames, _, _ = optics_steps._by_lamp([*arcs((NE, XE)), *arcs((HG,), count=3)], bias, dark=True)
     two, other, three = frames.values()
-    alike = [pair for pair in ((two, other), (two, three), (other, three)) if pair[0].variance is pair[1].variance]
+    alike = [
+        pair
+        for pair in ((two, other), (two, three), (other, three))
+        if pair[0].frame.variance is pair[1].frame.variance
+    ]
     assert len(alike) == 1
     alone = optics_steps._by_lamp(arcs((NE,)), bias, dark=True)[0]
-    same = next(iter(alone.values())).variance
-    assert any(np.array_equal(same, frame.variance) for frame in frames.values())
+    same = next(iter(alone.values())).frame.variance
+    assert any(np.array_equal(same, lamp.frame.variance) for lamp in frames.values())
     lines = optics_steps._by_lamp(arcs((NE,)), bias)[0]
-    assert np.median(next(iter(lines.values())).variance) > 5.0 * np.median(same)
+    assert np.median(next(iter(lines.values())).frame.variance) > 5.0 * np.median(same)
 
 
 def test_two_lamps_together_and_one_that_cannot_be_used_are_left_out_in_words(bias):

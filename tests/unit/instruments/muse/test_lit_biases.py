@@ -31,5 +31,5 @@ def test_a_faint_leak_of_light_counts_too_and_of_two_the_darker_is_believed() ->
     night = [raw(rng, name=f"bias{k}") for k in range(3)]
     made = master_bias(raw=[*night, raw(rng, 1e-3 * LIGHT, name="leak")], params=BiasParams())
     assert [one.partition(":")[0] for one in made.caveats] == ["leak"]
-    with pytest.raises(BadData, match="bias0: one bias can not tell hits from noise"):
+    with pytest.raises(BadData, match="bias0: one bias cannot tell hits from noise"):
         master_bias(raw=[night[0], raw(rng, LIGHT, name="flat")], params=BiasParams())
