@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from tracecube.core.fields import FloatArray
-from tracecube.core.flags import NOT_USABLE
 from tracecube.core.frame import Frame
 from tracecube.core.optics import TraceSet
-from tracecube.instruments.virus.exposure import amplifiers
+from tracecube.instruments.virus.on_traces import on_traces
 
 __all__ = ["contrast", "unlit"]
 
@@ -29,15 +28,12 @@ def unlit(frame: Frame, traces: Mapping[str, TraceSet]) -> dict[str, str]:
         By amplifier: of the calibrations.
     """
     found = {}
-    data = np.where((frame.flags & NOT_USABLE) == 0, frame.data, np.nan)
-    for amp, rows in amplifiers(frame).items():
-        if amp not in traces:
-            continue
-        light = contrast(data[rows], np.where((traces[amp].dq == 0)[:, None], traces[amp].centre, np.nan))
+    for one in on_traces(frame, traces):
+        light = contrast(one.image, one.centre)
         if light < _LEAST:
-            found[amp] = (
-                f"amplifier {amp}: no light on its fibres ({light:+.2f} electron a pixel above the gaps between them):"
-                " left out (try: was the bundle plugged in, the shutter open, the lamp on?)"
+            found[one.amp] = (
+                f"amplifier {one.amp}: no light on its fibres ({light:+.2f} electron a pixel above the gaps between"
+                " them): left out (try: was the bundle plugged in, the shutter open, the lamp on?)"
             )
     return found
 
